@@ -1,0 +1,40 @@
+# Two commands matter: `make run` opens the app, `make test` runs tests, lint and types.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first Python of the usual names that is new enough; PYTHON=... overrides.
+PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: run test lint types unit torture bench pictures wheel clean
+
+run: $(VENV)/.app
+	$(BIN)/charlstm-tui
+
+test: lint types unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+$(VENV)/bin/python:
+	@test -n "$(PY)" || { echo "charlstm needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	$(PY) -m venv $(VENV)
+
+$(VENV)/.app: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.app
+	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))' > $(VENV)/dev-requirements.txt
+	$(BIN)/python -m pip install --quiet --editable . --requirement $(VENV)/dev-requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""See the modules; this floor's package imports nothing."""

@@ -1,0 +1,181 @@
+"""What a training run says of itself: typed, frozen events, and their one JSON form.
+
+The trainer yields them, the worker logs them a line each, the command line and the app draw them, tests assert on
+them. Free of torch. How logged events become drawable series is the business of ``charlstm.runs.series``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time as clock
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from charlstm.errors import RunError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened after ``step`` training steps, at ``time`` (Unix seconds)."""
+
+    name: ClassVar[str] = ""
+
+    step: int
+    time: float = field(default_factory=clock.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """A run begins: what was asked and what was measured. First line of every log."""
+
+    name: ClassVar[str] = "started"
+    format: int = FORMAT
+    planned_steps: int
+    steps_per_epoch: int
+    parameters: int
+    train_chars: int
+    val_chars: int
+    device: str
+    kernel: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped(Event):
+    """Training goes on. Losses are means in nats per character since the event before; ``train_seconds`` are those
+    spent in training steps alone since the run began; ``epoch`` counts passes over the training text."""
+
+    name: ClassVar[str] = "step"
+    epoch: float
+    train_loss: float
+    lr: float
+    grad_norm: float
+    chars_per_second: float
+    train_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated(Event):
+    """The held-out part was read. ``best`` is true when this is the best so far, and the model was kept; ``whole``
+    when the figure is over the whole held-out part and not only its fixed slices."""
+
+    name: ClassVar[str] = "validation"
+    val_loss: float
+    chars: int
+    best: bool
+    whole: bool = False
+    train_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled(Event):
+    """The model wrote ``text`` (without the prime). Prime and seed are the same all through a run."""
+
+    name: ClassVar[str] = "sample"
+    prime: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed(Event):
+    """The exact state is on disk; ``seconds`` is how long training waited for it."""
+
+    name: ClassVar[str] = "checkpoint"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controlled(Event):
+    """A person's command is acted on after this line is on disk. ``id`` is the command's own."""
+
+    name: ClassVar[str] = "control"
+    id: str
+    command: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused(Event):
+    """Training waits. ``reason`` is ``asked`` or what it waits for."""
+
+    name: ClassVar[str] = "paused"
+    reason: str = "asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(Event):
+    """Training goes on from ``step``, after a pause or in a new process. Earlier lines of a later step never were:
+    the reader drops them. ``inexact`` says in words why the continuation may differ in the last digits, and
+    ``changes`` what a person changed."""
+
+    name: ClassVar[str] = "resumed"
+    planned_steps: int | None = None
+    inexact: str | None = None
+    changes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned(Event):
+    """One sentence that a person should read; training goes on."""
+
+    name: ClassVar[str] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Event):
+    """The run ended by itself or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes),
+    ``patience`` or ``diverged``. ``best_val`` is over the whole held-out part; ``None`` without one."""
+
+    name: ClassVar[str] = "finished"
+    reason: str
+    best_val: float | None
+    best_step: int
+    train_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The run ended by an error; ``message`` says what happened and what to do."""
+
+    name: ClassVar[str] = "failed"
+    message: str
+
+
+_KINDS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
+
+
+def to_line(event: Event) -> str:
+    """The event as one line of JSON (no newline). A figure that is not finite becomes ``null``."""
+    values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
+    return json.dumps({"event": event.name, **values}, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_line(line: str | bytes) -> Event:
+    """Read one line of a log; fields of a newer program are ignored, ``null`` losses become not-a-number.
+
+    Raises :class:`~charlstm.errors.RunError` when the line is no event.
+    """
+    try:
+        values = json.loads(line)
+        kind = _KINDS[values["event"]]
+        known = {spec.name: values[spec.name] for spec in fields(kind) if spec.name in values}
+        for name in ("train_loss", "val_loss", "grad_norm"):
+            if name in known and known[name] is None:
+                known[name] = math.nan
+        event = kind(**known)
+        float(event.time)
+        if not isinstance(event.step, int):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError("A line of the run's event log cannot be read") from error
+    if isinstance(event, Started) and event.format > FORMAT:
+        raise RunError(f"The run was written by a newer charlstm (format {event.format}); update this one to read it")
+    return event
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
