@@ -1,0 +1,121 @@
+"""The loss chart as a widget: holds what is shown and how, paints when either changed, colours the cells.
+
+The drawing itself is ``chart_paint``'s; the series come ready from ``charlstm.runs.series``. Our own and not a plotting
+library's, because a loss chart wants a logarithm, gaps at not-a-number, labelled reference lines and validation on top,
+at two milliseconds a redraw.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from charlstm_tui.widgets.chart_paint import ChartData, ChartView, Glyphs, Picture, paint
+
+MAX_ZOOM = 8
+GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
+
+
+def default_glyphs() -> Glyphs:
+    """Braille, unless ``CHARLSTM_GLYPHS=blocks`` says otherwise or this is an old Windows console, whose fonts lack it."""
+    asked = os.environ.get(GLYPHS_VARIABLE, "").strip().lower()
+    if asked in ("blocks", "braille"):
+        return "blocks" if asked == "blocks" else "braille"
+    return "blocks" if sys.platform == "win32" and "WT_SESSION" not in os.environ else "braille"
+
+
+class LossChart(Widget, can_focus=True):
+    """A chart of training and validation loss. Feed it with :meth:`show`; change how it looks with :meth:`look`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "loss-chart--raw",
+        "loss-chart--train",
+        "loss-chart--validation",
+        "loss-chart--best",
+        "loss-chart--reference",
+        "loss-chart--axis",
+        "loss-chart--label",
+        "loss-chart--mark",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    DEFAULT_CSS = """
+    LossChart { height: 1fr; width: 1fr; }
+    LossChart > .loss-chart--raw { color: $primary; text-style: dim; }
+    LossChart > .loss-chart--train { color: $primary; text-style: bold; }
+    LossChart > .loss-chart--validation { color: $warning; text-style: bold; }
+    LossChart > .loss-chart--best { color: $success; text-style: bold; }
+    LossChart > .loss-chart--reference { color: $text-muted; }
+    LossChart > .loss-chart--axis { color: $foreground 40%; }
+    LossChart > .loss-chart--label { color: $text-muted; }
+    LossChart > .loss-chart--mark { color: $foreground 30%; }
+    """
+
+    class Looked(Message):
+        """The chart is shown in another way now."""
+
+        def __init__(self, view: ChartView) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.data = ChartData()
+        self.view = ChartView(glyphs=default_glyphs())
+        self._picture: tuple[tuple[Any, ...], Picture] | None = None
+        self._strips: dict[int, Strip] = {}
+
+    def show(self, data: ChartData) -> None:
+        """Show other data. Nothing is painted when it is the very same object."""
+        if data is not self.data:
+            self.data = data
+            self._forget()
+
+    def look(self, **changes: Any) -> None:
+        """Change the view: ``bits``, ``seconds``, ``log_x``, ``log_y``, ``zoom``, ``glyphs``."""
+        if "zoom" in changes:
+            changes["zoom"] = min(max(changes["zoom"], -1), MAX_ZOOM)
+        view = replace(self.view, **changes)
+        if view != self.view:
+            self.view = view
+            self._forget()
+            self.post_message(self.Looked(view))
+
+    def picture(self) -> Picture:
+        """The chart as painted for the present size."""
+        key = (self.data, self.view, self.size)
+        if self._picture is None or self._picture[0] != key:
+            self._picture = (key, paint(self.data, self.view, self.size.width, self.size.height))
+            self._strips.clear()
+        return self._picture[1]
+
+    def render_line(self, y: int) -> Strip:
+        picture = self.picture()
+        if y >= len(picture.codes):
+            return Strip.blank(self.size.width, self.rich_style)
+        strip = self._strips.get(y)
+        if strip is None:
+            segments = [Segment(text, self._style(role)) for text, role in picture.runs(y)]
+            strip = self._strips[y] = Strip(segments, self.size.width)
+        return strip
+
+    def notify_style_update(self) -> None:
+        """Another theme: the cells stay, their colours change."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    def _style(self, role: str) -> Style:
+        return self.rich_style if role == "blank" else self.get_component_rich_style(f"loss-chart--{role}")
+
+    def _forget(self) -> None:
+        self._picture = None
+        self.refresh()
