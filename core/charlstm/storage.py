@@ -1,69 +1,219 @@
-"""Files that survive a crash: replaced atomically and synced, or appended one write a line.
+"""Files that survive a crash: replaced atomically and synced, appended one write a line, or rewritten in place.
 
-Every file that the program keeps goes through here, so this is also the seam at which tests inject faults. It knows
-nothing of what the files mean.
+Every file that the program keeps goes through here, and every call that changes the disk goes through one
+:class:`Disk`. That is the seam at which tests fill the disk, kill the process or forget what was not synced:
+``with storage.using(faulty): ...``. The module knows nothing of what the files mean.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+_TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO}
+
+
+class Disk:
+    """The calls that change what is on the disk, nothing more. Tests put another in its place."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """A descriptor; files are made for the user alone."""
+        return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), PRIVATE_FILE)
+
+    def write(self, descriptor: int, data: Buffer) -> int:
+        """Write at the descriptor's position; how many bytes went in."""
+        return os.write(descriptor, data)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut the file to ``size`` bytes."""
+        os.ftruncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        """Make the file's content durable."""
+        os.fsync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give ``source`` the name ``target``, which it replaces."""
+        os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give ``source`` a second name."""
+        os.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove the name ``path`` if it is there."""
+        path.unlink(missing_ok=True)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the names in ``folder`` durable, where the system can (Windows has no such call)."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+disk = Disk()
+
+
+@contextlib.contextmanager
+def using(other: Disk) -> Iterator[Disk]:
+    """Let ``other`` be the disk inside the block. For tests."""
+    global disk
+    before, disk = disk, other
+    try:
+        yield other
+    finally:
+        disk = before
+
+
+def is_disk_trouble(error: BaseException) -> bool:
+    """Whether ``error`` is a disk that is full, over quota, read-only, failing or gone: worth waiting for."""
+    return isinstance(error, OSError) and error.errno in _TROUBLE
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable, where the system can (Windows has no such call)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the names in ``folder`` durable, where the system can."""
+    disk.sync_folder(folder)
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write ``path`` so that a reader or a crash sees the old content or the new, never a part.
-
-    The bytes go into a file beside it, which is synced and renamed; then the folder is synced. If ``write`` or the
-    disk fails, the old file is untouched and the one beside it is removed.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+def make_folder(path: Path) -> None:
+    """Create ``path`` for the user alone. Raises :class:`FileExistsError` when it is there already."""
+    path.mkdir(mode=PRIVATE_FOLDER)
     sync_folder(path.parent)
 
 
-def replace_bytes(path: Path, content: bytes) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], None], *, keep: Path | None = None) -> None:
+    """Write ``path`` so that a reader or a crash sees the old content or the new, never a part.
+
+    The bytes go into a file beside it, which is synced and renamed; then the folder is synced. If ``write`` or the
+    disk fails, the old file is untouched and the one beside it is removed. With ``keep`` the old content goes on
+    under that name, and at no moment is neither name there.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = disk.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with io.BufferedWriter(_Through(descriptor)) as file:
+            write(cast(BinaryIO, file))
+            file.flush()
+            disk.sync(descriptor)
+        if keep is not None and path.exists():
+            _keep(path, keep)
+        disk.rename(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the failure that is already on its way matters more
+            disk.unlink(beside)
+        raise
+    disk.sync_folder(path.parent)
+
+
+def replace_bytes(path: Path, content: Buffer, *, keep: Path | None = None) -> None:
     """:func:`replace_file` for content that is already in memory."""
-    replace_file(path, lambda file: _write_all(file, content))
-
-
-def _write_all(file: BinaryIO, content: bytes) -> None:
-    file.write(content)
+    replace_file(path, lambda file: _write_all(file, content), keep=keep)
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
     """Append ``line`` and a newline in one write, so that concurrent writers do not interleave.
 
-    With ``sync`` the line is on the disk when this returns.
+    With ``sync`` the line is on the disk when this returns. A torn line that a crash left at the end is closed first,
+    so that it spoils no other. Raises :class:`OSError` when the disk has no room for the whole line.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+    descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
-        os.write(descriptor, line + b"\n")
+        content = line + b"\n"
+        size = os.fstat(descriptor).st_size
+        if size and _last_byte(descriptor, size) != b"\n":
+            content = b"\n" + content
+        if disk.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if sync:
-            os.fsync(descriptor)
+            disk.sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def mend_lines(path: Path) -> int:
+    """Cut a torn last line off ``path`` and say how many bytes went. Only the file's one writer may do this."""
+    try:
+        descriptor = disk.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return 0
+    try:
+        size = end = os.fstat(descriptor).st_size
+        while end:
+            start = max(0, end - 65536)
+            os.lseek(descriptor, start, os.SEEK_SET)
+            newline = os.read(descriptor, end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            disk.truncate(descriptor, end)
+            disk.sync(descriptor)
+        return size - end
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed inside :func:`replace_file` left in ``folder``. For its one writer."""
+    for path in folder.glob(".*.tmp"):
+        disk.unlink(path)
+
+
+class _Through(io.RawIOBase):
+    """A file object over a descriptor whose writes go through the disk."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Buffer) -> int:
+        return disk.write(self._descriptor, data)
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                super().close()
+            finally:
+                os.close(self._descriptor)
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Let the content of ``path`` go on under the name ``keep``, which it replaces."""
+    second = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
+    disk.unlink(second)
+    try:
+        disk.link(path, second)
+    except OSError:  # a file system without hard links: for a moment only `keep` is there, and readers know it
+        disk.rename(path, keep)
+    else:
+        disk.rename(second, keep)
+
+
+def _write_all(file: BinaryIO, content: Buffer) -> None:
+    file.write(content)
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)

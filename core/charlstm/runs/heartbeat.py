@@ -1,0 +1,150 @@
+"""The worker's sign of life: one small file of fixed size, rewritten in place each second by a thread.
+
+In place and never longer, so that it can say "the disk is full" on a full disk. It carries what a list of runs shows,
+so that nobody has to read logs for that. What the states mean for a reader is decided in ``folder``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from charlstm import storage
+from charlstm.runs import system
+
+SIZE = 1024
+"""Bytes of the file, always."""
+
+FRESH = 10.0
+"""Seconds after which a silent worker on this host is asked about, not believed."""
+
+FINAL = ("stopped", "finished", "failed")
+"""States in which the worker has left for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What the heartbeat says. ``start`` is the process's start as ``system.process_start`` words it, ``memory`` its
+    resident bytes, ``time`` Unix seconds of the writing, ``best_val`` nats per character."""
+
+    state: str
+    step: int = 0
+    planned: int | None = None
+    message: str = ""
+    best_val: float | None = None
+    best_step: int | None = None
+    train_seconds: float = 0.0
+    pid: int = field(default_factory=os.getpid)
+    start: str = field(default_factory=lambda: _own_start())
+    host: str = field(default_factory=system.host)
+    boot: str = field(default_factory=system.boot_id)
+    memory: int | None = None
+    time: float = field(default_factory=time.time)
+
+    def to_bytes(self) -> bytes:
+        """JSON in exactly ``SIZE`` bytes; a message that is too long is cut."""
+        message = self.message
+        while True:
+            values = {"format": 1, **asdict(self), "message": message}
+            line = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            if len(line) < SIZE:
+                return line.ljust(SIZE - 1) + b"\n"
+            message = message[: max(0, len(message) - max(1, (len(line) - SIZE) // 4) - 2)] + "…"
+
+    def age(self, now: float | None = None) -> float:
+        """Seconds since it was written; never negative, since clocks are set back."""
+        return max(0.0, (time.time() if now is None else now) - self.time)
+
+
+def read(path: Path) -> Beat | None:
+    """What the heartbeat at ``path`` says; ``None`` when there is none or it cannot be read."""
+    for _ in range(3):  # a reader can meet the writer halfway
+        try:
+            with path.open("rb") as file:
+                values: dict[str, Any] = json.loads(file.read(SIZE))
+            known = {spec.name: values[spec.name] for spec in fields(Beat) if spec.name in values}
+            return _checked(Beat(**{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **known}))
+        except OSError:
+            return None
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            continue
+    return None
+
+
+class Heartbeat:
+    """Writes beats to ``path`` each second from a thread of its own until it is closed.
+
+    ``update`` may be called from any thread and at any rate; a change of state is written at once. A disk that refuses
+    is ignored: the next second tries again, and a sign of life must not end the life.
+    """
+
+    def __init__(self, path: Path, *, interval: float = 1.0) -> None:
+        self._path = path
+        self._interval = interval
+        self._beat = Beat(state="starting")
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._descriptor: int | None = None
+        self._write()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def beat(self) -> Beat:
+        """What is being said."""
+        return self._beat
+
+    def update(self, **changes: Any) -> None:
+        """Say something else from now on (fields of :class:`Beat`)."""
+        with self._lock:
+            before, self._beat = self._beat, replace(self._beat, **changes)
+            if (before.state, before.message) != (self._beat.state, self._beat.message):
+                self._write()
+
+    def close(self) -> None:
+        """Write a last time and stop."""
+        self._closed.set()
+        self._thread.join(timeout=5)
+        with self._lock:
+            self._write()
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._interval):
+            with self._lock:
+                self._write()
+
+    def _write(self) -> None:
+        self._beat = replace(self._beat, time=time.time(), memory=system.memory_bytes())
+        with contextlib.suppress(OSError):
+            if self._descriptor is None or not self._path.exists():  # the folder can vanish and come back
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                    self._descriptor = None
+                self._descriptor = storage.disk.open(self._path, os.O_RDWR | os.O_CREAT)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            storage.disk.write(self._descriptor, self._beat.to_bytes())
+
+
+def _own_start() -> str:
+    return system.process_start(os.getpid()) or ""
+
+
+def _checked(beat: Beat) -> Beat:
+    """Raises :class:`TypeError` when a field is not what it should be: the file may be anybody's."""
+    words = isinstance(beat.state, str) and isinstance(beat.message, str) and isinstance(beat.host, str)
+    words = words and isinstance(beat.start, str) and isinstance(beat.boot, str)
+    numbers = all(isinstance(each, int) for each in (beat.step, beat.pid)) and isinstance(beat.time, (int, float))
+    optional = (beat.planned, beat.best_val, beat.best_step, beat.memory)
+    if not words or not numbers or not all(each is None or isinstance(each, (int, float)) for each in optional):
+        raise TypeError
+    float(beat.train_seconds)
+    return beat

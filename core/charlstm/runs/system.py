@@ -1,0 +1,215 @@
+"""What differs between operating systems: priorities, process identity, memory, detaching, probing a lock.
+
+Every POSIX or /proc call of the program stands here beside its macOS and Windows twin. Nothing here raises: what a
+system cannot say is ``None`` or an empty word, and what it will not do is left undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+NICENESS = 10
+"""How far the worker steps back behind what a person does on the same machine."""
+
+OOM_SCORE = 700
+"""Of 1,000: when memory runs out, a checkpointed training is the cheapest thing on the machine to lose."""
+
+
+@functools.cache
+def host() -> str:
+    """The name of this machine."""
+    return socket.gethostname() or "localhost"
+
+
+@functools.cache
+def boot_id() -> str:
+    """A word that changes when the machine boots, so that a process number of the last boot is not taken for one of
+    this boot; empty where the system has none."""
+    if sys.platform == "linux":
+        return _read("/proc/sys/kernel/random/boot_id").strip()
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "kern.bootsessionuuid")
+    return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When process ``pid`` started, as a word to compare with an earlier one; ``None`` when there is no such process.
+
+    Empty where the system does not say, which compares as unknown.
+    """
+    if sys.platform == "linux":
+        # field 22 of proc_pid_stat(5), clock ticks since boot; the name in field 2 may hold spaces and brackets
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else None
+    if sys.platform == "win32":
+        return _windows_process_start(pid)
+    return _output("ps", "-o", "lstart=", "-p", str(pid)) or None
+
+
+def is_same_process(pid: int, start: str) -> bool:
+    """Whether process ``pid`` is still there and is the one that started at ``start``."""
+    now = process_start(pid)
+    return now is not None and (not now or not start or now == start)
+
+
+def memory_bytes() -> int | None:
+    """Resident memory of this process (its peak on macOS, where the current figure takes another process to ask)."""
+    if sys.platform == "linux":
+        pages = _read("/proc/self/statm").split()
+        return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
+    if sys.platform == "win32":
+        return _windows_memory()
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def step_back() -> None:
+    """Lower this process's priority and offer it first to the kernel's choice when memory runs out."""
+    if sys.platform == "win32":
+        below_normal = 0x4000
+        _kernel32().SetPriorityClass(_kernel32().GetCurrentProcess(), below_normal)
+        return
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
+    if sys.platform == "linux":
+        if os.getsid(0) == os.getpid():  # else the group is the user's shell and everything in it
+            _set_autogroup(NICENESS)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+
+
+def detached() -> dict[str, Any]:
+    """Arguments to :class:`subprocess.Popen` for a child that outlives its parent, terminal and connection."""
+    if sys.platform == "win32":
+        new_group, no_console = 0x200, 0x8
+        return {"creationflags": new_group | no_console}
+    return {"start_new_session": True}
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process holds the OS lock on ``path``; ``None`` when this user or file system cannot tell.
+
+    On POSIX the probe is a shared lock for an instant: probes do not see each other, and a worker that starts in that
+    instant tries again.
+    """
+    if sys.platform == "win32":
+        return _windows_is_locked(path)
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _set_autogroup(niceness: int) -> None:
+    # sched(7): with autogroups the kernel weighs sessions, not the processes in them, so that a process alone in its
+    # session gains nothing from its own niceness. The kernel takes one such write each 0.1 s from all users together.
+    for _ in range(5):
+        try:
+            Path("/proc/self/autogroup").write_text(str(niceness))
+        except BlockingIOError:
+            time.sleep(0.11)
+        except OSError:
+            return
+        else:
+            return
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+# Windows, by its own interface: https://learn.microsoft.com/windows/win32/api/processthreadsapi/
+
+
+def _kernel32() -> Any:
+    import ctypes
+
+    library = getattr(ctypes, "WinDLL")("kernel32", use_last_error=True)  # noqa: B009 - unknown elsewhere
+    for name in ("GetCurrentProcess", "OpenProcess"):
+        getattr(library, name).restype = ctypes.c_void_p
+    return library
+
+
+def _windows_process_start(pid: int) -> str | None:
+    import ctypes
+
+    query_limited = 0x1000
+    library = _kernel32()
+    handle = library.OpenProcess(query_limited, False, pid)
+    if not handle:
+        return None
+    try:
+        created, ended, kernel, user = (ctypes.c_uint64() for _ in range(4))
+        times = (ctypes.byref(each) for each in (created, ended, kernel, user))
+        if not library.GetProcessTimes(ctypes.c_void_p(handle), *times) or ended.value:
+            return None
+        return str(created.value)
+    finally:
+        library.CloseHandle(ctypes.c_void_p(handle))
+
+
+def _windows_memory() -> int | None:
+    import ctypes
+
+    class Counters(ctypes.Structure):
+        _fields_ = (
+            ("size", ctypes.c_uint32),
+            ("page_faults", ctypes.c_uint32),
+            ("peak_working_set", ctypes.c_size_t),
+            ("working_set", ctypes.c_size_t),
+            ("rest", ctypes.c_size_t * 6),
+        )
+
+    library = _kernel32()
+    counters = Counters(size=ctypes.sizeof(Counters))
+    process = ctypes.c_void_p(library.GetCurrentProcess())
+    if not library.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.size):
+        return None
+    return int(counters.working_set)
+
+
+def _windows_is_locked(path: Path) -> bool | None:
+    from filelock import FileLock, Timeout
+
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return None
