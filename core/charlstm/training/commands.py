@@ -19,6 +19,8 @@ COMMANDS: tuple[str, ...] = get_args(CommandName)
 @dataclass(frozen=True, slots=True)
 class Command:
     """One request, acted on between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``.
+    ``position`` is where the next request starts in the place this one was read from (a byte of ``control.jsonl``);
+    the exact state keeps the position after the last request that was acted on.
 
     Raises :class:`~charlstm.errors.RunError` for a word or a value that makes no sense.
     """
@@ -26,6 +28,7 @@ class Command:
     id: str
     command: str
     value: float | None = None
+    position: int = 0
 
     def __post_init__(self) -> None:
         if self.command not in COMMANDS:
