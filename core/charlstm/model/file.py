@@ -1,0 +1,187 @@
+"""The model file: weights, vocabulary, configuration and text options of one trained network.
+
+Reading and writing it needs numpy, not torch, so the app and generation use it. The network that trains is in
+``network``, other people's checkpoints in ``foreign``, the exact state of a run in ``training.state``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import CharLSTMError, ModelError
+from charlstm.model.tensors import Header, TensorSpec, digest, read_header, read_tensors, write_tensors
+from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
+
+__all__ = ["FORMAT", "Model", "ModelConfig", "digest", "load_model", "read_info", "save_model"]
+
+FORMAT = 1
+MAX_PARAMETERS = 2**31
+"""A file that claims more weights than this (8 GB of float32) is refused before anything is allocated."""
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The shape of a network: V = ``vocab_size`` characters, H = ``hidden_size`` units in each of ``num_layers``."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+
+    def __post_init__(self) -> None:
+        limits = {"vocab_size": 0x110000, "hidden_size": 2**16, "num_layers": 64}
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= limit:
+                raise ModelError(f"A model's {name} is a whole number from 1 to {limit:,}, not {value!r}")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every parameter's name and shape, as ``nn.LSTM(V, H, num_layers)`` and ``nn.Linear(H, V)`` name them."""
+        gates = 4 * self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.num_layers):
+            shapes[f"lstm.weight_ih_l{layer}"] = (gates, self.hidden_size if layer else self.vocab_size)
+            shapes[f"lstm.weight_hh_l{layer}"] = (gates, self.hidden_size)
+            shapes[f"lstm.bias_ih_l{layer}"] = (gates,)
+            shapes[f"lstm.bias_hh_l{layer}"] = (gates,)
+        shapes["fc.weight"] = (self.vocab_size, self.hidden_size)
+        shapes["fc.bias"] = (self.vocab_size,)
+        return shapes
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the network has."""
+        hidden, inner = self.hidden_size, self.num_layers - 1
+        layers = 4 * hidden * (self.vocab_size + hidden + 2) + inner * 4 * hidden * (2 * hidden + 2)
+        return layers + self.vocab_size * (hidden + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network as arrays, with all that is needed to use it.
+
+    ``weights`` are float32 under :attr:`ModelConfig.shapes`' names, gates in torch's order i, f, g, o. ``info`` is
+    JSON-ready and free: where the model comes from and how good it is.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    weights: Weights
+    text_options: TextOptions = field(default_factory=TextOptions)
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def save_model(path: str | Path, model: Model) -> None:
+    """Replace ``path`` atomically by ``model``. Equal models give equal bytes.
+
+    Raises :class:`ModelError` when the weights do not fit the configuration or are not finite, :class:`OSError`
+    when the disk does not take the file.
+    """
+    path = Path(path)
+    _check_vocabulary(model.config, model.vocabulary, str(path))
+    specs = {name: TensorSpec(_type_name(array), array.shape, 0, 0) for name, array in model.weights.items()}
+    _check_shapes(model.config, specs, str(path))
+    _check_finite(model.weights, str(path))
+    about = {
+        "config": {
+            "vocab_size": model.config.vocab_size,
+            "hidden_size": model.config.hidden_size,
+            "num_layers": model.config.num_layers,
+        },
+        "vocabulary": list(model.vocabulary.symbols),
+        "replacement": model.vocabulary.replacement,
+        "text_options": model.text_options.to_dict(),
+        "info": model.info,
+    }
+    write_tensors(path, model.weights, {"format": str(FORMAT), "charlstm": json.dumps(about, sort_keys=True)})
+
+
+def load_model(path: str | Path) -> Model:
+    """Read and check a model file; nothing of it stays open or mapped.
+
+    Raises :class:`ModelError`, in a sentence, when the file is missing, damaged, of a newer format or no model.
+    """
+    path = Path(path)
+    config, about = _read_about(read_header(path), path)
+    tensors, metadata = read_tensors(path)
+    if json.loads(metadata["charlstm"]) != about:
+        raise ModelError(f"The model file {path} was replaced while it was read: try again")
+    _check_finite(tensors, str(path))
+    try:
+        vocabulary = _vocabulary(about)
+        text_options = TextOptions.from_dict(about.get("text_options", {}))
+    except (CharLSTMError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The model file {path} has a vocabulary or text options that make no sense: {error}"
+        ) from None
+    _check_vocabulary(config, vocabulary, str(path))
+    return Model(config, vocabulary, tensors, text_options, about["info"])
+
+
+def read_info(path: str | Path) -> tuple[ModelConfig, dict[str, Any]]:
+    """The configuration and ``info`` of a model file, from its header alone: quick, and without its checksum.
+
+    Raises :class:`ModelError` as :func:`load_model` does.
+    """
+    config, about = _read_about(read_header(Path(path)), Path(path))
+    return config, about["info"]
+
+
+def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]]:
+    version = header.metadata.get("format", "")
+    if "charlstm" not in header.metadata or not (version.isascii() and version.isdecimal()):
+        raise ModelError(f"{path} is a safetensors file but not a charlstm model")
+    if len(version) > 9 or int(version) > FORMAT:
+        raise ModelError(f"{path} was written by a newer charlstm (format {version[:9]}); update this one to read it")
+    try:
+        about = json.loads(header.metadata["charlstm"])
+        config = ModelConfig(**about["config"])
+        if not isinstance(about.setdefault("info", {}), dict):
+            raise TypeError
+    except (ModelError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"The model file {path} does not say what network it holds: it is damaged") from None
+    _check_shapes(config, header.tensors, str(path))
+    return config, about
+
+
+def _vocabulary(about: dict[str, Any]) -> Vocabulary:
+    return Vocabulary(about["vocabulary"])
+
+
+def _check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, path: str) -> None:
+    if len(vocabulary) != config.vocab_size:
+        raise ModelError(
+            f"The model {path} has {config.vocab_size:,} outputs but a vocabulary of {len(vocabulary):,} characters"
+        )
+
+
+def _check_shapes(config: ModelConfig, found: Mapping[str, TensorSpec], path: str) -> None:
+    if config.parameters > MAX_PARAMETERS:
+        raise ModelError(f"The model {path} claims {config.parameters:,} weights, more than this program takes")
+    expected = config.shapes
+    for name, shape in expected.items():
+        if name not in found or found[name].shape != shape or found[name].dtype != "F32":
+            raise ModelError(f"The model {path} is damaged: {name} is not float32 of shape {shape}")
+    if len(found) != len(expected):
+        extra = next(name for name in found if name not in expected)
+        raise ModelError(f"The model {path} is not a plain LSTM: it also holds {extra[:80]!r}")
+
+
+def _check_finite(weights: Mapping[str, npt.NDArray[Any]], path: str) -> None:
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"The model {path} holds weights in {name} that are not finite numbers")
+
+
+def _type_name(array: npt.NDArray[Any]) -> str:
+    return "F32" if array.dtype == np.float32 else str(array.dtype)

@@ -1,0 +1,238 @@
+"""Training kernels: one step's loss and gradients, by whichever path is fastest on this machine.
+
+A kernel takes a batch and the carried state and leaves the gradients of the mean loss in the network's parameters;
+clipping, the optimiser and the schedule are the trainer's. ``nn`` is torch's own LSTM with autograd, on any device;
+the fused kernel for CPUs is in ``fused``. Here are what they share and the measurement that chooses between them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from charlstm.errors import SettingsError
+from charlstm.model.network import CharLSTM, State
+
+NO_TARGET = -1
+"""A target that is none: it adds neither loss nor gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """What one step silences, drawn beforehand so that a resume is exact and processes can share a batch.
+
+    ``layers``: for each layer's output, what is kept: bool (B, H) for all characters of a row alike, or (T, B, H).
+    ``recurrent``: for each layer's recurrent weights, bool (4H, H). Either may be empty. What is kept is scaled up
+    by ``layer_scale`` and ``recurrent_scale``, so that expectations do not change.
+    """
+
+    layers: tuple[Tensor, ...] = ()
+    recurrent: tuple[Tensor, ...] = ()
+    layer_scale: float = 1.0
+    recurrent_scale: float = 1.0
+
+    def rows(self, start: int, stop: int) -> Masks:
+        """The masks of the rows ``start`` to ``stop`` of the batch; recurrent ones are the same for all rows."""
+        layers = tuple(mask[..., start:stop, :] for mask in self.layers)
+        return Masks(layers, self.recurrent, self.layer_scale, self.recurrent_scale)
+
+    def to(self, device: torch.device) -> Masks:
+        """The same on another device."""
+        return Masks(
+            tuple(mask.to(device) for mask in self.layers),
+            tuple(mask.to(device) for mask in self.recurrent),
+            self.layer_scale,
+            self.recurrent_scale,
+        )
+
+
+NO_MASKS = Masks()
+
+
+def draw_masks(
+    network: CharLSTM,
+    batch_size: int,
+    seq_length: int,
+    *,
+    dropout: float,
+    shared: bool,
+    weight_drop: float,
+    generator: torch.Generator,
+) -> Masks:
+    """Draw one step's masks for ``batch_size`` rows (of all processes together) of ``seq_length`` characters.
+
+    ``dropout`` silences that part of every layer's output: the same units for all characters of a row when
+    ``shared``, else drawn anew at each. ``weight_drop`` silences recurrent weights (DropConnect, as in AWD-LSTM).
+    Chances are rounded to 1/256; ``generator`` is a CPU generator and moves only when something is drawn.
+    """
+    hidden, layers = network.config.hidden_size, network.config.num_layers
+    cut, recurrent_cut = round(256 * dropout), round(256 * weight_drop)
+    shape = (batch_size, hidden) if shared else (seq_length, batch_size, hidden)
+    return Masks(
+        tuple(_keep(shape, cut, generator) for _ in range(layers)) if cut else (),
+        tuple(_keep((4 * hidden, hidden), recurrent_cut, generator) for _ in range(layers)) if recurrent_cut else (),
+        256 / (256 - cut),
+        256 / (256 - recurrent_cut),
+    )
+
+
+def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tensor:
+    """True with a chance of 1 − cut/256. Eight bytes a draw: ``bernoulli_`` costs 17 % of a training step."""
+    elements = 1
+    for length in shape:
+        elements *= length
+    words = torch.empty((elements + 7) // 8, dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[:elements].view(shape) >= cut
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character."""
+
+    nats: float
+    count: int
+    state: State
+
+
+class Kernel(Protocol):
+    """Computes the loss and gradients of one truncated stretch of back-propagation through time."""
+
+    name: str
+
+    def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
+        """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, targets −1 being none.
+
+        ``state`` is ``network.zero_state(B)`` or an earlier step's (rows to start afresh are zeroed by the caller);
+        the new state is detached, and may be overwritten by the step after the next. On return every parameter's
+        ``grad`` is the gradient of the MEAN loss over the ``count`` targets: replaced, not added to.
+        """
+        ...
+
+
+class NNKernel:
+    """``nn.LSTM`` with autograd: in float32 on CPUs and MPS, under bfloat16 autocast where CUDA has it."""
+
+    def __init__(self, network: CharLSTM, name: str = "nn") -> None:
+        self.name = name
+        self._network = network
+        self._autocast = torch.bfloat16 if name == "nn-bf16" else None
+
+    def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
+        """See :class:`Kernel`."""
+        network = self._network
+        device = network.fc.weight.device
+        masks = masks.to(device)
+        network.zero_grad(set_to_none=True)
+        count = int((targets != NO_TARGET).sum())
+        with torch.autocast(device.type, dtype=self._autocast, enabled=self._autocast is not None):
+            hidden, new_state = self._layers(inputs, state, masks)
+            logits = network.fc(hidden)
+        flat = logits.float().flatten(0, 1)
+        loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
+        (loss / max(count, 1)).backward()  # type: ignore[no-untyped-call]
+        return StepResult(loss.item(), count, (new_state[0].detach().float(), new_state[1].detach().float()))
+
+    def _layers(self, inputs: Tensor, state: State, masks: Masks) -> tuple[Tensor, State]:
+        """Every layer over the whole stretch: (T, B) ids → (T, B, H). One call where nothing comes in between."""
+        network = self._network
+        layers = network.config.num_layers
+        hidden = functional.one_hot(inputs, network.config.vocab_size).to(network.fc.weight.dtype)
+        weights = [list(network.layer(index)) for index in range(layers)]
+        for index, mask in enumerate(masks.recurrent):
+            weights[index][1] = weights[index][1] * mask * masks.recurrent_scale  # type: ignore[call-overload]
+        if not masks.layers:
+            flat = [weight for layer in weights for weight in layer]
+            hidden, h, c = torch.lstm(hidden, state, flat, True, layers, 0.0, True, False, False)
+            return hidden, (h, c)
+        states = []
+        for index, mask in enumerate(masks.layers):
+            own = (state[0][index : index + 1], state[1][index : index + 1])
+            hidden, h, c = torch.lstm(hidden, own, weights[index], True, 1, 0.0, True, False, False)
+            hidden = hidden * (mask * masks.layer_scale).to(hidden.dtype)
+            states.append((h, c))
+        return hidden, (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
+
+
+@dataclass(frozen=True, slots=True)
+class KernelChoice:
+    """The kernel that a run uses; recorded in it and reused on resume. ``measured`` maps each candidate's name to
+    its characters a second (forward and backward), or is empty when there was nothing to choose."""
+
+    name: str
+    measured: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def chars_per_second(self) -> float | None:
+        """What the chosen kernel does here; ``None`` when nothing was measured."""
+        return self.measured.get(self.name)
+
+
+def make_kernel(name: str, network: CharLSTM) -> Kernel:
+    """The kernel that :func:`choose_kernel` called ``name``, for ``network`` where it lies.
+
+    Raises :class:`SettingsError` for a name that this program or this device does not have.
+    """
+    if name in ("nn", "nn-bf16"):
+        return NNKernel(network, name)
+    raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(kernel_names())}")
+
+
+def kernel_names() -> tuple[str, ...]:
+    """Every kernel's recorded name."""
+    return ("nn", "nn-bf16")
+
+
+def candidates(asked: str, network: CharLSTM) -> Sequence[str]:
+    """The kernels among which ``asked`` (``auto``, ``fused``, ``nn`` or a recorded name) leaves a choice."""
+    if asked in kernel_names():
+        device = network.fc.weight.device
+        if asked == "nn" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+            return ["nn-bf16"]
+        return [asked]
+    return ["nn"]
+
+
+def choose_kernel(
+    asked: str, network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
+) -> KernelChoice:
+    """Measure what ``asked`` leaves open, on ``network``'s device and shape, and name the fastest.
+
+    Takes about ``budget`` seconds; the weights and torch's global generator are as before, gradients are dropped.
+    """
+    names = candidates(asked, network)
+    measured = measure(names, network, batch_size, seq_length, budget=budget)
+    return KernelChoice(max(measured, key=measured.__getitem__), measured)
+
+
+def measure(
+    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
+) -> dict[str, float]:
+    """Characters a second of each kernel in ``names``: the best of steps taken in turn, for ``budget`` seconds."""
+    device = network.fc.weight.device
+    generator = torch.Generator().manual_seed(0)
+    shape = (seq_length, batch_size)
+    inputs, targets = (
+        torch.randint(network.config.vocab_size, shape, generator=generator).to(device) for _ in range(2)
+    )
+    kernels = {name: make_kernel(name, network) for name in names}
+    best = dict.fromkeys(names, float("inf"))
+    start = time.perf_counter()
+    rounds = 0
+    # The first round warms up: memory is touched and libraries prepare their code.
+    while rounds < 2 or time.perf_counter() - start < budget:
+        for name, kernel in kernels.items():
+            before = time.perf_counter()
+            kernel.step(inputs, targets, network.zero_state(batch_size))
+            seconds = time.perf_counter() - before
+            if rounds:
+                best[name] = min(best[name], seconds)
+        rounds += 1
+    network.zero_grad(set_to_none=True)
+    return {name: batch_size * seq_length / seconds for name, seconds in best.items()}

@@ -1,0 +1,209 @@
+"""Named arrays in one checked file: the safetensors layout, read without a map and without trust.
+
+A file is a length (8 bytes, little-endian), a JSON header and the arrays' bytes, as safetensors defines it, so that
+every safetensors reader opens it. Beyond that layout the header's metadata carries a SHA-256 of header and arrays,
+which is verified on reading; sizes are checked before anything is allocated; equal content gives equal bytes. What
+the arrays mean is the business of ``file`` and of the training state. Free of torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import ModelError
+from charlstm.storage import replace_file
+
+MAX_HEADER = 32 * 2**20
+"""Bytes of header that a reader accepts: room for a vocabulary of a million symbols, and no more."""
+
+DTYPES: dict[str, npt.DTypeLike] = {
+    "F32": "<f4",
+    "F64": "<f8",
+    "I64": "<i8",
+    "I32": "<i4",
+    "U8": "|u1",
+    "BOOL": "|b1",
+}
+"""The element types that are written and read, under safetensors' names."""
+
+_CHECKSUM = "sha256"
+_NAMES = {np.dtype(kind): name for name, kind in DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Where one array lies: its element type (safetensors' name), shape, and first and last byte + 1 in the data."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself, checked against its size but not yet against its checksum."""
+
+    metadata: dict[str, str]
+    tensors: dict[str, TensorSpec]
+    data_start: int
+    size: int
+
+
+def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Replace ``path`` atomically by a file of ``tensors`` (any shapes, C order, types of :data:`DTYPES`).
+
+    Raises :class:`OSError` when the disk does not take it; the old file is untouched then.
+    """
+    specs: dict[str, TensorSpec] = {}
+    contents: list[memoryview] = []
+    offset = 0
+    # Widest elements first, so that every array starts at a multiple of its element size, as safetensors asks.
+    for name in sorted(tensors, key=lambda name: (-tensors[name].itemsize, name)):
+        array = tensors[name]
+        specs[name] = TensorSpec(_NAMES[array.dtype], array.shape, offset, offset + array.nbytes)
+        contents.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        offset += array.nbytes
+    checksum = _start_checksum(metadata, specs)
+    for content in contents:
+        checksum.update(content)
+    header = _encode_header({**metadata, _CHECKSUM: checksum.hexdigest()}, specs)
+
+    def write(file: BinaryIO) -> None:
+        file.write(struct.pack("<Q", len(header)))
+        file.write(header)
+        for content in contents:
+            file.write(content)
+
+    replace_file(path, write)
+
+
+def read_header(path: Path, what: str = "model") -> Header:
+    """Read and check the header of the ``what`` file ``path``; the arrays stay on the disk.
+
+    Raises :class:`ModelError` when there is no such file, or it is damaged or nothing of the kind.
+    """
+    with _open(path, what) as file:
+        return _parse_header(file, path, what)
+
+
+def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Read every array and the metadata of the ``what`` file ``path`` and verify its checksum.
+
+    Takes as much memory as the file is long; nothing stays mapped or open. Raises :class:`ModelError` as
+    :func:`read_header` does, and when the checksum does not match.
+    """
+    with _open(path, what) as file:
+        header = _parse_header(file, path, what)
+        metadata = dict(header.metadata)
+        expected = metadata.pop(_CHECKSUM, None)
+        checksum = _start_checksum(metadata, header.tensors)
+        tensors: dict[str, npt.NDArray[Any]] = {}
+        try:
+            for name, spec in header.tensors.items():
+                raw = np.empty(spec.stop - spec.start, np.uint8)
+                if file.readinto(raw.data) != raw.nbytes:
+                    raise _damaged(path, what, "it ends too early")
+                checksum.update(raw.data)
+                tensors[name] = raw.view(DTYPES[spec.dtype]).reshape(spec.shape)
+        except MemoryError:
+            raise ModelError(f"{path} needs more memory than there is: its arrays are {header.size:,} bytes") from None
+        except OSError as error:
+            raise _unreadable(path, what, error) from error
+    if checksum.hexdigest() != expected:
+        raise _damaged(path, what, "its checksum does not match")
+    return tensors, metadata
+
+
+def digest(path: Path, what: str = "model") -> str:
+    """SHA-256 of the whole file, in hex. Equal content was written as equal bytes."""
+    with _open(path, what) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _unreadable(path, what, error) from error
+
+
+def _open(path: Path, what: str) -> BinaryIO:
+    try:
+        # Looked at before it is opened: opening a named pipe would wait for a writer for ever.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ModelError(f"{path} is not a file: name a {what} file")
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise ModelError(f"There is no {what} file {path}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, what, error) from error
+
+
+def _parse_header(file: BinaryIO, path: Path, what: str) -> Header:
+    try:
+        size = os.fstat(file.fileno()).st_size
+        prefix = file.read(8)
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+        if not 2 <= length <= min(MAX_HEADER, size - 8):
+            raise ModelError(f"{path} is no {what} file, or it was cut short")
+        raw = file.read(length)
+    except OSError as error:
+        raise _unreadable(path, what, error) from error
+    try:
+        fields = json.loads(raw)
+        metadata = fields.pop("__metadata__", {})
+        tensors = {name: _spec(entry) for name, entry in fields.items()}
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ModelError(f"{path} is no {what} file, or its header is damaged") from None
+    offset = 0
+    for spec in tensors.values():
+        if spec.start != offset:
+            raise _damaged(path, what, "its arrays do not lie side by side")
+        offset = spec.stop
+    if 8 + length + offset != size:
+        raise _damaged(path, what, f"it should be {8 + length + offset:,} bytes long and is {size:,}")
+    return Header(metadata, tensors, 8 + length, offset)
+
+
+def _spec(entry: Any) -> TensorSpec:
+    start, stop = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    if not all(type(number) is int and 0 <= number < 2**48 for number in (start, stop, *shape)) or len(shape) > 8:
+        raise ValueError
+    elements = 1
+    for length in shape:
+        elements *= length
+    if stop - start != elements * np.dtype(DTYPES[entry["dtype"]]).itemsize:
+        raise ValueError
+    return TensorSpec(entry["dtype"], shape, start, stop)
+
+
+def _encode_header(metadata: Mapping[str, str], specs: Mapping[str, TensorSpec]) -> bytes:
+    fields: dict[str, Any] = {"__metadata__": {name: metadata[name] for name in sorted(metadata)}}
+    for name, spec in specs.items():
+        fields[name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": [spec.start, spec.stop]}
+    encoded = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return encoded + b" " * (-len(encoded) % 8)
+
+
+def _start_checksum(metadata: Mapping[str, str], specs: Mapping[str, TensorSpec]) -> Any:
+    """A SHA-256 that has seen the header without its checksum; the arrays' bytes follow."""
+    return hashlib.sha256(_encode_header(metadata, specs))
+
+
+def _damaged(path: Path, what: str, why: str) -> ModelError:
+    return ModelError(f"The {what} file {path} is damaged ({why}): use another copy of it")
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> ModelError:
+    return ModelError(f"The {what} file {path} cannot be read: {getattr(error, 'strerror', None) or error}")
