@@ -50,14 +50,14 @@ class LossChart(Widget, can_focus=True):
 
     DEFAULT_CSS = """
     LossChart { height: 1fr; width: 1fr; }
-    LossChart > .loss-chart--raw { color: $primary; text-style: dim; }
+    LossChart > .loss-chart--raw { color: $primary 45%; }
     LossChart > .loss-chart--train { color: $primary; text-style: bold; }
-    LossChart > .loss-chart--validation { color: $warning; text-style: bold; }
+    LossChart > .loss-chart--validation { color: $accent; text-style: bold; }
     LossChart > .loss-chart--best { color: $success; text-style: bold; }
-    LossChart > .loss-chart--reference { color: $text-muted; }
-    LossChart > .loss-chart--axis { color: $foreground 40%; }
-    LossChart > .loss-chart--label { color: $text-muted; }
-    LossChart > .loss-chart--mark { color: $foreground 30%; }
+    LossChart > .loss-chart--reference { color: $foreground 45%; }
+    LossChart > .loss-chart--axis { color: $foreground 30%; }
+    LossChart > .loss-chart--label { color: $foreground 60%; }
+    LossChart > .loss-chart--mark { color: $foreground 25%; }
     """
 
     class Looked(Message):

@@ -1,0 +1,73 @@
+"""The end of a run as a moment: its best loss in large figures, the time against the estimate, what it writes now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Digits, Static
+
+from charlstm.text.visible import visible
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What there is to say. ``figure`` is the best loss as shown, ``lines`` the facts beside it, ``keys`` what to press;
+    ``state`` chooses the frame: ``good``, ``held`` (stopped, paused by the disk) or ``broken``."""
+
+    title: str
+    figure: str = ""
+    lines: tuple[str, ...] = ()
+    prime: str = ""
+    sample: str = ""
+    keys: str = ""
+    state: str = "good"
+
+
+class EndCard(Vertical):
+    """A framed card. Feed it with :meth:`show`."""
+
+    DEFAULT_CSS = """
+    EndCard { height: auto; max-height: 100%; padding: 0 1; border: round $success; border-title-color: $success;
+              border-title-style: bold; border-subtitle-color: $foreground; }
+    EndCard.-held { border: round $accent; border-title-color: $accent; }
+    EndCard.-broken { border: round $error; border-title-color: $error; }
+    EndCard Horizontal { height: auto; }
+    EndCard Digits { width: auto; min-width: 18; color: $success; text-style: bold; }
+    EndCard.-held Digits { color: $accent; }
+    EndCard .end--lines { width: 1fr; height: auto; }
+    EndCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
+    EndCard.-small Digits { display: none; }
+    EndCard.-small .end--sample { margin-top: 0; max-height: 2; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.ending: Ending | None = None
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Digits()
+            yield Static(classes="end--lines", markup=False)
+        yield Static(classes="end--sample", markup=False)
+
+    def show(self, ending: Ending | None) -> None:
+        """Show this ending, or none."""
+        self.display = ending is not None
+        if ending is None or ending == self.ending:
+            return
+        self.ending = ending
+        self.set_class(ending.state == "held", "-held")
+        self.set_class(ending.state == "broken", "-broken")
+        self.border_title = Content(f" {visible(ending.title)} ")
+        self.border_subtitle = Content(f" {ending.keys} ") if ending.keys else ""
+        digits = self.query_one(Digits)
+        digits.display = bool(ending.figure)
+        digits.update(ending.figure)
+        self.query_one(".end--lines", Static).update(Content("\n".join(ending.lines)))
+        sample = self.query_one(".end--sample", Static)
+        sample.display = bool(ending.sample)
+        prime, text = (visible(part).replace("\n", "↵ ") for part in (ending.prime, ending.sample))
+        sample.update(Content.assemble((prime, "$foreground 60% italic"), text))

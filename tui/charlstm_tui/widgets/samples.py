@@ -1,0 +1,152 @@
+"""What the model wrote as it learnt, a line for each sample: same prime, same seed, so that one sees it learn.
+
+The newest is followed until a person walks up; where there is room the chosen sample is shown in full below its line.
+Texts are shown literally, control characters made visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from charlstm.text.visible import visible
+from charlstm.training.events import Sampled
+
+SPACIOUS = 9  # rows from which on every sample may take several
+EXCERPT = 600  # characters of a sample that are ever laid out
+
+
+class Samples(ScrollView, can_focus=True):
+    """The list of samples. Feed it with :meth:`show`; ``selected`` is the index of the chosen one."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "samples--step",
+        "samples--prime",
+        "samples--text",
+        "samples--selected",
+        "samples--quiet",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "walk(-1)", "Earlier sample", show=False),
+        Binding("down", "walk(1)", "Later sample", show=False),
+        Binding("pageup", "walk(-5)", "Earlier", show=False),
+        Binding("pagedown", "walk(5)", "Later", show=False),
+    ]
+    DEFAULT_CSS = """
+    Samples { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    Samples > .samples--step { color: $foreground 60%; }
+    Samples > .samples--prime { color: $foreground 60%; text-style: italic; }
+    Samples > .samples--text { color: $foreground; }
+    Samples > .samples--selected { background: $foreground 12%; }
+    Samples > .samples--quiet { color: $foreground 50%; }
+    """
+
+    class Chosen(Message):
+        """Another sample was walked to."""
+
+        def __init__(self, sample: Sampled) -> None:
+            super().__init__()
+            self.sample = sample
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.samples: tuple[Sampled, ...] = ()
+        self.selected = -1
+        self.empty = ""
+        self._rows: list[tuple[int, str, str]] = []  # (sample, step or blank, text); the prime is found by its length
+        self._laid: tuple[int, bool] = (0, False)
+
+    @property
+    def following(self) -> bool:
+        """Whether the newest sample is the chosen one, and so will be the next."""
+        return self.selected >= len(self.samples) - 1
+
+    def show(self, samples: Sequence[Sampled], empty: str = "") -> None:
+        """Show these samples; ``empty`` is said while there are none."""
+        samples = tuple(samples)
+        if samples == self.samples and empty == self.empty:
+            return
+        grown = samples[: len(self.samples)] == self.samples
+        follow = self.following or not grown
+        self.samples, self.empty = samples, empty
+        if follow:
+            self.selected = len(samples) - 1
+        self._lay_out(force=True)
+
+    def action_walk(self, by: int) -> None:
+        if self.samples:
+            self.selected = min(max(self.selected + by, 0), len(self.samples) - 1)
+            self._reveal()
+            self.refresh()
+            self.post_message(self.Chosen(self.samples[self.selected]))
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def on_click(self, event: object) -> None:
+        row = self.scroll_offset.y + getattr(event, "y", 0)
+        if 0 <= row < len(self._rows):
+            self.selected = self._rows[row][0]
+            self.refresh()
+
+    def _lay_out(self, force: bool = False) -> None:
+        width, spacious = self.scrollable_content_region.width, self.size.height >= SPACIOUS
+        if not force and self._laid == (width, spacious):
+            return
+        self._laid = (width, spacious)
+        gutter = self._gutter()
+        self._rows = []
+        for index, sample in enumerate(self.samples):
+            step = f"{sample.step:,}".rjust(gutter)
+            text = visible(sample.prime + sample.text[:EXCERPT]).replace("\n", "↵ ")
+            room = max(width - gutter - 2, 4)
+            lines = [text]
+            if spacious:
+                # The longest that fits three times over: enough to judge, and the list stays a list.
+                lines = [str(line) for line in Content(text).wrap(room)][: 3 if len(self.samples) > 1 else 8] or [""]
+            self._rows += [(index, step if number == 0 else "", line) for number, line in enumerate(lines)]
+        self.virtual_size = Size(width, len(self._rows))
+        self._reveal()
+        self.refresh()
+
+    def _gutter(self) -> int:
+        return max([len(f"{sample.step:,}") for sample in self.samples[-1:]] + [5]) + 1
+
+    def _reveal(self) -> None:
+        rows = [number for number, row in enumerate(self._rows) if row[0] == self.selected]
+        if rows:
+            self.scroll_to_region(Region(0, rows[0], 1, len(rows)), animate=False, force=True)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        row = y + self.scroll_offset.y
+        if not self.samples:
+            words = self.empty if y == 0 else ""
+            return Strip([Segment(set_cell_size(f" {words}", width), self.get_component_rich_style("samples--quiet"))])
+        if row >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        index, step, text = self._rows[row]
+        styles = {name: self.get_component_rich_style(f"samples--{name}") for name in ("step", "prime", "text")}
+        if index == self.selected and self.has_focus:
+            shade = self.get_component_rich_style("samples--selected").background_style
+            styles = {name: style + shade for name, style in styles.items()}
+        gutter = self._gutter()
+        marker = "▸" if index == self.selected and step else " "
+        prime = len(visible(self.samples[index].prime).replace("\n", "↵ ")) if step else 0
+        room = max(width - gutter - 3, 0)
+        body = set_cell_size(text, room) if cell_len(text) > room else text
+        segments = [
+            Segment(f"{marker}{step.rjust(gutter)}  ", styles["step"]),
+            Segment(body[:prime], styles["prime"]),
+            Segment(body[prime:], styles["text"]),
+        ]
+        return Strip(segments).adjust_cell_length(width, styles["text"])
