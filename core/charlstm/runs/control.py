@@ -1,0 +1,82 @@
+"""What people ask of a running worker, as lines of ``control.jsonl``: ``{"id", "time", "command", "value"}``.
+
+Anyone who may write the folder may append; the worker alone reads, and remembers in bytes how far. What a command
+does is the trainer's business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from charlstm import storage
+from charlstm.errors import RunError
+from charlstm.runs.folder import Run
+from charlstm.training.commands import Command
+
+MAX_UNREAD = 1_000_000
+"""Bytes of commands that are read at once; nobody types more between two steps."""
+
+
+def send(run: Run, command: str, value: float | None = None) -> Command:
+    """Ask the worker of ``run`` for ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr`` (which
+    takes a rate). It acts between two steps, and says so with a ``control`` event of the same id.
+
+    Raises :class:`RunError` when no worker is there to hear it, or the command makes no sense.
+    """
+    asked = Command(secrets.token_hex(4), command, value)
+    status = run.status()
+    if not status.alive:
+        remedy = "start it again with `charlstm resume " + run.name + "`"
+        raise RunError(f"The run {run.name} is {status.state}: nobody is there to {command} it; {remedy}")
+    line = {"id": asked.id, "time": time.time(), "command": command, "value": value}
+    try:
+        storage.append_line(run.control_path, json.dumps(line).encode())
+    except OSError as error:
+        raise RunError(f"The run {run.name} cannot be told: {error.strerror}") from None
+    return asked
+
+
+class ControlReader:
+    """The worker's end: each call gives the commands that were completed since the one before.
+
+    Reading starts at ``position`` bytes. ``wake`` is called with every command that came, as soon as it is read.
+    """
+
+    def __init__(self, path: Path, position: int = 0, *, wake: Callable[[Command], None] | None = None) -> None:
+        self._path = path
+        self._wake = wake
+        self.position = position
+
+    def __call__(self) -> Sequence[Command]:
+        """New commands, in order; lines that are none are passed over. Cheap when there is nothing: one stat."""
+        try:
+            if os.stat(self._path).st_size <= self.position:
+                return ()
+            with self._path.open("rb") as file:
+                file.seek(self.position)
+                content = file.read(MAX_UNREAD)
+        except OSError:  # not there yet, or gone for now with its disk
+            return ()
+        commands = []
+        complete = content.rfind(b"\n") + 1
+        for line in content[:complete].splitlines(keepends=True):
+            self.position += len(line)
+            command = _parse(line, self.position)
+            if command is not None:
+                commands.append(command)
+                if self._wake is not None:
+                    self._wake(command)
+        return commands
+
+
+def _parse(line: bytes, position: int) -> Command | None:
+    try:
+        values = json.loads(line)
+        return Command(str(values["id"])[:64], values["command"], values.get("value"), position)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RunError):
+        return None

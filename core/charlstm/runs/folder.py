@@ -1,0 +1,459 @@
+"""A run is a folder: what stands in it, where runs are kept, and how one is made, found, renamed and removed.
+
+Everything here only reads, except for making, renaming and deleting whole folders; the worker is the one writer of
+what is inside. ``run.json`` is written twice at most: by whoever makes the run, with what was asked; and by the worker
+at the first start, with what was found and measured (corpus record, vocabulary, plan) and is frozen from then on. A
+resume with changed settings adds an amendment to it. Each time it is replaced atomically.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import shutil
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from charlstm import storage
+from charlstm.errors import RunError, SettingsError
+from charlstm.runs import heartbeat, lock, system
+from charlstm.runs.status import RunStatus, read_status
+from charlstm.training.config import Settings
+
+FORMAT = 1
+APP = "charlstm"
+MAX_SPEC_BYTES = 16_000_000
+"""A ``run.json`` longer than this is no run's: 60,000 characters of vocabulary take less than one."""
+
+KNOWN_RUNS = 1_000
+_RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What ``run.json`` holds. ``corpus`` is a record that ``charlstm.text.corpus.reopen_corpus`` takes: from the start
+    ``{"name", "sources", "options"}``, and its fingerprint as soon as the text has been read. ``settings`` are those
+    that hold now, ``amendments`` how they came to differ from what was asked first: ``{"time", "step", "changes"}``.
+    ``lineage`` says from which model the weights came. ``plan`` is what ``training.seams.Plan`` froze."""
+
+    corpus: dict[str, Any]
+    settings: Settings
+    preset: str = "custom"
+    created: float = field(default_factory=time.time)
+    lineage: dict[str, Any] | None = None
+    vocabulary: tuple[str, ...] | None = None
+    plan: dict[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    amendments: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def corpus_name(self) -> str:
+        """The text's name, for people."""
+        name = self.corpus.get("name")
+        return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "format": FORMAT,
+            "created": self.created,
+            "preset": self.preset,
+            "corpus": self.corpus,
+            "settings": self.settings.to_dict(),
+            "lineage": self.lineage,
+            "versions": self.versions,
+            "plan": self.plan,
+            "amendments": list(self.amendments),
+            "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`. Raises :class:`RunError` for a newer format or values that are no spec."""
+        try:
+            if int(values["format"]) > FORMAT:
+                raise RunError(
+                    f"The run was written by a newer charlstm (format {values['format']}); update this one to read it"
+                )
+            vocabulary = values.get("vocabulary")
+            return cls(
+                corpus=_typed(dict, values["corpus"]),
+                settings=Settings.from_dict(_typed(dict, values["settings"])),
+                preset=_typed(str, values.get("preset", "custom")),
+                created=float(values["created"]),
+                lineage=None if values.get("lineage") is None else _typed(dict, values["lineage"]),
+                vocabulary=None if vocabulary is None else tuple(_typed(str, symbol) for symbol in vocabulary),
+                plan=None if values.get("plan") is None else _typed(dict, values["plan"]),
+                versions=_typed(dict, values.get("versions", {})),
+                amendments=tuple(_typed(dict, each) for each in values.get("amendments", ())),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
+            raise RunError("run.json is damaged: it does not say what was asked") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The model as it was after ``step`` steps, at ``path``."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder. Holding one promises nothing about the folder, which may be gone by the next call."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def spec_path(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def control_path(self) -> Path:
+        return self.path / "control.jsonl"
+
+    @property
+    def heartbeat_path(self) -> Path:
+        return self.path / "heartbeat"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def model_path(self) -> Path:
+        """The best model so far; the file need not be there yet."""
+        return self.path / "model.safetensors"
+
+    @property
+    def state_path(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def previous_state_path(self) -> Path:
+        return self.path / "state.prev.safetensors"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def sessions_dir(self) -> Path:
+        """Saved and self-saved generation sessions; made by who writes the first."""
+        return self.path / "sessions"
+
+    def exists(self) -> bool:
+        """Whether the folder is there and holds a run."""
+        return self.spec_path.is_file()
+
+    def spec(self) -> RunSpec:
+        """What was asked and measured. Raises :class:`RunError` when ``run.json`` is missing, damaged or newer."""
+        try:
+            with self.spec_path.open("rb") as file:
+                content = file.read(MAX_SPEC_BYTES + 1)
+            if len(content) > MAX_SPEC_BYTES:
+                raise ValueError
+            values = json.loads(content)
+        except FileNotFoundError:
+            raise RunError(f"There is no run in {self.path}: it has no run.json") from None
+        except OSError as error:
+            raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            raise RunError(f"The run {self.name} has a damaged run.json; delete the run or restore the file") from None
+        try:
+            return RunSpec.from_dict(values)
+        except RunError as error:
+            raise RunError(f"The run {self.name} cannot be read: {error}") from error
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Replace ``run.json``. For who makes the run, and then for its worker."""
+        text = json.dumps(spec.to_dict(), ensure_ascii=False, indent=1)
+        storage.replace_bytes(self.spec_path, text.encode("utf-8", errors="surrogatepass"))
+
+    def status(self) -> RunStatus:
+        """How the run is now: reads a few hundred bytes, and the log only when there is no heartbeat."""
+        return read_status(self.path)
+
+    def snapshots(self) -> list[Snapshot]:
+        """The model growing up, youngest first."""
+        found = []
+        with contextlib.suppress(OSError):
+            for path in self.snapshots_dir.glob("*.safetensors"):
+                if path.stem.isascii() and path.stem.isdecimal():
+                    found.append(Snapshot(int(path.stem), path))
+        return sorted(found, key=lambda snapshot: snapshot.step)
+
+    def size(self) -> int:
+        """Bytes of all files of the run."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+
+def runs_dir(asked: str | Path | None = None) -> Path:
+    """Where runs are kept: as ``asked``, else ``CHARLSTM_RUNS``, else ``./checkpoints`` if it is there, else the
+    platform's data folder. Absolute; it need not exist yet."""
+    if asked is not None:
+        return Path(asked).expanduser().absolute()
+    if named := os.environ.get("CHARLSTM_RUNS"):
+        return Path(named).expanduser().absolute()
+    here = Path("checkpoints").absolute()
+    if here.is_dir():
+        return here
+    from platformdirs import user_data_path
+
+    return user_data_path(APP) / "runs"
+
+
+def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
+    """The runs in ``folder`` (default: :func:`runs_dir`), by name; with ``elsewhere`` also those that were started in
+    other folders by this user and are still there."""
+    folder = runs_dir(folder)
+    with contextlib.suppress(OSError):
+        found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
+        runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
+        return runs + [run for run in known_runs() if elsewhere and run.path not in found]
+    return [run for run in known_runs() if elsewhere]
+
+
+def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
+    """The run that ``word`` means: a name in ``folder``, a path, or the name of a run that was started elsewhere.
+
+    Raises :class:`RunError` that lists what is near.
+    """
+    text = os.fspath(word)
+    if text and not _is_path(text):
+        inside = Run(runs_dir(folder) / text)
+        if inside.exists():
+            return inside
+    as_path = Path(text).expanduser()
+    if text and as_path.is_dir():
+        run = Run(as_path.absolute())
+        if run.exists():
+            return run
+        raise RunError(f"{text} is a folder but not a run: it has no run.json")
+    if not _is_path(text):
+        others = [run for run in known_runs() if run.name == text]
+        if len(others) == 1:
+            return others[0]
+        if others:
+            raise RunError(f"Several runs are called {text}: name one by its folder, such as {others[0].path}")
+    names = [run.name for run in list_runs(folder, elsewhere=True)]
+    if not names:
+        raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: start one with `charlstm train`")
+    near = difflib.get_close_matches(text, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else f"the runs are {', '.join(names[:8])}{', …' * (len(names) > 8)}"
+    raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
+
+
+def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | None = None) -> Run:
+    """Make a run's folder, for the user alone, with ``run.json`` in it, and remember where it is.
+
+    Without a ``name`` it is called TEXT-PRESET-N. Raises :class:`RunError` when the name is taken or is none, or the
+    folder cannot be written.
+    """
+    parent = runs_dir(folder)
+    if name is not None:
+        check_name(name)
+    try:
+        parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        run = Run(parent / name) if name is not None else None
+        while run is None or not _make(run, given=name is not None):
+            run = Run(parent / _free_name(parent, spec))
+        run.write_spec(spec)
+    except OSError as error:
+        raise RunError(
+            f"No run can be made in {parent}: {error.strerror}; choose another place with --runs-dir"
+        ) from None
+    remember(run)
+    return run
+
+
+def rename_run(run: Run, name: str) -> Run:
+    """Give ``run`` another name. Raises :class:`RunError` while a worker is on it or when the name will not do."""
+    check_name(name)
+    target = Run(run.path.with_name(name))
+    _need_run(run)
+    if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
+        raise RunError(f"There is a run {name} already; choose another name")
+    with _alone(run, "renamed"):
+        try:
+            os.rename(run.path, target.path)
+            storage.sync_folder(run.path.parent)
+        except OSError as error:
+            raise RunError(f"The run {run.name} cannot be renamed: {error.strerror}") from None
+    _rewrite_index(lambda paths: [target.path if path == run.path else path for path in paths])
+    return target
+
+
+def delete_run(run: Run) -> None:
+    """Remove ``run`` and everything in its folder, for good. Raises :class:`RunError` while a worker is on it."""
+    _need_run(run)
+    if run.path.is_symlink():
+        raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
+    with _alone(run, "deleted"):
+        doomed = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
+        try:
+            os.rename(run.path, doomed)  # first out of sight whole, so that half a run is never found
+            shutil.rmtree(doomed)
+        except OSError as error:
+            raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
+    _rewrite_index(lambda paths: [path for path in paths if path != run.path])
+
+
+def check_name(name: str) -> str:
+    """``name`` if a run may be called that: it is one plain file name on every system. Raises :class:`RunError`."""
+    wrong = ""
+    if not name.strip():
+        wrong = "is empty"
+    elif len(name) > 100 or len(name.encode("utf-8", "replace")) > 200:
+        wrong = "is longer than 100 characters"
+    elif any(char in '/\\:*?"<>|' or not (char.isprintable()) for char in name):
+        wrong = 'has a character that file names cannot have everywhere (/ \\ : * ? " < > | or an invisible one)'
+    elif name[0] in ".-~ " or name[-1] in ". ":
+        wrong = "starts with a dot, dash, tilde or space, or ends with a dot or space"
+    elif name.split(".")[0].lower() in _RESERVED or name.lower().endswith(".safetensors"):
+        wrong = "means something else already"
+    if wrong:
+        raise RunError(f"{name[:40]!r} cannot be a run's name: it {wrong}")
+    return name
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts ``anna-quick-10`` after ``anna-quick-9``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
+def index_path() -> Path:
+    """The file in the user's state folder that remembers where runs were started, one path a line as JSON."""
+    from platformdirs import user_state_path
+
+    return user_state_path(APP) / "runs.jsonl"
+
+
+def known_runs() -> list[Run]:
+    """Runs that this user started anywhere and that are still there, latest first."""
+    runs = (Run(path) for path in reversed(_read_index()))
+    return [run for run in runs if run.exists()]
+
+
+def remember(run: Run) -> None:
+    """Note where ``run`` is, so that it is found from other folders. A state folder that cannot be written is no
+    reason to fail."""
+    with contextlib.suppress(OSError):
+        if run.path not in _read_index():
+            index = index_path()
+            index.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+            storage.append_line(index, json.dumps(str(run.path)).encode())
+
+
+def _make(run: Run, *, given: bool) -> bool:
+    try:
+        storage.make_folder(run.path)
+    except FileExistsError:
+        if given:
+            remedy = f"continue it with `charlstm resume {run.name}`, or choose another name"
+            raise RunError(f"There is a run {run.name} already: {remedy}") from None
+        return False  # somebody was quicker with this number
+    return True
+
+
+def _free_name(parent: Path, spec: RunSpec) -> str:
+    stem = f"{_slug(Path(spec.corpus_name).stem) or 'text'}-{_slug(spec.preset) or 'custom'}"
+    pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
+    numbers = [int(match[1]) for path in parent.iterdir() if (match := pattern.fullmatch(path.name))]
+    return f"{stem}-{max(numbers, default=0) + 1}"
+
+
+def _slug(text: str) -> str:
+    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text))
+    return words.strip("-_")[:40].rstrip("-_")
+
+
+def _text_name(sources: Any) -> str:
+    sources = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+    first = os.fspath(sources[0]) if sources and isinstance(sources[0], (str, Path)) else ""
+    return "stdin" if first == "-" else Path(first).name or "text"
+
+
+def _typed(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(kind.__name__)
+    return value
+
+
+def _is_path(text: str) -> bool:
+    return text in ("", ".", "..") or any(mark in text for mark in ("/", os.sep, "\0"))
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)  # a name that differs in case only, on a file system that ignores it
+    return False
+
+
+def _need_run(run: Run) -> None:
+    if not run.exists():
+        raise RunError(f"There is no run in {run.path} any more")
+
+
+@contextlib.contextmanager
+def _alone(run: Run, what: str) -> Iterator[None]:
+    """Holds the run's lock, so that no worker is on it and none can start."""
+    beat = heartbeat.read(run.heartbeat_path)
+    away = beat is not None and beat.host != system.host() and beat.state not in heartbeat.FINAL
+    if beat is not None and away and beat.age() < heartbeat.FRESH:
+        raise RunError(f"The run {run.name} is running on {beat.host} and cannot be {what}; stop it there first")
+    try:
+        held = lock.take(run.lock_path, patience=0.5)
+    except RunError:
+        remedy = f"stop it first with `charlstm control {run.name} stop`"
+        raise RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}") from None
+    except OSError as error:
+        raise RunError(f"The run {run.name} cannot be {what}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _read_index() -> list[Path]:
+    paths: dict[Path, None] = {}
+    with contextlib.suppress(OSError):
+        with index_path().open("rb") as file:
+            content = file.read(4 * KNOWN_RUNS * 1024)
+        for line in content.splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
+                text = json.loads(line)
+                if isinstance(text, str) and os.path.isabs(text) and "\0" not in text:
+                    paths[Path(text)] = None
+    return list(paths)[-KNOWN_RUNS:]
+
+
+def _rewrite_index(change: Callable[[list[Path]], list[Path]]) -> None:
+    with contextlib.suppress(OSError):
+        lines = [json.dumps(str(path)) + "\n" for path in change(_read_index())]
+        storage.replace_bytes(index_path(), "".join(lines).encode())

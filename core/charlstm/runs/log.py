@@ -1,0 +1,118 @@
+"""The event log of a run: one writer that appends whole lines, and readers that follow it.
+
+What the lines mean is in ``training.events``; how they become curves is in ``series``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm import storage
+from charlstm.errors import RunError
+from charlstm.training.events import Event, from_line, to_line
+
+if TYPE_CHECKING:
+    from charlstm.runs.folder import Run
+
+MAX_LINE = 4_000_000
+"""A line longer than this is no event."""
+
+CHUNK = 1_000_000
+
+
+class EventLog:
+    """Appends events to ``path``, for the run's one writer.
+
+    Opening mends a torn last line. A line that the disk takes only half of is taken back, so that the same event can
+    be appended again when there is room: nothing is lost and nothing counted twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._dirty = False
+        storage.mend_lines(path)
+        self._descriptor = storage.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def append(self, event: Event, *, sync: bool = False) -> None:
+        """Write one event. Raises :class:`OSError` when the disk does not take it; then it is not in the log."""
+        line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
+        end = os.fstat(self._descriptor).st_size
+        self._dirty = True
+        try:
+            if storage.disk.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError:
+            storage.disk.truncate(self._descriptor, end)
+            raise
+        if sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make what was appended durable."""
+        if self._dirty:
+            storage.disk.sync(self._descriptor)
+            self._dirty = False
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class EventTail:
+    """Follows a run's log: each :meth:`read` gives the events whose lines were completed since the one before.
+
+    It holds no file open, so the run can be renamed or deleted meanwhile. ``skipped`` counts lines that are no events.
+    """
+
+    def __init__(self, run: Run | Path) -> None:
+        self._path = run if isinstance(run, Path) else run.events_path
+        self._position = 0
+        self.skipped = 0
+
+    def read(self, limit: int | None = None) -> list[Event]:
+        """New events, at most about ``limit`` bytes of them when given; an empty list when there are none.
+
+        Raises :class:`RunError` when the log is of a newer format.
+        """
+        events: list[Event] = []
+        try:
+            with self._path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self._position:  # not the file it was
+                    self._position = 0
+                file.seek(self._position)
+                rest = b""
+                while (limit is None or limit > 0) and (chunk := file.read(CHUNK)):
+                    limit = None if limit is None else limit - len(chunk)
+                    lines = (rest + chunk).split(b"\n")
+                    rest = lines.pop()
+                    for line in lines:
+                        self._position += len(line) + 1
+                        self._take(line, events)
+                    if len(rest) > MAX_LINE:
+                        self._position += len(rest)
+                        self.skipped += 1
+                        rest = b""
+        except (FileNotFoundError, NotADirectoryError):
+            return events
+        except OSError as error:
+            raise RunError(f"The event log {self._path} cannot be read: {error.strerror}") from None
+        return events
+
+    def _take(self, line: bytes, events: list[Event]) -> None:
+        if not line.strip():
+            return
+        try:
+            events.append(from_line(line))
+        except RunError as error:
+            if error.__cause__ is None:  # not a line that cannot be parsed, but a format of a newer program
+                raise
+            self.skipped += 1
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """All events of the log at ``path``; lines that are none are left out."""
+    yield from EventTail(path).read()

@@ -1,0 +1,330 @@
+"""Logged events as drawable series: the one reader of a run's log, for charts, tables and the verdict in words.
+
+It knows which events never were (those that a resume replays), and how a curve is smoothed and thinned so that spikes
+survive. It draws nothing; units are nats per character, steps and seconds of training.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.training.events import (
+    Controlled,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Resumed,
+    Sampled,
+    Started,
+    Stepped,
+    Validated,
+    Warned,
+)
+
+Axis = Literal["step", "seconds"]
+Line = Literal["train", "validation", "lr", "grad_norm", "speed"]
+Floats = npt.NDArray[np.float64]
+
+SPEED_WINDOW = 60.0
+"""Seconds of the recent past that the time left is judged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points to draw, in order; ``y`` is not-a-number where the line has a gap."""
+
+    x: Floats
+    y: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(slots=True)
+class _Points:
+    """One figure by step, kept in order: what a resume replays replaces what was there."""
+
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, step: int, seconds: float, value: float) -> None:
+        self.cut(step - 1)
+        self.steps.append(step)
+        self.seconds.append(max(seconds, self.seconds[-1]) if self.seconds else seconds)
+        self.values.append(value)
+
+    def cut(self, step: int) -> None:
+        """Forget what is later than ``step``."""
+        if self.steps and self.steps[-1] > step:
+            keep = bisect.bisect_right(self.steps, step)
+            del self.steps[keep:], self.seconds[keep:], self.values[keep:]
+
+
+class RunSeries:
+    """What happened in one run so far. Feed it events as they come; it costs the same however long the run is.
+
+    ``version`` grows with everything that is fed, so that a screen knows when to draw anew.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.started: Started | None = None
+        self.planned_steps: int | None = None
+        self.samples: list[Sampled] = []
+        """Every sample, by step."""
+        self.validations: list[Validated] = []
+        """Every validation, by step; the one over the whole held-out part comes after the last on the way."""
+        self.warnings: list[Warned] = []
+        self.controls: list[Controlled] = []
+        self.paused: Paused | None = None
+        self.finished: Finished | None = None
+        self.failed: Failed | None = None
+        self.last_step: Stepped | None = None
+        self.inexact: list[Resumed] = []
+        """Resumes that may differ from the untouched run in the last digits, or with changed settings."""
+        self._lines: dict[str, _Points] = {
+            name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
+        }
+        self._clock = _Points()
+        self._session: list[tuple[float, int]] = []
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """The series of a log that is already there."""
+        series = cls()
+        series.feed(events)
+        return series
+
+    def feed(self, events: Iterable[Event]) -> bool:
+        """Take in the next events of the log, in order; whether there were any."""
+        before = self.version
+        for event in events:
+            self.version += 1
+            self._take(event)
+        return self.version != before
+
+    @property
+    def step(self) -> int:
+        """The last step that anything is known of."""
+        return self._clock.steps[-1] if self._clock.steps else 0
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds spent in training steps so far."""
+        return self._clock.seconds[-1] if self._clock.seconds else 0.0
+
+    @property
+    def best(self) -> Validated | None:
+        """The validation whose model was kept; ``None`` before the first."""
+        return next((each for each in reversed(self.validations) if each.best), None)
+
+    @property
+    def final(self) -> Validated | None:
+        """The validation over the whole held-out part at the end of the run, if it came that far."""
+        return next((each for each in reversed(self.validations) if each.whole), None)
+
+    @property
+    def train_loss(self) -> float | None:
+        """The last training loss, nats per character; not-a-number when it was not finite."""
+        values = self._lines["train"].values
+        return values[-1] if values else None
+
+    @property
+    def val_loss(self) -> float | None:
+        """The last validation loss, nats per character."""
+        return _number(self.validations[-1].val_loss) if self.validations else None
+
+    @property
+    def chars_per_second(self) -> float | None:
+        """Training speed now: the median of the last few reports, since one of them may have met a busy moment."""
+        recent = [value for value in self._lines["speed"].values[-5:] if math.isfinite(value)]
+        return statistics.median(recent) if recent else None
+
+    def progress(self) -> float | None:
+        """How much of the planned steps is done, 0 to 1."""
+        return min(1.0, self.step / self.planned_steps) if self.planned_steps else None
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the planned end at the pace of the last minute, validations and checkpoints included;
+        ``None`` while nobody can say."""
+        if self.finished or self.failed or not self.planned_steps:
+            return None
+        pace = None
+        if len(self._session) > 1:
+            (first, at), (last, now) = self._session[0], self._session[-1]
+            pace = (last - first) / (now - at) if now > at and last > first else None
+        if pace is None and self.step and self.train_seconds:
+            pace = self.train_seconds / self.step
+        return None if pace is None else max(0.0, (self.planned_steps - self.step) * pace)
+
+    def points(self, line: Line, axis: Axis = "step") -> Curve:
+        """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or
+        ``speed`` (characters a second) over steps or seconds of training."""
+        points = self._lines[line]
+        x = points.steps if axis == "step" else points.seconds
+        return Curve(np.array(x, dtype=np.float64), np.array(points.values, dtype=np.float64))
+
+    def curve(
+        self,
+        line: Line,
+        axis: Axis = "step",
+        *,
+        smoothing: float = 0.0,
+        buckets: int | None = None,
+        within: tuple[float, float] | None = None,
+    ) -> Curve:
+        """A line ready to draw: smoothed over all of it, then cut to ``within`` (x), then thinned to ``buckets``."""
+        curve = self.points(line, axis)
+        curve = Curve(curve.x, smooth(curve.y, smoothing))
+        if within is not None:
+            # one neighbour on each side, so that a line that goes on does not seem to end at the edge
+            low = max(0, int(np.searchsorted(curve.x, within[0], "left")) - 1)
+            high = int(np.searchsorted(curve.x, within[1], "right")) + 1
+            curve = Curve(curve.x[low:high], curve.y[low:high])
+        return curve if buckets is None else decimate(curve, buckets)
+
+    def sample_at(self, step: int) -> Sampled | None:
+        """The latest sample that was written at or before ``step``."""
+        keep = bisect.bisect_right(self.samples, step, key=lambda sample: sample.step)
+        return self.samples[keep - 1] if keep else None
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.started, self.planned_steps = event, event.planned_steps
+                self._session = [(event.time, event.step)]
+            case Stepped():
+                seconds = _number(event.train_seconds, self.train_seconds)
+                self.last_step = event
+                self._clock.add(event.step, seconds, 0.0)
+                logged = (("train", event.train_loss), ("lr", event.lr), ("grad_norm", event.grad_norm))
+                for name, value in (*logged, ("speed", event.chars_per_second)):
+                    self._lines[name].add(event.step, seconds, _number(value))
+                self._pace(event)
+            case Validated():
+                seconds = _number(event.train_seconds, self.train_seconds)
+                if event.step > self.step:
+                    self._clock.add(event.step, seconds, 0.0)
+                if not event.whole:  # a figure over more text than the others is no point of their line
+                    self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
+                same = (event.step, event.whole)
+                self.validations = [each for each in self.validations if (each.step, each.whole) != same] + [event]
+            case Sampled():
+                if self.samples and self.samples[-1].step == event.step:
+                    self.samples.pop()
+                self.samples.append(event)
+            case Warned():
+                self.warnings.append(event)
+            case Controlled():
+                self.controls.append(event)
+            case Paused():
+                self.paused = event
+            case Resumed():
+                self._resume(event)
+            case Finished():
+                self.finished, self.paused = event, None
+            case Failed():
+                self.failed, self.paused = event, None
+            case _:
+                pass
+
+    def _resume(self, event: Resumed) -> None:
+        """Events of a later step never were: they are lived through again."""
+        for points in (*self._lines.values(), self._clock):
+            points.cut(event.step)
+        self.samples = [each for each in self.samples if each.step <= event.step]
+        # a figure over the whole held-out part belongs to an end that is an end no more
+        self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
+        self.warnings = [each for each in self.warnings if each.step <= event.step]
+        self.controls = [each for each in self.controls if each.step <= event.step]
+        if self.last_step is not None and self.last_step.step > event.step:
+            self.last_step = None
+        self.paused = self.finished = self.failed = None
+        if event.planned_steps is not None:
+            self.planned_steps = event.planned_steps
+        if event.inexact or event.changes:
+            self.inexact.append(event)
+        self._session = [(event.time, event.step)]
+
+    def _pace(self, event: Stepped) -> None:
+        self._session.append((event.time, event.step))
+        while len(self._session) > 3 and event.time - self._session[1][0] > SPEED_WINDOW:
+            self._session.pop(0)
+
+
+def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:
+    """Exponential moving average with bias correction (Kingma and Ba 2015, section 3): ``weight`` 0 is the line as it
+    is, towards 1 smoother. A value that is not finite stays a gap and leaves the average as it was.
+
+    Raises :class:`ValueError` unless 0 ≤ weight < 1.
+    """
+    if not 0 <= weight < 1:
+        raise ValueError(f"smoothing takes a weight from 0 to below 1, not {weight!r}")
+    array = np.asarray(values, dtype=np.float64)
+    if weight == 0 or not len(array):
+        return array.copy()
+    smoothed = np.full_like(array, np.nan)
+    mean, mass = 0.0, 0.0
+    for index, value in enumerate(array.tolist()):
+        if math.isfinite(value):
+            mean = weight * mean + (1 - weight) * value
+            mass = weight * mass + (1 - weight)
+            smoothed[index] = mean / mass
+    return smoothed
+
+
+def decimate(curve: Curve, buckets: int) -> Curve:
+    """At most three points for each of ``buckets`` equal stretches of x: the lowest, the highest and a gap if there is
+    one, in order, so that a single spike and a single gap survive any thinning."""
+    if buckets < 1:
+        raise ValueError(f"a curve is thinned to one bucket at least, not {buckets!r}")
+    count = len(curve)
+    if count <= 2 * buckets:
+        return curve
+    edges = np.linspace(curve.x[0], curve.x[-1], buckets + 1)[1:-1]
+    bounds = [0, *np.searchsorted(curve.x, edges, "left").tolist(), count]
+    keep: set[int] = {0, count - 1}
+    for start, stop in itertools.pairwise(bounds):
+        part = curve.y[start:stop]
+        gaps = np.flatnonzero(~np.isfinite(part))
+        if len(gaps) < len(part):
+            keep.update((start + int(np.nanargmin(part)), start + int(np.nanargmax(part))))
+        if len(gaps):
+            keep.add(start + int(gaps[0]))
+    chosen = np.array(sorted(keep))
+    return Curve(curve.x[chosen], curve.y[chosen])
+
+
+def bounds(curves: Iterable[Curve], *, log: bool = False, spread: float = 0.05) -> tuple[float, float] | None:
+    """The lowest and highest y to show, with a little air; on a log axis only what is above zero counts.
+
+    ``None`` when there is nothing to show. Extreme peaks of the first steps are not cut off: zooming is the viewer's.
+    """
+    parts = [curve.y[np.isfinite(curve.y) & ((curve.y > 0) | (not log))] for curve in curves]
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    if not len(values):
+        return None
+    low, high = float(values.min()), float(values.max())
+    if log:
+        air = (math.log(high) - math.log(low)) * spread or 0.1
+        return low * math.exp(-air), high * math.exp(air)
+    air = (high - low) * spread or 0.1
+    return low - air, high + air
+
+
+def _number(value: Any, otherwise: float = math.nan) -> float:
+    """``value`` as a finite float; a log may be anybody's."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return otherwise

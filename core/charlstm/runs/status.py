@@ -1,0 +1,146 @@
+"""How a run is now, in one word and a few figures, from its heartbeat and lock.
+
+The heartbeat says what the worker last knew of itself; the lock says whether it is there. Only this module puts the
+two together. It never writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from charlstm.runs import heartbeat, system
+from charlstm.runs.heartbeat import Beat
+
+State = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
+STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
+STARTING = 15.0
+"""Seconds that a new worker gets until its first own sign of life."""
+
+LAST_WORDS = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """``alive``: a worker is on it, here or on another host. ``elsewhere``: it is another host's, whose worker cannot
+    be asked from here. ``best_val`` in nats per character; ``memory`` in bytes; ``updated`` Unix seconds of the last
+    sign of life. ``message`` is one sentence for people, or empty."""
+
+    state: State
+    alive: bool
+    step: int = 0
+    planned_steps: int | None = None
+    best_val: float | None = None
+    best_step: int | None = None
+    train_seconds: float = 0.0
+    message: str = ""
+    host: str = ""
+    elsewhere: bool = False
+    pid: int | None = None
+    memory: int | None = None
+    updated: float = 0.0
+
+    @property
+    def progress(self) -> float | None:
+        """How much of the planned steps is done, 0 to 1; ``None`` while nobody knows."""
+        if not self.planned_steps:
+            return None
+        return min(1.0, self.step / self.planned_steps)
+
+
+def read_status(path: Path, *, now: float | None = None) -> RunStatus:
+    """The status of the run in folder ``path``; ``now`` in Unix seconds (default: the clock)."""
+    now = time.time() if now is None else now
+    beat = heartbeat.read(path / "heartbeat")
+    if beat is None:
+        return _from_log(path, locked=bool(system.is_locked(path / "lock")))
+    if beat.state not in STATES:
+        return _status(beat, "crashed", False, "its heartbeat is damaged")
+    state = cast(State, beat.state)
+    if beat.state in heartbeat.FINAL:
+        return _status(beat, state, False, beat.message)
+    if beat.host != system.host():
+        fresh = beat.age(now) < heartbeat.FRESH
+        words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
+        return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
+    locked = system.is_locked(path / "lock")
+    if locked is None:  # nobody may ask: believe the process table
+        locked = beat.boot == system.boot_id() and system.is_same_process(beat.pid, beat.start)
+    if locked:
+        silent = beat.age(now) > heartbeat.FRESH and beat.state != "starting"
+        message = (
+            f"its worker (process {beat.pid}) has not answered for {ago(beat.age(now))}" if silent else beat.message
+        )
+        return _status(beat, state, True, message)
+    if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
+        return _status(beat, "starting", True, beat.message)
+    words = last_words(path / "worker.log")
+    return _status(beat, "crashed", False, words or "its worker ended without a word; resume it")
+
+
+def last_words(log: Path, *, lines: int = 1) -> str:
+    """The last ``lines`` lines that the worker wrote to its streams, or an empty word."""
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
+        text = file.read(LAST_WORDS).decode("utf-8", errors="replace")
+        kept = [line.strip() for line in text.splitlines() if line.strip()]
+        return "\n".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line)[:300] for line in kept[-lines:])
+    return ""
+
+
+def ago(seconds: float) -> str:
+    """A stretch of time as people say it: ``12 s``, ``5 min``, ``3 h``, ``2 days``."""
+    for limit, size, unit in ((90, 1, " s"), (5400, 60, " min"), (48 * 3600, 3600, " h")):
+        if seconds < limit:
+            return f"{round(seconds / size)}{unit}"
+    return f"{round(seconds / 86400)} days"
+
+
+def _status(beat: Beat, state: State, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
+    return RunStatus(
+        state=state,
+        alive=alive,
+        step=beat.step,
+        planned_steps=beat.planned,
+        best_val=beat.best_val,
+        best_step=beat.best_step,
+        train_seconds=beat.train_seconds,
+        message=message,
+        host=beat.host,
+        elsewhere=elsewhere,
+        pid=beat.pid or None,
+        memory=beat.memory if alive else None,
+        updated=beat.time,
+    )
+
+
+def _from_log(path: Path, *, locked: bool) -> RunStatus:
+    """For a run without a heartbeat: one that never started, or a copy that left it behind."""
+    from charlstm.runs.log import read_events
+    from charlstm.runs.series import RunSeries
+
+    series = RunSeries()
+    with contextlib.suppress(OSError):
+        series.feed(read_events(path / "events.jsonl"))
+    state: State = "starting" if locked else "stopped"
+    message = "" if series.started or locked else "it was never started; resume it"
+    if not locked and series.failed is not None:
+        state, message = "failed", series.failed.message
+    elif not locked and series.finished is not None and series.finished.reason != "stopped":
+        state = "finished"
+    best = series.best
+    return RunStatus(
+        state=state,
+        alive=locked,
+        step=series.step,
+        planned_steps=series.planned_steps,
+        best_val=best.val_loss if best else None,
+        best_step=best.step if best else None,
+        train_seconds=series.train_seconds,
+        message=message,
+    )
