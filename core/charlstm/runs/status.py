@@ -113,7 +113,7 @@ def _status(beat: Beat, state: State, alive: bool, message: str, *, elsewhere: b
         message=message,
         host=beat.host,
         elsewhere=elsewhere,
-        pid=beat.pid or None,
+        pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
         updated=beat.time,
     )

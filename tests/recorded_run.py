@@ -1,0 +1,312 @@
+"""Run folders as a worker would have left them, made in milliseconds and without torch, for tests of what reads runs.
+
+``record(folder, "finished")`` is a run of 200 reports, 20 validations, samples, snapshots and a tiny random model.
+A live state (``running``, ``paused``, ``waiting``, ``starting``) holds the lock and beats in this very process until
+``close()``; meanwhile ``advance`` goes on training and ``obey`` acts on what people asked. Use it as a context manager.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from charlstm import storage
+from charlstm.model.file import Model, ModelConfig, save_model
+from charlstm.runs import lock
+from charlstm.runs.control import ControlReader
+from charlstm.runs.folder import Run, RunSpec, create_run
+from charlstm.runs.heartbeat import Beat, Heartbeat
+from charlstm.runs.log import EventLog
+from charlstm.runs.status import State
+from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.commands import Command
+from charlstm.training.config import Settings
+from charlstm.training.events import (
+    Checkpointed,
+    Controlled,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Resumed,
+    Sampled,
+    Started,
+    Stepped,
+    Validated,
+)
+
+SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-")))
+PRIME = "The morning"
+TEXTS = (
+    "qZ;f Kx,,e w rT ohn a e  s e.n",
+    " an ther the sore and he th and\nsat he won",
+    " she had not been in the hou, and the sea was there.\n",
+    " she had not been in the house, and the light was on the stairs\nwhere he had left it.",
+)
+NASTY = "[/red] [bold]\x1b[2J\x1b]0;title\x07 \x00NUL \u202egnp.exe \u200bzero e\u0301 你好 \ufffd ]["
+LIVE = ("starting", "running", "paused", "waiting")
+STEP_EVERY, VALIDATE_EVERY = 5, 50
+LONG_AGO = 120.0
+
+
+def tiny_model(*, seed: int = 0, symbols: tuple[str, ...] = SYMBOLS, hidden_size: int = 8, **info: Any) -> Model:
+    """A random model of one layer over ``symbols``: fast to make and to play, and it says nothing."""
+    config = ModelConfig(len(symbols), hidden_size, 1)
+    random = np.random.default_rng(seed)
+    weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    return Model(config, Vocabulary(symbols), weights, TextOptions(), dict(info))
+
+
+def train_loss(step: int) -> float:
+    """A believable curve from the uniform guess down, the same every time."""
+    wobble = 0.03 * math.sin(step * 1.7) * math.cos(step * 0.31)
+    return 1.3 + (math.log(len(SYMBOLS)) - 1.3) * math.exp(-step / 220) + wobble
+
+
+def val_loss(step: int, *, overfits: bool = False) -> float:
+    """The same for the held-out part, a little higher; with ``overfits`` it turns after step 400."""
+    turn = 0.0012 * max(0, step - 400) if overfits else 0.0
+    return 1.42 + (math.log(len(SYMBOLS)) - 1.42) * math.exp(-step / 200) + turn
+
+
+class Recorded:
+    """A run folder and, while its state is a live one, the worker that it pretends to have."""
+
+    def __init__(self, run: Run, state: State, planned: int, overfits: bool, sample: str | None) -> None:
+        self.run = run
+        self.step = 0
+        self.planned = planned
+        self._overfits = overfits
+        self._sample = sample
+        self._best = math.inf
+        self._best_step = 0
+        self._now = time.time() - LONG_AGO - planned * 0.05
+        self._log = EventLog(run.events_path)
+        self._inbox = ControlReader(run.control_path)
+        self._lock: Any = None
+        self._heart: Heartbeat | None = None
+        if state in LIVE:
+            self._lock = lock.take(run.lock_path)
+            self._heart = Heartbeat(run.heartbeat_path, interval=0.05)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the pretended worker vanish, as by kill -9; a run of a state that is not live is left as it is."""
+        if self._heart is not None:
+            self._heart.close()
+            self._lock.release()
+            self._heart = None
+        self._log.close()
+
+    def append(self, *events: Event) -> None:
+        """Log events as they are."""
+        for event in events:
+            self._log.append(event)
+
+    def advance(self, steps: int) -> None:
+        """Train on: everything that a worker would log on the way, and its heartbeat."""
+        for step in range(self.step + 1, self.step + steps + 1):
+            self.step = step
+            self._now += 0.05
+            if step % STEP_EVERY == 0:
+                self._report()
+            if step % VALIDATE_EVERY == 0:
+                self._validate()
+        self.beat("running" if self._heart else None)
+
+    def beat(self, state: State | None, message: str = "") -> None:
+        """Say ``state`` in the heartbeat (``None``: only the figures)."""
+        if self._heart is None:
+            return
+        word = self._heart.beat.state if state is None else state
+        self._heart.update(state=word, message=message, **self._figures())
+
+    def commands(self) -> list[Command]:
+        """What people asked since the last call."""
+        return list(self._inbox())
+
+    def obey(self) -> list[Command]:
+        """Act on what people asked since the last call, as a worker would, and say what it was."""
+        commands = self.commands()
+        for command in commands:
+            self.append(Controlled(step=self.step, id=command.id, command=command.command, value=command.value))
+            if command.command == "pause":
+                self.append(Paused(step=self.step))
+                self.beat("paused")
+            elif command.command == "resume":
+                self.append(Resumed(step=self.step))
+                self.beat("running")
+            elif command.command in ("stop", "finish"):
+                self.end("stopped" if command.command == "stop" else "finished")
+        return commands
+
+    def end(self, state: State, message: str = "") -> None:
+        """End in ``state`` (stopped, finished, failed, crashed), as a worker would."""
+        if state in ("stopped", "finished"):
+            reason = "stopped" if state == "stopped" else "done"
+            best = None if math.isinf(self._best) else self._best
+            self.append(
+                Checkpointed(step=self.step, seconds=0.01, time=self._now),
+                Finished(
+                    step=self.step,
+                    time=self._now,
+                    reason=reason,
+                    best_val=best,
+                    best_step=self._best_step,
+                    train_seconds=self.step * 0.05,
+                ),
+            )
+        elif state == "failed":
+            self.append(Failed(step=self.step, time=self._now, message=message))
+        if self._heart is not None:
+            if state != "crashed":
+                self.beat(state, message)
+            self._heart.close()
+            self._lock.release()
+            self._heart = None
+        else:
+            word = "running" if state == "crashed" else state
+            # a process number that no system gives away: its worker is gone
+            ended = Beat(state=word, message=message, time=self._now, pid=2**31 - 2, start="1", **self._figures())
+            self.run.heartbeat_path.write_bytes(ended.to_bytes())
+
+    def _figures(self) -> dict[str, Any]:
+        best = None if math.isinf(self._best) else self._best
+        return {
+            "step": self.step,
+            "planned": self.planned,
+            "best_val": best,
+            "best_step": None if best is None else self._best_step,
+            "train_seconds": self.step * 0.05,
+        }
+
+    def start(self) -> None:
+        """Log the beginning: plan, first validation, first sample, first snapshot."""
+        parameters = ModelConfig(len(SYMBOLS), 256, 2).parameters
+        self.append(
+            Started(
+                step=0,
+                time=self._now,
+                planned_steps=self.planned,
+                steps_per_epoch=200,
+                parameters=parameters,
+                train_chars=409_600,
+                val_chars=45_000,
+                device="cpu",
+                kernel="fused-bf16",
+                threads=2,
+            )
+        )
+        self._validate()
+
+    def _report(self) -> None:
+        warm = min(1.0, self.step / (0.1 * self.planned))
+        self.append(
+            Stepped(
+                step=self.step,
+                time=self._now,
+                epoch=self.step / 200,
+                train_loss=train_loss(self.step),
+                lr=3e-3 * warm * (1 - self.step / (self.planned + 1)),
+                grad_norm=0.8 + 0.1 * math.sin(self.step),
+                chars_per_second=21_000 + 500 * math.sin(self.step / 7),
+                train_seconds=self.step * 0.05,
+            )
+        )
+
+    def _validate(self) -> None:
+        loss = val_loss(self.step, overfits=self._overfits)
+        best = loss < self._best
+        if best:
+            self._best, self._best_step = loss, self.step
+        text = TEXTS[min(len(TEXTS) - 1, self.step * len(TEXTS) // max(1, self.planned))]
+        self.append(
+            Validated(
+                step=self.step,
+                time=self._now,
+                val_loss=loss,
+                chars=45_000,
+                best=best,
+                train_seconds=self.step * 0.05,
+            ),
+            Sampled(step=self.step, time=self._now, prime=PRIME, text=text if self._sample is None else self._sample),
+        )
+        if best:
+            save_model(self.run.model_path, tiny_model(run=self.run.name, step=self.step, val_loss=loss))
+        if self.step in (0, 50, 100, 200, 400, 700, 1000):
+            self.run.snapshots_dir.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
+            path = self.run.snapshots_dir / f"{self.step}.safetensors"
+            save_model(path, tiny_model(seed=self.step, run=self.run.name, step=self.step))
+
+
+def record(
+    folder: Path,
+    state: State = "finished",
+    *,
+    name: str | None = None,
+    text: str = "novel.txt",
+    preset: str = "quick",
+    steps: int | None = None,
+    planned: int = 1000,
+    settings: Settings | None = None,
+    overfits: bool = False,
+    sample: str | None = None,
+    message: str = "",
+    last_words: str = "",
+    lineage: dict[str, Any] | None = None,
+) -> Recorded:
+    """Make a run in ``folder`` that has come to ``state`` after ``steps`` of ``planned`` steps.
+
+    ``sample`` replaces the text that the model wrote (try ``NASTY``); ``message`` is what the heartbeat says, and
+    ``last_words`` what stands in ``worker.log``. The run's own texts need not exist.
+    """
+    if steps is None:
+        steps = {"finished": planned, "starting": 0}.get(state, planned * 2 // 5)
+    spec = RunSpec(
+        corpus={
+            "name": text,
+            "sources": [f"/texts/{text}"],
+            "options": TextOptions().to_dict(),
+            "fingerprint": "0" * 64,
+        },
+        settings=settings or Settings(hidden_size=256, epochs=5),
+        preset=preset,
+        lineage=lineage,
+        vocabulary=SYMBOLS,
+        versions={"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"},
+    )
+    recorded = Recorded(create_run(spec, name=name, folder=folder), state, planned, overfits, sample)
+    if last_words:
+        recorded.run.log_path.write_text(last_words + "\n", encoding="utf-8")
+    if state != "starting":
+        recorded.start()
+        recorded.advance(steps)
+    if state in LIVE:
+        if state == "paused":
+            recorded.append(Paused(step=recorded.step))
+        recorded.beat(state, message)
+    else:
+        recorded.end(
+            state, message or {"failed": "The graphics card ran out of memory: halve batch_size"}.get(state, "")
+        )
+    return recorded
+
+
+def with_settings(run: Run, **changes: Any) -> None:
+    """Rewrite the run's ``run.json`` with some settings changed, for tests that compare runs."""
+    spec = run.spec()
+    run.write_spec(dataclasses.replace(spec, settings=spec.settings.with_changes(**changes)))
