@@ -1,0 +1,237 @@
+"""The one table of actions: from it come key bindings, footer, help and palette.
+
+An action is a key's meaning in a *scope*. A screen says which scopes are active (``ModeScreen.scopes``); ``FOCUSES``
+lists every combination that can occur, and a test proves that no key has two meanings in one of them. This module
+knows no widgets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from textual.binding import Binding
+
+MODES: tuple[tuple[str, str], ...] = (
+    ("corpus", "Corpus"),
+    ("train", "Train"),
+    ("generate", "Generate"),
+    ("runs", "Runs"),
+)
+
+#: What is always active, whatever has the focus; what needs a focus outside inputs; and the two that a view may take.
+ANYWHERE, PANES, DIGITS, OUTSIDE = "anywhere", "panes", "modes", "outside"
+_COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a key does in a scope.
+
+    The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
+    of the screen whose mode begins the scope's name; it is called with ``args``. ``footer`` orders the labels at the
+    bottom of the screen, the smallest first; 0 keeps it out.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    scope: str
+    label: str
+    help: str
+    handler: str
+    args: tuple[Any, ...] = ()
+    footer: int = 0
+    palette: bool = True
+
+    @property
+    def mode(self) -> str | None:
+        """The mode that the action belongs to; ``None`` for the app's own."""
+        head = self.scope.partition(".")[0]
+        return head if any(head == mode for mode, _ in MODES) else None
+
+    @property
+    def acts_in_inputs(self) -> bool:
+        """Whether it acts while a text field has the focus: what is always active, and what Ctrl sets off."""
+        return (
+            self.scope in (ANYWHERE, PANES)
+            or self.scope.startswith("generate.write")
+            or all("ctrl+" in key for key in self.keys)
+        )
+
+    @property
+    def key_label(self) -> str:
+        """The first key as a person calls it."""
+        return key_name(self.keys[0]) if self.keys else ""
+
+
+def _action(
+    scope: str,
+    name: str,
+    keys: str,
+    label: str,
+    about: str,
+    *args: Any,
+    handler: str = "",
+    footer: int = 0,
+    palette: bool = True,
+) -> Action:
+    mode = scope.partition(".")[0]
+    head = "app" if mode in _COMMON else mode
+    return Action(f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette)
+
+
+_NAMES = {
+    "question_mark": "?", "colon": ":", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+", "minus": "-",
+    "left_square_bracket": "[", "right_square_bracket": "]", "escape": "Esc", "enter": "Enter", "space": "Space",
+    "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=", "f1": "F1",
+}  # fmt: skip
+
+
+def key_name(key: str) -> str:
+    """A Textual key name as a person reads it: ``ctrl+right`` is ``Ctrl+→``, ``T`` stays ``T``."""
+    *modifiers, last = key.split("+")
+    return "+".join([*(word.capitalize() for word in modifiers), _NAMES.get(last, last.upper() if modifiers else last)])
+
+
+A = _action
+ACTIONS: tuple[Action, ...] = (
+    # ---- the app, wherever the focus is
+    A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
+    A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
+    A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", handler="quit", palette=False),
+    A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text.", palette=False),
+    A(ANYWHERE, "back", "escape", "back", "One step out: dialog, ghost, input, view. Never quits.", palette=False),
+    A(PANES, "next_pane", "tab", "next pane", "Move to the next pane.", palette=False),
+    A(PANES, "previous_pane", "shift+tab", "previous pane", "Move to the previous pane.", palette=False),
+    *(
+        A(DIGITS, f"mode_{mode}", str(number), title, f"Go to {title}.", mode, handler="go")
+        for number, (mode, title) in enumerate(MODES, 1)
+    ),
+    A(OUTSIDE, "help_key", "question_mark", "help", "The keys of this pane, with what they do.", handler="help"),
+    A(OUTSIDE, "palette_key", "colon", "palette", "Find any action by its name.", handler="palette", palette=False),
+    A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run is training.", handler="quit"),
+    A(OUTSIDE, "zoom", "z", "zoom", "Give the whole screen to this pane, and back.", footer=60),
+    A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
+    # ---- Corpus
+    A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1),
+    A("corpus", "open_path", "o", "open path", "Type the path of a file or folder; Tab completes it.", footer=2),
+    A("corpus", "find", "slash", "filter", "Show only the texts whose name has this in it.", footer=3),
+    A("corpus", "licence", "l", "licence", "Leave out a Project Gutenberg header and licence, or keep them.", footer=4),
+    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=5),
+    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=6),
+    # ---- Train, in all of its states
+    A("train", "previous_run", "comma", "previous run", "Look at the previous run."),
+    A("train", "next_run", "full_stop", "next run", "Look at the next run."),
+    A("train", "log_axis", "g", "log axis", "Loss on a logarithmic axis, or a linear one."),
+    A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
+    A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
+    A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
+    # before: choosing
+    A("train.before", "start", "enter", "start", "Start training with these settings.", footer=1),
+    A("train.before", "previous_preset", "left", "preset", "The preset before this one.", -1, handler="preset"),
+    A("train.before", "next_preset", "right", "preset", "The preset after this one.", 1, handler="preset", footer=2),
+    A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3),
+    A("train.before", "from_model", "f", "from model", "Start from a trained model instead of nothing.", footer=4),
+    # during
+    A("train.live", "pause", "space", "pause", "Pause training, or go on.", footer=1),
+    A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
+    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
+    A("train.live", "more", "m", "more", "Lengthen the run; the schedule is planned anew.", footer=6),
+    A("train.live", "finish", "f", "finish", "Bring the rate to zero within half a minute and end well.", footer=7),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4),
+    A("train.live", "play_now", "enter", "play now", "Play the newest model of this run.", handler="play", footer=5),
+    # after
+    A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
+    A("train.after", "more_after", "m", "more", "Train it further.", handler="more", footer=2),
+    A("train.after", "go_on", "space", "go on", "Resume a run that was stopped or crashed.", footer=3),
+    A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
+    # ---- Generate
+    A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4),
+    A("generate", "open_model", "o", "open model", "Play another run, file, or the demo model."),
+    A("generate", "faster", "plus equals_sign", "faster", "More characters a second.", 1, handler="speed"),
+    A("generate", "slower", "minus", "slower", "Fewer characters a second.", -1, handler="speed"),
+    A("generate", "temperature_down", "t", "temperature −", "Nearer to the likeliest.", "temperature", -1, handler="adjust"),
+    A("generate", "temperature_up", "T", "temperature +", "More adventurous.", "temperature", 1, handler="adjust"),
+    A("generate", "top_k_down", "k", "top-k −", "Fewer candidates.", "top_k", -1, handler="adjust"),
+    A("generate", "top_k_up", "K", "top-k +", "More candidates, then no limit.", "top_k", 1, handler="adjust"),
+    A("generate", "top_p_down", "p", "top-p −", "Only the likeliest share.", "top_p", -1, handler="adjust"),
+    A("generate", "top_p_up", "P", "top-p +", "A larger share, then all.", "top_p", 1, handler="adjust"),
+    A("generate", "min_p_down", "m", "min-p −", "Let less likely ones in.", "min_p", -1, handler="adjust"),
+    A("generate", "min_p_up", "M", "min-p +", "Cut the unlikely ones.", "min_p", 1, handler="adjust"),
+    A("generate", "save", "ctrl+s", "save", "Save the session, or export its text.", footer=7),
+    A("generate", "stream", "space", "go on", "Stream, or pause.", footer=1),
+    A("generate", "find", "slash", "find", "Find in the text."),
+    A("generate.text", "walk_left", "left", "back", "Walk back by one character.", -1, 0, handler="walk", footer=2),
+    A("generate.text", "walk_right", "right", "on", "Walk on; at the end, make one character.", 1, 0, handler="walk"),
+    A("generate.text", "walk_up", "up", "line up", "Walk up by one line.", 0, -1, handler="walk", palette=False),
+    A("generate.text", "walk_down", "down", "line down", "Walk down by one line.", 0, 1, handler="walk", palette=False),
+    A("generate.text", "choices", "enter", "choices", "Pick another character at the cursor.", footer=3),
+    A("generate.text", "own_text", "i", "own text", "Write your own text here.", footer=8),
+    A("generate.text", "branches", "b", "branches", "The tree of what was written.", footer=5),
+    A("generate.text", "colour", "c", "colour", "Colour by surprise: off, probability, rank, entropy.", footer=6),
+    A("generate.text", "younger", "left_square_bracket", "younger", "Play the model as it was earlier.", -1, handler="age"),
+    A("generate.text", "older", "right_square_bracket", "older", "Play the model as it was later.", 1, handler="age"),
+    A("generate.text", "write", "w", "Write", "Write together with the model."),
+    A("generate.text", "score", "s", "Score", "See how surprising a text is."),
+    A("generate.text", "duel", "d", "Duel", "Two settings or models side by side."),
+    *(
+        A(
+            "generate.choices", f"pick_{n}", str(n), "pick", f"Take choice {n} and branch.", n, handler="pick",
+            footer=1 if n == 1 else 0, palette=False,
+        )
+        for n in range(1, 10)
+    ),
+    A("generate.write", "take_word", "ctrl+right ctrl+o", "take word", "Take one word of the ghost.", footer=2),
+    A("generate.write.ghost", "take_ghost", "tab", "take ghost", "Take all of the ghost.", footer=1),
+    # ---- Runs
+    A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1),
+    A("runs", "play", "g", "play", "Play this run's best model.", footer=2),
+    A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3),
+    A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4),
+    A("runs", "resume", "r", "resume", "Go on training where it stopped.", footer=5),
+    A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
+    A("runs", "rename", "n", "name", "Give the run another name.", footer=7),
+    A("runs", "import_model", "i", "import", "Import a model of the reference script as a run.", footer=9),
+    A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
+    A("runs", "find", "slash", "filter", "Show only the runs whose name or text has this in it.", footer=11),
+    A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8),
+)  # fmt: skip
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+#: Every combination of scopes that can be active at once.
+FOCUSES: dict[str, tuple[str, ...]] = {
+    "corpus": (*_COMMON, "corpus"),
+    "train before": (*_COMMON, "train", "train.before"),
+    "train live": (*_COMMON, "train", "train.live"),
+    "train after": (*_COMMON, "train", "train.after"),
+    "generate play": (*_COMMON, "generate", "generate.text"),
+    "generate settings": (*_COMMON, "generate"),
+    "generate choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
+    "generate write": (ANYWHERE, PANES, "generate.write"),
+    "generate write, ghost shown": (ANYWHERE, "generate.write", "generate.write.ghost"),
+    "generate score": (*_COMMON, "generate.score"),
+    "generate duel": (*_COMMON, "generate", "generate.duel"),
+    "runs": (*_COMMON, "runs"),
+    "input": (ANYWHERE, PANES),
+}
+
+
+def bindings(*heads: str) -> list[Binding]:
+    """Textual bindings for all actions whose scope is, or begins with, one of ``heads`` (a mode or a common scope).
+
+    Those that work anywhere run before the focused widget; a single letter never does.
+    """
+    return [
+        Binding(
+            ",".join(action.keys), f"do({action.id!r})", action.label, show=False, tooltip=action.help, id=action.id,
+            priority=action.scope == ANYWHERE and action.handler != "back",
+        )
+        for action in ACTIONS
+        if action.keys and action.scope.partition(".")[0] in heads
+    ]  # fmt: skip
+
+
+def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
+    """The actions of these scopes, in the table's order."""
+    return tuple(action for action in ACTIONS if action.scope in scopes)

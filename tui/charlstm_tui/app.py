@@ -1,0 +1,295 @@
+"""The app: four modes, the state that they share, and the ways in and out.
+
+It draws nothing itself. What the modes have in common is in ``screens.base``, what the keys mean in ``actions``, what
+the world looks like in ``backend``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.app import App
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widgets import Input, TextArea
+
+from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
+from charlstm_tui.backend import Snapshot, Watcher
+from charlstm_tui.messages import SnapshotReady
+from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.theme import THEME
+from charlstm_tui.widgets.top_bar import TopBar
+from charlstm_tui.words import status_words
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the command line asked for."""
+
+    text: str | None = None
+    run: str | None = None
+    model: str | None = None
+    runs_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusChoice:
+    """The text to train on, as chosen in Corpus: what ``open_corpus`` takes, and how the held-out part is cut."""
+
+    source: str
+    name: str
+    strip_boilerplate: bool = False
+    clean: bool = False
+    split: str = "tail"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The model to play: MODEL as on the command line (run folder, file or ``demo``), and the snapshot's step."""
+
+    model: str
+    step: int | None = None
+
+
+def _screen(mode: str) -> Callable[[], Screen[None]]:
+    def load() -> Screen[None]:
+        module = importlib.import_module(f"charlstm_tui.screens.{mode}")
+        screen: Screen[None] = getattr(module, f"{mode.capitalize()}Screen")()
+        return screen
+
+    return load
+
+
+class CharLSTMApp(App[None]):
+    """The charlstm app."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "charlstm"
+    MODES = {mode: _screen(mode) for mode, _ in MODES}
+    BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
+
+    #: What the modes share. Watch them with ``self.watch(self.app, "corpus", …)``.
+    corpus: var[CorpusChoice | None] = var(None)
+    run_path: var[Path | None] = var(None)
+    model: var[ModelChoice | None] = var(None)
+    snapshot: var[Snapshot] = var(Snapshot())
+    bits: var[bool] = var(False)
+
+    def __init__(self, opening: Opening = Opening()) -> None:
+        super().__init__()
+        self.opening = opening
+        self.farewell = ""
+        self.watcher = Watcher(lambda: self.post_message(SnapshotReady()), opening.runs_dir)
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    # ---- in
+    def on_mount(self) -> None:
+        self._catch_signals()
+        self.watcher.look()
+        self.snapshot = self.watcher.take()
+        self._open()
+        self.watcher.start()
+
+    def _open(self) -> None:
+        asked, runs = self.opening, self.snapshot.runs
+        if asked.text is not None:
+            self.go("corpus")
+        elif asked.model is not None:
+            self.play(asked.model)
+        elif asked.run is not None:
+            named = next((run for run in runs if run.name == asked.run or str(run.path) == asked.run), None)
+            if named is None:
+                self.go("runs")
+                self.complain(f"There is no run called {asked.run}; these are the runs that there are.")
+            else:
+                self.attach(named.path)
+        elif self.snapshot.live:
+            self.attach(self.snapshot.live[0].path)
+        else:
+            self.go("runs" if runs else "corpus")
+
+    # ---- the ways from mode to mode
+    def go(self, mode: str) -> None:
+        """Show a mode."""
+        self.switch_mode(mode)
+
+    do_go = go
+
+    def use_corpus(self, choice: CorpusChoice) -> None:
+        """Train is to use this text: remember it and go there."""
+        self.corpus = choice
+        self.run_path = None
+        self.watcher.attach(None)
+        self.go("train")
+
+    def attach(self, path: Path | None, show: bool = True) -> None:
+        """Follow this run (its series come with the snapshots) and show it in Train."""
+        self.run_path = path
+        self.watcher.attach(path)
+        if show:
+            self.go("train")
+
+    def play(self, model: str, step: int | None = None) -> None:
+        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
+        self.model = ModelChoice(model, step)
+        self.go("generate")
+
+    # ---- what the data thread saw
+    def on_snapshot_ready(self) -> None:
+        self.snapshot = self.watcher.take()
+        self.refresh_screen()
+
+    def refresh_screen(self) -> None:
+        """Bring the mode that is on screen up to date with the newest snapshot."""
+        screen = self.mode_screen
+        if screen is None or not screen.is_mounted:
+            return
+        with self.batch_update():
+            for bar in screen.query(TopBar):
+                bar.show_status(*status_words(self.snapshot))
+            screen.show_snapshot(self.snapshot)
+
+    @property
+    def mode_screen(self) -> ModeScreen | None:
+        """The mode under any dialogs."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, ModeScreen)), None)
+
+    # ---- words to the user, always literal
+    def say(self, sentence: str) -> None:
+        """A remark that needs no answer."""
+        self.notify(sentence, markup=False, timeout=4)
+
+    def complain(self, sentence: str) -> None:
+        """Something went wrong, and there is no pane of its own to say it in."""
+        self.notify(sentence, severity="error", markup=False, timeout=8)
+
+    # ---- actions of the table
+    async def action_do(self, name: str) -> None:
+        """Carry out one of the app's own actions."""
+        action = BY_ID[name]
+        outcome = getattr(self, f"do_{action.handler}")(*action.args)
+        if inspect.isawaitable(outcome):
+            await outcome
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "do" and parameters and isinstance(self.screen, ModeScreen):
+            return self.screen.check_action(action, parameters)
+        return True
+
+    def do_help(self) -> None:
+        from charlstm_tui.widgets.help import HelpScreen
+
+        if isinstance(self.screen, ModeScreen):
+            self.push_screen(HelpScreen(self.screen.MODE, self.screen.available()))
+
+    def do_palette(self) -> None:
+        from charlstm_tui.widgets.palette import Palette
+
+        screen = self.screen
+        if not isinstance(screen, ModeScreen):
+            return
+
+        async def chosen(name: str | None) -> None:
+            if name is not None:
+                await screen.action_do(name)
+
+        self.push_screen(Palette(screen.available()), chosen)
+
+    def do_back(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.screen.leave_one()
+
+    def do_zoom(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.screen.zoom()
+
+    def do_units(self) -> None:
+        self.bits = not self.bits
+        self.refresh_screen()
+
+    def do_next_pane(self) -> None:
+        self.screen.focus_next()
+
+    def do_previous_pane(self) -> None:
+        self.screen.focus_previous()
+
+    def do_copy(self) -> None:
+        focused = self.focused
+        text = focused.selected_text if isinstance(focused, Input | TextArea) else self.screen.get_selected_text()
+        if text:
+            self.copy_to_clipboard(text)
+            self.say("Copied.")
+        else:
+            self.say("Nothing is selected to copy. Ctrl+Q quits.")
+
+    def do_quit(self) -> None:
+        from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
+
+        live = self.snapshot.live
+        if not live:
+            self.exit()
+            return
+        if isinstance(self.screen, ChoiceDialog):
+            return
+        names = ", ".join(run.name for run in live)
+        it, them = ("it", "It goes") if len(live) == 1 else ("them", "They go")
+        self.push_screen(
+            ChoiceDialog(
+                "Quit while training goes on?",
+                f"{names} trains in a process of its own. {them} on without this screen; charlstm-tui finds {it} again.",
+                [
+                    Choice("l", f"leave {it} running, and quit", "leave"),
+                    Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),
+                    Choice("c", "stay", None),
+                ],
+            ),
+            self._quit,
+        )
+
+    def _quit(self, answer: str | None) -> None:
+        if answer is None:
+            return
+        live = self.snapshot.live
+        if answer == "stop":
+            from charlstm.errors import CharLSTMError
+            from charlstm.runs.control import send
+            from charlstm.runs.folder import Run
+
+            for run in live:
+                try:
+                    send(Run(run.path), "stop")
+                except CharLSTMError as error:
+                    self.complain(str(error))
+                    return
+        names = ", ".join(run.name for run in live)
+        self.farewell = f"Stopping {names} at a checkpoint." if answer == "stop" else f"{names} goes on training."
+        self.exit()
+
+    # ---- out
+    async def on_unmount(self) -> None:
+        self.watcher.close()
+
+    def _catch_signals(self) -> None:
+        """SIGTERM, and SIGHUP of a closed terminal, end the app in order: Textual itself has no handler for them."""
+        if os.name == "nt" or threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end_by_signal, number)
+
+    def _end_by_signal(self, number: int) -> None:
+        # Writing to a terminal that is gone may block for ever: the last resort.
+        last_resort = threading.Timer(3.0, os._exit, [128 + number])
+        last_resort.daemon = True
+        last_resort.start()
+        self.exit(return_code=128 + number)

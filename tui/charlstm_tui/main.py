@@ -1,0 +1,36 @@
+"""The command ``charlstm-tui``: reads its arguments, refuses what is no terminal, opens the app.
+
+Whatever is heavy is imported after the arguments are understood, so that ``--help`` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("text", required=False, metavar="[TEXT]")
+@click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
+@click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
+@click.option("--runs-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder that runs live in.")
+@click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui")
+def main(text: str | None, run: str | None, model: str | None, runs_dir: Path | None) -> None:
+    """Train a character-level LSTM on any text, watch it learn, and play it.
+
+    TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
+    where you left off: at the run that is training, else at your runs, else at the texts to choose from.
+    """
+    if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
+        click.echo("charlstm-tui needs a terminal to draw on; without one, use the command `charlstm`.", err=True)
+        sys.exit(2)
+    from charlstm_tui.app import CharLSTMApp, Opening
+
+    app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=runs_dir))
+    app.run()
+    if app.farewell:
+        click.echo(app.farewell, err=True)
+    sys.exit(app.return_code or 0)

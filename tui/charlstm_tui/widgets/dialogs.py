@@ -1,0 +1,118 @@
+"""Small modal screens: a question with a few answers, and one line of text to type. They know nothing of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer: the key that gives it, its words, and what the dialog returns."""
+
+    key: str
+    label: str
+    value: Any
+
+
+class Dialog(ModalScreen[Any]):
+    """Esc leaves it with ``None``."""
+
+    BINDINGS = [("escape", "dismiss(None)", "cancel")]
+
+    def action_do(self, name: str) -> None:
+        """Actions of the table do not act through a dialog; the app's own do."""
+
+
+class ChoiceDialog(Dialog):
+    """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``."""
+
+    def __init__(self, title: str, about: str | Content, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self._title, self._about, self._choices = title, about, tuple(choices)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._title), classes="dialog-title")
+            yield Static(
+                self._about if isinstance(self._about, Content) else Content(self._about), classes="dialog-text"
+            )
+            yield OptionList(
+                *(
+                    Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {choice.label}"))
+                    for choice in self._choices
+                ),
+                compact=True,
+            )
+            yield Static(Content("Enter choose   Esc cancel"), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).highlighted = 0
+
+    def on_key(self, event: Any) -> None:
+        for choice in self._choices:
+            if event.character == choice.key:
+                event.stop()
+                self.dismiss(choice.value)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index].value)
+
+
+class PromptDialog(Dialog):
+    """One line of text. Returns it, or ``None``. ``check`` gives a sentence when the text will not do."""
+
+    def __init__(
+        self,
+        title: str,
+        about: str = "",
+        value: str = "",
+        placeholder: str = "",
+        check: Callable[[str], str | None] | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
+        super().__init__()
+        self._title, self._about, self._value, self._placeholder = title, about, value, placeholder
+        self._check, self._suggester = check, suggester
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._title), classes="dialog-title")
+            if self._about:
+                yield Static(Content(self._about), classes="dialog-text")
+            yield Input(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
+            yield Static(Content(""), classes="dialog-error")
+            completes = "   Tab complete" if self._suggester else ""
+            yield Static(Content(f"Enter accept{completes}   Esc cancel"), classes="dialog-keys")
+
+    def key_tab(self) -> None:
+        """Take what the suggester shows."""
+        self.query_one(Input).action_cursor_right()
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self._complain("")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        sentence = self._check(event.value) if self._check else None
+        if sentence:
+            self._complain(sentence)
+        else:
+            self.dismiss(event.value)
+
+    def _complain(self, sentence: str) -> None:
+        error = self.query_one(".dialog-error", Static)
+        error.update(Content(sentence))
+        error.display = bool(sentence)

@@ -1,0 +1,45 @@
+"""The keys of the pane in focus with what they do, made from the action table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from charlstm_tui.actions import MODES, Action, key_name
+from charlstm_tui.widgets.dialogs import Dialog
+
+
+class HelpScreen(Dialog):
+    """Every action that would act now: the mode's own first, then those of the app."""
+
+    BINDINGS = [("question_mark,f1,q", "dismiss(None)", "close")]
+
+    def __init__(self, mode: str, actions: Sequence[Action]) -> None:
+        super().__init__()
+        self._mode, self._actions = mode, actions
+
+    def compose(self) -> ComposeResult:
+        title = dict(MODES).get(self._mode, "")
+        own = [action for action in self._actions if action.mode]
+        common = [action for action in self._actions if not action.mode]
+        with Vertical(classes="dialog wide"):
+            yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")
+            with VerticalScroll(can_focus=True):
+                yield Static(self._table(own))
+                yield Static(Content("Everywhere"), classes="dialog-section")
+                yield Static(self._table(common))
+            yield Static(Content("↑ ↓ scroll   Esc close"), classes="dialog-keys")
+
+    @staticmethod
+    def _table(actions: Sequence[Action]) -> Content:
+        rows: dict[tuple[str, str], list[str]] = {}
+        for action in actions:  # F1 and ? are two entries of one action
+            rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
+        lines = [
+            Content.assemble((f" {' '.join(keys):<13}", "bold $primary"), about) for (_, about), keys in rows.items()
+        ]
+        return Content("\n").join(lines)

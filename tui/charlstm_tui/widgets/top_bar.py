@@ -1,0 +1,56 @@
+"""The first line of every screen: the modes, and on the right what is training now."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+
+from charlstm_tui.actions import MODES
+
+
+class TopBar(Widget):
+    """`` charlstm  [1 Corpus]  2 Train …   ▶ run 42% 0:35``; names give way first when the terminal is narrow."""
+
+    DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
+    COMPONENT_CLASSES = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+        self._statuses: tuple[str, ...] = ("no run",)
+
+    def show_status(self, *statuses: str) -> None:
+        """Say what is training, from the fullest wording to the shortest; the first that fits is shown."""
+        if statuses != self._statuses:
+            self._statuses = statuses
+            self.refresh()
+
+    def render(self) -> Content:
+        width = self.size.width
+        tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + 6 <= width), self._tabs()[-1])
+        room = width - tabs.cell_length - 2
+        status = next((text for text in self._statuses if Content(text).cell_length <= room), "")
+        style = self.get_visual_style("top-bar--status")
+        right = Content.styled(status, style) if status else Content("")
+        gap = max(1, width - tabs.cell_length - right.cell_length - 1)
+        return Content.assemble(tabs, " " * gap, right).truncate(width)
+
+    def _tabs(self) -> list[Content]:
+        def tab(number: int, mode: str, title: str, full: bool) -> Content:
+            active = mode == self._mode
+            label = f"{number} {title}" if full or active else str(number)
+            style = self.get_visual_style("top-bar--active" if active else "top-bar--tab")
+            style += Style.from_meta({"@click": f"app.go({mode!r})"})
+            return Content.styled(f"[{label}]" if active else f" {label} ", style)
+
+        def row(full: bool) -> list[Content]:
+            return [tab(number, mode, title, full) for number, (mode, title) in enumerate(MODES, 1)]
+
+        name = Content.styled(" charlstm ", self.get_visual_style("top-bar--name"))
+        return [
+            Content(" ").join([name, *row(True)]),
+            Content("").join(row(True)),
+            Content("").join([Content(" "), *row(False)]),
+            Content("").join(row(False)),
+        ]
