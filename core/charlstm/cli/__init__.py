@@ -1,0 +1,1 @@
+"""The command line `charlstm`: every capability of the app without a screen."""

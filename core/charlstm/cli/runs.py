@@ -1,0 +1,127 @@
+"""Commands on runs that are there: runs, watch, control, rename, delete."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from charlstm.cli.common import find_run, json_option, remark, result, runs_dir_option
+from charlstm.errors import RunError
+from charlstm.training.commands import COMMANDS
+
+WATCH_EVERY = 0.2
+"""Seconds between two looks at a run that is watched."""
+
+
+@click.command()
+@runs_dir_option
+@json_option
+@click.option("--all", "elsewhere", is_flag=True, help="Also runs that were started in other folders.")
+def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
+    """List the runs with their state, step and best validation loss (nats per character)."""
+    from charlstm.runs import folder
+
+    rows = []
+    for run in folder.list_runs(runs_dir, elsewhere=elsewhere):
+        status = run.status()
+        rows.append(
+            {
+                "name": run.name,
+                "state": status.state,
+                "step": status.step,
+                "planned_steps": status.planned_steps,
+                "best_val": status.best_val,
+                "train_seconds": status.train_seconds,
+                "message": status.message,
+                "path": str(run.path),
+            }
+        )
+    if as_json:
+        result(True, rows)
+        return
+    if not rows:
+        remark(f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick")
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        best = "      –" if row["best_val"] is None else f"{row['best_val']:7.4f}"
+        steps = f"{row['step']:,}" + (f" of {row['planned_steps']:,}" if row["planned_steps"] else "")
+        click.echo(f"{row['name']:<{width}}  {row['state']:<9} {best}  step {steps}  {row['message']}".rstrip())
+
+
+@click.command()
+@click.argument("run")
+@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@json_option
+@runs_dir_option
+def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
+    """Follow RUN until it ends: its progress, validations and samples. Ctrl-C stops watching, not the run.
+
+    With --json, one event a line on stdout, from the first one on.
+    """
+    from charlstm.cli.drawing import EventView
+    from charlstm.runs.log import EventTail
+
+    found = find_run(run, runs_dir)
+    tail = EventTail(found)
+    with EventView(json=as_json, plain=plain) as view:
+        while True:
+            status = found.status()  # before the events, so that the last of them are not missed
+            view.show(tail.read())
+            if not status.alive:
+                break
+            time.sleep(WATCH_EVERY)
+        if not as_json and status.state not in ("finished", "stopped"):
+            view.say(f"{found.name} is {status.state}{': ' + status.message if status.message else ''}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("command", type=click.Choice(COMMANDS))
+@click.argument("value", required=False, type=float)
+@json_option
+@runs_dir_option
+def control(run: str, command: str, value: float | None, as_json: bool, runs_dir: Path | None) -> None:
+    """Ask the worker of RUN: pause, resume, stop, finish, checkpoint, or set-lr VALUE.
+
+    `finish` brings the learning rate to zero within 30 seconds and ends the run; `stop` checkpoints and ends at once.
+    """
+    from charlstm.runs.control import send
+
+    asked = send(find_run(run, runs_dir), command, value)
+    if as_json:
+        result(True, {"id": asked.id, "command": asked.command, "value": asked.value})
+    else:
+        remark(f"Asked {run} to {command}{'' if value is None else f' {value:g}'}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("name")
+@runs_dir_option
+def rename(run: str, name: str, runs_dir: Path | None) -> None:
+    """Give RUN another NAME."""
+    from charlstm.runs.folder import rename_run
+
+    remark(f"It is called {rename_run(find_run(run, runs_dir), name).name} now")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@runs_dir_option
+def delete(run: str, yes: bool, runs_dir: Path | None) -> None:
+    """Delete RUN and everything in its folder, for good."""
+    import sys
+
+    from charlstm.runs.folder import delete_run
+
+    found = find_run(run, runs_dir)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RunError(f"Deleting {found.name} needs a yes: add --yes")
+        click.confirm(f"Delete {found.path} for good?", abort=True, err=True)
+    delete_run(found)
+    remark(f"Deleted {found.name}")

@@ -1,0 +1,56 @@
+"""Which model file a person means: a run's best, one of its snapshots, a file, or the model in the box."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import charlstm
+from charlstm.errors import ModelError, RunError
+from charlstm.runs.folder import Run, find_run
+
+DEMO = "demo"
+_DEMO_FILE = "demo.safetensors"
+
+
+def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
+    """The model file that ``word`` means: a ``.safetensors`` file, a run's name or folder (its best so far, or its
+    snapshot after ``snapshot`` steps), or ``demo``.
+
+    Raises :class:`ModelError` or :class:`RunError` in a sentence that says what there is instead.
+    """
+    text = os.fspath(word)
+    if text.endswith(".safetensors"):
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise ModelError(f"There is no model file {text}")
+        return path.absolute()
+    if text == DEMO:
+        demo = demo_path()
+        if demo is None:
+            raise ModelError("This installation has no model in the box; train one with: charlstm train TEXT")
+        return demo
+    return run_model(find_run(text, runs_dir), snapshot)
+
+
+def run_model(run: Run, snapshot: int | None = None) -> Path:
+    """The model file of ``run``: its best so far, or the snapshot after ``snapshot`` steps."""
+    if snapshot is not None:
+        steps = {each.step: each.path for each in run.snapshots()}
+        if snapshot not in steps:
+            known = ", ".join(map(str, steps)) or "none yet"
+            raise ModelError(f"{run.name} has no snapshot of step {snapshot}; it has {known}")
+        return steps[snapshot]
+    if not run.model_path.is_file():
+        status = run.status()
+        if status.alive:
+            raise RunError(f"{run.name} has no model yet; it is {status.state}, try again in a moment")
+        raise RunError(f"{run.name} has no model: it ended before its first validation; resume it or start anew")
+    return run.model_path
+
+
+def demo_path() -> Path | None:
+    """The model in the box: in the installed package, else in the clone's ``checkpoints``; ``None`` without one."""
+    package = Path(charlstm.__file__).parent
+    places = (package / _DEMO_FILE, package.parents[1] / "checkpoints" / _DEMO_FILE)
+    return next((place for place in places if place.is_file()), None)
