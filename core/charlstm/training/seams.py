@@ -11,11 +11,27 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from charlstm.errors import ModelError
-from charlstm.training.commands import Command
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.training.state import TrainingState
+
+COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr")
+"""What a person may ask of a training run; ``set-lr`` alone takes a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One request, acted on between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``.
+    ``position`` is where the next request starts in the place this one was read from (a byte of ``control.jsonl``);
+    the exact state keeps the position after the last request that was acted on.
+    """
+
+    id: str
+    command: str
+    value: float | None = None
+    position: int = 0
+
 
 Inbox = Callable[[], Sequence[Command]]
 """Returns the commands that came since it was last called, in order, at once; called between two steps."""

@@ -1,0 +1,117 @@
+"""The learning rate of every step, and what people and the clock changed about it, as data.
+
+A schedule is a first plan and a list of amendments; both are JSON-ready, so that a resumed run has the rates of the
+run that would have been. Free of torch. Who amends, and when, is the trainer's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from charlstm.training.config import Schedule as Shape
+
+Kind = Literal["set-lr", "finish", "replan", "more"]
+REWARM = 0.1
+"""Part of the added steps in which *more* climbs back to its rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A change from step ``step`` on (that step is the first with the new rate). ``id`` is the command's, if any.
+
+    - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``; no step is added or taken.
+    - ``finish``: the rate falls in a straight line to zero over ``value`` steps; then the run ends.
+    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched or squeezed to fit.
+    - ``more``: ``value`` more steps: the rate climbs again to ``peak`` and then takes the schedule's shape to zero.
+    """
+
+    step: int
+    kind: Kind
+    value: float
+    id: str = ""
+    peak: float | None = None
+    start: float = 0.0
+    """The rate at ``step`` before this change; :meth:`LearningRate.amended` fills it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRate:
+    """``rate(step)`` for steps 0 … ``planned_steps`` − 1, each the rate with which that step is taken.
+
+    First a climb in a straight line over ``warmup_steps`` (the last of them has the full rate), then ``shape``:
+    constant, or in a straight line or half a cosine towards zero, which would be reached just after the last step.
+    """
+
+    lr: float
+    shape: Shape
+    warmup_steps: int
+    first_plan: int
+    amendments: tuple[Amendment, ...] = ()
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps that the run has in all, as amended."""
+        planned = self.first_plan
+        for change in self.amendments:
+            if change.kind != "set-lr":
+                planned = change.step + max(1, int(change.value))
+        return planned
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step ``step``, counted from 0."""
+        return self._rate(step, len(self.amendments))
+
+    def amended(self, change: Amendment) -> Self:
+        """The schedule with ``change`` from its step on. Amendments come in the order of their steps."""
+        return replace(self, amendments=(*self.amendments, replace(change, start=self.rate(change.step))))
+
+    def knows(self, id: str) -> bool:
+        """Whether the command ``id`` has already amended this schedule."""
+        return any(change.id == id for change in self.amendments)
+
+    def _rate(self, step: float, count: int) -> float:
+        """The rate at ``step`` by the first ``count`` amendments."""
+        if count == 0:
+            return self._first(step)
+        change, before = self.amendments[count - 1], count - 1
+        if step < change.step:
+            return self._rate(step, before)
+        since, length = step - change.step, max(1, int(change.value))
+        if change.kind == "set-lr":
+            return change.value * (self._rate(step, before) / change.start) if change.start > 0 else change.value
+        if change.kind == "finish":
+            return change.start * max(0.0, 1 - since / length)
+        if change.kind == "replan":
+            planned = replace(self, amendments=self.amendments[:before]).planned_steps
+            return self._rate(change.step + since * max(1, planned - change.step) / length, before)
+        peak = self.lr if change.peak is None else change.peak
+        climb = max(1, round(REWARM * length))
+        low = min(peak, change.start)
+        if since < climb:
+            return low + (peak - low) * (since + 1) / climb
+        return peak * self._fall((since - climb) / max(1, length - climb))
+
+    def _first(self, step: float) -> float:
+        if step < self.warmup_steps:
+            return self.lr * min(1.0, (step + 1) / self.warmup_steps)
+        return self.lr * self._fall((step - self.warmup_steps) / max(1, self.first_plan - self.warmup_steps))
+
+    def _fall(self, part: float) -> float:
+        """The shape after the climb: 1 at ``part`` 0; at 1 and beyond, its end."""
+        part = min(1.0, part)
+        if self.shape == "constant":
+            return 1.0
+        return 1 - part if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * part))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self) | {"amendments": [asdict(change) for change in self.amendments]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`."""
+        changes: Sequence[dict[str, Any]] = values["amendments"]
+        return cls(**values | {"amendments": tuple(Amendment(**change) for change in changes)})
