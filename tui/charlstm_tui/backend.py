@@ -9,7 +9,6 @@ imports torch, and numpy only through the core's own modules.
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import math
 import sys
@@ -174,7 +173,7 @@ class RunsReader:
         except RunError as problem:
             return str(problem)
         if events:
-            self._series = copy.deepcopy(self._series)  # the one that was handed over stays as it is
+            self._series = self._series.copy()  # the one that was handed over stays as it is
             self._series.feed(events)
             self._revision += len(events)
         return ""

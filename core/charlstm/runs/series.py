@@ -7,6 +7,7 @@ survive. It draws nothing; units are nats per character, steps and seconds of tr
 from __future__ import annotations
 
 import bisect
+import copy
 import itertools
 import math
 import statistics
@@ -70,6 +71,9 @@ class _Points:
             keep = bisect.bisect_right(self.steps, step)
             del self.steps[keep:], self.seconds[keep:], self.values[keep:]
 
+    def copy(self) -> _Points:
+        return _Points(list(self.steps), list(self.seconds), list(self.values))
+
 
 class RunSeries:
     """What happened in one run so far. Feed it events as they come; it costs the same however long the run is.
@@ -113,6 +117,15 @@ class RunSeries:
             self.version += 1
             self._take(event)
         return self.version != before
+
+    def copy(self) -> Self:
+        """The series as it is now; later feeds do not reach it, so it may be handed to another thread."""
+        twin = copy.copy(self)
+        for name in ("samples", "validations", "warnings", "controls", "inexact", "_session"):
+            setattr(twin, name, list(getattr(self, name)))
+        twin._lines = {name: points.copy() for name, points in self._lines.items()}
+        twin._clock = self._clock.copy()
+        return twin
 
     @property
     def step(self) -> int:
