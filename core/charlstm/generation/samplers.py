@@ -1,0 +1,316 @@
+"""From logits to the distribution that the next character is drawn from, in one fixed order.
+
+Not for drawing (:mod:`charlstm.generation.randomness`) and not for the network. The order, whichever are on:
+
+1. repetition control (:func:`repetition_penalties`, off by default), subtracted from the logits;
+2. temperature: logits / T, then softmax; 0 means greedy, the most likely character (the first of equals);
+3. :func:`top_k`; 4. :func:`top_p`; 5. :func:`min_p`; 6. :func:`typical`; 7. :func:`mirostat`;
+8. what is left is renormalised.
+
+That is the order of Hugging Face transformers; llama.cpp puts temperature last. It matters: top-p, min-p and typical
+cut by probabilities, and here those are the ones after temperature. The ``reference`` kind is the script's instead.
+
+Every filter takes and returns *weights*: ``(..., V)`` float32, at least 0, not normalised, 0 = cut. A filter always
+leaves at least one character.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+
+Floats = npt.NDArray[np.float32]
+
+REPETITION_BASE = 1.2
+"""How much harder each further repeated character is punished. DRY's 1.75 is for tokens of some four characters."""
+
+_REPETITION_LIMIT = 64
+"""Repeats are told apart up to so many characters beyond the free ones: 1.2^64 nats are prohibitive anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerSettings:
+    """How a character is chosen. ``None`` (for ``repetition``: 0) turns a filter off.
+
+    Attributes:
+        temperature: at least 0. Below 1 bolder towards the likely, above 1 flatter, 0 greedy.
+        top_k: keep the k most likely, at least 1. More than the vocabulary keeps all.
+        top_p: keep the fewest most likely that together have this probability, above 0 up to 1.
+        min_p: drop what is less likely than this share of the most likely, 0 to 1.
+        typical: keep this much probability, of the characters whose surprise is nearest to the entropy.
+        mirostat: steer the mean surprise to so many bits per character.
+        mirostat_rate: how fast, above 0 up to 1.
+        repetition: how hard a character that would go on repeating is punished, in nats; 0 = off.
+        repetition_length: repeats up to so many characters are free.
+        repetition_range: how many characters back repeats are looked for.
+        kind: ``"default"``, or ``"reference"``: softmax, the k most likely, renormalised; only ``top_k`` counts.
+
+    Raises:
+        GenerationError: a value makes no sense.
+    """
+
+    temperature: float = 0.8
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = 0.05
+    typical: float | None = None
+    mirostat: float | None = None
+    mirostat_rate: float = 0.1
+    repetition: float = 0.0
+    repetition_length: int = 16
+    repetition_range: int = 2000
+    kind: Literal["default", "reference"] = "default"
+
+    def __post_init__(self) -> None:
+        _number("temperature", self.temperature, 0, 1000, "from 0 (greedy) to 1000")
+        if self.top_k is not None:
+            _whole("top_k", self.top_k, 1)
+        for name in ("top_p", "typical"):
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), 0, 1, "above 0, up to 1", above=True)
+        if self.min_p is not None:
+            _number("min_p", self.min_p, 0, 1, "from 0 to 1")
+        if self.mirostat is not None:
+            _number("mirostat", self.mirostat, 0, 64, "bits per character above 0, up to 64", above=True)
+        _number("mirostat_rate", self.mirostat_rate, 0, 1, "above 0, up to 1", above=True)
+        _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
+        _whole("repetition_length", self.repetition_length, 1)
+        _whole("repetition_range", self.repetition_range, 1)
+        if self.kind not in ("default", "reference"):
+            raise GenerationError(f"There is no sampler called {self.kind!r}: take default or reference")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
+        """The inverse of :meth:`to_dict`; raises :class:`GenerationError` on names or values that make no sense."""
+        known = {field.name for field in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise GenerationError(f"There is no sampler setting called {name!r}: take {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+def _number(name: str, value: object, low: float, high: float, takes: str, *, above: bool = False) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
+        raise GenerationError(f"{name} takes a number {takes}, not {value!r}")
+
+
+def _whole(name: str, value: object, low: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        off = ", or none to turn it off" if name == "top_k" else ""
+        raise GenerationError(f"{name} takes a whole number of at least {low}{off}, not {value!r}")
+
+
+class Sampler:
+    """The settings made ready for use on one vocabulary."""
+
+    def __init__(self, settings: SamplerSettings) -> None:
+        self.settings = settings
+        reference = settings.kind == "reference"
+        self._inverse = np.float32(1.0 if reference or settings.temperature == 0 else 1.0 / settings.temperature)
+        self._greedy = not reference and settings.temperature == 0
+        self._min_p = np.float32(settings.min_p) if settings.min_p else None
+        self._others = any(getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat"))
+        self.needs_history = bool(settings.repetition) and not reference
+        self.needs_mu = settings.mirostat is not None and not reference
+
+    def weights(
+        self,
+        logits: Floats,
+        history: npt.NDArray[np.integer] | None = None,
+        mu: Floats | np.float32 | None = None,
+    ) -> Floats:
+        """What to draw from, as weights: ``(..., V)`` float32, not normalised, 0 = cut.
+
+        Args:
+            logits: ``(..., V)`` float32, left as they are.
+            history: ids so far, ``(N,)``, for repetition control; only with logits ``(V,)``.
+            mu: mirostat's bound in bits, a number or ``(..., 1)``.
+        """
+        settings = self.settings
+        if settings.kind == "reference":
+            return reference_top_k(_exponentials(logits, np.float32(1)), settings.top_k)
+        shaped = logits
+        if self.needs_history and history is not None:
+            shaped = logits - repetition_penalties(
+                history, logits.shape[-1], settings.repetition, settings.repetition_length, settings.repetition_range
+            )
+        if self._greedy:
+            weights = np.zeros_like(shaped)
+            np.put_along_axis(weights, shaped.argmax(-1, keepdims=True), 1, -1)
+            return weights
+        weights = _exponentials(shaped, self._inverse)
+        if self._others:
+            if settings.top_k is not None:
+                weights = top_k(weights, settings.top_k)
+            if settings.top_p is not None:
+                weights = top_p(weights, settings.top_p)
+        if self._min_p is not None:
+            # The most likely is still there and has weight 1, so min_p of it is a plain number.
+            np.multiply(weights, weights >= self._min_p, out=weights)
+        if self._others:
+            if settings.typical is not None:
+                weights = typical(weights, settings.typical)
+            if self.needs_mu and mu is not None:
+                weights = mirostat(weights, logits, mu)
+        return weights
+
+
+def _exponentials(logits: Floats, inverse: np.float32) -> Floats:
+    """exp(inverse · (logits − max)): a softmax that is not yet divided by its sum, its largest weight 1.
+
+    The maximum goes first, so that the smallest temperature cannot overflow.
+    """
+    if logits.ndim == 1:
+        weights: Floats = logits - np.maximum.reduce(logits)
+    else:
+        weights = logits - logits.max(-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        np.multiply(weights, inverse, out=weights)
+    return np.exp(weights, out=weights)
+
+
+def draw(weights: Floats, uniform: float) -> int:
+    """The index at which the running sum of ``weights`` ``(V,)`` passes ``uniform`` (in [0, 1)) of its total."""
+    sums = np.add.accumulate(weights, dtype=np.float64)
+    return int(sums.searchsorted(uniform * sums[-1], "right"))
+
+
+def draws(weights: Floats, uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """:func:`draw` for each row of ``weights`` ``(B, V)`` with its own number of ``uniforms`` ``(B,)``."""
+    sums = np.add.accumulate(weights, axis=1, dtype=np.float64)
+    which: npt.NDArray[np.intp] = (sums <= (uniforms * sums[:, -1])[:, None]).sum(1)
+    return which
+
+
+def reference_top_k(weights: Floats, k: int | None) -> Floats:
+    """The script's ``topk``: exactly k characters, among equals the ones that come first in the vocabulary.
+
+    The script: ``p = softmax(logits); p, ids = p.topk(k); choice(ids, p=p / p.sum())``. A k of more than the
+    vocabulary, which crashes there, keeps all.
+    """
+    if k is None or k >= weights.shape[-1]:
+        return weights
+    best = np.argsort(-weights, axis=-1, kind="stable")[..., :k]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, best, np.take_along_axis(weights, best, -1), -1)
+    return kept
+
+
+def top_k(weights: Floats, k: int) -> Floats:
+    """Keep the ``k`` most likely, and all that tie with the last of them (as transformers' TopKLogitsWarper does).
+
+    Source: Fan, Lewis and Dauphin, "Hierarchical Neural Story Generation", 2018.
+    """
+    size = weights.shape[-1]
+    if k >= size:
+        return weights
+    least = np.partition(weights, size - k, axis=-1)[..., size - k, None]
+    return np.multiply(weights, weights >= least)
+
+
+def top_p(weights: Floats, p: float) -> Floats:
+    """Keep the fewest most likely characters whose probabilities sum to at least ``p`` (nucleus sampling).
+
+    A character stays when those more likely than it sum to less than ``p``; equals count in vocabulary order.
+    Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
+    """
+    return _keep_mass(weights, np.argsort(-weights, axis=-1, kind="stable"), p)
+
+
+def min_p(weights: Floats, p: float) -> Floats:
+    """Drop every character less likely than ``p`` times the most likely one.
+
+    Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", 2024.
+    """
+    kept: Floats = np.multiply(weights, weights >= np.float32(p) * weights.max(-1, keepdims=True))
+    return kept
+
+
+def typical(weights: Floats, mass: float) -> Floats:
+    """Keep, nearest first, the characters whose surprise −ln p is nearest to the entropy, until they have ``mass``.
+
+    Source: Meister et al., "Locally Typical Sampling", 2023; equals count in vocabulary order.
+    """
+    p = weights.astype(np.float64)
+    p /= p.sum(-1, keepdims=True)
+    surprise = np.full_like(p, np.inf)
+    np.negative(np.log(p, out=surprise, where=p > 0), out=surprise, where=p > 0)
+    entropy = np.multiply(p, surprise, out=np.zeros_like(p), where=p > 0).sum(-1, keepdims=True)
+    return _keep_mass(weights, np.argsort(np.abs(surprise - entropy), axis=-1, kind="stable"), mass)
+
+
+def _keep_mass(weights: Floats, order: npt.NDArray[np.intp], mass: float) -> Floats:
+    """Keep, in ``order``, what comes before the probabilities sum to ``mass``, and the one that gets there."""
+    sorted_ = np.take_along_axis(weights, order, -1)
+    sums = np.add.accumulate(sorted_, axis=-1, dtype=np.float64)
+    before = sums - sorted_
+    kept = np.empty_like(weights)
+    np.put_along_axis(kept, order, np.where(before < mass * sums[..., -1:], sorted_, np.float32(0)), -1)
+    return kept
+
+
+def mirostat(weights: Floats, logits: Floats, mu: Floats | np.float32) -> Floats:
+    """Drop characters more surprising than ``mu`` bits; the most likely that is left always stays.
+
+    Surprise is that of the model itself (temperature 1, nothing cut), which a step shows, so that the target is the
+    mean of what is shown. Source: Basu et al., "Mirostat: A Neural Text Decoding Algorithm that Directly Controls
+    Perplexity", 2021, in the authors' second version, which needs no estimate of Zipf's exponent.
+    """
+    kept: Floats = np.multiply(weights, surprises(logits) <= mu)
+    empty = ~kept.any(-1, keepdims=True)
+    if empty.any():
+        most = np.arange(weights.shape[-1]) == weights.argmax(-1, keepdims=True)
+        np.copyto(kept, weights, where=empty & most)
+    return kept
+
+
+def mirostat_start(target: float) -> np.float32:
+    """The bound in bits before the first character: twice the target, as in the paper."""
+    return np.float32(2 * target)
+
+
+def mirostat_update(mu: Any, surprise: Any, target: float, rate: float) -> Any:
+    """The bound in bits for the next character, once one of ``surprise`` bits was drawn; float32 in, float32 out."""
+    return mu - np.float32(rate) * (surprise - np.float32(target))
+
+
+def surprises(logits: Floats) -> Floats:
+    """−log2 of the softmax of ``logits`` ``(..., V)``: bits."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    bits: Floats = (np.log(np.exp(shifted).sum(-1, keepdims=True)) - shifted) / np.float32(math.log(2))
+    return bits
+
+
+def repetition_penalties(
+    history: npt.NDArray[np.integer], vocab_size: int, strength: float, free: int, back: int
+) -> Floats:
+    """What to subtract from each logit, ``(V,)`` float32, so that long passages are not said over again.
+
+    A character is punished when it would go on with a repeat: when the text so far ends with the same n ≥ ``free``
+    characters that stood before it within the last ``back``. The punishment is ``strength · 1.2^(n − free)`` nats for
+    the longest such n. Frequent characters are not punished as such: that would only remove spaces and vowels.
+    Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
+    """
+    penalties = np.zeros(vocab_size, np.float32)
+    recent = history[-back:]
+    ends = np.arange(len(recent) - 1)  # a repeat may end here; the character after it would go on with it
+    length = 0
+    while len(ends) and length < free + _REPETITION_LIMIT:
+        ends = ends[ends >= length]
+        ends = ends[recent[ends - length] == recent[len(recent) - 1 - length]]
+        length += 1
+        if length >= free and len(ends):
+            penalties[recent[ends + 1]] = strength * REPETITION_BASE ** (length - free)
+    return penalties
