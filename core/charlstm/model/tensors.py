@@ -61,8 +61,12 @@ class Header:
     size: int
 
 
-def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], *, keep: Path | None = None
+) -> None:
     """Replace ``path`` atomically by a file of ``tensors`` (any shapes, C order, types of :data:`DTYPES`).
+
+    With ``keep`` the old content goes on under that name.
 
     Raises :class:`OSError` when the disk does not take it; the old file is untouched then.
     """
@@ -86,7 +90,7 @@ def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata:
         for content in contents:
             file.write(content)
 
-    replace_file(path, write)
+    replace_file(path, write, keep=keep)
 
 
 def read_header(path: Path, what: str = "model") -> Header:

@@ -37,15 +37,18 @@ class TrainingState:
         return replace(self, model_digest=digest)
 
 
-def save_state(path: Path, state: TrainingState) -> None:
-    """Replace ``path`` by ``state``, atomically and synced. Raises :class:`OSError` when the disk does not take it."""
+def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) -> None:
+    """Replace ``path`` by ``state``, atomically and synced; the state before goes on under the name ``keep``.
+
+    Raises :class:`OSError` when the disk does not take it.
+    """
     values = {
         "step": state.step,
         "control_position": state.control_position,
         "model_digest": state.model_digest,
         "record": state.record,
     }
-    write_tensors(path, state.tensors, {"format": str(FORMAT), "charlstm-state": json.dumps(values)})
+    write_tensors(path, state.tensors, {"format": str(FORMAT), "charlstm-state": json.dumps(values)}, keep=keep)
 
 
 def load_state(path: Path) -> TrainingState:
