@@ -59,12 +59,12 @@ class Batches:
         self.batch_size = batch_size
         self.seq_length = seq_length
         self._segments = _segments([Span(*span) for span in spans], batch_size, seq_length)
-        self.chars = int(self._segments.count.sum())
+        self.chars = int(self._segments.targets.sum())
         """Targets in an epoch."""
         self.steps_per_epoch = int(self._segments.end_step.max(initial=0))
 
     def batch(self, step: int) -> Batch:
-        """The batch of ``step`` (0, 1, …; past an epoch it goes on with the next). Raises IndexError without targets."""
+        """The batch of ``step``, 0, 1, … and on into further epochs. Raises IndexError when there is no target."""
         if not self.steps_per_epoch:
             raise IndexError("these spans hold no target: a span needs two characters")
         step %= self.steps_per_epoch
@@ -74,8 +74,8 @@ class Batches:
         done = (step - segments.first_step[active]) * self.seq_length
         # (T + 1, rows): every input and, one further on, its target
         offsets = np.arange(self.seq_length + 1)[:, None] + done
-        inside = offsets <= segments.count[active]
-        positions = segments.start[active] + np.minimum(offsets, segments.count[active])
+        inside = offsets <= segments.targets[active]
+        positions = segments.start[active] + np.minimum(offsets, segments.targets[active])
         window = self.ids[positions].astype(np.int64)
         inputs = np.zeros((self.seq_length, self.batch_size), np.int64)
         targets = np.full((self.seq_length, self.batch_size), NO_TARGET, np.int64)
@@ -99,7 +99,7 @@ class _Segments(NamedTuple):
 
     row: npt.NDArray[np.int64]
     start: npt.NDArray[np.int64]  # position of the first input
-    count: npt.NDArray[np.int64]  # targets
+    targets: npt.NDArray[np.int64]  # how many
     first_step: npt.NDArray[np.int64]
     end_step: npt.NDArray[np.int64]
 

@@ -122,8 +122,8 @@ class Vocabulary:
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of ``ids`` (integers of any kind, any shape, read in order)."""
-        codes = self.codes[np.asarray(ids)]
-        return codes.tobytes().decode("utf-32-le", "surrogatepass")
+        codes: bytes = self.codes[np.asarray(ids)].tobytes()
+        return codes.decode("utf-32-le", "surrogatepass")
 
     @cached_property
     def codes(self) -> npt.NDArray[np.uint32]:

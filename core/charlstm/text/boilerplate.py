@@ -1,0 +1,81 @@
+"""What stands around a book and is not of it: Project Gutenberg's header and licence, of all its times.
+
+It looks at the first and the last stretch of each file; leaving them out is ``corpus``'s work.
+"""
+
+from __future__ import annotations
+
+import re
+
+from charlstm.text.reading import Boilerplate
+
+REACH = 64 * 1024
+"""Characters at either end of a file in which boilerplate is looked for. The longest licence has some 19,000."""
+
+# *** START OF THE PROJECT GUTENBERG EBOOK X ***, its spellings since 1991, and the end of the older "small print".
+_HEADER_END = re.compile(
+    r"^[ \t]*(?:"
+    r"\*{1,3}[ \t]*START[ \t]*OF[ \t]+(?:THIS|THE)?[ \t]*PROJECT[ \t]+GUTENBERG.*(?:\n.*\*\*\*[ \t]*$)?"
+    r"|\*END[ \t]*\*?[ \t]*THE[ \t]+SMALL[ \t]+PRINT!.*(?:\n.*\*END\*?[ \t]*$)?"
+    r"|\*\*\*.*END[ \t]+THE[ \t]+SMALL[ \t]+PRINT.*"
+    r")\n(?:[ \t]*\n)*"
+    r"(?:(?:Produced|E-?text prepared|Transcribed|This etext was (?:prepared|produced))\b.*\n(?:.*\S.*\n)*"
+    r"(?:[ \t]*\n)*)?",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LICENCE_START = re.compile(
+    r"^[ \t]*(?:"
+    r"\*{1,3}[ \t]*END[ \t]*OF[ \t]+(?:THIS|THE)?[ \t]*PROJECT[ \t]+GUTENBERG.*"
+    r"|(?:\*{3})?[ \t]*(?:This is the )?End[ \t]+of[ \t]+(?:the[ \t]+|this[ \t]+)?Project[ \t]+Gutenberg(?:'s|’s)?\b.*"
+    r")$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_HEADER_WORDS = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
+
+
+class Ends:
+    """Keeps the first and the last :data:`REACH` characters of a file that passes by."""
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._chars = 0
+        self._head = ""
+        self._tail = ""
+
+    def feed(self, text: str) -> None:
+        if len(self._head) < REACH:
+            self._head += text[: REACH - len(self._head)]
+        self._tail = text[-REACH:] if len(text) >= REACH else (self._tail + text)[-REACH:]
+        self._chars += len(text)
+
+    def boilerplate(self) -> list[Boilerplate]:
+        """What was noticed, with positions in the whole text."""
+        found = []
+        body = find_header(self._head)
+        if body:
+            found.append(Boilerplate("header", self._start, body))
+        tail_start = self._chars - len(self._tail)
+        licence = find_licence(self._tail)
+        if licence is not None and tail_start + licence >= body:
+            start = tail_start + licence
+            found.append(Boilerplate("licence", self._start + start, self._chars - start))
+        return found
+
+
+def find_header(head: str) -> int:
+    """Characters of the header at the beginning of ``head``; 0 without one."""
+    last = None
+    for match in _HEADER_END.finditer(head):
+        last = match  # old files have the small print after a first START line
+    if last is None or not _HEADER_WORDS.search(head, 0, last.end()):
+        return 0
+    return last.end()
+
+
+def find_licence(tail: str) -> int | None:
+    """Where in ``tail``, the end of a text, its licence begins; None without one."""
+    match = _LICENCE_START.search(tail)
+    if match is None:
+        return None
+    start = match.start()
+    return start - (len(tail[:start]) - len(tail[:start].rstrip("\n")) - 1) if tail[:start].strip() else 0

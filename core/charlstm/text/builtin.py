@@ -1,0 +1,85 @@
+"""Texts that need no file: the language reference and the library source that this Python brings along.
+
+They differ between versions of Python, so the version is recorded. What this machine lacks is not listed.
+"""
+
+from __future__ import annotations
+
+import platform
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlstm.errors import TextError
+
+REFERENCE = "python-reference"
+SOURCE = "python-source"
+SOURCE_CHARS = 8_000_000
+"""Characters of the library's source that are taken when nothing else was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A text that came with Python; ``chars`` is about how long it is, None when only reading would tell."""
+
+    name: str
+    about: str
+    chars: int | None
+
+
+def builtins() -> list[Builtin]:
+    """The built-in texts of this machine."""
+    found = []
+    if topics := _reference():
+        chars = sum(len(_lines(text)) for text in topics.values())
+        found.append(Builtin(REFERENCE, "the Python language reference: technical English", chars))
+    if _library() is not None:
+        found.append(Builtin(SOURCE, "the Python standard library: source code", SOURCE_CHARS))
+    return found
+
+
+def is_builtin(name: str) -> bool:
+    return name in (REFERENCE, SOURCE)
+
+
+def version() -> str:
+    """What the built-in texts depend on."""
+    return f"Python {platform.python_version()}"
+
+
+def pieces(name: str) -> Iterator[str]:
+    """The text called ``name`` in pieces, each of whole lines. Raises :class:`TextError` where it is missing."""
+    if name == REFERENCE and (topics := _reference()):
+        return (_lines(topics[topic]) for topic in sorted(topics))
+    if name == SOURCE and (library := _library()):
+        return _sources(library)
+    raise TextError(f"This Python came without the text {name}: choose another text")
+
+
+def _reference() -> Mapping[str, str] | None:
+    try:
+        from pydoc_data.topics import topics  # two milliseconds, so not at import
+    except ImportError:
+        return None
+    return topics
+
+
+def _library() -> Path | None:
+    folder = Path(sysconfig.get_path("stdlib"))
+    return folder if (folder / "os.py").is_file() else None
+
+
+def _sources(library: Path) -> Iterator[str]:
+    # The modules people know first, then the tests: a capped text is made of the former.
+    files = [path for path in library.rglob("*.py") if not {"site-packages", "__pycache__"} & set(path.parts)]
+    tests = {"test", "tests", "idle_test"}
+    for path in sorted(files, key=lambda path: (bool(tests & set(path.parts)), path.relative_to(library).as_posix())):
+        try:
+            yield _lines(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue  # a few tests are broken on purpose
+
+
+def _lines(text: str) -> str:
+    return text.rstrip() + "\n\n\n"

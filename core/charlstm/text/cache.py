@@ -1,0 +1,218 @@
+"""Prepared texts on this machine: encoded once, found again by what they hold or by the files they came from.
+
+``texts/FINGERPRINT/`` has ``ids.bin`` and ``corpus.json``; ``sources/KEY.json`` says which fingerprint a source had
+when its files had these stamps. A folder is filled under another name and renamed, so a reader sees all of it or
+nothing. Everything here may be deleted at any time. What the numbers mean is ``corpus``'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm import storage
+from charlstm.errors import CharLSTMError
+from charlstm.paths import cache_dir
+from charlstm.text.sources import Stamp
+from charlstm.text.vocabulary import Vocabulary
+
+FORMAT = 1
+IDS = "ids.bin"
+_TRUST_AFTER_NS = 2_000_000_000
+_PIECE = 4 * 1024 * 1024
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A prepared text: ``ids`` (N,) read-only and memory-mapped, ``counts`` (V,) int64."""
+
+    fingerprint: str
+    vocabulary: Vocabulary
+    counts: npt.NDArray[np.int64]
+    ids: npt.NDArray[Any]
+
+
+def texts_dir() -> Path:
+    return _folder("texts")
+
+
+def _folder(name: str) -> Path:
+    folder = cache_dir() / name
+    folder.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
+    return folder
+
+
+def load(fingerprint: str) -> Stored | None:
+    """The prepared text, or None when it is not here or not whole."""
+    folder = texts_dir() / fingerprint
+    try:
+        about = json.loads((folder / "corpus.json").read_bytes())
+        if about["format"] != FORMAT or about["fingerprint"] != fingerprint:
+            return None
+        vocabulary = Vocabulary.from_dict(about["vocabulary"])
+        counts = np.array(about["counts"], np.int64)
+        ids = map_ids(folder / IDS, vocabulary, int(counts.sum()))
+        os.utime(folder)  # the last use, for pruning
+    except (OSError, ValueError, KeyError, TypeError, CharLSTMError):
+        return None
+    return Stored(fingerprint, vocabulary, counts, ids)
+
+
+def map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
+    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them."""
+    dtype = vocabulary.dtype.newbyteorder("<")
+    if path.stat().st_size != chars * dtype.itemsize:
+        raise ValueError(f"{path} is not whole")
+    return np.memmap(path, dtype, mode="r").view(np.ndarray)
+
+
+@contextmanager
+def workshop() -> Iterator[Path]:
+    """An empty folder in the cache to prepare in; what is still there at the end is removed."""
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=texts_dir(), ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def keep(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64]) -> None:
+    """Make the finished ``ids.bin`` in the workshop ``folder`` the prepared text ``fingerprint``."""
+    _remove_stale()
+    about = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "chars": int(counts.sum()),
+        "vocabulary": vocabulary.to_dict(),
+        "counts": counts.tolist(),
+    }
+    ready = folder / "ready"
+    ready.mkdir(mode=storage.PRIVATE_FOLDER)
+    os.replace(folder / IDS, ready / IDS)
+    storage.replace_bytes(ready / "corpus.json", json.dumps(about, ensure_ascii=True).encode())
+    home = texts_dir() / fingerprint
+    if home.exists() and load(fingerprint) is None:
+        shutil.rmtree(home, ignore_errors=True)  # damaged
+    try:
+        ready.rename(home)
+    except OSError:
+        if load(fingerprint) is None:  # else another process was first, with the same text
+            raise
+    storage.sync_folder(texts_dir())
+
+
+def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
+    """``text`` in the numbers of another ``vocabulary``, memory-mapped, and how often each unknown character came."""
+    known = np.array([vocabulary.index(char) if char in vocabulary else -1 for char in text.vocabulary.symbols])
+    unknown = {
+        char: int(count)
+        for char, count, number in zip(text.vocabulary.symbols, text.counts, known, strict=True)
+        if number < 0
+    }
+    if unknown and vocabulary.replacement is not None:
+        known[known < 0] = vocabulary.index(vocabulary.replacement)
+    chars = int(text.counts[known >= 0].sum())
+    digest = hashlib.sha256(json.dumps(vocabulary.to_dict()).encode()).hexdigest()[:16]
+    path = texts_dir() / text.fingerprint / f"ids-{digest}.bin"
+
+    def write(file: BinaryIO) -> None:
+        table = np.maximum(known, 0).astype(vocabulary.dtype.newbyteorder("<"))
+        for start in range(0, len(text.ids), _PIECE):
+            ids = text.ids[start : start + _PIECE]
+            file.write(table[ids[known[ids] >= 0]].data)
+
+    if not chars:
+        return np.zeros(0, vocabulary.dtype), unknown
+    try:
+        return map_ids(path, vocabulary, chars), unknown
+    except (OSError, ValueError):
+        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
+        storage.replace_file(path, write)
+    return map_ids(path, vocabulary, chars), unknown
+
+
+def source_key(sources: Sequence[str], options: dict[str, Any], version: str) -> str:
+    """Names what was asked for: the same sources read in the same way."""
+    return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]
+
+
+def recall(key: str, stamps: Sequence[Stamp]) -> dict[str, Any] | None:
+    """The record kept under ``key`` if the files still have these ``stamps``."""
+    try:
+        kept = json.loads((_folder("sources") / f"{key}.json").read_bytes())
+        same = kept["format"] == FORMAT and kept["stamps"] == [list(stamp) for stamp in stamps]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(kept["record"]) if same else None
+
+
+def remember(key: str, stamps: Sequence[Stamp], record: dict[str, Any]) -> None:
+    """Keep ``record``, unless a file is so new that a change within the clock's grain would not show."""
+    if any(time.time_ns() - stamp.mtime_ns < _TRUST_AFTER_NS for stamp in stamps):
+        return
+    content = {"format": FORMAT, "stamps": stamps, "record": record}
+    storage.replace_bytes(_folder("sources") / f"{key}.json", json.dumps(content).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One prepared text in the cache: its size in bytes and when it was last used (Unix seconds)."""
+
+    fingerprint: str
+    bytes: int
+    used: float
+
+
+def entries() -> list[Entry]:
+    """All prepared texts, the one used longest ago first."""
+    found = []
+    for folder in texts_dir().iterdir():
+        if not folder.name.startswith("."):
+            size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            found.append(Entry(folder.name, size, folder.stat().st_mtime))
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
+    """Remove the prepared texts used longest ago until at most ``max_bytes`` are left; returns the bytes freed.
+
+    Texts whose fingerprint is in ``keep`` stay. A run that is reading one goes on: its map outlives the name.
+    """
+    _remove_stale(now=True)
+    listed = entries()
+    size, freed = sum(entry.bytes for entry in listed), 0
+    for entry in listed:
+        if size - freed <= max_bytes:
+            break
+        if entry.fingerprint not in keep:
+            shutil.rmtree(texts_dir() / entry.fingerprint, ignore_errors=True)
+            freed += entry.bytes
+    left = {entry.fingerprint for entry in entries()}
+    for path in _folder("sources").glob("*.json"):
+        try:
+            known = json.loads(path.read_bytes())["record"]["fingerprint"] in left
+        except (OSError, ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            path.unlink(missing_ok=True)
+    return freed
+
+
+def _remove_stale(*, now: bool = False) -> None:
+    """Remove what a killed preparation left behind."""
+    for folder in texts_dir().glob(".making-*"):
+        try:
+            if time.time() - folder.stat().st_mtime > (3600 if now else _STALE_SECONDS):
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # its own process was quicker

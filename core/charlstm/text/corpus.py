@@ -1,0 +1,233 @@
+"""A text ready to be learnt from: its characters as numbers on disk, memory-mapped, with what was found in it.
+
+Opening streams: memory does not grow with the text, and the second time it comes from the cache. What the text is
+made of is told by ``statistics``; walking through it is ``batches``'s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import TextError
+from charlstm.text import builtin, cache
+from charlstm.text.batches import Span
+from charlstm.text.preparing import prepare
+from charlstm.text.reading import ReadReport, Tally, TextOptions
+from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Source, item_text, resolve, stamp_of
+from charlstm.text.vocabulary import Vocabulary
+
+__all__ = ["Corpus", "Preview", "Progress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
+
+_BLOCKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which spans are learnt from and which are held out; together they are the text."""
+
+    train: tuple[Span, ...]
+    held_out: tuple[Span, ...]
+
+    @property
+    def train_chars(self) -> int:
+        return sum(stop - start for start, stop in self.train)
+
+    @property
+    def held_out_chars(self) -> int:
+        return sum(stop - start for start, stop in self.held_out)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text as numbers: ``ids`` (N,) of the vocabulary's smallest dtype, read-only and memory-mapped."""
+
+    name: str
+    """What a person calls it: ``anna.txt``."""
+    sources: tuple[str, ...]
+    """Absolute paths, the name of a built-in, or ``-``."""
+    options: TextOptions
+    report: ReadReport
+    vocabulary: Vocabulary
+    counts: npt.NDArray[np.int64]
+    """How often each symbol comes, shape (V,)."""
+    ids: npt.NDArray[Any]
+    fingerprint: str
+    """SHA-256 over vocabulary and numbers: the same text has the same, wherever it came from."""
+
+    @property
+    def chars(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lines(self) -> int:
+        newline = self.vocabulary.index("\n")
+        ended = 0 if newline is None else int(self.counts[newline])
+        return ended + int(self.ids[-1] != newline)
+
+    def text(self, start: int = 0, stop: int | None = None) -> str:
+        """The characters from ``start`` to ``stop``, as a slice takes them."""
+        return self.vocabulary.decode(self.ids[start:stop])
+
+    def split(self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail") -> Split:
+        """Hold out ``val_fraction`` of the text: its end, or blocks spread over it. The same every time."""
+        kept = int(self.chars * (1 - val_fraction))
+        if mode == "tail" or kept == self.chars:
+            return _split(self.chars, [Span(kept, self.chars)])
+        return _split(self.chars, _blocks(self.chars, self.chars - kept))
+
+    def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
+        """The text in another model's numbers, and how often each character came that the model does not know.
+
+        Those are left out, or become the vocabulary's replacement symbol. Kept in the cache and memory-mapped too.
+        """
+        if vocabulary == self.vocabulary:
+            return self.ids, {}
+        stored = cache.Stored(self.fingerprint, self.vocabulary, self.counts, self.ids)
+        return cache.recoded(stored, vocabulary)
+
+    def to_record(self) -> dict[str, Any]:
+        """What :func:`reopen_corpus` needs, JSON-ready."""
+        return {
+            "name": self.name,
+            "sources": list(self.sources),
+            "options": self.options.to_dict(),
+            "report": self.report.to_dict(),
+            "fingerprint": self.fingerprint,
+            "chars": self.chars,
+        }
+
+
+def _split(chars: int, held_out: list[Span]) -> Split:
+    held_out = [span for span in held_out if span.stop > span.start]
+    edges = [0, *(edge for span in held_out for edge in span), chars]
+    train = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if stop > start]
+    return Split(tuple(train), tuple(held_out))
+
+
+def _blocks(chars: int, held: int) -> list[Span]:
+    """Up to ten blocks, one in each equal part of the text; where in its part moves on by the golden ratio."""
+    number = max(1, min(_BLOCKS, held // 1000))
+    spans = []
+    for at in range(number):
+        low, high = chars * at // number, chars * (at + 1) // number
+        size = held * (at + 1) // number - held * at // number
+        start = low + int((high - low - size) * ((at + 1) * 0.6180339887 % 1))
+        spans.append(Span(start, start + size))
+    return spans
+
+
+def open_corpus(
+    source: Source, options: TextOptions | None = None, *, progress: ProgressCallback | None = None
+) -> Corpus:
+    """The text of a path, several, a folder, ``-`` or a built-in, from the cache where nothing has changed.
+
+    Raises :class:`TextError` for what cannot be read or is no text. ``progress`` may raise to give up.
+    """
+    options = options or TextOptions()
+    found = resolve(source, options)
+    if found.is_stdin:
+        return _prepared(found, options, progress)
+    key = cache.source_key([item.shown for item in found.items], options.to_dict(), builtin.version())
+    stamps = [stamp_of(item.path) for item in found.items if item.path is not None]
+    kept = cache.recall(key, stamps)
+    if kept is not None and (corpus := _from_cache(kept)) is not None:
+        return dataclasses.replace(corpus, name=found.name, sources=found.sources)
+    return _prepared(found, options, progress, key)
+
+
+def _prepared(
+    found: Resolved, options: TextOptions, progress: ProgressCallback | None, key: str | None = None
+) -> Corpus:
+    prepared = prepare(found, options, progress)
+    stored = cache.load(prepared.fingerprint)
+    if stored is None:
+        raise TextError(f"The prepared text vanished from {cache.texts_dir()}: try again, and see if the disk is full")
+    corpus = _corpus(stored, found.name, found.sources, options, prepared.report)
+    if key is not None:
+        cache.remember(key, prepared.stamps, corpus.to_record())
+    return corpus
+
+
+def _corpus(
+    stored: cache.Stored, name: str, sources: tuple[str, ...], options: TextOptions, report: ReadReport
+) -> Corpus:
+    return Corpus(name, sources, options, report, stored.vocabulary, stored.counts, stored.ids, stored.fingerprint)
+
+
+def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
+    stored = cache.load(record["fingerprint"])
+    if stored is None:
+        return None
+    options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
+    return _corpus(stored, record["name"], tuple(record["sources"]), options, report)
+
+
+def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | None = None) -> Corpus:
+    """The very text that :meth:`Corpus.to_record` described: from the cache, else read again and compared.
+
+    Raises :class:`TextError` when it changed or cannot be had any more.
+    """
+    try:
+        if (corpus := _from_cache(record)) is not None:
+            return corpus
+        name, sources = str(record["name"]), list(record["sources"])
+        options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TextError(f"The record of the text makes no sense ({error}): start from the text again") from None
+    if "-" in sources:
+        raise TextError(f"The text {name} came from standard input and is no longer in the cache: pass it in again")
+    corpus = open_corpus(sources, options, progress=progress)
+    if corpus.fingerprint != fingerprint:
+        raise TextError(f"The text {name} is not what it was any more: put the old one back, or start a new run")
+    return dataclasses.replace(corpus, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The beginning of a text, read at once: ``text``, the ``bytes`` of all its files, and whether this is all."""
+
+    name: str
+    text: str
+    bytes: int
+    encoding: str
+    newlines: str
+    complete: bool
+    files: int
+
+
+def preview(source: Source, chars: int = 4000, options: TextOptions | None = None) -> Preview:
+    """The first ``chars`` characters without reading much more. Raises :class:`TextError` as opening would."""
+    options = dataclasses.replace(options or TextOptions(), max_chars=chars + 1)
+    found = resolve(source, options)
+    if found.is_stdin:
+        raise TextError("Standard input cannot be looked at beforehand: read it whole")
+    tally, text, size = Tally(), "", 0
+    for item in found.items:
+        size += 0 if item.path is None else stamp_of(item.path).size
+        if len(text) <= chars:
+            text += _beginning(item, options, tally, chars + 1 - len(text))
+    encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
+    return Preview(
+        found.name,
+        text[:chars],
+        size or tally.bytes,
+        encoding,
+        tally.newline_style(),
+        len(text) <= chars,
+        len(found.items),
+    )
+
+
+def _beginning(item: Item, options: TextOptions, tally: Tally, chars: int) -> str:
+    text = ""
+    for piece in item_text(item, options, tally, block=max(4 * chars, 4096)):
+        text += piece
+        if len(text) >= chars:
+            break
+    return text

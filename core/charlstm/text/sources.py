@@ -1,0 +1,281 @@
+"""Where a text comes from: files, folders, standard input or a built-in, opened so that nothing can hang.
+
+It names, opens and streams sources; what is done to their characters is ``reading``'s, and keeping them ``corpus``'s.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from charlstm.errors import TextError
+from charlstm.text import builtin
+from charlstm.text.encoding import find_encoding
+from charlstm.text.reading import Characters, Tally, TextOptions, decoded
+from charlstm.text.visible import visible
+
+STDIN = "-"
+BLOCK = 4 * 1024 * 1024
+"""Bytes that are read, decoded and counted at a time."""
+
+Source = str | Path | Sequence[str | Path]
+
+
+class Progress(NamedTuple):
+    """How far a long job is: ``done`` of ``total`` bytes (0 when it cannot be known) of ``stage``."""
+
+    done: int
+    total: int
+    stage: str
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class Stamp(NamedTuple):
+    """What tells that a file is unchanged without reading it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to read: a file at ``path``, or a built-in. ``shown`` names it in messages."""
+
+    shown: str
+    path: Path | None = None
+    builtin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a user named: a ``name`` for the text, the ``sources`` to record and the items to read, in order."""
+
+    name: str
+    sources: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def is_stdin(self) -> bool:
+        return STDIN in self.sources
+
+
+def resolve(source: Source, options: TextOptions) -> Resolved:
+    """The files or built-ins behind ``source``. Raises :class:`TextError` for what does not exist or is no file."""
+    given = [source] if isinstance(source, str | Path) else list(source)
+    if not given:
+        raise TextError("No text was named: give a file, a folder, - for standard input or python-reference")
+    names, sources, items = [], [], []
+    for one in given:
+        name, recorded, found = _resolve_one(os.fspath(one), options)
+        names.append(name)
+        sources.append(recorded)
+        items.extend(found)
+    if STDIN in sources and len(sources) > 1:
+        raise TextError("Standard input (-) cannot be joined with other texts: write it into a file first")
+    name = names[0] if len(names) == 1 else f"{names[0]}+{len(names) - 1}"
+    return Resolved(name, tuple(sources), tuple(items))
+
+
+def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]]:
+    if given == STDIN:
+        return "stdin", STDIN, []
+    shown = visible(given, keep="")
+    path = Path(given).expanduser().absolute()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        if builtin.is_builtin(given):
+            builtin.pieces(given)  # says so where this Python lacks it
+            return given, given, [Item(given, builtin=given)]
+        raise _unreadable(shown, error, path) from None
+    if stat.S_ISDIR(mode):
+        files = folder_files(path, options.pattern)
+        if not files:
+            raise _nothing_matches(path, shown, options.pattern)
+        return path.name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
+    _refuse_special(mode, shown)
+    return path.name, str(path), [Item(shown, path)]
+
+
+def _refuse_special(mode: int, shown: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise TextError(f"{shown} is a folder, not a file: name the files in it, or the folder with a pattern")
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        raise TextError(f"{shown} is a pipe, not a file: pass its text on standard input and name the text -")
+    if not stat.S_ISREG(mode):
+        raise TextError(f"{shown} is a device, not a file: choose a text file")
+
+
+def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextError:
+    match error:
+        case FileNotFoundError():
+            hint = _near(path)
+            return TextError(f"There is no file {shown}{hint or ': check the path, or choose another text'}")
+        case PermissionError():
+            return TextError(f"{shown} may not be read (no permission): change its permissions or choose another text")
+        case OSError():
+            return TextError(f"{shown} cannot be read ({error.strerror}): choose another text")
+    return TextError(f"{shown} is no path of a file: check it")
+
+
+def _near(path: Path) -> str:
+    try:
+        names = [*os.listdir(path.parent), builtin.REFERENCE, builtin.SOURCE]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {visible(near[0], keep='')}?" if near else ""
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a file called ``name`` fits ``pattern`` (several are divided by commas)."""
+    return any(fnmatch(name, part.strip()) for part in pattern.split(","))
+
+
+def folder_files(folder: Path, pattern: str) -> list[Path]:
+    """Regular files below ``folder`` that fit ``pattern``, sorted by path; hidden ones and link loops are left out."""
+    return sorted(path for path in _walk(folder) if matches(path.name, pattern))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        info = os.stat(parent)
+        seen.add((info.st_dev, info.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".") and _identity(parent, name) not in seen]
+        for name in files:
+            path = Path(parent, name)
+            if not name.startswith(".") and path.is_file():  # false for a pipe, a device or a broken link
+                yield path
+
+
+def _identity(parent: str, name: str) -> tuple[int, int]:
+    info = os.stat(os.path.join(parent, name))
+    return info.st_dev, info.st_ino
+
+
+def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
+    endings = Counter(path.suffix for path in _walk(folder) if path.suffix)
+    if not endings:
+        return TextError(f"The folder {shown} holds no files that fit {pattern}: choose another folder")
+    ending, count = endings.most_common(1)[0]
+    return TextError(
+        f"The folder {shown} holds no files that fit {pattern}, but {count:,} that fit *{visible(ending)}: "
+        "give that as the pattern"
+    )
+
+
+@contextmanager
+def open_regular(item: Item) -> Iterator[tuple[BinaryIO, Stamp]]:
+    """The file of ``item``, and its stamp. Raises :class:`TextError`; opening never waits for a pipe's other end."""
+    assert item.path is not None
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        _refuse_special(os.stat(item.path).st_mode, item.shown)
+        with os.fdopen(os.open(item.path, flags), "rb") as file:
+            info = os.fstat(file.fileno())
+            _refuse_special(info.st_mode, item.shown)
+            yield file, _stamp(item.path, info)
+    except OSError as error:
+        raise _unreadable(item.shown, error, item.path) from None
+
+
+def stamp_of(path: Path) -> Stamp:
+    return _stamp(path, path.stat())
+
+
+def _stamp(path: Path, info: os.stat_result) -> Stamp:
+    return Stamp(str(path), info.st_size, info.st_mtime_ns, info.st_ino, info.st_dev)
+
+
+def _blocks(file: BinaryIO, start: int, stamp: Stamp, item: Item, size: int) -> Iterator[bytes]:
+    """The bytes from ``start`` to the size that the file had when it was opened, if it stays as it was."""
+    file.seek(start)
+    left = stamp.size - start
+    while left > 0:
+        block = file.read(min(size, left))
+        if not block:
+            break
+        left -= len(block)
+        yield block
+    info = os.fstat(file.fileno())
+    if left or (info.st_size, info.st_mtime_ns) != (stamp.size, stamp.mtime_ns):
+        raise TextError(f"{item.shown} changed while it was read: try again when nothing writes to it")
+
+
+def item_text(
+    item: Item,
+    options: TextOptions,
+    tally: Tally,
+    *,
+    progress: ProgressCallback | None = None,
+    stamps: list[Stamp] | None = None,
+    block: int = BLOCK,
+) -> Iterator[str]:
+    """The characters of ``item`` in pieces; what is noticed goes into ``tally``, the file's stamp into ``stamps``.
+
+    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
+    """
+    if item.builtin is not None:
+        yield from _builtin_text(item.builtin, options, tally)
+        return
+    with open_regular(item) as (file, stamp):
+        if stamps is not None:
+            stamps.append(stamp)
+        if not stamp.size:
+            return
+        report = progress or _ignore
+        limit = stamp.size if options.max_chars is None else min(stamp.size, 4 * options.max_chars + 4)
+        encoding = find_encoding(
+            file, item.shown, options.encoding, limit, lambda done: report(Progress(done, stamp.size, "checking"))
+        )
+        tally.encodings.add(encoding.name)
+        tally.bom |= encoding.mark > 0
+        done = encoding.mark
+        tally.bytes += stamp.size
+
+        def counted() -> Iterator[bytes]:
+            nonlocal done
+            for bytes_ in _blocks(file, encoding.mark, stamp, item, block):
+                yield bytes_
+                done += len(bytes_)
+                report(Progress(done, stamp.size, "reading"))
+
+        yield from decoded(counted(), encoding.name, options, tally)
+
+
+def _ignore(progress: Progress) -> None:
+    """Nobody wants to know."""
+
+
+def _builtin_text(name: str, options: TextOptions, tally: Tally) -> Iterator[str]:
+    tally.encodings.add("utf-8")
+    characters = Characters(options, tally)
+    for piece in builtin.pieces(name):
+        tally.bytes += len(piece.encode())
+        yield characters.feed(piece)
+    yield characters.feed("", final=True)
+
+
+def copy_stdin(to: Path) -> Item:
+    """Standard input as a file at ``to``, so that it can be looked at twice. Raises :class:`TextError`."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise TextError("There is no standard input to read: name a file instead of -")
+    with to.open("wb") as file:
+        while block := sys.stdin.buffer.read(BLOCK):
+            file.write(block)
+    return Item("standard input", to)
