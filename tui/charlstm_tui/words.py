@@ -5,6 +5,9 @@ Only strings: how they look is the widgets' business.
 
 from __future__ import annotations
 
+import math
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,3 +76,16 @@ def status_words(snapshot: Snapshot) -> tuple[str, ...]:
             )
         )
     )
+
+
+def loss(nats: float | None, bits: bool) -> str:
+    """A loss with two decimals, in nats per character or in bits."""
+    if nats is None or not math.isfinite(nats):
+        return "–"
+    return f"{nats / math.log(2) if bits else nats:.2f}"
+
+
+def home(path: Path | str) -> str:
+    """A path as people write it, with ``~`` for their home."""
+    text, place = str(path), os.path.expanduser("~")
+    return "~" + text[len(place) :] if text == place or text.startswith(place.rstrip("/") + "/") else text

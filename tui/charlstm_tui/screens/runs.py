@@ -2,19 +2,350 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.content import Content
-from textual.widgets import Static
+from collections.abc import Callable
+from pathlib import Path
 
-from charlstm_tui.actions import bindings
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs import folder
+from charlstm.text.visible import visible
+from charlstm_tui.actions import Action, bindings
+from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
 from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.widgets import run_table
+from charlstm_tui.widgets.row_list import Row, RowList
+from charlstm_tui.widgets.run_details import Study, details, differences, study
+from charlstm_tui.words import home, size
+
+EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
 
 
 class RunsScreen(ModeScreen):
-    """One line a run."""
+    """One line a run, and beside or below it what there is to say of the one under the cursor."""
 
     MODE = "runs"
+    MAIN_PANE = "#runs"
+    CSS_PATH = "runs.tcss"
     BINDINGS = bindings("runs")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: tuple[RunView, ...] = ()
+        self._marked: tuple[Path, ...] = ()
+        self._sort = "newest"
+        self._comparing = False
+        self._studies: dict[Path, Study] = {}
+
     def compose_body(self) -> ComposeResult:
-        yield Static(Content("No run yet: 1 chooses a text"))
+        yield Static(id="runs-head")
+        yield Input(placeholder="part of a run's or text's name", id="runs-filter", compact=True)
+        with Vertical(id="runs-split"):
+            with Vertical(id="runs-table"):
+                yield Static(id="runs-captions", classes="caption")
+                yield RowList(id="runs")
+                yield Static(Content(EMPTY), id="runs-empty")
+            with VerticalScroll(id="runs-details", can_focus=True):
+                yield Static(id="runs-about")
+        yield Static(id="runs-note")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#runs-filter").display = False
+        self.query_one("#runs-note").display = False
+
+    # ---- what is there
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        self._marked = tuple(path for path in self._marked if snapshot.find(path))
+        runs, changed = snapshot.runs, snapshot.runs != self._runs
+        self._runs = runs
+        self._fill()
+        if changed:
+            self._show_about()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+        self.call_after_refresh(self._show_about)
+
+    def _fill(self) -> None:
+        typed = self.query_one("#runs-filter", Input).value.casefold()
+        shown = [run for run in self._runs if typed in run.name.casefold() or typed in run.text.casefold()]
+        shown.sort(key=run_table.SORTS[self._sort])  # type: ignore[arg-type]
+        table = self.query_one(RowList)
+        width = self.query_one("#runs-table").size.width
+        bits = self.charlstm.bits
+        table.show([Row(str(run.path), run_table.line(run, run.path in self._marked, width, bits)) for run in shown])
+        self.query_one("#runs-captions", Static).update(run_table.captions(width))
+        table.display = bool(shown)
+        self.query_one("#runs-captions").display = bool(shown)
+        empty = self.query_one("#runs-empty", Static)
+        empty.display = not shown
+        empty.update(Content(f"No run has “{typed}” in its name or text. Esc shows all." if self._runs else EMPTY))
+        self._show_head(len(shown), width)
+
+    def _show_head(self, shown: int, width: int) -> None:
+        total = len(self._runs)
+        number = f"{shown} of {total} runs" if shown != total else f"{total} run{'s' * (total != 1)}"
+        place = visible(home(folder.runs_dir(self.charlstm.opening.runs_dir)), keep="")
+        left = Content(f" {place} · {number} · {size(sum(run.size for run in self._runs))}")
+        right = Content(f"sort: {self._sort}  ")
+        width = self.size.width
+        left = left.truncate(max(10, width - right.cell_length - 2), ellipsis=True)
+        gap = " " * max(1, width - left.cell_length - right.cell_length)
+        self.query_one("#runs-head", Static).update(Content.assemble(left, gap, right))
+
+    @property
+    def current(self) -> RunView | None:
+        """The run under the cursor."""
+        key = self.query_one(RowList).cursor
+        return next((run for run in self._runs if str(run.path) == key), None)
+
+    # ---- what there is to say of it
+    @on(RowList.Moved)
+    def _moved(self) -> None:
+        self._comparing = self._comparing and len(self._marked) > 1
+        self._show_about()
+        self.refresh_keys()
+
+    def _show_about(self) -> None:
+        self.run_worker(self._about, exclusive=True, group="about", exit_on_error=True)
+
+    async def _about(self) -> None:
+        """Show the details at once with what is known, and again when the folder was read."""
+        about = self.query_one("#runs-about", Static)
+        pane = self.query_one("#runs-details")
+        width, bits = max(20, pane.size.width - 3), self.charlstm.bits
+        if self._comparing:
+            views = [run for path in self._marked for run in self._runs if run.path == path]
+            studies = [await self._study(run) for run in views]
+            about.update(differences(views, studies, width, bits))
+            return
+        run = self.current
+        pane.display = run is not None
+        if run is None:
+            return
+        known = self._studies.get(run.path)
+        about.update(details(run, known, width, bits))
+        if known is None or run.live:
+            about.update(details(run, await self._study(run), width, bits))
+
+    async def _study(self, run: RunView) -> Study:
+        known = self._studies.get(run.path)
+        if known is None or run.live or known.series.step != run.status.step:
+            known = await in_thread(lambda check: study(run.run))
+            self._studies[run.path] = known
+        return known
+
+    # ---- the table of actions
+    def can(self, action: Action) -> bool:
+        run = self.current
+        match action.handler:
+            case "find" | "sort" | "import_model":
+                return True
+            case "stop":
+                return run is not None and run.live
+            case "resume":
+                return run is not None and not run.status.alive and run.status.state != "finished"
+            case "compare":
+                return self._comparing or len(self._marked) > 0
+            case _ if action.mode == self.MODE:
+                return run is not None
+        return True
+
+    def labels(self) -> dict[str, str]:
+        return {"runs.compare": "details" if self._comparing else "compare"}
+
+    def do_open(self) -> None:
+        if run := self.current:
+            self.charlstm.attach(run.path)
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        self.do_open()
+
+    def do_play(self) -> None:
+        run = self.current
+        if run is None:
+            return
+        if run.run.model_path.exists() or run.run.snapshots():
+            self.charlstm.play(str(run.path))
+        else:
+            self.note(f"{run.name} has no model yet: it comes with the first validation.", bad=True)
+
+    def do_mark(self) -> None:
+        if run := self.current:
+            marked = self._marked
+            self._marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
+            self._comparing = self._comparing and len(self._marked) > 1
+            self._fill()
+            self._show_about()
+            self.refresh_keys()
+
+    def do_compare(self) -> None:
+        """Compare what is marked; with one mark alone, that one and the run under the cursor."""
+        run = self.current
+        if not self._comparing and len(self._marked) == 1 and run is not None and run.path not in self._marked:
+            self._marked = (*self._marked, run.path)
+        if not self._comparing and len(self._marked) < 2:
+            self.note("Mark two runs or more with Space to compare them.")
+            return
+        self._comparing = not self._comparing
+        self._fill()
+        self._show_about()
+        self.refresh_keys()
+
+    def do_resume(self) -> None:
+        from charlstm.runs.launch import resume_run
+
+        if run := self.current:
+            self._attempt(lambda: resume_run(run.run), f"{run.name} goes on from its last checkpoint.")
+
+    def do_stop(self) -> None:
+        from charlstm.runs.control import send
+
+        if run := self.current:
+            self._attempt(lambda: send(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+
+    def do_rename(self) -> None:
+        from charlstm_tui.widgets.dialogs import PromptDialog
+
+        run = self.current
+        if run is None:
+            return
+
+        def check(name: str) -> str | None:
+            try:
+                folder.check_name(name.strip())
+            except RunError as error:
+                return str(error)
+            return None
+
+        def named(name: str | None) -> None:
+            if name is not None and name.strip() != run.name:
+                self._attempt(lambda: self._rename(run, name.strip()), "")
+
+        self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
+
+    def _rename(self, run: RunView, name: str) -> None:
+        renamed = folder.rename_run(run.run, name)
+        self._marked = tuple(renamed.path if path == run.path else path for path in self._marked)
+        if self.charlstm.run_path == run.path:
+            self.charlstm.attach(renamed.path, show=False)
+        self.app.call_later(self._after_rename, str(renamed.path))
+
+    def _after_rename(self, key: str) -> None:
+        self.query_one(RowList).cursor = key
+
+    def do_delete(self) -> None:
+        from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
+
+        run = self.current
+        if run is None:
+            return
+        if run.live:
+            self.note(f"{run.name} is {run.status.state}: stop it first with x.", bad=True)
+            return
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                self._attempt(lambda: self._delete(run), f"{run.name} is deleted.")
+
+        self.app.push_screen(
+            ChoiceDialog(
+                f"Delete {visible(run.name, keep='')}?",
+                f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {visible(home(run.path), keep='')}.",
+                [Choice("c", "keep it", False), Choice("D", "delete it for good", True)],
+            ),
+            answered,
+        )
+
+    def _delete(self, run: RunView) -> None:
+        folder.delete_run(run.run)
+        if self.charlstm.run_path == run.path:
+            self.charlstm.attach(None, show=False)
+
+    def do_import_model(self) -> None:
+        from charlstm_tui.widgets.dialogs import PromptDialog
+        from charlstm_tui.widgets.path_input import PathSuggester
+
+        def check(typed: str) -> str | None:
+            path = Path(typed.strip()).expanduser()
+            return None if path.is_file() else f"There is no file {visible(typed.strip(), keep='') or 'of that name'}."
+
+        def typed(path: str | None) -> None:
+            if path is not None:
+                self.run_worker(self._import(Path(path.strip()).expanduser()), group="import")
+
+        about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
+        self.app.push_screen(
+            PromptDialog("Import a model", about, placeholder="path", check=check, suggester=PathSuggester()), typed
+        )
+
+    async def _import(self, path: Path) -> None:
+        self.note(f"Reading {path.name} …")
+        try:
+            answer = await ask("import", str(path.absolute()))
+        except CharLSTMError as error:
+            self.note(str(error), bad=True)
+            return
+        out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
+        self.note(f"Imported {path.name} as {home(out) or 'a model'}.")
+        if out:
+            self.charlstm.play(out)
+
+    def do_sort(self) -> None:
+        order = list(run_table.SORTS)
+        self._sort = order[(order.index(self._sort) + 1) % len(order)]
+        self._fill()
+
+    def do_find(self) -> None:
+        line = self.query_one("#runs-filter", Input)
+        line.display = True
+        line.focus()
+
+    @on(Input.Changed, "#runs-filter")
+    def _filter_changed(self) -> None:
+        self._fill()
+
+    @on(Input.Submitted, "#runs-filter")
+    def _filter_done(self) -> None:
+        self.focus_main()
+
+    def step_out(self) -> bool:
+        line = self.query_one("#runs-filter", Input)
+        if line.display:
+            line.value, line.display = "", False
+            self.focus_main()
+        elif self._comparing:
+            self.do_compare()
+        elif self._marked:
+            self._marked = ()
+            self._fill()
+            self.refresh_keys()
+        elif self.query_one("#runs-note").display:
+            self.query_one("#runs-note").display = False
+        else:
+            return False
+        return True
+
+    # ---- words
+    def note(self, sentence: str, bad: bool = False) -> None:
+        """Say something at the foot of the pane, until the next action says something else."""
+        line = self.query_one("#runs-note", Static)
+        line.update(Content(" " + visible(sentence, keep="")))
+        line.set_class(bad, "bad")
+        line.display = bool(sentence)
+
+    def _attempt(self, act: Callable[[], object], done: str) -> None:
+        """Do what may be refused, and say how it went. These are single file operations: they do not block."""
+        try:
+            act()
+        except CharLSTMError as error:
+            self.note(str(error), bad=True)
+        else:
+            self.note(done)
+        self.charlstm.watcher.look_now()

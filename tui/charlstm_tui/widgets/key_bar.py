@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
 from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
@@ -44,8 +45,12 @@ class KeyBar(Widget):
             width + 1
         )
 
+    async def on_click(self, event: events.Click) -> None:
+        if action := event.style.meta.get("do"):
+            await self.run_action(f"screen.do({action!r})")
+
     def _entry(self, action: str, key: str, label: str) -> Content:
-        click = Style.from_meta({"@click": f"screen.do({action!r})"})
+        click = Style.from_meta({"do": action})
         return Content.assemble(
             (key, self.get_visual_style("key-bar--key") + click),
             (f" {label}", self.get_visual_style("key-bar--label") + click),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
@@ -36,12 +37,16 @@ class TopBar(Widget):
         gap = max(1, width - tabs.cell_length - right.cell_length - 1)
         return Content.assemble(tabs, " " * gap, right).truncate(width)
 
+    async def on_click(self, event: events.Click) -> None:
+        if mode := event.style.meta.get("mode"):
+            await self.run_action(f"app.do('app.mode_{mode}')")
+
     def _tabs(self) -> list[Content]:
         def tab(number: int, mode: str, title: str, full: bool) -> Content:
             active = mode == self._mode
             label = f"{number} {title}" if full or active else str(number)
             style = self.get_visual_style("top-bar--active" if active else "top-bar--tab")
-            style += Style.from_meta({"@click": f"app.go({mode!r})"})
+            style += Style.from_meta({"mode": mode})
             return Content.styled(f"[{label}]" if active else f" {label} ", style)
 
         def row(full: bool) -> list[Content]:

@@ -1,0 +1,159 @@
+"""A list of one-line rows with a cursor, for texts and runs. It knows nothing of what the rows mean.
+
+Unlike Textual's OptionList it draws only the lines in view, marks the cursor by a sign besides its colour, keeps the
+cursor on the same row when rows come and go, and leaves Enter to the screen's table of actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+GUTTER = 2  # cells before every row, for the cursor's sign
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line. ``key`` is what the cursor stays with; a row without one is a caption that it skips."""
+
+    key: str | None
+    content: Content
+
+
+class RowList(ScrollView, can_focus=True):
+    """Rows to move a cursor over."""
+
+    DEFAULT_CSS = """
+    RowList { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    RowList > .row-list--cursor { background: $cursor-line; }
+    RowList:focus > .row-list--cursor { text-style: bold; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("home", "move(-1000000)", "first", show=False),
+        Binding("end", "move(1000000)", "last", show=False),
+    ]
+
+    cursor: var[str | None] = var(None)
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another row now."""
+
+        rows: RowList
+        key: str | None
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    @dataclass
+    class Chosen(Message):
+        """The row under the cursor was clicked."""
+
+        rows: RowList
+        key: str
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rows: tuple[Row, ...] = ()
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these rows. The cursor stays on its row, or near where that was."""
+        rows = tuple(rows)
+        if rows == self._rows:
+            return
+        index = self._index()
+        self._rows = rows
+        self.virtual_size = Size(self.size.width, len(rows))
+        if self._index() is None:
+            self.cursor = self._near(index or 0)
+        self.refresh()
+
+    def move_to(self, key: str) -> None:
+        """Put the cursor on the row with this key, if there is one."""
+        if any(row.key == key for row in self._rows):
+            self.cursor = key
+            self._show_cursor()
+
+    # ---- the cursor
+    def _index(self) -> int | None:
+        return next((i for i, row in enumerate(self._rows) if row.key is not None and row.key == self.cursor), None)
+
+    def _near(self, index: int) -> str | None:
+        keys = [(abs(i - index), row.key) for i, row in enumerate(self._rows) if row.key is not None]
+        return min(keys, key=lambda pair: pair[0])[1] if keys else None
+
+    def watch_cursor(self, key: str | None) -> None:
+        self.post_message(self.Moved(self, key))
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        keys = [row.key for row in self._rows if row.key is not None]
+        if keys:
+            now = keys.index(self.cursor) if self.cursor in keys else 0
+            self.cursor = keys[max(0, min(len(keys) - 1, now + by))]
+            self._show_cursor()
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self.size.height - 1))
+
+    def _show_cursor(self) -> None:
+        index = self._index()
+        if index is None:
+            return
+        top, height = round(self.scroll_offset.y), self.size.height
+        first = index if self._rows[:index] and self._rows[index - 1].key is not None else max(0, index - 1)
+        if first < top:
+            self.scroll_to(y=first, animate=False)
+        elif index >= top + height:
+            self.scroll_to(y=index - height + 1, animate=False)
+
+    # ---- drawing
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._rows))
+        self.call_after_refresh(self._show_cursor)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        index = y + round(self.scroll_offset.y)
+        style = self.visual_style
+        if index >= len(self._rows):
+            return Strip.blank(width, style.rich_style)
+        row = self._rows[index]
+        at_cursor = row.key is not None and row.key == self.cursor
+        sign = "▸ " if at_cursor else "  "
+        if row.key is None:
+            sign = " "
+        line = Content.assemble((sign, "bold $accent"), row.content)
+        if at_cursor:
+            style += self.get_visual_style("row-list--cursor")
+        line = line.truncate(width, ellipsis=True, pad=True)
+        strips = Visual.to_strips(self, line, width, 1, style)
+        return strips[0] if strips else Strip.blank(width, style.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + round(self.scroll_offset.y)
+        if 0 <= index < len(self._rows) and (key := self._rows[index].key) is not None:
+            if key == self.cursor:
+                self.post_message(self.Chosen(self, key))
+            self.cursor = key

@@ -1,0 +1,138 @@
+"""What there is to say of one run beyond its line in the table, and what differs between several.
+
+``study`` reads the folder and belongs off the screen's thread; the rest makes content of what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from charlstm.errors import RunError
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.log import read_events
+from charlstm.runs.series import RunSeries
+from charlstm.text.visible import visible
+from charlstm_tui.backend import RunView
+from charlstm_tui.words import clock, home, loss, shorten
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What the run's folder says."""
+
+    spec: RunSpec | None
+    series: RunSeries
+    snapshots: int
+    problem: str = ""
+
+
+def study(run: Run) -> Study:
+    """Read the run's request and its whole log. Never raises for what a folder may hold."""
+    spec, problem = None, ""
+    series = RunSeries()
+    try:
+        spec = run.spec()
+        series.feed(read_events(run.events_path))
+    except RunError as error:
+        problem = str(error)
+    return Study(spec, series, len(run.snapshots()), problem)
+
+
+def details(view: RunView, found: Study | None, width: int, bits: bool) -> Content:
+    """A run in a few lines: what was asked, how it went, and what it writes now."""
+    status = view.status
+    lines = [Content.styled(visible(view.name, keep=""), "bold $accent")]
+    if found is None or found.spec is None:
+        problem = view.problem or (found.problem if found else "")
+        return Content("\n").join([*lines, Content.styled(problem or "Reading …", "$error" if problem else "$quiet")])
+    settings, series = found.spec.settings, found.series
+    started = series.started
+    size = f"{settings.num_layers} × {settings.hidden_size}"
+    parameters = f" · {started.parameters:,} parameters" if started else ""
+    lines.append(Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}"))
+    rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
+    lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
+    if found.spec.lineage:
+        origin = str(found.spec.lineage.get("run") or found.spec.lineage.get("from") or "a model")
+        lines.append(Content.styled(f"started from {visible(shorten(origin, width - 13), keep='')}", "$quiet"))
+    if status.message:
+        style = "$error" if status.state in ("failed", "crashed") else "$foreground"
+        lines.append(Content.styled(visible(status.message, keep=""), style))
+    if status.best_val is not None:
+        unit = "bits" if bits else "nats"
+        lines.append(
+            Content.assemble(
+                "best ", (f"{loss(status.best_val, bits)} {unit}", "bold"), f" at step {status.best_step or 0:,}",
+                (f" · {clock(status.train_seconds)} of training · {found.snapshots} snapshots", "$quiet"),
+            )
+        )  # fmt: skip
+    curve = series.points("validation")
+    if len(curve) > 2:
+        lines.append(Content.assemble(("valid ", "$quiet"), (spark(curve.y.tolist(), min(60, width - 6)), "$valid")))
+    lines.append(Content.styled(home(view.path.parent), "$quiet"))
+    if series.samples:
+        sample = series.samples[-1]
+        lines += [
+            Content(""),
+            Content.styled(f"SAMPLE at step {sample.step:,}", "bold $quiet"),
+            Content.assemble((visible(sample.prime), "bold"), visible(sample.text)),
+        ]
+    return Content("\n").join(lines)
+
+
+def spark(values: Sequence[float], width: int) -> str:
+    """A curve in one line of ``width`` cells at most; a gap where a value is no number."""
+    if len(values) > width:
+        values = [values[i * len(values) // width] for i in range(width)]
+    finite = [value for value in values if value == value]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    spread = (high - low) or 1.0
+    return "".join(
+        " " if value != value else BARS[min(len(BARS) - 1, int((value - low) / spread * len(BARS)))] for value in values
+    )
+
+
+def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bits: bool) -> Content:
+    """A table of what differs between runs, the results first."""
+    rows = [(name, values) for name, values in _facts(views, found, bits) if len(set(values)) > 1]
+    columns = max(1, min(len(views), (width - 18) // 12))
+    cell = max(10, min(26, (width - 18) // columns - 2))
+    title = f"{len(views)} MARKED: what differs"
+    names = [shorten(visible(view.name, keep=""), cell).ljust(cell) for view in views[:columns]]
+    lines = [
+        Content.styled(title + (f" (the first {columns} shown)" if columns < len(views) else ""), "bold $quiet"),
+        Content.styled(" " * 18 + "  ".join(names), "bold $accent"),
+    ]
+    for name, values in rows:
+        cells = "  ".join(shorten(visible(value, keep=""), cell).ljust(cell) for value in values[:columns])
+        lines.append(Content.assemble((f"{name:<18}", "$quiet"), cells))
+    if not rows:
+        lines.append(Content("Nothing: the same text, settings and results."))
+    return Content("\n").join(lines)
+
+
+def _facts(views: Sequence[RunView], found: Sequence[Study], bits: bool) -> list[tuple[str, list[str]]]:
+    facts = [
+        ("best bits" if bits else "best nats", [loss(view.status.best_val, bits) for view in views]),
+        ("training time", [clock(view.status.train_seconds) for view in views]),
+        ("steps", [f"{view.status.step:,}" for view in views]),
+        ("state", [view.status.state for view in views]),
+        ("text", [view.text for view in views]),
+        ("preset", [view.preset for view in views]),
+        ("kernel", [each.series.started.kernel if each.series.started else "–" for each in found]),
+        ("from", [str((each.spec.lineage or {}).get("run", "–")) if each.spec else "–" for each in found]),
+    ]
+    settings = [each.spec.settings.to_dict() if each.spec else {} for each in found]
+    names = next((list(each) for each in settings if each), [])
+    return facts + [(name, [_value(each.get(name, "–")) for each in settings]) for name in names]
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
