@@ -26,7 +26,6 @@ from charlstm.runs.log import EventLog
 from charlstm.runs.status import State
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.commands import Command
 from charlstm.training.config import Settings
 from charlstm.training.events import (
     Checkpointed,
@@ -41,6 +40,7 @@ from charlstm.training.events import (
     Stepped,
     Validated,
 )
+from charlstm.training.seams import Command
 
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-")))
 PRIME = "The morning"

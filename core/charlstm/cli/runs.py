@@ -9,7 +9,7 @@ import click
 
 from charlstm.cli.common import find_run, json_option, remark, result, runs_dir_option
 from charlstm.errors import RunError
-from charlstm.training.commands import COMMANDS
+from charlstm.training.seams import COMMANDS
 
 WATCH_EVERY = 0.2
 """Seconds between two looks at a run that is watched."""

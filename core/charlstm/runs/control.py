@@ -16,8 +16,9 @@ from pathlib import Path
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
-from charlstm.training.commands import Command
+from charlstm.training.seams import COMMANDS, Command
 
+MAX_RATE = 1_000.0
 MAX_UNREAD = 1_000_000
 """Bytes of commands that are read at once; nobody types more between two steps."""
 
@@ -28,17 +29,29 @@ def send(run: Run, command: str, value: float | None = None) -> Command:
 
     Raises :class:`RunError` when no worker is there to hear it, or the command makes no sense.
     """
-    asked = Command(secrets.token_hex(4), command, value)
+    check(command, value)
     status = run.status()
     if not status.alive:
         remedy = "start it again with `charlstm resume " + run.name + "`"
         raise RunError(f"The run {run.name} is {status.state}: nobody is there to {command} it; {remedy}")
+    asked = Command(secrets.token_hex(4), command, value)
     line = {"id": asked.id, "time": time.time(), "command": command, "value": value}
     try:
         storage.append_line(run.control_path, json.dumps(line).encode())
     except OSError as error:
         raise RunError(f"The run {run.name} cannot be told: {error.strerror}") from None
     return asked
+
+
+def check(command: str, value: float | None) -> None:
+    """Raises :class:`RunError` for a word that is no command, or a value that it does not take."""
+    if command not in COMMANDS:
+        raise RunError(f"{command!r} is no command; the commands are {', '.join(COMMANDS)}")
+    if command != "set-lr":
+        if value is not None:
+            raise RunError(f"{command} takes no value, but was given {value!r}")
+    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_RATE:
+        raise RunError(f"set-lr takes the new learning rate, a number above zero, not {value!r}")
 
 
 class ControlReader:
@@ -77,6 +90,7 @@ class ControlReader:
 def _parse(line: bytes, position: int) -> Command | None:
     try:
         values = json.loads(line)
+        check(values["command"], values.get("value"))
         return Command(str(values["id"])[:64], values["command"], values.get("value"), position)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RunError):
         return None

@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from charlstm import storage
 from charlstm.runs import system
@@ -23,6 +23,8 @@ SIZE = 1024
 
 FRESH = 10.0
 """Seconds after which a silent worker on this host is asked about, not believed."""
+
+_FIGURES = ("step", "planned", "best_val", "best_step", "train_seconds")
 
 FINAL = ("stopped", "finished", "failed")
 """States in which the worker has left for good."""
@@ -77,17 +79,29 @@ def read(path: Path) -> Beat | None:
     return None
 
 
+def write(path: Path, beat: Beat) -> None:
+    """Write ``beat`` once, in the stead of a worker that is about to be started. Raises :class:`OSError`."""
+    descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        storage.disk.write(descriptor, beat.to_bytes())
+    finally:
+        os.close(descriptor)
+
+
 class Heartbeat:
-    """Writes beats to ``path`` each second from a thread of its own until it is closed.
+    """Writes beats to ``path`` each second from a thread of its own until it is closed; a context manager.
 
     ``update`` may be called from any thread and at any rate; a change of state is written at once. A disk that refuses
-    is ignored: the next second tries again, and a sign of life must not end the life.
+    is ignored: the next second tries again, and a sign of life must not end the life. It starts with the figures (step,
+    best and so on) that stand in the file already.
     """
 
     def __init__(self, path: Path, *, interval: float = 1.0) -> None:
         self._path = path
         self._interval = interval
-        self._beat = Beat(state="starting")
+        before = read(path)
+        figures = {} if before is None else {name: getattr(before, name) for name in _FIGURES}
+        self._beat = Beat(state="starting", **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._descriptor: int | None = None
@@ -104,8 +118,14 @@ class Heartbeat:
         """Say something else from now on (fields of :class:`Beat`)."""
         with self._lock:
             before, self._beat = self._beat, replace(self._beat, **changes)
-            if (before.state, before.message) != (self._beat.state, self._beat.message):
+            if before.state != self._beat.state:
                 self._write()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Write a last time and stop."""

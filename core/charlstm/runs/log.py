@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,28 +35,31 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._dirty = False
+        self._lock = threading.Lock()  # checkpoints sync from a thread of their own
         storage.mend_lines(path)
         self._descriptor = storage.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def append(self, event: Event, *, sync: bool = False) -> None:
         """Write one event. Raises :class:`OSError` when the disk does not take it; then it is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
-        end = os.fstat(self._descriptor).st_size
-        self._dirty = True
-        try:
-            if storage.disk.write(self._descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        except OSError:
-            storage.disk.truncate(self._descriptor, end)
-            raise
+        with self._lock:
+            end = os.fstat(self._descriptor).st_size
+            self._dirty = True
+            try:
+                if storage.disk.write(self._descriptor, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            except OSError:
+                storage.disk.truncate(self._descriptor, end)
+                raise
         if sync:
             self.sync()
 
     def sync(self) -> None:
-        """Make what was appended durable."""
-        if self._dirty:
-            storage.disk.sync(self._descriptor)
-            self._dirty = False
+        """Make what was appended durable. Raises :class:`OSError` when the disk does not take it."""
+        with self._lock:
+            if self._dirty:
+                storage.disk.sync(self._descriptor)
+                self._dirty = False
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -81,8 +81,8 @@ class RunSeries:
     ``version`` grows with everything that is fed, so that a screen knows when to draw anew.
     """
 
-    def __init__(self) -> None:
-        self.version = 0
+    def __init__(self, *, version: int = 0) -> None:
+        self.version = version
         self.started: Started | None = None
         self.planned_steps: int | None = None
         self.samples: list[Sampled] = []
@@ -141,6 +141,18 @@ class RunSeries:
     def best(self) -> Validated | None:
         """The validation whose model was kept; ``None`` before the first."""
         return next((each for each in reversed(self.validations) if each.best), None)
+
+    @property
+    def best_val(self) -> float | None:
+        """The best validation loss, nats per character; at the end, the best model's over all that is held out."""
+        if self.finished is not None and self.finished.best_val is not None:
+            return _number(self.finished.best_val)
+        return None if self.best is None else _number(self.best.val_loss)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the model that was kept."""
+        return None if self.best is None else self.best.step
 
     @property
     def final(self) -> Validated | None:
@@ -215,6 +227,8 @@ class RunSeries:
     def _take(self, event: Event) -> None:
         match event:
             case Started():
+                if self.started is not None:  # killed before its first checkpoint, and begun anew
+                    self.__init__(version=self.version)  # type: ignore[misc]
                 self.started, self.planned_steps = event, event.planned_steps
                 self._session = [(event.time, event.step)]
             case Stepped():

@@ -22,7 +22,11 @@ STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "fa
 STARTING = 15.0
 """Seconds that a new worker gets until its first own sign of life."""
 
-LAST_WORDS = 4_000
+LAST_WORDS = 16_000
+"""Bytes at the end of ``worker.log`` that are looked at."""
+
+SESSION = "— worker "
+"""How the line starts with which each worker opens its part of ``worker.log``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +83,36 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
         return _status(beat, state, True, message)
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
-    words = last_words(path / "worker.log")
-    return _status(beat, "crashed", False, words or "its worker ended without a word; resume it")
+    return _status(beat, "crashed", False, _crash(path, beat))
 
 
-def last_words(log: Path, *, lines: int = 1) -> str:
-    """The last ``lines`` lines that the worker wrote to its streams, or an empty word."""
+def _crash(path: Path, beat: Beat) -> str:
+    """What is known of how the worker ended."""
+    if words := last_words(path / "worker.log"):
+        return words
+    if beat.boot != system.boot_id():
+        return "the machine was restarted; resume it"
+    return "its worker was killed, or memory ran out; resume it"
+
+
+def last_words(log: Path) -> str:
+    """The last line that the last worker wrote to its streams, made harmless; an empty word when it wrote none."""
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
         text = file.read(LAST_WORDS).decode("utf-8", errors="replace")
-        kept = [line.strip() for line in text.splitlines() if line.strip()]
-        return "\n".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line)[:300] for line in kept[-lines:])
+        lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in text.splitlines()]
+        lines = [line for line in lines if line]
+        begins = max((number for number, line in enumerate(lines) if line.startswith(SESSION)), default=-1)
+        lines = lines[begins + 1 :]
+        # a fault in a library is named above the long list of where it happened
+        fatal = [line for line in lines if line.startswith("Fatal Python error")]
+        return (fatal or lines or [""])[-1][:300]
     return ""
+
+
+def final_state(reason: str) -> State:
+    """The state of a run whose last event is ``finished`` with ``reason``."""
+    return cast(State, {"stopped": "stopped", "diverged": "failed"}.get(reason, "finished"))
 
 
 def ago(seconds: float) -> str:
@@ -131,16 +153,15 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     message = "" if series.started or locked else "it was never started; resume it"
     if not locked and series.failed is not None:
         state, message = "failed", series.failed.message
-    elif not locked and series.finished is not None and series.finished.reason != "stopped":
-        state = "finished"
-    best = series.best
+    elif not locked and series.finished is not None:
+        state = final_state(series.finished.reason)
     return RunStatus(
         state=state,
         alive=locked,
         step=series.step,
         planned_steps=series.planned_steps,
-        best_val=best.val_loss if best else None,
-        best_step=best.step if best else None,
+        best_val=series.best_val,
+        best_step=series.best_step,
         train_seconds=series.train_seconds,
         message=message,
     )

@@ -1,0 +1,158 @@
+"""Starting a worker that outlives whoever starts it: a new run, or one that goes on.
+
+The child gets a session of its own and its three streams in ``worker.log``, and is reaped by a thread. What the worker
+then does is in ``worker``; nothing but the folder connects the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlstm import storage
+from charlstm.errors import RunError
+from charlstm.runs import folder, heartbeat, system
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.heartbeat import Beat
+from charlstm.training.config import Settings, canonical_name
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus
+    from charlstm.text.reading import TextOptions
+    from charlstm.text.sources import Source
+
+
+def start_run(
+    source: Source | Mapping[str, Any] | Corpus,
+    settings: Settings,
+    preset: str = "custom",
+    *,
+    text_options: TextOptions | None = None,
+    name: str | None = None,
+    runs_dir: str | Path | None = None,
+    model_from: str | Path | None = None,
+) -> Run:
+    """Make a run and start its worker, which opens the text itself, so that this returns at once.
+
+    ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, a built-in's name), a corpus that
+    is open already, or its record; standard input must be open already. Weights start from the model file
+    ``model_from`` when given. Raises :class:`RunError` when no run can be made.
+    """
+    run = create(
+        source, settings, preset, text_options=text_options, name=name, runs_dir=runs_dir, model_from=model_from
+    )
+    launch(run)
+    return run
+
+
+def create(
+    source: Source | Mapping[str, Any] | Corpus,
+    settings: Settings,
+    preset: str = "custom",
+    *,
+    text_options: TextOptions | None = None,
+    name: str | None = None,
+    runs_dir: str | Path | None = None,
+    model_from: str | Path | None = None,
+) -> Run:
+    """Make a run without a worker, for whoever is the worker itself. Parameters as for :func:`start_run`."""
+    lineage = None
+    if model_from is not None:
+        from charlstm.model.file import read_info
+
+        path = Path(model_from).expanduser().absolute()
+        info = read_info(path)[1]
+        lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
+    spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)
+    return folder.create_run(spec, name=name, folder=runs_dir)
+
+
+def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
+    """Start a worker that goes on from the last checkpoint of ``run``, with some settings changed if asked.
+
+    Raises :class:`RunError` when a worker is on it already, and for a finished run unless ``changes`` give it more.
+    """
+    changes = dict(changes or {})
+    check_resume(run, changes)
+    launch(run, changes)
+    return run
+
+
+def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
+    """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot go on with ``changes``."""
+    status = run.status()
+    if status.alive:
+        where = f" on {status.host}" if status.elsewhere else ""
+        raise RunError(
+            f"The run {run.name} is {status.state}{where} already: watch it with `charlstm watch {run.name}`"
+        )
+    if status.state == "finished" and not changes:
+        raise RunError(f"The run {run.name} is finished: give it more with `charlstm resume {run.name} --set epochs=…`")
+    for key in changes:
+        canonical_name(key)
+    run.spec().settings.with_changes(**changes)
+
+
+def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
+    """Start the worker of ``run`` and give its process number. Raises :class:`RunError` when the system refuses."""
+    heard = control_size(run)
+    command = [sys.executable, "-P", "-m", "charlstm.runs.worker", str(run.path), "--control-from", str(heard)]
+    if changes:
+        command += ["--changes", json.dumps(dict(changes))]
+    try:
+        log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            # so that the run is `starting` from this moment on; the worker soon writes its own over it
+            heartbeat.write(run.heartbeat_path, _starting(run))
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True, **system.detached()
+            )
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise RunError(f"The worker of {run.name} cannot be started: {error.strerror}") from None
+    threading.Thread(target=child.wait, name=f"reap {child.pid}", daemon=True).start()
+    return child.pid
+
+
+def control_size(run: Run) -> int:
+    """Bytes of commands that were meant for earlier workers."""
+    try:
+        return run.control_path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _starting(run: Run) -> Beat:
+    """A first sign of life in the worker's stead, with the figures of the worker before it."""
+    status = run.status()
+    return Beat(
+        state="starting",
+        step=status.step,
+        planned=status.planned_steps,
+        best_val=status.best_val,
+        best_step=status.best_step,
+        train_seconds=status.train_seconds,
+    )
+
+
+def _record(source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None) -> dict[str, Any]:
+    """What ``run.json`` says of the text; a text that is not open yet has no fingerprint."""
+    if isinstance(source, Mapping):
+        return dict(source)
+    if not isinstance(source, (str, Path, Sequence)):
+        return source.to_record()
+    from charlstm.text.reading import TextOptions
+    from charlstm.text.sources import resolve
+
+    options = text_options or TextOptions()
+    found = resolve(source, options)
+    if found.is_stdin:
+        raise RunError("Standard input must be read before a worker is started: a detached worker has none")
+    return {"name": found.name, "sources": list(found.sources), "options": options.to_dict()}

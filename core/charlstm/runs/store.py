@@ -1,0 +1,87 @@
+"""Where a run keeps what the trainer hands out: the plan, the model, its childhood, the exact state.
+
+The order is the promise: events synced, then the model, then the state, whose rename is the moment from which a resume
+goes on. It decides nothing about when; the trainer does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm import storage
+from charlstm.errors import ModelError, RunError
+from charlstm.model.file import digest, save_model
+from charlstm.runs.folder import Run
+from charlstm.training import state as exact
+from charlstm.training.seams import Plan
+from charlstm.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from charlstm.model.file import Model
+
+
+class RunStore:
+    """``training.seams.Store`` over a run's folder; ``sync_events`` makes the log durable.
+
+    Every :class:`OSError` of the disk goes to the caller, and what was saved before stays as it was.
+    """
+
+    def __init__(self, run: Run, sync_events: Callable[[], None]) -> None:
+        self._run = run
+        self._sync_events = sync_events
+        self._digest: str | None = None
+
+    def save_plan(self, plan: Plan) -> None:
+        """Freeze what was measured into ``run.json``."""
+        self._run.write_spec(replace(self._run.spec(), plan=plan.to_dict()))
+
+    def save_model(self, model: Model, step: int, val_loss: float | None) -> None:
+        """Replace the best model. ``step`` and ``val_loss`` are in the model's own ``info``."""
+        self._sync_events()
+        self._digest = None
+        save_model(self._run.model_path, model)
+
+    def save_snapshot(self, model: Model, step: int) -> None:
+        """Keep the model as it is at ``step``."""
+        with contextlib.suppress(FileExistsError):
+            storage.make_folder(self._run.snapshots_dir)
+        save_model(self._run.snapshots_dir / f"{step}.safetensors", model)
+
+    def save_state(self, state: TrainingState) -> None:
+        """Commit ``state``; the one before stays beside it."""
+        self._sync_events()
+        if self._digest is None and self._run.model_path.exists():
+            self._digest = digest(self._run.model_path)
+        state = state.with_digest(self._digest)
+        exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+
+
+def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
+    """The state that a resume takes, and a sentence when that is not the last one; no state when none was committed.
+
+    Raises :class:`RunError` when there are states and none can be read.
+    """
+    first_error: ModelError | None = None
+    for path in (run.state_path, run.previous_state_path):
+        if not path.exists():
+            continue
+        try:
+            state = exact.load_state(path)
+        except ModelError as error:
+            first_error = first_error or error
+        else:
+            return state, _not_the_last(path, state, first_error)
+    if first_error is not None:
+        raise RunError(f"No checkpoint of the run {run.name} can be read. {first_error}")
+    return None, None
+
+
+def _not_the_last(path: Path, state: TrainingState, error: ModelError | None) -> str | None:
+    if error is None:
+        return None
+    return f"The last checkpoint is damaged; going on from the one before it, at step {state.step:,}"
