@@ -123,6 +123,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train", "previous_run", "comma", "previous run", "Look at the previous run."),
     A("train", "next_run", "full_stop", "next run", "Look at the next run."),
     A("train", "log_axis", "g", "log axis", "Loss on a logarithmic axis, or a linear one."),
+    A("train", "time_axis", "t", "steps/time", "Draw the chart over steps, or over training time."),
     A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
     A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
     A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
