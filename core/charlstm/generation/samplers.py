@@ -118,8 +118,8 @@ class Sampler:
     def __init__(self, settings: SamplerSettings) -> None:
         self.settings = settings
         reference = settings.kind == "reference"
-        self._inverse = np.float32(1.0 if reference or settings.temperature == 0 else 1.0 / settings.temperature)
-        self._greedy = not reference and settings.temperature == 0
+        self._greedy = settings.temperature == 0
+        self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # an infinite one would make 0 · inf
         self._min_p = np.float32(settings.min_p) if settings.min_p else None
         self._others = any(getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat"))
         self.needs_history = bool(settings.repetition) and not reference
@@ -176,8 +176,7 @@ def _exponentials(logits: Floats, inverse: np.float32) -> Floats:
         weights: Floats = logits - np.maximum.reduce(logits)
     else:
         weights = logits - logits.max(-1, keepdims=True)
-    with np.errstate(over="ignore"):
-        np.multiply(weights, inverse, out=weights)
+    np.multiply(weights, inverse, out=weights)
     return np.exp(weights, out=weights)
 
 

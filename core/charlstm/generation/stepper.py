@@ -3,10 +3,13 @@
 Not for training, and not for choosing characters (:mod:`charlstm.generation.samplers`). It agrees with ``nn.LSTM`` to
 1e-5 and never imports torch.
 
-What makes it fast: a character is a row of the first layer's input matrix, so that product is a look-up; each layer
-then needs a single product ``[h_below, h] @ W``; the gates are reordered to (i, f, o, g), so one slice holds all
-sigmoids; a sigmoid is a tanh of half its argument, and the halves are already in the weights, so one call of tanh
-serves all four gates; every product writes into a buffer that is allocated once.
+What makes it fast: a character is a column of the first layer's input matrix, so that product is a look-up; each layer
+then needs a single product ``W @ [h_below; h]``, whose speed for one stream is that of reading ``W``; the gates are
+reordered to (i, f, o, g), so one slice holds all sigmoids; a sigmoid is a tanh of half its argument, and the halves
+are already in the weights, so one call of tanh serves all four gates; results go into buffers that are allocated once.
+
+Streams stand in columns and ``W`` lies column by column, on a cache line's edge: of the possible orders the quickest
+for one stream, and nearly so for many (measured with OpenBLAS; an odd start alone costs a tenth).
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ Ids = npt.NDArray[np.integer]
 
 BLOCK = 256
 """Characters whose input side is one product in :meth:`Stepper.outputs`. Part of what a text depends on: a product of
-another height may round differently, so every caller gets the same blocks, counted from the start of what it passes."""
+another size may round differently, so every caller gets the same blocks, counted from the start of what it passes."""
+
+_HALF = np.float32(0.5)
 
 
 @dataclass(slots=True)
@@ -34,9 +39,9 @@ class State:
     """What a stepper remembers of ``B`` streams.
 
     Attributes:
-        inputs: per layer the rows that its product takes, float32. Layer 0: ``(B, H)``, its own output. Others:
-            ``(B, 2H)``, the output of the layer below and their own.
-        cells: ``(L, B, H)`` float32, the cell states.
+        inputs: per layer what its product takes, float32. Layer 0: ``(H, B)``, its own output. Others: ``(2H, B)``,
+            the output of the layer below and their own.
+        cells: ``(L, H, B)`` float32, the cell states.
     """
 
     inputs: list[Floats]
@@ -45,26 +50,28 @@ class State:
     @property
     def batch(self) -> int:
         """``B``, the number of streams."""
-        return int(self.cells.shape[1])
-
-    def copy(self) -> State:
-        """A state of its own with the same content."""
-        return State([rows.copy() for rows in self.inputs], self.cells.copy())
+        return int(self.cells.shape[2])
 
     def repeat(self, batch: int) -> State:
         """The state of ``batch`` streams that all have seen what this single one has."""
-        return State([rows.repeat(batch, 0) for rows in self.inputs], self.cells.repeat(batch, 1))
+        return State([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
 
     def pack(self) -> Floats:
-        """All that is needed to go on, as one array ``(2, L, B, H)``: outputs, then cells."""
-        hidden = self.cells.shape[2]
-        return np.stack([np.stack([rows[:, -hidden:] for rows in self.inputs]), self.cells])
+        """All that is needed to go on, as one array ``(2, L, H, B)``: outputs, then cells."""
+        packed = np.empty((2, *self.cells.shape), np.float32)
+        size = self.cells.shape[1]
+        for layer, columns in enumerate(self.inputs):
+            packed[0, layer] = columns[-size:]
+        packed[1] = self.cells
+        return packed
 
     def unpack(self, packed: Floats) -> None:
         """Take over what :meth:`pack` gave, exactly."""
-        hidden = self.cells.shape[2]
+        size = self.cells.shape[1]
         for layer, output in enumerate(packed[0]):
-            self.inputs[layer][:, -hidden:] = output
+            self.inputs[layer][-size:] = output
+            if layer + 1 < len(self.inputs):
+                self.inputs[layer + 1][:size] = output
         np.copyto(self.cells, packed[1])
 
 
@@ -80,30 +87,28 @@ class Stepper:
         weights = model.weights
         order = _gate_order(self.hidden_size)
         scale = np.ones((4 * self.hidden_size, 1), np.float32)
-        scale[: 3 * self.hidden_size] = 0.5  # a power of two: halving is exact
-        self._rows: Floats = np.empty(0, np.float32)
+        scale[: 3 * self.hidden_size] = _HALF  # a power of two: halving is exact
         self._products: list[Floats] = []
         self._biases: list[Floats] = []
         for layer in range(self.num_layers):
             from_below = weights[f"lstm.weight_ih_l{layer}"][order] * scale
             from_self = weights[f"lstm.weight_hh_l{layer}"][order] * scale
-            bias = (weights[f"lstm.bias_ih_l{layer}"] + weights[f"lstm.bias_hh_l{layer}"])[order] * scale[:, 0]
+            bias = (weights[f"lstm.bias_ih_l{layer}"] + weights[f"lstm.bias_hh_l{layer}"])[order, None] * scale
+            self._biases.append(bias)
             if layer == 0:
-                self._rows = np.ascontiguousarray(from_below.T + bias, np.float32)
-                self._products.append(np.ascontiguousarray(from_self.T, np.float32))
+                self._rows: Floats = np.ascontiguousarray((from_below + bias).T)
+                self._products.append(_columns(from_self))
             else:
-                both = np.concatenate([from_below, from_self], axis=1)
-                self._products.append(np.ascontiguousarray(both.T, np.float32))
-            self._biases.append(np.ascontiguousarray(bias, np.float32))
-        self._head = np.ascontiguousarray(weights["fc.weight"].T, np.float32)
+                self._products.append(_columns(np.concatenate([from_below, from_self], axis=1)))
+        self._head = _columns(weights["fc.weight"])
         self._head_bias = np.ascontiguousarray(weights["fc.bias"], np.float32)
         self._buffers: dict[int, _Buffers] = {}
 
     def zero_state(self, batch: int = 1) -> State:
         """The state of ``batch`` streams before any character."""
         size, layers = self.hidden_size, self.num_layers
-        inputs = [np.zeros((batch, size if layer == 0 else 2 * size), np.float32) for layer in range(layers)]
-        return State(inputs, np.zeros((layers, batch, size), np.float32))
+        inputs = [np.zeros((size if layer == 0 else 2 * size, batch), np.float32) for layer in range(layers)]
+        return State(inputs, np.zeros((layers, size, batch), np.float32))
 
     def step(self, ids: Ids, state: State) -> Floats:
         """Feed one character to each stream and return what comes next.
@@ -115,14 +120,12 @@ class Stepper:
         Returns:
             Logits ``(B, V)`` float32, a buffer that the next call overwrites.
         """
-        buffers = self._buffers_for(state.batch)
-        np.take(self._rows, ids, axis=0, out=buffers.looked_up, mode="clip")
-        self._layers(buffers.looked_up, buffers, state)
+        self._layers(self._rows[ids].T, state)
         return self.logits(state)
 
     def advance(self, which: int, state: State) -> None:
         """Feed the character ``which`` to one stream, without asking what comes next."""
-        self._layers(self._rows[which : which + 1], self._buffers_for(1), state)
+        self._layers(self._rows[which, :, None], state)
 
     def logits(self, state: State, out: Floats | None = None) -> Floats:
         """What comes after the characters that ``state`` has seen: ``(B, V)`` float32.
@@ -131,8 +134,7 @@ class Stepper:
         """
         if out is None:
             out = self._buffers_for(state.batch).logits
-        top = state.inputs[-1][:, -self.hidden_size :]
-        np.dot(top, self._head, out=out)
+        np.dot(state.inputs[-1][-self.hidden_size :].T, self._head.T, out=out)
         np.add(out, self._head_bias, out=out)
         return out
 
@@ -142,16 +144,17 @@ class Stepper:
             buffers = self._buffers[batch] = _Buffers(batch, self.hidden_size, self.vocab_size)
         return buffers
 
-    def _layers(self, looked_up: Floats, buffers: _Buffers, state: State) -> None:
-        """One time step of all layers; ``looked_up`` ``(B, 4H)`` is the first layer's input side."""
-        last = self.num_layers - 1
-        for layer, rows in enumerate(state.inputs):
-            np.dot(rows, self._products[layer], out=buffers.gates)
+    def _layers(self, looked_up: Floats, state: State) -> None:
+        """One time step of all layers; ``looked_up`` ``(4H, B)`` is the first layer's input side."""
+        size, last = self.hidden_size, self.num_layers - 1
+        buffers = self._buffers_for(state.batch)
+        for layer, columns in enumerate(state.inputs):
+            np.dot(self._products[layer], columns, out=buffers.gates)
             np.add(buffers.gates, looked_up if layer == 0 else self._biases[layer], out=buffers.gates)
-            output = rows[:, -self.hidden_size :]
+            output = columns[-size:]
             buffers.cell(state.cells[layer], output)
             if layer < last:
-                np.copyto(state.inputs[layer + 1][:, : self.hidden_size], output)
+                state.inputs[layer + 1][:size] = output
 
     def outputs(self, ids: Ids, state: State) -> Iterator[tuple[slice, Floats]]:
         """Feed a long text to one stream, layer by layer in blocks of :data:`BLOCK` characters.
@@ -167,7 +170,7 @@ class Stepper:
             ``(which, tops)`` per block: the slice of ``ids`` and ``(n, H)`` float32, the top layer's outputs after
             each of these characters, to be given to :meth:`head`.
 
-        Returns what :meth:`step` would to about 1e-6, not bit for bit: products of other shapes round differently.
+        The same as :meth:`step` to about 1e-6, not bit for bit: products of other shapes round differently.
         """
         size = self.hidden_size
         buffers = self._buffers_for(1)
@@ -175,32 +178,31 @@ class Stepper:
             which = slice(start, min(start + BLOCK, len(ids)))
             below = self._rows[ids[which]]
             tops = np.empty((len(below), size), np.float32)
-            for layer, rows in enumerate(state.inputs):
+            for layer, columns in enumerate(state.inputs):
                 if layer > 0:
-                    below = tops @ self._products[layer][:size] + self._biases[layer]
-                    tops = np.empty_like(tops)
-                recurrent = self._products[layer][-size:]
-                output = rows[:, -size:]
-                for t in range(len(below)):
-                    np.dot(output, recurrent, out=buffers.gates)
-                    np.add(buffers.gates, below[t], out=buffers.gates)
-                    buffers.cell(state.cells[layer], output)
-                    tops[t] = output[0]
+                    below = tops @ self._products[layer][:, :size].T + self._biases[layer].T
+                recurrent = self._products[layer][:, -size:]
+                output, cell = columns[-size:], state.cells[layer]
+                for pre_activations, top in zip(below, tops, strict=True):
+                    np.dot(recurrent, output, out=buffers.gates)
+                    np.add(buffers.gates, pre_activations[:, None], out=buffers.gates)
+                    buffers.cell(cell, output)
+                    top[:] = output[:, 0]
                 if layer + 1 < self.num_layers:
-                    state.inputs[layer + 1][:, :size] = output
+                    state.inputs[layer + 1][:size] = output
             yield which, tops
 
     def head(self, tops: Floats) -> Floats:
         """Logits ``(n, V)`` float32 of top-layer outputs ``(n, H)``."""
-        logits: Floats = tops @ self._head
+        logits: Floats = tops @ self._head.T
         logits += self._head_bias
         return logits
 
     def consume(self, ids: Ids, state: State) -> Floats:
         """Feed a prime of any length to one stream and return the logits ``(1, V)`` after it.
 
-        ``state`` is changed in place. The result depends on ``ids`` and ``state`` alone, not on how a caller might
-        have cut the text: callers that want the same text again pass the same whole text again.
+        ``state`` is changed in place. The result depends on ``ids`` and ``state`` alone; callers that want the same
+        text again pass the same whole prime again.
         """
         for _ in self.outputs(ids, state):
             pass
@@ -211,24 +213,33 @@ class _Buffers:
     """Working memory for ``batch`` streams, and the element-wise part of a layer."""
 
     def __init__(self, batch: int, hidden: int, vocab: int) -> None:
-        self.looked_up = np.empty((batch, 4 * hidden), np.float32)
-        self.gates = np.empty((batch, 4 * hidden), np.float32)
+        self.gates = np.empty((4 * hidden, batch), np.float32)
         self.logits = np.empty((batch, vocab), np.float32)
-        self._sigmoids = self.gates[:, : 3 * hidden]
-        self._i, self._f, self._o, self._g = (self.gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
-        self._squashed = np.empty((batch, hidden), np.float32)
+        self._sigmoids = self.gates[: 3 * hidden]
+        self._i, self._f, self._o, self._g = self.gates.reshape(4, hidden, batch)
+        self._squashed = np.empty((hidden, batch), np.float32)
 
     def cell(self, cell: Floats, output: Floats) -> None:
-        """From pre-activations in ``gates`` to the new ``cell`` and ``output``, both ``(B, H)``, in place."""
+        """From pre-activations in ``gates`` to the new ``cell`` and ``output``, both ``(H, B)``, in place."""
         np.tanh(self.gates, out=self.gates)
         sigmoids = self._sigmoids
-        np.multiply(sigmoids, np.float32(0.5), out=sigmoids)
-        np.add(sigmoids, np.float32(0.5), out=sigmoids)
+        np.multiply(sigmoids, _HALF, out=sigmoids)
+        np.add(sigmoids, _HALF, out=sigmoids)
         np.multiply(cell, self._f, out=cell)
         np.multiply(self._i, self._g, out=self._g)
         np.add(cell, self._g, out=cell)
         np.tanh(cell, out=self._squashed)
         np.multiply(self._o, self._squashed, out=output)
+
+
+def _columns(matrix: Floats) -> Floats:
+    """A copy of ``matrix`` that lies column by column and starts on a cache line's edge."""
+    line = 64 // matrix.itemsize
+    room = np.empty(matrix.size + line, np.float32)
+    start = -(room.ctypes.data // matrix.itemsize) % line
+    copy = room[start : start + matrix.size].reshape(matrix.T.shape).T
+    copy[:] = matrix
+    return copy
 
 
 def _gate_order(hidden: int) -> npt.NDArray[np.intp]:
