@@ -5,6 +5,7 @@ They differ between versions of Python, so the version is recorded. What this ma
 
 from __future__ import annotations
 
+import os
 import platform
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -72,11 +73,15 @@ def _library() -> Path | None:
 
 def _sources(library: Path) -> Iterator[str]:
     # The modules people know first, then the tests: a capped text is made of the former.
-    files = [path for path in library.rglob("*.py") if not {"site-packages", "__pycache__"} & set(path.parts)]
     tests = {"test", "tests", "idle_test"}
-    for path in sorted(files, key=lambda path: (bool(tests & set(path.parts)), path.relative_to(library).as_posix())):
+    files = []
+    for parent, folders, names in os.walk(library):
+        folders[:] = [name for name in folders if name not in ("site-packages", "__pycache__")]
+        inside = Path(parent).relative_to(library)
+        files += [(bool(tests & set(inside.parts)), (inside / name).as_posix()) for name in names if name[-3:] == ".py"]
+    for _, name in sorted(files):
         try:
-            yield _lines(path.read_text(encoding="utf-8"))
+            yield _lines((library / name).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             continue  # a few tests are broken on purpose
 
