@@ -1,0 +1,534 @@
+"""The generation thread: plays sessions in short slices and hands the screen coalesced, immutable pictures of them.
+
+One thread plays every voice (Duel has two), so keys are answered while text streams at full speed. Nothing here
+touches a widget, and only this thread touches a session. What is asked comes in through a bounded queue; what
+happened goes out through :meth:`Player.take`, at most 30 times a second and never faster than the screen takes it.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.generation.priming import prime_suggestion
+from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.session import BranchInfo, Outlook, Session
+from charlstm.generation.stepper import Stepper
+from charlstm.model.file import Model, load_model
+from charlstm.runs.folder import Run, find_run
+from charlstm.runs.models import find_model
+from charlstm_tui.widgets.marks import marks
+
+SLICE = 0.008
+"""Seconds that the thread plays before it looks up; between two slices it lets go of the interpreter."""
+BREATH = 0.001
+PICTURE_EVERY = 1 / 30
+MOST_UNSEEN = 20_000
+"""Characters made ahead of a screen that does not take them."""
+MOST_WAITING = 256
+RECENT = 1000
+"""Characters over which the bits per character are averaged."""
+
+FULL = math.inf
+SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
+"""Characters a second; 0 makes one a key, :data:`FULL` as many as there can be."""
+NORMAL_SPEED = 60.0
+PAUSE_AFTER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to play. ``word`` is MODEL as on the command line, ``step`` a snapshot of it (``None``: its best);
+    ``prime`` of ``None`` is a line start of the model's own text."""
+
+    word: str
+    step: int | None = None
+    runs_dir: Path | None = None
+    prime: str | None = None
+    seed: int = 0
+    settings: SamplerSettings = SamplerSettings()
+    speed: float = NORMAL_SPEED
+    go: bool = False
+    """Whether to stream at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The model that is played. ``step`` of ``planned`` is its age, ``ages`` the steps of the snapshots beside it."""
+
+    name: str
+    path: Path
+    run: Path | None = None
+    step: int | None = None
+    planned: int | None = None
+    ages: tuple[int, ...] = ()
+    shape: str = ""
+    vocab_size: int = 0
+    corpus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One voice as it was when the picture was taken.
+
+    The line is the prime and then characters; those before ``start`` are as in the last picture of this ``take``,
+    from there on they are ``text``, each with its mark. Another ``take`` means another session: everything is new.
+    """
+
+    voice: int
+    take: int
+    wish: Wish
+    facts: Facts | None = None
+    busy: str = ""
+    error: str = ""
+    note: str = ""
+    prime: str = ""
+    unknown: tuple[str, ...] = ()
+    start: int = 0
+    text: str = ""
+    marks: array[int] = field(default_factory=lambda: array("H"))
+    length: int = 0
+    position: int = 0
+    running: bool = False
+    why: str = ""
+    settings: SamplerSettings = SamplerSettings()
+    speed: float = NORMAL_SPEED
+    rate: float | None = None
+    outlook: Outlook | None = None
+    standing: str | None = None
+    """The character that stands at the cursor, when it is not at the end."""
+    bits: float | None = None
+    branches: tuple[BranchInfo, ...] = ()
+    ghost: str = ""
+
+
+class _Voice:
+    """One session as the thread plays it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.wish = Wish("")
+        self.take = 0
+        self.session: Session | None = None
+        self.model: Model | None = None
+        self.stepper: Stepper | None = None
+        self.source: tuple[Path, int] | None = None
+        self.facts: Facts | None = None
+        self.busy = self.error = self.note = self.why = ""
+        self.running = False
+        self.left = 0
+        self.speed = NORMAL_SPEED
+        self.shown = 0  # characters of the line that the screen has right
+        self.dirty = False
+        self.branches: tuple[BranchInfo, ...] = ()
+        self.ghost_length = 0
+        self._since = 0.0
+        self._made = 0
+        self._rate_since = 0.0
+        self._rate_made = 0
+        self.rate: float | None = None
+
+    # ---- time
+
+    def pace(self) -> None:
+        """Begin to count time anew: characters are due from now on."""
+        self._since = self._rate_since = time.monotonic()
+        self._made = self._rate_made = 0
+        self.rate = None
+
+    def due(self, now: float) -> float:
+        """When the next character is due; in the past when it is time."""
+        if self.speed == FULL:
+            return now
+        due = self._since + (self._made + 1) / self.speed
+        if now - due > 0.25:  # the model is slower than that, or the screen did not take: do not run after it
+            self._since, self._made = now - 1 / self.speed, 0
+            due = now
+        return due
+
+    def count(self, now: float) -> None:
+        self._made += 1
+        self._rate_made += 1
+        if now - self._rate_since >= 0.5:
+            self.rate = self._rate_made / (now - self._rate_since)
+            self._rate_since, self._rate_made = now, 0
+
+
+class Player:
+    """The thread, and how a screen speaks with it. ``deliver`` is called from the thread with nothing but the news
+    that :meth:`take` has pictures, and not again before they were taken."""
+
+    def __init__(self, deliver: Callable[[], None]) -> None:
+        self._deliver = deliver
+        self._asked: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
+        self._voices: dict[int, _Voice] = {}
+        self._guard = threading.Lock()
+        self._pictures: list[Picture] = []
+        self._announced = False
+        self._last_picture = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
+
+    # ---- for the screen; none of these waits
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, patience: float = 3.0) -> None:
+        """End the thread and wait for it."""
+        self._ended.set()
+        self._ask(lambda: None)
+        if self._thread.is_alive():
+            self._thread.join(patience)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def take(self) -> list[Picture]:
+        """What happened since the last call, at most one picture a voice."""
+        with self._guard:
+            self._announced = False
+            pictures, self._pictures = self._pictures, []
+        return pictures
+
+    def load(self, wish: Wish, voice: int = 0) -> None:
+        """Play this from its prime on; an equal model is not read again."""
+        self._ask(lambda: self._load(self._voice(voice), wish))
+
+    def drop(self, voice: int) -> None:
+        """End a voice."""
+        self._ask(lambda: self._drop(voice))
+
+    def go(self, count: int = PAUSE_AFTER, voice: int = 0) -> None:
+        """Stream ``count`` characters at the end of the line; at speed 0 make one."""
+        self._with(voice, lambda played, session: self._go(played, session, count))
+
+    def pause(self, voice: int = 0) -> None:
+        self._with(voice, lambda played, session: self._stop(played))
+
+    def make_one(self, voice: int = 0) -> None:
+        """Stop streaming and draw one character at the end of the line."""
+        self._with(voice, self._make_one)
+
+    def set(self, settings: SamplerSettings, voice: int = 0) -> None:
+        """Choose characters so from the next one on."""
+        self._with(voice, lambda played, session: setattr(session, "settings", settings))
+
+    def set_speed(self, speed: float, voice: int = 0) -> None:
+        self._with(voice, lambda played, session: self._set_speed(played, speed))
+
+    def walk(self, position: int, voice: int = 0) -> None:
+        """Stop, and put the cursor before the character at ``position`` of the line."""
+        self._with(voice, lambda played, session: self._walk(played, session, position))
+
+    def choose(self, char: str, position: int, voice: int = 0) -> None:
+        """Put ``char`` at ``position``; what stood there stays as a branch."""
+        self._with(voice, lambda played, session: self._branch(played, session, position, lambda: session.choose(char)))
+
+    def again(self, position: int, voice: int = 0) -> None:
+        """Roll other dice from ``position`` on, and stream; what stood there stays as a branch."""
+        self._with(voice, lambda played, session: self._again(played, session, position))
+
+    def type(self, text: str, position: int, voice: int = 0) -> None:
+        """Put the user's own text at ``position``; what stood there stays as a branch."""
+        self._with(voice, lambda played, session: self._type(played, session, text, position))
+
+    def switch(self, number: int, voice: int = 0) -> None:
+        """Make branch ``number`` the line."""
+        self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.switch(number)))
+
+    def prune(self, number: int, voice: int = 0) -> None:
+        """Remove branch ``number`` and what grows from it."""
+        self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.prune(number)))
+
+    def run_with(self, job: Callable[[Session], str], voice: int = 0) -> None:
+        """Do something with a session on its own thread, such as saving it; what it returns becomes the note."""
+        self._with(voice, lambda played, session: setattr(played, "note", job(session)))
+
+    # ---- the thread
+
+    def _ask(self, job: Callable[[], None]) -> None:
+        try:
+            self._asked.put_nowait(job)
+        except queue.Full:
+            return  # 256 keys behind: the newest is lost rather than the screen held up
+
+    def _with(self, number: int, job: Callable[[_Voice, Session], None]) -> None:
+        def careful() -> None:
+            voice = self._voices.get(number)
+            if voice is None or voice.session is None:
+                return
+            voice.note = ""
+            try:
+                job(voice, voice.session)
+            except CharLSTMError as error:
+                voice.note = str(error)
+            voice.dirty = True
+
+        self._ask(careful)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._obey(self._patience(time.monotonic()))
+            self._play(time.monotonic() + SLICE)
+            self._show(time.monotonic())
+
+    def _patience(self, now: float) -> float | None:
+        """How long to wait for something to be asked; for ever when there is nothing else to do."""
+        with self._guard:
+            untaken = self._announced
+        soon = PICTURE_EVERY if untaken else max(BREATH, self._last_picture + PICTURE_EVERY - now)
+        waits = [soon] if self._dirty() else []
+        waits += [max(BREATH, voice.due(now) - now) for voice in self._voices.values() if self._plays(voice)]
+        return min(waits, default=None)
+
+    def _dirty(self) -> bool:
+        return any(voice.dirty for voice in self._voices.values())
+
+    def _plays(self, voice: _Voice) -> bool:
+        return voice.running and voice.session is not None and len(voice.session) - voice.shown < MOST_UNSEEN
+
+    def _obey(self, patience: float | None) -> None:
+        try:
+            job = self._asked.get(timeout=patience)
+            while True:
+                job()
+                job = self._asked.get_nowait()
+        except queue.Empty:
+            return
+
+    def _play(self, until: float) -> None:
+        """Characters that are due, voice by voice in turn, until the slice is over."""
+        playing = [voice for voice in self._voices.values() if self._plays(voice)]
+        while playing and (now := time.monotonic()) < until:
+            due = [voice for voice in playing if voice.due(now) <= now]
+            if not due:
+                return
+            for voice in due:
+                self._make(voice, now)
+            playing = [voice for voice in playing if self._plays(voice)]
+
+    def _make(self, voice: _Voice, now: float) -> None:
+        assert voice.session is not None
+        voice.session.step()
+        voice.count(now)
+        voice.dirty = True
+        voice.left -= 1
+        if voice.left <= 0:
+            self._stop(voice)
+            voice.why = f"paused after {PAUSE_AFTER:,}"
+
+    def _show(self, now: float) -> None:
+        if now - self._last_picture < PICTURE_EVERY or not self._dirty():
+            return
+        with self._guard:
+            if self._announced:
+                return
+        pictures = [self._picture(voice) for voice in self._voices.values() if voice.dirty]
+        self._last_picture = now
+        with self._guard:
+            self._pictures, self._announced = pictures, True
+        self._deliver()
+
+    def _picture(self, voice: _Voice) -> Picture:
+        voice.dirty = False
+        session, shown = voice.session, voice.shown
+        if session is None:
+            return Picture(
+                voice.number, voice.take, voice.wish, voice.facts, busy=voice.busy, error=voice.error, speed=voice.speed
+            )
+        length, position = len(session), session.position
+        rows = session.rows(shown, length)
+        voice.shown = length
+        recent = session.rows(max(0, position - RECENT), position)["probability"]
+        return Picture(
+            voice=voice.number,
+            take=voice.take,
+            wish=voice.wish,
+            facts=voice.facts,
+            busy=voice.busy,
+            error=voice.error,
+            note=voice.note,
+            prime=session.prime,
+            unknown=tuple(session.unknown),
+            start=shown,
+            text=session.model.vocabulary.decode(rows["id"]),
+            marks=marks(rows),
+            length=length,
+            position=position,
+            running=voice.running,
+            why=voice.why,
+            settings=session.settings,
+            speed=voice.speed,
+            rate=voice.rate if voice.running else None,
+            outlook=session.outlook(),
+            standing=session.at(position).char if position < length else None,
+            bits=_mean_bits(recent) if len(recent) else None,
+            branches=voice.branches,
+        )
+
+    # ---- what can be asked, on the thread
+
+    def _voice(self, number: int) -> _Voice:
+        return self._voices.setdefault(number, _Voice(number))
+
+    def _drop(self, number: int) -> None:
+        self._voices.pop(number, None)
+
+    def _load(self, voice: _Voice, wish: Wish) -> None:
+        self._stop(voice)
+        voice.take += 1
+        voice.shown = 0
+        voice.wish, voice.speed = wish, wish.speed
+        voice.session, voice.branches = None, ()
+        voice.error = voice.note = voice.why = ""
+        voice.busy = f"Opening {wish.word} …"
+        voice.dirty = True
+        self._show(time.monotonic())
+        try:
+            self._open(voice, wish)
+            assert voice.model is not None
+            prime = prime_suggestion(voice.model) if wish.prime is None else wish.prime
+            voice.session = Session(voice.model, prime, seed=wish.seed, settings=wish.settings, stepper=voice.stepper)
+        except CharLSTMError as error:
+            voice.error = str(error)
+            voice.model = voice.stepper = voice.source = None
+        voice.busy = ""
+        voice.dirty = True
+        if wish.go and voice.session is not None:
+            self._go(voice, voice.session, PAUSE_AFTER)
+
+    def _open(self, voice: _Voice, wish: Wish) -> None:
+        path = model_path(wish)
+        try:
+            source = (path, path.stat().st_mtime_ns)
+        except OSError:
+            source = (path, 0)  # load_model says what is wrong with it
+        if voice.source != source or voice.model is None:
+            voice.model = load_model(path)
+            voice.stepper = Stepper(voice.model)
+            voice.source = source
+        voice.facts = describe(voice.model, path, wish)
+
+    def _go(self, voice: _Voice, session: Session, count: int) -> None:
+        if voice.speed == 0:
+            self._make_one(voice, session)
+            return
+        session.rewind(len(session))
+        voice.running, voice.left, voice.why = True, count, ""
+        voice.pace()
+
+    def _stop(self, voice: _Voice) -> None:
+        voice.running, voice.why = False, ""
+
+    def _make_one(self, voice: _Voice, session: Session) -> None:
+        self._stop(voice)
+        session.rewind(len(session))
+        session.step()
+
+    def _set_speed(self, voice: _Voice, speed: float) -> None:
+        voice.speed = speed
+        voice.pace()
+        if speed == 0:
+            self._stop(voice)
+
+    def _walk(self, voice: _Voice, session: Session, position: int) -> None:
+        self._stop(voice)
+        session.rewind(min(max(0, position), len(session)))
+
+    def _again(self, voice: _Voice, session: Session, position: int) -> None:
+        session.seed += 1
+
+        def roll() -> None:
+            # Other dice may fall on what stands already; roll until the ways part, for a while.
+            for _ in range(64):
+                length = len(session)
+                session.step()
+                if session.position > position + 1 or len(session) != length:
+                    return
+
+        self._branch(voice, session, position, roll)
+        voice.running, voice.left = voice.speed > 0, PAUSE_AFTER
+        voice.pace()
+
+    def _type(self, voice: _Voice, session: Session, text: str, position: int) -> None:
+        unknown: dict[str, int] = {}
+        self._branch(voice, session, position, lambda: unknown.update(session.type(text)))
+        if unknown:
+            voice.note = f"The model has never seen {', '.join(map(repr, unknown))}: left out."
+
+    def _branch(self, voice: _Voice, session: Session, position: int, change: Callable[[], object]) -> None:
+        """A change of the line at ``position``; the cursor stays behind it."""
+        self._stop(voice)
+
+        def there() -> None:
+            session.rewind(min(max(0, position), len(session)))
+            change()
+
+        self._rearranged(voice, session, there)
+
+    def _rearranged(self, voice: _Voice, session: Session, change: Callable[[], object]) -> None:
+        """Do something that may put another branch on the line, and note from where on the line is another."""
+        self._stop(voice)
+        before = {branch.number: branch for branch in session.branches() if branch.current}
+        length = len(session)
+        try:
+            change()
+        finally:
+            infos = session.branches()
+            after = {branch.number: branch for branch in infos if branch.current}
+            parted = [
+                branch.start
+                for number, branch in {**before, **after}.items()
+                if number not in before or number not in after
+            ]
+            voice.shown = min([voice.shown, length, len(session), *parted])
+            voice.branches = tuple(infos)
+
+
+def model_path(wish: Wish) -> Path:
+    """The model's file; a run that has no best yet is played as it was at its last snapshot."""
+    try:
+        return find_model(wish.word, wish.runs_dir, snapshot=wish.step)
+    except RunError:
+        snapshots = find_run(wish.word, wish.runs_dir).snapshots()
+        if wish.step is not None or not snapshots:
+            raise
+        return snapshots[-1].path
+
+
+def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:
+    return float(-np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149)).mean())
+
+
+def describe(model: Model, path: Path, wish: Wish) -> Facts:
+    """What a person wants to know of the model at ``path``."""
+    run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
+    info = model.info
+    step = info.get("step")
+    planned, ages = None, ()
+    if run is not None:
+        planned = Run(run).status().planned_steps or None
+        ages = tuple(snapshot.step for snapshot in Run(run).snapshots())
+    return Facts(
+        name=run.name if run is not None else ("demo" if wish.word == "demo" else path.stem),
+        path=path,
+        run=run,
+        step=step if isinstance(step, int) else wish.step,
+        planned=planned,
+        ages=ages,
+        shape=f"{model.config.num_layers}×{model.config.hidden_size}",
+        vocab_size=model.config.vocab_size,
+        corpus=str(info.get("corpus") or ""),
+    )

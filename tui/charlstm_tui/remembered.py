@@ -1,0 +1,86 @@
+"""What the app remembers of each model between two openings: sampler settings, speed, colour and prime.
+
+One small file in the user's state folder. Losing it loses nothing that matters, so a file that cannot be read or
+written is no error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlstm import storage
+from charlstm.errors import CharLSTMError
+from charlstm.generation.samplers import SamplerSettings
+
+MOST = 200
+"""Models remembered; the one not played for longest is forgotten first."""
+MOST_BYTES = 4_000_000
+MOST_PRIME = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How a model was last played. ``speed`` in characters a second, infinite for full."""
+
+    settings: SamplerSettings = SamplerSettings()
+    speed: float = 60.0
+    colour: str = "rank"
+    prime: str | None = None
+
+
+def state_file() -> Path:
+    """Where it is kept."""
+    from platformdirs import user_state_path
+
+    return user_state_path("charlstm") / "generate.json"
+
+
+def recall(model: str) -> Memory | None:
+    """How ``model`` was last played, if it is known."""
+    entry = _read().get(model)
+    if not isinstance(entry, dict):
+        return None
+    try:
+        speed = float(entry["speed"])
+        prime = entry.get("prime")
+        return Memory(
+            SamplerSettings.from_dict(entry["settings"]),
+            math.inf if speed < 0 else speed,
+            str(entry["colour"]),
+            prime if isinstance(prime, str) else None,
+        )
+    except (CharLSTMError, KeyError, TypeError, ValueError):
+        return None
+
+
+def remember(model: str, memory: Memory) -> None:
+    """Keep how ``model`` is played."""
+    entries = _read()
+    entries.pop(model, None)
+    entries[model] = {
+        "settings": memory.settings.to_dict(),
+        "speed": -1 if math.isinf(memory.speed) else memory.speed,
+        "colour": memory.colour,
+        "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
+    }
+    while len(entries) > MOST:
+        del entries[next(iter(entries))]
+    content = json.dumps({"format": 1, "models": entries}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    path = state_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        storage.replace_bytes(path, content)
+
+
+def _read() -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        path = state_file()
+        if path.stat().st_size <= MOST_BYTES:
+            models = json.loads(path.read_bytes()).get("models")
+            return models if isinstance(models, dict) else {}
+    return {}

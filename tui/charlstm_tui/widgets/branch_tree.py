@@ -1,0 +1,75 @@
+"""The branches of a session as a small tree: where each leaves the one before, how it begins, which one is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from charlstm.generation.session import BranchInfo
+from charlstm.text.visible import visible
+
+
+class BranchTree(OptionList):
+    """Enter or a click on a branch makes it the line."""
+
+    DEFAULT_CSS = """
+    BranchTree {
+        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+    }
+    """
+    NOTHING: ClassVar[str] = "No branches yet: Enter shows the choices."
+
+    class Taken(Message):
+        """A branch is wanted as the line."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True)
+        self._branches: tuple[BranchInfo, ...] = ()
+
+    def show(self, branches: Sequence[BranchInfo]) -> None:
+        """Show these, the root first."""
+        if tuple(branches) == self._branches:
+            return
+        self._branches = tuple(branches)
+        highlighted = self.highlighted
+        self.clear_options()
+        if len(branches) < 2:
+            self.add_option(Option(Content.styled(self.NOTHING, "$quiet"), disabled=True))
+            return
+        depths: dict[int, int] = {}
+        for branch in branches:
+            depths[branch.number] = 0 if branch.parent is None else depths[branch.parent] + 1
+            self.add_option(Option(self._line(branch, depths[branch.number]), id=str(branch.number)))
+        self.highlighted = min(highlighted or 0, len(branches) - 1)
+
+    @property
+    def highlighted_branch(self) -> BranchInfo | None:
+        """The branch under the cursor of the list."""
+        place = self.highlighted
+        return self._branches[place] if place is not None and place < len(self._branches) else None
+
+    @staticmethod
+    def _line(branch: BranchInfo, depth: int) -> Content:
+        stem = "  " * max(0, depth - 1) + "└ " * (depth > 0)
+        name = branch.name or visible(branch.text, keep="").replace("\n", "↵")
+        here = "▸ " if branch.current else "  "
+        return Content.assemble(
+            (here, "$accent"), (stem, "$quiet"), (name[:48] or "…", "bold" if branch.current else ""),
+            (f"  {branch.start:,}–{branch.stop:,}", "$quiet"),
+        )  # fmt: skip
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option_id is not None:
+            self.post_message(self.Taken(int(event.option_id)))

@@ -1,0 +1,107 @@
+"""Choose a model to play: the runs that have one, model files near by, the model in the box, or any path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm_tui.widgets.dialogs import Dialog
+
+if TYPE_CHECKING:
+    from charlstm_tui.backend import RunView, Snapshot
+
+FILES = 50
+
+
+class ModelPicker(Dialog):
+    """Returns MODEL as on the command line, or ``None``. Typing narrows the list; a path may be typed in full."""
+
+    def __init__(self, snapshot: Snapshot, here: str, runs_dir: Path | None = None) -> None:
+        super().__init__()
+        self._entries = entries(snapshot)
+        self._shown = self._entries
+        self._here = here
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide"):
+            yield Static(Content("Play another model"), classes="dialog-title")
+            yield Input(placeholder="a name, or the path of a .safetensors file", compact=True)
+            yield OptionList(compact=True)
+            yield Static(Content(""), classes="dialog-error")
+            yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        self._fill("")
+        self.query_one(Input).focus()
+
+    def key_down(self) -> None:
+        self.query_one(OptionList).action_cursor_down()
+
+    def key_up(self) -> None:
+        self.query_one(OptionList).action_cursor_up()
+
+    @on(Input.Changed)
+    def _narrow(self, event: Input.Changed) -> None:
+        self.query_one(".dialog-error", Static).display = False
+        self._fill(event.value)
+
+    def _fill(self, needle: str) -> None:
+        needle = needle.strip().lower()
+        self._shown = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
+        options = self.query_one(OptionList)
+        options.clear_options()
+        width = max((len(name) for _, name, _ in self._shown), default=0)
+        for word, name, about in self._shown:
+            mark = "▸ " if word == self._here else "  "
+            options.add_option(
+                Option(Content.assemble((mark, "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")))
+            )
+        if self._shown:
+            options.highlighted = 0
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._shown[event.option_index][0])
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        options, typed = self.query_one(OptionList), event.value.strip()
+        if typed.endswith(".safetensors") and Path(typed).expanduser().is_file():
+            self.dismiss(typed)
+        elif self._shown and options.highlighted is not None:
+            self.dismiss(self._shown[options.highlighted][0])
+        else:
+            error = self.query_one(".dialog-error", Static)
+            error.update(Content(f"There is no model called {typed}: take one of the list, or a .safetensors file."))
+            error.display = True
+
+
+def entries(snapshot: Snapshot) -> list[tuple[str, str, str]]:
+    """(MODEL, name, about) of what can be played, runs first."""
+    from charlstm.runs.models import demo_path
+
+    found = [(str(view.path), view.name, _about(view)) for view in snapshot.runs if _playable(view)]
+    files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
+    found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
+    if demo_path() is not None:
+        found.append(("demo", "demo", "the model in the box"))
+    return found
+
+
+def _playable(view: RunView) -> bool:
+    return view.run.model_path.is_file() or bool(view.run.snapshots())
+
+
+def _about(view: RunView) -> str:
+    best = view.status.best_val
+    parts = [view.status.state, view.text, f"step {view.status.step:,}"]
+    if best is not None:
+        parts.append(f"best {best:.2f}")
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,63 @@
+"""The prime: the text that generation starts from, edited in place. Enter takes it, Ctrl+J starts a new line."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+from textual.widgets import TextArea
+
+
+class PrimeInput(TextArea):
+    """A few lines of literal text. It says when it is taken; whoever shows it decides what that means."""
+
+    DEFAULT_CSS = """
+    PrimeInput {
+        height: auto; min-height: 1; max-height: 5; border: none; padding: 0; background: $background;
+        &:focus { border: none; background: $cursor-line; }
+        & .text-area--cursor-line { background: transparent; }
+    }
+    """
+
+    class Taken(Message):
+        """Enter was pressed."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(
+            "",
+            id=id,
+            compact=True,
+            soft_wrap=True,
+            highlight_cursor_line=False,
+            tab_behavior="focus",
+            show_line_numbers=False,
+        )
+        self._given = ""
+
+    def give(self, text: str) -> None:
+        """Fill in what is played; what is being typed is left alone."""
+        self._given = text
+        if not self.has_focus:
+            self.load_text(text)
+
+    def on_key(self, event: events.Key) -> None:
+        """Before the text area's own keys."""
+        if event.key in ("enter", "ctrl+j"):
+            event.stop()
+            event.prevent_default()
+            if event.key == "enter":
+                self._given = self.text
+                self.post_message(self.Taken(self.text))
+            else:
+                self.insert("\n")
+
+    def on_focus(self) -> None:
+        self.move_cursor(self.document.end)
+
+    def on_blur(self) -> None:
+        if self.text != self._given:
+            self.load_text(self._given)
+        self.scroll_home(animate=False)

@@ -1,0 +1,170 @@
+"""Where each character of a growing text stands on a grid of cells: glyphs, widths and wrapping.
+
+Knows nothing of Textual, styles or models. A row is found again from its first character alone, so appending
+re-lays the last row and nothing else, and a million characters wrap in one numpy pass.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from array import array
+from bisect import bisect_right
+from functools import lru_cache
+
+import numpy as np
+from rich.cells import get_character_cell_size
+
+from charlstm.text.visible import visible
+
+TAB_CELLS = 4
+UNSEEN = 0xFF
+WIDTH = 0x07  # the low bits of a character's class: its cells
+BREAK = 0x08  # a row may end after it
+SPACE = 0x10  # it may hang over the right margin instead of starting a row
+# Nothing needs more marks on its letters than this; it bounds what one row can cost.
+ROW_CHARS_PER_CELL = 8
+
+
+@lru_cache(maxsize=65536)
+def glyph(char: str) -> str:
+    """What stands for ``char`` on the screen: itself, or something visible and harmless. A newline is empty."""
+    if char in ("\n", "\ufe0f"):  # the second asks for emoji presentation: terminals disagree on its width
+        return ""
+    return " " * TAB_CELLS if char == "\t" else visible(char, keep="")
+
+
+def cells(char: str) -> int:
+    """The cells that ``char`` takes: 0 (marks, newline), 1, 2 (wide) or :data:`TAB_CELLS`."""
+    return int(_classify(ord(char)) & WIDTH)
+
+
+@lru_cache(maxsize=65536)
+def _classify(code: int) -> int:
+    char = chr(code)
+    width = sum(get_character_cell_size(part) for part in glyph(char))
+    flags = 0
+    if char in " \t" or unicodedata.category(char) == "Zs":
+        flags = BREAK | (SPACE if width == 1 else 0)
+    elif char in "-–—/" or width == 2:
+        flags = BREAK
+    return width | flags
+
+
+class TextLayout:
+    """A text and its rows at a width. Positions are indices of characters, rows and columns count from 0."""
+
+    def __init__(self, width: int = 80) -> None:
+        self.width = max(2, width)
+        self.chars: list[str] = []
+        self.starts = array("q", [0])
+        """The position of each row's first character; there is always a first row."""
+        self._classes = np.full(0x110000, UNSEEN, dtype=np.uint8)
+        self._classes[ord("\n")] = 0
+
+    def __len__(self) -> int:
+        return len(self.chars)
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts)
+
+    def text(self, start: int = 0, stop: int | None = None) -> str:
+        return "".join(self.chars[start:stop])
+
+    def append(self, text: str) -> int:
+        """Add ``text`` at the end. Returns the first row that may look different: the last one before."""
+        last = self.rows - 1
+        self.chars.extend(text)
+        self._lay(last)
+        return last
+
+    def truncate(self, position: int) -> int:
+        """Drop everything from ``position`` on. Returns the first row that may look different."""
+        del self.chars[position:]
+        row = self.row_of(position)
+        # The word that starts this row may fit the row above now that its tail is gone.
+        row = max(0, row - 1)
+        del self.starts[row + 1 :]
+        self._lay(row)
+        return row
+
+    def resize(self, width: int) -> None:
+        """Wrap anew for ``width`` cells."""
+        if (width := max(2, width)) != self.width:
+            self.width = width
+            del self.starts[1:]
+            self._lay(0)
+
+    def row_of(self, position: int) -> int:
+        """The row that shows ``position``; the end of the text belongs to the last row."""
+        return bisect_right(self.starts, position) - 1
+
+    def row_span(self, row: int) -> tuple[int, int]:
+        """The positions from the first of ``row`` to the one after its last."""
+        stop = self.starts[row + 1] if row + 1 < len(self.starts) else len(self.chars)
+        return self.starts[row], stop
+
+    def column_of(self, position: int) -> int:
+        """The cell in its row at which ``position`` begins."""
+        start = self.starts[self.row_of(position)]
+        return sum(len_cells for _, len_cells in self.glyphs(start, position))
+
+    def position_at(self, row: int, column: int) -> int:
+        """The position shown at a cell; right of a row's text it is the row's last character or the end."""
+        if row < 0:
+            return 0
+        if row >= self.rows:
+            return len(self.chars)
+        start, stop = self.row_span(row)
+        taken = 0
+        for offset, (_, width) in enumerate(self.glyphs(start, stop)):
+            taken += width
+            if column < taken:
+                return start + offset
+        return stop if row == self.rows - 1 and not self._ends_line(stop) else max(start, stop - 1)
+
+    def glyphs(self, start: int, stop: int) -> list[tuple[str, int]]:
+        """Glyph and cells of each character; a mark that has no letter before it in its row stands on a ring."""
+        shown = [(glyph(char), cells(char)) for char in self.chars[start:stop]]
+        if shown and shown[0][1] == 0 and shown[0][0]:
+            shown[0] = ("◌" + shown[0][0], 1)
+        return shown
+
+    def _ends_line(self, stop: int) -> bool:
+        return stop > 0 and self.chars[stop - 1] == "\n" and stop < len(self.chars)
+
+    def _lay(self, row: int) -> None:
+        """Wrap from the start of ``row``, which is kept, to the end of the text."""
+        base = self.starts[row]
+        text = "".join(self.chars[base:]) if base else "".join(self.chars)
+        size = len(text)
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        classes = self._classes[codes]
+        unseen = codes[classes == UNSEEN]
+        if unseen.size:
+            for code in set(unseen.tolist()):
+                self._classes[code] = _classify(code)
+            classes = self._classes[codes]
+        widths = classes & WIDTH
+        before = np.concatenate(([0], np.cumsum(widths, dtype=np.int64))).tolist()
+        newlines = np.flatnonzero(codes == 10).tolist()
+        # A row may start after a break, but not with a mark that belongs to the character before.
+        breaks = (np.flatnonzero((classes[:-1] & BREAK != 0) & (widths[1:] > 0)) + 1).tolist() if size else []
+        most = self.width * ROW_CHARS_PER_CELL
+        start, line, words = 0, 0, 0
+        while start < size:
+            room = self.width - (1 if widths[start] == 0 else 0)
+            stop = min(bisect_right(before, before[start] + room, start) - 1, start + most)
+            stop = max(stop, start + 1)
+            if stop < size and classes[stop] & SPACE:
+                stop += 1
+            while line < len(newlines) and newlines[line] < start:
+                line += 1
+            if line < len(newlines) and newlines[line] <= stop and newlines[line] < size:
+                start = newlines[line] + 1
+            elif stop >= size:
+                return
+            else:
+                words = bisect_right(breaks, stop, words)
+                start = breaks[words - 1] if words and breaks[words - 1] > start else stop
+            self.starts.append(base + start)
