@@ -141,6 +141,26 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
     return map_ids(path, vocabulary, chars), unknown
 
 
+def recall_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
+    """What :func:`remember_figures` kept for a prepared text under ``name``."""
+    try:
+        kept = json.loads(_figures(fingerprint, name).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return dict(kept) if isinstance(kept, dict) and kept.get("format") == FORMAT else None
+
+
+def remember_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
+    """Keep JSON-ready ``figures`` beside the prepared text, if that is still there."""
+    path = _figures(fingerprint, name)
+    if path.parent.is_dir():
+        storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
+
+
+def _figures(fingerprint: str, name: str) -> Path:
+    return texts_dir() / fingerprint / f"figures-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+
+
 def source_key(sources: Sequence[str], options: dict[str, Any], version: str) -> str:
     """Names what was asked for: the same sources read in the same way."""
     return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]

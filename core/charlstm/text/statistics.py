@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from charlstm.text import cache
 from charlstm.text.batches import Span
 from charlstm.text.corpus import Corpus, Split
 from charlstm.text.ngrams import NGrams
@@ -22,7 +23,7 @@ from charlstm.text.parts import parts_differ
 TRAIN_SAMPLE = 2_000_000
 HELD_OUT_SAMPLE = 250_000
 """Characters of either part that are looked at; of longer ones it is pieces spread evenly over them."""
-XZ_BYTES = 2_200_000
+XZ_BYTES = 2_500_000
 """UTF-8 bytes of training and held-out text together that are compressed."""
 LEAST_TRAIN, LEAST_HELD_OUT = 2_000, 500
 """With fewer characters the figures would say more about chance than about the text."""
@@ -71,10 +72,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     sampled = False
     figures: dict[str, float] | None = None
     if bits and reason is None:
-        train, sampled_train = _sample(split.train, TRAIN_SAMPLE)
-        held_out, sampled_held_out = _sample(split.held_out, HELD_OUT_SAMPLE)
-        figures, sampled_xz = _bits(corpus, train, held_out)
-        sampled = sampled_train or sampled_held_out or sampled_xz
+        figures, sampled = _kept_bits(corpus, split)
     return Statistics(
         chars=corpus.chars,
         lines=corpus.lines,
@@ -119,17 +117,30 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     return pieces, True
 
 
-def _bits(corpus: Corpus, train: list[Span], held_out: list[Span]) -> tuple[dict[str, float], bool]:
+def _kept_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+    """:func:`_bits`, reckoned once for a text and a split."""
+    name = f"bits {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
+    kept = cache.recall_figures(corpus.fingerprint, name)
+    if kept is None:
+        figures, sampled = _bits(corpus, split)
+        cache.remember_figures(corpus.fingerprint, name, {"bits": figures, "sampled": sampled})
+        return figures, sampled
+    return kept["bits"], kept["sampled"]
+
+
+def _bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+    train, sampled_train = _sample(split.train, TRAIN_SAMPLE)
+    held_out, sampled_held_out = _sample(split.held_out, HELD_OUT_SAMPLE)
     with ThreadPoolExecutor(2) as threads:  # lzma lets other threads run
-        learnt, sampled = _utf8(corpus, train, XZ_BYTES)
-        tested, _ = _utf8(corpus, held_out, XZ_BYTES // 2)
+        tested, cut_held_out = _utf8(corpus, held_out, XZ_BYTES // 2)
+        learnt, cut_train = _utf8(corpus, train, XZ_BYTES - len(tested))
         tested_chars = len(tested.decode())
         sizes = [threads.submit(_xz, content) for content in (learnt, learnt + tested)]
         fitted = NGrams([corpus.ids[slice(*span)] for span in train], len(corpus.vocabulary))
         orders = fitted.bits([corpus.ids[slice(*span)] for span in held_out])
         xz = 8 * (sizes[1].result() - sizes[0].result()) / tested_chars
     figures = {f"order {order}": value for order, value in enumerate(orders)}
-    return {**figures, "xz": xz}, sampled
+    return {**figures, "xz": xz}, sampled_train or sampled_held_out or cut_train or cut_held_out
 
 
 def _xz(content: bytes) -> int:
