@@ -112,7 +112,8 @@ class ReadingProgress:
     def show(self, progress: Progress) -> None:
         if not sys.stderr.isatty():
             return
-        from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
 
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())

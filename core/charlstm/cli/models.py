@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,9 @@ MODEL_HELP = "MODEL is a run's name or folder, a .safetensors file, or `demo`, t
 @click.option("--top-k", type=int, help="Keep the K most likely characters.")
 @click.option("--top-p", type=float, help="Keep the fewest that together are this likely.")
 @click.option("--min-p", type=float, default=0.05, show_default=True, help="Drop what is below this part of the best.")
-@click.option("--sampler", type=click.Choice(["default", "reference"]), default="default", help="reference: the script's.")
+@click.option(
+    "--sampler", type=click.Choice(["default", "reference"]), default="default", help="reference: the script's."
+)
 @click.option("--snapshot", type=int, help="Play the run as it was after this many steps.")
 @click.option("--show-probs", is_flag=True, help="One line a character: probability, rank and the alternatives.")
 @json_option
@@ -59,9 +60,7 @@ def generate(
         raise GenerationError("Give --prime or --prime-file, not both")
     settings = SamplerSettings(kind=sampler.pop("sampler"), **sampler)
     text = prime_file.read_text(encoding="utf-8", errors="replace") if prime_file is not None else (prime or "")
-    session = Session(
-        load_model(find_model(model, runs_dir, snapshot=snapshot)), text, seed=seed, settings=settings
-    )
+    session = Session(load_model(find_model(model, runs_dir, snapshot=snapshot)), text, seed=seed, settings=settings)
     if session.unknown:
         chars = ", ".join(f"{symbol(char)} ({described(char)})" for char in session.unknown)
         remark(f"The model has never seen {chars}; the rest of the prime is used")
@@ -73,7 +72,8 @@ def generate(
     if show_probs:
         for step in steps:
             others = "  ".join(
-                f"{symbol(each.char)} {each.probability:.0%}{'' if each.kept else '✗'}" for each in step.alternatives[:6]
+                f"{symbol(each.char)} {each.probability:.0%}{'' if each.kept else '✗'}"
+                for each in step.alternatives[:6]
             )
             click.echo(f"{symbol(step.char)}  {step.probability:7.2%}  rank {step.rank:<4}  {others}")
         return
@@ -113,7 +113,7 @@ def eval_(
     """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
-    from charlstm.text.corpus import open_corpus, reopen_corpus
+    from charlstm.text.corpus import reopen_corpus
 
     loaded = load_model(find_model(model, runs_dir, snapshot=snapshot))
     if text:
@@ -130,23 +130,26 @@ def eval_(
         spans = {"validation": split.held_out, "training": split.train, "all": None}[part]
         if spans is not None and not spans:
             raise RunError(f"{run.name} held nothing out: its text was too short for a validation part")
-    from charlstm.training.evaluation import evaluate_model
-
-    figures = evaluate_model(loaded, corpus, spans)
-    bits = figures.nats / math.log(2)
-    if figures.unknown:
-        seen = ", ".join(f"{symbol(char)} ×{count}" for char, count in list(figures.unknown.items())[:12])
+    ids, unknown = corpus.encoded_for(loaded.vocabulary)
+    if unknown:
+        seen = ", ".join(f"{symbol(char)} ×{count}" for char, count in list(unknown.items())[:12])
         remark(f"Left out, because the model has never seen them: {seen}")
+    if len(ids) < 2:
+        raise TextError(f"{corpus.name} has fewer than two characters that the model knows: there is nothing to judge")
+    from charlstm.model.network import CharLSTM
+    from charlstm.training.evaluation import evaluate
+
+    figures = evaluate(CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))])
     result(
         as_json,
         {
             "nats": figures.nats,
-            "bits_per_char": bits,
-            "perplexity": math.exp(figures.nats),
+            "bits_per_char": figures.bits,
+            "perplexity": figures.perplexity,
             "chars": figures.chars,
-            "unknown": figures.unknown,
+            "unknown": unknown,
         },
-        f"{figures.nats:.4f} nats  {bits:.4f} bits per character  perplexity {math.exp(figures.nats):.3f}  "
+        f"{figures.nats:.4f} nats  {figures.bits:.4f} bits per character  perplexity {figures.perplexity:.3f}  "
         f"over {figures.chars:,} characters",
     )
 

@@ -42,7 +42,9 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
         result(True, rows)
         return
     if not rows:
-        remark(f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick")
+        remark(
+            f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick"
+        )
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:

@@ -1,0 +1,99 @@
+"""Commands on texts and on what is kept on this machine: corpora, stats, cache, paths."""
+
+from __future__ import annotations
+
+import click
+
+from charlstm.cli.common import json_option, load_corpus, remark, result, text_options
+from charlstm.text.reading import TextOptions
+from charlstm.text.visible import described, symbol, visible
+
+BAR = 30
+"""Cells of the longest bar in `stats`."""
+
+
+@click.command()
+@json_option
+def corpora(as_json: bool) -> None:
+    """The texts at hand: those in data/ of this folder, and those that came with Python."""
+    from charlstm.text.builtin import builtins
+    from charlstm.text.discovery import find_texts
+
+    rows = [{"name": f"data/{text.path.name}", "bytes": text.size, "about": ""} for text in find_texts("data")]
+    rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
+    if as_json:
+        result(True, rows)
+        return
+    width = max((len(str(row["name"])) for row in rows), default=0)
+    for row in rows:
+        size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row['chars'] or 0:,} characters"
+        click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
+    remark("Any text file, folder of text files, or - for standard input will do as well.")
+
+
+@click.command()
+@click.argument("text", nargs=-1, required=True)
+@click.option("--split", type=click.Choice(["tail", "blocks"]), default="tail", help="What counts as held out.")
+@click.option("--val-fraction", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="How much of it.")
+@text_options
+@json_option
+def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextOptions, as_json: bool) -> None:
+    """What TEXT is made of, and how well simpler models predict its held-out part.
+
+    A character-level LSTM is worth its training when it beats these bits per character.
+    """
+    from charlstm.text.statistics import describe
+
+    corpus = load_corpus(text, options)
+    found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
+    if as_json:
+        result(True, {"name": corpus.name, **found.to_dict()})
+        return
+    click.echo(
+        f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} lines, "
+        f"{found.distinct:,} distinct · {found.encoding}, newlines {found.newlines}"
+    )
+    click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:10]))
+    if found.invalid_bytes:
+        click.echo(f"invalid    {found.invalid_bytes:,} bytes were no text and became U+FFFD")
+    for char, count in found.cleanable.items():
+        click.echo(f"unusual    {described(char)} × {count:,}; --clean mends it")
+    for note in corpus.report.boilerplate:
+        click.echo(f"boilerplate  {note}; --strip-boilerplate leaves it out")
+    if found.parts_differ:
+        click.echo(f"held out   {found.parts_differ}")
+    if found.bits is None:
+        click.echo(found.too_little)
+        return
+    click.echo(f"bits per character of the held-out {found.held_out_chars:,}" + (", sampled" if found.sampled else ""))
+    most = max(found.bits.values())
+    for name, value in found.bits.items():
+        click.echo(f"  {name:<8} {'█' * max(1, round(BAR * value / most)):<{BAR}} {value:.3f}")
+
+
+@click.command()
+@click.argument("action", type=click.Choice(["show", "prune"]), default="show")
+@json_option
+def cache(action: str, as_json: bool) -> None:
+    """The prepared texts that are kept on this machine; `prune` removes them. They come back when needed."""
+    from charlstm.text.cache import entries, prune_cache, texts_dir
+
+    if action == "prune":
+        freed = prune_cache()
+        result(as_json, {"freed": freed}, f"Freed {freed:,} bytes in {texts_dir()}")
+        return
+    kept = entries()
+    size = sum(entry.bytes for entry in kept)
+    values = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
+    result(as_json, values, f"{len(kept)} prepared texts, {size:,} bytes, in {texts_dir()}")
+
+
+@click.command()
+@json_option
+def paths(as_json: bool) -> None:
+    """Where runs, prepared texts and the app's memory are kept here."""
+    from charlstm.paths import cache_dir, state_dir
+    from charlstm.runs.folder import runs_dir
+
+    values = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
+    result(as_json, values, "\n".join(f"{name:<6} {path}" for name, path in values.items()))

@@ -1,0 +1,228 @@
+"""Commands that train: presets, train, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from charlstm.training.presets import PRESETS, preset
+
+from charlstm.cli.common import find_run, json_option, load_corpus, remark, result, runs_dir_option, text_options
+from charlstm.errors import SettingsError
+from charlstm.text.reading import TextOptions
+from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes
+
+if TYPE_CHECKING:
+    from charlstm.runs.folder import Run
+    from charlstm.training.events import Event
+
+SHORTCUTS = ("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps")
+SHORTCUTS += ("max_minutes", "val_fraction", "split", "seed", "device", "kernel", "threads")
+"""Settings that are options of their own; all of them go with --set."""
+
+settings_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting; `charlstm presets --settings` lists them.",
+)
+
+
+def shortcuts(command: Any) -> Any:
+    """The most used settings as options of their own."""
+    for name in reversed(SHORTCUTS):
+        option = click.option(f"--{name.replace('_', '-')}", name, metavar="X", help=about(name).capitalize() + ".")
+        command = option(command)
+    return command
+
+
+def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> dict[str, Any]:
+    """Settings that were asked for, by ``--set`` and by options of their own; the latter win."""
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"--set takes KEY=VALUE, not {assignment!r}")
+        name = canonical_name(name.strip().replace("-", "_"))
+        changes[name] = parse_setting(name, value)
+    for name, text in options.items():
+        if text is not None:
+            changes[name] = parse_setting(name, text)
+    return changes
+
+
+@click.command()
+@click.argument("text", nargs=-1)
+@click.option("--settings", "list_settings", is_flag=True, help="List every setting and what it takes.")
+@settings_option
+@text_options
+@json_option
+def presets(
+    text: tuple[str, ...],
+    list_settings: bool,
+    assignments: tuple[str, ...],
+    options: TextOptions,
+    as_json: bool,
+) -> None:
+    """The presets; with TEXT, what each would cost on this machine: time, memory, characters per second.
+
+    Presets adapt to the size of the text. The costs come from a short measurement, which is remembered.
+    """
+    if list_settings:
+        rows = [{"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()]
+        lines = (f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in rows)
+        result(as_json, rows, "\n".join(lines))
+        return
+    if not text:
+        described = [{"name": name, "about": words} for name, words in PRESETS.items()]
+        result(as_json, described, "\n".join(f"{name:<10} {words}" for name, words in PRESETS.items()))
+        return
+    from charlstm.training.estimate import estimate
+
+    corpus = load_corpus(text, options)
+    changes = changes_of(assignments, {})
+    rows = []
+    for name, words in PRESETS.items():
+        settings = preset(name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
+        costs = estimate(settings, corpus.chars, len(corpus.vocabulary))
+        rows.append({"name": name, "about": words, **costs.to_dict(), "settings": settings.to_dict()})
+    if as_json:
+        result(True, rows)
+        return
+    for row in rows:
+        click.echo(
+            f"{row['name']:<10} {row['parameters']:>12,} parameters  {row['seconds'] / 60:>6.1f} min  "
+            f"{row['memory_bytes'] / 2**20:>6,.0f} MB  {row['chars_per_second']:>9,.0f} characters/s  {row['about']}"
+        )
+
+
+@click.command(
+    epilog="Examples:  charlstm train novel.txt --preset quick   ·   charlstm train poems/ --set hidden_size=256 "
+    "--epochs 5   ·   cat *.py | charlstm train - --name code --detach"
+)
+@click.argument("text", nargs=-1, required=True)
+@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option("--from", "model_from", metavar="MODEL", help="Start from a model's weights instead of from nothing.")
+@click.option("--name", help="What the run is called.  [default: TEXT-PRESET-N]")
+@click.option("--detach", is_flag=True, help="Train in the background and return at once; see `charlstm watch`.")
+@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@settings_option
+@shortcuts
+@text_options
+@json_option
+@runs_dir_option
+def train(
+    text: tuple[str, ...],
+    preset_name: str,
+    model_from: str | None,
+    name: str | None,
+    detach: bool,
+    plain: bool,
+    assignments: tuple[str, ...],
+    options: TextOptions,
+    as_json: bool,
+    runs_dir: Path | None,
+    **given: str | None,
+) -> None:
+    """Train on TEXT: files, a folder, - for standard input, or a built-in such as python-reference.
+
+    Everything about the run is in its folder. The first Ctrl-C checkpoints and ends; `charlstm resume` goes on
+    exactly where it was. With --json, one event a line on stdout.
+    """
+    from charlstm.runs import launch
+    from charlstm.runs.models import find_model
+
+    changes = changes_of(assignments, given)
+    model = None if model_from is None else find_model(model_from, runs_dir)
+    corpus = load_corpus(text, options)
+    settings = preset(preset_name, corpus.chars, len(corpus.vocabulary))
+    if model is not None:
+        settings = _of_the_same_size(settings, model, changes)
+    settings = settings.with_changes(**changes)
+    arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
+    if detach:
+        run = launch.start_run(corpus, settings, preset_name, **arguments)
+        _say_where(run, as_json)
+        return
+    run = launch.create(corpus, settings, preset_name, **arguments)
+    _work(run, {}, as_json=as_json, plain=plain)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--detach", is_flag=True, help="Train in the background and return at once.")
+@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@settings_option
+@shortcuts
+@json_option
+@runs_dir_option
+def resume(
+    run: str,
+    detach: bool,
+    plain: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    runs_dir: Path | None,
+    **given: str | None,
+) -> None:
+    """Go on with RUN from its last checkpoint, exactly as if it had never been stopped.
+
+    A finished run goes on when it is given more, such as --epochs 6 or --max-minutes 20 (in all). Changed settings are
+    recorded.
+    """
+    from charlstm.runs import launch
+
+    found = find_run(run, runs_dir)
+    changes = changes_of(assignments, given)
+    if detach:
+        _say_where(launch.resume_run(found, changes=changes), as_json)
+        return
+    _work(found, changes, as_json=as_json, plain=plain)
+
+
+def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> None:
+    """Be the run's worker in this process, and draw it."""
+    from charlstm.cli.drawing import EventView
+    from charlstm.errors import RunError
+    from charlstm.runs.worker import run_foreground
+    from charlstm.training.events import Failed, Finished
+
+    if not as_json:
+        remark(f"Run {run.name} in {run.path}")
+    last: Event | None = None
+    events: Iterator[Event] = run_foreground(run, changes=changes)
+    with EventView(json=as_json, plain=plain) as view:
+        for event in events:
+            last = event
+            view.show([event])
+    if isinstance(last, Failed):
+        raise RunError(last.message)
+    if isinstance(last, Finished) and not as_json:
+        verb = "resume" if last.reason == "stopped" else "generate"
+        remark(f"Next: charlstm {verb} {run.name}")
+
+
+def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
+    """The preset in the shape of the model that the weights come from."""
+    from charlstm.model.file import read_info
+
+    config, _ = read_info(model)
+    for name in ("hidden_size", "num_layers"):
+        if changes.get(name, getattr(config, name)) != getattr(config, name):
+            raise SettingsError(
+                f"{name} is {getattr(config, name)} in the model that training starts from: leave {name} away, "
+                "or start from nothing"
+            )
+    return settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
+
+
+def _say_where(run: Run, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"name": run.name, "path": str(run.path)}))
+    else:
+        click.echo(run.name)
+        remark(f"It trains in the background. Watch it: charlstm watch {run.name}, or open charlstm-tui")
