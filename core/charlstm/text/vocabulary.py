@@ -109,7 +109,7 @@ class Vocabulary:
         counted in both cases. Nothing is normalised here: see :meth:`charlstm.text.reading.TextOptions.apply`.
         """
         codes = code_points(text)
-        ids = self._table[np.minimum(codes, len(self._table) - 1)]
+        ids = self._table.take(codes, mode="clip")
         missing = ids < 0
         if not missing.any():
             return ids, {}

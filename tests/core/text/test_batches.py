@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.text.batches import NO_TARGET, Batches, Span
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> tuple[int, list[Span]]:
+    chars = draw(st.integers(1, 400))
+    edges = sorted(draw(st.lists(st.integers(0, chars), max_size=10)))
+    return chars, [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=False)]
+
+
+@given(texts(), st.integers(1, 20), st.integers(1, 30))
+def test_every_target_comes_exactly_once_with_its_own_input(
+    text: tuple[int, list[Span]], batch_size: int, seq_length: int
+) -> None:
+    chars, spans = text
+    batches = Batches(np.arange(chars, dtype=np.uint16), spans, batch_size, seq_length)
+    targets: list[int] = []
+    for batch in batches:
+        assert batch.inputs.shape == batch.targets.shape == (seq_length, batch_size)
+        assert batch.inputs.dtype == batch.targets.dtype == np.int64
+        there = batch.targets != NO_TARGET
+        assert (batch.targets[there] == batch.inputs[there] + 1).all()
+        assert batch.chars == there.sum() > 0
+        targets.extend(batch.targets[there].tolist())
+    assert sorted(targets) == sorted(at for start, stop in spans for at in range(start + 1, stop))
+    assert batches.chars == len(targets)
+
+
+@given(texts(), st.integers(1, 20), st.integers(1, 30))
+def test_a_row_that_is_not_fresh_reads_on_where_it_was(
+    text: tuple[int, list[Span]], batch_size: int, seq_length: int
+) -> None:
+    chars, spans = text
+    batches = Batches(np.arange(chars), spans, batch_size, seq_length)
+    last = np.full(batch_size, -2)
+    for batch in batches:
+        for row in range(batch_size):
+            read = batch.inputs[batch.targets[:, row] != NO_TARGET, row]
+            if not len(read):
+                assert batch.fresh[row]
+                continue
+            assert (np.diff(read) == 1).all()  # within a step a row never jumps
+            assert batch.fresh[row] or read[0] == last[row] + 1
+            last[row] = read[-1]
+
+
+@given(st.integers(2, 5000), st.integers(1, 16), st.integers(1, 40))
+def test_an_unbroken_text_wastes_at_most_one_step(chars: int, batch_size: int, seq_length: int) -> None:
+    steps = Batches(np.zeros(chars, np.uint8), [Span(0, chars)], batch_size, seq_length).steps_per_epoch
+    assert steps * batch_size * seq_length - (chars - 1) < batch_size * (seq_length + 1)
+
+
+def test_steps_count_on_over_epochs_and_need_no_history() -> None:
+    batches = Batches(np.arange(100), [(0, 100)], 3, 7)
+    assert len(batches) == batches.steps_per_epoch == 5
+    one, again = batches.batch(2), batches.batch(2 + 4 * 5)
+    assert (one.inputs == again.inputs).all()
+    assert (one.fresh == again.fresh).all()
+    assert batches.batch(5).fresh.all()
+
+
+def test_the_reference_layout() -> None:
+    batch = Batches(np.arange(13), [(0, 13)], 2, 3).batch(0)
+    assert batch.inputs.T.tolist() == [[0, 1, 2], [6, 7, 8]]
+    assert batch.targets.T.tolist() == [[1, 2, 3], [7, 8, 9]]
+
+
+@pytest.mark.parametrize("spans", [[], [(0, 0)], [(0, 1), (5, 6)]])
+def test_spans_without_a_target_have_no_step(spans: list[tuple[int, int]]) -> None:
+    batches = Batches(np.arange(9), spans, 4, 5)
+    assert list(batches) == []
+    with pytest.raises(IndexError, match="two characters"):
+        batches.batch(0)

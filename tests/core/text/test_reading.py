@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import TextError
+from charlstm.text.reading import CLEANED, Characters, ReadReport, Tally, TextOptions, decoded
+
+# What makes block borders dangerous: returns, marks, jamo, singletons, things that compose across a border.
+TRICKY = st.text(
+    st.sampled_from("ab \r\n\u0301\u0323\u0308eﬁ\u1100\u1161\u11a8각\u212b\u09c7\u09be\u0f71\u0f72𝅗𝅥😀字\u00ad\xa0\f")
+)
+ANY = TRICKY | st.text()
+
+
+def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> tuple[str, Tally]:
+    blocks, at = [], 0
+    for size in sizes:
+        blocks.append(data[at : at + size])
+        at += size
+    tally = Tally()
+    return "".join(decoded([*blocks, data[at:]], encoding, options, tally)), tally
+
+
+@given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
+def test_blocks_of_any_size_give_what_the_whole_gives(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
+    options = TextOptions(clean=clean)
+    streamed, tally = read(text.encode(encoding), sizes, encoding, options)
+    whole = text.replace("\r\n", "\n").replace("\r", "\n")
+    if clean:
+        for char, better in CLEANED.items():
+            whole = whole.replace(char, better)
+    assert streamed == unicodedata.normalize("NFC", whole)
+    assert streamed == options.apply(text)
+    assert tally.invalid_bytes == 0
+
+
+@given(st.binary(), st.lists(st.integers(0, 5)))
+def test_invalid_bytes_become_one_sign_and_are_counted(data: bytes, sizes: list[int]) -> None:
+    options = TextOptions(normalize=False)
+    streamed, tally = read(data, sizes, "utf-8", options)
+    expected = data.decode("utf-8", "replace")
+    assert streamed == expected.replace("\r\n", "\n").replace("\r", "\n")
+    assert tally.invalid_bytes == len(data) - len(data.decode("utf-8", "ignore").encode())
+
+
+def test_normalisation_can_be_left_out() -> None:
+    assert TextOptions(normalize=False).apply("e\u0301") == "e\u0301"
+    assert TextOptions().apply("e\u0301") == "é"
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("a\nb\n", "LF"), ("a\r\nb\r\n", "CRLF"), ("a\rb\r", "CR"), ("a\r\nb\n", "mixed"), ("ab", "none")],
+)
+def test_newline_styles(text: str, style: str) -> None:
+    for sizes in ([], [1] * 6):
+        assert read(text.encode(), sizes, "utf-8", TextOptions())[1].newline_style() == style
+
+
+def test_what_could_be_cleaned_is_counted_either_way() -> None:
+    data = "so\u00adft\u00a0and\fhard\x00".encode()
+    kept, counted = read(data, [], "utf-8", TextOptions())
+    cleaned, counted_too = read(data, [], "utf-8", TextOptions(clean=True))
+    assert kept == data.decode()
+    assert cleaned == "soft and\nhard"
+    assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
+
+
+def test_endless_marks_take_no_endless_time() -> None:
+    marks = "\u0301\u0323" * 200_000  # Python would sort these for minutes
+    assert TextOptions().apply("e\u0301x" + marks) == "éx" + marks
+    characters = Characters(TextOptions())
+    text = "".join(characters.feed(marks) for _ in range(4)) + characters.feed("", final=True)
+    assert text == 4 * marks
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"fold_rare": -1}, "fold_rare takes a whole number of at least 0, not -1"),
+        ({"max_chars": 0}, "max_chars takes"),
+        ({"encoding": "klingon"}, "no text encoding 'klingon'"),
+        ({"encoding": "base64"}, "no text encoding"),
+        ({"pattern": " "}, "pattern"),
+        ({"clean": "yes"}, "clean takes true or false"),
+        ({"fold": 3}, "no text option 'fold'"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, object], says: str) -> None:
+    with pytest.raises(TextError, match=says):
+        TextOptions.from_dict(options)
+
+
+def test_options_and_reports_go_through_json() -> None:
+    options = TextOptions(clean=True, encoding="Latin-1", max_chars=7)
+    assert options.encoding == "iso8859-1"
+    assert TextOptions.from_dict(options.to_dict()) == options
+    report = ReadReport(encoding="utf-8", cleanable={"\f": 2}, files=("a", "b"))
+    assert ReadReport.from_dict(report.to_dict()) == report
