@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import App
 from textual.reactive import var
@@ -28,6 +29,9 @@ from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.theme import THEME
 from charlstm_tui.widgets.top_bar import TopBar
 from charlstm_tui.words import status_words
+
+if TYPE_CHECKING:
+    from charlstm.text.reading import TextOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,13 @@ class CorpusChoice:
     name: str
     strip_boilerplate: bool = False
     clean: bool = False
-    split: str = "tail"
+    split: Literal["tail", "blocks"] = "tail"
+
+    def options(self) -> TextOptions:
+        """The same for ``open_corpus``."""
+        from charlstm.text.reading import TextOptions
+
+        return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class RunView:
     created: float = 0.0
     size: int = 0
     problem: str = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -144,7 +145,7 @@ class RunsReader:
             return known[1]
         try:
             spec = run.spec()
-            view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created)
+            view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created, sources=_sources(spec))
         except RunError as problem:
             view = RunView(run, _UNKNOWN, created=changed, problem=str(problem))
         self._specs[run.path] = (changed, view)
@@ -177,6 +178,11 @@ class RunsReader:
             self._series.feed(events)
             self._revision += len(events)
         return ""
+
+
+def _sources(spec: RunSpec) -> tuple[str, ...]:
+    named = spec.corpus.get("sources")
+    return tuple(source for source in named if isinstance(source, str)) if isinstance(named, list) else ()
 
 
 _UNKNOWN = RunStatus(state="starting", alive=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -28,7 +28,7 @@ class Choice:
 class Dialog(ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
-    BINDINGS = [("escape", "dismiss(None)", "cancel")]
+    BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""

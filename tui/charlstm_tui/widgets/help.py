@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -16,7 +17,7 @@ from charlstm_tui.widgets.dialogs import Dialog
 class HelpScreen(Dialog):
     """Every action that would act now: the mode's own first, then those of the app."""
 
-    BINDINGS = [("question_mark,f1,q", "dismiss(None)", "close")]
+    BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
     def __init__(self, mode: str, actions: Sequence[Action]) -> None:
         super().__init__()

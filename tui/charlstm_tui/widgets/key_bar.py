@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import events
 from textual.content import Content
@@ -16,7 +17,7 @@ class KeyBar(Widget):
     """Keys with their labels, each of which a click sets off too."""
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
-    COMPONENT_CLASSES = {"key-bar--key", "key-bar--label"}
+    COMPONENT_CLASSES: ClassVar = {"key-bar--key", "key-bar--label"}
 
     def __init__(self) -> None:
         super().__init__()

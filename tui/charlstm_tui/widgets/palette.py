@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,7 +20,7 @@ from charlstm_tui.widgets.dialogs import Dialog
 class Palette(Dialog):
     """Returns the id of the chosen action, or ``None``."""
 
-    BINDINGS = [("up", "move(-1)", "up"), ("down", "move(1)", "down"), ("ctrl+p", "dismiss(None)", "close")]
+    BINDINGS: ClassVar = [("up", "move(-1)", "up"), ("down", "move(1)", "down"), ("ctrl+p", "dismiss(None)", "close")]
 
     def __init__(self, actions: Sequence[Action]) -> None:
         super().__init__()

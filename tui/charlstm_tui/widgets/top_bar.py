@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
 from textual.content import Content
 from textual.style import Style
@@ -14,7 +16,7 @@ class TopBar(Widget):
     """`` charlstm  [1 Corpus]  2 Train …   ▶ run 42% 0:35``; names give way first when the terminal is narrow."""
 
     DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
-    COMPONENT_CLASSES = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
+    COMPONENT_CLASSES: ClassVar = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
 
     def __init__(self, mode: str) -> None:
         super().__init__()
