@@ -48,6 +48,7 @@ def generate_many(
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
     threads: int | None = None,
+    stepper: Stepper | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """``samples`` texts of one prime and seed, all advanced together by matrix products.
@@ -65,7 +66,7 @@ def generate_many(
     if samples < 1 or length < 0:
         raise GenerationError(f"There can be no {samples} samples of {length} characters")
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
-    sampler, stepper, ids = Sampler(settings), Stepper(model), prepare_prime(model, prime).ids
+    sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
         alone = stepper.zero_state()

@@ -1,0 +1,156 @@
+"""How fast a 2 × 512 model plays, against the reference script's own way of sampling, both in one run.
+
+Prints one JSON object: characters per second of one stream, both pinned to the same one core, statistics and the
+session's bookkeeping included; of 64 streams on two cores against the script on two; and what share of measured matrix
+product speed the streams reach. The machine should be idle: ``python tests/benchmarks/generate_speed.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from charlstm.generation.generate import generate_many
+from charlstm.generation.session import Session
+from charlstm.generation.stepper import Stepper
+from charlstm.generation.threads import blas_threads
+from charlstm.model.file import Model, ModelConfig
+from charlstm.text.vocabulary import Vocabulary
+
+STREAMS = 64
+
+
+def random_model(vocab_size: int, hidden_size: int, num_layers: int) -> Model:
+    """A network with torch's usual initial weights; speed does not depend on what was learnt."""
+    config = ModelConfig(vocab_size, hidden_size, num_layers)
+    random = np.random.default_rng(0)
+    bound = hidden_size**-0.5
+    weights = {name: random.uniform(-bound, bound, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    return Model(config, Vocabulary([chr(10), *map(chr, range(32, 31 + vocab_size))]), weights)
+
+
+class ReferenceScript(torch.nn.Module):
+    """The script's network and its way of drawing a character: ``nn.LSTM`` on one one-hot step, then topk."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        config = model.config
+        self.lstm = torch.nn.LSTM(config.vocab_size, config.hidden_size, config.num_layers, batch_first=True)
+        self.fc = torch.nn.Linear(config.hidden_size, config.vocab_size)
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
+        self.symbols = model.vocabulary.symbols
+        self.eval()
+
+    def sample(self, length: int, top_k: int = 5) -> str:
+        """``length`` characters, with gradients tracked, as the script does."""
+        hidden = tuple(torch.zeros(self.lstm.num_layers, 1, self.lstm.hidden_size) for _ in range(2))
+        which, chars = 0, []
+        for _ in range(length):
+            one_hot = np.zeros((1, 1, len(self.symbols)), np.float32)
+            one_hot[0, 0, which] = 1
+            hidden = tuple(each.data for each in hidden)
+            out, hidden = self.lstm(torch.from_numpy(one_hot), hidden)
+            probabilities = functional.softmax(self.fc(out.reshape(1, -1)), dim=1).data
+            best, ids = probabilities.topk(top_k)
+            best, ids = best.numpy().squeeze(), ids.numpy().squeeze()
+            which = int(np.random.choice(ids, p=best / best.sum()))
+            chars.append(self.symbols[which])
+        return "".join(chars)
+
+
+def pin(cores: Iterable[int]) -> None:
+    """Keep this thread, and those that it starts from now on, on ``cores``, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        for task in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(task), cores)
+
+
+def rate(play: Callable[[], int], seconds: float) -> float:
+    """Characters per second: the best of several spells, so that a passing disturbance hits neither side."""
+    best, until = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        best = max(best, play() / (time.perf_counter() - start))
+    return best
+
+
+def sgemm(threads: int) -> float:
+    """Floating-point operations per second of a large float32 product."""
+    a = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32)
+    out = np.empty_like(a)
+
+    def product() -> int:
+        np.dot(a, a, out=out)
+        return 2 * 2048**3
+
+    with blas_threads(threads):
+        return rate(product, 1.5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5, help="spent on each figure")
+    parser.add_argument("--hidden-size", type=int, default=512)
+    parser.add_argument("--num-layers", type=int, default=2)
+    arguments = parser.parse_args()
+    model = random_model(83, arguments.hidden_size, arguments.num_layers)
+    script, stepper = ReferenceScript(model), Stepper(model)
+    cores = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
+
+    def reference() -> int:
+        return len(script.sample(200))
+
+    session = Session(model, "\n", stepper=stepper)
+
+    def one_stream() -> int:
+        surprise = sum(1 for step in session.stream(2000) if step.char)
+        rows = session.rows(len(session) - 2000)
+        assert np.isfinite(rows["probability"]).all()
+        return surprise
+
+    def many_streams() -> int:
+        return sum(map(len, generate_many(model, "\n", 64, samples=STREAMS, threads=len(cores), stepper=stepper)))
+
+    pin(cores[:1])
+    torch.set_num_threads(1)
+    # In turns, so that both sides meet the same machine.
+    spells = [(rate(reference, arguments.seconds / 4), rate(one_stream, arguments.seconds / 4)) for _ in range(4)]
+    one_reference, one_ours = map(max, zip(*spells, strict=True))
+    pin(cores)
+    torch.set_num_threads(len(cores))
+    spells = [(rate(reference, arguments.seconds / 4), rate(many_streams, arguments.seconds / 4)) for _ in range(4)]
+    two_reference, many = map(max, zip(*spells, strict=True))
+    # A character is one pass through all weights but the first layer's input side, which is a look-up.
+    operations = 2 * sum(array.size for name, array in model.weights.items() if array.ndim == 2)
+    operations -= 2 * model.weights["lstm.weight_ih_l0"].size
+    peak = sgemm(len(cores))
+    print(
+        json.dumps(
+            {
+                "reference_one_core": round(one_reference),
+                "one_stream_one_core": round(one_ours),
+                "one_stream_ratio": round(one_ours / one_reference, 1),
+                "reference_two_cores": round(two_reference),
+                "streams": STREAMS,
+                "streams_two_cores": round(many),
+                "streams_ratio": round(many / two_reference, 1),
+                "sgemm_gflops": round(peak / 1e9, 1),
+                "streams_share_of_sgemm": round(many * operations / peak, 3),
+                "cores": cores,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
