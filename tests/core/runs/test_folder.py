@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from recorded_run import record
+
+from charlstm.errors import RunError
+from charlstm.runs import folder
+from charlstm.runs.folder import (
+    Run,
+    RunSpec,
+    check_name,
+    create_run,
+    delete_run,
+    find_run,
+    known_runs,
+    list_runs,
+    rename_run,
+    runs_dir,
+)
+from charlstm.training.config import Settings
+
+
+def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
+    return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
+
+
+def test_runs_are_kept_where_one_says_else_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if sys.platform == "linux":
+        assert runs_dir() == tmp_path / "data-home" / "charlstm" / "runs"
+    (tmp_path / "checkpoints").mkdir()
+    assert runs_dir() == tmp_path / "checkpoints"
+    monkeypatch.setenv("CHARLSTM_RUNS", "elsewhere")
+    assert runs_dir() == tmp_path / "elsewhere"
+    assert runs_dir("asked") == tmp_path / "asked"
+
+
+def test_a_run_is_called_text_preset_number_and_is_private(tmp_path: Path) -> None:
+    names = [create_run(spec(), folder=tmp_path).name for _ in range(3)]
+    assert names == ["novel-quick-1", "novel-quick-2", "novel-quick-3"]
+    delete_run(Run(tmp_path / "novel-quick-1"))
+    assert create_run(spec(), folder=tmp_path).name == "novel-quick-4"  # a number is not given twice
+    assert stat.S_IMODE((tmp_path / "novel-quick-2").stat().st_mode) == 0o700
+    assert create_run(spec("../Ein Buch: 红楼梦/etc.txt"), folder=tmp_path).path.parent == tmp_path
+
+
+def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
+    asked = spec()
+    run = create_run(asked, folder=tmp_path)
+    assert run.spec() == asked
+    assert json.loads(run.spec_path.read_text())["format"] == 1
+    assert run.spec().corpus_name == "novel.txt"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "damaged"),
+        (b"[1]", "damaged"),
+        (b'{"format": 99}', "newer"),
+        (b'{"format": 1, "created": 0, "corpus": [], "settings": {}}', "damaged"),
+        (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"hidden_size": -1}}', "damaged"),
+        (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"no_such": 1}}', "damaged"),
+        (b"[" * 100_000, "damaged"),
+        (b"\xff\xfe", "damaged"),
+    ],
+)
+def test_a_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
+    run = create_run(spec(), folder=tmp_path)
+    run.spec_path.write_bytes(content)
+    with pytest.raises(RunError, match=says) as caught:
+        run.spec()
+    assert "\n" not in str(caught.value)
+    assert run in list_runs(tmp_path)  # it is still listed, so that it can be deleted
+    assert run.status().state == "stopped"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", ".", "..", "../x", "a/b", "a\\b", "/etc", "-rf", "~root", "a\0b", "a\x1b[2J", "x" * 101, "é" * 101, "nul",
+     "CON.txt", "a.", "a ", "demo", "m.safetensors", "a\u202eb", "a:b", "a\nb"],
+)  # fmt: skip
+def test_names_that_are_none(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="cannot be a run's name"):
+        check_name(name)
+    with pytest.raises(RunError):
+        create_run(spec(), name=name, folder=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@given(st.text(max_size=120))
+def test_an_accepted_name_is_one_step_below_the_folder(name: str) -> None:
+    try:
+        check_name(name)
+    except RunError:
+        return
+    path = os.path.normpath(os.path.join("/runs", name))
+    assert path == f"/runs/{name}"
+    assert os.path.dirname(path) == "/runs"
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    create_run(spec(), name="mine", folder=tmp_path)
+    with pytest.raises(RunError, match="already: continue it"):
+        create_run(spec(), name="mine", folder=tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="No run can be made in"):
+        create_run(spec(), folder=tmp_path / "file" / "runs")
+
+
+def test_runs_are_found_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = create_run(spec(), name="here", folder=tmp_path / "a")
+    there = create_run(spec(), name="there", folder=tmp_path / "b")
+    assert find_run("here", "a") == here
+    assert find_run(str(there.path), "a") == there
+    assert find_run("b/there") == there
+    assert find_run("there", "a") == there
+    assert list_runs("a") == [here]
+    assert list_runs("a", elsewhere=True) == [here, there]
+    with pytest.raises(RunError, match="did you mean here"):
+        find_run("hree", "a")
+    for nothing in ("", ".", "..", "../a", "a"):
+        with pytest.raises(RunError):
+            find_run(nothing, "a")
+
+
+def test_runs_are_listed_as_people_count(tmp_path: Path) -> None:
+    for name in ("x-10", "x-9", "a", "X-1"):
+        create_run(spec(), name=name, folder=tmp_path)
+    (tmp_path / "not a run").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    assert [run.name for run in list_runs(tmp_path)] == ["a", "X-1", "x-9", "x-10"]
+    assert list_runs(tmp_path / "nothing") == []
+
+
+def test_renaming(tmp_path: Path) -> None:
+    run = create_run(spec(), name="old", folder=tmp_path)
+    create_run(spec(), name="taken", folder=tmp_path)
+    with pytest.raises(RunError, match="taken already"):
+        rename_run(run, "taken")
+    with pytest.raises(RunError, match="cannot be a run's name"):
+        rename_run(run, "../out")
+    new = rename_run(run, "new")
+    assert (new.exists(), run.exists()) == (True, False)
+    assert new in known_runs()
+    assert run not in known_runs()
+    with pytest.raises(RunError, match="any more"):
+        rename_run(run, "again")
+
+
+def test_deleting_takes_the_folder_and_nothing_else(tmp_path: Path) -> None:
+    run = create_run(spec(), name="doomed", folder=tmp_path / "runs")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("precious")
+    (run.path / "link").symlink_to(tmp_path)
+    delete_run(run)
+    assert os.listdir(tmp_path / "runs") == []
+    assert outside.read_text() == "precious"
+    assert known_runs() == []
+
+
+def test_a_linked_run_is_not_deleted_through_its_link(tmp_path: Path) -> None:
+    run = create_run(spec(), name="real", folder=tmp_path / "a")
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(RunError, match="is a link"):
+        delete_run(Run(tmp_path / "link"))
+    assert run.exists()
+
+
+def test_a_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
+            with pytest.raises(RunError, match="has a worker"):
+                attempt()
+        assert recorded.run.status().state == "running"
+
+
+def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> None:
+    run = record(tmp_path).run
+    (run.snapshots_dir / "notes.safetensors").write_bytes(b"")
+    (run.snapshots_dir / "²5.safetensors").write_bytes(b"")
+    steps = [snapshot.step for snapshot in run.snapshots()]
+    assert steps == sorted(steps)
+    assert steps[0] == 0
+    assert len(steps) > 3
+    assert run.size() > 10_000
+
+
+@given(st.binary(max_size=300))
+def test_a_damaged_index_is_not_believed(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    place = tmp_path_factory.mktemp("index")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "index_path", lambda: place / "runs.jsonl")
+        (place / "runs.jsonl").write_bytes(content + b"\n")
+        assert known_runs() == []
+        run = create_run(spec(), folder=place / "runs")
+        assert known_runs() == [run]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faulty_disk import FaultyDisk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import storage
+from charlstm.errors import RunError
+from charlstm.runs.log import EventLog, EventTail, read_events
+from charlstm.training.events import Event, Sampled, Warned, to_line
+
+
+def warning(step: int) -> Event:
+    return Warned(step=step, time=float(step), message=f"no. {step} – ünïcode 你好")
+
+
+def test_events_come_back_as_they_went(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = [warning(1), Sampled(step=2, time=2.0, prime="a", text="\x00\n\x1b[2J\ud800\u2028")]
+    log = EventLog(path)
+    for event in events:
+        log.append(event, sync=True)
+    log.close()
+    back = list(read_events(path))
+    assert back[0] == events[0]
+    assert isinstance(back[1], Sampled)
+    assert back[1].text.startswith("\x00\n\x1b[2J")
+    assert path.read_bytes().count(b"\n") == 2
+
+
+@given(st.lists(st.integers(0, 999), max_size=20), st.data())
+def test_a_reader_sees_each_line_once_however_it_arrives(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "events.jsonl"
+    content = "".join(to_line(warning(step)) + "\n" for step in steps).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=6)))
+    tail, seen = EventTail(path), []
+    with path.open("ab") as file:
+        for start, stop in zip([0, *cuts], [*cuts, len(content)], strict=True):
+            file.write(content[start:stop])
+            file.flush()
+            seen += tail.read()
+    assert [event.step for event in seen] == steps
+    assert tail.read() == []
+
+
+def test_a_torn_line_is_mended_and_lines_that_are_none_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(to_line(warning(1)).encode() + b'\n{"event":"step"}\n\nnonsense\n{"event":"warning","st')
+    tail = EventTail(path)
+    assert [event.step for event in tail.read()] == [1]
+    assert tail.skipped == 2
+    log = EventLog(path)
+    log.append(warning(2))
+    log.close()
+    assert [event.step for event in tail.read()] == [2]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_an_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, half: bool) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.append(warning(1))
+    with storage.using(FaultyDisk(0, half=half)), pytest.raises(OSError, match="space"):
+        log.append(warning(2))
+    log.append(warning(2))
+    log.close()
+    assert [event.step for event in read_events(path)] == [1, 2]
+
+
+def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    rest = '"planned_steps":1,"steps_per_epoch":1,"parameters":1,"train_chars":1,"val_chars":1,"device":"cpu"'
+    path.write_text(f'{{"event":"started","step":0,"time":0,"format":99,{rest},"kernel":"nn","threads":1}}\n')
+    with pytest.raises(RunError, match="newer charlstm"):
+        EventTail(path).read()
+
+
+def test_a_missing_log_has_no_events_and_an_unreadable_one_is_a_sentence(tmp_path: Path) -> None:
+    assert EventTail(tmp_path / "none").read() == []
+    with pytest.raises(RunError, match="cannot be read"):
+        EventTail(tmp_path).read()
+
+
+def test_an_endless_line_does_not_stop_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"x" * 9_000_000 + b"\n" + to_line(warning(3)).encode() + b"\n")
+    tail = EventTail(path)
+    assert [event.step for event in tail.read()] == [3]
+    assert tail.skipped >= 1

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from faulty_disk import FaultyDisk, full
+
+from charlstm import storage
+
+OLD, NEW = b"old " * 1000, b"new " * 2000
+
+
+def changes_of_a_replacement(folder: Path, keep: Path | None) -> int:
+    with storage.using(FaultyDisk()) as disk:
+        path = folder / "counted"
+        path.write_bytes(OLD)
+        storage.replace_bytes(path, NEW, keep=keep)
+    return disk.calls
+
+
+def test_a_replacement_is_new_private_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    storage.replace_bytes(path, OLD)
+    storage.replace_bytes(path, NEW)
+    assert path.read_bytes() == NEW
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_whatever_fails_the_old_content_or_the_new_is_whole(tmp_path: Path, half: bool, keeps: bool) -> None:
+    keep = tmp_path / "kept" if keeps else None
+    total = changes_of_a_replacement(tmp_path, keep)
+    assert total >= 4  # write, sync, rename, sync of the folder
+    for at in range(total):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        path = folder / "file"
+        storage.replace_bytes(path, OLD)
+        with storage.using(FaultyDisk(at, half=half)):
+            try:
+                storage.replace_bytes(path, NEW, keep=folder / "kept" if keeps else None)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        assert path.read_bytes() in (OLD, NEW)
+        if (folder / "kept").exists():
+            assert (folder / "kept").read_bytes() == OLD
+        storage.replace_bytes(path, NEW)  # and when there is room again, it simply works
+        assert path.read_bytes() == NEW
+        storage.remove_leftovers(folder)
+        assert set(os.listdir(folder)) <= {"file", "kept"}
+
+
+def test_the_file_before_goes_on_under_the_other_name(tmp_path: Path) -> None:
+    path, keep = tmp_path / "state", tmp_path / "state.prev"
+    for content in (b"1", b"2", b"3"):
+        storage.replace_bytes(path, content, keep=keep)
+    assert (path.read_bytes(), keep.read_bytes()) == (b"3", b"2")
+
+
+def test_without_hard_links_the_file_before_is_kept_all_the_same(tmp_path: Path) -> None:
+    path, keep = tmp_path / "state", tmp_path / "state.prev"
+    storage.replace_bytes(path, b"1")
+    with storage.using(FaultyDisk(0, only=frozenset({"link"}))):
+        storage.replace_bytes(path, b"2", keep=keep)
+    assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
+
+
+def test_a_line_that_the_disk_takes_half_of_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    storage.append_line(path, b"one")
+    with storage.using(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
+        storage.append_line(path, b"torn in half")
+    storage.append_line(path, b"two")
+    assert path.read_bytes().split(b"\n")[::2] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mended"),
+    [(b"", b""), (b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"torn", b""), (b"a\n" + b"x" * 200_000, b"a\n")],
+)
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, mended: bytes) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    assert storage.mend_lines(path) == len(content) - len(mended)
+    assert path.read_bytes() == mended
+
+
+def test_trouble_with_the_disk_is_told_from_other_errors() -> None:
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EIO):
+        assert storage.is_disk_trouble(OSError(number, "trouble"))
+    assert not storage.is_disk_trouble(OSError(errno.EINVAL, "a mistake"))
+    assert not storage.is_disk_trouble(ValueError("no"))
+    with pytest.raises(OSError, match="space") as caught:
+        full()
+    assert storage.is_disk_trouble(caught.value)
