@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import App
 from textual.reactive import var
@@ -84,7 +84,7 @@ class CharLSTMApp(App[None]):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     TITLE = "charlstm"
-    MODES = {mode: _screen(mode) for mode, _ in MODES}
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
 
     #: What the modes share. Watch them with ``self.watch(self.app, "corpus", …)``.
@@ -256,7 +256,8 @@ class CharLSTMApp(App[None]):
         self.push_screen(
             ChoiceDialog(
                 "Quit while training goes on?",
-                f"{names} trains in a process of its own. {them} on without this screen; charlstm-tui finds {it} again.",
+                f"{names} trains in a process of its own. {them} on without this screen, and charlstm-tui finds {it} "
+                "again.",
                 [
                     Choice("l", f"leave {it} running, and quit", "leave"),
                     Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),

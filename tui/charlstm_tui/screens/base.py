@@ -45,17 +45,18 @@ class ModeScreen(Screen[None]):
 
     Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
     ``await ask(...)`` of ``charlstm_tui.backend`` inside ``self.run_worker(...)`` for anything that takes longer than a
-    few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short`` (under
-    22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call ``self.refresh_keys()`` after anything that changes ``scopes()``, ``can()`` or ``labels()``.
-    The shared state is the app's: ``self.charlstm.corpus`` / ``.run`` / ``.model`` / ``.snapshot`` / ``.bits``, and the
-    ways from mode to mode are its ``use_corpus``, ``attach``, ``play`` and ``go``.
+    few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short``
+    (under 22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call ``self.refresh_keys()``
+    after anything that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the app's:
+    ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.snapshot`` and ``.bits``, and the ways from mode to mode are
+    its ``use_corpus``, ``attach``, ``play`` and ``go``.
     """
 
     MODE: ClassVar[str] = ""
     MAIN_PANE: ClassVar[str] = ""
     AUTO_FOCUS = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (22, "-medium"), (40, "-tall")]
 
     @property
     def charlstm(self) -> CharLSTMApp:

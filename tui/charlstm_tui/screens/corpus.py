@@ -190,11 +190,15 @@ class CorpusScreen(ModeScreen):
         options = choice.options()
         if study.corpus is None:
             report = self._reporter(study)
-            study.corpus = await in_thread(
-                lambda check: open_corpus(
-                    choice.source, options, progress=lambda progress: (check(), report(progress)) and None
-                )
-            )
+
+            def read(check: Callable[[], None]) -> Corpus:
+                def passed(progress: Progress) -> None:
+                    check()
+                    report(progress)
+
+                return open_corpus(choice.source, options, progress=passed)
+
+            study.corpus = await in_thread(read)
         corpus = study.corpus
         split = corpus.split(mode=choice.split)
         study.stats = describe(corpus, split, bits=False)

@@ -254,10 +254,11 @@ class RunsScreen(ModeScreen):
             if answer:
                 self._attempt(lambda: self._delete(run), f"{run.name} is deleted.")
 
+        name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
         self.app.push_screen(
             ChoiceDialog(
-                f"Delete {visible(run.name, keep='')}?",
-                f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {visible(home(run.path), keep='')}.",
+                f"Delete {name}?",
+                f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {place}.",
                 [Choice("c", "keep it", False), Choice("D", "delete it for good", True)],
             ),
             answered,
