@@ -1,26 +1,69 @@
-"""The training loop as a stream of events: it prints nothing and knows no screen, file or folder."""
+"""The training loop as a stream of events: it prints nothing and knows no screen, file or folder.
+
+:meth:`Trainer.events` is the loop; the rest is what its lines mean. A step itself is in ``learner``, the rate in
+``schedule``, how often and how long in ``planning``, what may change between two processes in ``resuming``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Self
+import itertools
+import math
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
+from charlstm import storage
+from charlstm.errors import TextError
+from charlstm.model.network import CharLSTM, extended
+from charlstm.text.batches import Batches
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training import planning, resuming
 from charlstm.training.config import Settings
-from charlstm.training.events import Controlled, Event
-from charlstm.training.seams import Inbox, Plan, Store
+from charlstm.training.evaluation import evaluate
+from charlstm.training.events import (
+    Checkpointed,
+    Controlled,
+    Event,
+    Finished,
+    Paused,
+    Resumed,
+    Sampled,
+    Started,
+    Stepped,
+    Validated,
+    Warned,
+)
+from charlstm.training.keeper import Keeper
+from charlstm.training.learner import Learner, Outcome, choose_device
+from charlstm.training.opening import measure
+from charlstm.training.resuming import Progress
+from charlstm.training.schedule import Amendment, Kind, LearningRate
+from charlstm.training.seams import Command, Inbox, Plan, Store
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
+    from charlstm.model.file import Model, Weights
     from charlstm.text.corpus import Corpus
 
-    from charlstm.model.file import Model
+__all__ = ["Command", "Inbox", "Plan", "Sample", "Store", "Trainer"]
 
 Sample = Callable[["Model"], tuple[str, str]]
-"""Writes a sample with a model: (prime, text). Called between two steps, the same prime and seed all through."""
+"""Writes a sample with a model: (prime, text). Called between two steps; the same prime and seed all through."""
+
+FINISH_SECONDS = 25.0
+"""Time in which *finish* takes the rate to zero; with a last validation the run ends within 30 s."""
+
+REPLAN_BEYOND = 0.02
+"""Part of the steps left by which the clock must disagree before ``max_minutes`` moves the end."""
 
 
 class Trainer:
-    """One run of training, from nothing, from a model or from an exact state."""
+    """One run of training: from nothing, from a model, or by :meth:`resume` from an exact state."""
 
     def __init__(
         self,
@@ -32,11 +75,37 @@ class Trainer:
         store: Store | None = None,
         inbox: Inbox | None = None,
         plan: Plan | None = None,
-        info: dict[str, object] | None = None,
+        info: Mapping[str, Any] | None = None,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``plan`` is what an earlier start of the same run measured (run killed before its first state); ``info``
-        goes into every model that is saved (run, corpus, lineage)."""
-        raise NotImplementedError
+        """``start_from`` gives the first weights and the network's size; characters it lacks get new rows. ``plan`` is
+        what an earlier start of this run froze before it was killed; ``info`` goes into every model that is saved.
+
+        Raises :class:`TextError` for a text that has nothing to learn.
+        """
+        self.settings = settings
+        self.plan = plan
+        self.progress = Progress()
+        self._asked = settings
+        if start_from is not None:
+            shape = start_from.config
+            self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
+        self._start_from = start_from
+        self._corpus = corpus
+        self._read(
+            corpus.vocabulary if start_from is None else start_from.vocabulary.extended(corpus.vocabulary.symbols)
+        )
+        self._sample = sample
+        self._store = store
+        self._inbox = inbox
+        self._info = dict(info or {})
+        self._wait = wait
+        self._keeper = Keeper()
+        self._queue: deque[Command] = deque()
+        self._replay: dict[int, list[Controlled]] = defaultdict(list)
+        self._best: Weights | None = None
+        self._state: TrainingState | None = None
+        self._resumed: Resumed | None = None
 
     @classmethod
     def resume(
@@ -49,12 +118,452 @@ class Trainer:
         sample: Sample | None = None,
         store: Store | None = None,
         inbox: Inbox | None = None,
-        info: dict[str, object] | None = None,
+        info: Mapping[str, Any] | None = None,
+        wait: Callable[[float], None] = time.sleep,
     ) -> Self:
-        """Go on from ``state``. ``replay`` holds every ``control`` line of the log, as read (repeats and all): rate
-        changes that the state does not know yet are made again at their logged step."""
-        raise NotImplementedError
+        """Go on from ``state``. ``settings`` are those the run was asked for, perhaps changed; ``replay`` holds every
+        ``control`` line of the log as read, repeats and all: changes of the rate that the state does not know yet are
+        made again at their logged step; pauses and stops are over.
+
+        Raises :class:`SettingsError` for a change that a run cannot take, :class:`ModelError` for a state that does
+        not fit, :class:`TextError` for another text.
+        """
+        record = state.record
+        asked = Settings.from_dict(record["asked"])
+        before = Settings.from_dict(record["settings"])
+        changes = resuming.changed(asked, settings)
+        trainer = cls(
+            corpus, before.with_changes(**changes), sample=sample, store=store, inbox=inbox, info=info, wait=wait
+        )
+        if record["fingerprint"] != corpus.fingerprint:
+            raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
+        trainer._asked = settings
+        trainer._read(Vocabulary.from_dict(record["vocabulary"]))
+        trainer._continue(state, replay, before, changes)
+        return trainer
+
+    # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self) -> Iterator[Event]:
-        """Train; the first event is ``started`` or ``resumed``, the last ``finished``."""
-        raise NotImplementedError
+        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``."""
+        try:
+            yield from self._begin()
+            while not self._over():
+                yield from self._obey()
+                if self._over():
+                    break
+                rate = self.schedule.rate(self.progress.step)
+                before = time.perf_counter()
+                outcome = self._learner.step(self.progress.step, rate)  # forward, backward, clip, update, average
+                if not outcome.finite:
+                    yield self._diverged(rate)
+                    break
+                self._tally(outcome, time.perf_counter() - before)
+                if self._due(self.plan_.log_every):
+                    yield self._stepped(rate)
+                if self._due(self.plan_.val_every) or self.progress.step in self.plan_.snapshot_steps:
+                    yield from self._look()
+                yield from self._watch_clock()
+            yield from self._end()
+        finally:
+            self._keeper.close()
+
+    @property
+    def plan_(self) -> Plan:
+        """The plan, once it is made."""
+        assert self.plan is not None
+        return self.plan
+
+    def _over(self) -> bool:
+        return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
+
+    def _due(self, every: int) -> bool:
+        """Whether something that comes ``every`` so many steps, and at the end, comes now."""
+        return self.progress.step % every == 0 or self.progress.step == self.schedule.planned_steps
+
+    # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, vocabulary: Vocabulary) -> None:
+        """Take the text in ``vocabulary``'s numbers, and part it."""
+        self.vocabulary = vocabulary
+        self._ids, _ = self._corpus.encoded_for(vocabulary)
+        split = self._corpus.split(self.settings.val_fraction, self.settings.split)
+        self._train = [span for span in split.train if span.stop - span.start >= 2]
+        self._held_out = [span for span in split.held_out if span.stop - span.start >= 2]
+        if not self._train:
+            raise TextError(f"{self._corpus.name} is too short to learn from: it takes two characters to train on")
+
+    def _begin(self) -> Iterator[Event]:
+        self._mark = time.perf_counter()
+        self._saved = self._mark
+        if self._state is not None and self._resumed is not None:
+            shape = (len(self.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+            self._prepare(CharLSTM(*shape, init="torch"))
+            self._restore(self._state)
+            self._session = (self.progress.work_seconds, self.progress.step)
+            yield self._resumed
+            return
+        yield from self._start()
+
+    def _start(self) -> Iterator[Event]:
+        settings = self.settings
+        targets = [sum(span.stop - span.start - 1 for span in part) for part in (self._train, self._held_out)]
+        rows, length = planning.fit_batch(settings, targets[0])
+        if self.plan is None:
+            device, threads = choose_device(settings.device), settings.threads or _cores()
+            torch.set_num_threads(threads)
+            measured = measure(settings, len(self.vocabulary), device, rows, length)
+            self.plan = planning.make_plan(
+                settings,
+                measured=measured,
+                batch_size=rows,
+                seq_length=length,
+                steps_per_epoch=Batches(self._ids, self._train, rows, length).steps_per_epoch,
+                held_out=targets[1],
+                device=str(device),
+                threads=threads,
+                spent=time.perf_counter() - self._mark,
+            )
+            if self._store is not None:
+                store, plan = self._store, self.plan
+                self._keeper.put(lambda: store.save_plan(plan))
+                yield from self._settle(wait=True)
+        plan = self.plan
+        self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
+        self._prepare(self._first_network())
+        yield Started(
+            step=0,
+            planned_steps=plan.planned_steps,
+            steps_per_epoch=plan.steps_per_epoch,
+            parameters=self._learner.network.config.parameters,
+            train_chars=sum(span.stop - span.start for span in self._train),
+            val_chars=sum(span.stop - span.start for span in self._held_out),
+            device=plan.device,
+            kernel=plan.kernel,
+            threads=plan.threads,
+        )
+        if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
+            yield self._warning(
+                f"The text is small, so training reads {plan.batch_size} rows of {plan.seq_length} characters a step "
+                f"instead of {settings.batch_size} of {settings.seq_length}"
+            )
+        if not self._held_out:
+            yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")
+        yield from self._look()
+        self._session = (self._worked(), 0)
+        self._checkpoint()
+
+    def _first_network(self) -> CharLSTM:
+        """The network before its first step; drawing it leaves torch's global generator as it was."""
+        if self._start_from is not None:
+            return CharLSTM.from_model(extended(self._start_from, self.vocabulary, self.settings.seed))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            shape = (len(self.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+            return CharLSTM(*shape, init=self.settings.init)
+
+    def _prepare(self, network: CharLSTM) -> None:
+        plan = self.plan_
+        torch.set_num_threads(plan.threads)
+        batches = Batches(self._ids, self._train, plan.batch_size, plan.seq_length)
+        network.to(plan.device).train()
+        self._learner = Learner(network, batches, self.settings, plan.kernel)
+
+    def _diverged(self, rate: float) -> Event:
+        self.progress.ended = "diverged"
+        return self._warning(
+            f"The loss is no longer a number after step {self.progress.step:,}, at learning rate {rate:.2g}: training "
+            f"stops here, and the best model so far (step {self.progress.best_step:,}) is kept; try a lower lr or clip"
+        )
+
+    def _end(self) -> Iterator[Event]:
+        progress = self.progress
+        progress.ended = progress.ended or "done"
+        if progress.ended != "stopped" and progress.whole_val is None and self._held_out and self._best is not None:
+            yield from self._validate_whole(self._best)
+        if progress.ended != "diverged":  # else a resume goes on from the last good state
+            self._checkpoint()
+        yield from self._settle(wait=True)
+        yield Finished(
+            step=progress.step,
+            reason=progress.ended,
+            best_val=progress.best_val if progress.whole_val is None else progress.whole_val,
+            best_step=progress.best_step,
+            train_seconds=progress.train_seconds,
+        )
+
+    def _validate_whole(self, best: Weights) -> Iterator[Event]:
+        """The last figure: the best model over all that is held out."""
+        network = CharLSTM.from_model(replace(self._model(None), weights=best)).to(self.plan_.device)
+        figure = evaluate(network, self._ids, self._held_out)
+        self.progress.whole_val = figure.nats
+        yield Validated(
+            step=self.progress.step,
+            val_loss=figure.nats,
+            chars=figure.chars,
+            best=False,
+            whole=True,
+            train_seconds=self.progress.train_seconds,
+        )
+        self._keep_best(figure.nats)
+
+    # ── between two steps ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tally(self, outcome: Outcome, seconds: float) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.train_seconds += seconds
+        progress.nats += outcome.nats
+        progress.count += outcome.count
+        progress.grad_norm = max(progress.grad_norm, outcome.grad_norm)
+        progress.seconds += seconds
+
+    def _stepped(self, rate: float) -> Event:
+        progress = self.progress
+        event = Stepped(
+            step=progress.step,
+            epoch=progress.step / self.plan_.steps_per_epoch,
+            train_loss=progress.nats / max(progress.count, 1),
+            lr=rate,
+            grad_norm=progress.grad_norm,
+            chars_per_second=progress.count / max(progress.seconds, 1e-9),
+            train_seconds=progress.train_seconds,
+        )
+        progress.nats, progress.count, progress.grad_norm, progress.seconds = 0.0, 0, 0.0, 0.0
+        return event
+
+    def _look(self) -> Iterator[Event]:
+        """Validate, write a sample, keep the best model and the pictures of its childhood."""
+        progress, loss = self.progress, None
+        if self._due(self.plan_.val_every):
+            better = True
+            if self._held_out:
+                figure = evaluate(self._learner.result, self._ids, self._held_out, self.plan_.val_chars)
+                loss = figure.nats
+                better = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
+                yield Validated(
+                    step=progress.step,
+                    val_loss=loss,
+                    chars=figure.chars,
+                    best=better,
+                    train_seconds=progress.train_seconds,
+                )
+            progress.stale = 0 if better else progress.stale + 1
+            if better:
+                progress.best_val, progress.best_step = loss, progress.step
+                self._best = self._model(None).weights
+                self._keep_best(loss)
+            elif self.settings.patience is not None and progress.stale >= self.settings.patience:
+                progress.ended = "patience"
+        model = self._model(loss)
+        if self._sample is not None:
+            prime, text = self._sample(model)
+            yield Sampled(step=progress.step, prime=prime, text=text)
+        if self._store is not None and progress.step in self.plan_.snapshot_steps:
+            store, step = self._store, progress.step
+            self._keeper.put(lambda: store.save_snapshot(model, step))
+
+    def _obey(self) -> Iterator[Event]:
+        """Act on what people asked, write what is due, and move on what is being written."""
+        for again in self._replay.pop(self.progress.step, ()):
+            yield replace(again, step=self.progress.step, time=time.time())
+            self._amend(again)
+        self._listen()
+        while self._queue and self.progress.ended is None:
+            yield from self._act(self._queue.popleft())
+        if self._checkpoint_due():
+            self._checkpoint()
+        yield from self._settle()
+
+    def _listen(self) -> None:
+        if self._inbox is not None:
+            again = {event.id for events in self._replay.values() for event in events}
+            self._queue.extend(command for command in self._inbox() if command.id not in again)
+
+    def _act(self, command: Command) -> Iterator[Event]:
+        progress = self.progress
+        value = command.value
+        if command.command == "finish":
+            value = float(min(self._finish_steps(), self.schedule.planned_steps - progress.step))
+        event = Controlled(step=progress.step, id=command.id, command=command.command, value=value)
+        progress.control_position = max(progress.control_position, command.position)
+        yield event
+        match command.command:
+            case "stop":
+                progress.ended = "stopped"
+            case "checkpoint":
+                self._checkpoint()
+            case "set-lr" | "finish":
+                self._amend(event)
+            case "pause":
+                yield from self._pause()
+
+    def _amend(self, event: Controlled) -> None:
+        if event.value is not None and not self.schedule.knows(event.id):
+            kind: Kind = "finish" if event.command == "finish" else "set-lr"
+            self.schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
+
+    def _finish_steps(self) -> int:
+        seconds, steps = self._worked() - self._session[0], self.progress.step - self._session[1]
+        pace = seconds / steps if steps else self.plan_.seconds_per_step
+        return max(1, round(FINISH_SECONDS / pace))
+
+    def _pause(self) -> Iterator[Event]:
+        yield Paused(step=self.progress.step)
+        self._checkpoint()
+        self._worked()
+        while self.progress.ended is None:
+            yield from self._settle()
+            self._listen()
+            if not self._queue:
+                self._wait(0.1)
+                continue
+            command = self._queue.popleft()
+            if command.command != "pause":
+                yield from self._act(command)
+            if command.command == "resume":
+                break
+        self._mark = time.perf_counter()
+        if self.progress.ended is None:
+            yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+
+    def _watch_clock(self) -> Iterator[Event]:
+        """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
+        worked, progress = self._worked(), self.progress
+        if self.settings.max_minutes is None or self._over():
+            return
+        if worked >= 60 * self.settings.max_minutes:
+            progress.ended = "time"
+        elif progress.step % self.plan_.val_every == 0:
+            pace = (worked - self._session[0]) / (progress.step - self._session[1])
+            targets = sum(span.stop - span.start - 1 for span in self._held_out)
+            speed = planning.VALIDATION_SPEED * progress.step * self.plan_.batch_size * self.plan_.seq_length
+            reserve = targets * progress.train_seconds / speed
+            steps = planning.planned_steps(
+                self.settings, self.plan_.steps_per_epoch, pace, 60 * self.settings.max_minutes - reserve - worked
+            )
+            left = self.schedule.planned_steps - progress.step
+            if abs(steps - left) > REPLAN_BEYOND * left and left > 1:
+                yield Controlled(step=progress.step, id="clock", command="replan", value=float(steps))
+                self.schedule = self.schedule.amended(Amendment(progress.step, "replan", steps))
+
+    def _worked(self) -> float:
+        """Seconds of work so far, pauses left out."""
+        now = time.perf_counter()
+        self.progress.work_seconds += now - self._mark
+        self._mark = now
+        return self.progress.work_seconds
+
+    # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def state(self) -> TrainingState:
+        """All that an exact resume needs, as it is now."""
+        tensors = self._learner.tensors()
+        tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
+        record = {
+            "asked": self._asked.to_dict(),
+            "settings": self.settings.to_dict(),
+            "plan": self.plan_.to_dict(),
+            "schedule": self.schedule.to_dict(),
+            "progress": self.progress.to_dict(),
+            "environment": resuming.environment(self.plan_),
+            "vocabulary": self.vocabulary.to_dict(),
+            "fingerprint": self._corpus.fingerprint,
+        }
+        return TrainingState(self.progress.step, self.progress.control_position, record, tensors)
+
+    def _continue(
+        self, state: TrainingState, replay: Sequence[Controlled], before: Settings, changes: dict[str, Any]
+    ) -> None:
+        """Take over the bookkeeping of ``state``, with ``changes`` applied; the tensors follow when training begins."""
+        record = state.record
+        self._state = state
+        self.progress = Progress.from_dict(record["progress"])
+        plan = Plan.from_dict(record["plan"])
+        self.plan = resuming.plan_here(plan, self.settings)
+        schedule = LearningRate.from_dict(record["schedule"])
+        self.schedule = resuming.amended(schedule, before, changes, plan, self.progress)
+        if self.progress.ended == "stopped" or self.schedule.planned_steps > schedule.planned_steps:
+            self.progress.ended = self.progress.whole_val = None
+        if changes:
+            self.progress.stale = 0
+        asked = {event.id: event for event in replay if event.command in ("set-lr", "finish")}
+        for event in asked.values():
+            if event.step >= state.step and not schedule.knows(event.id):
+                self._replay[event.step].append(event)
+        old = before.to_dict()
+        words = [f"{name} {old[name]} → {value}" for name, value in changes.items()]
+        self._resumed = Resumed(
+            step=state.step,
+            planned_steps=self.schedule.planned_steps,
+            inexact=resuming.differences(record["environment"], resuming.environment(self.plan)),
+            changes=", ".join(words) or None,
+        )
+
+    def _restore(self, state: TrainingState) -> None:
+        self._learner.load(state.tensors)
+        best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
+        self._best = best or None
+        self._state = None
+
+    def _checkpoint_due(self) -> bool:
+        every, minutes = self.plan_.checkpoint_every, self.settings.checkpoint_minutes
+        if every is not None and self.progress.step % every == 0 and self.progress.step:
+            return True
+        return minutes is not None and time.perf_counter() - self._saved >= 60 * minutes
+
+    def _checkpoint(self) -> None:
+        """Copy the state and line it up to be written."""
+        if self._store is None:
+            return
+        self._worked()
+        before = time.perf_counter()
+        store, state = self._store, self.state()
+        self._saved = time.perf_counter()
+        self._keeper.put(lambda: store.save_state(state), Checkpointed(step=state.step, seconds=self._saved - before))
+
+    def _keep_best(self, val_loss: float | None) -> None:
+        if self._store is not None and self._best is not None:
+            store, step = self._store, self.progress.best_step
+            model = replace(self._model(val_loss, step), weights=self._best)
+            self._keeper.put(lambda: store.save_model(model, step, val_loss))
+
+    def _settle(self, *, wait: bool = False) -> Iterator[Event]:
+        """Hand out what was written; while the disk does not take it, training waits and tries again."""
+        for attempt in itertools.count():
+            try:
+                yield from self._keeper.poll(wait=wait or attempt > 0 or self._keeper.full)
+            except OSError as error:
+                if not storage.is_disk_trouble(error):
+                    raise
+                if not attempt:
+                    yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
+                self._listen()
+                if any(command.command == "stop" for command in self._queue):
+                    raise
+                self._wait(1.0)
+            else:
+                if attempt:
+                    self._mark = time.perf_counter()
+                    yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+                return
+
+    def _model(self, val_loss: float | None, step: int | None = None) -> Model:
+        """The network as it is now, as a model (copies)."""
+        info = {
+            **self._info,
+            "step": self.progress.step if step is None else step,
+            "val_loss": val_loss,
+            "corpus": self._info.get("corpus", self._corpus.name),
+            "fingerprint": self._corpus.fingerprint,
+            "settings": self.settings.to_dict(),
+        }
+        return self._learner.result.to_model(self.vocabulary, self._corpus.options, info)
+
+    def _warning(self, message: str) -> Event:
+        return Warned(step=self.progress.step, message=message)
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

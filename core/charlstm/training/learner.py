@@ -1,0 +1,167 @@
+"""One network in training: its kernel, optimiser, average and carried state, moved on a step at a time.
+
+When to step, at what rate, and what to do with the result is the trainer's business; this is what a step *is*, and
+what of it an exact resume needs. All randomness of a step is drawn from its seed and number, so that there is no random
+state to keep and nothing that happens between two steps can shift it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from charlstm.errors import ModelError, SettingsError
+from charlstm.model.kernel import draw_masks, make_kernel
+from charlstm.model.network import CharLSTM
+from charlstm.text.batches import Batches
+from charlstm.training.config import Settings
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A step's loss in nats over ``count`` targets and the gradient's norm before clipping. When either is not finite
+    the weights were left as they were."""
+
+    nats: float
+    count: int
+    grad_norm: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether training can go on."""
+        return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
+
+
+def choose_device(asked: str) -> torch.device:
+    """``auto``: CUDA, else MPS, else the CPU. Raises :class:`SettingsError` for a device that is not there."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if asked == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    device = torch.device(asked)
+    there = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}[device.type]
+    if not there:
+        raise SettingsError(f"There is no device {asked} here; device=auto takes what there is")
+    return device
+
+
+class Learner:
+    """``network`` on its device, trained on ``batches`` with ``settings`` by the kernel of that name."""
+
+    def __init__(self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str) -> None:
+        self.network = network
+        self.average = copy.deepcopy(network) if settings.ema_decay is not None else None
+        """The moving average of the weights, which is then what is validated and saved."""
+        self._batches = batches
+        self._settings = settings
+        self._kernel = make_kernel(kernel, network)
+        self._parameters = list(network.parameters())
+        self._optimizer = _optimizer(self._parameters, settings)
+        self._generator = torch.Generator()
+        self._state = network.zero_state(batches.batch_size)
+
+    @property
+    def result(self) -> CharLSTM:
+        """The network to validate and save."""
+        return self.network if self.average is None else self.average
+
+    def step(self, step: int, rate: float) -> Outcome:
+        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
+        settings, device = self._settings, self.network.fc.weight.device
+        batch = self._batches.batch(step)
+        seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
+        self._generator.manual_seed(int(seed >> 1))
+        fresh = torch.from_numpy(batch.fresh)
+        if settings.state_reset:
+            fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
+        if fresh.any():
+            for part in self._state:
+                part[:, fresh.to(device)] = 0.0
+        masks = draw_masks(
+            self.network,
+            self._batches.batch_size,
+            self._batches.seq_length,
+            dropout=settings.dropout,
+            shared=settings.shared_masks,
+            weight_drop=settings.weight_drop,
+            generator=self._generator,
+        )
+        inputs, targets = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.targets).to(device)
+        result = self._kernel.step(inputs, targets, self._state, masks)
+        self._state = result.state
+        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf).item()
+        outcome = Outcome(result.nats, result.count, norm)
+        if outcome.finite:
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            self._optimizer.step()
+            self._move_average(step)
+        return outcome
+
+    @torch.no_grad()
+    def _move_average(self, step: int) -> None:
+        if self.average is not None and self._settings.ema_decay is not None:
+            # Young averages forget faster, so that the first weights do not linger.
+            decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
+            averages: list[Tensor] = list(self.average.parameters())
+            torch._foreach_lerp_(averages, [*self._parameters], 1 - decay)
+
+    def tensors(self) -> Tensors:
+        """Copies of all that changes from step to step."""
+        return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in self._named()}
+
+    @torch.no_grad()
+    def load(self, tensors: Tensors) -> None:
+        """Be as :meth:`tensors` was. Raises :class:`ModelError` when they are not this network's."""
+        self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
+        self._state = self.network.zero_state(self._batches.batch_size)
+        for name, tensor in self._named():
+            if name not in tensors or tensors[name].shape != tuple(tensor.shape):
+                raise ModelError(f"The training state does not fit this run: {name} is missing or of another shape")
+            tensor.copy_(torch.from_numpy(tensors[name]))
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        names = [name for name, _ in self.network.named_parameters()]
+        for name, parameter in zip(names, self._parameters, strict=True):
+            yield f"network.{name}", parameter
+        if self.average is not None:
+            for name, parameter in self.average.named_parameters():
+                yield f"average.{name}", parameter
+        for name, moments in zip(names, self._optimizer_state(create=False), strict=False):
+            for kind in ("step", "exp_avg", "exp_avg_sq"):
+                yield f"optimizer.{kind}.{name}", moments[kind]
+        yield "state.h", self._state[0]
+        yield "state.c", self._state[1]
+
+    def _optimizer_state(self, *, create: bool) -> list[dict[str, Tensor]]:
+        """Adam's moments of every parameter, in order; none before the first step unless they are to be filled."""
+        state = self._optimizer.state
+        for parameter in self._parameters if create else ():
+            if not state[parameter]:
+                zeros = torch.zeros_like(parameter)
+                # like Adam's own: the counter lies on the CPU unless the update is fused on the device
+                counter = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state[parameter] = {"step": counter, "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
+        return [state[parameter] for parameter in self._parameters if state[parameter]]
+
+
+def _optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    """Adam, or AdamW whose decay spares the biases. Fused: one pass over the weights instead of a dozen."""
+    betas = (0.9, settings.beta2)
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=settings.lr, betas=betas, fused=fused)
+    groups = [
+        {"params": [each for each in parameters if each.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [each for each in parameters if each.dim() == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=betas, fused=fused)

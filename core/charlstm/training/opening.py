@@ -1,0 +1,56 @@
+"""The opening measurement: how fast whole training steps are here, on a throwaway network of the same shape.
+
+Nothing of it reaches a run but the figures: the run's weights, randomness and text are not touched. Caching belongs
+to ``estimate``, what follows from the figures to ``planning``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from charlstm.model.kernel import candidates, choose_kernel
+from charlstm.model.network import CharLSTM
+from charlstm.text.batches import Batches
+from charlstm.training.config import Settings
+from charlstm.training.learner import Learner
+from charlstm.training.planning import Measured
+
+BUDGET = 1.2
+"""Seconds for the choice of the kernel, and again for whole steps."""
+
+
+def measure(
+    settings: Settings,
+    vocab_size: int,
+    device: torch.device,
+    batch_size: int,
+    seq_length: int,
+    *,
+    budget: float = BUDGET,
+) -> Measured:
+    """Choose the kernel that ``settings`` leaves open and time whole steps: data, masks, gradients, update.
+
+    Takes about twice ``budget`` seconds, more where a step takes long. Torch's global generator is as before.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = CharLSTM(vocab_size, settings.hidden_size, settings.num_layers, init="torch").to(device)
+    network.train()
+    names = candidates(settings.kernel, network)
+    kernel = names[0]
+    if len(names) > 1:
+        kernel = choose_kernel(settings.kernel, network, batch_size, seq_length, budget=budget).name
+    random = np.random.default_rng(0)
+    ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
+    learner = Learner(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel)
+    seconds: list[float] = []
+    start = time.perf_counter()
+    # The first steps allocate and warm up; a rate of zero would be no cheaper.
+    while len(seconds) < 4 or (time.perf_counter() - start < budget and len(seconds) < 1000):
+        before = time.perf_counter()
+        learner.step(len(seconds), settings.lr * 1e-3)
+        seconds.append(time.perf_counter() - before)
+    return Measured(kernel, statistics.median(seconds[2:]), batch_size * seq_length)

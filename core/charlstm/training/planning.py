@@ -1,0 +1,137 @@
+"""From settings, a text's size and a measured speed to a plan: how many steps, and how often to look, log and save.
+
+Free of torch; it measures nothing and counts only. The plan is frozen in the run (``seams.Plan``), so that a resumed
+run looks, logs and ends where the untouched one would.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from charlstm.errors import SettingsError
+from charlstm.training.config import Settings
+from charlstm.training.seams import Plan
+
+MIN_STEPS_PER_EPOCH = 8
+"""A text that gives fewer steps an epoch gets fewer rows, then shorter ones: else there is nothing to learn from."""
+
+LOG_SECONDS = 0.3
+"""Time between two ``step`` events."""
+
+VALIDATIONS = 30
+VALIDATION_SHARE = 0.1
+"""Part of the training time that validations on the way may take; slices and then their number give way to it."""
+MIN_SLICES = 10_000
+"""Characters below which a validation says too little to choose the best model by."""
+VALIDATION_SPEED = 1.2
+"""Reading against training speed, in characters a second: float32 forward alone against the fastest kernel's step."""
+
+SNAPSHOTS = 12
+FIRST_SNAPSHOT_SECONDS = 4.0
+"""Training time to the first snapshot after step 0; with start-up and validation it is there within 10 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the opening measurement found: the kernel, and whole training steps of ``seconds`` and ``chars`` each."""
+
+    kernel: str
+    seconds: float
+    chars: int
+
+    @property
+    def chars_per_second(self) -> float:
+        """Training speed."""
+        return self.chars / self.seconds
+
+
+def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
+    """``batch_size`` and ``seq_length`` for a text of ``train_targets`` characters: as asked, or smaller so that an
+    epoch has a few steps. Rows are halved first, down to four, then their length, down to eight, then rows again."""
+    rows, length = settings.batch_size, settings.seq_length
+
+    def too_large() -> bool:
+        return rows * length * MIN_STEPS_PER_EPOCH > max(train_targets, 1)
+
+    while rows > 4 and too_large():
+        rows = max(4, rows // 2)
+    while length > 8 and too_large():
+        length = max(8, length // 2)
+    while rows > 1 and too_large():
+        rows //= 2
+    return rows, length
+
+
+def planned_steps(settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None) -> int:
+    """The step at which the run ends: the first of ``epochs``, ``max_steps`` and, for ``max_minutes``, what fits into
+    ``seconds_left`` of steps. Raises :class:`SettingsError` when none of the three is set."""
+    limits: list[float] = []
+    if settings.epochs is not None:
+        limits.append(math.ceil(settings.epochs * steps_per_epoch))
+    if settings.max_steps is not None:
+        limits.append(settings.max_steps)
+    if seconds_left is not None:
+        limits.append(seconds_left / step_seconds)
+    if not limits:
+        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+    return max(1, min(2**62, int(min(limits))))
+
+
+def make_plan(
+    settings: Settings,
+    *,
+    measured: Measured,
+    batch_size: int,
+    seq_length: int,
+    steps_per_epoch: int,
+    held_out: int,
+    device: str,
+    threads: int,
+    spent: float = 0.0,
+) -> Plan:
+    """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are gone."""
+    speed = VALIDATION_SPEED * measured.chars_per_second
+    total = None if settings.max_minutes is None else 60 * settings.max_minutes
+    left = None
+    if total is not None:
+        # What is not steps: the way's validations and samples, and the whole held-out part at the end.
+        left = max(0.0, total - spent) - min(held_out / speed, 0.15 * total)
+        chars, count = _validations(settings, left, held_out, speed)
+        left -= count * (chars / speed + 0.05)
+    steps = planned_steps(settings, steps_per_epoch, measured.seconds, left)
+    chars, count = _validations(settings, steps * measured.seconds, held_out, speed)
+    return Plan(
+        device=device,
+        kernel=measured.kernel,
+        threads=threads,
+        batch_size=batch_size,
+        seq_length=seq_length,
+        steps_per_epoch=steps_per_epoch,
+        planned_steps=steps,
+        warmup_steps=round(settings.warmup * steps),
+        log_every=max(1, round(LOG_SECONDS / measured.seconds)),
+        val_every=settings.val_every or max(1, math.ceil(steps / count)),
+        val_chars=chars,
+        snapshot_steps=snapshot_steps(steps, measured.seconds),
+        checkpoint_every=settings.checkpoint_steps,
+        seconds_per_step=measured.seconds,
+        chars_per_second=measured.chars_per_second,
+    )
+
+
+def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
+    """Step 0, the first after a few seconds, then spaced by logarithm to the end: at most :data:`SNAPSHOTS`."""
+    first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
+    last = SNAPSHOTS - 2
+    return tuple(sorted({0, *(round(first * (steps / first) ** (place / last)) for place in range(last + 1))}))
+
+
+def _validations(settings: Settings, seconds: float, held_out: int, speed: float) -> tuple[int, int]:
+    """Characters of each validation on the way, and how many of them, in ``seconds`` of training."""
+    most = min(held_out, settings.val_chars)
+    if settings.val_every is not None or most == 0:
+        return most, VALIDATIONS
+    budget = VALIDATION_SHARE * max(seconds, 0.0) * speed
+    chars = min(most, max(MIN_SLICES, int(budget / VALIDATIONS)))
+    return chars, max(4, min(VALIDATIONS, int(budget / chars)))

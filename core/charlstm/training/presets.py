@@ -1,0 +1,107 @@
+"""Ready-made settings: the reference script's own, and ours for a minute, ten minutes and two hours.
+
+They adapt to the size of the text, since small texts are soon known by heart. Free of torch. What a preset will take
+on this machine is told by ``estimate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from charlstm.errors import SettingsError
+from charlstm.training.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named choice; ``about`` is one line for lists and help."""
+
+    name: str
+    about: str
+    settings: Callable[[int, int], Settings]
+
+
+def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
+    """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
+
+    Raises :class:`SettingsError` for a name that is none.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+    return PRESETS[name].settings(chars, vocab_size)
+
+
+def _reference(chars: int, vocab_size: int) -> Settings:
+    return Settings(
+        hidden_size=512,
+        num_layers=2,
+        init="torch",
+        batch_size=64,
+        seq_length=100,
+        epochs=3,
+        optimizer="adam",
+        lr=1e-3,
+        beta2=0.999,
+        schedule="constant",
+        warmup=0.0,
+        weight_decay=0.0,
+        clip=5.0,
+        dropout=0.5,
+        shared_masks=False,
+    )
+
+
+def _quick(chars: int, vocab_size: int) -> Settings:
+    return Settings(hidden_size=_size(256, chars), batch_size=16, seq_length=50, max_minutes=1.0)
+
+
+def _standard(chars: int, vocab_size: int) -> Settings:
+    return Settings(
+        hidden_size=_size(512, chars),
+        batch_size=32,
+        seq_length=64,
+        max_minutes=10.0,
+        dropout=_dropout(chars, 0.25),
+        patience=8,
+    )
+
+
+def _best(chars: int, vocab_size: int) -> Settings:
+    return Settings(
+        hidden_size=_size(512, chars),
+        batch_size=32,
+        seq_length=64,
+        max_minutes=120.0,
+        dropout=_dropout(chars, 0.45),
+        weight_decay=0.05,
+        ema_decay=0.999,
+        patience=10,
+    )
+
+
+def _size(most: int, chars: int) -> int:
+    """Units a layer: halved for each time that the text is less than a hundred thousand characters by four."""
+    size, enough = most, 100_000
+    while chars < enough and size > 64:
+        size, enough = size // 2, enough // 4
+    return size
+
+
+def _dropout(chars: int, usual: float) -> float:
+    """More for small texts, none for those that are not read twice."""
+    if chars < 300_000:
+        return min(0.5, usual + 0.2)
+    return usual if chars < 20_000_000 else 0.0
+
+
+PRESETS: dict[str, Preset] = {
+    each.name: each
+    for each in (
+        Preset("quick", "the best text in one minute", _quick),
+        Preset("standard", "a good model in ten minutes", _standard),
+        Preset("best", "as good as it gets in two hours", _best),
+        Preset("reference", "exactly the well-known script: 2 × 512, Adam, three epochs", _reference),
+    )
+}
+"""Every preset by name, in the order in which they are shown."""
