@@ -255,6 +255,8 @@ class RunSeries:
                 self.warnings.append(event)
             case Controlled():
                 self.controls.append(event)
+                if event.command in ("finish", "replan") and event.value is not None:
+                    self.planned_steps = event.step + int(event.value)
             case Paused():
                 self.paused = event
             case Resumed():

@@ -298,6 +298,8 @@ def _figures(event: Event) -> dict[str, Any]:
             figures |= {"train_seconds": event.train_seconds}
         case Validated(best=True):
             figures |= {"best_val": event.val_loss, "best_step": event.step}
+        case Controlled(command="finish" | "replan", value=float(steps)):
+            figures |= {"planned": event.step + int(steps)}
         case Paused(reason="asked"):
             figures |= {"state": "paused", "message": ""}
         case Paused():

@@ -46,7 +46,8 @@ class Started(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped(Event):
     """Training goes on. Losses are means in nats per character since the event before; ``train_seconds`` are those
-    spent in training steps alone since the run began; ``epoch`` counts passes over the training text."""
+    spent in training steps alone since the run began; ``epoch`` counts passes over the training text; ``grad_norm`` is
+    the largest since the event before, ``lr`` the rate of the last step."""
 
     name: ClassVar[str] = "step"
     epoch: float
@@ -59,8 +60,9 @@ class Stepped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated(Event):
-    """The held-out part was read. ``best`` is true when this is the best so far, and the model was kept; ``whole``
-    when the figure is over the whole held-out part and not only its fixed slices."""
+    """The held-out part was read. ``best`` is true when this is the best so far, and the model was kept. The last one
+    of a run that ends by itself is ``whole``: the figure of the best model, over all that is held out and not only its
+    fixed slices."""
 
     name: ClassVar[str] = "validation"
     val_loss: float
@@ -89,7 +91,9 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controlled(Event):
-    """A person's command is acted on after this line is on disk. ``id`` is the command's own."""
+    """A person's command is acted on after this line is on disk. ``id`` is the command's own; ``value`` the rate of
+    ``set-lr``, and the steps that are left for ``finish`` and ``replan`` (by which the trainer itself, id ``clock``,
+    holds ``max_minutes``)."""
 
     name: ClassVar[str] = "control"
     id: str
@@ -128,7 +132,8 @@ class Warned(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished(Event):
     """The run ended by itself or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes),
-    ``patience`` or ``diverged``. ``best_val`` is over the whole held-out part; ``None`` without one."""
+    ``patience`` or ``diverged``. ``best_val`` is the best model's, over the whole held-out part unless the run was
+    stopped; ``None`` without one."""
 
     name: ClassVar[str] = "finished"
     reason: str
