@@ -306,6 +306,36 @@ def record(
     return recorded
 
 
+def started(**changes: Any) -> Started:
+    """A ``started`` event of a run of 100 steps, for tests that feed a series by hand."""
+    values: dict[str, Any] = {
+        "step": 0, "time": 0.0, "planned_steps": 100, "steps_per_epoch": 10, "parameters": 1, "train_chars": 1,
+        "val_chars": 1, "device": "cpu", "kernel": "nn", "threads": 1,
+    }  # fmt: skip
+    return Started(**values | changes)
+
+
+def stepped(step: int, loss: float = 1.0, *, time: float | None = None) -> Stepped:
+    """A ``step`` event; half a second of training each step."""
+    return Stepped(
+        step=step,
+        time=float(step) if time is None else time,
+        epoch=step / 10,
+        train_loss=loss,
+        lr=1e-3,
+        grad_norm=0.5,
+        chars_per_second=1000.0,
+        train_seconds=step * 0.5,
+    )
+
+
+def validated(step: int, loss: float, *, best: bool = True, whole: bool = False) -> Validated:
+    """A ``validation`` event in the same time."""
+    return Validated(
+        step=step, time=float(step), val_loss=loss, chars=9, best=best, whole=whole, train_seconds=step * 0.5
+    )
+
+
 def with_settings(run: Run, **changes: Any) -> None:
     """Rewrite the run's ``run.json`` with some settings changed, for tests that compare runs."""
     spec = run.spec()

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
-from faulty_disk import FaultyDisk, full
 
 from charlstm import storage
+from faulty_disk import FaultyDisk, full
 
 OLD, NEW = b"old " * 1000, b"new " * 2000
 
@@ -41,11 +42,8 @@ def test_whatever_fails_the_old_content_or_the_new_is_whole(tmp_path: Path, half
         folder.mkdir()
         path = folder / "file"
         storage.replace_bytes(path, OLD)
-        with storage.using(FaultyDisk(at, half=half)):
-            try:
-                storage.replace_bytes(path, NEW, keep=folder / "kept" if keeps else None)
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
+        with storage.using(FaultyDisk(at, half=half)), contextlib.suppress(OSError):
+            storage.replace_bytes(path, NEW, keep=folder / "kept" if keeps else None)
         assert path.read_bytes() in (OLD, NEW)
         if (folder / "kept").exists():
             assert (folder / "kept").read_bytes() == OLD

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_run import record
 
 from charlstm.errors import RunError
 from charlstm.runs import folder
@@ -26,13 +25,16 @@ from charlstm.runs.folder import (
     runs_dir,
 )
 from charlstm.training.config import Settings
+from recorded_run import record
 
 
 def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
     return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
 
 
-def test_runs_are_kept_where_one_says_else_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_kept_where_one_says_else_where_the_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     if sys.platform == "linux":
         assert runs_dir() == tmp_path / "data-home" / "charlstm" / "runs"

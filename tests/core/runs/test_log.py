@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faulty_disk import FaultyDisk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.log import EventLog, EventTail, read_events
 from charlstm.training.events import Event, Sampled, Warned, to_line
+from faulty_disk import FaultyDisk
 
 
 def warning(step: int) -> Event:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import RunError
+from charlstm.runs.control import ControlReader, check, send
+from recorded_run import record
+
+
+def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        asked = [send(recorded.run, "pause"), send(recorded.run, "set-lr", 1e-3), send(recorded.run, "resume")]
+        heard = recorded.commands()
+        assert [(each.id, each.command, each.value) for each in heard] == [
+            (each.id, each.command, each.value) for each in asked
+        ]
+        assert recorded.commands() == []
+        positions = [each.position for each in heard]
+        assert positions[-1] == recorded.run.control_path.stat().st_size
+        again = ControlReader(recorded.run.control_path, positions[0])
+        assert [each.id for each in again()] == [each.id for each in asked[1:]]
+        line = json.loads(recorded.run.control_path.read_text().splitlines()[1])
+        assert set(line) == {"id", "time", "command", "value"}
+
+
+@pytest.mark.parametrize("state", ["finished", "crashed", "failed", "stopped"])
+def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
+    run = record(tmp_path, state).run  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="nobody is there") as caught:
+        send(run, "pause")
+    assert "\n" not in str(caught.value)
+    assert not run.control_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("jump", None),
+        ("pause", 1.0),
+        ("set-lr", None),
+        ("set-lr", 0.0),
+        ("set-lr", -1.0),
+        ("set-lr", math.nan),
+        ("set-lr", math.inf),
+        ("set-lr", True),
+        ("set-lr", 1e9),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_it_is_sent(command: str, value: float | None) -> None:
+    with pytest.raises(RunError):
+        check(command, value)
+
+
+@given(st.binary(max_size=400))
+def test_lines_that_are_no_commands_are_passed_over(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+    path = tmp_path_factory.mktemp("control") / "control.jsonl"
+    good = b'{"id":"x","command":"stop","value":null}\n'
+    path.write_bytes(junk + b"\n" + good + b'{"id":"torn","comm')
+    reader = ControlReader(path)
+    assert [each.command for each in reader()] == ["stop"]
+    with path.open("ab") as file:
+        file.write(b'and":"pause"}\n')
+    assert [each.id for each in reader()] == ["torn"]
+    assert reader.position == path.stat().st_size

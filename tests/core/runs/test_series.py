@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.runs.log import read_events
+from charlstm.runs.series import Curve, RunSeries, bounds, decimate, smooth
+from charlstm.training.events import Event, Finished, Paused, Resumed, Sampled
+from recorded_run import record, started, stepped, validated
+
+LOSSES = st.floats(0, 10) | st.just(math.nan)
+
+
+def life(steps: range, seed: int = 0) -> list[Event]:
+    """What a deterministic run logs in ``steps``."""
+    events: list[Event] = []
+    for step in steps:
+        value = 3 - step * 0.01 + 0.1 * math.sin(step + seed)
+        events.append(stepped(step, value))
+        if step % 5 == 0:
+            events.append(validated(step, value + 0.1))
+            events.append(Sampled(step=step, time=float(step), prime="a", text=f"text {step}"))
+    return events
+
+
+def picture(series: RunSeries) -> Any:
+    """All that a chart would show."""
+    lines = [
+        (name, axis) for name in ("train", "validation", "lr", "grad_norm", "speed") for axis in ("step", "seconds")
+    ]
+    curves = [series.points(name, axis) for name, axis in lines]  # type: ignore[arg-type]
+    return (
+        [(curve.x.tolist(), curve.y.tolist()) for curve in curves],
+        [sample.text for sample in series.samples],
+        [(each.step, each.val_loss) for each in series.validations],
+        series.step,
+        series.best_val,
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6))
+def test_a_run_killed_and_resumed_anywhere_looks_like_the_untouched_one(accidents: list[tuple[int, int]]) -> None:
+    whole = RunSeries.of([started(), *life(range(61))])
+    log: list[Event] = [started()]
+    done = 0
+    for reached, checkpoint in accidents:
+        reached = max(reached, done)
+        log += life(range(done, reached + 1))
+        done = min(checkpoint, reached)
+        log.append(Resumed(step=done, time=0.0))
+        done += 1
+    log += life(range(done, 61))
+    assert picture(RunSeries.of(log)) == picture(whole)
+
+
+def test_feeding_bit_by_bit_is_feeding_at_once(tmp_path: Path) -> None:
+    events = list(read_events(record(tmp_path).run.events_path))
+    series = RunSeries()
+    assert not series.feed([])
+    for event in events:
+        assert series.feed([event])
+    assert picture(series) == picture(RunSeries.of(events))
+    assert series.version == len(events)
+    assert len(series.points("train")) == 200
+    assert len(series.points("validation")) == 21
+
+
+def test_a_copy_stays_as_it_is() -> None:
+    series = RunSeries.of([started(), *life(range(10))])
+    twin, before = series.copy(), picture(series)
+    series.feed(life(range(10, 20)))
+    assert picture(twin) == before
+    assert series.step == 19
+
+
+def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
+    end = Finished(step=20, time=20.0, reason="stopped", best_val=2.0, best_step=20, train_seconds=10.0)
+    series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
+    assert series.finished is end
+    assert series.best_val == 2.0
+    assert series.final is not None
+    assert series.seconds_left() is None
+    series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 2")])
+    assert (series.finished, series.final, series.planned_steps, series.step) == (None, None, 200, 20)
+    assert len(series.inexact) == 1
+
+
+def test_a_run_that_begins_anew_forgets_what_it_never_kept() -> None:
+    series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
+    assert (series.step, series.planned_steps, series.samples, series.version) == (0, 50, [], 13)
+
+
+def test_what_is_not_a_number_is_a_gap_and_hostile_figures_do_no_harm() -> None:
+    broken = stepped(3)
+    object.__setattr__(broken, "lr", "1e400")
+    object.__setattr__(broken, "train_seconds", None)
+    series = RunSeries.of([started(), stepped(1, 2.0), stepped(2, math.nan), broken, stepped(4, 1.0)])
+    assert np.isnan(series.points("train").y).tolist() == [False, True, False, False]
+    assert np.isnan(series.points("lr").y).tolist() == [False, False, True, False]
+    seconds = series.points("train", "seconds").x
+    assert (np.diff(seconds) >= 0).all()
+
+
+def test_time_left_follows_the_pace_of_now_and_not_the_pauses() -> None:
+    series = RunSeries.of([started(), *(stepped(step) for step in range(1, 51))])
+    assert series.seconds_left() == pytest.approx(50)
+    series.feed([Paused(step=50, time=50.0), Resumed(step=50, time=5000.0), stepped(51, time=5002.0)])
+    assert series.seconds_left() == pytest.approx(49 * 2)
+    assert series.progress() == pytest.approx(0.51)
+    assert RunSeries().seconds_left() is None
+    assert RunSeries().progress() is None
+
+
+def test_samples_are_found_by_step() -> None:
+    series = RunSeries.of([started(), *life(range(12))])
+    assert [sample.step for sample in series.samples] == [0, 5, 10]
+    found = series.sample_at(9)
+    assert found is not None
+    assert found.step == 5
+    assert RunSeries().sample_at(9) is None
+
+
+def slow_smooth(values: list[float], weight: float) -> list[float]:
+    """The definition: a weighted mean of all finite values so far, each ``weight`` times as heavy as the one after."""
+    result = []
+    for end, value in enumerate(values):
+        past = [each for each in values[: end + 1] if math.isfinite(each)]
+        heavy = [weight**age for age in range(len(past) - 1, -1, -1)]
+        mean = sum(w * each for w, each in zip(heavy, past, strict=True)) / sum(heavy) if past else math.nan
+        result.append(mean if math.isfinite(value) else math.nan)
+    return result
+
+
+@given(st.lists(LOSSES, max_size=40), st.floats(0, 0.95))
+def test_smoothing_is_its_definition(values: list[float], weight: float) -> None:
+    np.testing.assert_allclose(smooth(values, weight), slow_smooth(values, weight), rtol=1e-9, atol=1e-12)
+
+
+def test_smoothing_takes_what_makes_sense() -> None:
+    assert smooth([1.0, 2.0], 0).tolist() == [1.0, 2.0]
+    assert smooth([5.0], 0.9).tolist() == pytest.approx([5.0])  # corrected: it does not start near zero
+    for weight in (-0.1, 1.0, math.nan):
+        with pytest.raises(ValueError, match="smoothing takes"):
+            smooth([1.0], weight)
+
+
+@given(st.lists(LOSSES, min_size=1, max_size=400), st.integers(1, 50))
+def test_thinning_keeps_peaks_gaps_and_order(values: list[float], buckets: int) -> None:
+    curve = Curve(np.arange(len(values), dtype=np.float64), np.array(values))
+    thin = decimate(curve, buckets)
+    assert len(thin) <= max(2 * buckets, 3 * buckets + 2)
+    assert (np.diff(thin.x) > 0).all()
+    pairs = dict(zip(curve.x.tolist(), curve.y.tolist(), strict=True))
+    for x, y in zip(thin.x.tolist(), thin.y.tolist(), strict=True):
+        assert pairs[x] == y or math.isnan(y)
+    finite = curve.y[np.isfinite(curve.y)]
+    kept = thin.y[np.isfinite(thin.y)]
+    if len(finite):
+        assert (kept.min(), kept.max()) == (finite.min(), finite.max())
+    assert np.isnan(thin.y).any() == np.isnan(curve.y).any()
+    assert (thin.x[0], thin.x[-1]) == (curve.x[0], curve.x[-1])
+
+
+def test_a_curve_is_smoothed_before_it_is_cut_and_thinned() -> None:
+    series = RunSeries.of([started(), *(stepped(step, float(step % 7)) for step in range(1, 1001))])
+    whole = series.curve("train", smoothing=0.9)
+    part = series.curve("train", smoothing=0.9, within=(500, 510))
+    assert part.x.tolist() == list(range(499, 512))
+    np.testing.assert_allclose(part.y, whole.y[498:511])
+    thin = series.curve("train", "seconds", smoothing=0.9, buckets=20)
+    assert len(thin) <= 62
+    assert set(thin.y.tolist()) <= set(whole.y.tolist())
+    assert thin.x[-1] == 500.0
+
+
+def test_bounds_leave_air_and_know_logarithms() -> None:
+    one = Curve(np.arange(4.0), np.array([1.0, np.nan, 3.0, 2.0]))
+    low, high = bounds([one]) or (0, 0)
+    assert (low, high) == (pytest.approx(0.9), pytest.approx(3.1))
+    low, high = bounds([one, Curve(np.arange(2.0), np.array([0.0, -5.0]))], log=True) or (0, 0)
+    assert 0 < low < 1 < 3 < high
+    flat = bounds([Curve(np.arange(2.0), np.array([2.0, 2.0]))])
+    assert flat is not None
+    assert flat[0] < 2 < flat[1]
+    assert bounds([]) is None
+    assert bounds([Curve(np.arange(1.0), np.array([np.nan]))]) is None
+
+
+def test_a_long_run_is_cheap() -> None:
+    import time
+
+    series = RunSeries.of([started(planned_steps=100_000), *(stepped(step) for step in range(1, 50_001))])
+    begin = time.perf_counter()
+    series.curve("train", smoothing=0.9, buckets=200)
+    assert time.perf_counter() - begin < 0.5

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import storage
+from charlstm.runs import heartbeat, lock, system
+from charlstm.runs.heartbeat import FRESH, SIZE, Beat, Heartbeat
+from charlstm.runs.status import SESSION, STATES, ago, last_words, read_status
+from faulty_disk import FaultyDisk
+from recorded_run import LIVE, record
+
+
+def say(folder: Path, **changes: object) -> Beat:
+    beat = replace(Beat(state="running", step=7, planned=10), **changes)  # type: ignore[arg-type]
+    heartbeat.write(folder / "heartbeat", beat)
+    return beat
+
+
+@given(st.text(max_size=3000), st.text(max_size=50))
+def test_a_beat_has_one_size_and_is_read_back(message: str, host: str) -> None:
+    beat = Beat(state="waiting", message=message, host=host)
+    content = beat.to_bytes()
+    assert len(content) == SIZE
+    assert content.endswith(b"\n")
+
+
+def test_what_a_beat_says_is_read_back(tmp_path: Path) -> None:
+    beat = say(tmp_path, message="no room – 没有空间", best_val=1.25, best_step=5, memory=123)
+    assert heartbeat.read(tmp_path / "heartbeat") == beat
+
+
+@given(st.one_of(st.binary(max_size=2000), st.text(max_size=200).map(lambda text: f'{{"state":{text!r}}}'.encode())))
+def test_a_damaged_beat_is_none_or_a_beat(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("beat")
+    (folder / "heartbeat").write_bytes(content)
+    assert read_status(folder).state in STATES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"state":5}',
+        b'{"state":"running","step":"x"}',
+        b'{"state":"running","pid":"x","time":1}',
+        b"null",
+        b"[]",
+        b'{"state":"running","train_seconds":null}',
+    ],
+)
+def test_wrong_types_in_a_beat_are_not_believed(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "heartbeat").write_bytes(content.ljust(SIZE))
+    assert heartbeat.read(tmp_path / "heartbeat") is None
+
+
+def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat"
+    with Heartbeat(path, interval=0.01) as heart:
+        inode = path.stat().st_ino
+        first = heartbeat.read(path)
+        assert first is not None
+        heart.update(state="running", step=3)
+        now = heartbeat.read(path)
+        assert now is not None
+        assert (now.state, now.step, now.pid, now.memory is not None) == ("running", 3, os.getpid(), True)
+        deadline = time.monotonic() + 5
+        while (later := heartbeat.read(path)) is not None and later.time == now.time:
+            assert time.monotonic() < deadline
+        assert (path.stat().st_ino, path.stat().st_size) == (inode, SIZE)
+        heart.update(state="finished")
+    ended = heartbeat.read(path)
+    assert ended is not None
+    assert ended.state == "finished"
+    with Heartbeat(path) as again:  # a worker that goes on starts from the figures of the one before
+        assert (again.beat.state, again.beat.step) == ("starting", 3)
+
+
+def test_a_disk_that_refuses_does_not_stop_the_heart(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat"
+    with Heartbeat(path, interval=30) as heart:
+        with storage.using(FaultyDisk(0, again=True)):
+            heart.update(state="waiting")
+            assert heartbeat.read(path).state == "starting"  # type: ignore[union-attr]
+        heart.update(state="running")
+        assert heartbeat.read(path).state == "running"  # type: ignore[union-attr]
+
+
+def test_a_folder_that_vanishes_and_comes_back_gets_its_beat_back(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with Heartbeat(folder / "heartbeat", interval=30) as heart:
+        shutil.rmtree(folder)
+        heart.update(state="waiting")
+        folder.mkdir()
+        heart.update(state="running")
+        assert heartbeat.read(folder / "heartbeat").state == "running"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_told_from_the_folder(tmp_path: Path, state: str) -> None:
+    with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
+        status = recorded.run.status()
+        assert (status.state, status.alive) == (state, state in LIVE)
+        assert status.elsewhere is False
+        if state != "starting":
+            assert status.step > 0
+            assert status.best_val is not None
+    if state in LIVE:  # and when its worker vanishes; a new one is given a little time to take the lock
+        later = read_status(recorded.run.path, now=time.time() + 60)
+        assert later.state == "crashed"
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
+def test_a_copy_without_a_heartbeat_is_told_from_its_log(tmp_path: Path, state: str) -> None:
+    run = record(tmp_path, state).run  # type: ignore[arg-type]
+    before = run.status()
+    run.heartbeat_path.unlink()
+    status = run.status()
+    assert (status.state, status.step, status.best_val) == (state, before.step, pytest.approx(before.best_val))
+    assert status.train_seconds == pytest.approx(before.train_seconds)
+
+
+def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> None:
+    say(tmp_path, host="far away")
+    fresh = read_status(tmp_path)
+    assert (fresh.state, fresh.alive, fresh.elsewhere) == ("running", True, True)
+    assert "on far away" in fresh.message
+    silent = read_status(tmp_path, now=time.time() + 3 * 86400)
+    assert (silent.state, silent.alive) == ("running", False)
+    assert "last heard of 3 days ago" in silent.message
+
+
+def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_path: Path) -> None:
+    say(tmp_path, time=time.time() - FRESH - 5)
+    held = lock.take(tmp_path / "lock")
+    status = read_status(tmp_path)
+    held.release()
+    assert (status.state, status.alive) == ("running", True)
+    assert "has not answered for 15 s" in status.message
+    assert read_status(tmp_path).state == "crashed"
+
+
+def test_a_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None:
+    beat = say(tmp_path, state="starting")
+    assert read_status(tmp_path).state == "starting"
+    assert read_status(tmp_path, now=beat.time + 60).state == "crashed"
+    say(tmp_path, state="starting", pid=2**31 - 2, start="1")
+    assert read_status(tmp_path).state == "crashed"
+
+
+def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    say(tmp_path)
+    assert "memory ran out" in read_status(tmp_path).message
+    say(tmp_path, boot="another boot")
+    assert "restarted" in read_status(tmp_path).message
+    log.write_text(f"{SESSION}1 —\nan old story\n{SESSION}2 —\n")
+    assert last_words(log) == ""
+    log.write_text(f"{SESSION}1 —\nTraceback\n  File x\nValueError: \x1b[2Jit broke\n\n")
+    assert read_status(tmp_path).message == "ValueError: [2Jit broke"
+    log.write_text(
+        f"{SESSION}1 —\nFatal Python error: Segmentation fault\n\nThread 0x0:\n  File x\nExtension modules: y\n"
+    )
+    assert last_words(log) == "Fatal Python error: Segmentation fault"
+    log.write_bytes(b"\xff" * 100_000)
+    assert len(last_words(log)) == 300
+
+
+def test_stretches_of_time_are_said_as_people_say_them() -> None:
+    assert [ago(seconds) for seconds in (0, 12, 300, 7200, 300_000)] == ["0 s", "12 s", "5 min", "2 h", "3 days"]
+
+
+def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
+    start = system.process_start(os.getpid())
+    assert start
+    assert system.is_same_process(os.getpid(), start)
+    assert not system.is_same_process(os.getpid(), "another start")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert system.process_start(child.pid) is None
+    assert system.boot_id() == system.boot_id()
+    assert (system.memory_bytes() or 0) > 1_000_000

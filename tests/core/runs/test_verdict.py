@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm.runs.log import read_events
+from charlstm.runs.series import RunSeries
+from charlstm.runs.verdict import overfitting_since, verdict
+from charlstm.training.events import Event, Failed, Finished, Paused
+from recorded_run import record, started, stepped, validated
+
+ORDER0 = 3.1
+
+
+def run(valid: list[float], train: list[float] | None = None, every: int = 50) -> RunSeries:
+    """A run that was validated every so many steps, with these losses."""
+    train = valid if train is None else train
+    events: list[Event] = [started(planned_steps=10_000)]
+    best = math.inf
+    for number, (held_out, own) in enumerate(zip(valid, train, strict=True)):
+        events += [stepped(max(0, number * every - back), own) for back in (20, 10, 0)] if number else []
+        events.append(validated(number * every, held_out, best=held_out < best))
+        best = min(best, held_out)
+    return RunSeries.of(events)
+
+
+def test_a_run_that_gets_better_is_still_learning() -> None:
+    found = verdict(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
+    assert found.kind == "learning"
+    assert str(found) == "Still learning: validation fell 7% in the last 50 s. No overfitting."
+    assert "Space" in found.press
+
+
+def test_before_there_is_much_to_say() -> None:
+    assert verdict(RunSeries()).kind == "starting"
+    assert verdict(run([4.5])).kind == "starting"
+    few = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), stepped(10, 4.1)])
+    assert verdict(few).text == "Learning: training loss 4.40 → 4.10 nats."
+
+
+def test_a_line_that_runs_flat() -> None:
+    flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
+    found = verdict(run(flat), order0=ORDER0)
+    assert found.kind == "flattening"
+    assert "fell only 0.3%" in found.text
+
+
+def test_overfitting_names_the_step_and_what_is_kept() -> None:
+    valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
+    train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
+    series = run(valid, train)
+    found = verdict(series, order0=ORDER0)
+    assert found.kind == "overfitting"
+    assert found.text.startswith("Overfitting since step 200: validation rose 5% while training fell.")
+    assert "1.74" in found.text
+    assert "x stop" in found.press
+    since = overfitting_since(series)
+    assert since is not None
+    assert since.step == 200
+
+
+def test_one_bad_validation_is_no_overfitting() -> None:
+    assert overfitting_since(run([3.0, 2.0, 1.8, 1.9])) is None
+    assert overfitting_since(run([3.0, 2.0, 1.8, 1.803, 1.804])) is None
+    both_rise = run([3.0, 2.0, 1.8, 2.0, 2.4], [3.0, 2.0, 1.8, 2.1, 2.6])
+    assert overfitting_since(both_rise) is None
+
+
+def test_stuck_at_letter_frequencies() -> None:
+    stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
+    assert verdict(stuck, order0=ORDER0).kind == "stuck"
+    assert verdict(stuck).kind != "stuck"  # nobody said what the letters' frequencies are worth
+    assert verdict(run([4.5, 3.2, 2.9, 2.7, 2.5]), order0=ORDER0).kind == "learning"
+
+
+def test_a_loss_that_is_no_number() -> None:
+    series = run([4.5, 3.0, 2.5])
+    series.feed([stepped(120, math.nan)])
+    assert verdict(series).kind == "diverged"
+    series.feed([Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0)])
+    found = verdict(series)
+    assert found.kind == "diverged"
+    assert "Diverged at step 120" in found.text
+    assert "Best 2.50 nats" in found.text
+    assert "lower rate" in found.press
+
+
+def test_the_end_says_the_best_and_the_time() -> None:
+    series = run([4.5, 3.0, 2.2, 1.9, 1.74])
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
+    found = verdict(series)
+    assert found.text == "Finished after 2:05. Best 1.74 nats (2.51 bits) at step 200, kept."
+    assert found.press == "Enter play it, m more"
+    stopped = run([4.5, 3.0, 2.2])
+    stopped.feed([Finished(step=100, reason="stopped", best_val=2.2, best_step=100, train_seconds=50.0)])
+    assert verdict(stopped).kind == "stopped"
+
+
+@pytest.mark.parametrize("state", ["starting", "paused", "waiting", "stopped", "finished", "failed", "crashed"])
+def test_every_state_has_its_words(tmp_path: Path, state: str) -> None:
+    with record(tmp_path, state, message="the disk is full", last_words="it broke") as recorded:  # type: ignore[arg-type]
+        series = RunSeries.of(read_events(recorded.run.events_path))
+        found = verdict(series, recorded.run.status())
+        assert found.kind == state
+        assert found.text.endswith((".", "…"))
+        assert found.press
+        if state == "waiting":
+            assert found.text == "The disk is full."
+        if state == "crashed":
+            assert found.text.startswith("Crashed: It broke. Best")
+
+
+def test_the_log_alone_knows_pauses_and_failures() -> None:
+    series = run([4.5, 3.0, 2.5])
+    series.feed([Paused(step=100)])
+    assert verdict(series).kind == "paused"
+    series.feed([Failed(step=100, message="memory ran out")])
+    assert verdict(series).text.startswith("Failed: Memory ran out.")
+
+
+def test_recorded_runs_are_judged_as_they_were_made(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as good, record(tmp_path, "running", overfits=True, steps=900) as bad:
+        kinds = [
+            verdict(RunSeries.of(read_events(each.run.events_path)), each.run.status()).kind for each in (good, bad)
+        ]
+        assert kinds == ["learning", "overfitting"]
+        status = replace(good.run.status(), state="waiting", message="")
+        assert verdict(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
