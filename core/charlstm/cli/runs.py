@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +24,7 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
     """List the runs with their state, step and best validation loss (nats per character)."""
     from charlstm.runs import folder
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in folder.list_runs(runs_dir, elsewhere=elsewhere):
         status = run.status()
         rows.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from charlstm.cli.common import json_option, load_corpus, remark, result, text_options
@@ -15,11 +17,15 @@ BAR = 30
 @click.command()
 @json_option
 def corpora(as_json: bool) -> None:
-    """The texts at hand: those in data/ of this folder, and those that came with Python."""
+    """The texts at hand: those in data/ and in this folder, and those that came with Python."""
     from charlstm.text.builtin import builtins
     from charlstm.text.discovery import find_texts
 
-    rows = [{"name": f"data/{text.path.name}", "bytes": text.size, "about": ""} for text in find_texts("data")]
+    texts = [text for text in find_texts() if text.group != "folder"]
+    rows: list[dict[str, Any]] = [
+        {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
+        for text in texts
+    ]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     if as_json:
         result(True, rows)
@@ -58,8 +64,10 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(f"invalid    {found.invalid_bytes:,} bytes were no text and became U+FFFD")
     for char, count in found.cleanable.items():
         click.echo(f"unusual    {described(char)} × {count:,}; --clean mends it")
-    for note in corpus.report.boilerplate:
-        click.echo(f"boilerplate  {note}; --strip-boilerplate leaves it out")
+    for part in corpus.report.boilerplate:
+        click.echo(
+            f"noticed    a Project Gutenberg {part.kind}, {part.chars:,} characters; --strip-boilerplate leaves it out"
+        )
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
     if found.bits is None:
