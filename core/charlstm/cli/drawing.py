@@ -93,7 +93,7 @@ class EventView:
         if best is not None:
             parts.append(f"best {best.val_loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
-        left = self.series.seconds_left
+        left = self.series.seconds_left()
         if left is not None:
             parts.append(f"{minutes(left)} left")
         return " · ".join(parts)

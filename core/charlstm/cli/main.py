@@ -17,23 +17,24 @@ import click
 from charlstm.errors import CharLSTMError
 
 _COMMANDS = {
-    "corpora": "texts",
-    "stats": "texts",
-    "cache": "texts",
-    "paths": "texts",
-    "presets": "training",
-    "train": "training",
-    "resume": "training",
-    "runs": "runs",
-    "watch": "runs",
-    "control": "runs",
-    "rename": "runs",
-    "delete": "runs",
-    "generate": "models",
-    "eval": "models",
-    "info": "models",
+    "corpora": ("texts", "The texts at hand"),
+    "stats": ("texts", "What a text is made of, and how hard it is to predict"),
+    "presets": ("training", "The presets, all settings, and what they would cost here"),
+    "train": ("training", "Train on a text"),
+    "resume": ("training", "Go on with a run from its last checkpoint"),
+    "runs": ("runs", "List the runs"),
+    "watch": ("runs", "Follow a run until it ends"),
+    "control": ("runs", "Pause, go on, stop, finish, checkpoint or change the rate of a run"),
+    "rename": ("runs", "Give a run another name"),
+    "delete": ("runs", "Delete a run"),
+    "generate": ("models", "Let a model write"),
+    "eval": ("models", "How well a model predicts a text"),
+    "info": ("models", "What a model is and where it comes from"),
+    "paths": ("texts", "Where things are kept"),
+    "cache": ("texts", "Show or remove the prepared texts"),
 }
-"""Each command and the module of this package that defines it; `eval` there is ``eval_``, the others are themselves."""
+"""Each command: the module of this package that defines it, and its line in the list. Kept here so that `--help`
+imports nothing."""
 
 
 class _LazyGroup(click.Group):
@@ -45,9 +46,13 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"charlstm.cli.{_COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"charlstm.cli.{_COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, "eval_" if cmd_name == "eval" else cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
 
 @click.group(

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from charlstm.training.presets import PRESETS, preset
 
 from charlstm.cli.common import find_run, json_option, load_corpus, remark, result, runs_dir_option, text_options
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes
+from charlstm.training.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.training.events import Event
 
-SHORTCUTS = ("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps")
-SHORTCUTS += ("max_minutes", "val_fraction", "split", "seed", "device", "kernel", "threads")
+SHORTCUTS: tuple[str, ...] = (
+    *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
+    *("val_fraction", "split", "seed", "device", "kernel", "threads"),
+)
 """Settings that are options of their own; all of them go with --set."""
 
 settings_option = click.option(
@@ -35,7 +37,9 @@ settings_option = click.option(
 def shortcuts(command: Any) -> Any:
     """The most used settings as options of their own."""
     for name in reversed(SHORTCUTS):
-        option = click.option(f"--{name.replace('_', '-')}", name, metavar="X", help=about(name).capitalize() + ".")
+        option = click.option(
+            f"--{name.replace('_', '-')}", name, metavar="X", help=about(name)[0].upper() + about(name)[1:] + "."
+        )
         command = option(command)
     return command
 
@@ -73,23 +77,22 @@ def presets(
     Presets adapt to the size of the text. The costs come from a short measurement, which is remembered.
     """
     if list_settings:
-        rows = [{"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()]
-        lines = (f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in rows)
-        result(as_json, rows, "\n".join(lines))
+        every = [{"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()]
+        result(as_json, every, "\n".join(f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in every))
         return
     if not text:
-        described = [{"name": name, "about": words} for name, words in PRESETS.items()]
-        result(as_json, described, "\n".join(f"{name:<10} {words}" for name, words in PRESETS.items()))
+        described = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
+        result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
     from charlstm.training.estimate import estimate
 
     corpus = load_corpus(text, options)
     changes = changes_of(assignments, {})
-    rows = []
-    for name, words in PRESETS.items():
-        settings = preset(name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
+    rows: list[dict[str, Any]] = []
+    for each in PRESETS.values():
+        settings = preset(each.name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
         costs = estimate(settings, corpus.chars, len(corpus.vocabulary))
-        rows.append({"name": name, "about": words, **costs.to_dict(), "settings": settings.to_dict()})
+        rows.append({"name": each.name, "about": each.about, **costs.to_dict(), "settings": settings.to_dict()})
     if as_json:
         result(True, rows)
         return
