@@ -1,4 +1,4 @@
-"""Paints a loss chart into character cells: scales, ticks, traces, markers. Knows nothing of Textual.
+"""Paints a loss chart into character cells: scales, ticks, curves, markers. Knows nothing of Textual.
 
 What a curve *means* (replayed events, smoothing, best) is the business of ``charlstm.runs.series``; how the cells get
 their colours is the business of ``loss_chart``. In between: numbers in, characters and roles out, in about a
@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
+from charlstm.runs.series import Curve
+from charlstm_tui.words import clock
+
 Glyphs = Literal["braille", "blocks"]
 Array = np.ndarray
 
-NOTHING: Array = np.empty(0)
+NOTHING = Curve(np.empty(0), np.empty(0))
 BITS = 1 / math.log(2)
 SPACE = ord(" ")
 ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label", "mark")
@@ -31,21 +35,14 @@ _HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"])
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
-    """Points of a curve: ``x`` rises (steps or seconds), ``y`` is in nats; not-a-number is a gap. Both (N,)."""
-
-    x: Array = field(default_factory=lambda: NOTHING)
-    y: Array = field(default_factory=lambda: NOTHING)
-
-
-@dataclass(frozen=True, eq=False)
 class ChartData:
-    """What a loss chart shows. ``train`` is the smoothed curve, ``raw`` the one behind it; ``references`` are labelled
-    losses in nats; ``planned`` is where x will end, ``marks`` are places on x where something happened (a resume)."""
+    """What a loss chart shows: x rises (steps or seconds), y is in nats, not-a-number is a gap. ``train`` is the
+    smoothed curve, ``raw`` the one behind it; ``references`` are labelled losses in nats; ``planned`` is where x will
+    end, ``marks`` are places on x where something happened (a resume)."""
 
-    train: Trace = field(default_factory=Trace)
-    validation: Trace = field(default_factory=Trace)
-    raw: Trace | None = None
+    train: Curve = NOTHING
+    validation: Curve = NOTHING
+    raw: Curve | None = None
     best: tuple[float, float] | None = None
     references: tuple[tuple[str, float], ...] = ()
     planned: float | None = None
@@ -81,7 +78,7 @@ class Picture:
         edges = [0, *(np.flatnonzero(np.diff(roles)) + 1).tolist(), len(roles)]
         return [
             ("".join(map(chr, codes[start:stop].tolist())), ROLES[roles[start]])
-            for start, stop in zip(edges, edges[1:], strict=False)
+            for start, stop in pairwise(edges)
             if stop > start
         ]
 
@@ -120,9 +117,9 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
     unit = BITS if view.bits else 1.0
     _marks(inside, data.marks, x)
     labels = _references(inside, data.references, y, unit)
-    for trace, role in ((data.raw, "raw"), (data.train, "train")):
-        if trace is not None:
-            _curve(inside, trace, x, y, unit, ROLE[role], view.glyphs)
+    for curve, role in ((data.raw, "raw"), (data.train, "train")):
+        if curve is not None:
+            _draw(inside, curve, x, y, unit, ROLE[role], view.glyphs)
     for column, row, text in labels:
         _write(inside, column, row, text, "reference")
     _points(inside, data, x, y, unit)
@@ -137,7 +134,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
 def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | None]:
     """The scales that hold what the view shows, or nothing when there is nothing to show yet."""
     unit = BITS if view.bits else 1.0
-    ends = [float(trace.x[-1]) for trace in (data.train, data.validation) if len(trace.x)]
+    ends = [float(curve.x[-1]) for curve in (data.train, data.validation) if len(curve.x)]
     if not ends:
         return None, None
     end, start = max(ends), 0.0
@@ -146,12 +143,12 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
     elif view.zoom < 0 and data.planned:
         end = max(end, data.planned)
     if view.log_x:
-        firsts = [float(trace.x[trace.x > 0][0]) for trace in (data.train, data.validation) if (trace.x > 0).any()]
+        firsts = [float(curve.x[curve.x > 0][0]) for curve in (data.train, data.validation) if (curve.x > 0).any()]
         start = max(start, min(firsts, default=1.0))
     if end <= start:
         end = start + 1
     x = Scale(start, end, view.log_x)
-    solid = [_within(trace, start, end) for trace in (data.train, data.validation)]
+    solid = [_within(curve, start, end) for curve in (data.train, data.validation)]
     values = np.concatenate(solid)
     if not len(values):
         return x, Scale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
@@ -170,10 +167,10 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
     return x, Scale(low, max(high, low * 1.0001), view.log_y)
 
 
-def _within(trace: Trace, start: float, end: float) -> Array:
-    """The finite losses of ``trace`` between two places on x."""
-    first, last = np.searchsorted(trace.x, [start, end])
-    values = trace.y[first : last + 1]
+def _within(curve: Curve, start: float, end: float) -> Array:
+    """The finite losses of ``curve`` between two places on x."""
+    first, last = np.searchsorted(curve.x, [start, end])
+    values = curve.y[first : last + 1]
     return values[np.isfinite(values)]
 
 
@@ -201,13 +198,6 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
     return chosen if len(chosen) >= 2 else nice_ticks(low, high, count)
 
 
-def clock(seconds: float) -> str:
-    """Seconds as a person says them: 0:25, 10:02, 1:40:07."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def short_number(value: float) -> str:
     """A step count that fits under a tick: 950, 1,200, 12k, 1.5M."""
     if abs(value) >= 1e6:
@@ -220,12 +210,23 @@ def short_number(value: float) -> str:
 # ---------------------------------------------------------------- curves
 
 
-def _curve(inside: Picture, trace: Trace, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
+def sparkline(curve: Curve, width: int, height: int, glyphs: Glyphs) -> list[str]:
+    """A curve without axes, from zero to its highest value, as ``height`` rows of characters."""
+    picture = Picture(np.full((height, width), SPACE, dtype=np.int32), np.zeros((height, width), dtype=np.int8))
+    values = curve.y[np.isfinite(curve.y)]
+    if len(values) and width > 0 and height > 0:
+        low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-12)
+        last = max(float(curve.x[-1]), 1e-9)
+        _draw(picture, curve, Scale(0, last, False), Scale(low, high, False), 1, ROLE["train"], glyphs)
+    return ["".join(map(chr, row)) for row in picture.codes]
+
+
+def _draw(inside: Picture, curve: Curve, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
     """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them."""
     rows, columns = inside.codes.shape
     across, down = (2, 4) if glyphs == "braille" else (1, 2)
     dots = np.zeros((rows * down, columns * across), dtype=bool)
-    _line(dots, x(trace.x), y(trace.y * unit))
+    _line(dots, x(curve.x), y(curve.y * unit))
     cells = dots.reshape(rows, down, columns, across)
     if glyphs == "braille":
         pattern = np.einsum("rdca,da->rc", cells, _BRAILLE_DOTS)
@@ -239,8 +240,8 @@ def _curve(inside: Picture, trace: Trace, x: Scale, y: Scale, unit: float, role:
 
 
 def _line(dots: Array, across: Array, up: Array) -> None:
-    """Join the points (0…1 each way, ``across`` rising) by straight lines of dots, with gaps where ``up`` is not finite.
-    What lies above or below the picture stands at its edge; what lies left or right of it is left out."""
+    """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite. What
+    lies above or below the picture stands at its edge; what lies left or right of it is left out."""
     rows, columns = dots.shape
     first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
     first = max(first - 1, 0)  # the line comes in from the left

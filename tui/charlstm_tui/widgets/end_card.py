@@ -14,8 +14,8 @@ from charlstm.text.visible import visible
 
 @dataclass(frozen=True)
 class Ending:
-    """What there is to say. ``figure`` is the best loss as shown, ``lines`` the facts beside it, ``keys`` what to press;
-    ``state`` chooses the frame: ``good``, ``held`` (stopped, paused by the disk) or ``broken``."""
+    """What there is to say. ``figure`` is the best loss, ``lines`` the facts beside it, ``keys`` what to press;
+    ``state`` chooses the frame: ``good``, ``held`` (stopped) or ``broken``."""
 
     title: str
     figure: str = ""
@@ -37,6 +37,7 @@ class EndCard(Vertical):
     EndCard Horizontal { height: auto; }
     EndCard Digits { width: auto; min-width: 18; color: $success; text-style: bold; }
     EndCard.-held Digits { color: $accent; }
+    EndCard.-broken Digits { color: $foreground 60%; }
     EndCard .end--lines { width: 1fr; height: auto; }
     EndCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
     EndCard.-small Digits { display: none; }

@@ -26,7 +26,7 @@ GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
 def default_glyphs() -> Glyphs:
-    """Braille, unless ``CHARLSTM_GLYPHS=blocks`` says otherwise or this is an old Windows console, whose fonts lack it."""
+    """Braille, unless ``CHARLSTM_GLYPHS=blocks`` asks for blocks or this is an old Windows console: its fonts lack it."""
     asked = os.environ.get(GLYPHS_VARIABLE, "").strip().lower()
     if asked in ("blocks", "braille"):
         return "blocks" if asked == "blocks" else "braille"

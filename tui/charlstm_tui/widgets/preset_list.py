@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from charlstm_tui.widgets.chart_paint import clock
+from charlstm_tui.words import clock, count, size
 
 MEASURING = "…"
 
@@ -29,16 +29,6 @@ class PresetFacts:
     chars_per_second: float | None = None
     changed: bool = False
     measuring: bool = False
-
-
-def short_count(value: float) -> str:
-    """0.9 M, 12 k, 950."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size * 0.095 and size > 1e3:
-            return f"{value / size:.1f} {letter}"
-        if value >= size:
-            return f"{value / size:.0f} {letter}"
-    return f"{value:.0f}"
 
 
 class PresetList(Widget, can_focus=True):
@@ -88,24 +78,31 @@ class PresetList(Widget, can_focus=True):
             columns.append(("CHARS/S", 11, True))
         fits = [columns[0]]
         for column in columns[1:]:
-            if 3 + sum(size for _, size, _ in fits) + column[1] <= width:
+            if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
                 fits.append(column)
-        head = "   " + "".join(name.rjust(size) if right else name.ljust(size) for name, size, right in fits)
-        lines = [Content.styled(head, "$foreground 50%")]
+
+        def row(values: dict[str, str], marker: str) -> str:
+            parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
+            return f" {marker} {''.join(parts)}".ljust(width)[:width]
+
+        lines = [Content.styled(row({name: name for name, _, _ in fits}, " "), "$foreground 50%")]
         for number, facts in enumerate(self.facts):
-            waits = MEASURING if facts.measuring else "–"
-            cells = {
-                "PRESET": facts.name + (" *" if facts.changed else ""),
-                "TIME": clock(facts.seconds) if facts.seconds is not None else waits,
-                "NETWORK": facts.network,
-                "WEIGHTS": short_count(facts.parameters) if facts.parameters is not None else waits,
-                "MEMORY": f"{facts.memory / 1e6:,.0f} MB" if facts.memory is not None else waits,
-                "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else waits,
-            }
             chosen = number == self.index
-            row = (" ▸ " if chosen else "   ") + "".join(
-                cells[name].rjust(size) if right else cells[name].ljust(size) for name, size, right in fits
+            focused = "bold on $foreground 12%" if self.has_focus else "bold"
+            lines.append(
+                Content.styled(row(_values(facts), "▸" if chosen else " "), focused if chosen else "$foreground 80%")
             )
-            style = ("bold on $foreground 12%" if self.has_focus else "bold") if chosen else "$foreground 80%"
-            lines.append(Content.styled(row.ljust(width)[:width], style))
         return Content("\n").join(lines)
+
+
+def _values(facts: PresetFacts) -> dict[str, str]:
+    """A preset's figures by column; what is not known shows a dash, what is being measured an ellipsis."""
+    waits = MEASURING if facts.measuring else "–"
+    return {
+        "PRESET": facts.name + (" *" if facts.changed else ""),
+        "TIME": clock(facts.seconds) if facts.seconds is not None else waits,
+        "NETWORK": facts.network,
+        "WEIGHTS": count(facts.parameters) if facts.parameters is not None else waits,
+        "MEMORY": size(facts.memory) if facts.memory is not None else waits,
+        "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else waits,
+    }

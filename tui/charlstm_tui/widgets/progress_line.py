@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widget import Widget
 
-from charlstm_tui.widgets.chart_paint import clock
+from charlstm_tui.words import clock
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -57,6 +57,4 @@ class ProgressLine(Widget):
             return Content(facts[:width])
         filled, rest = divmod(round((progress.part or 0.0) * room * 8), 8)
         bar = ("█" * filled + (EIGHTHS[rest] if rest else ""))[:room]
-        return Content.assemble(
-            bar, ("─" * (room - len(bar)), "$foreground 20%"), "  ", (facts, "$foreground")
-        )
+        return Content.assemble(bar, ("─" * (room - len(bar)), "$foreground 20%"), "  ", (facts, "$foreground"))

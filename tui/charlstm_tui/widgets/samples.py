@@ -21,7 +21,7 @@ from textual.strip import Strip
 from charlstm.text.visible import visible
 from charlstm.training.events import Sampled
 
-SPACIOUS = 9  # rows from which on every sample may take several
+SPACIOUS = 9  # rows from which on every sample may take several: a third of them, so that the list stays a list
 EXCERPT = 600  # characters of a sample that are ever laid out
 
 
@@ -63,7 +63,7 @@ class Samples(ScrollView, can_focus=True):
         self.selected = -1
         self.empty = ""
         self._rows: list[tuple[int, str, str]] = []  # (sample, step or blank, text); the prime is found by its length
-        self._laid: tuple[int, bool] = (0, False)
+        self._laid = (0, 0)
 
     @property
     def following(self) -> bool:
@@ -99,10 +99,10 @@ class Samples(ScrollView, can_focus=True):
             self.refresh()
 
     def _lay_out(self, force: bool = False) -> None:
-        width, spacious = self.scrollable_content_region.width, self.size.height >= SPACIOUS
-        if not force and self._laid == (width, spacious):
+        width, height = self.scrollable_content_region.width, self.size.height
+        if not force and self._laid == (width, height):
             return
-        self._laid = (width, spacious)
+        self._laid = (width, height)
         gutter = self._gutter()
         self._rows = []
         for index, sample in enumerate(self.samples):
@@ -110,9 +110,8 @@ class Samples(ScrollView, can_focus=True):
             text = visible(sample.prime + sample.text[:EXCERPT]).replace("\n", "↵ ")
             room = max(width - gutter - 2, 4)
             lines = [text]
-            if spacious:
-                # The longest that fits three times over: enough to judge, and the list stays a list.
-                lines = [str(line) for line in Content(text).wrap(room)][: 3 if len(self.samples) > 1 else 8] or [""]
+            if height >= SPACIOUS:
+                lines = [str(line) for line in Content(text).wrap(room)][: height // 3] or [""]
             self._rows += [(index, step if number == 0 else "", line) for number, line in enumerate(lines)]
         self.virtual_size = Size(width, len(self._rows))
         self._reveal()

@@ -48,7 +48,9 @@ class SettingRow(Horizontal):
     SettingRow > .setting--name { width: 22; padding: 0 1; }
     SettingRow > Input { width: 14; background: $foreground 8%; }
     SettingRow > Input:focus { background: $primary 30%; }
-    SettingRow > .setting--about { width: 1fr; padding: 0 1; color: $foreground 60%; text-wrap: nowrap; text-overflow: ellipsis; }
+    SettingRow > .setting--about {
+        width: 1fr; padding: 0 1; color: $foreground 60%; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     SettingRow.-wrong > .setting--about { color: $error; }
     SettingRow.-changed > .setting--name { color: $accent; text-style: bold; }
     """

@@ -1,0 +1,410 @@
+"""Train: choose how to train, then watch it happen and steer it.
+
+Its two bodies are in ``train_setup`` and ``train_watch``; this screen decides which is on, and carries out what the
+keys ask: of the worker through ``charlstm.runs.control``, of the system through ``charlstm.runs.launch``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import ContentSwitcher
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs.control import send
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.launch import resume_run
+from charlstm_tui.actions import Action, bindings
+from charlstm_tui.app import ModelChoice
+from charlstm_tui.backend import RunView, Snapshot, in_thread
+from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.screens.train_setup import Setup
+from charlstm_tui.screens.train_watch import Watch
+from charlstm_tui.train_references import references
+from charlstm_tui.train_words import ENDED, rate_words
+from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.widgets.loss_chart import LossChart
+
+STOPPING = 120.0
+"""Seconds that a worker gets to reach its checkpoint before *more* gives up on it."""
+
+
+class TrainScreen(ModeScreen):
+    """The mode."""
+
+    MODE = "train"
+    MAIN_PANE = "#chart"
+    CSS_PATH = "train.tcss"
+    BINDINGS = bindings("train")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._path: Path | None = None
+        self._spec: RunSpec | None = None
+        self._references: tuple[tuple[str, float], ...] = ()
+        self._asked: tuple[str, str] | None = None  # what the worker was asked, and the state it was in then
+        self._state = ""
+
+    def compose_body(self) -> ComposeResult:
+        with ContentSwitcher(initial="setup"):
+            yield Setup(id="setup")
+            yield Watch(id="watch")
+
+    # ---- what is on
+    @property
+    def view(self) -> RunView | None:
+        """The attached run as last seen."""
+        return self.charlstm.snapshot.find(self.charlstm.run_path)
+
+    @property
+    def over(self) -> bool:
+        view = self.view
+        return view is not None and view.status.state in ENDED
+
+    def scopes(self) -> tuple[str, ...]:
+        if self.charlstm.run_path is None:
+            return ("train", "train.before")
+        return ("train", "train.after" if self.over else "train.live")
+
+    def can(self, action: Action) -> bool:
+        view = self.view
+        watching = self.charlstm.run_path is not None
+        match action.handler:
+            case "previous_run" | "next_run":
+                return bool(self.charlstm.snapshot.runs)
+            case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
+                return watching
+            case "start" | "preset" | "all_settings" | "from_model":
+                return self.query_one(Setup).ready
+            case "pause" | "stop" | "rate" | "finish" | "checkpoint":
+                return view is not None and view.live
+            case "go_on":
+                return view is not None and (view.status.state != "finished" or self._diverged())
+            case _:
+                return True
+
+    def labels(self) -> dict[str, str]:
+        view = self.view
+        state = view.status.state if view is not None else ""
+        return {"train.pause": "go on" if state == "paused" else "pause"}
+
+    def entered(self) -> None:
+        self.query_one(Setup).choose_corpus(self.charlstm.corpus)
+
+    def focus_main(self) -> None:
+        self.query_one("#presets" if self.charlstm.run_path is None else "#chart").focus()
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        path = self.charlstm.run_path
+        if path != self._path:
+            self._turn_to(path)
+        if path is None:
+            self.query_one(Setup).show(snapshot)
+            return
+        if snapshot.attached != path:  # the data thread has not got there yet
+            snapshot = Snapshot(runs=snapshot.runs, attached=path)
+        view = snapshot.attached_run
+        state = view.status.state if view is not None else "starting"
+        if self._asked is not None and self._asked[1] != state:
+            self._asked = None
+        if state != self._state:
+            self._state = state
+            self.refresh_keys()
+        remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
+        self.query_one(Watch).show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
+
+    def _turn_to(self, path: Path | None) -> None:
+        self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ""
+        self.query_one(Watch).clear()
+        self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
+        if path is None:
+            self.query_one(Setup).choose_corpus(self.charlstm.corpus)
+        else:
+            self.run_worker(self._learn(path), group="spec", exclusive=True)
+        if self.is_current:
+            self.focus_main()
+        self.refresh_keys()
+
+    async def _learn(self, path: Path) -> None:
+        """Read what was asked of the run, and what simpler models make of its text."""
+        run = Run(path)
+        for _ in range(2):
+            try:
+                self._spec = spec = await in_thread(lambda check: run.spec())
+            except RunError:
+                return  # the snapshot says what is wrong with it
+            self.charlstm.refresh_screen()
+            found = await references(spec.corpus, spec.settings.val_fraction, spec.settings.split)
+            if found is not None:
+                self._references = found
+                self.charlstm.refresh_screen()
+            if spec.plan is not None:
+                return
+            await self._until(lambda: self.view is not None and self.view.status.state != "starting", 60.0)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until ``condition`` holds; whether it came to that in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    def step_out(self) -> bool:
+        watch = self.query_one(Watch)
+        if self.charlstm.run_path is not None and self.over and not watch.card_closed:
+            watch.card_closed = True
+            self.charlstm.refresh_screen()
+            return True
+        return False
+
+    # ---- before: choosing
+    def do_preset(self, by: int) -> None:
+        self.query_one(Setup).move(by)
+
+    def do_all_settings(self) -> None:
+        self.query_one(Setup).edit()
+
+    def do_from_model(self) -> None:
+        self.query_one(Setup).choose_model()
+
+    def do_start(self) -> None:
+        self.run_worker(self._start(), group="start", exclusive=True)
+
+    async def _start(self) -> None:
+        run = await self.query_one(Setup).start(self.charlstm.opening.runs_dir)
+        if run is not None:
+            self.charlstm.model = ModelChoice(str(run.path))  # so that 3 plays it now
+            self.charlstm.attach(run.path, show=False)
+            self.charlstm.refresh_screen()
+
+    @on(Setup.Changed)
+    def _setup_changed(self) -> None:
+        self.refresh_keys()
+
+    # ---- the chart
+    @property
+    def chart(self) -> LossChart:
+        return self.query_one(LossChart)
+
+    def do_log_axis(self) -> None:
+        """Linear, the loss by logarithm, the steps too, the steps alone."""
+        order = [(False, False), (False, True), (True, True), (True, False)]
+        view = self.chart.view
+        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
+        self.chart.look(log_x=log_x, log_y=log_y)
+        self.charlstm.refresh_screen()
+
+    def do_time_axis(self) -> None:
+        self.chart.look(seconds=not self.chart.view.seconds, zoom=0)
+        self.charlstm.refresh_screen()
+
+    def do_smoothing(self) -> None:
+        self.query_one(Watch).smooth_more()
+        self.charlstm.refresh_screen()
+
+    def do_zoom_in(self) -> None:
+        self.chart.look(zoom=self.chart.view.zoom + 1)
+        self.charlstm.refresh_screen()
+
+    def do_zoom_out(self) -> None:
+        self.chart.look(zoom=self.chart.view.zoom - 1)
+        self.charlstm.refresh_screen()
+
+    # ---- run to run
+    def do_previous_run(self) -> None:
+        self._walk(1)
+
+    def do_next_run(self) -> None:
+        self._walk(-1)
+
+    def _walk(self, by: int) -> None:
+        """To the next older (1) or younger (-1) run; past the youngest are the settings for a new one."""
+        paths = [run.path for run in self.charlstm.snapshot.runs]
+        here = paths.index(self._path) if self._path in paths else -1
+        target = here + by
+        if 0 <= target < len(paths):
+            self.charlstm.attach(paths[target], show=False)
+        elif target == -1 and self.charlstm.corpus is not None:
+            self.charlstm.attach(None, show=False)
+        self.charlstm.refresh_screen()
+
+    # ---- during
+    async def _send(self, command: str, words: str, value: float | None = None) -> None:
+        view = self.view
+        if view is None:
+            return
+        try:
+            await in_thread(lambda check: send(view.run, command, value))
+        except CharLSTMError as error:
+            self.charlstm.complain(str(error))
+            return
+        self._asked = (words, view.status.state)
+        self.charlstm.watcher.look_now()
+        self.charlstm.refresh_screen()
+
+    async def do_pause(self) -> None:
+        view = self.view
+        if view is not None and view.status.state == "paused":
+            await self._send("resume", "go on")
+        else:
+            await self._send("pause", "pause")
+
+    def do_stop(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        self._question(
+            f"Stop {view.name}?",
+            "It saves its exact state and ends. It can be resumed later and goes on as if nothing had been.",
+            [
+                Choice("x", "stop at a checkpoint now", "stop"),
+                Choice("f", "finish: bring the rate to zero within half a minute, then end", "finish"),
+                Choice("c", "go on training", None),
+            ],
+            lambda answer: self._send(answer, answer),
+        )
+
+    async def do_finish(self) -> None:
+        await self._send("finish", "finish: the rate falls to zero within half a minute, then it ends")
+
+    async def do_checkpoint(self) -> None:
+        await self._send("checkpoint", "save its exact state")
+        self._asked = None
+        self.charlstm.say("The exact state is saved between two steps.")
+
+    def do_rate(self) -> None:
+        view, series = self.view, self.charlstm.snapshot.series
+        if view is None:
+            return
+        last = series.last_step if series is not None else None
+        self._prompt(
+            "Learning rate",
+            f"The rate now is {rate_words(last.lr if last else None)}; the rest of the schedule is scaled with it.",
+            rate_words(last.lr) if last else "",
+            _check_rate,
+            lambda text: self._send("set-lr", f"set the rate to {float(text):g}", float(text)),
+        )
+
+    def do_play(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        if view.run.model_path.is_file():
+            self.charlstm.play(str(view.path))
+        else:
+            self.charlstm.complain(
+                f"{view.name} has no model yet; the first comes within seconds of the first step."
+                if view.live
+                else f"{view.name} has no model: it ended before its first validation."
+            )
+
+    # ---- after, and more
+    def do_new(self) -> None:
+        from charlstm_tui.app import CorpusChoice
+
+        if self.charlstm.corpus is None and self._spec is not None:
+            sources = self._spec.corpus.get("sources") or ()
+            if len(sources) == 1:
+                self.charlstm.corpus = CorpusChoice(str(sources[0]), self._spec.corpus_name)
+        self.charlstm.attach(None, show=False)
+        self.charlstm.refresh_screen()
+
+    async def do_go_on(self) -> None:
+        if not self._diverged():
+            await self._resume({})
+            return
+        usual = self._spec.settings.lr / 3 if self._spec is not None else 1e-3
+        self._prompt(
+            "Go on with a lower rate",
+            "The loss ran away. From the last checkpoint on, the highest learning rate is:",
+            rate_words(usual),
+            _check_rate,
+            lambda text: self._resume({"lr": float(text)}),
+        )
+
+    def _diverged(self) -> bool:
+        series = self.charlstm.snapshot.series
+        return series is not None and series.finished is not None and series.finished.reason == "diverged"
+
+    async def _resume(self, changes: dict[str, Any]) -> None:
+        view = self.view
+        if view is None:
+            return
+        self.query_one(Watch).card_closed = False
+        try:
+            await in_thread(lambda check: resume_run(view.run, changes=changes))
+        except CharLSTMError as error:
+            self.charlstm.complain(str(error))
+            return
+        self.charlstm.watcher.look_now()
+
+    def do_more(self) -> None:
+        view, series = self.view, self.charlstm.snapshot.series
+        if view is None or series is None:
+            return
+        usual = max(1, round(series.train_seconds / 60)) if series.train_seconds else 1
+        self._prompt(
+            f"Train {view.name} further",
+            "Minutes more. The learning rate climbs again, then falls to zero at the new end.",
+            str(usual),
+            _check_minutes,
+            lambda text: self._more(float(text)),
+        )
+
+    async def _more(self, minutes: float) -> None:
+        view, series = self.view, self.charlstm.snapshot.series
+        if view is None or series is None or not series.step or not series.train_seconds:
+            self.charlstm.complain("It has taken no step yet, so nobody knows how many steps a minute has.")
+            return
+        run = view.run
+        steps = max(1, round(minutes * 60 * series.step / series.train_seconds))
+        end = steps + (series.step if self.over else max(series.step, series.planned_steps or 0))
+        if not self.over:
+            # A run that trains takes its plan from its folder when it starts: stop it exactly, and go on with more.
+            await self._send("stop", f"stop, to go on with {minutes:g} minutes more")
+            if not await self._until(lambda: not run.status().alive, STOPPING):
+                self.charlstm.complain(f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
+                return
+        await self._resume({"max_steps": end, "epochs": None, "max_minutes": None})
+
+    # ---- small dialogs
+    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
+        async def answered(answer: Any) -> None:
+            if answer is not None:
+                await then(answer)
+
+        self.app.push_screen(ChoiceDialog(title, Content(about), choices), answered)
+
+    def _prompt(
+        self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
+    ) -> None:
+        async def answered(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(then(text), group="asked")
+
+        self.app.push_screen(PromptDialog(title, about, value, check=check), answered)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _check_rate(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+
+
+def _check_minutes(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."

@@ -1,0 +1,447 @@
+"""The body of Train before a run: the presets with what each will cost on this text, the settings, where weights start.
+
+Figures that need no measuring are there at once; speed and memory are asked of another process and come when they come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import DescendantFocus, Resize
+from textual.message import Message
+from textual.widgets import Static
+
+from charlstm.errors import CharLSTMError
+from charlstm.model.file import ModelConfig
+from charlstm.runs.folder import Run
+from charlstm.runs.launch import start_run
+from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.text.reading import TextOptions
+from charlstm.text.visible import visible
+from charlstm.training.config import Settings, about, takes
+from charlstm.training.presets import PRESETS, preset
+from charlstm_tui.backend import Snapshot, ask, in_thread
+from charlstm_tui.train_references import References, references
+from charlstm_tui.train_words import rate_words
+from charlstm_tui.widgets.chart_paint import BITS
+from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
+from charlstm_tui.widgets.preset_list import PresetFacts, PresetList
+from charlstm_tui.widgets.settings_form import SettingRow, SettingsForm, written
+from charlstm_tui.words import clock, count, shorten
+
+if TYPE_CHECKING:
+    from charlstm_tui.app import CorpusChoice
+
+MODELS_OFFERED = 7
+NARROW = 72
+
+
+@dataclass(frozen=True)
+class Known:
+    """What reading the text told."""
+
+    chars: int
+    symbols: int
+    record: dict[str, Any]
+
+
+class Setup(Vertical):
+    """Choose preset, settings and first weights for the chosen text."""
+
+    class Changed(Message):
+        """What can be done here is not what it was."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.corpus: CorpusChoice | None = None
+        self.known: Known | None = None
+        self.index = 0
+        self.changes: dict[str, Any] = {}
+        self.model_from: Path | None = None
+        self.model_words = "from nothing"
+        self.measured: dict[str, dict[str, Any]] = {}
+        self.references: References = ()
+        self.measuring = False
+        self.note = ""
+        self.problem = ""
+        self._snapshot = Snapshot()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="setup-head", markup=False)
+        yield PresetList(id="presets")
+        yield Static(id="preset-about", markup=False)
+        yield Static(id="setup-note", markup=False)
+        with Horizontal(id="plans"):
+            yield Static(id="plan", markup=False)
+            yield Static(id="beat", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#presets").border_title = Content("PRESETS")
+        self.query_one("#presets").border_subtitle = Content("←→ choose")
+        self.query_one("#plan").border_title = Content("WHAT IT WILL DO")
+        self.query_one("#beat").border_title = Content("TO BEAT, held out")
+        self.draw()
+
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self.draw()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a run could be started."""
+        return self.corpus is not None and self.known is not None and not self.problem
+
+    @property
+    def preset_name(self) -> str:
+        return list(PRESETS)[self.index]
+
+    # ---- the text
+    def choose_corpus(self, choice: CorpusChoice | None) -> None:
+        """Plan for this text; what was known of another is forgotten."""
+        if choice == self.corpus and not self.problem:
+            return
+        self.corpus, self.known, self.measured, self.references = choice, None, {}, ()
+        self.note = self.problem = ""
+        if choice is not None:
+            self.run_worker(self._read(choice), group="read", exclusive=True)
+        self.draw()
+
+    async def _read(self, choice: CorpusChoice) -> None:
+        try:
+            self.known = await in_thread(lambda check: _known(choice, check))
+        except CharLSTMError as error:
+            self.problem = str(error)
+        self.draw()
+        self.post_message(self.Changed())
+        if self.known is not None:
+            settings = self.settings()
+            self.references = await references(self.known.record, settings.val_fraction, settings.split) or ()
+            self.draw()
+            await self._measure(choice)
+
+    async def _measure(self, choice: CorpusChoice) -> None:
+        """Ask what the presets cost on this machine; without an answer the table keeps its dashes."""
+        self.measuring = True
+        self.draw()
+        try:
+            answer = await ask("presets", choice.source, *_flags(choice))
+            self.measured = {str(each["name"]): each for each in answer}
+        except (CharLSTMError, KeyError, TypeError):
+            self.measured = {}
+        self.measuring = False
+        self.draw()
+
+    # ---- the choices
+    def settings(self, name: str | None = None, *, changed: bool = True) -> Settings:
+        """The settings of a preset (default: the chosen one) for this text, with what was changed by hand."""
+        chars, symbols = (self.known.chars, self.known.symbols) if self.known else (1_000_000, 100)
+        settings = preset(name or self.preset_name, chars, symbols)
+        if self.corpus is not None:
+            settings = settings.with_changes(split=self.corpus.split)
+        return settings.with_changes(**self.changes) if changed and self.changes else settings
+
+    def move(self, by: int) -> None:
+        """To the next (1) or previous (-1) preset."""
+        self.index = (self.index + by) % len(PRESETS)
+        self.draw()
+
+    @on(PresetList.Chosen)
+    def _chosen(self, event: PresetList.Chosen) -> None:
+        self.index = event.index
+        self.draw()
+
+    def edit(self) -> None:
+        """All settings as a form."""
+
+        def edited(settings: Settings | None) -> None:
+            if settings is not None:
+                usual = self.settings(changed=False).to_dict()
+                self.changes = {name: value for name, value in settings.to_dict().items() if value != usual[name]}
+                self.draw()
+
+        screen = SettingsScreen(self.preset_name, self.settings(), self.settings(changed=False))
+        self.app.push_screen(screen, edited)
+
+    def choose_model(self) -> None:
+        """Where the first weights come from."""
+        runs = [view for view in self._snapshot.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
+        choices = [Choice("n", "nothing: new weights", ("", None))]
+        for number, view in enumerate(runs, 1):
+            choices.append(
+                Choice(str(number), f"{visible(view.name)}, best of its run", (view.name, view.run.model_path))
+            )
+        if (demo := demo_path()) is not None:
+            choices.append(Choice("d", "the model in the box", (DEMO, demo)))
+        choices.append(Choice("p", "a model file: type its path", "path"))
+
+        def path_chosen(text: str | None) -> None:
+            if text:
+                path = find_model(text)
+                self._start_from(path.name, path)
+
+        def answered(answer: Any) -> None:
+            if answer == "path":
+                dialog = PromptDialog("A model file", "A .safetensors file, or a run's folder.", check=_check_model)
+                self.app.push_screen(dialog, path_chosen)
+            elif answer is not None:
+                self._start_from(*answer)
+
+        about = "Weights are kept, new characters get new ones, the optimiser starts afresh."
+        self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
+
+    def _start_from(self, name: str, path: Path | None) -> None:
+        self.model_from, self.model_words = path, f"from {name}" if path is not None else "from nothing"
+        self.draw()
+
+    # ---- the start
+    async def start(self, runs_dir: Path | None) -> Run | None:
+        """Make the run and its worker. ``None`` when that is refused; the pane says why."""
+        choice = self.corpus
+        if choice is None or self.known is None:
+            return None
+        self.note, self.problem = "Starting…", ""
+        self.draw()
+        settings, name = self.settings(), self.preset_name
+        try:
+            run = await in_thread(
+                lambda check: start_run(
+                    choice.source,
+                    settings,
+                    name,
+                    text_options=_options(choice),
+                    runs_dir=runs_dir,
+                    model_from=self.model_from,
+                )
+            )
+        except CharLSTMError as error:
+            self.note = f"✗ {error}"
+            self.draw()
+            return None
+        self.note = ""
+        self.draw()
+        return run
+
+    # ---- on the screen
+    def show(self, snapshot: Snapshot) -> None:
+        """Know the runs, for starting from their models and as marks to beat."""
+        if snapshot.runs != self._snapshot.runs:
+            self._snapshot = snapshot
+            self.draw()
+
+    def facts(self) -> list[PresetFacts]:
+        """What each preset costs, as far as it is known."""
+        found = []
+        for number, name in enumerate(PRESETS):
+            chosen = number == self.index
+            settings = self.settings(name, changed=chosen)
+            measured = self.measured.get(name, {}) if not (chosen and self.changes) else {}
+            found.append(
+                PresetFacts(
+                    name=name,
+                    about=PRESETS[name].about,
+                    network=f"{settings.num_layers}×{settings.hidden_size}",
+                    parameters=self._parameters(settings),
+                    seconds=_figure(measured, "seconds") or _planned(settings),
+                    memory=_figure(measured, "memory_bytes"),
+                    chars_per_second=_figure(measured, "chars_per_second"),
+                    changed=chosen and bool(self.changes),
+                    measuring=self.measuring or (self.known is None and not self.problem),
+                )
+            )
+        return found
+
+    def _parameters(self, settings: Settings) -> int | None:
+        if self.known is None:
+            return None
+        return ModelConfig(self.known.symbols, settings.hidden_size, settings.num_layers).parameters
+
+    def draw(self) -> None:
+        """Bring the pane up to date."""
+        if not self.is_mounted:
+            return
+        for selector in ("#presets", "#preset-about", "#plans"):
+            self.query_one(selector).display = self.corpus is not None
+        head = self.query_one("#setup-head", Static)
+        if self.corpus is None:
+            head.update(Content("No text is chosen yet. 1 goes to Corpus; Enter takes a text there."))
+            return
+        head.update(self._head(self.corpus))
+        self.query_one(PresetList).show(self.facts(), self.index)
+        name = self.preset_name
+        self.query_one("#preset-about", Static).update(
+            Content.assemble((f"{name}  ", "bold $accent"), PRESETS[name].about + ".")
+        )
+        self.query_one("#plan", Static).update(self._plan())
+        beat = self.query_one("#beat", Static)
+        beat.update(self._beat(beat.size.width - 2))
+        note = self.query_one("#setup-note", Static)
+        note.display = bool(self.problem or self.note)
+        note.set_class(bool(self.problem) or self.note.startswith("✗"), "bad")
+        note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
+
+    def _head(self, corpus: CorpusChoice) -> Content:
+        parts = [f"{self.known.chars:,} characters", f"{self.known.symbols} symbols"] if self.known else ["reading…"]
+        parts.append(self.model_words)
+        rest = "".join(f" · {visible(part)}" for part in parts)
+        return Content.assemble((visible(corpus.name), "bold"), (rest, "$foreground 80%"))
+
+    def _plan(self) -> Content:
+        settings = self.settings()
+        lines = [
+            ("network", f"{settings.num_layers} layers of {settings.hidden_size}"),
+            ("batches", f"{settings.batch_size} rows × {settings.seq_length} characters"),
+            ("rate", f"{settings.optimizer} {rate_words(settings.lr)}, {settings.schedule}"),
+            ("ends", _ends(settings)),
+            ("held out", self._held_out(settings)),
+        ]
+        if reads := self._reads(settings):
+            lines.insert(4, ("reads", reads))
+        if settings.dropout or settings.weight_drop:
+            lines.append(("dropout", f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"))
+        lines.append(("checkpoints", _checkpoints(settings)))
+        lines += [(name, f"{written(value)}, changed") for name, value in self.changes.items()]
+        width = max(len(name) for name, _ in lines) + 2
+        return Content("\n").join(
+            Content.assemble((f"  {name.ljust(width)}", "$foreground 60%"), text) for name, text in lines
+        )
+
+    def _reads(self, settings: Settings) -> str:
+        """How often it will read the text, as far as that is known."""
+        if settings.epochs is not None:
+            return f"{settings.epochs:g} × the text"
+        measured = self.measured.get(self.preset_name, {}) if not self.changes else {}
+        seconds, speed = _figure(measured, "seconds"), _figure(measured, "chars_per_second")
+        if self.known is None or not seconds or not speed:
+            return ""
+        chars = seconds * speed
+        return f"{count(chars)} characters, {chars / self.known.chars / (1 - settings.val_fraction):.1f} × the text"
+
+    def _beat(self, width: int) -> Content:
+        """Simpler models and earlier runs of this text as bars, the worst first."""
+        bits = self.app.bits if hasattr(self.app, "bits") else False
+        unit = BITS if bits else 1.0
+        rows = [(name, nats * unit, False) for name, nats in self.references]
+        name = self.corpus.name if self.corpus is not None else ""
+        runs = [view for view in self._snapshot.runs if view.text == name and view.status.best_val is not None]
+        runs.sort(key=lambda view: view.status.best_val or 0)
+        rows += [(view.name, (view.status.best_val or 0) * unit, True) for view in runs[:3]]
+        rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: -row[1])
+        if not rows:
+            waits = self.known is not None and not self.problem
+            return Content.styled("  counting…" if waits else "", "$foreground 50%")
+        longest = max(loss for _, loss, _ in rows)
+        named = min(max(len(name) for name, _, _ in rows), 22)
+        room = max(width - named - 9, 4)
+        lines = [
+            Content.assemble(
+                (f" {shorten(visible(name), named).ljust(named)} ", "bold" if own else "$foreground 60%"),
+                ("█" * max(1, round(room * loss / longest)), "$success" if own else "$foreground 30%"),
+                f" {loss:.2f}",
+            )
+            for name, loss, own in rows
+        ]
+        return Content("\n").join(
+            [*lines, Content.styled(f" {'bits' if bits else 'nats'} per character", "$foreground 50%")]
+        )
+
+    def _held_out(self, settings: Settings) -> str:
+        if not settings.val_fraction:
+            return "nothing: there will be no validation"
+        where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
+        if self.known is None:
+            return f"{settings.val_fraction * 100:g} % of the text {where}"
+        return f"{count(self.known.chars * settings.val_fraction)} characters {where}"
+
+
+class SettingsScreen(Dialog):
+    """All settings; returns them, or ``None`` when left by Esc."""
+
+    BINDINGS = [("ctrl+r", "reset", "preset's values")]  # noqa: RUF012
+
+    def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
+        super().__init__()
+        self._name, self._settings, self._usual = name, settings, usual
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog settings"):
+            yield Static(Content(f"All settings, beginning with {self._name}"), classes="dialog-title")
+            yield SettingsForm(self._settings, self._usual)
+            yield Static(id="setting-help", markup=False)
+            yield Static(
+                Content("Enter take   ↑↓ rows   Ctrl+R the preset's   * changed   Esc cancel"), classes="dialog-keys"
+            )
+
+    @on(DescendantFocus)
+    def _explain(self, event: DescendantFocus) -> None:
+        row = event.widget.parent
+        if isinstance(row, SettingRow):
+            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}."
+            self.query_one("#setting-help", Static).update(Content(words))
+
+    @on(SettingsForm.Submitted)
+    def _submitted(self, event: SettingsForm.Submitted) -> None:
+        self.dismiss(event.settings)
+
+    def action_reset(self) -> None:
+        self.query_one(SettingsForm).reset()
+
+
+def _options(choice: CorpusChoice) -> TextOptions:
+    return TextOptions(strip_boilerplate=choice.strip_boilerplate, clean=choice.clean)
+
+
+def _flags(choice: CorpusChoice) -> list[str]:
+    """The choice's options as the command line takes them."""
+    return [*(["--strip-boilerplate"] if choice.strip_boilerplate else []), *(["--clean"] if choice.clean else [])]
+
+
+def _known(choice: CorpusChoice, check: Callable[[], None]) -> Known:
+    from charlstm.text.corpus import open_corpus
+
+    corpus = open_corpus(choice.source, _options(choice), progress=lambda progress: check())
+    return Known(corpus.chars, len(corpus.vocabulary), corpus.to_record())
+
+
+def _check_model(text: str) -> str | None:
+    try:
+        find_model(text)
+    except CharLSTMError as error:
+        return str(error)
+    return None
+
+
+def _figure(measured: dict[str, Any], name: str) -> Any:
+    value = measured.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _planned(settings: Settings) -> float | None:
+    return settings.max_minutes * 60 if settings.max_minutes is not None else None
+
+
+def _ends(settings: Settings) -> str:
+    ends = []
+    if settings.max_minutes is not None:
+        ends.append(f"{clock(settings.max_minutes * 60)} of training")
+    if settings.epochs is not None:
+        ends.append(f"{settings.epochs:g} passes over the text")
+    if settings.max_steps is not None:
+        ends.append(f"{settings.max_steps:,} steps")
+    return "after " + ", or ".join(ends) if ends else "when you stop it"
+
+
+def _checkpoints(settings: Settings) -> str:
+    every = []
+    if settings.checkpoint_minutes is not None:
+        every.append(f"{settings.checkpoint_minutes:g} minutes")
+    if settings.checkpoint_steps is not None:
+        every.append(f"{settings.checkpoint_steps:,} steps")
+    return "every " + " and every ".join(every) if every else "at the end alone"

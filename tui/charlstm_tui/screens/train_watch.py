@@ -1,0 +1,183 @@
+"""The body of Train while there is a run to look at: progress, chart, figures, samples, verdict, end card.
+
+It shows what it is given; asking the worker for anything is the screen's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.widgets import Static
+
+from charlstm.runs.folder import RunSpec
+from charlstm.runs.series import RunSeries
+from charlstm.runs.verdict import verdict
+from charlstm.text.visible import visible
+from charlstm_tui.backend import RunView, Snapshot
+from charlstm_tui.train_words import ENDED, ending, figures, headline, progress
+from charlstm_tui.widgets.chart_paint import ChartData
+from charlstm_tui.widgets.end_card import EndCard
+from charlstm_tui.widgets.figures import Figures
+from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.progress_line import ProgressLine
+from charlstm_tui.widgets.samples import Samples
+
+SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
+NARROW, WIDE, LOW = 72, 150, 18
+MARKS = {
+    "starting": "▹", "learning": "↘", "flattening": "→", "overfitting": "↗", "stuck": "=", "paused": "‖",
+    "waiting": "…", "stopped": "□", "finished": "■", "diverged": "✗", "failed": "✗", "crashed": "✗",
+}  # fmt: skip
+
+
+class Watch(Vertical):
+    """A run, live or over."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.smoothing = 1
+        self.card_closed = False
+        self._shown: tuple[Any, ...] = ()
+        self._curves: tuple[tuple[Any, ...], ChartData] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="headline", markup=False)
+        yield ProgressLine(id="progress")
+        with Horizontal(id="panes"):
+            with Horizontal(id="upper"):
+                yield LossChart(id="chart")
+                yield Figures(id="figures")
+            with Vertical(id="lower"):
+                yield EndCard(id="card")
+                yield Samples(id="samples")
+        yield Static(id="verdict", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
+        self.query_one("#samples").border_subtitle = Content("Tab ↑↓")
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size
+        self.set_class(width < NARROW, "-narrow")
+        self.set_class(width >= WIDE and height >= 30, "-wide")
+        self.set_class(height < LOW, "-low")
+        self.query_one(EndCard).set_class(height < 24 or width < NARROW, "-small")
+
+    def clear(self) -> None:
+        """Forget the run that was shown."""
+        self.card_closed = False
+        self._shown = ()
+        self._curves = None
+        self.query_one(LossChart).look(zoom=0)
+
+    def smooth_more(self) -> None:
+        """To the next stronger smoothing, and from the strongest to none."""
+        self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
+
+    def show(
+        self,
+        snapshot: Snapshot,
+        spec: RunSpec | None,
+        bits: bool,
+        references: Sequence[tuple[str, float]],
+        remark: str = "",
+    ) -> None:
+        """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict."""
+        view, series = snapshot.attached_run, snapshot.series
+        chart = self.query_one(LossChart)
+        key = (
+            view,
+            snapshot.revision,
+            spec,
+            bits,
+            tuple(references),
+            remark,
+            self.smoothing,
+            self.card_closed,
+            chart.view,
+        )
+        if key == self._shown:
+            return
+        self._shown = key
+        chart.look(bits=bits)
+        series = series or RunSeries()
+        self._show_headline(view, spec, series)
+        line = self.query_one(ProgressLine)
+        done, style = progress(view, series)
+        line.set_classes(style.split())
+        line.show(done)
+        chart.show(self._chart_data(snapshot, series, references))
+        self.query_one(Figures).show(figures(series, view, bits))
+        self.query_one(Samples).show(series.samples, self._empty(view))
+        over = view is not None and view.status.state in ENDED
+        card = self.query_one(EndCard)
+        shown = over and not self.card_closed
+        card.show(ending(view, series, spec, bits, references) if view is not None and shown else None)
+        self.set_class(shown, "-ended")
+        self.query_one("#verdict", Static).update(self._verdict(snapshot, series, references, remark))
+
+    def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
+        parts, line = headline(view, spec, series), Content("")
+        for number, part in enumerate(parts):
+            piece = Content.assemble(
+                (" · " if number else "", "$foreground 40%"), (part, "bold" if number == 0 else "")
+            )
+            if line.cell_length + piece.cell_length > self.size.width - 2 and number:
+                break
+            line = line + piece
+        self.query_one("#headline", Static).update(line)
+
+    def _chart_data(self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]]) -> ChartData:
+        chart = self.query_one(LossChart)
+        seconds = chart.view.seconds
+        key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references))
+        if self._curves is not None and self._curves[0] == key:
+            return self._curves[1]
+        axis = "seconds" if seconds else "step"
+        weight = SMOOTHING[self.smoothing][1]
+        best = series.best
+        best_x = None
+        validation = series.curve("validation", axis)
+        if best is not None and not best.whole:
+            best_x = (best.train_seconds if seconds else float(best.step), best.val_loss)
+        planned = float(series.planned_steps or 0) or None
+        if planned and seconds:
+            planned = series.train_seconds * planned / series.step if series.step else None
+        data = ChartData(
+            train=series.curve("train", axis, smoothing=weight),
+            validation=validation,
+            raw=series.points("train", axis) if weight else None,
+            best=best_x,
+            references=tuple(references),
+            planned=planned,
+        )
+        self._curves = (key, data)
+        return data
+
+    @staticmethod
+    def _empty(view: RunView | None) -> str:
+        if view is None or view.status.state == "starting":
+            return "The first sample comes with the first validation, in a few seconds."
+        return "This run has written no samples."
+
+    def _verdict(
+        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], remark: str
+    ) -> Content:
+        view = snapshot.attached_run
+        if remark:
+            return Content(visible(remark))
+        if snapshot.error:
+            return Content.styled(visible(snapshot.error), "$error")
+        if view is not None and view.problem:
+            return Content.styled(visible(view.problem), "$error")
+        said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
+        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))
+        # The keys stand in the key bar too: here only where they cost no second line.
+        if said.press and line.cell_length + len(said.press) + 5 <= self.size.width:
+            line = Content.assemble(line, (f"   {said.press}", "$foreground 60%"))
+        return line

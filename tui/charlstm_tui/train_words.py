@@ -1,0 +1,194 @@
+"""What Train says of a run: its headline, figures, progress and ending, as data for the widgets. No widgets here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from charlstm.runs.folder import RunSpec
+from charlstm.runs.series import Curve, Line, RunSeries
+from charlstm.runs.verdict import overfitting_since
+from charlstm.text.visible import visible
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.backend import RunView
+from charlstm_tui.widgets.chart_paint import BITS
+from charlstm_tui.widgets.end_card import Ending
+from charlstm_tui.widgets.figures import Figure
+from charlstm_tui.widgets.progress_line import Progress
+from charlstm_tui.words import STATE_MARKS, clock, count, size
+
+ENDED = ("stopped", "finished", "failed", "crashed")
+DONE = {
+    "done": "Finished",
+    "time": "Finished at its time limit",
+    "patience": "Finished early: validation had stopped improving",
+    "diverged": "Ended: the loss ran away",
+    "stopped": "Stopped",
+}
+
+
+def loss_words(nats: float | None, bits: bool) -> str:
+    """A loss in the chosen unit; a dash before there is one."""
+    if nats is None:
+        return "–"
+    return f"{nats * (BITS if bits else 1):.3f}" if math.isfinite(nats) else "not finite"
+
+
+def rate_words(rate: float | None) -> str:
+    """A learning rate as people write it: 2.4e-3."""
+    if rate is None or not math.isfinite(rate):
+        return "–"
+    mantissa, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if rate else "0"
+
+
+def origin(lineage: Mapping[str, object] | None) -> str:
+    """Where the first weights came from."""
+    if not lineage:
+        return "from nothing"
+    for key in ("run", "from"):
+        if isinstance(name := lineage.get(key), str) and name:
+            return f"from {PurePath(name).name}"
+    return "from a model"
+
+
+def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | None) -> list[str]:
+    """Text, preset, origin, network and parameters, the most important first."""
+    parts = [view.text, view.preset] if view is not None else []
+    if spec is not None:
+        settings = spec.settings
+        parts = [spec.corpus_name, spec.preset, origin(spec.lineage)]
+        parts.append(f"{settings.num_layers}×{settings.hidden_size}")
+    if series is not None and series.started is not None:
+        parts.append(f"{count(series.started.parameters)} parameters")
+        parts.append(f"{series.started.device}, {series.started.kernel}")
+    return [visible(part) for part in parts if part]
+
+
+def figures(series: RunSeries, view: RunView | None, bits: bool) -> list[Figure]:
+    """The side figures, the most important first."""
+    last, best = series.last_step, series.best
+    best_loss = best.val_loss if best else None
+    nats = series.val_loss if best_loss is None else best_loss
+    other = None if nats is None else nats * (1 if bits else BITS)
+    found = [
+        Figure("train", loss_words(series.train_loss, bits), "·", "$train", short=True),
+        Figure("valid", loss_words(series.val_loss, bits), "o", "$valid", short=True),
+        Figure("best", loss_words(best_loss, bits), "◆", "$success", short=True),
+        Figure("nats" if bits else "bits", "–" if other is None else f"{other:.3f}", short=True),
+        Figure("rate", rate_words(last.lr if last else None), curve=_some(series, "lr"), short=True),
+    ]
+    speed = series.chars_per_second
+    found.append(
+        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_some(series, "speed", 0.8), short=True)
+    )
+    if last is not None:
+        found.append(Figure("gradient", f"{last.grad_norm:.2f}", curve=_some(series, "grad_norm", 0.8)))
+        found.append(Figure("epoch", f"{last.epoch:.2f}"))
+    planned = series.planned_steps
+    found.append(Figure("step", f"{series.step:,}" + (f"/{planned:,}" if planned else "")))
+    if view is not None and view.status.memory:
+        found.append(Figure("memory", size(view.status.memory)))
+    return found
+
+
+def _some(series: RunSeries, line: Line, smoothing: float = 0.0) -> Curve | None:
+    """A curve worth drawing small."""
+    curve = series.curve(line, smoothing=smoothing, buckets=60)
+    return curve if len(curve) > 2 else None
+
+
+def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, str]:
+    """How far the run is, and the class that its bar wears: empty, ``-held``, ``-done`` or ``-broken``."""
+    if view is None:
+        return Progress(None, words="starting"), ""
+    status = view.status
+    state = status.state
+    part = (series.progress() if series is not None and series.step else None) or status.progress
+    gone = series.train_seconds if series is not None and series.step else status.train_seconds or None
+    mark = STATE_MARKS[state]
+    if status.elsewhere and status.alive:
+        return Progress(part, gone, words=f"{mark} {state} on {visible(status.host)}"), ""
+    if state == "running":
+        left = series.seconds_left() if series is not None else view.seconds_left
+        return Progress(part, gone, left), ""
+    words = f"{mark} {state}"
+    if state in ("starting", "waiting") and status.message:
+        words = f"{mark} {visible(status.message)[:60]}"
+    style = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
+    return Progress(1.0 if state == "finished" else part, gone, words=words), style.get(state, "-broken")
+
+
+def key(action: str) -> str:
+    """An action's key as the table has it."""
+    return BY_ID[action].key_label
+
+
+def ending(
+    view: RunView, series: RunSeries, spec: RunSpec | None, bits: bool, references: Sequence[tuple[str, float]]
+) -> Ending:
+    """The card for a run that is over, however it ended."""
+    status = view.status
+    finished, best = series.finished, series.final or series.best
+    reason = finished.reason if finished is not None else ""
+    broken = status.state in ("failed", "crashed") or reason == "diverged"
+    held = status.state == "stopped"
+    title = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}.get(
+        status.state, DONE.get(reason, "Finished")
+    )
+    loss = finished.best_val if finished is not None and finished.best_val is not None else None
+    if loss is None:
+        loss = best.val_loss if best is not None else status.best_val
+    words = status.message or (series.failed.message if series.failed is not None else "")
+    lines = [visible(words)] if (broken or held) and words else []
+    if loss is not None and math.isfinite(loss):
+        own, other = ("bits", "nats") if bits else ("nats", "bits")
+        in_other = loss if bits else loss * BITS
+        lines.append(f"{own} per character, best on held-out text ({in_other:.3f} {other})")
+    elif not broken:
+        lines.append("No text was held out, so there is no validation loss.")
+    best_step = finished.best_step if finished is not None else (series.best.step if series.best else None)
+    if best_step is not None and loss is not None:
+        lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
+    lines.append(_times(series, spec))
+    if loss is not None and (beaten := [name for name, nats in references if loss < nats]):
+        lines.append(f"better than {_and(beaten)}")
+    since = overfitting_since(series)
+    if since is not None:
+        lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
+    keys = []
+    if status.state != "finished" or reason == "diverged":
+        keys.append(f"{key('train.go_on')} resume")
+    if loss is not None:
+        keys.append(f"{key('train.play')} play it")
+    if status.state == "finished" and not broken:
+        keys.append(f"{key('train.more_after')} train it further")
+    keys.append("Esc samples")
+    sample = series.samples[-1] if series.samples else None
+    return Ending(
+        title=f"{title} · {view.name}",
+        figure=loss_words(loss, bits) if loss is not None and math.isfinite(loss) else "",
+        lines=tuple(line for line in lines if line),
+        prime=sample.prime if sample else "",
+        sample=sample.text[:400] if sample else "",
+        keys="   ".join(keys),
+        state="broken" if broken else "held" if held else "good",
+    )
+
+
+def _times(series: RunSeries, spec: RunSpec | None) -> str:
+    """Training time, against what was expected at the start when that is known."""
+    if not series.train_seconds:
+        return ""
+    words = f"{clock(series.train_seconds)} of training"
+    plan = spec.plan if spec is not None else None
+    try:
+        expected = float(plan["seconds_per_step"]) * float(plan["planned_steps"]) if plan else 0.0
+    except (KeyError, TypeError, ValueError):
+        expected = 0.0
+    return f"{words}, {clock(expected)} expected" if expected > 0 else words
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
