@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
+from textwrap import shorten
 from typing import Any, Self
 
 import click
@@ -30,6 +31,9 @@ from charlstm.training.events import (
 
 PLAIN_EVERY = 10.0
 """Seconds between two lines of progress where no bar can be drawn."""
+
+SAMPLE_WIDTH = 100
+"""Characters of a sample that are shown; the whole of it is in the log."""
 
 BITS = 1 / math.log(2)
 
@@ -114,7 +118,7 @@ def milestone(event: Event) -> str | None:
             star = "  best so far" if event.best else ""
             return f"{at}{what} {event.val_loss:.4f} nats, {event.val_loss * BITS:.3f} bits per character{star}"
         case Sampled():
-            return f"{at}{visible(event.prime)}{visible(event.text)}"
+            return f"{at}{shorten(visible(event.prime + event.text), SAMPLE_WIDTH, placeholder=' …')}"
         case Controlled():
             return f"{at}{event.command}" + (f" {event.value:g}" if event.value is not None else "")
         case Paused():

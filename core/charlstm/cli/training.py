@@ -37,9 +37,8 @@ settings_option = click.option(
 def shortcuts(command: Any) -> Any:
     """The most used settings as options of their own."""
     for name in reversed(SHORTCUTS):
-        option = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="X", help=about(name)[0].upper() + about(name)[1:] + "."
-        )
+        words = about(name)
+        option = click.option(f"--{name.replace('_', '-')}", name, metavar="X", help=f"{words[0].upper()}{words[1:]}.")
         command = option(command)
     return command
 
