@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm import storage
 from charlstm.errors import RunError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def take(path: Path, *, patience: float = PATIENCE) -> BaseFileLock:
     """
     from filelock import FileLock, SoftFileLock, Timeout
 
-    lock = FileLock(path, timeout=patience, thread_local=False)
+    lock = FileLock(path, timeout=patience, mode=storage.PRIVATE_FILE, thread_local=False)
     try:
         lock.acquire(poll_interval=0.02)
     except Timeout:

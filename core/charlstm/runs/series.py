@@ -91,6 +91,8 @@ class RunSeries:
         """Every validation, by step; the one over the whole held-out part comes after the last on the way."""
         self.warnings: list[Warned] = []
         self.controls: list[Controlled] = []
+        self.every_control: list[Controlled] = []
+        """Every command that was acted on, those that are lived through again included: what a resume replays."""
         self.paused: Paused | None = None
         self.finished: Finished | None = None
         self.failed: Failed | None = None
@@ -121,7 +123,7 @@ class RunSeries:
     def copy(self) -> Self:
         """The series as it is now; later feeds do not reach it, so it may be handed to another thread."""
         twin = copy.copy(self)
-        for name in ("samples", "validations", "warnings", "controls", "inexact", "_session"):
+        for name in ("samples", "validations", "warnings", "controls", "every_control", "inexact", "_session"):
             setattr(twin, name, list(getattr(self, name)))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
         twin._clock = self._clock.copy()
@@ -255,6 +257,9 @@ class RunSeries:
                 self.warnings.append(event)
             case Controlled():
                 self.controls.append(event)
+                self.every_control.append(event)
+                if event.command in ("finish", "replan"):  # the value is how many steps are left
+                    self.planned_steps = event.step + int(_number(event.value, 0.0))
                 if event.command in ("finish", "replan") and event.value is not None:
                     self.planned_steps = event.step + int(event.value)
             case Paused():

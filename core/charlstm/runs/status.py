@@ -12,10 +12,13 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from charlstm.runs import heartbeat, system
 from charlstm.runs.heartbeat import Beat
+
+if TYPE_CHECKING:
+    from charlstm.runs.series import RunSeries
 
 State = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
 STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
@@ -110,9 +113,16 @@ def last_words(log: Path) -> str:
     return ""
 
 
-def final_state(reason: str) -> State:
+def state_after(reason: str) -> State:
     """The state of a run whose last event is ``finished`` with ``reason``."""
     return cast(State, {"stopped": "stopped", "diverged": "failed"}.get(reason, "finished"))
+
+
+def state_in_log(series: RunSeries) -> State:
+    """The state in which a log left its run, when no worker is on it."""
+    if series.failed is not None:
+        return "failed"
+    return "stopped" if series.finished is None else state_after(series.finished.reason)
 
 
 def ago(seconds: float) -> str:
@@ -149,12 +159,10 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     series = RunSeries()
     with contextlib.suppress(OSError):
         series.feed(read_events(path / "events.jsonl"))
-    state: State = "starting" if locked else "stopped"
+    state: State = "starting" if locked else state_in_log(series)
     message = "" if series.started or locked else "it was never started; resume it"
-    if not locked and series.failed is not None:
-        state, message = "failed", series.failed.message
-    elif not locked and series.finished is not None:
-        state = final_state(series.finished.reason)
+    if state == "failed" and series.failed is not None:
+        message = series.failed.message
     return RunStatus(
         state=state,
         alive=locked,

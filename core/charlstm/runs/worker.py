@@ -22,15 +22,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import launch, lock, system
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import explain, versions
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.heartbeat import Heartbeat
 from charlstm.runs.log import EventLog, read_events
+from charlstm.runs.series import RunSeries
 from charlstm.runs.signals import Signals
-from charlstm.runs.status import SESSION, final_state
+from charlstm.runs.status import SESSION, state_after, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.training.events import (
     Controlled,
@@ -40,8 +41,6 @@ from charlstm.training.events import (
     Paused,
     Resumed,
     Started,
-    Stepped,
-    Validated,
     Warned,
 )
 from charlstm.training.seams import Command
@@ -49,7 +48,6 @@ from charlstm.training.seams import Command
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus, Progress
-    from charlstm.training.trainer import Trainer
 
 RETRY = 1.0
 """Seconds between two tries to write on a disk that is full or gone."""
@@ -103,7 +101,8 @@ class _Worker:
         self._signals = signals
         self._reader = ControlReader(run.control_path, control_from)
         self._signal_told = False
-        self._step = 0
+        self._going_on = False
+        self._begun = False
 
     def events(self) -> Iterator[Event]:
         """Everything from taking the lock to letting it go."""
@@ -119,9 +118,14 @@ class _Worker:
                     storage.remove_leftovers(folder)
                 self._log = EventLog(self._run.events_path)
                 stack.callback(self._log.close)
+                self._series = RunSeries.of(read_events(self._run.events_path))
                 yield from self._logged(lambda: self._train(spec, found))
             except _Ended as ended:
                 self._heart.update(state="stopped", message=str(ended))
+            except OSError as error:  # nothing to write into, nothing to train for
+                message = explain(error, spec.settings)
+                self._heart.update(state="failed", message=message)
+                raise RunError(message) from error
             except KeyboardInterrupt:
                 self._heart.update(
                     state="stopped", message="it was cut short; a resume goes on from its last checkpoint"
@@ -140,79 +144,80 @@ class _Worker:
         except (KeyboardInterrupt, _Ended):
             raise
         except BaseException as error:
+            if self._signals.asked and storage.is_disk_trouble(error):
+                raise _Ended(f"it was stopped while nothing could be written ({error})") from None
             message = explain(error, self._run.spec().settings)
             if not isinstance(error, CharLSTMError):
                 _note(self._run, "".join(traceback.format_exception(error)).rstrip())
+            if self._going_on and not self._begun:  # nothing has happened to the run
+                self._heart.update(state=state_in_log(self._series), message=message)
+                raise RunError(message) from error
             _note(self._run, message)
             self._heart.update(state="failed", message=message)
-            failed = Failed(step=self._step, message=message)
+            failed = Failed(step=self._heart.beat.step, message=message)
             with contextlib.suppress(OSError, _Ended):
                 self._record(failed)
             yield failed
 
     def _train(self, spec: RunSpec, found: dict[str, str]) -> Iterator[Event]:
-        spec, corpus = self._open(spec, found)
+        state, warning = load_state(self._run)
+        self._going_on = state is not None
+        corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
         from charlstm.training.seams import Plan
         from charlstm.training.trainer import Trainer
 
-        info = {
-            "run": self._run.name,
-            "corpus": corpus.name,
-            "preset": spec.preset,
-            "settings": spec.settings.to_dict(),
-            "lineage": spec.lineage,
-            "prime": opening(corpus),
-            "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
-        }
+        changes = {key: value for key, value in self._changes.items() if getattr(spec.settings, key) != value}
+        settings = spec.settings.with_changes(**changes)
+        prime = opening(corpus)
         seams: dict[str, Any] = {
-            "sample": sampler(str(info["prime"]), spec.settings.seed),
+            "sample": sampler(prime, settings.seed),
             "store": RunStore(self._run, self._log.sync),
             "inbox": self._inbox,
-            "info": info,
+            "info": {
+                "run": self._run.name,
+                "corpus": corpus.name,
+                "preset": spec.preset,
+                "lineage": spec.lineage,
+                "prime": prime,
+                "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
+            },
         }
-        state, warning = load_state(self._run)
-        trainer: Trainer
         if state is None:
-            model = _start_model(spec)
             plan = None if spec.plan is None else Plan.from_dict(spec.plan)
-            trainer = Trainer(corpus, spec.settings, start_from=model, plan=plan, **seams)
+            trainer = Trainer(corpus, settings, start_from=_start_model(spec), plan=plan, **seams)
         else:
-            asked = [event for event in read_events(self._run.events_path) if isinstance(event, Controlled)]
-            trainer = Trainer.resume(corpus, spec.settings, state, replay=asked, **seams)
+            replay = self._series.every_control
+            trainer = Trainer.resume(corpus, settings, state, replay=replay, **seams)
+        amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
+        after = replace(
+            spec,
+            corpus=corpus.to_record(),
+            settings=settings,
+            vocabulary=tuple(trainer.vocabulary.symbols),
+            versions=spec.versions or found,
+            amendments=(*spec.amendments, amendment) if changes else spec.amendments,
+        )
+        if after != spec:
+            self._patiently(lambda: self._run.write_spec(after))
         self._heart.update(message="")
-        for number, event in enumerate(trainer.events()):
+        for event in trainer.events():
             yield event
-            if warning is not None and number == 0:
+            if warning is not None:
                 yield Warned(step=event.step, message=warning)
+                warning = None
 
-    def _open(self, spec: RunSpec, found: dict[str, str]) -> tuple[RunSpec, Corpus]:
-        """The text, and the spec with what was found out; changes that were asked for become an amendment."""
+    def _corpus(self, spec: RunSpec) -> Corpus:
+        """The text: the very one that the run knows, or at its first start what was named."""
         from charlstm.text.corpus import open_corpus, reopen_corpus
         from charlstm.text.reading import TextOptions
 
         self._heart.update(message=f"reading {spec.corpus_name}")
         record = spec.corpus
         if record.get("fingerprint"):
-            corpus = reopen_corpus(record, progress=self._reading)
-        else:
-            sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
-            corpus = open_corpus(sources if len(sources) > 1 else sources[0], options, progress=self._reading)
-        after = replace(
-            spec,
-            corpus=corpus.to_record(),
-            vocabulary=tuple(corpus.vocabulary.symbols),
-            versions=spec.versions or found,
-        )
-        changes = {key: value for key, value in self._changes.items() if getattr(spec.settings, key) != value}
-        if changes:
-            amendment = {"time": time.time(), "step": self._heart.beat.step, "changes": changes}
-            after = replace(
-                after, settings=spec.settings.with_changes(**changes), amendments=(*spec.amendments, amendment)
-            )
-        if after != spec:
-            self._patiently(lambda: self._run.write_spec(after))
-        return after, corpus
+            return reopen_corpus(record, progress=self._reading)
+        sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
+        return open_corpus(sources if len(sources) > 1 else sources[0], options, progress=self._reading)
 
     def _reading(self, progress: Progress) -> None:
         if self._signals.asked:
@@ -230,10 +235,11 @@ class _Worker:
 
     def _record(self, event: Event) -> None:
         """Into the log and the heartbeat. What a person must be able to rely on is synced at once."""
-        self._step = event.step
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self._patiently(lambda: self._log.append(event), lambda: self._log.sync() if sync else None)
-        self._heart.update(**_figures(event))
+        self._series.feed([event])
+        self._begun = True
+        self._heart.update(**_said(event), **_figures(self._series))
 
     def _patiently(self, *writes: Callable[[], None]) -> None:
         """Do each of ``writes`` once, waiting while the disk is full, read-only or gone."""
@@ -288,36 +294,35 @@ def _start_model(spec: RunSpec) -> Model | None:
     return load_model(spec.lineage["from"])
 
 
-def _figures(event: Event) -> dict[str, Any]:
-    """What ``event`` changes in the heartbeat."""
-    figures: dict[str, Any] = {"step": event.step}
+def _figures(series: RunSeries) -> dict[str, Any]:
+    """What a list of runs shows, for the heartbeat."""
+    return {
+        "step": series.step,
+        "planned": series.planned_steps,
+        "best_val": series.best_val,
+        "best_step": series.best_step,
+        "train_seconds": series.train_seconds,
+    }
+
+
+def _said(event: Event) -> dict[str, Any]:
+    """How ``event`` changes the state and what is said of it."""
     match event:
-        case Started():
-            figures |= {"state": "running", "message": "", "planned": event.planned_steps}
-        case Stepped():
-            figures |= {"train_seconds": event.train_seconds}
-        case Validated(best=True):
-            figures |= {"best_val": event.val_loss, "best_step": event.step}
-        case Controlled(command="finish" | "replan", value=float(steps)):
-            figures |= {"planned": event.step + int(steps)}
+        case Started() | Resumed():
+            return {"state": "running", "message": ""}
         case Paused(reason="asked"):
-            figures |= {"state": "paused", "message": ""}
+            return {"state": "paused", "message": ""}
         case Paused():
-            figures |= {"state": "waiting", "message": event.reason}
-        case Resumed():
-            figures |= {"state": "running", "message": ""}
-            figures |= {} if event.planned_steps is None else {"planned": event.planned_steps}
+            return {"state": "waiting", "message": event.reason}
+        case Finished(reason="diverged"):
+            message = f"the loss was no longer a number after step {event.step:,}; a lower rate may help"
+            return {"state": state_after("diverged"), "message": message}
         case Finished():
-            figures |= {"state": final_state(event.reason), "message": "", "train_seconds": event.train_seconds}
-            if event.best_val is not None:
-                figures |= {"best_val": event.best_val, "best_step": event.best_step}
-            if event.reason == "diverged":
-                figures |= {"message": f"the loss was no longer a number at step {event.step:,}; a lower rate may help"}
+            return {"state": state_after(event.reason), "message": ""}
         case Failed():
-            figures |= {"state": "failed", "message": event.message}
+            return {"state": "failed", "message": event.message}
         case _:
-            pass
-    return figures
+            return {}
 
 
 def _note(run: Run, text: str) -> None:
