@@ -23,8 +23,8 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins like UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NO_TEXTS = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")
 _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859_1": "cp1252", "latin_1": "cp1252", "ascii": "utf-8"}
-_WEST = "cp1252"
 
 
 class Encoding(NamedTuple):
@@ -41,7 +41,7 @@ def check_encoding(name: str) -> str:
         text = found.incrementaldecoder is not None and isinstance(found.decode(b"")[0], str)
     except (LookupError, ValueError, TypeError, UnicodeError):
         text = False
-    if not text or found.name in ("undefined", "idna", "punycode", "unicode_escape", "raw-unicode-escape"):
+    if not text or found.name.replace("_", "-") in _NO_TEXTS:
         raise TextError(f"There is no text encoding {name!r}; usual ones are utf-8, cp1252, gb18030, shift_jis, koi8-r")
     return found.name
 
@@ -65,9 +65,9 @@ def find_encoding(file: BinaryIO, name: str, chosen: str | None, limit: int, ali
         return Encoding(wide, 0)
     where = _first_invalid(file, limit, alive)
     _refuse_binary(head, name, is_utf8=where is None)
-    if where is None:
-        return Encoding("utf-8", 0)
-    return Encoding(_legacy(file, where, limit) or "utf-8", 0)
+    if where is not None and (legacy := _legacy(file, where, limit)):
+        return Encoding(legacy, 0)
+    return Encoding("utf-8", 0)
 
 
 def refuse_other_kinds(head: bytes, name: str) -> None:
@@ -144,8 +144,8 @@ def _without_mark(head: bytes) -> str | None:
             text = codecs.getincrementaldecoder(codec)("strict").decode(head)
         except UnicodeDecodeError:
             continue
-        if _sensible(text) > 0.97:
-            fits.append((_common(text), codec))
+        if _sensible(text) > 0.97 and (common := _common(text)) > 0.02:
+            fits.append((common, codec))
     return max(fits)[1] if fits else None
 
 
@@ -160,22 +160,24 @@ def _common(text: str) -> float:
 
 
 def _first_invalid(file: BinaryIO, limit: int, alive: Callable[[int], None]) -> int | None:
-    """The offset of the first byte that is not UTF-8, or None. A sequence cut off by the limit or the end is one."""
+    """The offset of the first byte that is not UTF-8, or None. A sequence that the end of the file cuts off is one."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     file.seek(0)
     offset = 0
-    while offset < limit:
-        block = file.read(min(_BLOCK, limit - offset))
+    while True:
+        size = min(_BLOCK, limit - offset)
+        block = file.read(size) if size else b""
+        if not size and file.read(1):
+            return None  # what follows is not asked for
         held = len(decoder.getstate()[0])
         try:
             decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
             return offset - held + error.start
         if not block:
-            break
+            return None
         offset += len(block)
         alive(offset)
-    return None
 
 
 def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
@@ -184,14 +186,16 @@ def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
     start = max(0, where - SAMPLE // 4)
     file.seek(start)
     around = file.read(min(2 * _BLOCK, limit - start))
-    lines = [line for line in around.split(b"\n") if re.search(rb"[\x80-\xff]", line)]
-    sample = b"\n".join(lines)[:SAMPLE]
-    well_formed = len(
-        re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", sample)
-    )
+    sample = b"\n".join(line for line in around.split(b"\n") if _HIGH.search(line))[:SAMPLE]
     damaged = sample.decode("utf-8", "replace").count("\ufffd")
-    if well_formed > damaged:
+    if len(_WELL_FORMED.findall(sample)) > damaged:
         return None
+    # A few odd bytes prove no code page: they are the usual accents of the west, or damage.
+    if len(set(_HIGH_WORDS.findall(sample))) < 5:
+        if _western(sample):
+            return _WEST
+        if len(_HIGH.findall(sample)) < 0.3 * len(sample):
+            return None
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, preemptive_behaviour=False).best()
@@ -200,3 +204,21 @@ def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
     if _WEST in best.could_be_from_charset or "latin_1" in best.could_be_from_charset:
         return _WEST
     return codecs.lookup(_SUPERSETS.get(best.encoding, best.encoding)).name
+
+
+_HIGH = re.compile(rb"[\x80-\xff]")
+_HIGH_WORDS = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_WELL_FORMED = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_WEST = "cp1252"
+_ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœßùúûüÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ"
+_WESTERN = re.compile(
+    f"(?:[A-Za-z][{_ACCENTED}]+|[{_ACCENTED}]+[A-Za-z]|\\b[àéèóöåæÀÉ]\\b|[‘’“”„–—…«»¿¡°§£€©®·ªº\u00a0])"
+)
+
+
+def _western(sample: bytes) -> bool:
+    """Whether all that is not ASCII reads as accents within words, or as signs that typesetters use."""
+    try:
+        return _WESTERN.sub("", sample.decode(_WEST)).isascii()
+    except UnicodeDecodeError:
+        return False

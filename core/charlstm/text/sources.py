@@ -247,15 +247,27 @@ def item_text(
         tally.bom |= encoding.mark > 0
         done = encoding.mark
         tally.bytes += stamp.size
+        invalid_before = tally.invalid_bytes
 
         def counted() -> Iterator[bytes]:
             nonlocal done
             for bytes_ in _blocks(file, encoding.mark, stamp, item, block):
-                yield bytes_
                 done += len(bytes_)
+                yield bytes_
                 report(Progress(done, stamp.size, "reading"))
 
-        yield from decoded(counted(), encoding.name, options, tally)
+        for piece in decoded(counted(), encoding.name, options, tally):
+            _refuse_garbage(item, encoding.name, tally.invalid_bytes - invalid_before, done)
+            yield piece
+
+
+def _refuse_garbage(item: Item, encoding: str, invalid: int, read: int) -> None:
+    share = invalid / max(read, 1)
+    if share > 0.5 or (share > 0.1 and invalid > 1000):
+        raise TextError(
+            f"{item.shown} is no text in {encoding}, {100 * share:.0f} % of its bytes are not: choose a text file, or "
+            "say which encoding it is in"
+        )
 
 
 def _ignore(progress: Progress) -> None:

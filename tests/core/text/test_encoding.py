@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import TextError
+from charlstm.text.encoding import Encoding, check_encoding, find_encoding
+
+ENGLISH = "Everything was in confusion in the house. The wife had discovered something.\n" * 20
+FRENCH = "Longtemps, je me suis couché de bonne heure. Parfois, à peine ma bougie éteinte, «l’idée» m’éveillait.\n" * 3
+RUSSIAN = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.\n" * 3
+POLISH = "Wszystkie szczęśliwe rodziny są do siebie podobne, każda nieszczęśliwa na swój sposób. Źdźbło żółci.\n" * 3
+CHINESE = "此开卷第一回也。作者自云曾历过一番梦幻之后，故将真事隐去，而借通灵说此石头记一书也。\n" * 10
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗い所で泣いていた。\n" * 4
+KOREAN = "나라의 말이 중국과 달라 문자와 서로 통하지 아니하므로 어리석은 백성이 말하고자 하는 바가 있어도 못한다.\n" * 4
+
+
+def found(data: bytes, chosen: str | None = None, limit: int | None = None) -> Encoding:
+    size = len(data) if limit is None else limit
+    return find_encoding(io.BytesIO(data), "notes.txt", chosen, size, lambda done: None)
+
+
+def read(data: bytes) -> str:
+    encoding = found(data)
+    return data[encoding.mark :].decode(encoding.name)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (ENGLISH, "utf-8"),
+        (CHINESE, "utf-8-sig"),
+        (ENGLISH, "utf-16"),
+        (CHINESE, "utf-32"),
+        (ENGLISH, "utf-16-le"),
+        (ENGLISH, "utf-16-be"),
+        (RUSSIAN, "utf-16-le"),
+        (CHINESE, "utf-16-le"),
+        (CHINESE, "utf-16-be"),
+        ("Hello", "utf-16-le"),
+        (ENGLISH, "utf-32-be"),
+        (FRENCH, "cp1252"),
+        (FRENCH.replace("’", "'"), "latin-1"),
+        (ENGLISH * 100 + "café\n" + ENGLISH * 100, "latin-1"),
+        ("café", "latin-1"),
+        (POLISH, "cp1250"),
+        (POLISH, "iso8859-2"),
+        (RUSSIAN, "cp1251"),
+        (RUSSIAN, "koi8-r"),
+        (CHINESE, "gb18030"),
+        (JAPANESE, "shift_jis"),
+        (JAPANESE, "euc_jp"),
+        (KOREAN, "euc_kr"),
+    ],
+)
+def test_texts_are_read_in_the_encoding_they_are_in(text: str, encoding: str) -> None:
+    assert read(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"hello \xff world\n" * 100,
+        ENGLISH.encode() + b"\xff\xfe\xfd" + ENGLISH.encode(),
+        RUSSIAN.encode() + b"\xd0\xff" + RUSSIAN.encode(),
+        RUSSIAN.encode()[:-2],
+        b"It was \xc3 a day\n",
+    ],
+)
+def test_a_little_damage_makes_no_other_encoding(damage: bytes) -> None:
+    assert found(damage) == ("utf-8", 0)
+
+
+def test_far_apart_accents_are_found() -> None:
+    late = ENGLISH.encode() * 3000 + b"caf\xe9 na\xefve d\xe9j\xe0 vu"
+    assert len(late) > 4 * 1024 * 1024
+    assert found(late).name == "cp1252"
+    assert found(late, limit=1000).name == "utf-8"
+
+
+def test_a_character_across_the_limit_is_no_damage() -> None:
+    assert found("aé".encode() * 50, limit=101).name == "utf-8"
+    assert found(b"caf\xe9 d\xe9j\xe0", limit=100).name == "cp1252"
+
+
+@given(st.text(min_size=1).filter(lambda text: "\x00" not in text and text.isprintable()))
+def test_utf8_is_utf8(text: str) -> None:
+    assert found(text.encode()).name == "utf-8"
+
+
+def _zip(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            text = "application/epub+zip" if name == "mimetype" else "<xml/>"
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (_zip("[Content_Types].xml", "word/document.xml"), r"Word document \(.docx\).*save it as plain text"),
+        (_zip("mimetype", "book.xhtml"), r"e-book \(.epub\).*plain text"),
+        (_zip("notes.txt"), r"a .zip archive.*unpack"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF.*plain text"),
+        (b"{\\rtf1\\ansi", r"\(.rtf\)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), r"\(.doc\)"),
+        (b"\x1f\x8b\x08\x00", r"compressed \(.gz\)"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"\x7fELF\x02\x01\x01", "a program"),
+        (bytes(300) + b"x", "binary data"),
+        (bytes(300), "nothing but NUL"),
+        (b"\x01\x02\x03" * 50, "binary data"),
+        (os.urandom(20_000), "binary data"),
+        (b"\x80\x04\x95" + bytes(range(256)) * 20, "binary data"),
+    ],
+)
+def test_other_kinds_of_file_get_a_sentence(data: bytes, says: str) -> None:
+    with pytest.raises(TextError, match=f"^notes.txt .*{says}"):
+        found(data)
+
+
+def test_a_chosen_encoding_is_believed() -> None:
+    assert found(FRENCH.encode("cp1252"), "cp1250") == ("cp1250", 0)
+    assert found(b"\xef\xbb\xbfabc", "utf-8") == ("utf-8", 3)
+    assert found(ENGLISH.encode("utf-16"), "utf-16") == ("utf-16-le", 2)
+    assert found(bytes(10), "latin-1").name == "latin-1"
+
+
+@pytest.mark.parametrize("name", ["klingon", "hex", "rot13", "unicode_escape", "", "\x00", "a" * 500])
+def test_no_encoding(name: str) -> None:
+    with pytest.raises(TextError, match="no text encoding"):
+        check_encoding(name)
