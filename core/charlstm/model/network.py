@@ -56,12 +56,12 @@ class CharLSTM(nn.Module):
         hidden = self.config.hidden_size
         for layer in range(self.config.num_layers):
             weight_ih, weight_hh, bias_ih, bias_hh = self.layer(layer)
-            for block in weight_hh.split(hidden):
+            for block in weight_hh.chunk(4):
                 nn.init.orthogonal_(block)
             if layer == 0:
                 weight_ih.normal_(0.0, INPUT_STD)
             else:
-                for block in weight_ih.split(hidden):
+                for block in weight_ih.chunk(4):
                     nn.init.orthogonal_(block)
             bias_ih.zero_()
             bias_hh.zero_()

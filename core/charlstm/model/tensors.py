@@ -15,6 +15,7 @@ import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -139,7 +140,7 @@ def digest(path: Path, what: str = "model") -> str:
             raise _unreadable(path, what, error) from error
 
 
-def _open(path: Path, what: str) -> BinaryIO:
+def _open(path: Path, what: str) -> BufferedReader:
     try:
         # Looked at before it is opened: opening a named pipe would wait for a writer for ever.
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -151,7 +152,7 @@ def _open(path: Path, what: str) -> BinaryIO:
         raise _unreadable(path, what, error) from error
 
 
-def _parse_header(file: BinaryIO, path: Path, what: str) -> Header:
+def _parse_header(file: BufferedReader, path: Path, what: str) -> Header:
     try:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)

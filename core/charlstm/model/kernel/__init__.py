@@ -17,88 +17,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import SettingsError
+from charlstm.model.kernel.fused import FusedKernel
+from charlstm.model.kernel.step import NO_MASKS, NO_TARGET, Masks, StepResult, draw_masks
 from charlstm.model.network import CharLSTM, State
 
-NO_TARGET = -1
-"""A target that is none: it adds neither loss nor gradient."""
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """What one step silences, drawn beforehand so that a resume is exact and processes can share a batch.
-
-    ``layers``: for each layer's output, what is kept: bool (B, H) for all characters of a row alike, or (T, B, H).
-    ``recurrent``: for each layer's recurrent weights, bool (4H, H). Either may be empty. What is kept is scaled up
-    by ``layer_scale`` and ``recurrent_scale``, so that expectations do not change.
-    """
-
-    layers: tuple[Tensor, ...] = ()
-    recurrent: tuple[Tensor, ...] = ()
-    layer_scale: float = 1.0
-    recurrent_scale: float = 1.0
-
-    def rows(self, start: int, stop: int) -> Masks:
-        """The masks of the rows ``start`` to ``stop`` of the batch; recurrent ones are the same for all rows."""
-        layers = tuple(mask[..., start:stop, :] for mask in self.layers)
-        return Masks(layers, self.recurrent, self.layer_scale, self.recurrent_scale)
-
-    def to(self, device: torch.device) -> Masks:
-        """The same on another device."""
-        return Masks(
-            tuple(mask.to(device) for mask in self.layers),
-            tuple(mask.to(device) for mask in self.recurrent),
-            self.layer_scale,
-            self.recurrent_scale,
-        )
-
-
-NO_MASKS = Masks()
-
-
-def draw_masks(
-    network: CharLSTM,
-    batch_size: int,
-    seq_length: int,
-    *,
-    dropout: float,
-    shared: bool,
-    weight_drop: float,
-    generator: torch.Generator,
-) -> Masks:
-    """Draw one step's masks for ``batch_size`` rows (of all processes together) of ``seq_length`` characters.
-
-    ``dropout`` silences that part of every layer's output: the same units for all characters of a row when
-    ``shared``, else drawn anew at each. ``weight_drop`` silences recurrent weights (DropConnect, as in AWD-LSTM).
-    Chances are rounded to 1/256; ``generator`` is a CPU generator and moves only when something is drawn.
-    """
-    hidden, layers = network.config.hidden_size, network.config.num_layers
-    cut, recurrent_cut = round(256 * dropout), round(256 * weight_drop)
-    shape = (batch_size, hidden) if shared else (seq_length, batch_size, hidden)
-    return Masks(
-        tuple(_keep(shape, cut, generator) for _ in range(layers)) if cut else (),
-        tuple(_keep((4 * hidden, hidden), recurrent_cut, generator) for _ in range(layers)) if recurrent_cut else (),
-        256 / (256 - cut),
-        256 / (256 - recurrent_cut),
-    )
-
-
-def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tensor:
-    """True with a chance of 1 − cut/256. Eight bytes a draw: ``bernoulli_`` costs 17 % of a training step."""
-    elements = 1
-    for length in shape:
-        elements *= length
-    words = torch.empty((elements + 7) // 8, dtype=torch.int64)
-    words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[:elements].view(shape) >= cut
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character."""
-
-    nats: float
-    count: int
-    state: State
+__all__ = [
+    "NO_MASKS",
+    "NO_TARGET",
+    "Kernel",
+    "KernelChoice",
+    "Masks",
+    "NNKernel",
+    "StepResult",
+    "candidates",
+    "choose_kernel",
+    "draw_masks",
+    "kernel_names",
+    "make_kernel",
+    "measure",
+]
 
 
 class Kernel(Protocol):
@@ -144,9 +81,9 @@ class NNKernel:
         network = self._network
         layers = network.config.num_layers
         hidden = functional.one_hot(inputs, network.config.vocab_size).to(network.fc.weight.dtype)
-        weights = [list(network.layer(index)) for index in range(layers)]
+        weights: list[list[Tensor]] = [list(network.layer(index)) for index in range(layers)]
         for index, mask in enumerate(masks.recurrent):
-            weights[index][1] = weights[index][1] * mask * masks.recurrent_scale  # type: ignore[call-overload]
+            weights[index][1] = weights[index][1] * mask * masks.recurrent_scale
         if not masks.layers:
             flat = [weight for layer in weights for weight in layer]
             hidden, h, c = torch.lstm(hidden, state, flat, True, layers, 0.0, True, False, False)
@@ -174,6 +111,9 @@ class KernelChoice:
         return self.measured.get(self.name)
 
 
+_FUSED = {"fused-bf16": torch.bfloat16, "fused-f32": torch.float32}
+
+
 def make_kernel(name: str, network: CharLSTM) -> Kernel:
     """The kernel that :func:`choose_kernel` called ``name``, for ``network`` where it lies.
 
@@ -181,22 +121,30 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
     """
     if name in ("nn", "nn-bf16"):
         return NNKernel(network, name)
+    if name in _FUSED and network.fc.weight.device.type == "cpu":
+        return FusedKernel(network, name, _FUSED[name])
     raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(kernel_names())}")
 
 
 def kernel_names() -> tuple[str, ...]:
     """Every kernel's recorded name."""
-    return ("nn", "nn-bf16")
+    return ("nn", "nn-bf16", *_FUSED)
 
 
 def candidates(asked: str, network: CharLSTM) -> Sequence[str]:
     """The kernels among which ``asked`` (``auto``, ``fused``, ``nn`` or a recorded name) leaves a choice."""
-    if asked in kernel_names():
-        device = network.fc.weight.device
-        if asked == "nn" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-            return ["nn-bf16"]
-        return [asked]
-    return ["nn"]
+    device = network.fc.weight.device
+    plain = "nn-bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "nn"
+    if asked in ("auto", "fused") and device.type == "cpu":
+        fused = list(_FUSED) if _fast_bfloat16() else ["fused-f32"]
+        return [*fused, plain] if asked == "auto" else fused
+    return [asked] if asked in kernel_names() and asked != "nn" else [plain]
+
+
+def _fast_bfloat16() -> bool:
+    """Whether this CPU computes bfloat16 in its instructions; emulated, one step could outlast the measurement."""
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return check is not None and bool(check())
 
 
 def choose_kernel(

@@ -1,0 +1,160 @@
+"""One LSTM layer over a stretch of time, forward and backward by hand, as plain loops of tensor operations.
+
+Knows nothing of networks, masks' origin, threads or losses: ``fused`` arranges those around it. The two loops are
+written so that TorchScript compiles them (:func:`compiled`): then they run without the interpreter lock, several
+rows' worth of them in parallel threads, and an operation costs half a microsecond to start. Uncompiled they do the
+same, slower.
+
+The loops are in *scaled* quantities, chosen so that every gate is a plain logistic function (torch's ``tanh`` is six
+times slower) and the factors of the chain rule come from ``sigmoid_backward``:
+
+- the candidate gate is g = tanh(a) = 2σ(2a) − 1, so the weights of its rows are given twice as large;
+- the cell is carried as C = 2c, so tanh(c) = 2σ(C) − 1;
+- the output is stored as h/2 = o·(σ(C) − ½), so weights that read it are given twice as large;
+- gate gradients are stored without their constant factors, :data:`GATE_FACTORS`.
+
+All are powers of two, so nothing is lost in any floating point format. ``fused`` scales weights and gradients.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, List, Optional, Union  # noqa: UP035 - TorchScript reads these
+
+import torch
+from torch import Tensor
+
+GATE_SCALES = (1.0, 1.0, 2.0, 1.0)
+"""What the rows of gates i, f, g, o of weights and biases are multiplied by."""
+
+GATE_FACTORS = (4.0, 1.0, 4.0, 1.0)
+"""What a stored gate gradient has to be multiplied by."""
+
+HIDDEN_SCALE = 2.0
+"""What weights that read a stored output are multiplied by."""
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``x @ weight.T + bias``; ``bias`` is (N,) or as large as the result, ``weight`` plain or packed by oneDNN."""
+    if weight.is_mkldnn:
+        if bias.dim() == 1:
+            none: List[Optional[Union[int, float, complex]]] = []  # noqa: UP006, UP045, UP007
+            return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", none, "")  # type: ignore[no-any-return]
+        return torch.ops.mkldnn._linear_pointwise(x, bias, weight, None, "add")  # type: ignore[no-any-return]
+    return torch.addmm(bias, x, weight.t())
+
+
+def forward_layer(
+    before: List[Tensor],  # noqa: UP006
+    weight: Tensor,
+    inputs: List[Tensor],  # noqa: UP006
+    cell: Tensor,
+    outputs: List[Tensor],  # noqa: UP006
+    passed_on: List[Tensor],  # noqa: UP006
+    masks: List[Tensor],  # noqa: UP006
+    kept: List[Tensor],  # noqa: UP006
+) -> None:
+    """Run a layer of H units over T characters of b rows; D is the width of its input side in ``inputs``, or 0.
+
+    ``before``: what is added to each step's product: T of (b, 4H), or one bias (4H,). ``weight``: (4H, D + H).
+    ``inputs``: T of (b, D + H), input and previous output side by side. ``cell``: (b, H), C before and after.
+    ``outputs``: T of (b, H), where the outputs go (usually the next step's ``inputs``). ``passed_on``: T of (b, H),
+    where the masked outputs go for whatever reads them; ``masks``: T of (b, H) or none. ``kept``: T of (b, 6H), for
+    :func:`backward_layer`: the factors of i, f, g, o and the cell, and f.
+    """
+    hidden = cell.size(1)
+    gates = cell.new_empty((cell.size(0), 4 * hidden))
+    factors = cell.new_empty((cell.size(0), 5 * hidden))
+    squashed, candidate, exposed = torch.empty_like(cell), torch.empty_like(cell), torch.empty_like(cell)
+    i, f, g, o = gates.chunk(4, 1)
+    factor_i, factor_f, factor_g, factor_o, factor_c = factors.chunk(5, 1)
+    for t in range(len(inputs)):
+        gates.copy_(product(inputs[t], weight, before[min(t, len(before) - 1)]))
+        gates.sigmoid_()
+        torch.sub(g, 0.5, out=candidate)
+        torch.ops.aten.sigmoid_backward(cell, f, grad_input=factor_f)
+        cell.mul_(f)
+        cell.addcmul_(i, candidate, value=4.0)
+        torch.sigmoid(cell, out=squashed)
+        torch.sub(squashed, 0.5, out=exposed)
+        torch.mul(o, exposed, out=outputs[t])
+        if len(masks) > 0:
+            torch.mul(outputs[t], masks[t], out=passed_on[t])
+        else:
+            passed_on[t].copy_(outputs[t])
+        torch.ops.aten.sigmoid_backward(candidate, i, grad_input=factor_i)
+        torch.ops.aten.sigmoid_backward(i, g, grad_input=factor_g)
+        torch.ops.aten.sigmoid_backward(exposed, o, grad_input=factor_o)
+        torch.ops.aten.sigmoid_backward(o, squashed, grad_input=factor_c)
+        kept[t][:, : 5 * hidden].copy_(factors)
+        kept[t][:, 5 * hidden :].copy_(f)
+
+
+def backward_layer(
+    above: List[Tensor],  # noqa: UP006
+    weight: Tensor,
+    kept: List[Tensor],  # noqa: UP006
+    gradients: List[Tensor],  # noqa: UP006
+    below: List[Tensor],  # noqa: UP006
+    masks: List[Tensor],  # noqa: UP006
+    scratch: Tensor,
+) -> None:
+    """The gradients of what :func:`forward_layer` did.
+
+    ``above``: T of (b, H), of the outputs as far as others read them. ``weight``: (D + H, 4H), the transposed
+    weights times :data:`GATE_FACTORS`. ``gradients``: T of (b, 4H), where the gates' gradients go. ``below``: T of
+    (b, D), where the gradients of the input side go, times ``masks`` if there are any; none when D = 0.
+    ``scratch``: (b, H) in the precision of the cell.
+    """
+    hidden = scratch.size(1)
+    zero = above[0].new_zeros((weight.size(0),))
+    cell = torch.zeros_like(scratch)
+    cell_low = torch.empty_like(above[0])
+    output = torch.empty_like(above[0])
+    factors = scratch.new_empty((scratch.size(0), 2 * hidden))
+    factor_c, f = factors.chunk(2, 1)
+    steps = len(above)
+    for s in range(steps):
+        t = steps - 1 - s
+        if s == 0:
+            output.copy_(above[t])
+        elif len(below) == 0:
+            output = product(gradients[t + 1], weight, above[t])
+        else:
+            both = product(gradients[t + 1], weight, zero)
+            _pass_below(both[:, :-hidden], t + 1, below, masks)
+            torch.add(above[t], both[:, -hidden:], out=output)
+        if s > 0:
+            cell.mul_(f)
+        scratch.copy_(output)
+        factors.copy_(kept[t][:, 4 * hidden :])
+        cell.addcmul_(scratch, factor_c)
+        cell_low.copy_(cell)
+        torch.mul(
+            kept[t][:, : 3 * hidden].view(-1, 3, hidden),
+            cell_low.unsqueeze(1),
+            out=gradients[t][:, : 3 * hidden].view(-1, 3, hidden),
+        )
+        torch.mul(kept[t][:, 3 * hidden : 4 * hidden], output, out=gradients[t][:, 3 * hidden :])
+    if len(below) > 0:
+        _pass_below(product(gradients[0], weight, zero)[:, :-hidden], 0, below, masks)
+
+
+def _pass_below(gradient: Tensor, t: int, below: List[Tensor], masks: List[Tensor]) -> None:  # noqa: UP006
+    if len(masks) > 0:
+        torch.mul(gradient, masks[t], out=below[t])
+    else:
+        below[t].copy_(gradient)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` without the interpreter around it, where this torch still has TorchScript; else itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            script: Callable[..., Any] = torch.jit.script(function)
+            return script
+    except Exception:
+        # Any failure to compile, of whatever kind, leaves the function that does the same.
+        return function
