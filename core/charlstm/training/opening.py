@@ -1,11 +1,12 @@
-"""The opening measurement: how fast whole training steps are here, on a throwaway network of the same shape.
+"""The opening of a run: how fast whole training steps are here, on a throwaway network of the same shape, and the plan.
 
-Nothing of it reaches a run but the figures: the run's weights, randomness and text are not touched. Caching belongs
-to ``estimate``, what follows from the figures to ``planning``.
+Nothing of the measurement reaches a run but the figures: its weights, randomness and text are not touched. Caching
+belongs to ``estimate``, what follows from the figures to ``planning``.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 
@@ -16,11 +17,40 @@ from charlstm.model.kernel import candidates, choose_kernel
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
 from charlstm.training.config import Settings
-from charlstm.training.learner import Learner
-from charlstm.training.planning import Measured
+from charlstm.training.learner import Learner, choose_device
+from charlstm.training.material import Material
+from charlstm.training.planning import Measured, fit_batch, make_plan
+from charlstm.training.seams import Plan
 
 BUDGET = 1.2
 """Seconds for the choice of the kernel, and again for whole steps."""
+
+
+def open_plan(settings: Settings, material: Material) -> Plan:
+    """Measure, and plan a run of ``settings`` on ``material``; the time that it takes counts for ``max_minutes``.
+
+    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, or when no end is set.
+    """
+    start = time.perf_counter()
+    rows, length = fit_batch(settings, material.train_targets)
+    device, threads = choose_device(settings.device), settings.threads or cores()
+    torch.set_num_threads(threads)
+    return make_plan(
+        settings,
+        measured=measure(settings, len(material.vocabulary), device, rows, length),
+        batch_size=rows,
+        seq_length=length,
+        steps_per_epoch=Batches(material.ids, material.train, rows, length).steps_per_epoch,
+        held_out=material.held_out_targets,
+        device=str(device),
+        threads=threads,
+        spent=time.perf_counter() - start,
+    )
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure(

@@ -27,6 +27,9 @@ MIN_SLICES = 10_000
 VALIDATION_SPEED = 1.2
 """Reading against training speed, in characters a second: float32 forward alone against the fastest kernel's step."""
 
+FINAL_SHARE = 0.15
+"""Part of ``max_minutes`` that is kept for the last validation at most; a longer one goes beyond the end."""
+
 SNAPSHOTS = 12
 FIRST_SNAPSHOT_SECONDS = 4.0
 """Training time to the first snapshot after step 0; with start-up and validation it is there within 10 s."""
@@ -63,16 +66,18 @@ def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
     return rows, length
 
 
-def planned_steps(settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None) -> int:
+def planned_steps(
+    settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int = 0
+) -> int:
     """The step at which the run ends: the first of ``epochs``, ``max_steps`` and, for ``max_minutes``, what fits into
-    ``seconds_left`` of steps. Raises :class:`SettingsError` when none of the three is set."""
+    ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
     limits: list[float] = []
     if settings.epochs is not None:
         limits.append(math.ceil(settings.epochs * steps_per_epoch))
     if settings.max_steps is not None:
         limits.append(settings.max_steps)
     if seconds_left is not None:
-        limits.append(seconds_left / step_seconds)
+        limits.append(done + max(0.0, seconds_left) / step_seconds)
     if not limits:
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     return max(1, min(2**62, int(min(limits))))
@@ -96,7 +101,7 @@ def make_plan(
     left = None
     if total is not None:
         # What is not steps: the way's validations and samples, and the whole held-out part at the end.
-        left = max(0.0, total - spent) - min(held_out / speed, 0.15 * total)
+        left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
         chars, count = _validations(settings, left, held_out, speed)
         left -= count * (chars / speed + 0.05)
     steps = planned_steps(settings, steps_per_epoch, measured.seconds, left)
@@ -118,6 +123,15 @@ def make_plan(
         seconds_per_step=measured.seconds,
         chars_per_second=measured.chars_per_second,
     )
+
+
+def replanned(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
+    """The step at which ``max_minutes`` ends the run, seen from ``step`` after ``worked`` seconds at ``pace`` seconds a
+    step (validations included), with time for the last validation over ``held_out`` targets."""
+    total = 60 * (settings.max_minutes or math.inf)
+    last = held_out * pace / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+    left = total - worked - min(last, FINAL_SHARE * total)
+    return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))
 
 
 def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:

@@ -114,6 +114,11 @@ def changed(before: Settings, after: Settings) -> dict[str, Any]:
     return changes
 
 
+def in_words(before: Settings, changes: dict[str, Any]) -> str | None:
+    """``epochs 3 → 6, lr 0.003 → 0.001``; None when nothing changed."""
+    return ", ".join(f"{name} {getattr(before, name)} → {value}" for name, value in changes.items()) or None
+
+
 def amended(
     schedule: LearningRate, before: Settings, changes: dict[str, Any], plan: Plan, progress: Progress
 ) -> LearningRate:
@@ -127,7 +132,7 @@ def amended(
         return schedule
     settings = before.with_changes(**changes)
     left = None if settings.max_minutes is None else 60 * settings.max_minutes - progress.work_seconds
-    total = planned_steps(settings, plan.steps_per_epoch, plan.seconds_per_step, left)
+    total = planned_steps(settings, plan.steps_per_epoch, plan.seconds_per_step, left, step)
     if total <= step:
         raise SettingsError(f"The run has already taken {step:,} steps, and this would be {total:,}: ask for more")
     peak = changes.get("lr", settings.lr if settings.schedule == "constant" else MORE_PEAK * settings.lr)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +38,9 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.keeper import Keeper
-from charlstm.training.learner import Learner, Outcome, choose_device
-from charlstm.training.opening import measure
+from charlstm.training.learner import Learner, Outcome
+from charlstm.training.material import Material
+from charlstm.training.opening import open_plan
 from charlstm.training.resuming import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.seams import Command, Inbox, Plan, Store
@@ -63,7 +63,14 @@ REPLAN_BEYOND = 0.02
 
 
 class Trainer:
-    """One run of training: from nothing, from a model, or by :meth:`resume` from an exact state."""
+    """One run of training: from nothing, from a model, or by :meth:`resume` from an exact state.
+
+    ``plan`` and ``schedule`` are there once the first event is.
+    """
+
+    plan: Plan
+    schedule: LearningRate
+    progress: Progress
 
     def __init__(
         self,
@@ -84,17 +91,15 @@ class Trainer:
         Raises :class:`TextError` for a text that has nothing to learn.
         """
         self.settings = settings
-        self.plan = plan
+        self._frozen = plan
         self.progress = Progress()
         self._asked = settings
         if start_from is not None:
             shape = start_from.config
             self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
         self._start_from = start_from
-        self._corpus = corpus
-        self._read(
-            corpus.vocabulary if start_from is None else start_from.vocabulary.extended(corpus.vocabulary.symbols)
-        )
+        known = corpus.vocabulary if start_from is None else start_from.vocabulary
+        self._take(corpus, known.extended(corpus.vocabulary.symbols))
         self._sample = sample
         self._store = store
         self._inbox = inbox
@@ -138,7 +143,7 @@ class Trainer:
         if record["fingerprint"] != corpus.fingerprint:
             raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
         trainer._asked = settings
-        trainer._read(Vocabulary.from_dict(record["vocabulary"]))
+        trainer._take(corpus, Vocabulary.from_dict(record["vocabulary"]))
         trainer._continue(state, replay, before, changes)
         return trainer
 
@@ -159,20 +164,14 @@ class Trainer:
                     yield self._diverged(rate)
                     break
                 self._tally(outcome, time.perf_counter() - before)
-                if self._due(self.plan_.log_every):
+                if self._due(self.plan.log_every):
                     yield self._stepped(rate)
-                if self._due(self.plan_.val_every) or self.progress.step in self.plan_.snapshot_steps:
+                if self._due(self.plan.val_every) or self.progress.step in self.plan.snapshot_steps:
                     yield from self._look()
                 yield from self._watch_clock()
             yield from self._end()
         finally:
             self._keeper.close()
-
-    @property
-    def plan_(self) -> Plan:
-        """The plan, once it is made."""
-        assert self.plan is not None
-        return self.plan
 
     def _over(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -183,21 +182,14 @@ class Trainer:
 
     # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self, vocabulary: Vocabulary) -> None:
-        """Take the text in ``vocabulary``'s numbers, and part it."""
-        self.vocabulary = vocabulary
-        self._ids, _ = self._corpus.encoded_for(vocabulary)
-        split = self._corpus.split(self.settings.val_fraction, self.settings.split)
-        self._train = [span for span in split.train if span.stop - span.start >= 2]
-        self._held_out = [span for span in split.held_out if span.stop - span.start >= 2]
-        if not self._train:
-            raise TextError(f"{self._corpus.name} is too short to learn from: it takes two characters to train on")
+    def _take(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
+        self._material = Material.of(corpus, vocabulary, self.settings.val_fraction, self.settings.split)
 
     def _begin(self) -> Iterator[Event]:
         self._mark = time.perf_counter()
         self._saved = self._mark
         if self._state is not None and self._resumed is not None:
-            shape = (len(self.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+            shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
             self._prepare(CharLSTM(*shape, init="torch"))
             self._restore(self._state)
             self._session = (self.progress.work_seconds, self.progress.step)
@@ -206,29 +198,12 @@ class Trainer:
         yield from self._start()
 
     def _start(self) -> Iterator[Event]:
-        settings = self.settings
-        targets = [sum(span.stop - span.start - 1 for span in part) for part in (self._train, self._held_out)]
-        rows, length = planning.fit_batch(settings, targets[0])
-        if self.plan is None:
-            device, threads = choose_device(settings.device), settings.threads or _cores()
-            torch.set_num_threads(threads)
-            measured = measure(settings, len(self.vocabulary), device, rows, length)
-            self.plan = planning.make_plan(
-                settings,
-                measured=measured,
-                batch_size=rows,
-                seq_length=length,
-                steps_per_epoch=Batches(self._ids, self._train, rows, length).steps_per_epoch,
-                held_out=targets[1],
-                device=str(device),
-                threads=threads,
-                spent=time.perf_counter() - self._mark,
-            )
-            if self._store is not None:
-                store, plan = self._store, self.plan
-                self._keeper.put(lambda: store.save_plan(plan))
-                yield from self._settle(wait=True)
-        plan = self.plan
+        settings, material = self.settings, self._material
+        self.plan = plan = self._frozen or open_plan(settings, material)
+        if self._store is not None and self._frozen is None:
+            store = self._store
+            self._keeper.put(lambda: store.save_plan(plan))
+            yield from self._settle(wait=True)
         self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._prepare(self._first_network())
         yield Started(
@@ -236,8 +211,8 @@ class Trainer:
             planned_steps=plan.planned_steps,
             steps_per_epoch=plan.steps_per_epoch,
             parameters=self._learner.network.config.parameters,
-            train_chars=sum(span.stop - span.start for span in self._train),
-            val_chars=sum(span.stop - span.start for span in self._held_out),
+            train_chars=sum(stop - start for start, stop in material.train),
+            val_chars=sum(stop - start for start, stop in material.held_out),
             device=plan.device,
             kernel=plan.kernel,
             threads=plan.threads,
@@ -247,7 +222,7 @@ class Trainer:
                 f"The text is small, so training reads {plan.batch_size} rows of {plan.seq_length} characters a step "
                 f"instead of {settings.batch_size} of {settings.seq_length}"
             )
-        if not self._held_out:
+        if not material.held_out:
             yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")
         yield from self._look()
         self._session = (self._worked(), 0)
@@ -256,16 +231,16 @@ class Trainer:
     def _first_network(self) -> CharLSTM:
         """The network before its first step; drawing it leaves torch's global generator as it was."""
         if self._start_from is not None:
-            return CharLSTM.from_model(extended(self._start_from, self.vocabulary, self.settings.seed))
+            return CharLSTM.from_model(extended(self._start_from, self._material.vocabulary, self.settings.seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            shape = (len(self.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+            shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
             return CharLSTM(*shape, init=self.settings.init)
 
     def _prepare(self, network: CharLSTM) -> None:
-        plan = self.plan_
+        plan = self.plan
         torch.set_num_threads(plan.threads)
-        batches = Batches(self._ids, self._train, plan.batch_size, plan.seq_length)
+        batches = Batches(self._material.ids, self._material.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
         self._learner = Learner(network, batches, self.settings, plan.kernel)
 
@@ -279,8 +254,8 @@ class Trainer:
     def _end(self) -> Iterator[Event]:
         progress = self.progress
         progress.ended = progress.ended or "done"
-        if progress.ended != "stopped" and progress.whole_val is None and self._held_out and self._best is not None:
-            yield from self._validate_whole(self._best)
+        if progress.ended != "stopped" and progress.whole_val is None and progress.best_val is not None:
+            yield from self._validate_whole()
         if progress.ended != "diverged":  # else a resume goes on from the last good state
             self._checkpoint()
         yield from self._settle(wait=True)
@@ -292,10 +267,10 @@ class Trainer:
             train_seconds=progress.train_seconds,
         )
 
-    def _validate_whole(self, best: Weights) -> Iterator[Event]:
+    def _validate_whole(self) -> Iterator[Event]:
         """The last figure: the best model over all that is held out."""
-        network = CharLSTM.from_model(replace(self._model(None), weights=best)).to(self.plan_.device)
-        figure = evaluate(network, self._ids, self._held_out)
+        network = CharLSTM.from_model(self._best_model(None)).to(self.plan.device)
+        figure = evaluate(network, self._material.ids, self._material.held_out)
         self.progress.whole_val = figure.nats
         yield Validated(
             step=self.progress.step,
@@ -322,7 +297,7 @@ class Trainer:
         progress = self.progress
         event = Stepped(
             step=progress.step,
-            epoch=progress.step / self.plan_.steps_per_epoch,
+            epoch=progress.step / self.plan.steps_per_epoch,
             train_loss=progress.nats / max(progress.count, 1),
             lr=rate,
             grad_norm=progress.grad_norm,
@@ -334,11 +309,11 @@ class Trainer:
 
     def _look(self) -> Iterator[Event]:
         """Validate, write a sample, keep the best model and the pictures of its childhood."""
-        progress, loss = self.progress, None
-        if self._due(self.plan_.val_every):
+        progress, material, loss = self.progress, self._material, None
+        if self._due(self.plan.val_every):
             better = True
-            if self._held_out:
-                figure = evaluate(self._learner.result, self._ids, self._held_out, self.plan_.val_chars)
+            if material.held_out:
+                figure = evaluate(self._learner.result, material.ids, material.held_out, self.plan.val_chars)
                 loss = figure.nats
                 better = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
@@ -359,7 +334,7 @@ class Trainer:
         if self._sample is not None:
             prime, text = self._sample(model)
             yield Sampled(step=progress.step, prime=prime, text=text)
-        if self._store is not None and progress.step in self.plan_.snapshot_steps:
+        if self._store is not None and progress.step in self.plan.snapshot_steps:
             store, step = self._store, progress.step
             self._keeper.put(lambda: store.save_snapshot(model, step))
 
@@ -404,9 +379,12 @@ class Trainer:
             self.schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
 
     def _finish_steps(self) -> int:
+        return max(1, round(FINISH_SECONDS / self._pace()))
+
+    def _pace(self) -> float:
+        """Seconds of work a step in this process, validations and samples included."""
         seconds, steps = self._worked() - self._session[0], self.progress.step - self._session[1]
-        pace = seconds / steps if steps else self.plan_.seconds_per_step
-        return max(1, round(FINISH_SECONDS / pace))
+        return seconds / steps if steps else self.plan.seconds_per_step
 
     def _pause(self) -> Iterator[Event]:
         yield Paused(step=self.progress.step)
@@ -434,18 +412,20 @@ class Trainer:
             return
         if worked >= 60 * self.settings.max_minutes:
             progress.ended = "time"
-        elif progress.step % self.plan_.val_every == 0:
-            pace = (worked - self._session[0]) / (progress.step - self._session[1])
-            targets = sum(span.stop - span.start - 1 for span in self._held_out)
-            speed = planning.VALIDATION_SPEED * progress.step * self.plan_.batch_size * self.plan_.seq_length
-            reserve = targets * progress.train_seconds / speed
-            steps = planning.planned_steps(
-                self.settings, self.plan_.steps_per_epoch, pace, 60 * self.settings.max_minutes - reserve - worked
+        elif progress.step % self.plan.val_every == 0:
+            end = planning.replanned(
+                self.settings,
+                self.plan,
+                step=progress.step,
+                pace=self._pace(),
+                worked=worked,
+                held_out=self._material.held_out_targets,
             )
-            left = self.schedule.planned_steps - progress.step
-            if abs(steps - left) > REPLAN_BEYOND * left and left > 1:
-                yield Controlled(step=progress.step, id="clock", command="replan", value=float(steps))
-                self.schedule = self.schedule.amended(Amendment(progress.step, "replan", steps))
+            planned = self.schedule.planned_steps
+            if abs(end - planned) > REPLAN_BEYOND * (planned - progress.step):
+                left = end - progress.step
+                yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
+                self.schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
 
     def _worked(self) -> float:
         """Seconds of work so far, pauses left out."""
@@ -463,12 +443,12 @@ class Trainer:
         record = {
             "asked": self._asked.to_dict(),
             "settings": self.settings.to_dict(),
-            "plan": self.plan_.to_dict(),
+            "plan": self.plan.to_dict(),
             "schedule": self.schedule.to_dict(),
             "progress": self.progress.to_dict(),
-            "environment": resuming.environment(self.plan_),
-            "vocabulary": self.vocabulary.to_dict(),
-            "fingerprint": self._corpus.fingerprint,
+            "environment": resuming.environment(self.plan),
+            "vocabulary": self._material.vocabulary.to_dict(),
+            "fingerprint": self._material.corpus.fingerprint,
         }
         return TrainingState(self.progress.step, self.progress.control_position, record, tensors)
 
@@ -483,21 +463,18 @@ class Trainer:
         self.plan = resuming.plan_here(plan, self.settings)
         schedule = LearningRate.from_dict(record["schedule"])
         self.schedule = resuming.amended(schedule, before, changes, plan, self.progress)
-        if self.progress.ended == "stopped" or self.schedule.planned_steps > schedule.planned_steps:
+        if self.progress.ended == "stopped" or changes:
             self.progress.ended = self.progress.whole_val = None
-        if changes:
-            self.progress.stale = 0
+            self.progress.stale = 0 if changes else self.progress.stale
         asked = {event.id: event for event in replay if event.command in ("set-lr", "finish")}
         for event in asked.values():
             if event.step >= state.step and not schedule.knows(event.id):
                 self._replay[event.step].append(event)
-        old = before.to_dict()
-        words = [f"{name} {old[name]} → {value}" for name, value in changes.items()]
         self._resumed = Resumed(
             step=state.step,
             planned_steps=self.schedule.planned_steps,
             inexact=resuming.differences(record["environment"], resuming.environment(self.plan)),
-            changes=", ".join(words) or None,
+            changes=resuming.in_words(before, changes),
         )
 
     def _restore(self, state: TrainingState) -> None:
@@ -507,7 +484,7 @@ class Trainer:
         self._state = None
 
     def _checkpoint_due(self) -> bool:
-        every, minutes = self.plan_.checkpoint_every, self.settings.checkpoint_minutes
+        every, minutes = self.plan.checkpoint_every, self.settings.checkpoint_minutes
         if every is not None and self.progress.step % every == 0 and self.progress.step:
             return True
         return minutes is not None and time.perf_counter() - self._saved >= 60 * minutes
@@ -523,10 +500,13 @@ class Trainer:
         self._keeper.put(lambda: store.save_state(state), Checkpointed(step=state.step, seconds=self._saved - before))
 
     def _keep_best(self, val_loss: float | None) -> None:
-        if self._store is not None and self._best is not None:
-            store, step = self._store, self.progress.best_step
-            model = replace(self._model(val_loss, step), weights=self._best)
+        if self._store is not None:
+            store, step, model = self._store, self.progress.best_step, self._best_model(val_loss)
             self._keeper.put(lambda: store.save_model(model, step, val_loss))
+
+    def _best_model(self, val_loss: float | None) -> Model:
+        assert self._best is not None
+        return replace(self._model(val_loss, self.progress.best_step), weights=self._best)
 
     def _settle(self, *, wait: bool = False) -> Iterator[Event]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""
@@ -554,16 +534,11 @@ class Trainer:
             **self._info,
             "step": self.progress.step if step is None else step,
             "val_loss": val_loss,
-            "corpus": self._info.get("corpus", self._corpus.name),
-            "fingerprint": self._corpus.fingerprint,
+            "corpus": self._info.get("corpus", self._material.corpus.name),
+            "fingerprint": self._material.corpus.fingerprint,
             "settings": self.settings.to_dict(),
         }
-        return self._learner.result.to_model(self.vocabulary, self._corpus.options, info)
+        return self._learner.result.to_model(self._material.vocabulary, self._material.corpus.options, info)
 
     def _warning(self, message: str) -> Event:
         return Warned(step=self.progress.step, message=message)
-
-
-def _cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
