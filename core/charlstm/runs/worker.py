@@ -103,6 +103,7 @@ class _Worker:
         self._signal_told = False
         self._going_on = False
         self._begun = False
+        self._watched = True
 
     def events(self) -> Iterator[Event]:
         """Everything from taking the lock to letting it go."""
@@ -138,8 +139,10 @@ class _Worker:
             for event in train():
                 self._record(event)
                 try:
-                    yield event
+                    if self._watched:
+                        yield event
                 except GeneratorExit:  # whoever drew the events is gone: a terminal that was closed, a broken pipe
+                    self._watched = False
                     self._signals.ask("closed")
         except (KeyboardInterrupt, _Ended):
             raise
@@ -157,7 +160,8 @@ class _Worker:
             failed = Failed(step=self._heart.beat.step, message=message)
             with contextlib.suppress(OSError, _Ended):
                 self._record(failed)
-            yield failed
+            if self._watched:
+                yield failed
 
     def _train(self, spec: RunSpec, found: dict[str, str]) -> Iterator[Event]:
         state, warning = load_state(self._run)
@@ -183,9 +187,13 @@ class _Worker:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
+        vocabulary = spec.vocabulary
         if state is None:
             plan = None if spec.plan is None else Plan.from_dict(spec.plan)
-            trainer = Trainer(corpus, settings, start_from=_start_model(spec), plan=plan, **seams)
+            model = _start_model(spec)
+            trainer = Trainer(corpus, settings, start_from=model, plan=plan, **seams)
+            known = corpus.vocabulary if model is None else model.vocabulary.extended(corpus.vocabulary.symbols)
+            vocabulary = tuple(known.symbols)
         else:
             replay = self._series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **seams)
@@ -194,7 +202,7 @@ class _Worker:
             spec,
             corpus=corpus.to_record(),
             settings=settings,
-            vocabulary=tuple(trainer.vocabulary.symbols),
+            vocabulary=vocabulary,
             versions=spec.versions or found,
             amendments=(*spec.amendments, amendment) if changes else spec.amendments,
         )

@@ -1,0 +1,417 @@
+"""The worker around a trainer that a test writes: what it logs, says and leaves, without torch and in this process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charlstm import storage
+from charlstm.errors import RunError, SettingsError
+from charlstm.model.file import load_model
+from charlstm.runs import launch, lock, worker
+from charlstm.runs.failures import explain
+from charlstm.runs.folder import Run
+from charlstm.runs.log import read_events
+from charlstm.runs.store import RunStore, load_state
+from charlstm.training.config import Settings
+from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
+from charlstm.training.seams import Plan
+from charlstm.training.state import TrainingState
+from faulty_disk import FaultyDisk
+from recorded_run import started, stepped, tiny_model, validated
+
+Script = Callable[[Any], Iterator[Event]]
+PLAN = Plan(
+    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=8, steps_per_epoch=10, planned_steps=100,
+    warmup_steps=1, log_every=5, val_every=50, val_chars=100, snapshot_steps=(0,), checkpoint_every=None,
+    seconds_per_step=0.01, chars_per_second=1000.0,
+)  # fmt: skip
+
+
+def ended(step: int, reason: str = "done") -> Finished:
+    return Finished(step=step, reason=reason, best_val=2.0, best_step=step, train_seconds=step * 0.5)
+
+
+def state(step: int) -> TrainingState:
+    return TrainingState(step, 0, {"asked": {}}, {"weights": np.full(50, step, dtype=np.float32)})
+
+
+def until_stopped(trainer: Any) -> Iterator[Event]:
+    """Train until somebody says stop."""
+    yield started()
+    for step in range(1, 10_000):
+        for command in trainer.inbox():
+            yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
+            if command.command == "stop":
+                trainer.store.save_state(state(step))
+                yield ended(step, "stopped")
+                return
+        yield stepped(step)
+    raise AssertionError("nobody said stop")
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
+    """Let the trainer do what a script says; gives a list of the trainers that were made."""
+
+    def use(script: Script) -> list[Any]:
+        made: list[Any] = []
+
+        class FakeTrainer:
+            def __init__(self, corpus: Any, settings: Settings, **seams: Any) -> None:
+                self.vocabulary = corpus.vocabulary
+                self.settings = settings
+                self.__dict__ |= {"state": None, "replay": (), "plan": None, **seams}
+                made.append(self)
+
+            @classmethod
+            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **seams: Any) -> FakeTrainer:
+                return cls(corpus, settings, state=state, **seams)
+
+            def events(self) -> Iterator[Event]:
+                return script(self)
+
+        module = types.ModuleType("charlstm.training.trainer")
+        module.Trainer = FakeTrainer  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "charlstm.training.trainer", module)
+        monkeypatch.setattr(worker.system, "step_back", lambda: None)  # it would be for the rest of the tests
+        return made
+
+    return use
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    text = tmp_path / "poem.txt"
+    text.write_text("\n\n  Short.\nThe old pond: a frog jumps in, the sound of water.\n" * 20)
+    return launch.create(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs")
+
+
+def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        trainer.store.save_plan(PLAN)
+        yield started()
+        assert run.status().state == "running"
+        yield stepped(5)
+        yield validated(5, 2.5)
+        trainer.store.save_model(tiny_model(), 5, 2.5)
+        trainer.store.save_snapshot(tiny_model(), 5)
+        trainer.store.save_state(state(5))
+        assert trainer.info["prime"] == "The old pond: a frog"
+        assert trainer.sample(tiny_model())[0] == trainer.info["prime"]
+        yield ended(10)
+
+    made = train(script)
+    events = list(worker.run_foreground(run))
+    assert [event.name for event in events] == ["started", "step", "validation", "finished"]
+    assert events == list(read_events(run.events_path))
+    status = run.status()
+    assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 5)
+    spec = run.spec()
+    assert spec.plan == PLAN.to_dict()
+    assert spec.corpus["fingerprint"]
+    assert spec.vocabulary is not None
+    assert "o" in spec.vocabulary
+    assert spec.versions["python"]
+    assert load_model(run.model_path).config.hidden_size == 8
+    assert [snapshot.step for snapshot in run.snapshots()] == [5]
+    assert made[0].settings == Settings(max_steps=100)
+    with pytest.raises(RunError, match="is finished: give it more"):
+        next(worker.run_foreground(run))
+
+
+def test_two_samples_of_one_model_are_the_same(run: Run) -> None:
+    model = tiny_model(seed=3)
+    first, second = (worker.sampler("The old", 7)(model) for _ in range(2))
+    assert first == second
+    assert len(first[1]) == worker.SAMPLE_CHARS
+    assert worker.sampler("The old", 8)(model) != first
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Script], list[Any]], number: str) -> None:
+    train(until_stopped)
+    events = []
+    for event in worker.run_foreground(run):
+        events.append(event)
+        if event.step == 7 and event.name == "step":
+            signal.raise_signal(getattr(signal, number))
+            if number == "SIGHUP":
+                signal.raise_signal(signal.SIGHUP)  # the shell sends it again
+    assert [event.name for event in events[-2:]] == ["control", "finished"]
+    assert isinstance(events[-2], Controlled)
+    assert (events[-2].id, events[-2].command, events[-2].step) == (number, "stop", 8)
+    assert run.status().state == "stopped"
+    assert load_state(run)[0] is not None
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
+
+
+def test_a_second_signal_ends_at_once(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def deaf(trainer: Any) -> Iterator[Event]:
+        yield started()
+        signal.raise_signal(signal.SIGINT)
+        yield stepped(1)
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("still there")
+
+    train(deaf)
+    with pytest.raises(KeyboardInterrupt):
+        list(worker.run_foreground(run))
+    status = run.status()
+    assert (status.state, status.message) == ("stopped", "it was cut short; a resume goes on from its last checkpoint")
+    lock.take(run.lock_path, patience=0).release()
+
+
+def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    train(until_stopped)
+    events = worker.run_foreground(run)
+    for event in events:
+        if event.step == 3:
+            events.close()  # type: ignore[attr-defined]
+    assert [event.name for event in read_events(run.events_path)][-2:] == ["control", "finished"]
+    assert run.status().state == "stopped"
+
+
+def test_a_second_worker_is_refused_and_harms_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        with pytest.raises(RunError, match=r"is running already: watch it"):
+            next(worker.run_foreground(run))
+        assert worker.main([str(run.path)]) == 2
+        yield ended(1)
+
+    train(script)
+    assert len(list(worker.run_foreground(run))) == 2
+    assert run.status().state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "Memory ran out: reduce batch_size (it is 32), seq_length (64) or hidden_size (512)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "Memory ran out"),
+        (SettingsError("lr takes a number"), "lr takes a number"),
+        (ZeroDivisionError("by\nzero"), "The program made a mistake (ZeroDivisionError: by zero); worker.log"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x"),
+            "The disk could not be used: No space left on device (/x)",
+        ),
+    ],
+)
+def test_every_failure_is_a_sentence_in_the_log_and_in_the_state(
+    run: Run, train: Callable[[Script], list[Any]], error: Exception, says: str
+) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        yield stepped(3)
+        raise error
+
+    train(script)
+    last = list(worker.run_foreground(run))[-1]
+    assert isinstance(last, Failed)
+    assert last.message.startswith(says)
+    assert "\n" not in last.message
+    assert last.step == 3
+    status = run.status()
+    assert (status.state, status.message) == ("failed", last.message)
+    assert ("Traceback" in run.log_path.read_text()) == (not isinstance(error, SettingsError))
+    assert list(read_events(run.events_path))[-1] == last
+
+
+def test_a_text_that_is_gone_fails_the_run(run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]) -> None:
+    (tmp_path / "poem.txt").unlink()
+    train(until_stopped)
+    events = list(worker.run_foreground(run))
+    assert [event.name for event in events] == ["failed"]
+    assert "poem.txt" in run.status().message
+
+
+def test_a_full_disk_is_waited_for(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FaultyDisk(0, only=frozenset({"write"}), again=True)
+    waited: list[tuple[str, str]] = []
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        storage.disk = disk
+        yield stepped(1)
+        yield ended(2)
+
+    def room_again(seconds: float) -> None:
+        beat = beats[-1]
+        waited.append((beat.state, beat.message))
+        if len(waited) == 3:
+            storage.disk = storage.Disk()
+
+    beats = []
+    said = worker.Heartbeat.update
+
+    def update(self: Any, **changes: Any) -> None:
+        said(self, **changes)
+        beats.append(self.beat)
+
+    monkeypatch.setattr(worker.Heartbeat, "update", update)
+    monkeypatch.setattr(worker.time, "sleep", room_again)
+    train(script)
+    with storage.using(storage.Disk()):
+        events = list(worker.run_foreground(run))
+    assert [event.name for event in events] == ["started", "step", "finished"]
+    assert list(read_events(run.events_path)) == events  # each once
+    assert {state for state, _ in waited} == {"waiting"}
+    assert "No space left" in waited[0][1]
+    assert run.status().state == "finished"
+
+
+def test_a_stop_ends_the_wait_for_room(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        signal.raise_signal(signal.SIGTERM)
+        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+            yield stepped(1)
+
+    train(script)
+    assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
+
+
+def test_going_on_replays_commands_and_takes_changes(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    train(until_stopped)
+    for event in worker.run_foreground(run):
+        if event.step == 4 and event.name == "step":
+            signal.raise_signal(signal.SIGINT)
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield Resumed(step=trainer.state.step, planned_steps=200)
+        yield ended(200)
+
+    made = train(script)
+    events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
+    assert [event.name for event in events] == ["resumed", "finished"]
+    assert made[0].state.step == 5
+    assert [event.command for event in made[0].replay] == ["stop"]
+    assert made[0].settings.max_steps == 200
+    spec = run.spec()
+    assert [(each["step"], each["changes"]) for each in spec.amendments] == [(5, {"max_steps": 200})]
+    assert spec.settings.max_steps == 200
+    with pytest.raises(SettingsError):
+        next(worker.run_foreground(run, changes={"max_steps": -1}))
+
+
+def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        trainer.store.save_state(state(2))
+        yield ended(2)
+
+    train(script)
+    before = list(worker.run_foreground(run))
+    spec = run.spec()
+
+    def refuse(trainer: Any) -> Iterator[Event]:
+        raise SettingsError("hidden_size cannot change")
+        yield
+
+    train(refuse)
+    with pytest.raises(RunError, match="hidden_size cannot change"):
+        list(worker.run_foreground(run, changes={"hidden_size": 8}))
+    assert list(read_events(run.events_path)) == before
+    assert (run.status().state, run.status().message) == ("finished", "hidden_size cannot change")
+    assert run.spec().settings.max_steps == spec.settings.max_steps
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    store = RunStore(run, lambda: None)
+    for step in (10, 20):
+        store.save_state(state(step))
+    content = bytearray(run.state_path.read_bytes())
+    content[-3] ^= 1
+    run.state_path.write_bytes(content)
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield Resumed(step=trainer.state.step)
+        yield ended(30)
+
+    made = train(script)
+    events = list(worker.run_foreground(run))
+    assert made[0].state.step == 10
+    assert isinstance(events[1], Warned)
+    assert "the one before it, at step 10" in events[1].message
+    run.previous_state_path.write_bytes(b"junk")
+    with pytest.raises(RunError, match="No checkpoint"):
+        load_state(run)
+
+
+def test_commands_of_earlier_workers_are_not_heard_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    run.control_path.write_text('{"id":"old","command":"stop","value":null}\n')
+    made = train(until_stopped)
+    for event in worker.run_foreground(run):
+        if event.step == 50:
+            signal.raise_signal(signal.SIGTERM)
+    assert run.status().step == 50
+    assert made
+
+
+def test_leftovers_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    leftover = run.path / ".model.safetensors.123.tmp"
+    leftover.write_bytes(b"half")
+    run.events_path.write_bytes(b'{"event":"started","st')
+    train(lambda trainer: iter([started(), ended(1)]))
+    assert len(list(worker.run_foreground(run))) == 2
+    assert not leftover.exists()
+    assert len(list(read_events(run.events_path))) == 2
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) -> None:
+    with storage.using(FaultyDisk()) as counting:
+        store = RunStore(run, lambda: None)
+        store.save_model(tiny_model(seed=0), 1, 2.0)
+        store.save_state(state(1))
+        before = counting.calls
+        store.save_state(state(2))
+        total = counting.calls - before
+    assert total > 5
+    for at in range(total):
+        store = RunStore(run, lambda: None)
+        last = load_state(run)[0]
+        assert last is not None
+        with storage.using(FaultyDisk(at, half=half)):
+            try:
+                store.save_state(state(last.step + 1))
+            except OSError as error:
+                assert "space" in str(error)  # noqa: PT017 - some faults are mended within (no hard links)
+        kept, warning = load_state(run)
+        assert kept is not None
+        assert kept.step in (last.step, last.step + 1)
+        assert warning is None
+        store.save_state(state(last.step + 1))
+
+
+def test_the_opening_is_the_first_real_line(tmp_path: Path) -> None:
+    from charlstm.text.corpus import open_corpus
+
+    for content, prime in (
+        ("\n\nHi\nThe quick brown fox jumps over it\n", "The quick brown fox"),
+        ("ab\nabc\n", "abc"),
+        ("x" * 100, "x" * 24),
+        ("\n\n\n", ""),
+    ):
+        path = tmp_path / "t.txt"
+        path.write_text(content)
+        assert worker.opening(open_corpus(path)) == prime
+
+
+def test_memory_is_told_from_other_errors() -> None:
+    assert "Memory" not in explain(RuntimeError("shapes do not fit"), Settings(epochs=1))

@@ -1,0 +1,184 @@
+"""The real worker in a process of its own: started, controlled, killed and gone on with through the folder alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charlstm.errors import RunError
+from charlstm.model.file import load_model
+from charlstm.runs import system
+from charlstm.runs.control import send
+from charlstm.runs.folder import Run, find_run, known_runs
+from charlstm.runs.launch import create, launch, resume_run
+from charlstm.runs.log import EventTail, read_events
+from charlstm.runs.series import RunSeries
+from charlstm.runs.store import load_state
+from charlstm.training.config import Settings
+from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
+from charlstm.training.seams import Plan
+
+pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
+
+PATIENCE = 60.0
+STEPS = 2000
+SETTINGS = Settings(
+    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
+    dropout=0.2, checkpoint_steps=20, checkpoint_minutes=None, val_every=100, ema_decay=0.9, state_reset=0.1,
+)  # fmt: skip
+PLAN = Plan(
+    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=STEPS,
+    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100), checkpoint_every=20,
+    seconds_per_step=0.001, chars_per_second=10_000.0,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache-home"))
+    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Makes runs on one small text, with the plan frozen so that no measurement makes two of them differ; kills their
+    workers in the end."""
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
+    made: list[Run] = []
+
+    def new(steps: int = STEPS) -> Run:
+        run = create(text, replace(SETTINGS, max_steps=steps), "quick")
+        run.write_spec(replace(run.spec(), plan=replace(PLAN, planned_steps=steps).to_dict()))
+        made.append(run)
+        return run
+
+    yield new
+    for run in made:
+        status = run.status()
+        if status.alive and status.pid is not None and status.pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(status.pid, signal.SIGKILL)
+
+
+def wait(condition: Callable[[], Any], what: str) -> Any:
+    """Until ``condition`` is true, or fail after a deadline."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+    return found
+
+
+def until(run: Run, *states: str) -> None:
+    wait(lambda: run.status().state in states, f"{states}; it is {run.status()} {run.log_path.read_text()}")
+
+
+def reached(run: Run, step: int) -> Callable[[], bool]:
+    """Whether the log of ``run`` has come to ``step``."""
+    series, tail = RunSeries(), EventTail(run)
+
+    def there() -> bool:
+        series.feed(tail.read())
+        return series.step >= step
+
+    return there
+
+
+def story(events: Iterator[Event]) -> list[tuple[Any, ...]]:
+    """What two logs of one run have in common: the replayed events without clock figures."""
+    told: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for event in events:
+        if event.name == "resumed":
+            told = {key: value for key, value in told.items() if key[1] <= event.step}
+        match event:
+            case Stepped():
+                told["step", event.step] = (event.train_loss, event.lr, event.grad_norm, event.epoch)
+            case Validated():
+                told["validation", event.step, event.whole] = (event.val_loss, event.best, event.chars)
+            case Sampled():
+                told["sample", event.step] = (event.prime, event.text)
+    return sorted((key, value) for key, value in told.items())
+
+
+def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]) -> None:
+    untouched, killed = make(), make()
+    launch(untouched)
+    pid = launch(killed)
+    assert killed.status().state == "starting"
+    wait(reached(killed, 150), "step 150")
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: not killed.status().alive, "the lock to be let go")
+    assert killed.status().state == "crashed"
+    state, _ = load_state(killed)
+    assert state is not None
+    assert 100 <= state.step < STEPS
+    with pytest.raises(RunError, match="is crashed: nobody is there to pause it"):
+        send(killed, "pause")
+    resume_run(killed)
+    until(killed, "finished")
+    until(untouched, "finished")
+    assert any(event.name == "resumed" for event in read_events(killed.events_path))
+    assert story(read_events(killed.events_path)) == story(read_events(untouched.events_path))
+    ours, theirs = load_model(killed.model_path), load_model(untouched.model_path)
+    for name, array in theirs.weights.items():
+        np.testing.assert_array_equal(ours.weights[name], array)
+    last, other = load_state(killed)[0], load_state(untouched)[0]
+    assert last is not None
+    assert other is not None
+    for name, tensor in other.tensors.items():
+        np.testing.assert_array_equal(last.tensors[name], tensor)
+    assert killed in known_runs()
+    assert find_run(killed.name) == killed
+
+
+def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]) -> None:
+    run = make(steps=1_000_000)
+    pid = launch(run)
+    assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
+    wait(reached(run, 10), "the first steps")
+    if sys.platform == "linux":
+        assert os.getpriority(os.PRIO_PROCESS, pid) >= system.NICENESS
+        assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == system.OOM_SCORE
+        group = Path(f"/proc/{pid}/autogroup")
+        if group.exists():
+            assert group.read_text().split()[-1] == str(system.NICENESS)
+        assert os.readlink(f"/proc/{pid}/fd/0") == os.devnull
+        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (1, 2)} == {str(run.log_path)}
+    with pytest.raises(RunError, match="is running already"):
+        resume_run(run)
+    launch(run)  # a second worker: refused, and the first one's heart beats on
+    wait(lambda: "Another worker is already on the run" in run.log_path.read_text(), "the refusal")
+    wait(lambda: run.status().pid == pid and run.status().state == "running", "the first worker's sign of life")
+
+    asked = [send(run, "pause")]
+    until(run, "paused")
+    asked.append(send(run, "set-lr", 1e-4))
+    asked.append(send(run, "resume"))
+    until(run, "running")
+    before = load_state(run)[0]
+    assert before is not None
+    asked.append(send(run, "checkpoint"))
+    wait(lambda: (load_state(run)[0] or before).step > before.step, "the checkpoint")
+    os.kill(pid, signal.SIGTERM)
+    until(run, "stopped")
+    wait(lambda: system.process_start(pid) is None, "the child to be reaped")
+    acted = [event for event in read_events(run.events_path) if isinstance(event, Controlled)]
+    assert [event.id for event in acted] == [*(each.id for each in asked), "SIGTERM"]
+    series = RunSeries.of(read_events(run.events_path))
+    assert series.points("lr").y[-1] == pytest.approx(1e-4, rel=0.05)
+    state = load_state(run)[0]
+    assert state is not None
+    assert state.step == series.step or state.step == acted[-1].step
+    assert state.control_position == run.control_path.stat().st_size
