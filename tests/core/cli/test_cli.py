@@ -126,7 +126,7 @@ def test_info(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_training_from_a_model_keeps_its_shape_and_starts_lower(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (place / "more.txt").write_text("a lazy fox; the quick dog?\n" * 120, encoding="utf-8")
+    (place / "more.txt").write_text("the lazy dog jumps over the quick brown fox!\n" * 120, encoding="utf-8")
     short = [*TINY[4:], "--preset", "quick"]
     first = {}
     for name, more in (("anew", ["--set", "hidden_size=12", "--num-layers", "1"]), ("on", ["--from", "fox"])):
