@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.training.schedule import Amendment, LearningRate
+
+
+def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
+    return LearningRate(lr, "linear", warmup, steps)
+
+
+def test_climb_and_fall() -> None:
+    schedule = linear()
+    assert [schedule.rate(step) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert schedule.rate(55) == pytest.approx(0.5)
+    assert 0 < schedule.rate(99) < 0.02
+    assert schedule.rate(100) == 0
+
+
+def test_shapes() -> None:
+    constant = LearningRate(1e-3, "constant", 0, 50)
+    assert {constant.rate(step) for step in range(60)} == {1e-3}
+    cosine = LearningRate(1.0, "cosine", 0, 100)
+    assert cosine.rate(50) == pytest.approx(0.5)
+    assert cosine.rate(25) > 0.8
+
+
+def test_set_lr_rescales_the_rest() -> None:
+    schedule = linear().amended(Amendment(55, "set-lr", 0.25, "a"))
+    assert schedule.rate(54) == linear().rate(54)
+    assert schedule.rate(55) == pytest.approx(0.25)
+    assert schedule.rate(77) == pytest.approx(linear().rate(77) / 2)
+    assert schedule.planned_steps == 100
+    assert schedule.knows("a")
+    assert not schedule.knows("b")
+
+
+def test_finish_ends_at_zero() -> None:
+    schedule = linear().amended(Amendment(30, "finish", 10))
+    assert schedule.planned_steps == 40
+    assert schedule.rate(30) == linear().rate(30)
+    assert schedule.rate(39) == pytest.approx(linear().rate(30) / 10)
+
+
+def test_replan_stretches_the_rest() -> None:
+    schedule = linear().amended(Amendment(55, "replan", 90))
+    assert schedule.planned_steps == 145
+    assert schedule.rate(55) == pytest.approx(0.5)
+    assert schedule.rate(100) == pytest.approx(0.25)
+    assert schedule.rate(144) == pytest.approx(0.5 / 90)
+    again = schedule.amended(Amendment(100, "replan", 10))
+    assert again.planned_steps == 110
+    assert again.rate(100) == pytest.approx(0.25)
+    assert again.rate(105) == pytest.approx(0.125)
+
+
+def test_more_climbs_again() -> None:
+    schedule = linear().amended(Amendment(100, "more", 100, peak=0.5))
+    assert schedule.planned_steps == 200
+    assert schedule.rate(100) == pytest.approx(0.05)
+    assert schedule.rate(109) == pytest.approx(0.5)
+    assert schedule.rate(155) == pytest.approx(0.25)
+    assert 0 < schedule.rate(199) < 0.01
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40), st.sampled_from(["set-lr", "finish", "replan", "more"]), st.floats(1e-6, 50), st.text()
+        ),
+        max_size=30,
+    ),
+    st.sampled_from(["constant", "linear", "cosine"]),
+    st.integers(0, 100),
+)
+def test_any_history_is_continuous_in_time_and_json(
+    history: list[tuple[int, str, float, str]], shape: str, warmup: int
+) -> None:
+    schedule, step = LearningRate(1.0, shape, warmup, 100), 0  # type: ignore[arg-type]
+    for forward, kind, value, name in history:
+        step += forward
+        before = [schedule.rate(earlier) for earlier in range(0, step, 7)]
+        schedule = schedule.amended(Amendment(step, kind, value, name, peak=0.5))  # type: ignore[arg-type]
+        assert [schedule.rate(earlier) for earlier in range(0, step, 7)] == before
+        if kind == "set-lr":
+            assert schedule.rate(step) == pytest.approx(value)
+    again = LearningRate.from_dict(json.loads(json.dumps(schedule.to_dict())))
+    assert again == schedule
+    assert [again.rate(at) for at in range(step, step + 50)] == [schedule.rate(at) for at in range(step, step + 50)]
+    assert all(schedule.rate(at) >= 0 for at in range(step, step + 300, 9))

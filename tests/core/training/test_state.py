@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.errors import ModelError
+from charlstm.training.state import TrainingState, load_state, save_state
+
+
+def state(step: int = 3) -> TrainingState:
+    tensors = {
+        "network.a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "optimizer.step.a": np.array(3.0, np.float32),
+        "empty": np.zeros((0, 2), np.float32),
+    }
+    return TrainingState(step, 17, {"rate": 0.1, "text": "naïve\x00", "none": None}, tensors)
+
+
+def test_round_trip_keeps_every_bit(tmp_path: Path) -> None:
+    save_state(tmp_path / "state", state().with_digest("abc"))
+    again = load_state(tmp_path / "state")
+    assert (again.step, again.control_position, again.model_digest) == (3, 17, "abc")
+    assert again.record == state().record
+    assert again.tensors.keys() == state().tensors.keys()
+    for name, array in state().tensors.items():
+        assert again.tensors[name].tobytes() == array.tobytes()
+        assert again.tensors[name].shape == array.shape
+
+
+def test_the_state_before_is_kept(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save_state(tmp_path / "state", state(step), keep=tmp_path / "previous")
+    assert load_state(tmp_path / "state").step == 2
+    assert load_state(tmp_path / "previous").step == 1
+
+
+@pytest.mark.parametrize("place", [4, 40, 200, -30, -1])
+def test_any_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "state"
+    save_state(path, state())
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        load_state(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    from charlstm.model.tensors import write_tensors
+
+    with pytest.raises(ModelError, match="no training state file"):
+        load_state(tmp_path / "missing")
+    path = tmp_path / "other"
+    write_tensors(path, {"a": np.zeros(3, np.float32)}, {"format": "1"})
+    with pytest.raises(ModelError, match="is no training state"):
+        load_state(path)
+    write_tensors(path, {}, {"format": "2", "charlstm-state": "{}"})
+    with pytest.raises(ModelError, match="newer"):
+        load_state(path)
