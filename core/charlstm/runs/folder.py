@@ -12,18 +12,17 @@ import contextlib
 import difflib
 import json
 import os
-import re
 import shutil
 import time
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
-from charlstm.runs import heartbeat, lock, system
+from charlstm.runs import heartbeat, known, lock, system
+from charlstm.runs.names import check_name, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.config import Settings
 
@@ -31,9 +30,6 @@ FORMAT = 1
 APP = "charlstm"
 MAX_SPEC_BYTES = 16_000_000
 """A ``run.json`` longer than this is no run's: 60,000 characters of vocabulary take less than one."""
-
-KNOWN_RUNS = 1_000
-_RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,13 +278,14 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         run = Run(parent / name) if name is not None else None
         while run is None or not _make(run, given=name is not None):
-            run = Run(parent / _free_name(parent, spec))
+            taken = (path.name for path in parent.iterdir())
+            run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
         run.write_spec(spec)
     except OSError as error:
         raise RunError(
             f"No run can be made in {parent}: {error.strerror}; choose another place with --runs-dir"
         ) from None
-    remember(run)
+    known.remember(run.path)
     return run
 
 
@@ -305,7 +302,7 @@ def rename_run(run: Run, name: str) -> Run:
             storage.sync_folder(run.path.parent)
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be renamed: {error.strerror}") from None
-    _rewrite_index(lambda paths: [target.path if path == run.path else path for path in paths])
+    known.rewrite(lambda paths: [target.path if path == run.path else path for path in paths])
     return target
 
 
@@ -321,53 +318,13 @@ def delete_run(run: Run) -> None:
             shutil.rmtree(doomed)
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
-    _rewrite_index(lambda paths: [path for path in paths if path != run.path])
-
-
-def check_name(name: str) -> str:
-    """``name`` if a run may be called that: it is one plain file name on every system. Raises :class:`RunError`."""
-    wrong = ""
-    if not name.strip():
-        wrong = "is empty"
-    elif len(name) > 100 or len(name.encode("utf-8", "replace")) > 200:
-        wrong = "is longer than 100 characters"
-    elif any(char in '/\\:*?"<>|' or not (char.isprintable()) for char in name):
-        wrong = 'has a character that file names cannot have everywhere (/ \\ : * ? " < > | or an invisible one)'
-    elif name[0] in ".-~ " or name[-1] in ". ":
-        wrong = "starts with a dot, dash, tilde or space, or ends with a dot or space"
-    elif name.split(".")[0].lower() in _RESERVED or name.lower().endswith(".safetensors"):
-        wrong = "means something else already"
-    if wrong:
-        raise RunError(f"{name[:40]!r} cannot be a run's name: it {wrong}")
-    return name
-
-
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts ``anna-quick-10`` after ``anna-quick-9``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)]
-
-
-def index_path() -> Path:
-    """The file in the user's state folder that remembers where runs were started, one path a line as JSON."""
-    from platformdirs import user_state_path
-
-    return user_state_path(APP) / "runs.jsonl"
+    known.rewrite(lambda paths: [path for path in paths if path != run.path])
 
 
 def known_runs() -> list[Run]:
     """Runs that this user started anywhere and that are still there, latest first."""
-    runs = (Run(path) for path in reversed(_read_index()))
+    runs = (Run(path) for path in reversed(known.paths()))
     return [run for run in runs if run.exists()]
-
-
-def remember(run: Run) -> None:
-    """Note where ``run`` is, so that it is found from other folders. A state folder that cannot be written is no
-    reason to fail."""
-    with contextlib.suppress(OSError):
-        if run.path not in _read_index():
-            index = index_path()
-            index.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-            storage.append_line(index, json.dumps(str(run.path)).encode())
 
 
 def _make(run: Run, *, given: bool) -> bool:
@@ -379,18 +336,6 @@ def _make(run: Run, *, given: bool) -> bool:
             raise RunError(f"There is a run {run.name} already: {remedy}") from None
         return False  # somebody was quicker with this number
     return True
-
-
-def _free_name(parent: Path, spec: RunSpec) -> str:
-    stem = f"{_slug(Path(spec.corpus_name).stem) or 'text'}-{_slug(spec.preset) or 'custom'}"
-    pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
-    numbers = [int(match[1]) for path in parent.iterdir() if (match := pattern.fullmatch(path.name))]
-    return f"{stem}-{max(numbers, default=0) + 1}"
-
-
-def _slug(text: str) -> str:
-    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text))
-    return words.strip("-_")[:40].rstrip("-_")
 
 
 def _text_name(sources: Any) -> str:
@@ -438,22 +383,3 @@ def _alone(run: Run, what: str) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-def _read_index() -> list[Path]:
-    paths: dict[Path, None] = {}
-    with contextlib.suppress(OSError):
-        with index_path().open("rb") as file:
-            content = file.read(4 * KNOWN_RUNS * 1024)
-        for line in content.splitlines():
-            with contextlib.suppress(ValueError, RecursionError):
-                text = json.loads(line)
-                if isinstance(text, str) and os.path.isabs(text) and "\0" not in text:
-                    paths[Path(text)] = None
-    return list(paths)[-KNOWN_RUNS:]
-
-
-def _rewrite_index(change: Callable[[list[Path]], list[Path]]) -> None:
-    with contextlib.suppress(OSError):
-        lines = [json.dumps(str(path)) + "\n" for path in change(_read_index())]
-        storage.replace_bytes(index_path(), "".join(lines).encode())

@@ -61,13 +61,17 @@ def create(
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
 ) -> Run:
-    """Make a run without a worker, for whoever is the worker itself. Parameters as for :func:`start_run`."""
+    """Make a run without a worker, for whoever is the worker itself. Parameters as for :func:`start_run`.
+
+    The network has the size of the model that it starts from, whatever ``settings`` say.
+    """
     lineage = None
     if model_from is not None:
         from charlstm.model.file import read_info
 
         path = Path(model_from).expanduser().absolute()
-        info = read_info(path)[1]
+        config, info = read_info(path)
+        settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
     spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)
     return folder.create_run(spec, name=name, folder=runs_dir)

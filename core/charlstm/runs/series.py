@@ -247,8 +247,10 @@ class RunSeries:
                     self._clock.add(event.step, seconds, 0.0)
                 if not event.whole:  # a figure over more text than the others is no point of their line
                     self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
-                same = (event.step, event.whole)
-                self.validations = [each for each in self.validations if (each.step, each.whole) != same] + [event]
+                last = self.validations[-1] if self.validations else None
+                if last is not None and (last.step, last.whole) == (event.step, event.whole):
+                    self.validations.pop()
+                self.validations.append(event)
             case Sampled():
                 if self.samples and self.samples[-1].step == event.step:
                     self.samples.pop()

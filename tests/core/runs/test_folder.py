@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import RunError
-from charlstm.runs import folder
+from charlstm.runs import known
 from charlstm.runs.folder import (
     Run,
     RunSpec,
-    check_name,
     create_run,
     delete_run,
     find_run,
@@ -24,6 +23,7 @@ from charlstm.runs.folder import (
     rename_run,
     runs_dir,
 )
+from charlstm.runs.names import check_name
 from charlstm.training.config import Settings
 from recorded_run import record
 
@@ -204,7 +204,7 @@ def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> No
 def test_a_damaged_index_is_not_believed(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     place = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folder, "index_path", lambda: place / "runs.jsonl")
+        patch.setattr(known, "index_path", lambda: place / "runs.jsonl")
         (place / "runs.jsonl").write_bytes(content + b"\n")
         assert known_runs() == []
         run = create_run(spec(), folder=place / "runs")

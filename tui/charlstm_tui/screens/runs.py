@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
+from charlstm.runs.names import check_name
 from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
@@ -219,7 +220,7 @@ class RunsScreen(ModeScreen):
 
         def check(name: str) -> str | None:
             try:
-                folder.check_name(name.strip())
+                check_name(name.strip())
             except RunError as error:
                 return str(error)
             return None

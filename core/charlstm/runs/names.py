@@ -1,0 +1,52 @@
+"""What runs may be called, and what they are called when nobody says.
+
+A run's name is the name of its folder, so it is one plain file name on every system and can never lead out of where
+runs are kept.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from charlstm.errors import RunError
+
+_RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+def check_name(name: str) -> str:
+    """``name`` if a run may be called that: it is one plain file name on every system. Raises :class:`RunError`."""
+    wrong = ""
+    if not name.strip():
+        wrong = "is empty"
+    elif len(name) > 100 or len(name.encode("utf-8", "replace")) > 200:
+        wrong = "is longer than 100 characters"
+    elif any(char in '/\\:*?"<>|' or not (char.isprintable()) for char in name):
+        wrong = 'has a character that file names cannot have everywhere (/ \\ : * ? " < > | or an invisible one)'
+    elif name[0] in ".-~ " or name[-1] in ". ":
+        wrong = "starts with a dot, dash, tilde or space, or ends with a dot or space"
+    elif name.split(".")[0].lower() in _RESERVED or name.lower().endswith(".safetensors"):
+        wrong = "means something else already"
+    if wrong:
+        raise RunError(f"{name[:40]!r} cannot be a run's name: it {wrong}")
+    return name
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts ``anna-quick-10`` after ``anna-quick-9``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
+def next_name(text: str, preset: str, taken: Iterable[str]) -> str:
+    """TEXT-PRESET-N with a number above all that are ``taken``, so that none is given twice."""
+    stem = f"{_slug(Path(text).stem) or 'text'}-{_slug(preset) or 'custom'}"
+    pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
+    numbers = [int(match[1]) for name in taken if (match := pattern.fullmatch(name))]
+    return f"{stem}-{max(numbers, default=0) + 1}"
+
+
+def _slug(text: str) -> str:
+    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text))
+    return words.strip("-_")[:40].rstrip("-_")
