@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+import numpy as np
+
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, Line, RunSeries
 from charlstm.runs.verdict import overfitting_since
@@ -47,9 +49,10 @@ def origin(lineage: Mapping[str, object] | None) -> str:
     """Where the first weights came from."""
     if not lineage:
         return "from nothing"
-    for key in ("run", "from"):
-        if isinstance(name := lineage.get(key), str) and name:
-            return f"from {PurePath(name).name}"
+    if isinstance(run := lineage.get("run"), str) and run:
+        return f"from {run}"
+    if isinstance(path := lineage.get("from"), str) and path:
+        return f"from {PurePath(path).name}"
     return "from a model"
 
 
@@ -66,8 +69,8 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     return [visible(part) for part in parts if part]
 
 
-def figures(series: RunSeries, view: RunView | None, bits: bool) -> list[Figure]:
-    """The side figures, the most important first."""
+def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = True) -> list[Figure]:
+    """The side figures, the most important first; with ``curves``, how some of them went."""
     last, best = series.last_step, series.best
     best_loss = best.val_loss if best else None
     nats = series.val_loss if best_loss is None else best_loss
@@ -77,14 +80,14 @@ def figures(series: RunSeries, view: RunView | None, bits: bool) -> list[Figure]
         Figure("valid", loss_words(series.val_loss, bits), "o", "$valid", short=True),
         Figure("best", loss_words(best_loss, bits), "◆", "$success", short=True),
         Figure("nats" if bits else "bits", "–" if other is None else f"{other:.3f}", short=True),
-        Figure("rate", rate_words(last.lr if last else None), curve=_some(series, "lr"), short=True),
+        Figure("rate", rate_words(last.lr if last else None), curve=_small(series, "lr", curves), short=True),
     ]
     speed = series.chars_per_second
     found.append(
-        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_some(series, "speed", 0.8), short=True)
+        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True)
     )
     if last is not None:
-        found.append(Figure("gradient", f"{last.grad_norm:.2f}", curve=_some(series, "grad_norm", 0.8)))
+        found.append(Figure("gradient", f"{last.grad_norm:.2f}", curve=_small(series, "grad_norm", curves)))
         found.append(Figure("epoch", f"{last.epoch:.2f}"))
     planned = series.planned_steps
     found.append(Figure("step", f"{series.step:,}" + (f"/{planned:,}" if planned else "")))
@@ -93,10 +96,16 @@ def figures(series: RunSeries, view: RunView | None, bits: bool) -> list[Figure]
     return found
 
 
-def _some(series: RunSeries, line: Line, smoothing: float = 0.0) -> Curve | None:
-    """A curve worth drawing small."""
-    curve = series.curve(line, smoothing=smoothing, buckets=60)
-    return curve if len(curve) > 2 else None
+def _small(series: RunSeries, line: Line, wanted: bool) -> Curve | None:
+    """A line's means over sixty stretches, when it is wanted and worth drawing."""
+    curve = series.points(line) if wanted else None
+    if curve is None or len(curve) < 3:
+        return None
+    starts = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), 60)).astype(int))
+    known = np.isfinite(curve.y)
+    counts = np.add.reduceat(known, starts, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
 
 
 def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, str]:

@@ -11,10 +11,11 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import ContentSwitcher
 
@@ -23,7 +24,7 @@ from charlstm.runs.control import send
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import resume_run
 from charlstm_tui.actions import Action, bindings
-from charlstm_tui.app import ModelChoice
+from charlstm_tui.app import CorpusChoice, ModelChoice
 from charlstm_tui.backend import RunView, Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.screens.train_setup import Setup
@@ -43,7 +44,7 @@ class TrainScreen(ModeScreen):
     MODE = "train"
     MAIN_PANE = "#chart"
     CSS_PATH = "train.tcss"
-    BINDINGS = bindings("train")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("train")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,6 +104,8 @@ class TrainScreen(ModeScreen):
         self.query_one("#presets" if self.charlstm.run_path is None else "#chart").focus()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
+        if not self.query("#verdict"):
+            return  # news that come while the screen is taken down
         path = self.charlstm.run_path
         if path != self._path:
             self._turn_to(path)
@@ -310,12 +313,8 @@ class TrainScreen(ModeScreen):
 
     # ---- after, and more
     def do_new(self) -> None:
-        from charlstm_tui.app import CorpusChoice
-
         if self.charlstm.corpus is None and self._spec is not None:
-            sources = self._spec.corpus.get("sources") or ()
-            if len(sources) == 1:
-                self.charlstm.corpus = CorpusChoice(str(sources[0]), self._spec.corpus_name)
+            self.charlstm.corpus = _choice(self._spec)
         self.charlstm.attach(None, show=False)
         self.charlstm.refresh_screen()
 
@@ -408,3 +407,18 @@ def _check_rate(text: str) -> str | None:
 
 def _check_minutes(text: str) -> str | None:
     return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
+
+
+def _choice(spec: RunSpec) -> CorpusChoice | None:
+    """The text of a run as if it had been chosen in Corpus; ``None`` when it came from several places or a pipe."""
+    sources = list(spec.corpus.get("sources") or [])
+    if len(sources) != 1 or sources[0] == "-":
+        return None
+    options = spec.corpus.get("options") or {}
+    return CorpusChoice(
+        str(sources[0]),
+        spec.corpus_name,
+        strip_boilerplate=bool(options.get("strip_boilerplate")),
+        clean=bool(options.get("clean")),
+        split=spec.settings.split,
+    )

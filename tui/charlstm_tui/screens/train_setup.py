@@ -24,7 +24,6 @@ from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.text.reading import TextOptions
 from charlstm.text.visible import visible
 from charlstm.training.config import Settings, about, takes
 from charlstm.training.presets import PRESETS, preset
@@ -216,7 +215,7 @@ class Setup(Vertical):
                     choice.source,
                     settings,
                     name,
-                    text_options=_options(choice),
+                    text_options=choice.options(),
                     runs_dir=runs_dir,
                     model_from=self.model_from,
                 )
@@ -394,10 +393,6 @@ class SettingsScreen(Dialog):
         self.query_one(SettingsForm).reset()
 
 
-def _options(choice: CorpusChoice) -> TextOptions:
-    return TextOptions(strip_boilerplate=choice.strip_boilerplate, clean=choice.clean)
-
-
 def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
     return [*(["--strip-boilerplate"] if choice.strip_boilerplate else []), *(["--clean"] if choice.clean else [])]
@@ -406,7 +401,7 @@ def _flags(choice: CorpusChoice) -> list[str]:
 def _known(choice: CorpusChoice, check: Callable[[], None]) -> Known:
     from charlstm.text.corpus import open_corpus
 
-    corpus = open_corpus(choice.source, _options(choice), progress=lambda progress: check())
+    corpus = open_corpus(choice.source, choice.options(), progress=lambda progress: check())
     return Known(corpus.chars, len(corpus.vocabulary), corpus.to_record())
 
 

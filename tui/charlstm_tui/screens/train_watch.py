@@ -15,7 +15,7 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.series import RunSeries
+from charlstm.runs.series import Axis, RunSeries
 from charlstm.runs.verdict import verdict
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView, Snapshot
@@ -29,6 +29,7 @@ from charlstm_tui.widgets.samples import Samples
 
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
+ROOM_FOR_CURVES = 14
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "overfitting": "↗", "stuck": "=", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverged": "✗", "failed": "✗", "crashed": "✗",
@@ -112,7 +113,8 @@ class Watch(Vertical):
         line.set_classes(style.split())
         line.show(done)
         chart.show(self._chart_data(snapshot, series, references))
-        self.query_one(Figures).show(figures(series, view, bits))
+        side = self.query_one(Figures)
+        side.show(figures(series, view, bits, curves=side.size.height > ROOM_FOR_CURVES))
         self.query_one(Samples).show(series.samples, self._empty(view))
         over = view is not None and view.status.state in ENDED
         card = self.query_one(EndCard)
@@ -138,7 +140,7 @@ class Watch(Vertical):
         key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references))
         if self._curves is not None and self._curves[0] == key:
             return self._curves[1]
-        axis = "seconds" if seconds else "step"
+        axis: Axis = "seconds" if seconds else "step"
         weight = SMOOTHING[self.smoothing][1]
         best = series.best
         best_x = None

@@ -26,7 +26,7 @@ GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
 def default_glyphs() -> Glyphs:
-    """Braille, unless ``CHARLSTM_GLYPHS=blocks`` asks for blocks or this is an old Windows console: its fonts lack it."""
+    """Braille; blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them or this is an old Windows console without braille."""
     asked = os.environ.get(GLYPHS_VARIABLE, "").strip().lower()
     if asked in ("blocks", "braille"):
         return "blocks" if asked == "blocks" else "braille"
@@ -73,6 +73,7 @@ class LossChart(Widget, can_focus=True):
         self.view = ChartView(glyphs=default_glyphs())
         self._picture: tuple[tuple[Any, ...], Picture] | None = None
         self._strips: dict[int, Strip] = {}
+        self._styles: dict[str, Style] = {}
 
     def show(self, data: ChartData) -> None:
         """Show other data. Nothing is painted when it is the very same object."""
@@ -112,9 +113,14 @@ class LossChart(Widget, can_focus=True):
         """Another theme: the cells stay, their colours change."""
         super().notify_style_update()
         self._strips.clear()
+        self._styles.clear()
 
     def _style(self, role: str) -> Style:
-        return self.rich_style if role == "blank" else self.get_component_rich_style(f"loss-chart--{role}")
+        style = self._styles.get(role)
+        if style is None:
+            style = self.rich_style if role == "blank" else self.get_component_rich_style(f"loss-chart--{role}")
+            self._styles[role] = style
+        return style
 
     def _forget(self) -> None:
         self._picture = None

@@ -1,0 +1,225 @@
+"""The loss chart: what is painted where, as text, for curves of every kind; and what it costs."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textual.app import App, ComposeResult
+
+from charlstm.runs.series import Curve
+from charlstm_tui.widgets.chart_paint import (
+    ChartData,
+    ChartView,
+    log_ticks,
+    nice_ticks,
+    paint,
+    short_number,
+    sparkline,
+)
+from charlstm_tui.widgets.loss_chart import LossChart, default_glyphs
+
+
+def falling(points: int = 200, noise: float = 0.05) -> ChartData:
+    x = np.arange(1, points + 1, dtype=float)
+    smooth = 1.4 + 2.8 * np.exp(-x / points * 4)
+    raw = smooth + noise * np.sin(np.arange(points) * 2.3)
+    every = slice(None, None, max(1, points // 12))
+    return ChartData(
+        train=Curve(x, smooth), validation=Curve(x[every], smooth[every] + 0.1), raw=Curve(x, raw), planned=2.0 * points
+    )
+
+
+def braille(text: str) -> int:
+    return sum(0x2800 < ord(char) <= 0x28FF for char in text)
+
+
+def test_validation_owns_its_cells_and_differs_in_shape() -> None:
+    text = paint(falling(), ChartView(), 80, 20).text()
+    assert text.count("o") >= 12 - 2  # "step" has none; two may share a cell
+    assert braille(text) > 40
+
+
+def test_a_gap_at_not_a_number_is_not_bridged() -> None:
+    x = np.arange(100.0)
+    y = np.full(100, 2.0)
+    y[40:60] = np.nan
+    whole = paint(ChartData(train=Curve(x, np.full(100, 2.0))), ChartView(), 60, 8)
+    gap = paint(ChartData(train=Curve(x, y)), ChartView(), 60, 8)
+    assert braille(whole.text()) - braille(gap.text()) >= 8
+
+
+def test_nothing_but_gaps_and_nothing_at_all_are_drawn() -> None:
+    nothing = ChartData(train=Curve(np.arange(3.0), np.full(3, np.nan)))
+    for data in (nothing, ChartData()):
+        assert "nats" in paint(data, ChartView(), 40, 8).text()
+
+
+def test_a_single_spike_survives_any_thinning() -> None:
+    x = np.arange(20_000.0)
+    y = np.full(20_000, 1.5)
+    y[12_345] = 3.0
+    rows = paint(ChartData(train=Curve(x, y)), ChartView(), 60, 12).text().splitlines()
+    assert braille("".join(rows[:3])) >= 1
+
+
+def test_a_loss_that_ran_away_does_not_press_the_rest_flat() -> None:
+    data = falling()
+    y = data.train.y.copy()
+    y[-1] = 1e12
+    picture = paint(ChartData(train=Curve(data.train.x, y), validation=data.validation), ChartView(), 80, 20)
+    rows = picture.text().splitlines()
+    assert sum(braille(row) > 0 for row in rows) >= 5
+
+
+def test_reference_lines_are_labelled_and_share_a_row_when_near() -> None:
+    data = falling()
+    picture = paint(
+        ChartData(train=data.train, references=(("order 0", 3.1), ("order 2", 1.88), ("xz", 1.879))),
+        ChartView(),
+        80,
+        16,
+    )
+    text = picture.text()
+    assert "─ ─ ─" in text
+    assert " order 0" in text
+    assert " order 2 · xz" in text
+
+
+def test_the_next_reference_below_is_in_sight_and_a_far_one_is_not() -> None:
+    data = ChartData(train=Curve(np.arange(50.0), np.linspace(4, 3, 50)), references=(("near", 2.8), ("far", 0.5)))
+    text = paint(data, ChartView(), 60, 12).text()
+    assert "near" in text
+    assert "far" not in text
+
+
+def test_bits_and_nats_show_the_same_curve_with_other_labels() -> None:
+    nats, bits = (paint(falling(), ChartView(bits=bits), 80, 20) for bits in (False, True))
+    assert "nats" in nats.text()
+    assert "bits" in bits.text()
+    assert "5.0" in bits.text()  # 1.4 … 4.2 nats are 2 … 6 bits
+    assert "5.0" not in nats.text()
+
+
+def test_zoom_shows_the_latest_steps_and_the_plan() -> None:
+    data = falling()
+    assert "400" not in paint(data, ChartView(), 80, 16).text()
+    assert "300" in paint(data, ChartView(zoom=-1), 80, 16).text()
+    close = paint(data, ChartView(zoom=2), 80, 16).text()
+    assert " 0 " not in close.splitlines()[-1]
+    assert "175" in close or "160" in close or "180" in close
+
+
+def test_log_axes_space_decades_evenly() -> None:
+    data = falling(1000)
+    last = paint(data, ChartView(log_x=True), 90, 16).text().splitlines()[-1]
+    places = [last.index(word) for word in (" 10 ", " 100 ")]
+    assert last.lstrip().startswith("1")
+    assert abs((places[1] - places[0]) - (places[0] - last.index("1"))) <= 2
+    assert paint(data, ChartView(log_y=True), 90, 16).text() != paint(data, ChartView(), 90, 16).text()
+
+
+def test_time_is_written_as_time() -> None:
+    last = paint(falling(), ChartView(seconds=True), 80, 16).text().splitlines()[-1]
+    assert "1:00" in last
+    assert "time" in last
+
+
+def test_blocks_replace_braille() -> None:
+    text = paint(falling(), ChartView(glyphs="blocks"), 80, 16).text()
+    assert braille(text) == 0
+    assert any(char in text for char in "▀▄█")
+
+
+@pytest.mark.parametrize("asked", ["blocks", "braille"])
+def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    monkeypatch.setenv("CHARLSTM_GLYPHS", asked)
+    assert default_glyphs() == asked
+
+
+@given(
+    width=st.integers(0, 130),
+    height=st.integers(0, 50),
+    values=st.lists(st.floats(width=32) | st.floats(0.5, 6), max_size=60),
+    view=st.builds(
+        ChartView,
+        bits=st.booleans(),
+        seconds=st.booleans(),
+        log_x=st.booleans(),
+        log_y=st.booleans(),
+        zoom=st.integers(-1, 8),
+        glyphs=st.sampled_from(["braille", "blocks"]),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:
+    curve = Curve(np.arange(len(values), dtype=float), np.array(values, dtype=float))
+    data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0, (3.0,))
+    picture = paint(data, view, width, height)
+    assert picture.codes.shape == (height, width)
+    assert all(char.isprintable() for char in picture.text().replace("\n", ""))
+
+
+@given(low=st.floats(0, 1e6), span=st.floats(1e-3, 1e7), count=st.integers(2, 12))
+def test_ticks_are_round_inside_and_not_too_many(low: float, span: float, count: int) -> None:
+    ticks = nice_ticks(low, low + span, count)
+    assert len(ticks) <= count + 2
+    assert all(low - 1e-6 * span <= tick <= low + span * 1.000001 for tick in ticks)
+    for tick in log_ticks(low + 1e-3, low + 1e-3 + span, count):
+        assert math.isfinite(tick)
+
+
+def test_short_numbers() -> None:
+    assert [short_number(value) for value in (0, 0.5, 950, 1200, 12_000, 1_500_000)] == [
+        "0", "0.5", "950", "1,200", "12k", "1.5M",
+    ]  # fmt: skip
+
+
+def test_a_sparkline_has_its_size() -> None:
+    rows = sparkline(Curve(np.arange(9.0), np.arange(9.0)), 20, 2, "braille")
+    assert [len(row) for row in rows] == [20, 2 * 10]
+    assert braille("".join(rows)) > 8
+
+
+class ChartApp(App[None]):
+    def compose(self) -> ComposeResult:
+        yield LossChart()
+
+
+async def test_the_widget_paints_only_what_changed_and_fast_enough() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(120, 36)):
+        chart = app.query_one(LossChart)
+        data = falling(10_000)
+        chart.show(data)
+        first = chart.picture()
+        chart.show(data)
+        assert chart.picture() is first
+        chart.look(bits=True)
+        assert chart.picture() is not first
+        costs = []
+        for _ in range(9):
+            chart.show(falling(10_000))
+            start = time.perf_counter()
+            for row in range(chart.size.height):
+                chart.render_line(row)
+            costs.append(time.perf_counter() - start)
+        assert min(costs) < 0.005  # seconds; the fastest of nine, since other work may share the machine
+
+
+async def test_zoom_has_ends() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(60, 20)):
+        chart = app.query_one(LossChart)
+        for _ in range(20):
+            chart.look(zoom=chart.view.zoom + 1)
+        most = chart.view.zoom
+        chart.show(falling())
+        assert chart.picture().text()
+        for _ in range(30):
+            chart.look(zoom=chart.view.zoom - 1)
+        assert (most > 3, chart.view.zoom) == (True, -1)

@@ -1,0 +1,374 @@
+"""Train with recorded runs: what is shown in every state and size, and that every key of the table does its work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from charlstm.training.events import Finished, Stepped
+from charlstm_tui.actions import ACTIONS
+from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.screens.train import TrainScreen
+from charlstm_tui.screens.train_watch import SMOOTHING, Watch
+from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.samples import Samples
+from recorded_run import NASTY, record
+
+DEADLINE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's caches and index of runs are left alone."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+
+
+@asynccontextmanager
+async def app_on(
+    folder: Path, run: str | None = None, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[CharLSTMApp, Pilot[None]]]:
+    app = CharLSTMApp(Opening(run=run, runs_dir=folder))
+    async with app.run_test(size=size) as pilot:
+        if run is not None:
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.snapshot.series is not None)
+        yield app, pilot
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait for ``condition``, at most until the deadline."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
+        await pilot.pause(0.01)
+
+
+def screen_text(app: object) -> str:
+    """Everything on the screen, as characters."""
+    screen = app.screen  # type: ignore[attr-defined]
+    strips = screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def shows(pilot: Pilot[None], *words: str) -> str:
+    await until(pilot, lambda: all(word in screen_text(pilot.app) for word in words))
+    return screen_text(pilot.app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
+@pytest.mark.parametrize("state", ["running", "paused", "waiting", "stopped", "finished", "failed", "crashed"])
+async def test_every_state_shows_its_chart_its_figures_and_its_word(
+    tmp_path: Path, state: str, size: tuple[int, int]
+) -> None:
+    with record(tmp_path, state, message="No room on the disk" if state == "waiting" else "") as recorded:  # type: ignore[arg-type]
+        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
+            word = {"running": "left ", "waiting": "No room on the disk"}.get(state, state)
+            text = await shows(pilot, "novel.txt", "train ·", "valid o", "best ◆", word)
+            assert any(0x2800 < ord(char) <= 0x28FF for char in text)
+            assert "◆" in text
+            assert text.count("o") > 8
+            for line in text.splitlines():
+                assert len(line) <= size[0]
+
+
+async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
+    with record(tmp_path, "starting") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "starting", "The first sample comes with the first validation")
+
+
+@pytest.mark.parametrize("size", [(60, 20), (40, 12), (20, 5)], ids=str)
+async def test_small_terminals_keep_what_matters(tmp_path: Path, size: tuple[int, int]) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
+            text = await shows(pilot, "40 %")
+            if size[1] >= 12:
+                assert "train ·" in text
+            if size[1] >= 20:
+                assert "SAMPLES" in text
+                assert any(0x2800 < ord(char) <= 0x28FF for char in text)
+
+
+async def test_the_chart_moves_and_samples_grow_while_it_trains(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=100) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 3)
+            chart = app.screen.query_one(LossChart)
+            before = chart.picture()
+            recorded.advance(100)
+            await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 5)
+            await shows(pilot, "20 %")
+            assert chart.picture().text() != before.text()
+            assert app.screen.query_one(Samples).following
+
+
+async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
+    with record(tmp_path, "finished") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "finished")
+            chart = app.screen.query_one(LossChart)
+            picture = chart.picture()
+            app.refresh_screen()
+            await pilot.pause()
+            assert chart.picture() is picture
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
+async def test_hostile_samples_and_names_are_literal(tmp_path: Path, size: tuple[int, int]) -> None:
+    with record(
+        tmp_path, "running", sample=NASTY + "\x1b[2J\0", text="[red]no\x1b[2J.txt", lineage={"run": "[/x]\x07"}
+    ) as recorded:
+        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
+            text = await shows(pilot, "[/red] [bold]␛[2J", "␀NUL", "[red]no␛[2J.txt", "from [/x]␇")
+            assert not any(char in text for char in "\x1b\0\x07\u202e\u200b")
+            recorded.end("crashed")
+            await shows(pilot, "[/red] [bold]␛[2J", "crashed")
+
+
+async def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Space pause")
+            await pilot.press("space")
+            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["pause"])
+            await shows(pilot, "‖ paused", "Space go on", "Paused at step 400")
+            await pilot.press("space")
+            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["resume"])
+            await shows(pilot, "Space pause", "left ")
+
+
+async def test_x_asks_before_it_stops(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert recorded.commands() == []
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
+            await pilot.press("enter")
+            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["stop"])
+            await shows(pilot, "Stopped at step 400", "resume", "Enter play")
+
+
+async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            field = app.screen.query_one(Input)
+            assert field.value == "1.8e-3"
+            field.value = "fast"
+            await pilot.press("enter")
+            await shows(pilot, "A learning rate is a number above zero")
+            field.value = "5e-4"
+            await pilot.press("enter")
+            found = []
+            await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
+            assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4)]
+
+
+@pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("f", "finish")])
+async def test_other_commands(tmp_path: Path, key: str, command: str) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await pilot.press(key)
+            await until(pilot, lambda: [each.command for each in recorded.commands()] == [command])
+
+
+@pytest.mark.parametrize("state", ["running", "finished"])
+async def test_enter_plays_the_run(tmp_path: Path, state: str) -> None:
+    with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("enter")
+            await until(pilot, lambda: app.current_mode == "generate")
+            assert app.model is not None
+            assert app.model.model == str(recorded.run.path)
+
+
+async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
+            chart = app.screen.query_one(LossChart)
+            watch = app.screen.query_one(Watch)
+            seen = [chart.picture().text()]
+            for key, changed in (
+                ("u", lambda: chart.view.bits),
+                ("t", lambda: chart.view.seconds),
+                ("g", lambda: chart.view.log_y),
+                ("plus", lambda: chart.view.zoom == 1),
+                ("minus", lambda: chart.view.zoom == 0),
+                ("minus", lambda: chart.view.zoom == -1),
+            ):
+                await pilot.press(key)
+                await until(pilot, changed)
+                assert chart.picture().text() != seen[-1], key
+                seen.append(chart.picture().text())
+            await shows(pilot, "bits")
+            for level in (*range(2, len(SMOOTHING)), 0, 1):
+                await pilot.press("s")
+                await until(pilot, lambda level=level: watch.smoothing == level)
+            await pilot.press("z")
+            await until(pilot, lambda: app.screen.maximized is chart)
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen.maximized is None)
+
+
+async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:
+    names = []
+    for number in range(3):
+        with record(tmp_path, "finished", steps=100 * (number + 1), planned=300) as recorded:
+            names.append(recorded.run.name)
+    async with app_on(tmp_path, names[2]) as (app, pilot):
+        await shows(pilot, names[2])
+        for key, name in (("comma", names[1]), ("comma", names[0]), ("full_stop", names[1])):
+            await pilot.press(key)
+            await until(pilot, lambda name=name: app.run_path is not None and app.run_path.name == name)
+            await shows(pilot, f"Finished · {name}")
+
+
+async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=600) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            samples = app.screen.query_one(Samples)
+            await until(pilot, lambda: len(samples.samples) == 13)
+            await pilot.press("tab")
+            await until(pilot, lambda: app.focused is samples)
+            await pilot.press("up", "pageup", "pageup", "pageup")
+            await until(pilot, lambda: samples.selected == 0)
+            await until(pilot, lambda: samples.scroll_offset.y == 0)
+            recorded.advance(50)
+            await until(pilot, lambda: len(samples.samples) == 14)
+            assert samples.selected == 0
+            await pilot.press("down", "pagedown", "pagedown", "pagedown")
+            await until(pilot, lambda: samples.following)
+
+
+async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=950) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "95 %")
+            recorded.advance(50)
+            recorded.end("finished")
+            await shows(
+                pilot, "Finished · ", "at step 1,000 of 1,000", "of training", "The morning", "Enter play it", "m train"
+            )
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen.query_one(Watch).card_closed)
+            await shows(pilot, "SAMPLES", "Finished after")
+
+
+async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
+    )
+    with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "r resume")
+            await pilot.press("r")
+            await until(pilot, lambda: asked == [(recorded.run.name, {})])
+
+
+async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    with record(tmp_path, "finished") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("m")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            app.screen.query_one(Input).value = "2"
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(asked))
+    # 1,000 steps took 50 s, so two minutes are 2,400 steps
+    assert asked == [{"max_steps": 3400, "epochs": None, "max_minutes": None}]
+
+
+async def test_m_while_it_trains_stops_it_exactly_and_goes_on_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("m")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            app.screen.query_one(Input).value = "1"
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(recorded.obey()) or bool(asked))
+            await until(pilot, lambda: bool(asked))
+    assert asked[0]["max_steps"] == 1000 + 1200
+
+
+async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    with record(tmp_path, "finished", steps=400) as recorded:
+        nan = float("nan")
+        recorded.append(
+            Stepped(
+                step=405, epoch=2.0, train_loss=nan, lr=1e-3, grad_norm=nan, chars_per_second=1.0, train_seconds=21.0
+            ),
+            Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0),
+        )
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "the loss ran away", "r resume")
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            assert app.screen.query_one(Input).value == "1.0e-3"
+            await pilot.press("enter")
+            await until(pilot, lambda: asked == [{"lr": 1e-3}])
+
+
+async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
+    with record(tmp_path, "finished") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await until(pilot, lambda: app.screen._spec is not None)  # type: ignore[attr-defined]
+            await pilot.press("n")
+            await shows(pilot, "novel.txt", "PRESETS")
+            assert app.run_path is None
+            assert app.corpus is not None
+            assert app.corpus.source == "/texts/novel.txt"
+            await shows(pilot, "✗ ")  # which is not there: the pane says so
+
+
+async def test_a_damaged_run_says_what_is_wrong(tmp_path: Path) -> None:
+    with record(tmp_path, "finished") as recorded:
+        recorded.run.spec_path.write_text("{}")
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await pilot.press("escape")
+            await shows(pilot, "cannot be read")
+
+
+async def test_every_key_of_the_table_can_be_pressed_in_every_state(tmp_path: Path) -> None:
+    """No key raises, whatever the state; dialogs that open are left by Esc."""
+    keys = sorted({key for action in ACTIONS if action.mode == "train" for key in action.keys} | {"u", "z", "tab"})
+    for state in ("starting", "failed"):
+        with record(tmp_path / state, state) as recorded:  # type: ignore[arg-type]
+            async with app_on(tmp_path / state, recorded.run.name, (60, 20)) as (app, pilot):
+                for key in keys:
+                    if state == "failed" and key in ("enter", "r", "space"):
+                        continue  # play and resume have tests of their own
+                    await pilot.press(key)
+                    if not isinstance(app.screen, TrainScreen):
+                        await pilot.press("escape")
+                    if app.current_mode != "train":
+                        app.go("train")
+                    await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+
+
+def test_torch_is_not_needed() -> None:
+    code = "import sys, charlstm_tui.screens.train; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
