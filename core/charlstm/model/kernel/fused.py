@@ -23,7 +23,6 @@ from torch.nn import functional
 from charlstm.model.kernel.recurrence import (
     GATE_FACTORS,
     GATE_SCALES,
-    HIDDEN_SCALE,
     backward_layer,
     compiled,
     forward_layer,
@@ -34,11 +33,11 @@ from charlstm.model.network import CharLSTM, State
 ROWS_PER_THREAD = 4
 """Fewer rows than these are not worth a thread of their own: the weights are read anew for each."""
 
-ONE_HOT_LIMIT = 512
-"""Up to so many symbols the first layer's input gradient is a product with one-hot rows; above, a sum by symbol."""
-
 LOGITS_AT_ONCE = 2**20
 """Elements of logits that a thread holds at a time, so that memory does not grow with the vocabulary."""
+
+ADDED_AT_ONCE = 2**17
+"""Elements of gate gradients that are widened at a time before they are added up: they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class _LayerWeights:
 
     forward: Tensor  # (4H, D + H)
     backward: Tensor  # (D + H, 4H)
-    before: Tensor  # layer 0: (V, 4H), a row to add for each symbol; else (4H,), a bias
+    table: Tensor  # layer 0: (V, 4H), a row to add for each symbol; else (4H,), a bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,6 @@ class FusedKernel:
         self._shards: list[_Shard] = []
         self._pool: ThreadPoolExecutor | None = None
         self._layout: tuple[int, int] | None = None
-        master = network.fc.weight.dtype
-        hidden = network.config.hidden_size
-        self._scales = torch.tensor(GATE_SCALES, dtype=master).repeat_interleave(hidden)
-        self._factors = torch.tensor(GATE_FACTORS, dtype=master).repeat_interleave(hidden)
 
     @torch.no_grad()
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
@@ -94,7 +89,7 @@ class FusedKernel:
         self._gather(masks)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
-        return StepResult(nats, count, (hidden.mul_(HIDDEN_SCALE), cell.mul_(0.5)))
+        return StepResult(nats, count, (hidden, cell.mul_(0.5)))
 
     def _divide(self, rows: int) -> None:
         """Give each thread its rows. Depends on nothing but the batch and the thread count, so a resume is exact."""
@@ -118,58 +113,57 @@ class FusedKernel:
 
     def _pack(self, masks: Masks) -> _Weights:
         """Cast, scale and pack the weights; layers and directions in parallel."""
-        network, rows = self._network, self._shards[0].stop - self._shards[0].start
+        network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
-        dtype, scales, factors = self._dtype, self._scales.unsqueeze(1), self._factors.unsqueeze(1)
 
-        def prepare(index: int) -> tuple[Tensor, Tensor]:
+        def cast(index: int) -> tuple[Tensor, Tensor]:
             weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
             if masks.recurrent:
                 weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
-            bias = (bias_ih + bias_hh) * self._scales
+            bias = _scaled(bias_ih + bias_hh, GATE_SCALES)
             if index == 0:
-                return (weight_hh * (scales * HIDDEN_SCALE)).to(dtype), (weight_ih * scales).t().add(bias).to(dtype)
+                table = _scaled(weight_ih.clone(), GATE_SCALES).t().add(bias).to(dtype)
+                return _scaled(weight_hh.to(dtype, copy=True), GATE_SCALES), table
             weight = torch.empty(weight_hh.size(0), 2 * weight_hh.size(1), dtype=dtype)
-            torch.mul(weight_ih, scales * HIDDEN_SCALE, out=weight[:, : weight_hh.size(1)])
-            torch.mul(weight_hh, scales * HIDDEN_SCALE, out=weight[:, weight_hh.size(1) :])
-            return weight, bias.to(dtype)
+            weight[:, : weight_hh.size(1)] = weight_ih
+            weight[:, weight_hh.size(1) :] = weight_hh
+            return _scaled(weight, GATE_SCALES), bias.to(dtype)
 
-        prepared = self._each(prepare, layers)
+        casts = self._each(cast, layers)
 
-        def packed(job: tuple[int, bool]) -> Tensor:
-            weight = prepared[job[0]][0]
-            return _packed(weight, rows) if job[1] else _packed((weight * factors.to(dtype)).t().contiguous(), rows)
+        def pack(job: tuple[int, bool]) -> Tensor:
+            weight = casts[job[0]][0]
+            return _packed(_scaled(weight.clone(), GATE_FACTORS).t().contiguous() if job[1] else weight, rows)
 
-        products = self._each(packed, [(index, way) for way in (False, True) for index in reversed(layers)])
-        backward, forward = products[: len(layers)][::-1], products[len(layers) :][::-1]
+        # The largest first, so that threads end together.
+        jobs = [(index, transposed) for transposed in (True, False) for index in reversed(layers)]
+        packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
         return _Weights(
-            [_LayerWeights(forward[index], backward[index], prepared[index][1]) for index in layers],
-            (network.fc.weight * HIDDEN_SCALE).to(dtype),
+            [_LayerWeights(packs[index, False], packs[index, True], casts[index][1]) for index in layers],
+            network.fc.weight.to(dtype),
             network.fc.bias.to(dtype),
         )
 
     def _gather(self, masks: Masks) -> None:
         """Sum the shards' gradients into the parameters', with the scales taken out again."""
-        network = self._network
-        scale = (self._scales * self._factors).unsqueeze(1)
+        network, shards = self._network, self._shards
 
         def layer(index: int) -> None:
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
             inner = weight_ih.size(1) if index else 0
-            _sum([shard.weight_gradients[index][:, inner:] for shard in self._shards], weight_hh, scale * HIDDEN_SCALE)
+            _sum([shard.weight_gradients[index][:, inner:] for shard in shards], weight_hh, gates=True)
             if masks.recurrent:
                 _gradient(weight_hh).mul_(masks.recurrent[index]).mul_(masks.recurrent_scale)
-            if index:
-                rows = [shard.weight_gradients[index][:, :inner] for shard in self._shards]
-                _sum(rows, weight_ih, scale * HIDDEN_SCALE)
-            else:
-                _sum([shard.symbol_gradients.t() for shard in self._shards], weight_ih, scale)
-            _sum([shard.bias_gradients[index] for shard in self._shards], bias_ih, scale.squeeze(1))
+            rows = [
+                shard.weight_gradients[index][:, :inner] if index else shard.symbol_gradients.t() for shard in shards
+            ]
+            _sum(rows, weight_ih, gates=True)
+            _sum([shard.bias_gradients[index] for shard in shards], bias_ih, gates=True)
             _gradient(bias_hh).copy_(_gradient(bias_ih))
 
         def head(_: int) -> None:
-            _sum([shard.head_gradients for shard in self._shards], network.fc.weight, HIDDEN_SCALE)
-            _sum([shard.head_bias_gradients for shard in self._shards], network.fc.bias, 1.0)
+            _sum([shard.head_gradients for shard in shards], network.fc.weight)
+            _sum([shard.head_bias_gradients for shard in shards], network.fc.bias)
 
         layers = range(network.config.num_layers)
         self._each(lambda job: job[0](job[1]), [*((layer, index) for index in reversed(layers)), (head, 0)])
@@ -210,11 +204,12 @@ class _Shard:
         top = self._top[:length]
         for layer in layers:
             own = self._inputs[layer][:, :, -self._hidden :]
-            own[0] = state[0][layer] * (1 / HIDDEN_SCALE)
+            own[0] = state[0][layer]
             torch.mul(state[1][layer], 2.0, out=self.cell[layer])
             upper = top if layer == self._layers - 1 else self._inputs[layer + 1][:length, :, : self._hidden]
             _forward()(
-                self._before(weights, inputs) if layer == 0 else [weights.layers[layer].before],
+                weights.layers[layer].table,
+                [] if layer else list(inputs.unbind(0)),
                 weights.layers[layer].forward,
                 list(rolls[layer][:length]),
                 self.cell[layer],
@@ -244,7 +239,8 @@ class _Shard:
             flat = gradients.flatten(0, 1)
             torch.mm(flat.t(), self._inputs[layer][:length].flatten(0, 1), out=self.weight_gradients[layer])
             if layer:
-                torch.sum(flat, 0, dtype=self._master, out=self.bias_gradients[layer])
+                # As a product: torch's own sum over rows takes three times as long.
+                self.bias_gradients[layer] = (flat.new_ones(1, flat.size(0)) @ flat)[0]
         self._symbol_gradients(inputs, flat)
         torch.sum(self.symbol_gradients, 0, out=self.bias_gradients[0])
         return nats
@@ -260,7 +256,6 @@ class _Shard:
 
         self._inputs = [low(length + 1, hidden * (2 if layer else 1)) for layer in range(self._layers)]
         self._kept = [low(length, 6 * hidden) for _ in range(self._layers)]
-        self._lookup = low(length, 4 * hidden)
         self._gradients = low(length, 4 * hidden)
         self._top, self._above = low(length, hidden), low(length, hidden)
         self._scratch = torch.empty(rows, hidden, dtype=self._master)
@@ -270,12 +265,6 @@ class _Shard:
         """T of (b, H): what outputs are multiplied by."""
         multiplier = mask.to(self._dtype).mul_(scale)
         return [multiplier] * length if mask.dim() == 2 else list(multiplier.unbind(0))
-
-    def _before(self, weights: _Weights, inputs: Tensor) -> list[Tensor]:
-        """One-hot times a matrix is a row of it: T of (b, 4H)."""
-        lookup = self._lookup[: inputs.size(0)]
-        torch.index_select(weights.layers[0].before, 0, inputs.flatten(), out=lookup.view(-1, lookup.size(2)))
-        return list(lookup.unbind(0))
 
     def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
         """Loss, summed; gradients of the head, and of ``top`` into ``above``, both times ``scale``."""
@@ -304,13 +293,8 @@ class _Shard:
     def _symbol_gradients(self, inputs: Tensor, gradients: Tensor) -> None:
         """The gradient of each symbol's row: the sum of the gate gradients (T·b, 4H) wherever it was read."""
         ids = inputs.flatten()
-        if self._symbols <= ONE_HOT_LIMIT:
-            one_hot = torch.zeros(ids.size(0), self._symbols, dtype=self._dtype)
-            one_hot.scatter_(1, ids.unsqueeze(1), 1.0)
-            self.symbol_gradients.copy_(one_hot.t() @ gradients)
-            return
         self.symbol_gradients.zero_()
-        at_once = max(1, LOGITS_AT_ONCE // gradients.size(1))
+        at_once = max(1, ADDED_AT_ONCE // gradients.size(1))
         for first in range(0, len(ids), at_once):
             some = slice(first, first + at_once)
             self.symbol_gradients.index_add_(0, ids[some], gradients[some].to(self._master))
@@ -344,9 +328,20 @@ def _gradient(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
-def _sum(parts: list[Tensor], parameter: Tensor, scale: Tensor | float) -> None:
+def _sum(parts: list[Tensor], parameter: Tensor, gates: bool = False) -> None:
+    """Make ``parameter``'s gradient the sum of ``parts``; with ``gates`` take the gates' scales out again."""
     gradient = _gradient(parameter)
     gradient.copy_(parts[0])
     for part in parts[1:]:
         gradient.add_(part)
-    gradient.mul_(scale)
+    if gates:
+        _scaled(gradient, GATE_SCALES)
+        _scaled(gradient, GATE_FACTORS)
+
+
+def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:
+    """Multiply the rows of each gate in ``gates`` (4H, …) by its scale, in place."""
+    for rows, scale in zip(gates.chunk(4), scales, strict=True):
+        if scale != 1:
+            rows.mul_(scale)
+    return gates

@@ -6,14 +6,10 @@ rows' worth of them in parallel threads, and an operation costs half a microseco
 same, slower.
 
 The loops are in *scaled* quantities, chosen so that every gate is a plain logistic function (torch's ``tanh`` is six
-times slower) and the factors of the chain rule come from ``sigmoid_backward``:
-
-- the candidate gate is g = tanh(a) = 2σ(2a) − 1, so the weights of its rows are given twice as large;
-- the cell is carried as C = 2c, so tanh(c) = 2σ(C) − 1;
-- the output is stored as h/2 = o·(σ(C) − ½), so weights that read it are given twice as large;
-- gate gradients are stored without their constant factors, :data:`GATE_FACTORS`.
-
-All are powers of two, so nothing is lost in any floating point format. ``fused`` scales weights and gradients.
+times slower) and the factors of the chain rule come from ``sigmoid_backward``: the candidate gate is
+g = tanh(a) = 2σ(2a) − 1, so the weights of its rows are given twice as large (:data:`GATE_SCALES`) and its stored
+gradient lacks a factor (:data:`GATE_FACTORS`); the cell is carried as C = 2c, so that tanh(c) = 2σ(C) − 1. All are
+powers of two, so nothing is lost in any floating point format. ``fused`` scales weights and gradients.
 """
 
 from __future__ import annotations
@@ -28,11 +24,8 @@ from torch import Tensor
 GATE_SCALES = (1.0, 1.0, 2.0, 1.0)
 """What the rows of gates i, f, g, o of weights and biases are multiplied by."""
 
-GATE_FACTORS = (4.0, 1.0, 4.0, 1.0)
+GATE_FACTORS = (1.0, 1.0, 4.0, 1.0)
 """What a stored gate gradient has to be multiplied by."""
-
-HIDDEN_SCALE = 2.0
-"""What weights that read a stored output are multiplied by."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -46,7 +39,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def forward_layer(
-    before: List[Tensor],  # noqa: UP006
+    table: Tensor,
+    ids: List[Tensor],  # noqa: UP006
     weight: Tensor,
     inputs: List[Tensor],  # noqa: UP006
     cell: Tensor,
@@ -57,7 +51,8 @@ def forward_layer(
 ) -> None:
     """Run a layer of H units over T characters of b rows; D is the width of its input side in ``inputs``, or 0.
 
-    ``before``: what is added to each step's product: T of (b, 4H), or one bias (4H,). ``weight``: (4H, D + H).
+    ``table``: what is added to the products: a bias (4H,), or with ``ids``, T of (b,), that symbol's row of (V, 4H):
+    one-hot times a matrix is a row of it. ``weight``: (4H, D + H).
     ``inputs``: T of (b, D + H), input and previous output side by side. ``cell``: (b, H), C before and after.
     ``outputs``: T of (b, H), where the outputs go (usually the next step's ``inputs``). ``passed_on``: T of (b, H),
     where the masked outputs go for whatever reads them; ``masks``: T of (b, H) or none. ``kept``: T of (b, 6H), for
@@ -68,16 +63,20 @@ def forward_layer(
     factors = cell.new_empty((cell.size(0), 5 * hidden))
     squashed, candidate, exposed = torch.empty_like(cell), torch.empty_like(cell), torch.empty_like(cell)
     i, f, g, o = gates.chunk(4, 1)
+    minus_one, minus_two = cell.new_full((), -1.0), cell.new_full((), -2.0)
+    bias = table if len(ids) == 0 else table.new_empty((cell.size(0), 4 * hidden))
     factor_i, factor_f, factor_g, factor_o, factor_c = factors.chunk(5, 1)
     for t in range(len(inputs)):
-        gates.copy_(product(inputs[t], weight, before[min(t, len(before) - 1)]))
+        if len(ids) > 0:
+            torch.index_select(table, 0, ids[t], out=bias)
+        gates.copy_(product(inputs[t], weight, bias))
         gates.sigmoid_()
-        torch.sub(g, 0.5, out=candidate)
+        torch.add(minus_two, g, alpha=4.0, out=candidate)
         torch.ops.aten.sigmoid_backward(cell, f, grad_input=factor_f)
         cell.mul_(f)
-        cell.addcmul_(i, candidate, value=4.0)
+        cell.addcmul_(i, candidate)
         torch.sigmoid(cell, out=squashed)
-        torch.sub(squashed, 0.5, out=exposed)
+        torch.add(minus_one, squashed, alpha=2.0, out=exposed)
         torch.mul(o, exposed, out=outputs[t])
         if len(masks) > 0:
             torch.mul(outputs[t], masks[t], out=passed_on[t])
@@ -129,7 +128,7 @@ def backward_layer(
             cell.mul_(f)
         scratch.copy_(output)
         factors.copy_(kept[t][:, 4 * hidden :])
-        cell.addcmul_(scratch, factor_c)
+        cell.addcmul_(scratch, factor_c, value=2.0)
         cell_low.copy_(cell)
         torch.mul(
             kept[t][:, : 3 * hidden].view(-1, 3, hidden),
