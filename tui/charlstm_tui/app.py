@@ -6,12 +6,8 @@ the world looks like in ``backend``.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
-import os
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +22,7 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES,
 from charlstm_tui.backend import Snapshot, Watcher
 from charlstm_tui.messages import SnapshotReady
 from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.terminal import catch_endings
 from charlstm_tui.theme import THEME
 from charlstm_tui.widgets.top_bar import TopBar
 from charlstm_tui.words import status_words
@@ -104,7 +101,7 @@ class CharLSTMApp(App[None]):
 
     # ---- in
     def on_mount(self) -> None:
-        self._catch_signals()
+        catch_endings(lambda code: self.exit(return_code=code))
         self.watcher.look()
         self.snapshot = self.watcher.take()
         self._open()
@@ -289,18 +286,3 @@ class CharLSTMApp(App[None]):
     # ---- out
     async def on_unmount(self) -> None:
         self.watcher.close()
-
-    def _catch_signals(self) -> None:
-        """SIGTERM, and SIGHUP of a closed terminal, end the app in order: Textual itself has no handler for them."""
-        if os.name == "nt" or threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._end_by_signal, number)
-
-    def _end_by_signal(self, number: int) -> None:
-        # Writing to a terminal that is gone may block for ever: the last resort.
-        last_resort = threading.Timer(3.0, os._exit, [128 + number])
-        last_resort.daemon = True
-        last_resort.start()
-        self.exit(return_code=128 + number)

@@ -159,14 +159,15 @@ class RunsReader:
         return size
 
     def _follow(self, attached: Path | None) -> str:
-        from charlstm.runs.log import EventTail
-        from charlstm.runs.series import RunSeries
-
         if attached != self._attached:
             self._attached = attached
-            self._tail = None if attached is None else EventTail(folder.Run(attached))
-            self._series = None if attached is None else RunSeries()
+            self._tail = self._series = None
             self._revision += 1
+            if attached is not None:
+                from charlstm.runs.log import EventTail
+                from charlstm.runs.series import RunSeries  # brings numpy: not before a run is looked at
+
+                self._tail, self._series = EventTail(folder.Run(attached)), RunSeries()
         if self._tail is None or self._series is None:
             return ""
         try:

@@ -89,7 +89,7 @@ class CorpusScreen(ModeScreen):
         welcome.display = first
         gap = max(1, self.app.size.width - len(WELCOME) - 10)
         welcome.update(Content.assemble((WELCOME, "$accent"), " " * gap, ("Esc hide", "$quiet")))
-        self.reload()
+        self.call_after_refresh(self.reload)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         recent = tuple(dict.fromkeys(run.sources[0] for run in snapshot.runs if len(run.sources) == 1))
