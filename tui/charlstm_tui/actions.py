@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 MODES: tuple[tuple[str, str], ...] = (
     ("corpus", "Corpus"),
@@ -223,7 +223,7 @@ FOCUSES: dict[str, tuple[str, ...]] = {
 }
 
 
-def bindings(*heads: str) -> list[Binding]:
+def bindings(*heads: str) -> list[BindingType]:
     """Textual bindings for all actions whose scope is, or begins with, one of ``heads`` (a mode or a common scope).
 
     Those that work anywhere run before the focused widget; a single letter never does.

@@ -95,7 +95,7 @@ class CharLSTMApp(App[None]):
         super().__init__()
         self.opening = opening
         self.farewell = ""
-        self.watcher = Watcher(lambda: self.post_message(SnapshotReady()), opening.runs_dir)
+        self.watcher = Watcher(self._tell, opening.runs_dir)
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -152,6 +152,10 @@ class CharLSTMApp(App[None]):
         self.go("generate")
 
     # ---- what the data thread saw
+    def _tell(self) -> None:
+        """Called from the data thread: a newer snapshot lies ready."""
+        self.post_message(SnapshotReady())
+
     def on_snapshot_ready(self) -> None:
         self.snapshot = self.watcher.take()
         self.refresh_screen()

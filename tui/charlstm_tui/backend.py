@@ -211,7 +211,7 @@ async def ask(*argv: str) -> Any:
             await process.wait()
     said = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
-        raise AskError(said[-1].removeprefix("Error: ") if said else f"charlstm {argv[0]} ended without a word.")
+        raise AskError(said[-1].removeprefix("charlstm: ") if said else f"charlstm {argv[0]} ended without a word.")
     try:
         return json.loads(out)
     except ValueError:

@@ -12,25 +12,40 @@ from pathlib import Path
 import click
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(name="charlstm-tui", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("text", required=False, metavar="[TEXT]")
 @click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
 @click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
 @click.option("--runs-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder that runs live in.")
-@click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui")
-def main(text: str | None, run: str | None, model: str | None, runs_dir: Path | None) -> None:
+@click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
+def command(text: str | None, run: str | None, model: str | None, runs_dir: Path | None) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
     TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
     where you left off: at the run that is training, else at your runs, else at the texts to choose from.
     """
     if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
-        click.echo("charlstm-tui needs a terminal to draw on; without one, use the command `charlstm`.", err=True)
-        sys.exit(2)
+        raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
     from charlstm_tui.app import CharLSTMApp, Opening
 
     app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=runs_dir))
     app.run()
     if app.farewell:
         click.echo(app.farewell, err=True)
-    sys.exit(app.return_code or 0)
+    return app.return_code or 0
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the app and exit with its code. What is wrong with the arguments is said in one sentence."""
+    try:
+        code = command.main(args=argv, prog_name="charlstm-tui", standalone_mode=False)
+    except click.UsageError as error:
+        code = _refuse(f"{error.format_message().rstrip('.')}; see charlstm-tui --help")
+    except click.ClickException as error:
+        code = _refuse(error.format_message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(sentence: str) -> int:
+    click.echo(f"charlstm-tui: {sentence}", err=True)
+    return 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -98,11 +98,9 @@ class CorpusScreen(ModeScreen):
             self.reload()
 
     # ---- the list
-    def reload(self) -> None:
+    @work(exclusive=True, group="list")
+    async def reload(self) -> None:
         """List again what there is to choose from."""
-        self.run_worker(self._reload, exclusive=True, group="list")
-
-    async def _reload(self) -> None:
         browsed, recent, given = self._browsed, self._recent, self._given
         self._sections = await in_thread(lambda check: sections(browsed, recent, given))
         self._fill()
@@ -158,8 +156,9 @@ class CorpusScreen(ModeScreen):
     def look(self) -> None:
         """Look at the text under the cursor: its beginning at once, what it is made of as soon as it is read."""
         self._show()
-        self.run_worker(self._look, exclusive=True, group="look")
+        self._look()
 
+    @work(exclusive=True, group="look")
     async def _look(self) -> None:
         from charlstm.text.corpus import preview
 

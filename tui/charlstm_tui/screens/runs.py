@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -112,10 +112,8 @@ class RunsScreen(ModeScreen):
         self._show_about()
         self.refresh_keys()
 
-    def _show_about(self) -> None:
-        self.run_worker(self._about, exclusive=True, group="about", exit_on_error=True)
-
-    async def _about(self) -> None:
+    @work(exclusive=True, group="about")
+    async def _show_about(self) -> None:
         """Show the details at once with what is known, and again when the folder was read."""
         about = self.query_one("#runs-about", Static)
         pane = self.query_one("#runs-details")
@@ -280,13 +278,14 @@ class RunsScreen(ModeScreen):
 
         def typed(path: str | None) -> None:
             if path is not None:
-                self.run_worker(self._import(Path(path.strip()).expanduser()), group="import")
+                self._import(Path(path.strip()).expanduser())
 
         about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
         self.app.push_screen(
             PromptDialog("Import a model", about, placeholder="path", check=check, suggester=PathSuggester()), typed
         )
 
+    @work(group="import")
     async def _import(self, path: Path) -> None:
         self.note(f"Reading {path.name} …")
         try:

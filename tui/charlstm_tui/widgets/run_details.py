@@ -119,7 +119,7 @@ def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bi
 
 
 def _facts(views: Sequence[RunView], found: Sequence[Study], bits: bool) -> list[tuple[str, list[str]]]:
-    facts = [
+    facts: list[tuple[str, list[str]]] = [
         ("best bits" if bits else "best nats", [loss(view.status.best_val, bits) for view in views]),
         ("training time", [clock(view.status.train_seconds) for view in views]),
         ("steps", [f"{view.status.step:,}" for view in views]),
