@@ -19,7 +19,7 @@ from charlstm.text import builtin, cache
 from charlstm.text.batches import Span
 from charlstm.text.preparing import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
-from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Source, item_text, resolve, stamp_of
+from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Source, item_text, resolve, stamps_of
 from charlstm.text.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Preview", "Progress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
@@ -134,8 +134,7 @@ def open_corpus(
     if found.is_stdin:
         return _prepared(found, options, progress)
     key = cache.source_key([item.shown for item in found.items], options.to_dict(), builtin.version())
-    stamps = [stamp_of(item.path) for item in found.items if item.path is not None]
-    kept = cache.recall(key, stamps)
+    kept = cache.recall(key, stamps_of(found.items))
     if kept is not None and (corpus := _from_cache(kept)) is not None:
         return dataclasses.replace(corpus, name=found.name, sources=found.sources)
     return _prepared(found, options, progress, key)
@@ -207,16 +206,18 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     found = resolve(source, options)
     if found.is_stdin:
         raise TextError("Standard input cannot be looked at beforehand: read it whole")
-    tally, text, size = Tally(), "", 0
+    tally, text = Tally(), ""
     for item in found.items:
-        size += 0 if item.path is None else stamp_of(item.path).size
-        if len(text) <= chars:
-            text += _beginning(item, options, tally, chars + 1 - len(text))
+        if len(text) > chars:
+            break
+        if text and not text.endswith("\n"):
+            text += "\n"
+        text += _beginning(item, options, tally, chars + 1 - len(text))
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
         found.name,
         text[:chars],
-        size or tally.bytes,
+        sum(stamp.size for stamp in stamps_of(found.items)) or tally.bytes,
         encoding,
         tally.newline_style(),
         len(text) <= chars,

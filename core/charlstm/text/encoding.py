@@ -61,13 +61,16 @@ def find_encoding(file: BinaryIO, name: str, chosen: str | None, limit: int, ali
     if marked is not None:
         return marked
     refuse_other_kinds(head, name)
+    if head and not head.strip(b"\x00"):
+        raise TextError(f"{name} begins with nothing but NUL bytes: it is damaged or no text; {_NO_TEXT}")
     if wide := _without_mark(head):
         return Encoding(wide, 0)
+    _refuse_binary(head, name, 0.3)
     where = _first_invalid(file, limit, alive)
-    _refuse_binary(head, name, is_utf8=where is None)
-    if where is not None and (legacy := _legacy(file, where, limit)):
-        return Encoding(legacy, 0)
-    return Encoding("utf-8", 0)
+    if where is None:
+        return Encoding("utf-8", 0)
+    _refuse_binary(head, name, 0.02)
+    return Encoding(_legacy(file, where, limit) or "utf-8", 0)
 
 
 def refuse_other_kinds(head: bytes, name: str) -> None:
@@ -124,22 +127,23 @@ def _zip_kind(head: bytes) -> tuple[str, str]:
 
 def _control_share(head: bytes) -> float:
     plain = bytes(code for code in range(256) if code >= 32 or code in b"\t\n\r\f\b\x1a\x1b")
-    return len(head.translate(None, plain)) / len(head)
+    return len(head.translate(None, plain)) / max(len(head), 1)
 
 
-def _refuse_binary(head: bytes, name: str, *, is_utf8: bool) -> None:
-    if not head.strip(b"\x00"):
-        raise TextError(f"{name} begins with nothing but NUL bytes: it is damaged or no text; {_NO_TEXT}")
-    if _control_share(head) > (0.3 if is_utf8 else 0.02):
+def _refuse_binary(head: bytes, name: str, share: float) -> None:
+    if _control_share(head) > share:
         raise TextError(f"{name} looks like binary data, not text: {_NO_TEXT}, or say which encoding it is in")
 
 
 def _without_mark(head: bytes) -> str | None:
     """UTF-16 or UTF-32 without a byte order mark, told by its many NULs or by what decoding gives."""
-    if len(head) < 4 or not head.strip(b"\x00") or _control_share(head) < 0.01:
+    if len(head) < 4 or _control_share(head) < 0.01:
         return None
     fits = []
-    for codec in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    # NULs among ASCII stand anywhere, those of UTF-16 in one half of its pairs
+    pairs = even + odd < 0.05 * len(head) or 2 * min(even, odd) < max(even, odd)
+    for codec in ("utf-32-le", "utf-32-be", *(("utf-16-le", "utf-16-be") if pairs else ())):
         try:
             text = codecs.getincrementaldecoder(codec)("strict").decode(head)
         except UnicodeDecodeError:

@@ -21,7 +21,7 @@ from charlstm.errors import TextError
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
-from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Stamp, copy_stdin, item_text
+from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Stamp, copy_stdin, item_text, stamps_of
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
 _UNICODE = 0x110000
@@ -88,9 +88,8 @@ def _read(
     items: tuple[Item, ...], options: TextOptions, limit: int | None, spool: _Spool, progress: ProgressCallback
 ) -> _Reading:
     reading = _Reading()
-    sizes = [item.path.stat().st_size if item.path is not None else 0 for item in items]
-    total, before, last = sum(sizes), 0, "\n"
-    for item, size in zip(items, sizes, strict=True):
+    total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
+    for item in items:
         if limit is not None and spool.chars >= limit:
             break
 
@@ -114,7 +113,7 @@ def _read(
                 break
         if item.path is not None:
             reading.boilerplate.extend(ends.boilerplate())
-        before += size
+        before = sum(stamp.size for stamp in reading.stamps)
     return reading
 
 

@@ -194,8 +194,16 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, Stamp]]:
         raise _unreadable(item.shown, error, item.path) from None
 
 
-def stamp_of(path: Path) -> Stamp:
-    return _stamp(path, path.stat())
+def stamps_of(items: Sequence[Item]) -> list[Stamp]:
+    """The stamps of the files among ``items``, which are not opened. Raises :class:`TextError`."""
+    stamps = []
+    for item in items:
+        if item.path is not None:
+            try:
+                stamps.append(_stamp(item.path, item.path.stat()))
+            except OSError as error:
+                raise _unreadable(item.shown, error, item.path) from None
+    return stamps
 
 
 def _stamp(path: Path, info: os.stat_result) -> Stamp:
@@ -224,9 +232,10 @@ def item_text(
     *,
     progress: ProgressCallback | None = None,
     stamps: list[Stamp] | None = None,
-    block: int = BLOCK,
+    block: int | None = None,
 ) -> Iterator[str]:
-    """The characters of ``item`` in pieces; what is noticed goes into ``tally``, the file's stamp into ``stamps``.
+    """The characters of ``item``, ``block`` bytes at a time; what is noticed goes into ``tally``, the file's stamp
+    into ``stamps``.
 
     ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
@@ -251,7 +260,7 @@ def item_text(
 
         def counted() -> Iterator[bytes]:
             nonlocal done
-            for bytes_ in _blocks(file, encoding.mark, stamp, item, block):
+            for bytes_ in _blocks(file, encoding.mark, stamp, item, block or BLOCK):
                 done += len(bytes_)
                 yield bytes_
                 report(Progress(done, stamp.size, "reading"))

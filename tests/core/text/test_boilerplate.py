@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from charlstm.text.boilerplate import REACH, Ends, find_header, find_licence
+from charlstm.text.reading import Boilerplate
+
+BODY = "Chapter 1\n\nHappy families are all alike.\n" * 50
+TITLE = "The Project Gutenberg EBook of Anna Karenina, by Leo Tolstoy\n\nThis eBook is for the use of anyone.\n\n"
+HEADERS = [
+    "*** START OF THE PROJECT GUTENBERG EBOOK ANNA KARENINA ***\n\n",
+    "*** START OF THIS PROJECT GUTENBERG EBOOK ANNA KARENINA ***\n\n\n\nProduced by David Brannan\nand others\n\n",
+    "***START OF THE PROJECT GUTENBERG EBOOK ANNA KARENINA***\n",
+    "*** START OF THE PROJECT GUTENBERG EBOOK A VERY LONG TITLE,\nIN TWO LINES ***\n\n",
+    "***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***\nWhy is this here?\n"
+    "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n",
+    "*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.03.08.92*END*\n",
+]
+LICENCES = [
+    "*** END OF THE PROJECT GUTENBERG EBOOK ANNA KARENINA ***\n\nUpdated editions\n",
+    "*** END OF THIS PROJECT GUTENBERG EBOOK ANNA KARENINA ***\n",
+    "***END OF THE PROJECT GUTENBERG EBOOK ANNA KARENINA***\n\n\n******* This file should be named\n",
+    "End of the Project Gutenberg EBook of Anna Karenina, by Leo Tolstoy\n\n*** END OF THIS PROJECT GUTENBERG EBOOK\n",
+    "End of Project Gutenberg's Anna Karenina, by Leo Tolstoy\n",
+    "End of The Project Gutenberg Etext of Anna Karenina\n",
+    "End of this Project Gutenberg Etext\n",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_of_all_times_end_where_the_book_begins(header: str) -> None:
+    text = TITLE + header + BODY
+    assert text[find_header(text) :] == BODY
+
+
+@pytest.mark.parametrize("licence", LICENCES)
+def test_licences_of_all_times_begin_where_the_book_ends(licence: str) -> None:
+    text = BODY + "\n\n\n" + licence
+    start = find_licence(text)
+    assert start is not None
+    assert text[:start] == BODY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODY,
+        "At the end of the project Gutenberg was tired.\n",
+        "*** START OF THE STORY ***\n" + BODY,
+        "He said: the *** END OF THE PROJECT GUTENBERG EBOOK is near.\n",
+        "",
+    ],
+)
+def test_a_text_that_has_none_keeps_all(text: str) -> None:
+    assert find_header(text) == 0
+    assert find_licence(text) is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10**9])
+def test_the_ends_are_found_however_the_text_comes(size: int) -> None:
+    long = BODY * (3 * REACH // len(BODY))
+    text = TITLE + HEADERS[0] + long + "\n" + LICENCES[0]
+    if size < 7:
+        text = TITLE + HEADERS[0] + BODY + "\n" + LICENCES[0]
+    ends = Ends(100)
+    for at in range(0, len(text), size):
+        ends.feed(text[at : at + size])
+    header, licence = ends.boilerplate()
+    assert header == Boilerplate("header", 100, len(TITLE + HEADERS[0]))
+    assert licence == Boilerplate("licence", 100 + len(text) - len(LICENCES[0]) - 1, len(LICENCES[0]) + 1)

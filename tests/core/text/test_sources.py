@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import io
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.errors import TextError
+from charlstm.text.corpus import open_corpus, preview
+from charlstm.text.reading import TextOptions
+from charlstm.text.sources import folder_files, resolve
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX files")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "b.txt").write_text("second")
+    (tmp_path / "a.txt").write_text("first\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.txt").write_text("third")
+    (tmp_path / "notes.md").write_text("other")
+    (tmp_path / ".hidden.txt").write_text("hidden")
+    return tmp_path
+
+
+def test_a_folder_is_its_matching_files_in_order(folder: Path) -> None:
+    corpus = open_corpus(folder)
+    assert corpus.text() == "first\nsecond\nthird"
+    assert corpus.name == folder.name
+    assert corpus.report.file_count == 3
+    assert open_corpus(folder, TextOptions(pattern="*.md, b.*")).text() == "second\nother"
+
+
+def test_several_sources_are_joined_in_the_order_given(folder: Path) -> None:
+    corpus = open_corpus([folder / "sub", folder / "b.txt"])
+    assert corpus.text() == "third\nsecond"
+    assert corpus.name == "sub+1"
+    assert corpus.sources == (str(folder / "sub"), str(folder / "b.txt"))
+
+
+def test_nothing_that_fits_is_answered_with_what_would(folder: Path) -> None:
+    (folder / "sub" / "c.txt").unlink()
+    (folder / "sub" / "d.md").write_text("x")
+    with pytest.raises(TextError, match=r"no files that fit \*.txt, but 1 that fit \*.md"):
+        open_corpus(folder / "sub")
+    (folder / "sub" / "d.md").unlink()
+    with pytest.raises(TextError, match="holds no files"):
+        open_corpus(folder / "sub")
+
+
+@posix
+def test_link_loops_and_broken_links_do_no_harm(folder: Path) -> None:
+    (folder / "sub" / "loop").symlink_to(folder)
+    (folder / "sub" / "gone.txt").symlink_to(folder / "nowhere")
+    (folder / "self.txt").symlink_to(folder / "self.txt")
+    names = [path.name for path in folder_files(folder, "*.txt")]
+    assert names == ["a.txt", "b.txt", "c.txt"]
+    with pytest.raises(TextError, match="cannot be read"):
+        open_corpus(folder / "self.txt")
+
+
+@posix
+def test_a_link_to_a_folder_elsewhere_is_followed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "z.txt").write_text("z")
+    (folder / "sub" / "link").symlink_to(elsewhere)
+    assert [path.name for path in folder_files(folder / "sub", "*.txt")] == ["c.txt", "z.txt"]
+
+
+@posix
+def test_pipes_and_devices_never_hang(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    with pytest.raises(TextError, match=r"is a pipe.*standard input"):
+        open_corpus(folder / "pipe.txt")
+    with pytest.raises(TextError, match="is a pipe"):
+        preview(folder / "pipe.txt")
+    with pytest.raises(TextError, match="is a device"):
+        open_corpus("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "s.txt")[-100:] if len(str(folder)) < 90 else "\0charlstm-test")
+    assert [path.name for path in folder_files(folder, "*.txt")] == ["a.txt", "b.txt", "c.txt"]
+
+
+@posix
+def test_a_pipe_that_takes_a_files_place_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = resolve(folder / "a.txt", TextOptions())
+    (folder / "a.txt").unlink()
+    os.mkfifo(folder / "a.txt")
+    monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
+    with pytest.raises(TextError, match="is a pipe"):
+        open_corpus(folder / "a.txt")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(folder: Path) -> None:
+    (folder / "a.txt").chmod(0)
+    with pytest.raises(TextError, match="may not be read"):
+        open_corpus(folder / "a.txt")
+
+
+def test_a_missing_file_gets_a_near_name(folder: Path) -> None:
+    with pytest.raises(TextError, match=r"There is no file .*note.md; did you mean notes.md\?"):
+        open_corpus(folder / "note.md")
+    with pytest.raises(TextError, match=r"did you mean python-reference\?"):
+        open_corpus("python-refrence")
+    with pytest.raises(TextError, match="check the path"):
+        open_corpus(folder / "nowhere" / "x")
+    with pytest.raises(TextError, match="No text was named"):
+        open_corpus([])
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "x" * 5000, "\udce9", "a/b\x1b[2J", ""])
+def test_odd_names_get_a_sentence_that_harms_no_terminal(name: str, folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(folder / "sub")
+    if not name:
+        name = "no such"
+    with pytest.raises(TextError) as caught:
+        open_corpus(name)
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_changes_while_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.text.sources.BLOCK", 1000)
+    for change in (b"x" * 9, b"x" * 50_000, b"y" * 20_000):
+        path = folder / "log.txt"
+        path.write_bytes(b"x" * 20_000)
+        os.utime(path, (1, 1))
+        written = []
+
+        def write(progress: object, path: Path = path, change: bytes = change, written: list[int] = written) -> None:
+            if not written:
+                written.append(path.write_bytes(change))
+
+        with pytest.raises(TextError, match=r"log.txt changed while it was read"):
+            open_corpus(path, progress=write)
+
+
+def test_a_file_that_vanishes_before_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = resolve(folder / "a.txt", TextOptions())
+    (folder / "a.txt").unlink()
+    monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
+    with pytest.raises(TextError, match="There is no file"):
+        open_corpus(folder / "a.txt")
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("caf\u00e9\r\n".encode("utf-16"))))
+    corpus = open_corpus("-")
+    assert (corpus.text(), corpus.name, corpus.sources) == ("café\n", "stdin", ("-",))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(TextError, match="Standard input is empty"):
+        open_corpus("-")
+    with pytest.raises(TextError, match="cannot be joined"):
+        open_corpus(["-", "python-reference"])
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(TextError, match="no standard input"):
+        open_corpus("-")
+
+
+def test_previews_read_little(folder: Path) -> None:
+    big = folder / "a.txt"
+    with big.open("wb") as file:
+        file.write("Größe\r\n".encode() * 10_000)
+        file.truncate(2 * 1024**3)  # sparse
+    seen = preview(big, 10)
+    assert (seen.text, seen.bytes, seen.newlines, seen.complete) == ("Größe\nGröß", 2 * 1024**3, "CRLF", False)
+    big.write_text("first")
+    whole = preview(folder)
+    assert (whole.text, whole.complete, whole.files) == ("first\nsecond\nthird", True, 3)
+    short = preview(folder / "sub")
+    assert (short.text, short.complete, short.encoding) == ("third", True, "utf-8")
+
+
+def test_a_path_of_a_built_ins_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "python-reference").write_text("mine")
+    assert open_corpus("python-reference").text() == "mine"
