@@ -37,6 +37,8 @@ class Material:
         train, held_out = (
             tuple(span for span in part if span.stop - span.start >= 2) for part in (parts.train, parts.held_out)
         )
+        if not train and corpus.chars >= 2:  # too short to part: nothing is held out
+            train, held_out = (Span(0, corpus.chars),), ()
         if not train:
             raise TextError(f"{corpus.name} is too short to learn from: training takes two characters at least")
         return cls(corpus, vocabulary, ids, train, held_out)

@@ -59,12 +59,10 @@ def measure(
     device: torch.device,
     batch_size: int,
     seq_length: int,
-    *,
-    budget: float = BUDGET,
 ) -> Measured:
     """Choose the kernel that ``settings`` leaves open and time whole steps: data, masks, gradients, update.
 
-    Takes about twice ``budget`` seconds, more where a step takes long. Torch's global generator is as before.
+    Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is as before.
     """
     with torch.random.fork_rng(devices=[]):
         network = CharLSTM(vocab_size, settings.hidden_size, settings.num_layers, init="torch").to(device)
@@ -72,14 +70,14 @@ def measure(
     names = candidates(settings.kernel, network)
     kernel = names[0]
     if len(names) > 1:
-        kernel = choose_kernel(settings.kernel, network, batch_size, seq_length, budget=budget).name
+        kernel = choose_kernel(settings.kernel, network, batch_size, seq_length, budget=BUDGET).name
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     learner = Learner(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel)
     seconds: list[float] = []
     start = time.perf_counter()
     # The first steps allocate and warm up; a rate of zero would be no cheaper.
-    while len(seconds) < 4 or (time.perf_counter() - start < budget and len(seconds) < 1000):
+    while len(seconds) < 4 or (time.perf_counter() - start < BUDGET and len(seconds) < 1000):
         before = time.perf_counter()
         learner.step(len(seconds), settings.lr * 1e-3)
         seconds.append(time.perf_counter() - before)

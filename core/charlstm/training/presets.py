@@ -53,7 +53,13 @@ def _reference(chars: int, vocab_size: int) -> Settings:
 
 
 def _quick(chars: int, vocab_size: int) -> Settings:
-    return Settings(hidden_size=_size(256, chars), batch_size=16, seq_length=50, max_minutes=1.0)
+    return Settings(
+        hidden_size=_size(256, chars),
+        batch_size=16,
+        seq_length=50,
+        max_minutes=1.0,
+        val_fraction=_held_out(chars, 300_000),
+    )
 
 
 def _standard(chars: int, vocab_size: int) -> Settings:
@@ -62,6 +68,7 @@ def _standard(chars: int, vocab_size: int) -> Settings:
         batch_size=32,
         seq_length=64,
         max_minutes=10.0,
+        val_fraction=_held_out(chars, 1_000_000),
         dropout=_dropout(chars, 0.25),
         patience=8,
     )
@@ -73,6 +80,7 @@ def _best(chars: int, vocab_size: int) -> Settings:
         batch_size=32,
         seq_length=64,
         max_minutes=120.0,
+        val_fraction=_held_out(chars, 5_000_000),
         dropout=_dropout(chars, 0.45),
         weight_decay=0.05,
         ema_decay=0.999,
@@ -86,6 +94,11 @@ def _size(most: int, chars: int) -> int:
     while chars < enough and size > 64:
         size, enough = size // 2, enough // 4
     return size
+
+
+def _held_out(chars: int, most: int) -> float:
+    """A tenth, but at most ``most`` characters of a large text: reading more of it would take longer than it tells."""
+    return min(0.1, most / max(chars, 1))
 
 
 def _dropout(chars: int, usual: float) -> float:

@@ -1,0 +1,154 @@
+"""What a run will take on this machine, before it starts: weights, memory, time and speed, from a short measurement.
+
+Measurements are kept per machine, so that only the first question about a shape costs seconds and torch; the answer
+is the planner's own (``planning``). What a run really does is measured anew in its opening.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from charlstm import storage
+from charlstm.model.file import ModelConfig
+from charlstm.paths import cache_dir
+from charlstm.training import planning
+from charlstm.training.config import Settings
+from charlstm.training.planning import Measured
+
+BASE_MEMORY = 330_000_000
+"""Bytes of a worker before its network: Python, torch and its buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run with these settings takes. JSON-ready by :meth:`to_dict`.
+
+    ``seconds`` are the whole run's, validations included, at ``chars_per_second`` of training; ``epochs`` says how
+    often the training text is read. ``model_bytes`` is the model file, ``memory_bytes`` the worker's most.
+    """
+
+    parameters: int
+    model_bytes: int
+    memory_bytes: int
+    steps: int
+    epochs: float
+    seconds: float
+    chars_per_second: float
+    kernel: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def estimate(settings: Settings, chars: int, vocab_size: int, *, fresh: bool = False) -> Estimate:
+    """What ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
+
+    A shape that was never measured on this machine (or ``fresh``) takes some three seconds and imports torch. Raises
+    :class:`~charlstm.errors.SettingsError` when the settings set no end, or a device that is not there.
+    """
+    held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
+    targets = max(1, chars - held_out - 2)
+    rows, length = planning.fit_batch(settings, targets)
+    measured = _measured(settings, vocab_size, rows, length, fresh=fresh)
+    plan = planning.make_plan(
+        settings,
+        measured=measured,
+        batch_size=rows,
+        seq_length=length,
+        steps_per_epoch=math.ceil(targets / (rows * length)),
+        held_out=held_out,
+        device=settings.device,
+        threads=settings.threads or 0,
+    )
+    looks = plan.planned_steps // plan.val_every * plan.val_chars + held_out
+    config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
+    weights = 4 * config.parameters
+    return Estimate(
+        parameters=config.parameters,
+        model_bytes=weights,
+        memory_bytes=BASE_MEMORY + _memory(settings, config, rows * length),
+        steps=plan.planned_steps,
+        epochs=plan.planned_steps / plan.steps_per_epoch,
+        seconds=plan.planned_steps * measured.seconds + looks / (planning.VALIDATION_SPEED * measured.chars_per_second),
+        chars_per_second=measured.chars_per_second,
+        kernel=measured.kernel,
+    )
+
+
+def _memory(settings: Settings, config: ModelConfig, batch_chars: int) -> int:
+    """Bytes of the network in training. Weights are there as themselves, gradient, two moments, the best so far, and
+    all of that again as copies for a checkpoint; a batch keeps gates, states and outputs of every layer and logits."""
+    copies = 9 + (2 if settings.ema_decay is not None else 0)
+    activations = batch_chars * (12 * config.num_layers * config.hidden_size + 3 * config.vocab_size)
+    return 4 * (copies * config.parameters + activations)
+
+
+def _measured(settings: Settings, vocab_size: int, rows: int, length: int, *, fresh: bool) -> Measured:
+    # Vocabularies of about the same size take about the same time: measure for the next power of two.
+    symbols = 1 << max(4, (vocab_size - 1).bit_length())
+    shape = (settings.hidden_size, settings.num_layers, symbols, rows, length, settings.device, settings.kernel)
+    extras = (settings.threads, settings.dropout > 0, settings.shared_masks, settings.weight_drop > 0)
+    average = settings.ema_decay is not None
+    key = json.dumps([*shape, *extras, average, settings.optimizer])
+    known = _read_cache()
+    if key in known and not fresh:
+        return Measured(*known[key])
+    measured = _measure(settings, symbols, rows, length)
+    _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
+    return measured
+
+
+def _measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+    import torch
+
+    from charlstm.training.learner import choose_device
+    from charlstm.training.opening import cores, measure
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or cores())
+    try:
+        return measure(settings, vocab_size, choose_device(settings.device), rows, length)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cache_path() -> Path:
+    return cache_dir() / "speed.json"
+
+
+def _machine() -> list[str | int | None]:
+    return [platform.node(), platform.machine(), os.cpu_count(), version("torch")]
+
+
+def _read_cache() -> dict[str, tuple[str, float, int]]:
+    """What was measured on this machine before; a cache that cannot be read is none."""
+    try:
+        stored = json.loads(_cache_path().read_bytes())
+        if stored["format"] != 1 or stored["machine"] != _machine():
+            return {}
+        return {
+            str(key): (str(kernel), float(seconds), int(chars))
+            for key, (kernel, seconds, chars) in stored["measured"].items()
+            if float(seconds) > 0 and int(chars) > 0
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(measured: dict[str, Any]) -> None:
+    stored = {"format": 1, "machine": _machine(), "measured": measured}
+    try:
+        storage.replace_bytes(_cache_path(), json.dumps(stored).encode())
+    except OSError as error:
+        # It only costs the next question its seconds, but a folder that never takes anything should be heard of.
+        import logging
+
+        logging.getLogger(__name__).info("The measurement cannot be kept: %s", error)

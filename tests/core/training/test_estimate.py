@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from charlstm.errors import SettingsError
+from charlstm.paths import cache_dir
+from charlstm.training import estimate as room
+from charlstm.training.config import Settings
+from charlstm.training.estimate import estimate
+from charlstm.training.planning import Measured
+from charlstm.training.presets import PRESETS, preset
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every measurement that was really made; it finds 20,000 characters/s."""
+    made: list[int] = []
+
+    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+        made.append(vocab_size)
+        return Measured("fused-bf16", rows * length / 20_000, rows * length)
+
+    monkeypatch.setattr(room, "_measure", measure)
+    return made
+
+
+def test_the_reference_on_the_novel(calls: list[int]) -> None:
+    found = estimate(preset("reference", 1_985_223, 83), 1_985_223, 83)
+    assert found.parameters == 3_366_483
+    assert found.model_bytes == 4 * 3_366_483
+    assert found.epochs == pytest.approx(3, rel=0.01)
+    assert found.seconds == pytest.approx(3 * 1_786_700 / 20_000, rel=0.2)
+    assert 400e6 < found.memory_bytes < 1500e6
+    assert json.loads(json.dumps(found.to_dict()))["chars_per_second"] == 20_000
+
+
+def test_measured_once_a_shape(calls: list[int]) -> None:
+    settings = Settings(epochs=1)
+    first = estimate(settings, 100_000, 70)
+    assert estimate(settings, 100_000, 70) == first
+    assert estimate(settings, 50_000, 100).chars_per_second == 20_000
+    assert calls == [128]
+    estimate(settings.with_changes(hidden_size=64), 100_000, 70)
+    estimate(settings, 100_000, 70, fresh=True)
+    assert calls == [128, 128, 128]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1, "machine": null}', b"\xff\x00"])
+def test_a_damaged_cache_is_none(calls: list[int], content: bytes) -> None:
+    (cache_dir() / "speed.json").write_bytes(content)
+    estimate(Settings(epochs=1), 100_000, 70)
+    estimate(Settings(epochs=1), 100_000, 70)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_take_what_they_say(calls: list[int], name: str, chars: int) -> None:
+    settings = preset(name, chars, 97)
+    found = estimate(settings, chars, 97)
+    if settings.max_minutes is not None:
+        assert found.seconds == pytest.approx(60 * settings.max_minutes, rel=0.15)
+    assert found.steps >= 1
+
+
+def test_no_end_is_refused(calls: list[int]) -> None:
+    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
+        estimate(Settings(), 100_000, 70)
+
+
+def test_a_real_measurement() -> None:
+    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=8, epochs=1, threads=1, kernel="nn")
+    found = estimate(settings, 5_000, 20)
+    assert found.kernel == "nn"
+    assert found.chars_per_second > 100

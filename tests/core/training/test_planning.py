@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.training.config import Settings
+from charlstm.training.planning import MIN_STEPS_PER_EPOCH, Measured, fit_batch, make_plan, replanned, snapshot_steps
+from charlstm.training.seams import Plan
+
+
+def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_000, spent: float = 0.0) -> Plan:
+    chars = settings.batch_size * settings.seq_length
+    return make_plan(
+        settings,
+        measured=Measured("nn", chars / speed, chars),
+        batch_size=settings.batch_size,
+        seq_length=settings.seq_length,
+        steps_per_epoch=1_000_000 // chars,
+        held_out=held_out,
+        device="cpu",
+        threads=2,
+        spent=spent,
+    )
+
+
+def test_minutes_become_steps_with_room_for_validation() -> None:
+    plan = planned(Settings(max_minutes=1.0), spent=2.0)
+    training = plan.planned_steps * plan.seconds_per_step
+    looks = plan.planned_steps // plan.val_every * plan.val_chars / 24_000
+    final = 198_000 / 24_000
+    assert 55 < training + looks + final + 2 <= 61
+    assert looks < 0.14 * training
+
+
+def test_the_first_limit_ends_the_run() -> None:
+    assert planned(Settings(max_steps=10, epochs=5, max_minutes=3)).planned_steps == 10
+    assert planned(Settings(epochs=0.1, max_minutes=30)).planned_steps == 49
+    assert planned(Settings(max_minutes=1e-6)).planned_steps == 1
+
+
+def test_cadences() -> None:
+    plan = planned(Settings(epochs=3, batch_size=64, seq_length=100, hidden_size=64))
+    assert 0.2 <= plan.log_every * plan.seconds_per_step <= 0.5
+    assert plan.planned_steps / plan.val_every <= 31
+    assert planned(Settings(epochs=3, val_every=5)).val_every == 5
+    assert planned(Settings(epochs=3, val_every=5)).val_chars == 198_000
+    assert planned(Settings(epochs=3), held_out=0).val_chars == 0
+    assert planned(Settings(epochs=300, val_chars=50_000)).val_chars == 50_000
+
+
+@given(st.integers(1, 10**9), st.floats(1e-5, 100))
+def test_snapshots(steps: int, seconds: float) -> None:
+    chosen = snapshot_steps(steps, seconds)
+    assert chosen[0] == 0
+    assert len(chosen) <= 12
+    assert chosen[-1] == steps
+    first = chosen[1]
+    assert first == 1 or first == steps or first * seconds <= 10
+
+
+@given(st.integers(0, 10**7), st.integers(1, 4096), st.integers(1, 4096))
+def test_a_small_text_gets_small_batches(targets: int, rows: int, length: int) -> None:
+    fitted = fit_batch(Settings(batch_size=rows, seq_length=length), targets)
+    assert 1 <= fitted[0] <= rows
+    assert 1 <= fitted[1] <= length
+    if rows * length * MIN_STEPS_PER_EPOCH <= targets:
+        assert fitted == (rows, length)
+    elif targets >= 8 * MIN_STEPS_PER_EPOCH:
+        assert fitted[0] * fitted[1] * MIN_STEPS_PER_EPOCH <= targets
+
+
+def test_the_clock_moves_the_end() -> None:
+    settings = Settings(max_minutes=1.0)
+    plan = planned(settings)
+    now = {"step": 100, "held_out": 0}
+    assert replanned(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
+    assert replanned(settings, plan, pace=0.1, worked=99.0, **now) == 101
+    assert replanned(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200

@@ -1,0 +1,264 @@
+"""What a run says and keeps, and what it does when asked."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from charlstm.errors import SettingsError, TextError
+from charlstm.model.network import CharLSTM
+from charlstm.text.corpus import Corpus
+from charlstm.training.config import Settings
+from charlstm.training.evaluation import evaluate
+from charlstm.training.events import (
+    Checkpointed,
+    Controlled,
+    Event,
+    Finished,
+    Resumed,
+    Sampled,
+    Started,
+    Stepped,
+    Validated,
+    Warned,
+)
+from charlstm.training.seams import Plan
+from charlstm.training.trainer import Trainer
+from small_training import Asker, MemoryStore, make_corpus, make_plan, words
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.name for event in events]
+
+
+def run(trainer: Trainer, asker: Asker | None = None) -> list[Event]:
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        if asker is not None:
+            asker.see(event)
+    return events
+
+
+def test_a_run_from_start_to_end(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…")))
+    assert kinds(events)[:3] == ["started", "validation", "sample"]
+    assert kinds(events)[-1] == "finished"
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert [event.step for event in steps] == list(range(4, 61, 4))
+    assert steps[-1].train_loss < steps[0].train_loss
+    assert steps[1].epoch == pytest.approx(8 / 98)
+    on_the_way = [event for event in events if isinstance(event, Validated) and not event.whole]
+    assert [event.step for event in on_the_way] == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert [event.step for event in events if isinstance(event, Sampled)] == sorted(
+        {0, 3, 20, *(event.step for event in on_the_way)}
+    )
+    assert sorted(store.snapshots) == [0, 3, 20]
+    assert store.snapshots[0].info["step"] == 0
+    assert len(store.states) == 2  # at step 0 and at the end
+    assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in on_the_way)
+
+
+def test_the_last_figure_is_the_best_models_over_all_that_is_held_out(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "done"
+    step, val_loss, model = store.models[-1]
+    assert last.best_step == step == model.info["step"]
+    held_out = corpus.split(settings.val_fraction, settings.split).held_out
+    figure = evaluate(CharLSTM.from_model(model), corpus.ids, held_out)
+    assert figure.nats == last.best_val == val_loss == model.info["val_loss"]
+    whole = next(event for event in events if isinstance(event, Validated) and event.whole)
+    assert (whole.val_loss, whole.chars) == (figure.nats, figure.chars)
+    best = min((e for e in events if isinstance(e, Validated) and not e.whole), key=lambda event: event.val_loss)
+    assert best.step == step
+
+
+def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
+    store = MemoryStore()
+    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
+    trainer = Trainer(corpus, settings, store=store)
+    stream = trainer.events()
+    started = next(stream)
+    assert isinstance(started, Started)
+    assert store.order == ["plan"]
+    plan = store.plans[0]
+    assert started.planned_steps == plan.planned_steps == math.ceil(0.2 * plan.steps_per_epoch)
+    assert plan.log_every >= 1
+    assert plan.seconds_per_step > 0
+    assert Plan.from_dict(plan.to_dict()) == plan
+    stream.close()
+
+
+def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:
+    settings = Settings(
+        hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
+    )
+    # a plan that is far too long, as if the machine had been faster then
+    plan = make_plan(planned_steps=10**6, val_every=20, snapshot_steps=(0,))
+    trainer = Trainer(corpus, settings, plan=plan)
+    events = run(trainer)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    replans = [event for event in events if isinstance(event, Controlled)]
+    assert replans
+    assert {event.command for event in replans} == {"replan"}
+    assert trainer.progress.work_seconds < 4
+    if last.reason == "done":
+        assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
+
+
+def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    asker = Asker(
+        {
+            8: [("pause", None), ("set-lr", 1e-4), ("resume", None)],
+            16: [("checkpoint", None)],
+            24: [("stop", None)],
+        }
+    )
+    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    seen = [event for event in events if isinstance(event, Controlled)]
+    assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
+    assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
+    assert kinds(events).index("paused") < kinds(events).index("resumed")
+    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
+    assert rates[8] > 2e-3
+    assert rates[12] == pytest.approx(1e-4, rel=0.1)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", 24)
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 16, 24]
+    assert [state.control_position for state in store.states] == [0, 100, 400, 500]
+
+
+def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    waits: list[float] = []
+    asker = Asker({4: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            asker.at[4].append(("stop", None))
+
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker, wait=wait), asker)
+    assert len(waits) == 3
+    assert kinds(events)[-3:] == ["paused", "control", "finished"]
+
+
+def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
+    asker = Asker({20: [("finish", None)]})
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, plan=plan, inbox=asker)
+    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
+    events = run(trainer, asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 35)
+    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
+    assert rates[35] == pytest.approx(rates[21] / 15)
+    assert next(event for event in events if isinstance(event, Controlled)).value == 15
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), store=store, plan=plan)
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 20:
+            next(iter(trainer._learner.network.parameters())).data.fill_(math.nan)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "diverged"
+    assert last.best_val is not None
+    assert last.best_step <= 14
+    warning = next(event for event in events if isinstance(event, Warned))
+    assert "no longer a number" in warning.message
+    assert all(np.isfinite(array).all() for array in store.models[-1][2].weights.values())
+    assert all(state.step < 20 for state in store.states)
+
+
+def test_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    hopeless = settings.with_changes(patience=2, lr=1e-12, ema_decay=None)
+    events = run(Trainer(corpus, hopeless, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    misses = [event.best for event in events if isinstance(event, Validated) and not event.whole]
+    if last.reason == "patience":
+        assert misses[-2:] == [False, False]
+    assert last.reason == "patience"
+    assert last.step < 60
+
+
+@pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
+def test_tiny_texts(text: str, settings: Settings) -> None:
+    events = run(Trainer(make_corpus(text), settings.with_changes(max_steps=3, val_fraction=0.1)))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.step == 3
+    assert any("is small" in event.message for event in events if isinstance(event, Warned))
+
+
+def test_nothing_held_out(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings.with_changes(val_fraction=0.0, patience=1), store=store, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.best_val, last.best_step, last.reason) == (None, 60, "done")
+    assert "validation" not in kinds(events)
+    assert any("held out" in event.message for event in events if isinstance(event, Warned))
+    assert store.models[-1][0] == 60
+
+
+def test_one_character_is_refused(settings: Settings) -> None:
+    with pytest.raises(TextError, match="too short"):
+        Trainer(make_corpus("a"), settings)
+
+
+def test_no_end_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
+        run(Trainer(corpus, Settings(hidden_size=4, num_layers=1, threads=1, kernel="nn")))
+
+
+def test_from_a_model_starts_lower_and_learns_new_characters(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    long = settings.with_changes(max_steps=200)
+    run(Trainer(corpus, long, store=store, plan=replace(plan, planned_steps=200)))
+    parent = store.models[-1][2]
+    child_text = make_corpus(words(800, seed=3) + " ÄÖÜ")
+    child = MemoryStore()
+    other_size = settings.with_changes(hidden_size=99, num_layers=1)
+    events = run(Trainer(child_text, other_size, start_from=parent, store=child, plan=plan))
+    nothing = run(Trainer(child_text, settings, plan=plan))
+    first = [next(e for e in log if isinstance(e, Validated)).val_loss for log in (events, nothing)]
+    assert first[0] < first[1] - 0.3
+    model = child.models[-1][2]
+    assert model.vocabulary.symbols[: len(parent.vocabulary)] == parent.vocabulary.symbols
+    assert "Ä" in model.vocabulary
+    assert model.config.hidden_size == parent.config.hidden_size
+    resumed = run(Trainer.resume(child_text, other_size, child.states[0]))
+    assert isinstance(resumed[0], Resumed)
+    assert isinstance(resumed[-1], Finished)
+    assert resumed[-1].best_val == events[-1].best_val  # type: ignore[attr-defined]
+
+
+def test_rooms_without_torch() -> None:
+    code = (
+        "import sys, charlstm.training.config, charlstm.training.events, charlstm.training.presets, "
+        "charlstm.training.schedule, charlstm.training.seams, charlstm.training.state, charlstm.training.planning, "
+        "charlstm.training.estimate; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
