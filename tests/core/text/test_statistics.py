@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import os
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.text.corpus import Corpus, open_corpus
+from charlstm.text.ngrams import MAX_ORDER, NGrams
+from charlstm.text.parts import parts_differ
+from charlstm.text.reading import TextOptions
+from charlstm.text.statistics import describe
+
+WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
+
+
+def prose(chars: int, seed: int = 0) -> str:
+    words = np.random.default_rng(seed).choice(WORDS, chars // 3)
+    return " ".join(words)[:chars]
+
+
+@pytest.fixture
+def corpus_of(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def make(text: str, options: TextOptions | None = None) -> Corpus:
+        path = tmp_path / f"{abs(hash(text))}.txt"
+        path.write_text(text)
+        return open_corpus(path, options)
+
+    return make
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=3),
+    st.integers(5, 6),
+    st.sampled_from([0, 1 << 20]),
+)
+def test_every_distribution_sums_to_one(pieces: list[list[int]], vocab_size: int, dense: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlstm.text.ngrams._DENSE", dense)  # plain tables and sorted codes alike
+        fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
+        chars = np.arange(vocab_size)
+        for order in range(MAX_ORDER + 1):
+            for context in range(vocab_size**order):
+                probabilities = fitted.probabilities(order, np.full(vocab_size, context), chars)
+                assert (probabilities > 0).all()
+                assert probabilities.sum() == pytest.approx(1)
+
+
+@given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=3, max_size=20))
+def test_the_arrays_do_what_the_book_says(train: list[int], held_out: list[int]) -> None:
+    vocab_size = 4
+    fitted = NGrams([np.array(train, np.uint8)], vocab_size)
+
+    def slow(context: tuple[int, ...], char: int) -> float:
+        if not context:
+            return (train.count(char) + 1) / (len(train) + vocab_size)
+        size = len(context)
+        after = [train[at + size] for at in range(len(train) - size) if tuple(train[at : at + size]) == context]
+        lower = slow(context[1:], char)
+        if not after:
+            return lower
+        return (after.count(char) + len(set(after)) * lower) / (len(after) + len(set(after)))
+
+    for order, context in ((1, (1,)), (2, (0, 3))):
+        for char, one in product(range(vocab_size), [context]):
+            code = np.array([sum(digit * vocab_size**at for at, digit in enumerate(reversed(one)))])
+            assert fitted.probabilities(order, code, np.array([char]))[0] == pytest.approx(slow(one, char))
+    expected = [
+        -np.mean([np.log2(slow(tuple(held_out[at - order : at]), held_out[at])) for at in range(2, len(held_out))])
+        for order in range(3)
+    ]
+    assert fitted.bits([np.array(held_out, np.uint8)]) == pytest.approx(expected)
+
+
+def test_thousands_of_symbols_in_little_text_are_no_better_than_they_should_be() -> None:
+    ids = np.random.default_rng(0).integers(0, 4500, 60_000).astype(np.uint16)
+    for bits in NGrams([ids[:50_000]], 4500).bits([ids[50_000:]]):
+        assert np.log2(4500) - 0.05 < bits < np.log2(4500) + 1.2  # noise has its entropy, whatever the order
+
+
+def test_pieces_are_not_joined() -> None:
+    apart = NGrams([np.array([0, 1]), np.array([2, 3])], 4)
+    joined = NGrams([np.array([0, 1, 2, 3])], 4)
+    code, char = np.array([1]), np.array([2])
+    assert apart.probabilities(1, code, char) < joined.probabilities(1, code, char)
+
+
+def test_what_a_text_is_made_of(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of(prose(30_000)))
+    assert found.chars == 30_000
+    assert found.top[0][0] == " "
+    assert found.too_little is None
+    assert found.sampled is False
+    assert found.bits is not None
+    bits = found.bits
+    assert list(bits) == ["order 0", "order 1", "order 2", "xz"]
+    assert bits["order 0"] > bits["order 1"] > bits["order 2"]
+    assert 0.5 < bits["xz"] < bits["order 0"]
+    assert found.parts_differ is None
+    json.dumps(found.to_dict())
+
+
+def test_figures_are_reckoned_once(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    corpus = corpus_of(prose(30_000))
+    first = describe(corpus)
+    assert describe(corpus, corpus.split(0.1, "blocks")).bits != first.bits
+    monkeypatch.setattr("charlstm.text.statistics.NGrams", None)
+    assert describe(corpus) == first
+
+
+def test_large_texts_are_sampled_and_say_so(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    corpus = corpus_of(prose(60_000))
+    whole = describe(corpus)
+    monkeypatch.setattr("charlstm.text.statistics.TRAIN_SAMPLE", 40_000)
+    part = describe(corpus)
+    assert (whole.sampled, part.sampled) == (False, True)
+    assert part.bits is not None
+    assert whole.bits is not None
+    assert part.bits["order 1"] == pytest.approx(whole.bits["order 1"], abs=0.1)
+    monkeypatch.setattr("charlstm.text.statistics.XZ_BYTES", 20_000)
+    assert describe(corpus).sampled
+
+
+@pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
+def test_too_little_text_says_so(corpus_of, text: str) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of(text))
+    assert found.bits is None
+    assert found.too_little is not None
+    assert found.too_little.startswith("Too little text")
+    assert found.parts_differ is None
+
+
+def test_nothing_held_out_says_so(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    corpus = corpus_of(prose(9000))
+    assert "Nothing is held out" in str(describe(corpus, corpus.split(0)).too_little)
+
+
+def test_all_the_same_character(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of("a" * 50_000))
+    assert found.bits is not None
+    assert found.bits["order 2"] == pytest.approx(0, abs=0.01)
+
+
+def test_without_bits_only_counts(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of(prose(30_000)), bits=False)
+    assert (found.bits, found.too_little, found.distinct) == (None, None, len(set(prose(30_000))))
+
+
+def test_a_tail_of_another_kind_is_noticed(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    shout = prose(5_000, 1).upper()
+    corpus = corpus_of(prose(95_000) + shout)
+    said = parts_differ(corpus, corpus.split(0.1))
+    assert said is not None
+    assert "50 % of it is unlike" in said
+    assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
+
+
+def test_a_licence_in_the_tail_is_named(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    licence = "*** END OF THE PROJECT GUTENBERG EBOOK X ***\n" + "1.E. TRADEMARK / LICENSE (R)\n" * 150
+    text = prose(95_000) + "\n" + licence
+    corpus = corpus_of(text)
+    said = parts_differ(corpus, corpus.split(0.1))
+    assert said is not None
+    assert "is a Project Gutenberg licence" in said
+    stripped = corpus_of(text, TextOptions(strip_boilerplate=True))
+    assert parts_differ(stripped, stripped.split(0.1)) is None
+
+
+def test_the_shared_texts(shared_data: Path, tmp_path: Path) -> None:
+    corpus = open_corpus(shared_data / "nottingham.abc")
+    found = describe(corpus)
+    assert found.bits is not None
+    assert found.bits["order 2"] < found.bits["order 1"] < found.bits["order 0"] < np.log2(88)
+    assert found.bits["xz"] == pytest.approx(1.77, abs=0.02)
+    assert os.path.isabs(corpus.sources[0])
