@@ -281,8 +281,12 @@ def mirostat_start(target: float) -> np.float32:
 
 
 def mirostat_update(mu: Any, surprise: Any, target: float, rate: float) -> Any:
-    """The bound in bits for the next character, once one of ``surprise`` bits was drawn; float32 in, float32 out."""
-    return mu - np.float32(rate) * (surprise - np.float32(target))
+    """The bound in bits for the next character, once one of ``surprise`` bits was drawn; float32 in, float32 out.
+
+    Held between 0, where only the most likely character is left, and 64, where none is cut: a text that cannot reach
+    the target does not wind it up.
+    """
+    return np.clip(mu - np.float32(rate) * (surprise - np.float32(target)), np.float32(0), np.float32(64))
 
 
 def surprises(logits: Floats) -> Floats:

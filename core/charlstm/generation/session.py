@@ -96,7 +96,8 @@ class Session:
 
     Attributes:
         unknown: characters of the prime that the model has never seen, with their counts; they were left out.
-        prime: what was used of the prime.
+        prime: what was used of the prime; ``prime_ids`` ``(N,)`` is what the model was fed, never empty.
+        root, tree: the branch that all others grow from, and all branches by number, for :mod:`saving`.
     """
 
     def __init__(
@@ -113,31 +114,60 @@ class Session:
         self._start(model, prepared, seed, sample, settings or SamplerSettings(), stepper or Stepper(model))
         self._consume_prime()
 
+    @classmethod
+    def restored(
+        cls,
+        model: Model,
+        prime: Prime,
+        *,
+        seed: int,
+        sample: int,
+        settings: SamplerSettings,
+        stepper: Stepper,
+        tree: dict[int, Branch],
+        tip: Branch,
+        position: int,
+    ) -> Session:
+        """A session around a tree that stands already; what is missing of its hidden states is worked out again."""
+        session = cls.__new__(cls)
+        session._start(model, prime, seed, sample, settings, stepper)
+        session.tree, session.root = tree, tree[0]
+        session._pending = session.root.pending
+        session._numbers = itertools.count(max(tree) + 1)
+        session._kept = sum(len(branch.states) for branch in tree.values())
+        session._line, session._position = Line(tip), position
+        if 0 not in session.root.states:
+            session._consume_prime()
+        session._state_position = None
+        return session
+
     def _start(
         self, model: Model, prime: Prime, seed: int, sample: int, settings: SamplerSettings, stepper: Stepper
     ) -> None:
         self.model = model
         self.prime, self.unknown = prime.text, prime.unknown
-        self._prime_ids = prime.ids
-        self.seed, self.sample = seed, sample
+        self.prime_ids = prime.ids
+        self.sample = sample
+        self.seed = seed
         self.settings = settings
         self._symbols = tuple(model.vocabulary.symbols)
         self._stepper = stepper
         self._pending = Pending(len(self._symbols))
-        self._root = Branch(None, 0, self._symbols, self._pending)
+        self.root = Branch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
-        self._branches = {0: self._root}
-        self._line = Line(self._root)
+        self.tree = {0: self.root}
+        self._line = Line(self.root)
         self._position = 0
-        self._spacing = BLOCK
+        self._spacing = BLOCK  # between kept states
+        self._kept = 1  # how many there are
         self._state: State = stepper.zero_state()
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
 
     def _consume_prime(self) -> None:
         limit_blas(1)
         self._state = self._stepper.zero_state()
-        self._stepper.consume(self._prime_ids, self._state)
-        self._root.states[0] = self._state.pack()
+        self._stepper.consume(self.prime_ids, self._state)
+        self.root.states[0] = self._state.pack()
         self._arrive(0)
 
     # -- settings ------------------------------------------------------------------------------------------------
@@ -158,12 +188,17 @@ class Session:
 
     @seed.setter
     def seed(self, seed: int) -> None:
-        if not isinstance(seed, int):
-            raise GenerationError(f"The seed is a whole number, not {seed!r}")
+        if not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+            raise GenerationError(f"The seed is a whole number of at most 64 bits, not {str(seed)[:50]}")
         self._seed = seed
-        self._key = key_for(seed, getattr(self, "sample", 0))
+        self._key = key_for(seed, self.sample)
 
     # -- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def tip(self) -> Branch:
+        """The branch that the current line ends with."""
+        return self._line.tip
 
     @property
     def position(self) -> int:
@@ -203,7 +238,7 @@ class Session:
         """What may come at the cursor, without drawing."""
         logits = self._logits()
         weights = self._weights(logits)
-        row = np.zeros(1, self._root.rows.dtype)
+        row = np.zeros(1, self.root.rows.dtype)
         describe(row, logits[None], weights[None])
         probabilities = np.exp(logits - logits.max())
         kept = weights > 0
@@ -283,14 +318,14 @@ class Session:
 
     def branches(self) -> list[BranchInfo]:
         """All branches, the root first, each before those that leave it."""
-        numbers = {id(branch): number for number, branch in self._branches.items()}
+        numbers = {id(branch): number for number, branch in self.tree.items()}
         on_line = set()
         branch: Branch | None = self._line.tip
         while branch is not None:
             on_line.add(id(branch))
             branch = branch.parent
         infos = []
-        for branch in self._root.descendants():
+        for branch in self.root.descendants():
             parent = None if branch.parent is None else numbers[id(branch.parent)]
             begin = branch.slice(branch.start, min(branch.stop, branch.start + 80))
             text = self.model.vocabulary.decode(begin["id"])
@@ -300,11 +335,12 @@ class Session:
 
     def switch(self, number: int, position: int | None = None) -> None:
         """Make the branch ``number`` the end of the current line; the cursor goes to its end, or to ``position``."""
-        branch = self._branch(number)
+        line = Line(self._branch(number))
+        if position is not None and not 0 <= position <= len(line):
+            raise GenerationError(f"That branch has no position {position}: it ends at {len(line)}")
         self._pending.flush()
-        self._go(branch)
-        self.rewind(len(self._line) if position is None else position)
-        self._position = len(self._line) if position is None else position
+        self._go(line.tip)
+        self._position = len(line) if position is None else position
 
     def prune(self, number: int) -> None:
         """Remove the branch ``number`` and all that grows from it. A line that loses its end falls back to the parent.
@@ -318,7 +354,7 @@ class Session:
         self._pending.flush()
         gone = {id(one) for one in branch.descendants()}
         branch.parent.children.remove(branch)
-        self._branches = {number: one for number, one in self._branches.items() if id(one) not in gone}
+        self.tree = {number: one for number, one in self.tree.items() if id(one) not in gone}
         if id(self._line.tip) in gone:
             self._go(branch.parent)
             self._position = min(self._position, branch.start)
@@ -328,9 +364,9 @@ class Session:
         self._branch(number).name = unicodedata.normalize("NFC", name)[:200]
 
     def _branch(self, number: int) -> Branch:
-        branch = self._branches.get(number)
+        branch = self.tree.get(number)
         if branch is None:
-            raise GenerationError(f"There is no branch {number}: take one of {', '.join(map(str, self._branches))}")
+            raise GenerationError(f"There is no branch {number}: take one of {', '.join(map(str, self.tree))}")
         return branch
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -348,7 +384,7 @@ class Session:
         if sampler.needs_history:
             back = sampler.settings.repetition_range
             here = self.rows(max(0, self._position - back), self._position)["id"]
-            history = np.concatenate([self._prime_ids[-max(1, back - len(here)) :], here])
+            history = np.concatenate([self.prime_ids[-max(1, back - len(here)) :], here])
         return sampler.weights(logits, history, self._mu())
 
     def _mu(self) -> np.float32 | None:
@@ -426,7 +462,7 @@ class Session:
     def _new_branch(self, parent: Branch, position: int) -> Branch:
         branch = Branch(parent, position, self._symbols, self._pending)
         parent.children.append(branch)
-        self._branches[next(self._numbers)] = branch
+        self.tree[next(self._numbers)] = branch
         self._line = Line(branch)
         return branch
 
@@ -453,13 +489,13 @@ class Session:
 
     def _thin_out(self) -> None:
         """Hold the memory of kept states: let every second go once there are too many."""
-        self._kept = getattr(self, "_kept", 0) + 1
-        size = self._root.states[0].nbytes
+        self._kept += 1
+        size = self.root.states[0].nbytes
         if self._kept * size <= STATE_BYTES:
             return
         self._spacing *= 2
         self._kept = 0
-        for branch in self._branches.values():
+        for branch in self.tree.values():
             branch.states = {at: state for at, state in branch.states.items() if at % self._spacing == 0}
             self._kept += len(branch.states)
 

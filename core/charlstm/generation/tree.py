@@ -79,6 +79,11 @@ class Branch:
         row["id"], row["mu"], row["source"] = which, mu, source
         self.size += 1
 
+    def fill(self, rows: Rows) -> None:
+        """Take ``rows``, complete, for all characters of a branch that was empty."""
+        self.rows, self.size = (rows, len(rows)) if len(rows) else (self.rows, 0)
+        self._ids = self.rows["id"]
+
     def id(self, position: int) -> int:
         """The id of the character at ``position``."""
         return int(self._ids[position - self.start])

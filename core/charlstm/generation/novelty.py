@@ -1,0 +1,247 @@
+"""Is it copying? Stretches of a text that stand word for word in a corpus, with where they come from. Exact.
+
+An index of every s-th stretch of k characters of the corpus finds every match of at least ``k + s − 1``, because such a
+match covers one of them; candidates are then compared character by character. Building it takes well under a second
+for 10 MB, so it is not kept on disk. Not for fuzzy similarity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus
+
+MIN_LENGTH = 30
+"""Shorter stretches are not worth a remark: any English text has many."""
+
+MAX_ENTRIES = 20_000_000
+"""The index holds at most so many stretches (320 MB); of a corpus with more, only the beginning is searched."""
+
+_MANY = 20_000
+"""Of a stretch that the corpus repeats more often, candidates are no longer compared one by one."""
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+Integers = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """``text[start:stop]`` is ``corpus.text(where, where + stop - start)``, and goes on differently on both sides."""
+
+    start: int
+    stop: int
+    where: int
+
+    @property
+    def length(self) -> int:
+        """In characters."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class NoveltyReport:
+    """What is copied in a text of ``chars`` characters.
+
+    Attributes:
+        matches: in the order of the text, each of at least the index's length, the longest from where it starts. Two
+            may overlap by less than that length.
+        copied: characters that stand in one or more of them.
+    """
+
+    chars: int
+    copied: int
+    matches: tuple[Match, ...]
+
+    @property
+    def share(self) -> float:
+        """Of the characters that are copied, 0 to 1."""
+        return self.copied / self.chars if self.chars else 0.0
+
+
+class NoveltyIndex:
+    """A corpus made searchable for stretches of at least ``min_length`` characters.
+
+    Attributes:
+        searched: how many characters of the corpus are: all, but of the very largest (:data:`MAX_ENTRIES`).
+    """
+
+    def __init__(self, corpus: Corpus, min_length: int = MIN_LENGTH) -> None:
+        if not isinstance(min_length, int) or isinstance(min_length, bool) or min_length < 2:
+            raise GenerationError(f"The shortest stretch to look for is a whole number from 2, not {min_length!r}")
+        self.corpus, self.min_length = corpus, min_length
+        self._stride = max(1, min_length // 3)
+        self._gram = min_length - self._stride + 1
+        self.searched = min(len(corpus.ids), MAX_ENTRIES * self._stride)
+        self._ids = corpus.ids[: self.searched]
+        hashes = self._hashes(self._ids, self._stride)
+        order = np.argsort(hashes, kind="stable")
+        self._sorted = hashes[order]
+        self._places = order * self._stride
+        codes = corpus.vocabulary.codes
+        self._order = np.argsort(codes)
+        self._codes = codes[self._order]
+        self._raw: bytes | None = None
+
+    def locate(self, match: Match) -> tuple[int, str]:
+        """Where a match comes from: the number of the line (from 1) and the line's text up to the match's end."""
+        corpus = self.corpus
+        newline = corpus.vocabulary.index("\n")
+        before = np.flatnonzero(corpus.ids[: match.where] == newline) if newline is not None else np.empty(0, int)
+        start = int(before[-1]) + 1 if len(before) else 0
+        return len(before) + 1, corpus.text(max(start, match.where - 200), match.where + match.length)
+
+    def encode(self, text: str) -> npt.NDArray[np.int64]:
+        """Numbers of ``text`` in the corpus' vocabulary; what it lacks becomes one more, which matches nothing."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        return np.where(self._codes[at] == codes, self._order[at], len(self._codes))
+
+    def longest(self, ids: Integers, start: int, hits: tuple[Integers, Integers]) -> tuple[int, int]:
+        """The longest stretch from ``ids[start]`` on that the corpus has: ``(length, where)``, or ``(0, 0)``.
+
+        ``hits`` is what :meth:`hits` gave for ``ids``.
+        """
+        starts: list[Integers] = []
+        for offset in range(min(self._stride, len(hits[0]) - start)):
+            low, high = hits[0][start + offset], hits[1][start + offset]
+            if high - low > _MANY:
+                return self._longest_by_search(ids, start)
+            if low < high:
+                starts.append(self._places[low:high] - offset)
+        candidates = np.concatenate(starts) if starts else np.empty(0, np.intp)
+        length, where = _extend(self._ids, candidates[candidates >= 0], ids[start:])
+        return (length, where) if length >= self.min_length else (0, 0)
+
+    def hits(self, ids: Integers) -> tuple[Integers, Integers]:
+        """For each stretch of ``ids`` that the index might know, the part of the index that has its hash."""
+        if len(ids) < self._gram:
+            nothing = np.empty(0, np.intp)
+            return nothing, nothing
+        hashes = self._hashes(ids, 1)
+        return np.searchsorted(self._sorted, hashes, "left"), np.searchsorted(self._sorted, hashes, "right")
+
+    def likely(self, hits: tuple[Integers, Integers], count: int) -> npt.NDArray[np.intp]:
+        """The first ``count`` positions without those from which no match can start."""
+        sums = np.concatenate([[0], np.cumsum(hits[0] < hits[1])])
+        starts = np.arange(count)
+        return np.flatnonzero(sums[np.minimum(starts + self._stride, len(sums) - 1)] > sums[starts])
+
+    def _hashes(self, ids: Integers, stride: int) -> npt.NDArray[np.uint64]:
+        """A hash of each stretch of ``_gram`` characters that begins at a multiple of ``stride``."""
+        count = max(0, (len(ids) - self._gram) // stride + 1)
+        hashes = np.zeros(count, np.uint64)
+        if count:
+            for at in range(self._gram):
+                np.multiply(hashes, _FACTOR, out=hashes)
+                np.add(hashes, ids[at : at + (count - 1) * stride + 1 : stride].astype(np.uint64), out=hashes)
+        return hashes ^ (hashes >> np.uint64(32))
+
+    def _longest_by_search(self, ids: Integers, start: int) -> tuple[int, int]:
+        """The same as :meth:`longest` by plain searching, for what the corpus repeats very often."""
+        if self._raw is None:
+            self._raw = self._ids.tobytes()
+        size, known = self._ids.dtype.itemsize, ids[start:]
+        unknown = np.flatnonzero(known >= len(self._codes))
+        known = known[: int(unknown[0]) if len(unknown) else None].astype(self._ids.dtype)
+        # The corpus has every beginning of what it has, so the longest can be found by halving.
+        found, where, missing, length = 0, 0, len(known) + 1, self.min_length
+        while found < length < missing:
+            needle = known[:length].tobytes()
+            at = self._raw.find(needle)
+            while at % size and at >= 0:  # between two numbers
+                at = self._raw.find(needle, at + 1)
+            if at < 0:
+                missing = length
+            else:
+                found, where = length, at // size
+            length = min(2 * found, (found + missing) // 2)
+        return found, where
+
+
+class Novelty:
+    """Follows a growing text; each update looks at what is new."""
+
+    def __init__(self, index: NoveltyIndex) -> None:
+        self.index = index
+        self._reset()
+
+    def _reset(self) -> None:
+        self._text = ""
+        self._ids = np.empty(0, np.int64)
+        self._matches: list[Match] = []  # those that further text cannot change
+        self._at = 0  # where the next one may start
+
+    def update(self, text: str) -> NoveltyReport:
+        """What is copied in ``text``; one that does not go on where the last one ended is looked at from the start."""
+        if not text.startswith(self._text):
+            self._reset()
+        self._ids = np.concatenate([self._ids, self.index.encode(text[len(self._text) :])])
+        self._text = text
+        growing = self._scan()
+        matches = self._matches + ([growing] if growing else [])
+        copied = end = 0
+        for match in matches:
+            copied += match.stop - max(match.start, end)
+            end = match.stop
+        return NoveltyReport(len(text), copied, tuple(matches))
+
+    def _scan(self) -> Match | None:
+        """Find what is new; returns the match that reaches the end of the text and so may still grow."""
+        index, base = self.index, self._at
+        ids = self._ids[base:]
+        last = len(ids) - index.min_length  # the last position from which a match could start
+        if last < 0:
+            return None
+        hits = index.hits(ids)
+        at = 0
+        for start in index.likely(hits, last + 1).tolist():
+            if start < at:
+                continue
+            length, where = index.longest(ids, start, hits)
+            if not length:
+                continue
+            match = Match(base + start, base + start + length, where)
+            if start + length == len(ids):
+                self._at = base + start
+                return match
+            self._matches.append(match)
+            # A match that starts sooner would end sooner too.
+            at = start + length - index.min_length + 1
+        self._at = base + last + 1
+        return None
+
+
+def find_copies(corpus: Corpus, text: str, min_length: int = MIN_LENGTH) -> NoveltyReport:
+    """What of ``text`` stands word for word in ``corpus``, in stretches of at least ``min_length`` characters.
+
+    Positions count in ``corpus.options.apply(text)``, the text as the corpus would have read it.
+    """
+    return Novelty(NoveltyIndex(corpus, min_length)).update(corpus.options.apply(text))
+
+
+def _extend(ids: Integers, starts: Integers, wanted: Integers) -> tuple[int, int]:
+    """How far the best of ``starts`` in ``ids`` agrees with ``wanted``: ``(length, start)``, the first of equals."""
+    if not len(starts):
+        return 0, 0
+    done, width = 0, 32
+    while True:
+        count = min(width, len(wanted) - done)
+        if not count:
+            return done, int(starts[0])
+        at = starts[:, None] + np.arange(done, done + count)
+        same = ids[np.minimum(at, len(ids) - 1)] == wanted[done : done + count]
+        same &= at < len(ids)
+        lengths = np.where(same.all(1), count, same.argmin(1))
+        longest = int(lengths.max())
+        if longest < count:
+            return done + longest, int(starts[lengths.argmax()])
+        starts = starts[lengths == count]
+        done += count
+        width = max(32, min(4096, 2 * width, 1_000_000 // len(starts)))

@@ -1,0 +1,113 @@
+"""Exact matching against a corpus, compared with plain searching; and what an update costs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from charlstm.errors import GenerationError
+from charlstm.generation import novelty
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, find_copies
+from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
+
+
+def corpus_of(text, dtype=None):
+    """What the index needs of a corpus, without a cache on disk."""
+    vocabulary = Vocabulary.from_text(text)
+    ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
+    return SimpleNamespace(
+        ids=ids,
+        vocabulary=vocabulary,
+        options=TextOptions(),
+        text=lambda start=0, stop=None: vocabulary.decode(ids[start:stop]),
+    )
+
+
+def slow_copied(corpus, text, length):
+    """Which characters stand in some stretch of ``length`` that the corpus has."""
+    copied = [False] * len(text)
+    for start in range(len(text) - length + 1):
+        if text[start : start + length] in corpus:
+            copied[start : start + length] = [True] * length
+    return copied
+
+
+def check(corpus, text, length, report):
+    covered = [False] * len(text)
+    for match in report.matches:
+        assert match.length >= length
+        piece = text[match.start : match.stop]
+        assert corpus[match.where : match.where + match.length] == piece
+        assert match.stop == len(text) or text[match.start : match.stop + 1] not in corpus
+        assert match.start == 0 or text[match.start - 1 : match.start - 1 + length] not in corpus or report.matches
+        covered[match.start : match.stop] = [True] * match.length
+    expected = slow_copied(corpus, text, length)
+    assert covered == expected
+    assert report.copied == sum(expected)
+    assert report.chars == len(text)
+    assert report.share == pytest.approx(sum(expected) / max(1, len(text)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12))
+@example("a" * 80, "a" * 60, 5)
+@example("ab" * 40, "x" + "ba" * 20 + "x", 4)
+def test_agrees_with_plain_searching(corpus, text, length):
+    check(corpus, text, length, Novelty(NoveltyIndex(corpus_of(corpus), length)).update(text))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text("ab", min_size=20, max_size=80), st.lists(st.text("abx", max_size=20), max_size=6), st.integers(2, 8))
+def test_growing_texts_give_what_the_whole_gives(corpus, pieces, length):
+    index = NoveltyIndex(corpus_of(corpus), length)
+    growing, text = Novelty(index), ""
+    for piece in pieces:
+        text += piece
+        assert growing.update(text) == Novelty(index).update(text)
+    assert growing.update(text[: len(text) // 2]) == Novelty(index).update(text[: len(text) // 2])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12), st.booleans())
+def test_what_is_repeated_very_often_is_searched_plainly(corpus, text, length, wide):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(novelty, "_MANY", 0)
+        index = NoveltyIndex(corpus_of(corpus, np.uint16 if wide else None), length)
+        check(corpus, text, length, Novelty(index).update(text))
+
+
+def test_where_a_copy_comes_from():
+    text = "First line\nThe sea was calm that morning.\nLast line\n"
+    corpus = corpus_of(text)
+    report = find_copies(corpus, "I said: the sea was calm that morning.\r\nNo", 20)
+    assert len(report.matches) == 1
+    match = report.matches[0]
+    assert match.where == text.index("he sea")
+    assert NoveltyIndex(corpus, 20).locate(match) == (2, "The sea was calm that morning.\n")
+    assert match.length == len("he sea was calm that morning.\n")
+
+
+def test_a_text_shorter_than_the_stretch_and_a_corpus_shorter_than_the_stretch():
+    assert find_copies(corpus_of("abcdefghij" * 10), "abc", 20).matches == ()
+    assert find_copies(corpus_of("abc"), "abcabcabcabcabcabcabc", 20).matches == ()
+    assert find_copies(corpus_of("abc" * 30), "", 20).share == 0
+
+
+@pytest.mark.parametrize("wrong", [1, 0, -3, 2.5, True])
+def test_nonsense_lengths(wrong):
+    with pytest.raises(GenerationError, match="shortest stretch"):
+        NoveltyIndex(corpus_of("abc"), wrong)
+
+
+def test_only_the_beginning_of_a_huge_corpus_is_searched(monkeypatch):
+    monkeypatch.setattr(novelty, "MAX_ENTRIES", 10)
+    corpus = corpus_of("".join(map(chr, range(32, 432))))
+    index = NoveltyIndex(corpus, 30)
+    assert index.searched == 100
+    assert Novelty(index).update(corpus.text(0, 100)).matches == (Match(0, 100, 0),)
+    assert Novelty(index).update(corpus.text(200, 300)).matches == ()

@@ -1,0 +1,214 @@
+"""A saved session goes on exactly; a file that is no such session is refused in a sentence, whatever is in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from charlstm.errors import GenerationError
+from charlstm.generation.export import export_session, to_html, to_markdown, to_text
+from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.saving import from_dict, load_session, save_session, to_dict
+from charlstm.generation.session import Session
+
+
+def play(session, length):
+    return "".join(step.char for step in session.stream(length))
+
+
+@pytest.fixture
+def session(model):
+    session = Session(model, "abZ", seed=5, sample=2, settings=SamplerSettings(mirostat=2.0))
+    play(session, 300)
+    session.rewind(130)
+    session.choose("a" if session.at(130).char != "a" else "b")
+    session.type("hij\n")
+    play(session, 100)
+    session.rename(1, "[/red]\x1b[2J")
+    session.rewind(50)
+    return session
+
+
+def test_everything_comes_back(session, model, tmp_path):
+    path = tmp_path / "one.json"
+    save_session(session, path)
+    loaded = load_session(path, model)
+    assert loaded.branches() == session.branches()
+    assert (loaded.position, loaded.seed, loaded.sample, loaded.settings, loaded.prime, loaded.unknown) == (
+        session.position,
+        session.seed,
+        session.sample,
+        session.settings,
+        session.prime,
+        session.unknown,
+    )
+    for number in (0, 1):
+        loaded.switch(number)
+        session.switch(number)
+        assert loaded.read() == session.read()
+        assert loaded.steps() == session.steps()
+        assert loaded.peek() == session.peek()
+        assert play(loaded, 100) == play(session, 100)
+    assert to_dict(load_session(path, model)) == json.loads(path.read_text())
+
+
+def test_other_weights_with_the_same_characters_play_on(session, make_model):
+    values = json.loads(json.dumps(to_dict(session)))
+    older = make_model(seed=1)
+    loaded = from_dict(values, older)
+    assert loaded.read() == session.read()
+    loaded.switch(0)
+    fresh = Session(older, "ab")
+    fresh.type(loaded.read())
+    loaded.settings = fresh.settings
+    assert loaded.peek() == fresh.peek()
+    with pytest.raises(GenerationError, match="other characters"):
+        from_dict(values, make_model("xyz"))
+
+
+def test_few_states_are_saved_of_a_long_session(model, monkeypatch):
+    monkeypatch.setattr("charlstm.generation.saving.MAX_STATES", 5)
+    session = Session(model, "ab")
+    text = play(session, 3000)
+    values = to_dict(session)
+    assert len(values["branches"][0]["states_at"]) <= 5
+    loaded = from_dict(values, model)
+    loaded.rewind(2900)
+    assert play(loaded, 100) == text[2900:]
+    assert len(loaded.branches()) == 1
+
+
+def change(values, path, value):
+    *way, last = path
+    for key in way:
+        values = values[key]
+    values[last] = value
+
+
+def swollen(size):
+    return base64.b64encode(zlib.compress(b"\0" * size)).decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["format"], 2),
+        (["format"], "1"),
+        (["kind"], "other"),
+        (["symbols"], None),
+        (["seed"], 1.5),
+        (["seed"], 2**64),
+        (["settings"], {"temperature": -1}),
+        (["settings"], {"heat": 1}),
+        (["settings"], None),
+        (["prime"], "something else"),
+        (["prime_ids"], [99]),
+        (["prime_ids"], []),
+        (["prime_ids"], [[0]]),
+        (["unknown"], {"a": -1}),
+        (["cursor", "branch"], 9),
+        (["cursor", "position"], 10**9),
+        (["branches"], []),
+        (["branches"], 3),
+        (["branches", 0, "parent"], 0),
+        (["branches", 1, "parent"], None),
+        (["branches", 1, "parent"], 7),
+        (["branches", 1, "start"], 301),
+        (["branches", 1, "number"], 0),
+        (["branches", 1, "number"], -1),
+        (["branches", 0, "text"], "abc"),
+        (["branches", 0, "text"], "\ud800"),
+        (["branches", 0, "figures"], "%%%"),
+        (["branches", 0, "figures"], "AAAA"),
+        (["branches", 0, "figures"], swollen(10**7)),
+        (["branches", 0, "states"], swollen(10**7)),
+        (["branches", 0, "states_at"], [1]),
+        (["branches", 0, "states_at"], [10**6]),
+        (["model"], None),
+    ],
+)
+def test_damaged_files_are_refused_in_a_sentence(session, model, path, value):
+    values = json.loads(json.dumps(to_dict(session)))
+    change(values, path, value)
+    with pytest.raises(GenerationError) as caught:
+        from_dict(values, model)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", 200),
+        ("ids", 200),
+        ("probability", np.nan),
+        ("sampled", -1),
+        ("rank", 0),
+        ("entropy", np.inf),
+        ("source", 9),
+    ],
+)
+def test_figures_that_make_no_sense_are_refused(session, model, field, value):
+    values = json.loads(json.dumps(to_dict(session)))
+    rows = session.root.slice(0, 300).copy()
+    rows[field][7] = value
+    values["branches"][0]["figures"] = base64.b64encode(zlib.compress(rows.tobytes())).decode()
+    with pytest.raises(GenerationError, match="damaged"):
+        from_dict(values, model)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60), st.integers(0, 10**6))
+def test_bytes_of_any_kind_are_refused_or_read(session, model, tmp_path, junk, at):
+    path = tmp_path / "junk.json"
+    save_session(session, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: at % len(content)] + junk + content[at % len(content) + len(junk) :])
+    try:
+        load_session(path, model)
+    except GenerationError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_files_that_are_not_there_or_no_json(model, tmp_path):
+    for content in (b"", b"[" * 100_000, b"null", b"\xff\xfe"):
+        (tmp_path / "x.json").write_bytes(content)
+        with pytest.raises(GenerationError):
+            load_session(tmp_path / "x.json", model)
+    with pytest.raises(GenerationError, match="no session file"):
+        load_session(tmp_path / "none.json", model)
+
+
+def test_exports(make_model, tmp_path):
+    model = make_model("\n <>&`\x1b[abc")
+    session = Session(model, "a<b", settings=SamplerSettings(temperature=2.0, min_p=None))
+    session.type("```` <b>\x1b[2J &amp;")
+    play(session, 200)
+    text = to_text(session)
+    assert text.startswith("a<b```` <b>\x1b[")
+    session.rewind(3)  # an export has the whole line
+    assert to_text(session) == text
+    markdown = to_markdown(session)
+    fence = markdown.rstrip("\n").rsplit("\n", 1)[1]
+    assert set(fence) == {"`"}
+    assert fence not in text
+    assert markdown.split(fence + "text\n")[1] == text + "\n" + fence + "\n"
+    assert "temperature: 2.0" in markdown
+    for colour in ("rank", "probability", "entropy"):
+        page = to_html(session, colour)
+        assert "<b>" not in page
+        assert "\x1b" not in page
+        assert "\u241b" in page
+        assert page.count("<span") == page.count("</span>") > 4
+    with pytest.raises(GenerationError, match="colours"):
+        to_html(session, "mood")
+    for name, content in (("a.txt", text), ("a.md", markdown), ("a.HTML", to_html(session))):
+        export_session(session, tmp_path / name)
+        assert (tmp_path / name).read_bytes().decode() == content
+    with pytest.raises(GenerationError, match=r"\.pdf"):
+        export_session(session, tmp_path / "a.pdf")

@@ -1,0 +1,70 @@
+"""Scores against the stepper one character at a time, and what is made of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from charlstm.errors import GenerationError
+from charlstm.generation.scoring import Scores, score
+from charlstm.generation.stepper import BLOCK, Stepper
+
+
+def test_one_figure_per_character(model):
+    text = "abc jihg\n" * (BLOCK // 4)
+    scores = score(model, text)
+    assert (scores.text, scores.chars, scores.unknown) == (text, len(text) - 1, {})
+    assert math.isnan(scores.nats[0])
+    assert scores.ranks[0] == 0
+    stepper = Stepper(model)
+    state = stepper.zero_state()
+    ids = model.vocabulary.encode(text)[0]
+    for position in range(1, len(text)):
+        logits = stepper.step(ids[position - 1 : position], state)[0].astype(float)
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        actual = p[ids[position]]
+        assert scores.nats[position] == pytest.approx(-math.log(actual), abs=1e-4)
+        assert scores.entropy[position] == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-4)
+        assert scores.ranks[position] == 1 + (p > actual).sum()
+    assert scores.bits_per_char == pytest.approx(scores.nats[1:].mean() / math.log(2), rel=1e-5)
+    assert scores.perplexity == pytest.approx(2**scores.bits_per_char)
+
+
+def test_unknown_characters_are_left_out_and_newlines_are_the_models(model):
+    told = []
+    scores = score(model, "aXb\r\ncX", progress=lambda done, total: told.append((done, total)))
+    assert (scores.text, scores.unknown) == ("ab\nc", {"X": 2})
+    assert told == [(4, 4)]
+    assert np.array_equal(scores.nats[1:], score(model, "ab\nc").nats[1:])
+
+
+@pytest.mark.parametrize("text", ["", "a", "XYZ", "aX"])
+def test_nothing_to_score_is_said(model, text):
+    with pytest.raises(GenerationError, match="two characters"):
+        score(model, text)
+
+
+def made_up(bits):
+    nats = np.array([np.nan, *bits], np.float32) * np.float32(math.log(2))
+    text = "".join(chr(ord("a") + at % 26) for at in range(len(nats)))
+    return Scores(text, nats, np.arange(len(nats), dtype=np.int32), np.zeros_like(nats), {})
+
+
+def test_the_most_surprising_places_keep_their_distance():
+    bits = np.ones(100)
+    bits[[10, 12, 50, 90]] = 8, 9, 7, 6
+    places = made_up(bits).places(3, context=5)
+    assert [place.position for place in places] == [13, 51, 91]
+    assert [round(place.bits) for place in places] == [9, 7, 6]
+    assert places[0].before + places[0].char + places[0].after == "ijklmnopqrs"
+    assert len(made_up(np.ones(7)).places(10, context=3)) <= 2
+
+
+def test_the_strip_averages_equal_parts():
+    scores = made_up([1, 1, 3, 3, 5, 5])
+    assert scores.strip(3).tolist() == pytest.approx([1, 3, 5])
+    assert scores.strip(100).tolist() == pytest.approx([1, 1, 3, 3, 5, 5])
+    assert scores.strip(1)[0] == pytest.approx(scores.bits_per_char)

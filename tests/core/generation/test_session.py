@@ -1,0 +1,343 @@
+"""A session: the same seed gives the same text, rewinding and branching lose nothing, and every step is remembered."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.errors import GenerationError
+from charlstm.generation.generate import generate, generate_many
+from charlstm.generation.samplers import Sampler, SamplerSettings
+from charlstm.generation.session import LINE, PARAGRAPH, Session
+from charlstm.generation.stepper import Stepper
+from charlstm.generation.steps import CHOSEN, GENERATED, TYPED
+from charlstm.text.reading import TextOptions
+
+GREEDY = SamplerSettings(temperature=0)
+FREE = SamplerSettings(temperature=1, min_p=None)
+
+
+def play(session, length):
+    return "".join(step.char for step in session.stream(length))
+
+
+def facts(steps):
+    return [(s.char, s.position, s.probability, s.rank, s.entropy, s.alternatives) for s in steps]
+
+
+def test_same_seed_same_text_whatever_the_chunking(model):
+    whole = play(Session(model, "abc", seed=4), 300)
+    pieces = Session(model, "abc", seed=4)
+    assert "".join(play(pieces, n) for n in (1, 2, 60, 1, 64, 72, 100)) == whole
+    assert pieces.text == whole
+    assert generate(model, "abc", 300, seed=4) == whole
+    assert generate(model, "abc", 300, seed=5) != whole
+    assert play(Session(model, "abc", seed=4, sample=1), 300) != whole
+
+
+def test_a_step_holds_what_the_model_thought(model):
+    chosen = SamplerSettings(temperature=0.7, top_k=3, min_p=None)
+    session = Session(model, "ab", settings=chosen)
+    steps = list(session.stream(150))
+    stepper = Stepper(model)
+    state = stepper.zero_state()
+    logits = stepper.consume(model.vocabulary.encode("ab")[0], state)[0].copy()
+    for position, step in enumerate(steps):
+        p = np.exp(logits.astype(float) - logits.max())
+        p /= p.sum()
+        sampled = Sampler(chosen).weights(logits)
+        sampled = sampled / sampled.sum()
+        which = model.vocabulary.index(step.char)
+        assert step.position == position
+        assert step.probability == pytest.approx(p[which], abs=1e-6)
+        assert step.surprise == pytest.approx(-math.log2(p[which]), abs=1e-4)
+        assert step.rank == 1 + (p > p[which]).sum() <= 3
+        assert step.entropy == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-4)
+        assert step.source == GENERATED
+        best = np.argsort(-p)[:10]
+        assert [alternative.char for alternative in step.alternatives] == [model.vocabulary.symbols[i] for i in best]
+        for alternative, which in zip(step.alternatives, best, strict=True):
+            assert alternative.probability == pytest.approx(p[which], abs=1e-6)
+            assert alternative.sampled == pytest.approx(sampled[which], abs=1e-6)
+            assert alternative.kept == (sampled[which] > 0)
+        assert sum(alternative.kept for alternative in step.alternatives) == 3
+        logits = stepper.step(model.vocabulary.encode(step.char)[0], state)[0].copy()
+
+
+def test_reading_a_step_at_once_or_later_is_the_same(model):
+    eager, lazy = Session(model, "a", seed=1), Session(model, "a", seed=1)
+    at_once = [(s.char, s.position, s.probability, s.rank, s.entropy, s.alternatives) for s in eager.stream(140)]
+    later = list(lazy.stream(140))
+    # The same figures to float32's last place: blocks of rows may be summed in another order than one.
+    for (char, position, probability, rank, entropy, _), step in zip(at_once, later, strict=True):
+        assert (char, position, rank) == (step.char, step.position, step.rank)
+        assert (probability, entropy) == pytest.approx((step.probability, step.entropy), rel=1e-5)
+
+
+def test_nothing_is_drawn_ahead(model):
+    session = Session(model, "ab", seed=2, settings=FREE)
+    stream = session.stream()
+    first = [next(stream).char for _ in range(50)]
+    session.settings = GREEDY
+    rest = [next(stream) for _ in range(50)]
+    assert all(step.rank == 1 for step in rest)
+    session.rewind(50)
+    session.settings = FREE
+    original = Session(model, "ab", seed=2, settings=FREE)
+    assert play(original, 50) == "".join(first)
+    assert play(original, 30) == play(session, 30)
+
+
+@pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 130, 199, 200])
+def test_rewinding_and_playing_on_gives_the_same_text(model, position):
+    session = Session(model, "ab", seed=3)
+    text = play(session, 200)
+    known = facts(session.steps())
+    session.rewind(position)
+    assert (session.position, len(session), session.text) == (position, 200, text[:position])
+    assert session.read() == text
+    assert play(session, 200 - position) == text[position:]
+    assert facts(session.steps()) == known
+    assert len(session.branches()) == 1
+    longer = Session(model, "ab", seed=3)
+    assert play(session, 50) == play(longer, 250)[200:]
+
+
+def test_choosing_branches_and_the_old_continuation_stays(model):
+    session = Session(model, "ab", seed=3)
+    text = play(session, 150)
+    session.rewind(100)
+    other = next(char for char in "abcdefghij" if char != text[100])
+    step = session.choose(other)
+    assert (step.char, step.position, step.source) == (other, 100, CHOSEN)
+    on = play(session, 80)
+    assert session.read() == text[:100] + other + on
+    assert [(b.number, b.parent, b.start, b.stop, b.current) for b in session.branches()] == [
+        (0, None, 0, 150, True),
+        (1, 0, 100, 181, True),
+    ]
+    session.switch(0)
+    assert (session.read(), session.position) == (text, 150)
+    session.rewind(100)
+    session.choose(other)  # stands already: the cursor walks along, nothing new is made
+    assert len(session.branches()) == 2
+    assert play(session, 80) == on
+    session.rewind(100)
+    session.choose(text[100])
+    assert session.read() == text
+    session.switch(1, 120)
+    assert session.text == text[:100] + other + on[:19]
+
+
+def test_branches_of_branches_prune_and_names(model):
+    session = Session(model, "ab", seed=3)
+    play(session, 20)
+    for position in (15, 10, 5):
+        session.rewind(position)
+        taken = session.at(position).char
+        session.choose("a" if taken != "a" else "b")
+        play(session, 10)
+    session.rename(2, "cafe\u0301")
+    assert next(b.name for b in session.branches() if b.number == 2) == "caf\u00e9"
+    before = session.read()
+    session.prune(2)
+    assert session.read() == before
+    assert {b.number for b in session.branches()} == {0, 1, 3}
+    session.prune(3)
+    assert not session.branches()[0].parent
+    assert session.position <= len(session)
+    with pytest.raises(GenerationError, match="first branch"):
+        session.prune(0)
+    with pytest.raises(GenerationError, match="no branch 2"):
+        session.switch(2)
+
+
+def test_a_pruned_line_can_be_played_again(model):
+    session = Session(model, "ab", seed=3)
+    text = play(session, 90)
+    session.rewind(70)
+    session.choose("a" if text[70] != "a" else "b")
+    play(session, 100)
+    session.prune(1)
+    assert (session.read(), session.position) == (text, 70)
+    assert play(session, 20) == text[70:]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_walk_through_the_tree_is_as_if_typed(model, data):
+    """Whatever was rewound, chosen and drawn: each line's figures are those of the same text typed in one go."""
+    session = Session(model, "ab", seed=data.draw(st.integers(0, 5)))
+    for _ in range(data.draw(st.integers(1, 12))):
+        match data.draw(st.sampled_from(["play", "rewind", "choose", "type", "switch"])):
+            case "play":
+                play(session, data.draw(st.integers(1, 70)))
+            case "rewind":
+                session.rewind(data.draw(st.integers(0, len(session))))
+            case "choose":
+                session.choose(data.draw(st.sampled_from("abc")))
+            case "type":
+                session.type(data.draw(st.text("abcde \n", max_size=10)))
+            case "switch":
+                session.switch(data.draw(st.sampled_from([b.number for b in session.branches()])))
+    for branch in session.branches():
+        session.switch(branch.number)
+        typed = Session(model, "ab")
+        typed.type(session.read())
+        assert typed.read() == session.read()
+        ours, theirs = session.rows(), typed.rows()
+        assert np.array_equal(ours["id"], theirs["id"])
+        assert np.array_equal(ours["rank"], theirs["rank"])
+        assert np.allclose(ours["probability"], theirs["probability"], rtol=1e-5)
+        assert session.peek() == typed.peek()
+
+
+def test_own_text_is_scored_and_unknown_characters_are_told(model):
+    session = Session(model, "ab")
+    assert session.type("ca\r\nbZ€Z") == {"Z": 2, "€": 1}
+    assert session.text == "ca\nb"
+    assert {step.source for step in session.steps()} == {TYPED}
+    assert session.at(0).probability == pytest.approx(
+        next(a.probability for a in Session(model, "ab").peek() if a.char == "c"), abs=1e-6
+    )
+
+
+def test_primes(make_model):
+    model = make_model()
+    session = Session(model, "aXb\r\nX")
+    assert (session.prime, session.unknown) == ("ab\n", {"X": 2})
+    assert play(session, 50) == generate(model, "ab\n", 50)
+    # Nothing left, or nothing given: a newline where a text starts, though it is not shown.
+    for prime in ("", "XYZ"):
+        assert Session(model, prime).prime == ""
+        assert generate(model, prime, 50) == generate(model, "\n", 50)
+    without = make_model("xyz ")
+    without.info["frequent"] = "y"
+    assert generate(without, "", 30) == generate(without, "y", 30)
+    composed = make_model("\n\u00e9")
+    assert Session(composed, "e\u0301").prime == "\u00e9"
+    as_found = make_model("\ne\u0301")
+    object.__setattr__(as_found, "text_options", TextOptions(normalize=False))
+    assert Session(as_found, "e\u0301").prime == "e\u0301"
+
+
+def test_stop_strings(model):
+    text = generate(model, "ab", 400, seed=9, settings=FREE)
+    assert text.count("\n") > 3
+    assert generate(model, "ab", 400, seed=9, settings=FREE, stop=LINE) == text[: text.index("\n") + 1]
+    first = min((text.index(s) + len(s), s) for s in ("ab", "cd", " a") if s in text)[0]
+    assert generate(model, "ab", 400, seed=9, settings=FREE, stop=("ab", "cd", " a")) == text[:first]
+    assert "\n\n" in text
+    assert generate(model, "ab", 400, seed=9, settings=FREE, stop=PARAGRAPH) == text[: text.index("\n\n") + 2]
+    with pytest.raises(GenerationError, match="stop string"):
+        generate(model, "ab", 10, stop="")
+    assert generate(model, "ab", 0) == ""
+
+
+def test_peeking_draws_nothing(model):
+    session, other = Session(model, "ab", seed=6), Session(model, "ab", seed=6)
+    for _ in range(70):
+        ahead = session.outlook()
+        step = session.step()
+        assert [a.char for a in ahead.alternatives] == [a.char for a in step.alternatives]
+        assert ahead.entropy == pytest.approx(step.entropy, rel=1e-5)
+        assert ahead.kept >= sum(a.kept for a in step.alternatives) > 0
+        assert 0 < ahead.kept_probability <= 1 + 1e-6
+    assert session.text == play(other, 70)
+
+
+def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
+    model = make_model("\n abcdefghijklmnopqrstuvwxyz", hidden=32)
+    model.weights["fc.weight"] *= 5  # surer of itself, so that the target can be reached
+    steady = SamplerSettings(temperature=1, min_p=None, mirostat=1.0)
+    session = Session(model, "ab", settings=steady)
+    text = play(session, 1500)
+    bits = -np.log2(session.rows()["probability"])
+    free = Session(model, "ab", settings=FREE)
+    play(free, 1500)
+    assert -np.log2(free.rows()["probability"]).mean() > 1.6
+    assert bits[100:].mean() == pytest.approx(1.0, abs=0.1)
+    session.rewind(777)
+    assert play(session, 100) == text[777:877]
+
+
+def test_repetition_control_ends_a_loop(model):
+    looping = generate(model, "ab", 600, settings=GREEDY)
+    tail = looping[-200:]
+    period = next(n for n in range(1, 101) if tail[n:] == tail[:-n])
+    assert period <= 100
+    broken = generate(model, "ab", 600, settings=SamplerSettings(temperature=0, repetition=5.0, repetition_length=8))
+    tail = broken[-200:]
+    assert not any(tail[n:] == tail[:-n] for n in range(1, 101))
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        SamplerSettings(),
+        GREEDY,
+        SamplerSettings(kind="reference", top_k=3),
+        SamplerSettings(mirostat=2.0, top_p=0.9),
+        SamplerSettings(repetition=2.0, repetition_length=4),
+        SamplerSettings(repetition=2.0, repetition_length=4, mirostat=2.0),
+    ],
+)
+def test_many_samples_are_the_single_ones(model, chosen):
+    texts = generate_many(model, "ab", 60, samples=3, seed=7, settings=chosen, threads=1)
+    for sample, text in enumerate(texts):
+        assert text == play(Session(model, "ab", seed=7, sample=sample, settings=chosen), 60)
+
+
+def test_many_samples_stop_one_by_one(model):
+    told = []
+    texts = generate_many(model, "ab", 200, samples=4, settings=FREE, stop="a", progress=told.append)
+    for sample, text in enumerate(texts):
+        whole = play(Session(model, "ab", sample=sample, settings=FREE), 200)
+        assert text == whole[: whole.index("a") + 1]
+    assert told == sorted(told)
+    with pytest.raises(GenerationError):
+        generate_many(model, "ab", 10, samples=0)
+
+
+def test_what_cannot_be_done_is_said(model):
+    session = Session(model, "ab")
+    play(session, 5)
+    for wrong in (-1, 6):
+        with pytest.raises(GenerationError, match="position"):
+            session.rewind(wrong)
+    for wrong in ("", "ab", "Z"):
+        with pytest.raises(GenerationError, match="never seen"):
+            session.choose(wrong)
+    with pytest.raises(GenerationError, match="no character 5"):
+        session.at(5)
+    with pytest.raises(GenerationError, match="seed"):
+        session.seed = 2**64
+
+
+def test_memory_is_bounded_per_character(model, monkeypatch):
+    monkeypatch.setattr("charlstm.generation.session.STATE_BYTES", 20 * 2 * 2 * 16 * 4)
+    session = Session(model, "ab", seed=1)
+    text = play(session, 6000)
+    assert len(session.root.states) <= 20
+    assert session.rows().dtype.itemsize <= 140
+    for position in (5990, 3001, 64, 0):
+        session.rewind(position)
+        assert play(session, 10) == text[position : position + 10]
+    assert len(session.branches()) == 1
+
+
+def test_a_character_of_ten_thousand_is_found_quickly(model):
+    session = Session(model, "ab", seed=1)
+    for _ in itertools.islice(session.stream(), 10_000):
+        pass
+    session.rewind(5_063)
+    before = session._stepper.advance
+    fed = []
+    session._stepper.advance = lambda which, state: (fed.append(which), before(which, state))
+    session.peek()
+    assert len(fed) == 5_063 % 64  # no more than to the kept state before it

@@ -1,0 +1,79 @@
+"""The numpy stepper is nn.LSTM: one at a time, in long texts, and for many streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.generation.stepper import BLOCK, Stepper
+
+
+def torch_logits(model, ids):
+    """Logits after each of ``ids``, by nn.LSTM and nn.Linear."""
+    config = model.config
+    lstm = torch.nn.LSTM(config.vocab_size, config.hidden_size, config.num_layers)
+    head = torch.nn.Linear(config.hidden_size, config.vocab_size)
+    tensors = {name: torch.from_numpy(array) for name, array in model.weights.items()}
+    lstm.load_state_dict({name[5:]: tensor for name, tensor in tensors.items() if name.startswith("lstm.")})
+    head.load_state_dict({name[3:]: tensor for name, tensor in tensors.items() if name.startswith("fc.")})
+    with torch.no_grad():
+        one_hot = torch.nn.functional.one_hot(torch.as_tensor(ids), config.vocab_size).float()
+        return head(lstm(one_hot[:, None])[0])[:, 0].numpy()
+
+
+@pytest.mark.parametrize(("hidden", "layers"), [(16, 1), (16, 2), (9, 3), (128, 2)])
+def test_agrees_with_nn_lstm(make_model, hidden, layers):
+    model = make_model(hidden=hidden, layers=layers, scale=2.4 / hidden**0.5)  # not so large as to be chaotic
+    ids = np.random.default_rng(1).integers(0, model.config.vocab_size, 3 * BLOCK + 7)
+    expected = torch_logits(model, ids)
+    stepper = Stepper(model)
+    state = stepper.zero_state()
+    stepped = np.concatenate([stepper.step(ids[at : at + 1], state).copy() for at in range(len(ids))])
+    assert np.abs(stepped - expected).max() < 1e-5
+    fed = stepper.zero_state()
+    blocks = np.concatenate([stepper.head(tops) for _, tops in stepper.outputs(ids, fed)])
+    assert np.abs(blocks - expected).max() < 1e-5
+    assert np.abs(fed.pack() - state.pack()).max() < 1e-5
+    assert np.abs(stepper.consume(ids, stepper.zero_state())[0] - expected[-1]).max() < 1e-5
+
+
+def test_streams_do_not_touch_each_other(make_model):
+    model = make_model(hidden=24)
+    ids = np.random.default_rng(2).integers(0, model.config.vocab_size, (50, 5))
+    stepper = Stepper(model)
+    state = stepper.zero_state(5)
+    for row in ids:
+        logits = stepper.step(row, state).copy()
+    for stream in range(5):
+        assert np.abs(torch_logits(model, ids[:, stream])[-1] - logits[stream]).max() < 1e-5
+
+
+def test_packed_state_goes_on_exactly(model):
+    stepper = Stepper(model)
+    state, other = stepper.zero_state(), stepper.zero_state()
+    stepper.consume(np.arange(10), state)
+    other.unpack(state.pack())
+    for which in (3, 1, 4, 1, 5):
+        stepper.advance(which, state)
+        stepper.advance(which, other)
+        assert np.array_equal(stepper.logits(state).copy(), stepper.logits(other))
+        assert np.array_equal(state.inputs[1], other.inputs[1])
+
+
+def test_consuming_depends_on_nothing_but_ids_and_state(model):
+    stepper = Stepper(model)
+    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 2 * BLOCK + 1)
+    first, second = stepper.zero_state(), stepper.zero_state()
+    stepper.consume(ids, first)
+    stepper.zero_state(7)
+    stepper.consume(ids, second)
+    assert np.array_equal(first.pack(), second.pack())
+
+
+def test_nothing_to_consume_leaves_the_state(model):
+    stepper = Stepper(model)
+    state = stepper.zero_state()
+    logits = stepper.consume(np.empty(0, np.intp), state)
+    assert not state.pack().any()
+    assert logits[0] == pytest.approx(model.weights["fc.bias"])
