@@ -34,8 +34,9 @@ def generate(
 
     Raises :class:`GenerationError` for settings that make no sense.
     """
-    session = Session(model, prime, seed=seed, settings=settings)
-    return "".join(step.char for step in session.stream(length, stop=stop))
+    with blas_threads(1):
+        session = Session(model, prime, seed=seed, settings=settings)
+        return "".join(step.char for step in session.stream(length, stop=stop))
 
 
 def generate_many(

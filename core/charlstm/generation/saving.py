@@ -23,7 +23,7 @@ from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.steps import CHOSEN
-from charlstm.generation.tree import BLOCK, Branch, Pending
+from charlstm.generation.tree import STATES_EVERY, Branch, Pending
 from charlstm.storage import replace_bytes
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _branch(
         places = [_whole(at, branch.start, branch.stop) for at in saved["states_at"]]
         size = 2 * stepper.num_layers * stepper.hidden_size
         states = np.frombuffer(_unpack(saved["states"], 4 * size * len(places)), "<f4").astype(np.float32)
-        if any(at % BLOCK for at in places) or not np.isfinite(states).all():
+        if any(at % STATES_EVERY for at in places) or not np.isfinite(states).all():
             raise ValueError("it holds hidden states that make no sense")
         shape = (len(places), 2, stepper.num_layers, stepper.hidden_size, 1)
         branch.states = dict(zip(places, states.reshape(shape), strict=True))
@@ -174,7 +174,7 @@ def _branch(
 def _spacing(session: Session) -> int:
     """At which multiples states are saved: as near to each other as :data:`MAX_STATES` allows."""
     places = [at for branch in session.tree.values() for at in branch.states]
-    spacing = BLOCK
+    spacing = STATES_EVERY
     while sum(at % spacing == 0 for at in places) > MAX_STATES and spacing <= max(places):
         spacing *= 2
     return spacing

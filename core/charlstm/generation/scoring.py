@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charlstm.errors import GenerationError
 from charlstm.generation.priming import prepare_prime
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.threads import limit_blas
+from charlstm.generation.threads import blas_threads
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -119,19 +119,19 @@ def score(
     stepper = stepper or Stepper(model)
     nats, entropy = np.full(len(ids), np.nan, np.float32), np.full(len(ids), np.nan, np.float32)
     ranks = np.zeros(len(ids), np.int32)
-    limit_blas(1)
-    for which, tops in stepper.outputs(ids[:-1], stepper.zero_state()):
-        logits = stepper.head(tops)
-        comes = slice(which.start + 1, which.stop + 1)
-        actual = np.take_along_axis(logits, ids[comes][:, None], 1)
-        ranks[comes] = 1 + (logits > actual).sum(1)
-        highest = logits.max(1, keepdims=True)
-        exponentials = np.exp(logits - highest)
-        total = exponentials.sum(1, keepdims=True)
-        logarithm = np.log(total) + highest
-        nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
-        expected = (exponentials * logits).sum(1) / total[:, 0]
-        entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
-        if progress is not None:
-            progress(which.stop + 1, len(ids))
+    with blas_threads(1):
+        for which, tops in stepper.outputs(ids[:-1], stepper.zero_state()):
+            logits = stepper.head(tops)
+            comes = slice(which.start + 1, which.stop + 1)
+            actual = np.take_along_axis(logits, ids[comes][:, None], 1)
+            ranks[comes] = 1 + (logits > actual).sum(1)
+            highest = logits.max(1, keepdims=True)
+            exponentials = np.exp(logits - highest)
+            total = exponentials.sum(1, keepdims=True)
+            logarithm = np.log(total) + highest
+            nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
+            expected = (exponentials * logits).sum(1) / total[:, 0]
+            entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
+            if progress is not None:
+                progress(which.stop + 1, len(ids))
     return Scores(prepared.text, nats, ranks, entropy, prepared.unknown)

@@ -30,12 +30,12 @@ from charlstm.generation.samplers import (
 from charlstm.generation.stepper import State, Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED, Alternative, Rows, Step, describe, row_alternatives
 from charlstm.generation.threads import limit_blas
-from charlstm.generation.tree import BLOCK, Branch, Line, Pending
+from charlstm.generation.tree import BLOCK, STATES_EVERY, Branch, Line, Pending
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
-STATE_BYTES = 200_000_000
+STATE_BYTES = 150_000_000
 """Kept hidden states take at most so much; beyond it every second one is let go, and rewinding replays further."""
 
 LINE, PARAGRAPH = "\n", "\n\n"
@@ -158,7 +158,7 @@ class Session:
         self.tree = {0: self.root}
         self._line = Line(self.root)
         self._position = 0
-        self._spacing = BLOCK  # between kept states
+        self._spacing = STATES_EVERY  # between kept states
         self._kept = 1  # how many there are
         self._state: State = stepper.zero_state()
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
@@ -352,7 +352,9 @@ class Session:
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others grow from it")
         self._pending.flush()
-        gone = {id(one) for one in branch.descendants()}
+        if self._pending.branch in (doomed := list(branch.descendants())):
+            self._pending.branch = None
+        gone = {id(one) for one in doomed}
         branch.parent.children.remove(branch)
         self.tree = {number: one for number, one in self.tree.items() if id(one) not in gone}
         if id(self._line.tip) in gone:
@@ -411,9 +413,9 @@ class Session:
         limit_blas(1)
         self._pending.flush()
         line, goal = self._line, self._position
-        kept = goal - goal % BLOCK
+        kept = goal - goal % STATES_EVERY
         while kept not in line.owner(kept).states:
-            kept -= BLOCK
+            kept -= STATES_EVERY
         here = self._state_position
         if here is None or not kept <= here <= goal:
             self._state.unpack(line.owner(kept).states[kept])

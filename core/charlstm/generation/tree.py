@@ -18,7 +18,11 @@ from charlstm.generation.steps import Rows, Step, describe, row_type
 Floats = npt.NDArray[np.float32]
 
 BLOCK = 64
-"""Characters whose statistics are worked out together, and between which the hidden state is kept."""
+"""Characters whose statistics are worked out together."""
+
+STATES_EVERY = 32
+"""Characters between which the hidden state is kept, in a session of some hundred thousand characters; in longer ones
+more (:data:`charlstm.generation.session.STATE_BYTES`). Rewinding replays fewer than so many characters."""
 
 
 class Pending:

@@ -340,4 +340,4 @@ def test_a_character_of_ten_thousand_is_found_quickly(model):
     fed = []
     session._stepper.advance = lambda which, state: (fed.append(which), before(which, state))
     session.peek()
-    assert len(fed) == 5_063 % 64  # no more than to the kept state before it
+    assert len(fed) == 5_063 % 32  # no more than to the kept state before it
