@@ -22,11 +22,13 @@ import numpy.typing as npt
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.priming import prime_suggestion
 from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import BranchInfo, Outlook, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm_tui import kept_sessions
 from charlstm_tui.widgets.marks import marks
 
 SLICE = 0.008
@@ -44,6 +46,8 @@ SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
 """Characters a second; 0 makes one a key, :data:`FULL` as many as there can be."""
 NORMAL_SPEED = 60.0
 PAUSE_AFTER = 1000
+SAVE_EVERY = 5.0
+"""Seconds between two self-saves; a save that takes long is made more rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Wish:
     speed: float = NORMAL_SPEED
     go: bool = False
     """Whether to stream at once."""
+    session: Path | None = None
+    """A saved session to go on with, instead of the prime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,8 @@ class Picture:
     """The character that stands at the cursor, when it is not at the end."""
     bits: float | None = None
     branches: tuple[BranchInfo, ...] = ()
-    ghost: str = ""
+    keep: Path | None = None
+    """The file that the session saves itself to."""
 
 
 class _Voice:
@@ -131,7 +138,10 @@ class _Voice:
         self.shown = 0  # characters of the line that the screen has right
         self.dirty = False
         self.branches: tuple[BranchInfo, ...] = ()
-        self.ghost_length = 0
+        self.touched = False  # since it was last saved
+        self.keep: Path | None = None
+        self.kept_at = 0.0
+        self.keep_every = SAVE_EVERY
         self._since = 0.0
         self._made = 0
         self._rate_since = 0.0
@@ -168,7 +178,7 @@ class Player:
     """The thread, and how a screen speaks with it. ``deliver`` is called from the thread with nothing but the news
     that :meth:`take` has pictures, and not again before they were taken."""
 
-    def __init__(self, deliver: Callable[[], None]) -> None:
+    def __init__(self, deliver: Callable[[], object]) -> None:
         self._deliver = deliver
         self._asked: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
         self._voices: dict[int, _Voice] = {}
@@ -252,6 +262,12 @@ class Player:
         """Remove branch ``number`` and what grows from it."""
         self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.prune(number)))
 
+    def rename(self, number: int, name: str, voice: int = 0) -> None:
+        """Give branch ``number`` a name."""
+        self._with(
+            voice, lambda played, session: self._rearranged(played, session, lambda: session.rename(number, name))
+        )
+
     def run_with(self, job: Callable[[Session], str], voice: int = 0) -> None:
         """Do something with a session on its own thread, such as saving it; what it returns becomes the note."""
         self._with(voice, lambda played, session: setattr(played, "note", job(session)))
@@ -282,7 +298,14 @@ class Player:
         while not self._ended.is_set():
             self._obey(self._patience(time.monotonic()))
             self._play(time.monotonic() + SLICE)
-            self._show(time.monotonic())
+            now = time.monotonic()
+            self._show(now)
+            for voice in self._voices.values():
+                if voice.touched and now - voice.kept_at >= voice.keep_every:
+                    self._keep(voice)
+        for voice in self._voices.values():
+            if voice.touched:
+                self._keep(voice)
 
     def _patience(self, now: float) -> float | None:
         """How long to wait for something to be asked; for ever when there is nothing else to do."""
@@ -291,6 +314,7 @@ class Player:
         soon = PICTURE_EVERY if untaken else max(BREATH, self._last_picture + PICTURE_EVERY - now)
         waits = [soon] if self._dirty() else []
         waits += [max(BREATH, voice.due(now) - now) for voice in self._voices.values() if self._plays(voice)]
+        waits += [max(BREATH, v.kept_at + v.keep_every - now) for v in self._voices.values() if v.touched]
         return min(waits, default=None)
 
     def _dirty(self) -> bool:
@@ -323,7 +347,7 @@ class Player:
         assert voice.session is not None
         voice.session.step()
         voice.count(now)
-        voice.dirty = True
+        voice.dirty = voice.touched = True
         voice.left -= 1
         if voice.left <= 0:
             self._stop(voice)
@@ -376,6 +400,7 @@ class Player:
             standing=session.at(position).char if position < length else None,
             bits=_mean_bits(recent) if len(recent) else None,
             branches=voice.branches,
+            keep=voice.keep,
         )
 
     # ---- what can be asked, on the thread
@@ -388,6 +413,8 @@ class Player:
 
     def _load(self, voice: _Voice, wish: Wish) -> None:
         self._stop(voice)
+        if voice.touched:
+            self._keep(voice)
         voice.take += 1
         voice.shown = 0
         voice.wish, voice.speed = wish, wish.speed
@@ -399,8 +426,13 @@ class Player:
         try:
             self._open(voice, wish)
             assert voice.model is not None
-            prime = prime_suggestion(voice.model) if wish.prime is None else wish.prime
-            voice.session = Session(voice.model, prime, seed=wish.seed, settings=wish.settings, stepper=voice.stepper)
+            if wish.session is not None:
+                voice.session = load_session(wish.session, voice.model, stepper=voice.stepper)
+                voice.branches = tuple(voice.session.branches())
+            else:
+                prime = prime_suggestion(voice.model) if wish.prime is None else wish.prime
+                settings, stepper = wish.settings, voice.stepper
+                voice.session = Session(voice.model, prime, seed=wish.seed, settings=settings, stepper=stepper)
         except CharLSTMError as error:
             voice.error = str(error)
             voice.model = voice.stepper = voice.source = None
@@ -419,7 +451,26 @@ class Player:
             voice.model = load_model(path)
             voice.stepper = Stepper(voice.model)
             voice.source = source
-        voice.facts = describe(voice.model, path, wish)
+        facts = describe(voice.model, path, wish)
+        if voice.keep is None or voice.facts is None or (facts.run, facts.name) != (voice.facts.run, voice.facts.name):
+            voice.keep = kept_sessions.new_name(kept_sessions.folder(facts.run, path)) if voice.number == 0 else None
+        voice.facts = facts
+
+    def _keep(self, voice: _Voice) -> None:
+        """Save the session to its own file. A place that cannot be written is said once and not tried again."""
+        voice.touched = False
+        if voice.keep is None or voice.session is None:
+            return
+        begin = time.monotonic()
+        try:
+            kept_sessions.make(voice.keep.parent)
+            save_session(voice.session, voice.keep)
+            kept_sessions.forget_old(voice.keep.parent)
+        except OSError as error:
+            voice.note = f"The session cannot save itself: {error.strerror}."
+            voice.keep, voice.dirty = None, True
+        voice.kept_at = time.monotonic()
+        voice.keep_every = max(SAVE_EVERY, 20 * (voice.kept_at - begin))
 
     def _go(self, voice: _Voice, session: Session, count: int) -> None:
         if voice.speed == 0:
@@ -436,6 +487,7 @@ class Player:
         self._stop(voice)
         session.rewind(len(session))
         session.step()
+        voice.touched = True
 
     def _set_speed(self, voice: _Voice, speed: float) -> None:
         voice.speed = speed
@@ -495,6 +547,7 @@ class Player:
             ]
             voice.shown = min([voice.shown, length, len(session), *parted])
             voice.branches = tuple(infos)
+            voice.touched = True
 
 
 def model_path(wish: Wish) -> Path:
@@ -517,7 +570,8 @@ def describe(model: Model, path: Path, wish: Wish) -> Facts:
     run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
     info = model.info
     step = info.get("step")
-    planned, ages = None, ()
+    planned: int | None = None
+    ages: tuple[int, ...] = ()
     if run is not None:
         planned = Run(run).status().planned_steps or None
         ages = tuple(snapshot.step for snapshot in Run(run).snapshots())

@@ -1,4 +1,4 @@
-"""Generate: play a model. The text streams while its candidates move; walk back, choose, branch, change the model's age.
+"""Generate: play a model. The text streams while its candidates move; walk back, choose, branch, change its age.
 
 The screen keeps what the thread in ``playing`` tells it and turns keys into what it asks of that thread. How text,
 candidates and settings look is the widgets' business, what a character is worth ``charlstm.generation``'s.
@@ -7,12 +7,15 @@ candidates and settings look is the widgets' business, what a character is worth
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
@@ -20,6 +23,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.samplers import SamplerSettings
+from charlstm_tui import kept_sessions, words
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.playing import FULL, PAUSE_AFTER, Picture, Player, Wish
 from charlstm_tui.remembered import Memory, recall, remember
@@ -33,6 +37,7 @@ from charlstm_tui.widgets.sampler_panel import SamplerPanel, adjust, faster, spe
 from charlstm_tui.widgets.stream_view import StreamView
 
 if TYPE_CHECKING:
+    from charlstm.generation.session import Session
     from charlstm_tui.app import ModelChoice
     from charlstm_tui.backend import Snapshot
 
@@ -54,9 +59,9 @@ class GenerateScreen(ModeScreen):
     MODE = "generate"
     MAIN_PANE = "#stream"
     CSS_PATH = "generate.tcss"
-    BINDINGS = bindings("generate")
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (30, "-tall")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,6 +74,8 @@ class GenerateScreen(ModeScreen):
         self._speed = 60.0
         self._choosing = False
         self._note = ""
+        self._last: Path | None = None
+        self._opened = False
 
     # ---- composing
 
@@ -131,6 +138,7 @@ class GenerateScreen(ModeScreen):
     def _open(self, word: str, step: int | None = None) -> None:
         """Play another model, as it was last played."""
         self._remember()
+        self._opened, self._last, self._note = True, None, ""
         memory = recall(word) or Memory()
         self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
         self.stream.scale = self._scale
@@ -145,6 +153,10 @@ class GenerateScreen(ModeScreen):
         self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
         self._choosing = False
         self._player.load(wish)
+
+    def _replay(self, wish: Wish) -> None:
+        """From the prime on, with the settings of now."""
+        self._load(replace(wish, settings=self._settings, speed=self._speed, go=self._speed > 0, session=None))
 
     def _remember(self) -> None:
         wish = self._wish
@@ -169,6 +181,11 @@ class GenerateScreen(ModeScreen):
             stream.append(picture.prime, uniform(picture.prime, Origin.PRIME))
             self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
             self._draw_unknown(picture)
+        if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
+            self._settings = picture.settings
+            if self._opened:
+                self._opened = False
+                self._offer_last(picture)
         base = len(picture.prime)
         if picture.text or base + picture.length != stream.length:
             stream.replace_from(base + picture.start, picture.text, picture.marks)
@@ -229,22 +246,22 @@ class GenerateScreen(ModeScreen):
     def _draw_empty(self) -> None:
         """The sentence in the pane when there is nothing to play: what is the matter and the key that mends it."""
         picture = self._picture
-        words: Content | None = None
+        said: Content | None = None
         if picture is not None and picture.error:
-            words = Content.assemble((picture.error, "$error"), "\n\n", ("o", "bold $primary"), " opens another model")
+            said = Content.assemble((picture.error, "$error"), "\n\n", ("o", "bold $primary"), " opens another model")
         elif picture is not None and picture.busy:
-            words = Content.styled(picture.busy, "$quiet")
+            said = Content.styled(picture.busy, "$quiet")
         elif self._wish is None:
             key = "bold $primary"
-            words = Content.assemble(
+            said = Content.assemble(
                 "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
             )
         empty = self.query_one("#empty", Static)
-        empty.display = words is not None
+        empty.display = said is not None
         for part in ("#stream", "#side"):
-            self.query_one(part).display = words is None
-        if words is not None:
-            empty.update(words)
+            self.query_one(part).display = said is None
+        if said is not None:
+            empty.update(said)
         elif self.focused is None:
             self.focus_main()
 
@@ -273,13 +290,18 @@ class GenerateScreen(ModeScreen):
             return ("generate.choices",)
         if self.focused is not None and self.focused.id == "stream":
             return ("generate", "generate.text")
+        if isinstance(self.focused, BranchTree):
+            return ("generate", "generate.tree")
         return ("generate",)
 
     def can(self, action: Action) -> bool:
         if action.handler in ("write", "score", "duel"):
             return action.handler in BUILT
-        if action.handler in ("save",):
-            return self.playing
+        if action.handler == "last_session":
+            return self._last is not None
+        if action.scope == "generate.tree":
+            branch = self.query_one(BranchTree).highlighted_branch
+            return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
         if action.scope == "generate.choices":
             return action.args[0] <= len(self.query_one(Candidates).alternatives)
         if action.handler == "age":
@@ -290,7 +312,10 @@ class GenerateScreen(ModeScreen):
 
     def labels(self) -> dict[str, str]:
         running = self._picture is not None and self._picture.running
-        return {"generate.stream": "pause" if running else "one more" if self._speed == 0 else "go on"}
+        return {
+            "generate.stream": "pause" if running else "one more" if self._speed == 0 else "go on",
+            "generate.pick_1": "to 9 take it and branch",
+        }
 
     def step_out(self) -> bool:
         if self._choosing:
@@ -432,6 +457,28 @@ class GenerateScreen(ModeScreen):
         else:
             self.focus_main()
 
+    def do_prune_branch(self) -> None:
+        branch = self.query_one(BranchTree).highlighted_branch
+        if branch is not None:
+            self._player.prune(branch.number)
+
+    def do_name_branch(self) -> None:
+        from charlstm_tui.widgets.dialogs import PromptDialog
+
+        branch = self.query_one(BranchTree).highlighted_branch
+        if branch is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self._player.rename(branch.number, name)
+
+        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
+
+    @on(BranchTree.OptionHighlighted)
+    def _branch_highlighted(self) -> None:
+        self.refresh_keys()
+
     @on(BranchTree.Taken)
     def _branch_taken(self, event: BranchTree.Taken) -> None:
         self._player.switch(event.number)
@@ -466,7 +513,7 @@ class GenerateScreen(ModeScreen):
         step = ages[place][1]
         self._say("" if ages[place] != here else "This is the oldest there is so far.")
         word = str(picture.facts.run)
-        self._load(replace(wish, word=word, step=step, settings=self._settings, speed=self._speed, go=self._speed > 0))
+        self._replay(replace(wish, word=word, step=step))
 
     @staticmethod
     def _ages(folder: Path) -> list[tuple[int, int | None]]:
@@ -497,7 +544,54 @@ class GenerateScreen(ModeScreen):
     # ---- saving
 
     def do_save(self) -> None:
-        self._say("")
+        """Ask where to: the file's ending says whether it is the session or its text."""
+        from charlstm_tui.widgets.dialogs import PromptDialog
+
+        picture = self._picture
+        if picture is None or picture.facts is None:
+            return
+        place = kept_sessions.folder(picture.facts.run, picture.facts.path)
+        offered = kept_sessions.new_name(place, "session-")
+        about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
+
+        def named(name: str | None) -> None:
+            if name:
+                self._player.run_with(partial(save_as, Path(name).expanduser(), self._scale.name))
+
+        self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
+
+    def do_last_session(self) -> None:
+        if self._wish is not None and self._last is not None:
+            self._load(replace(self._wish, session=self._last, go=False, speed=self._speed))
+            self._last = None
+            self.refresh_keys()
+
+    def _offer_last(self, picture: Picture) -> None:
+        """Name the session that was played before this one, once."""
+        if picture.facts is None or picture.keep is None or picture.wish.session is not None:
+            return
+        kept = kept_sessions.last(kept_sessions.folder(picture.facts.run, picture.facts.path), but=picture.keep)
+        self._last = None if kept is None else kept.path
+        if kept is not None:
+            ago = words.clock(max(0.0, time.time() - kept.saved))
+            self._note = f"l goes on with the last session, of {ago} ago."
+
+
+def save_as(path: Path, colour: str, session: Session) -> str:
+    """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
+    from charlstm.generation.export import export_session
+    from charlstm.generation.saving import save_session
+
+    try:
+        kept_sessions.make(path.parent)
+        if path.suffix.lower() in ("", ".json"):
+            path = path.with_suffix(".json")
+            save_session(session, path)
+            return f"Saved as {path}"
+        export_session(session, path, "rank" if colour == "off" else cast(Any, colour))
+    except OSError as error:
+        return f"{path} cannot be written: {error.strerror}."
+    return f"Exported to {path}"
 
 
 __all__ = ["FULL", "GenerateScreen", "PicturesReady"]

@@ -35,13 +35,17 @@ class BranchTree(OptionList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True)
-        self._branches: tuple[BranchInfo, ...] = ()
+        self._branches: tuple[BranchInfo, ...] | None = None
+
+    def on_mount(self) -> None:
+        if self._branches is None:
+            self.show(())
 
     def show(self, branches: Sequence[BranchInfo]) -> None:
         """Show these, the root first."""
         if tuple(branches) == self._branches:
             return
-        self._branches = tuple(branches)
+        self._branches = branches = tuple(branches)
         highlighted = self.highlighted
         self.clear_options()
         if len(branches) < 2:
@@ -57,17 +61,26 @@ class BranchTree(OptionList):
     def highlighted_branch(self) -> BranchInfo | None:
         """The branch under the cursor of the list."""
         place = self.highlighted
-        return self._branches[place] if place is not None and place < len(self._branches) else None
+        return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
 
-    @staticmethod
-    def _line(branch: BranchInfo, depth: int) -> Content:
-        stem = "  " * max(0, depth - 1) + "└ " * (depth > 0)
-        name = branch.name or visible(branch.text, keep="").replace("\n", "↵")
-        here = "▸ " if branch.current else "  "
+    def _line(self, branch: BranchInfo, depth: int) -> Content:
+        stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
+        span = f"  {branch.start:,}–{branch.stop:,}"
+        room = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
+        name = branch.name or visible(branch.text, keep="").replace("\n", "↵") or "…"
+        words = Content(name)
+        if words.cell_length > room:
+            words = words.truncate(room, ellipsis=True)
         return Content.assemble(
-            (here, "$accent"), (stem, "$quiet"), (name[:48] or "…", "bold" if branch.current else ""),
-            (f"  {branch.start:,}–{branch.stop:,}", "$quiet"),
-        )  # fmt: skip
+            ("▸ " if branch.current else "  ", "$accent"),
+            (stem, "$quiet"),
+            words.stylize("bold") if branch.current else words,
+            (span, "$quiet"),
+        )
+
+    def on_resize(self) -> None:
+        branches, self._branches = self._branches, None
+        self.show(branches or ())
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

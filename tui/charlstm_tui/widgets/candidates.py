@@ -19,7 +19,7 @@ from textual.widget import Widget
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.session import Outlook
 from charlstm.generation.steps import Alternative
-from charlstm.text.visible import symbol
+from charlstm.text.visible import symbol, visible
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 MARGIN = 1
@@ -127,7 +127,7 @@ class Candidates(Widget):
 
     def _title(self, width: int) -> Strip:
         lead = "CHOOSE after " if self.has_class("-choosing") else "NEXT after "
-        tail = self._after.replace("\n", "↵").replace("\t", "⇥")
+        tail = visible(self._after, keep="")
         while tail and cell_len(tail) > width - len(lead) - 3:
             tail = tail[1:]
         words = [(lead, self._style("quiet") + Style(bold=True))]

@@ -58,7 +58,7 @@ PROBABILITY = Scale(
     "probability", "CHANCE", 0, (0.5, 0.1, 0.01), ("> 50 %", "10–50 %", "1–10 %", "< 1 %"), falling=True
 )
 RANK = Scale("rank", "RANK", LEVEL_BITS, (2, 4, 11), ("1", "2–3", "4–10", "> 10"))
-ENTROPY = Scale("entropy", "UNSURE", 2 * LEVEL_BITS, (1.0, 2.0, 3.0), ("< 1 bit", "1–2", "2–3", "> 3"))
+ENTROPY = Scale("entropy", "UNSURE", 2 * LEVEL_BITS, (1.0, 2.0, 3.5), ("< 1 bit", "1–2", "2–3.5", "> 3.5"))
 SCALES: tuple[Scale, ...] = (OFF, PROBABILITY, RANK, ENTROPY)
 LOOKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
 """How each level looks besides its colour, so that nothing is told by colour alone."""

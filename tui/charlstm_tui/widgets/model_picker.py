@@ -54,7 +54,8 @@ class ModelPicker(Dialog):
 
     def _fill(self, needle: str) -> None:
         needle = needle.strip().lower()
-        self._shown = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
+        found = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
+        self._shown = sorted(found, key=lambda entry: needle not in entry[1].lower())
         options = self.query_one(OptionList)
         options.clear_options()
         width = max((len(name) for _, name, _ in self._shown), default=0)

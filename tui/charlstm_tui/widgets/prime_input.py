@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from charlstm.text.visible import visible
+from rich.segment import Segment
 from textual import events
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 
@@ -12,8 +15,8 @@ class PrimeInput(TextArea):
 
     DEFAULT_CSS = """
     PrimeInput {
-        height: auto; min-height: 1; max-height: 5; border: none; padding: 0; background: $background;
-        &:focus { border: none; background: $cursor-line; }
+        height: 1; border: none; padding: 0; background: $background; scrollbar-size: 0 0;
+        &:focus { height: auto; min-height: 1; max-height: 6; border: none; background: $cursor-line; }
         & .text-area--cursor-line { background: transparent; }
     }
     """
@@ -42,6 +45,14 @@ class PrimeInput(TextArea):
         self._given = text
         if not self.has_focus:
             self.load_text(text)
+
+    def render_line(self, y: int) -> Strip:
+        """While it is not edited, one literal line of it with its line ends made visible."""
+        if self.has_focus:
+            return super().render_line(y)
+        style = self.rich_style
+        words = visible(self.text.replace("\n", "↵"), keep="") if y == 0 else ""
+        return Strip([Segment(words, style)]).adjust_cell_length(self.size.width, style)
 
     def on_key(self, event: events.Key) -> None:
         """Before the text area's own keys."""

@@ -83,6 +83,7 @@ class StreamView(ScrollView, can_focus=True):
         self._scale: Scale = RANK
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
+        self._looks: dict[tuple[str, ...], Style] = {}
 
     # ---- the text
 
@@ -144,7 +145,7 @@ class StreamView(ScrollView, can_focus=True):
             self._strips.discard(stale)
         self._resize_page()
         if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._show_end()
         self.refresh()
 
     # ---- looks
@@ -162,12 +163,14 @@ class StreamView(ScrollView, can_focus=True):
     def _forget_drawing(self) -> None:
         self._strips.clear()
         self._styles.clear()
+        self._looks.clear()
         self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
         self._styles.clear()
+        self._looks.clear()
 
     def selection_updated(self, selection: Selection | None) -> None:
         self._strips.clear()
@@ -200,6 +203,8 @@ class StreamView(ScrollView, can_focus=True):
             target = row + lines
             if 0 <= target < page.rows:
                 self.cursor = min(page.position_at(target, column), self._length)
+            else:  # beyond the first row is the start, beyond the last the end
+                self.cursor = 0 if target < 0 else None
             self._wanted_column = column
         if characters:
             self.cursor = self.cursor + characters
@@ -209,13 +214,13 @@ class StreamView(ScrollView, can_focus=True):
     def reveal(self, position: int) -> None:
         """Scroll as little as it takes to see ``position``."""
         if self.at_end and position >= self._length:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._show_end()
             return
         row, top, height = self._page.row_of(position), self.scroll_offset.y, self.size.height
         if row < top:
-            self.scroll_to(y=row, animate=False, immediate=True)
+            self.scroll_to(y=row, animate=False, force=True)
         elif height and row >= top + height:
-            self.scroll_to(y=row - height + 1, animate=False, immediate=True)
+            self.scroll_to(y=row - height + 1, animate=False, force=True)
 
     def find(self, needle: str, start: int) -> int | None:
         """The next place of ``needle`` at or after ``start``, else the first from the beginning."""
@@ -235,6 +240,10 @@ class StreamView(ScrollView, can_focus=True):
 
     # ---- scrolling and size
 
+    def _show_end(self) -> None:
+        # By force: the scrollbar that the newest row calls for is not there yet.
+        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+
     @property
     def following(self) -> bool:
         """Whether the end is in view, so that new text may scroll."""
@@ -248,7 +257,7 @@ class StreamView(ScrollView, can_focus=True):
         self._strips.clear()
         self._resize_page()
         y = self.max_scroll_y if follow else self._page.row_of(first)
-        self.scroll_to(y=y, animate=False, immediate=True)
+        self.scroll_to(y=y, animate=False, force=True)
 
     def _resize_page(self) -> None:
         self.virtual_size = Size(self.size.width, self._page.rows)
@@ -267,7 +276,7 @@ class StreamView(ScrollView, can_focus=True):
     def _draw(self, row: int, width: int, base: Style) -> Strip:
         page = self._page
         start, stop = page.row_span(row)
-        cursor = self.cursor if self.screen.focused is self or self.has_class("-cursor") else -1
+        cursor = self.cursor
         chosen = self._selected(row)
         runs: list[tuple[str, Style]] = []
         taken = 0
@@ -308,14 +317,20 @@ class StreamView(ScrollView, can_focus=True):
             names.append(f"stream--level-{grade}")
         if bits & COPIED:
             names.append("stream--copied")
-        style = Style()
-        for name in names:
-            style += self.get_component_rich_style(name, partial=True)
+        key = tuple(names)
+        if (style := self._looks.get(key)) is None:
+            style = Style()
+            for name in names:
+                style += self.get_component_rich_style(name, partial=True)
+            # One object for each look, so that neighbours that look alike are drawn as one.
+            self._looks[key] = style
         return style
 
     def look(self, grade: int) -> VisualStyle:
         """How characters of a level, 1 to 4, look: for a legend."""
-        return VisualStyle() if grade < 2 else self.get_visual_style(f"stream--level-{grade}", partial=True)
+        if grade < 2:
+            return VisualStyle()
+        return VisualStyle.from_rich_style(self.get_component_rich_style(f"stream--level-{grade}", partial=True))
 
     # ---- selection: Textual speaks of rows and of characters as drawn in a row
 

@@ -1,0 +1,419 @@
+"""Generate as a person uses it: every key, a recorded run for its ages, narrow and wide, hostile text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from charlstm.generation.saving import load_session
+from charlstm.model.file import load_model, save_model
+from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.playing import FULL, Picture
+from charlstm_tui.remembered import Memory, remember
+from charlstm_tui.screens.generate import GenerateScreen
+from charlstm_tui.widgets.branch_tree import BranchTree
+from charlstm_tui.widgets.candidates import Candidates
+from charlstm_tui.widgets.dialogs import PromptDialog
+from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
+from charlstm_tui.widgets.model_picker import ModelPicker
+from recorded_run import NASTY, SYMBOLS, record, tiny_model
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of the user's own is read or written."""
+    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    path = home / "tiny.safetensors"
+    save_model(path, tiny_model(prime="The morning"))
+    return path
+
+
+class Session:
+    """The app on Generate, and what a test wants to know of it."""
+
+    def __init__(self, app: CharLSTMApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def screen(self) -> GenerateScreen:
+        screen = self.app.mode_screen
+        assert isinstance(screen, GenerateScreen)
+        return screen
+
+    @property
+    def picture(self) -> Picture:
+        assert self.screen._picture is not None
+        return self.screen._picture
+
+    @property
+    def text(self) -> str:
+        return self.screen.stream.text()
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                await self.pilot.pause()
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"not within {seconds} s; {self.screen._picture}")
+
+    async def paused(self, count: int) -> None:
+        """Stand still after ``count`` characters."""
+        await self.until(lambda: self.screen.playing)
+        self.screen._speed = FULL
+        player = self.screen._player
+        player.set_speed(FULL)
+        player.go(count - self.picture.length)
+        await self.until(lambda: self.picture.length == count and not self.picture.running)
+
+    def status(self) -> str:
+        return self.screen.query_one(StatusLine).render().plain
+
+    def screen_text(self) -> str:
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+
+@asynccontextmanager
+async def playing(
+    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0
+) -> AsyncIterator[Session]:
+    if speed is not None:
+        remember(str(model), Memory(speed=speed))
+    app = CharLSTMApp(Opening(model=str(model)))
+    async with app.run_test(size=size) as pilot:
+        session = Session(app, pilot)
+        await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        yield session
+    assert not app.is_running
+
+
+async def test_opens_streaming_and_space_pauses_and_goes_on(model: Path) -> None:
+    async with playing(model, speed=30) as it:
+        await it.until(lambda: it.screen.playing and it.picture.length > 5)
+        assert it.picture.running
+        assert it.text.startswith("The morning")
+        await it.pilot.press("space")
+        await it.until(lambda: not it.picture.running)
+        length = it.picture.length
+        assert length < 1000
+        assert "paused" in it.status()
+        await it.pilot.press("space")
+        await it.until(lambda: it.picture.length > length)
+        assert "ch/s" in it.status()
+
+
+async def test_settings_are_changed_in_flight(model: Path) -> None:
+    async with playing(model, speed=30) as it:
+        await it.until(lambda: it.screen.playing and it.picture.running)
+        await it.pilot.press("T", "T", "k", "k", "p", "M")
+        await it.until(lambda: it.picture.settings.temperature == 0.9 and it.picture.settings.min_p == 0.1)
+        assert it.picture.running
+        settings = it.picture.settings
+        assert (settings.top_k, settings.top_p) == (50, 0.99)
+        await it.pilot.press("t", "K", "K", "P", "m", "m", "m", "m", "m")
+        await it.until(lambda: it.picture.settings.min_p is None)
+        settings = it.picture.settings
+        assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
+        assert "off" in it.screen_text()
+
+
+async def test_what_a_filter_cuts_is_named_and_told_apart(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press(*"k" * 12)
+        await it.until(lambda: it.picture.settings.top_k == 2)
+        await it.until(lambda: "2 of 63 kept" in it.screen_text() or "3 of 63 kept" in it.screen_text())
+        shown = it.screen_text()
+        assert "cut by top-k" in shown
+        assert "█" in shown
+        assert "░" in shown
+
+
+async def test_speed_goes_from_one_a_key_to_full(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        assert "full" in it.screen_text()
+        await it.pilot.press(*["minus"] * 12)
+        await it.until(lambda: it.picture.speed == 0)
+        length = it.picture.length
+        await it.pilot.press("space")
+        await it.until(lambda: it.picture.length == length + 1)
+        await it.pilot.press("space", "right")
+        await it.until(lambda: it.picture.length == length + 3)
+        assert not it.picture.running
+
+
+async def test_walking_shows_the_candidates_there(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        length = it.picture.length
+        await it.pilot.press("left", "left", "left")
+        await it.until(lambda: it.picture.position == length - 3)
+        assert it.picture.standing == it.text[len("The morning") + length - 3]
+        await it.pilot.press("right", "right", "right")
+        await it.until(lambda: it.picture.position == length)
+        await it.pilot.press("right")
+        await it.until(lambda: it.picture.length == length + 1)
+        await it.pilot.press(*["up"] * 10)
+        await it.until(lambda: it.picture.position == 0)
+        assert it.screen.stream.cursor == len("The morning")
+        await it.pilot.press("space")
+        await it.until(lambda: it.picture.length > length + 1)
+        assert it.screen.stream.at_end
+
+
+async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left", "enter")
+        await it.until(lambda: it.picture.position == it.picture.length - 2)
+        alternatives = it.screen.query_one(Candidates).alternatives
+        other = next(number for number, one in enumerate(alternatives, 1) if one.char != before[-2])
+        await it.pilot.press(str(other))
+        await it.until(lambda: len(it.picture.branches) == 2)
+        assert it.text == before[:-2] + alternatives[other - 1].char
+        assert it.screen.scopes()[-1] == "generate.text"
+        await it.pilot.press("b")
+        tree = it.screen.query_one(BranchTree)
+        await it.until(lambda: tree.has_focus and tree.option_count == 2)
+        await it.pilot.press("home", "enter")
+        await it.until(lambda: it.text == before)
+        await it.pilot.press("b", "b", "down", "n")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.pilot.press(*"[x]", "enter")
+        await it.until(lambda: any(branch.name == "[x]" for branch in it.picture.branches))
+        await it.pilot.press("D")
+        await it.until(lambda: len(it.picture.branches) == 1)
+
+
+async def test_escape_leaves_the_choices_and_digits_are_modes_again(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("enter")
+        assert it.screen.scopes() == ("generate.choices",)
+        assert "CHOOSE" in it.screen_text()
+        await it.pilot.press("escape")
+        assert "generate.text" in it.screen.scopes()
+        await it.pilot.press("4")
+        await it.until(lambda: not isinstance(it.app.screen, GenerateScreen))
+
+
+async def test_rolling_again_and_own_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left", "left", "r")
+        await it.until(lambda: it.text[: len(before)] != before)
+        assert it.text.startswith(before[:-3])
+        await it.until(lambda: not it.picture.running)
+        length = it.picture.length
+        await it.pilot.press("i")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.pilot.press(*"hello", "enter")
+        await it.until(lambda: it.picture.length == length + 5)
+        assert it.text.endswith("hello")
+
+
+async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("e")
+        assert it.screen.in_input()
+        await it.pilot.press(*["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
+        await it.until(lambda: it.picture.prime == "q\nx")
+        assert it.picture.unknown == ("1",)
+        assert "has never seen 1" in it.screen_text()
+        assert it.text.startswith("q\nx")
+        assert not it.screen.in_input()
+        await it.pilot.press("e", "z", "escape")
+        assert it.screen.prime_input.text == "q1\nx"
+
+
+async def test_colours_change_what_the_legend_says(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        seen = []
+        for _ in range(4):
+            seen.append(it.status().split()[0])
+            await it.pilot.press("c")
+        assert seen == ["RANK", "UNSURE", "no", "CHANCE"]
+
+
+async def test_find_goes_to_the_next_place(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(40)
+        needle = it.text[-8:-5]
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = needle
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text[it.screen.stream.cursor :].startswith(needle))
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "[never]"
+        await it.pilot.press("enter")
+        await it.until(lambda: "There is no “[never]”" in it.status())
+
+
+async def test_younger_and_older_selves_play_the_same_prime(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.until(lambda: it.screen.playing)
+        assert it.picture.facts is not None
+        best = it.picture.facts.step
+        assert best == 400
+        await it.pilot.press("left_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+        await it.pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+        await it.paused(30)
+        young = it.text
+        await it.pilot.press("left_square_bracket")
+        assert "cannot be younger" in it.status()
+        bar = it.screen.query_one(GenerateBar).render().plain
+        assert "novel-quick-1 @ step 0 of 1,000" in bar
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 50)
+        await it.until(lambda: it.picture.length >= 30)
+        assert it.text[:30] != young
+
+
+async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:
+    with record(home / "runs", "running", steps=120) as worker:
+        async with playing(worker.run.path) as it:
+            await it.until(lambda: it.screen.playing)
+            assert it.picture.facts is not None
+            assert it.picture.facts.step == 100
+            worker.advance(100)
+            await it.pilot.press("right_square_bracket")
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+
+
+async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) -> None:
+    record(home / "runs", "finished", name="novel-quick-1", steps=200)
+    record(home / "runs", "stopped", name="[b]anna-1", steps=200)
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        assert "[b]anna-1" in it.screen_text()
+        await it.pilot.press(*"novel", "enter")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "novel-quick-1")
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = "nothing like that"
+        await it.pilot.press("enter")
+        assert "There is no model called" in it.screen_text()
+        it.app.screen.query_one(Input).value = str(model)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "tiny")
+
+
+async def test_settings_are_remembered_for_each_model(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("T", "minus", "c")  # from full
+        await it.until(lambda: it.picture.settings.temperature == 0.85)
+    async with playing(model, speed=None) as it:
+        await it.until(lambda: it.screen.playing)
+        assert (it.picture.settings.temperature, it.picture.speed) == (0.85, 1000)
+        assert it.status().startswith("UNSURE") or "last session" in it.status()
+
+
+async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        text = it.text
+    async with playing(model) as it:
+        await it.until(lambda: "last session" in it.status())
+        await it.pilot.press("l")
+        await it.until(lambda: it.text == text)
+        assert not it.picture.running
+
+
+@pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
+async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> None:
+    target = home / "kept" / f"mine.{ending}"
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        assert it.app.screen.query_one(Input).value.endswith(".json")
+        it.app.screen.query_one(Input).value = str(target)
+        await it.pilot.press("enter")
+        await it.until(lambda: "mine" in it.picture.note)
+        text = it.text
+    assert target.is_file()
+    if ending == "json":
+        loaded = load_session(target, load_model(model))
+        assert loaded.prime + loaded.read() == text
+        assert json.loads(target.read_text())["format"] == 1
+    elif ending == "txt":
+        assert target.read_text() == text
+
+
+async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
+    broken = home / "broken.safetensors"
+    broken.write_bytes(b"not a model [/red]")
+    async with playing(broken) as it:
+        await it.until(lambda: "is no model file" in " ".join(it.screen_text().split()))
+        assert "opens another model" in it.screen_text()
+        await it.pilot.press("space", "enter", "t", "left", "e", "c")
+        assert not it.screen.playing
+
+
+async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
+    app = CharLSTMApp(Opening())
+    async with app.run_test(size=(80, 24)) as pilot:
+        it = Session(app, pilot)
+        await pilot.press("3")
+        await it.until(lambda: isinstance(app.screen, GenerateScreen))
+        assert "Nothing to play yet" in it.screen_text()
+        record(home / "runs", "finished", steps=100)
+        await it.until(lambda: it.screen.playing)
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36), (200, 60), (40, 12)])
+async def test_hostile_text_at_every_size(home: Path, size: tuple[int, int]) -> None:
+    nasty = unicodedata.normalize("NFC", NASTY)
+    symbols = tuple(sorted(set(SYMBOLS) | set(nasty)))
+    path = home / "nasty.safetensors"
+    save_model(path, tiny_model(symbols=symbols, prime=nasty))
+    async with playing(path, size) as it:
+        await it.paused(200)
+        assert it.text.startswith(nasty)
+        for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
+            await it.pilot.press(key)
+        for strip in it.app.screen._compositor.render_strips():
+            assert strip.cell_length == size[0]
+            assert not set(strip.text) & {"\x1b", "\x00", "\x07", "\u202e", "\n"}
+
+
+async def test_what_the_footer_offers_does_something(model: Path) -> None:
+    """No key of the table is offered without its handler."""
+    async with playing(model) as it:
+        await it.paused(3)
+        for action in it.screen.available():
+            target = it.screen if action.mode == "generate" else it.app
+            assert callable(getattr(target, f"do_{action.handler}", None)), action.id
+        assert {"generate.write", "generate.score", "generate.duel"} & {a.id for a in it.screen.available()} == set()

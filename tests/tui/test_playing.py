@@ -1,0 +1,233 @@
+"""The generation thread by itself: what it tells, in what order, and that it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.session import Session
+from charlstm.model.file import save_model
+from charlstm_tui.playing import FULL, PAUSE_AFTER, Picture, Player, Wish
+from recorded_run import record, tiny_model
+
+
+class Listener:
+    """Puts the pictures together as a screen does."""
+
+    def __init__(self) -> None:
+        self.news = threading.Event()
+        self.player = Player(self.news.set)
+        self.player.start()
+        self.line = ""
+        self.marks: list[int] = []
+        self.picture: Picture | None = None
+        self.seen = 0
+
+    def until(self, condition: Callable[[Picture], bool], seconds: float = 10) -> Picture:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.picture is not None and condition(self.picture):
+                return self.picture
+            self.news.wait(0.1)
+            self.news.clear()
+            for picture in self.player.take():
+                if self.picture is None or picture.take != self.picture.take:
+                    self.line, self.marks = "", []
+                assert picture.start <= len(self.line)
+                self.line = self.line[: picture.start] + picture.text
+                self.marks[picture.start :] = picture.marks
+                assert len(self.line) == picture.length == len(self.marks)
+                self.picture = picture
+                self.seen += 1
+        raise AssertionError(f"not within {seconds} s: {self.picture}")
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, tiny_model(prime="The morning"))
+    return path
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.player.close()
+    assert not listener.player.alive
+
+
+def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL, go=True))
+    picture = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
+    assert "1,000" in picture.why
+    assert picture.prime == "The morning"
+    expected = Session(tiny_model(), "The morning")
+    assert listener.line == "".join(step.char for step in expected.stream(PAUSE_AFTER))
+    listener.player.go(10)
+    listener.until(lambda p: p.length == PAUSE_AFTER + 10 and not p.running)
+
+
+def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(50)
+    listener.until(lambda p: p.length == 50 and not p.running)
+    stood = listener.line
+    listener.player.set(SamplerSettings(temperature=0))
+    listener.player.go(20)
+    picture = listener.until(lambda p: p.length == 70 and not p.running)
+    assert listener.line[:50] == stood
+    assert picture.settings.temperature == 0
+    assert picture.outlook is not None
+    assert picture.outlook.kept == 1
+
+
+def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    first = listener.line
+    other = "a" if first[10] != "a" else "b"
+    listener.player.choose(other, 10)
+    picture = listener.until(lambda p: p.length == 11)
+    assert listener.line == first[:10] + other
+    assert [branch.current for branch in picture.branches] == [True, True]
+    listener.player.go(5)
+    listener.until(lambda p: p.length == 16 and not p.running)
+    listener.player.switch(0)
+    listener.until(lambda p: p.length == 40)
+    assert listener.line == first
+
+
+def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    first = listener.line
+    listener.player.again(30)
+    listener.until(lambda p: p.length > 60 and not p.running)
+    assert listener.line[:30] == first[:30]
+    assert listener.line[:60] != first
+
+
+def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), prime="Ωne", speed=FULL))
+    picture = listener.until(lambda p: p.outlook is not None)
+    assert (picture.prime, picture.unknown) == ("ne", ("Ω",))
+    listener.player.type("hi你!", 0)
+    picture = listener.until(lambda p: p.length == 3)
+    assert listener.line == "hi!"
+    assert "你" in picture.note
+
+
+def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(100)
+    listener.until(lambda p: p.length == 100 and not p.running)
+    listener.player.walk(42)
+    picture = listener.until(lambda p: p.position == 42)
+    assert picture.standing == listener.line[42]
+    assert picture.length == 100
+    listener.player.make_one()
+    listener.until(lambda p: p.length == 101 and p.position == 101)
+
+
+def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x00" * 100)
+    listener.player.load(Wish(str(broken), go=True))
+    picture = listener.until(lambda p: bool(p.error))
+    assert str(broken) in picture.error
+    assert "\n" not in picture.error
+    listener.player.go()  # nothing to play: nothing happens
+
+
+def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished", steps=200).run
+    listener.player.load(Wish(str(run.path), step=50))
+    picture = listener.until(lambda p: p.facts is not None and p.outlook is not None)
+    assert picture.facts is not None
+    assert (picture.facts.step, picture.facts.ages, picture.facts.planned) == (50, (0, 50, 100, 200), 1000)
+    run.model_path.unlink()
+    listener.player.load(Wish(str(run.path)))
+    listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.outlook is not None)
+
+
+def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
+    told: list[float] = []
+    player = Player(lambda: told.append(time.monotonic()))
+    player.start()
+    try:
+        player.load(Wish(str(model), speed=FULL))
+        player.go(5000)
+        deadline = time.monotonic() + 10
+        made = 0
+        while made < 5000 and time.monotonic() < deadline:
+            before = len(told)
+            threading.Event().wait(0.05)
+            assert len(told) <= before + 1
+            made = max([made, *(picture.length for picture in player.take())])
+        assert made == 5000
+    finally:
+        player.close()
+    assert not player.alive
+
+
+def test_pictures_come_at_most_thirty_times_a_second(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=500))
+    begin = time.monotonic()
+    listener.player.go(250)
+    listener.until(lambda p: p.length == 250 and not p.running)
+    assert listener.seen <= 31 * (time.monotonic() - begin) + 4
+
+
+def test_ends_at_once_while_streaming(model: Path) -> None:
+    player = Player(lambda: None)
+    player.start()
+    player.load(Wish(str(model), speed=FULL))
+    player.go(10**9)
+    begin = time.monotonic()
+    player.close()
+    assert not player.alive
+    assert time.monotonic() - begin < 2
+
+
+def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
+    listener.player.go(30)
+    keep = listener.until(lambda p: p.length == 30 and not p.running).keep
+    listener.player.choose("x", 10)
+    listener.until(lambda p: p.length == 11)
+    line = listener.line
+    listener.player.close()
+    assert keep is not None
+    assert keep.is_file()
+    again = Listener()
+    try:
+        again.player.load(Wish(str(model), session=keep))
+        picture = again.until(lambda p: p.length == 11)
+        assert again.line == line
+        assert picture.settings.temperature == 0.5
+        assert len(picture.branches) == 2
+    finally:
+        again.player.close()
+
+
+def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, listener: Listener) -> None:
+    state.write_text("in the way")
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(10)
+    listener.until(lambda p: "cannot save itself" in p.note)
+    listener.player.go(10)
+    assert listener.until(lambda p: p.length == 20 and not p.running).note == ""

@@ -1,0 +1,158 @@
+"""The text view by itself: follows its end, stays where it was scrolled to, selects, copies, walks."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.geometry import Offset
+from textual.selection import Selection
+
+from charlstm_tui.theme import THEME
+from charlstm_tui.widgets.marks import OFF, RANK, Origin, uniform
+from charlstm_tui.widgets.stream_view import StreamView
+from recorded_run import NASTY
+
+LINES = "".join(f"line {number}\n" for number in range(200))
+
+
+class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    def compose(self) -> ComposeResult:
+        yield StreamView()
+
+    @property
+    def view(self) -> StreamView:
+        return self.query_one(StreamView)
+
+    def shown(self) -> list[str]:
+        return [self.view.render_line(y).text.rstrip() for y in range(self.view.size.height)]
+
+
+async def test_follows_the_end_only_while_it_is_in_view() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        for line in LINES.splitlines(keepends=True):
+            app.view.append(line)
+        assert "line 199" in app.shown()
+        await pilot.pause()
+        app.view.scroll_to(y=20, animate=False)
+        app.view.append("more\n" * 50)
+        assert app.shown()[0] == "line 20"
+        app.view.scroll_to(y=app.view.max_scroll_y, animate=False)
+        app.view.append("the end")
+        assert "the end" in app.shown()
+
+
+async def test_keeps_its_place_when_the_width_changes() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
+        app.view.append("word " * 2000)
+        app.view.cursor = 5000
+        app.view.reveal(5000)
+        await pilot.resize_terminal(31, 14)
+        await pilot.pause()
+        top = app.view._page.starts[app.view.scroll_offset.y]
+        assert abs(top - 5000) < 31 * 14 + 60 * 10
+
+
+@pytest.mark.parametrize(
+    "text", [NASTY, "[/red]", "\x1b[2J\x00\n\t|", "你好" * 50, "e\u0301\u0301" * 60, "שלום עולם " * 20]
+)
+async def test_any_text_is_literal_and_keeps_the_layout(text: str) -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append(text, uniform(text, Origin.MODEL))
+        await pilot.pause()
+        assert app.view.text() == text
+        for y in range(app.view.size.height):
+            strip = app.view.render_line(y)
+            assert strip.cell_length == app.view.size.width
+            assert not set(strip.text) & {"\x1b", "\x00", "\n", "\t", "\u202e"}
+
+
+async def test_selection_is_of_characters_not_of_what_is_drawn() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("a\tb\x00c\nsecond 你好 line\nthird")
+        view = app.view
+        assert view.get_selection(Selection(None, None)) == (view.text(), "\n")
+        # the tab is drawn as four cells: offset 5 is the b
+        assert view.get_selection(Selection(Offset(5, 0), Offset(6, 1))) == ("b\x00c\nsecond", "\n")
+        app.screen.selections = {view: Selection(Offset(0, 1), Offset(6, 1))}
+        await pilot.pause()
+        assert app.screen.get_selected_text() == "second"
+        chosen = app.screen.get_component_rich_style("screen--selection").bgcolor
+        assert [segment.text for segment in view.render_line(1) if segment.style and segment.style.bgcolor == chosen]
+
+
+async def test_the_mouse_selects_across_rows_and_a_click_puts_the_cursor() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("first row\nsecond row\nthird row")
+        await pilot.mouse_down(StreamView, offset=(6, 0))
+        await pilot.hover(StreamView, offset=(5, 1))
+        await pilot.mouse_up(StreamView, offset=(5, 1))
+        await pilot.pause()
+        assert app.screen.get_selected_text() == "row\nsecond"
+        app.screen.clear_selection()
+        await pilot.click(StreamView, offset=(3, 2))
+        assert app.view.cursor == app.view.text().index("third") + 3
+
+
+async def test_walking_by_rows_keeps_the_column() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("a long first row\nab\nanother long row")
+        app.view.cursor = 12
+        assert app.view.walk(0, 1) == 19  # the short row's newline
+        assert app.view.walk(0, 1) == 20 + 12
+        assert app.view.walk(0, -2) == 12
+        assert app.view.walk(0, -1) == 0
+        assert app.view.walk(0, 3) == app.view.length
+        assert app.view.walk(-100) == 0
+        assert app.view.walk(1000) == app.view.length
+        assert app.view.at_end
+
+
+async def test_replacing_the_tail_keeps_what_stands_before_it() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("one two three")
+        app.view.show_ghost(" four")
+        assert app.view.length == 13
+        assert app.shown()[0] == "one two three four"
+        app.view.replace_from(8, "six", uniform("six", Origin.OWN))
+        assert app.view.text() == "one two six"
+        assert app.shown()[0] == "one two six"
+        app.view.truncate(3)
+        assert app.shown()[0] == "one"
+        app.view.clear()
+        assert app.shown()[0] == ""
+
+
+async def test_levels_are_told_apart_without_colour_too() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        bits = [Origin.MODEL << 12 | grade << RANK.shift for grade in (1, 2, 3, 4)]
+        app.view.append("abcd", bits)
+
+        def looks() -> dict[str, tuple[bool, bool, bool]]:
+            styles = {one.text: one.style for one in app.view.render_line(0) if one.style and one.text.strip()}
+            return {text: (bool(s.underline), bool(s.bold), bool(s.reverse)) for text, s in styles.items()}
+
+        app.view.scale = RANK
+        assert len({looks()[char] for char in "abcd"}) == 4
+        app.view.scale = OFF
+        assert set(looks()) == {"abcd"}

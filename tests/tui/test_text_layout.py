@@ -1,0 +1,130 @@
+"""Wrapping: against a slow obvious reference, and the same however the text arrived."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm_tui.widgets.text_layout import TextLayout, cells, glyph
+
+ALPHABET = "ab -\n\t　你é\u0301\u200d\u202e\x00\x1b[/]ש🙂"
+texts = st.text(st.sampled_from(ALPHABET), max_size=120) | st.text(max_size=40)
+
+
+def obvious_rows(text: str, width: int) -> list[int]:
+    """Starts of rows, one character at a time."""
+    starts, start = [0], 0
+    while True:
+        taken, stop, broke = 0, start, None
+        while stop < len(text):
+            size = cells(text[stop]) or (1 if stop == start and text[stop] != "\n" else 0)
+            if taken + size > width and stop > start:
+                break
+            if stop - start >= 8 * width:
+                break
+            taken += size
+            stop += 1
+            if text[stop - 1] == "\n":
+                break
+        if stop > start and text[stop - 1] == "\n":
+            starts.append(stop)
+            start = stop
+            continue
+        if stop < len(text) and text[stop] in " \xa0\u2009":
+            stop += 1
+            if stop < len(text) and text[stop] == "\n":
+                stop += 1
+                starts.append(stop)
+                start = stop
+                continue
+        if stop >= len(text):
+            return starts
+        for place in range(stop, start, -1):
+            before = text[place - 1]
+            if place < len(text) and cells(text[place]) and (before in " \t-–—/" or cells(before) == 2):
+                broke = place
+                break
+        start = stop if broke is None else broke
+        starts.append(start)
+
+
+@given(st.text(st.sampled_from("ab -\n你é\u0301"), max_size=120), st.integers(2, 12))
+def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
+    page = TextLayout(width)
+    page.append(text)
+    assert list(page.starts) == obvious_rows(text, width)
+
+
+@given(texts, st.integers(2, 20), st.lists(st.integers(0, 200), max_size=6), st.integers(0, 200), st.integers(2, 20))
+@settings(max_examples=200)
+def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: list[int], drop: int, other: int) -> None:
+    whole = TextLayout(width)
+    whole.append(text)
+    parts = TextLayout(other)
+    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(text)], strict=True):
+        parts.append(text[start:stop])
+    parts.resize(width)
+    assert parts.text() == text
+    assert parts.starts == whole.starts
+    position = min(drop, len(text))
+    parts.append("some more that goes again")
+    parts.truncate(position)
+    again = TextLayout(width)
+    again.append(text[:position])
+    assert parts.starts == again.starts
+
+
+@given(texts, st.integers(4, 20))
+def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> None:
+    page = TextLayout(width)
+    page.append(text)
+    spans = [page.row_span(row) for row in range(page.rows)]
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len(text)
+    assert all(stop == start for (_, stop), (start, _) in pairwise(spans))
+    for start, stop in spans:
+        hangs = 1 if stop > start and text[stop - 1] != "\n" and glyph(text[stop - 1]) == " " else 0
+        newline_after_hang = stop - start > 1 and text[stop - 1] == "\n" and glyph(text[stop - 2]) == " "
+        assert sum(size for _, size in page.glyphs(start, stop)) <= width + hangs + newline_after_hang
+
+
+@given(texts, st.integers(4, 20), st.integers(0, 120))
+def test_a_cell_leads_back_to_its_character(text: str, width: int, where: int) -> None:
+    page = TextLayout(width)
+    page.append(text)
+    position = min(where, len(text))
+    if position < len(text) and cells(text[position]):
+        assert page.position_at(page.row_of(position), page.column_of(position)) == position
+    assert 0 <= page.position_at(where, width) <= len(text)
+
+
+@pytest.mark.parametrize("char", ["\x00", "\x1b", "\x9b", "\u202e", "\u200b", "\ud800", "\u2028", "\x7f"])
+def test_what_would_act_on_a_terminal_becomes_a_sign(char: str) -> None:
+    assert glyph(char).isprintable()
+    assert glyph(char).strip()
+    assert cells(char) == 1
+
+
+def test_a_mark_without_a_letter_stands_on_a_ring() -> None:
+    page = TextLayout(10)
+    page.append("a\n\u0301b")
+    assert page.glyphs(*page.row_span(1)) == [("◌\u0301", 1), ("b", 1)]
+
+
+def test_a_flood_of_marks_does_not_make_one_endless_row() -> None:
+    page = TextLayout(10)
+    page.append("a" + "\u0301" * 10_000)
+    assert max(stop - start for start, stop in map(page.row_span, range(page.rows))) <= 80
+
+
+def test_a_million_characters_grow_without_slowing() -> None:
+    page = TextLayout(80)
+    page.append("All happy families are alike. " * 34_000)
+    begin = time.perf_counter()
+    for _ in range(1000):
+        page.append("abc ")
+    assert (time.perf_counter() - begin) / 1000 < 0.002

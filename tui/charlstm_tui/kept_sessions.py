@@ -1,0 +1,70 @@
+"""Where sessions of Generate are kept: beside the run that is played, else in the user's state folder.
+
+Only names and places; what is in a session file is ``charlstm.generation.saving``'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlstm import storage
+from charlstm.runs.folder import Run
+
+AUTO = "auto-"
+"""How the names of self-saved sessions begin."""
+MOST_AUTO = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A self-saved session: its file and when it was last saved, in Unix seconds."""
+
+    path: Path
+    saved: float
+
+
+def folder(run: Path | None, model: Path) -> Path:
+    """The folder for sessions of a model; made by who writes the first."""
+    if run is not None:
+        return Run(run).sessions_dir
+    from platformdirs import user_state_path
+
+    return user_state_path("charlstm") / "sessions" / model.stem
+
+
+def make(path: Path) -> None:
+    """Make the folder, for the user alone. Raises :class:`OSError`."""
+    path.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+def new_name(place: Path, start: str = AUTO, ending: str = ".json") -> Path:
+    """A name in ``place`` that says when, and is free."""
+    stem = f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = place / f"{stem}{ending}", 2
+    while path.exists():
+        path, number = place / f"{stem}-{number}{ending}", number + 1
+    return path
+
+
+def last(place: Path, but: Path | None = None) -> Kept | None:
+    """The newest self-saved session, other than ``but``."""
+    return next((kept for kept in _autos(place) if kept.path != but), None)
+
+
+def forget_old(place: Path) -> None:
+    """Keep the newest :data:`MOST_AUTO` self-saved sessions; what a person named is never touched."""
+    for kept in _autos(place)[MOST_AUTO:]:
+        with contextlib.suppress(OSError):
+            kept.path.unlink()
+
+
+def _autos(place: Path) -> list[Kept]:
+    found = []
+    with contextlib.suppress(OSError):
+        for path in place.glob(f"{AUTO}*.json"):
+            with contextlib.suppress(OSError):
+                found.append(Kept(path, path.stat().st_mtime))
+    return sorted(found, key=lambda kept: (-kept.saved, kept.path.name))
