@@ -1,4 +1,4 @@
-"""Disks that go wrong, for ``storage.using``: one that fails or takes half at the nth change, and one that counts.
+"""Disks that go wrong, for ``storage.using``: one that fails or takes half at the nth change, one that loses power.
 
 Every write, truncation, sync, rename, link and unlink of the program passes here, so that a test can stop the world
 before each of them in turn.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,54 @@ class FaultyDisk(Disk):
         super().sync_folder(folder)
 
 
-class Killed(BaseException):
-    """Stands for kill -9 in a test that goes on afterwards: nothing in the program catches it to tidy up on disk."""
-
-
 def full() -> None:
     """The disk is full."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class PowerLossDisk(FaultyDisk):
+    """Before change number ``at`` the power goes: ``root`` is left as if only what was synced had reached the disk, and
+    the process dies.
+
+    A file has the content of its last sync, a folder the names of its last sync; with ``names_first`` the system had
+    written the names early (renames are there, unsynced content is not), which is what journals tend to do.
+    """
+
+    def __init__(self, root: Path, at: int | None = None, *, names_first: bool = False) -> None:
+        super().__init__(at, self._cut)
+        self._root = root
+        self._names_first = names_first
+        self._inodes: dict[int, bytes] = {}
+        self._folders: dict[Path, dict[str, int]] = {}
+        for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+            self._folders[folder] = self._names(folder)
+            for name, inode in self._folders[folder].items():
+                self._inodes[inode] = (folder / name).read_bytes()
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+            self._inodes[os.fstat(descriptor).st_ino] = file.read()
+
+    def sync_folder(self, folder: Path) -> None:
+        super().sync_folder(folder)
+        self._folders[folder] = self._names(folder)
+
+    @staticmethod
+    def _names(folder: Path) -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in folder.iterdir() if path.is_file()}
+
+    def _cut(self) -> None:
+        for folder in (self._root, *(path for path in self._root.rglob("*") if path.is_dir())):
+            names = self._names(folder) if self._names_first else self._folders.get(folder, {})
+            for path in [path for path in folder.iterdir() if path.is_file() and path.name != "lock"]:
+                path.unlink()
+            for name, inode in names.items():
+                if name != "lock":
+                    (folder / name).write_bytes(self._inodes.get(inode, b""))
+        killed()
+
+
+def killed() -> None:
+    """kill -9, from within."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,178 @@
+"""Kills the real worker before changes of the disk and cuts its power, goes on, and compares with the untouched run.
+
+``python tests/torture/kill_worker.py [--kills N] [--cuts N] [--again N] [--seed S]`` prints a table and fails when
+anything differs: the log as the contracts compare it, the weights, the whole exact state. Each accident takes a fresh
+copy of one run; the process is forked from one that has torch loaded already, which makes hundreds of them affordable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from charlstm import storage
+from charlstm.model.file import load_model
+from charlstm.runs import worker
+from charlstm.runs.folder import Run
+from charlstm.runs.launch import create
+from charlstm.runs.log import read_events
+from charlstm.runs.store import load_state
+from charlstm.training import trainer  # noqa: F401 - loaded before the forks
+from charlstm.training.config import Settings
+from charlstm.training.events import Event, Sampled, Stepped, Validated
+from charlstm.training.seams import Plan
+from faulty_disk import FaultyDisk, PowerLossDisk, killed
+
+STEPS = 60
+SETTINGS = Settings(
+    hidden_size=12, num_layers=2, batch_size=4, seq_length=12, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
+    dropout=0.2, checkpoint_steps=7, checkpoint_minutes=None, val_every=10, ema_decay=0.9, state_reset=0.1,
+)  # fmt: skip
+PLAN = Plan(
+    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=12, steps_per_epoch=20, planned_steps=STEPS,
+    warmup_steps=5, log_every=3, val_every=10, val_chars=200, snapshot_steps=(0, 20), checkpoint_every=7,
+    seconds_per_step=0.001, chars_per_second=10_000.0,
+)  # fmt: skip
+
+MakeDisk = Callable[[Run], storage.Disk]
+
+
+def story(events: Iterable[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """What two logs of one run have in common: the replayed events without what a clock says."""
+    told: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for event in events:
+        if event.name == "resumed":
+            told = {key: value for key, value in told.items() if key[1] <= event.step}
+        match event:
+            case Stepped():
+                told["step", event.step] = (event.train_loss, event.lr, event.grad_norm, event.epoch)
+            case Validated():
+                told["validation", event.step, event.whole] = (event.val_loss, event.best, event.chars)
+            case Sampled():
+                told["sample", event.step] = (event.prime, event.text)
+    return told
+
+
+def differences(run: Run, untouched: Run) -> list[str]:
+    """What of ``run`` is not as in the run that was never touched."""
+    found = []
+    if story(read_events(run.events_path)) != story(read_events(untouched.events_path)):
+        found.append("log")
+    ours, theirs = load_model(run.model_path).weights, load_model(untouched.model_path).weights
+    found += [name for name, array in theirs.items() if not np.array_equal(ours[name], array)]
+    one, other = load_state(run)[0], load_state(untouched)[0]
+    assert one is not None
+    assert other is not None
+    found += [name for name, array in other.tensors.items() if not np.array_equal(one.tensors[name], array)]
+    if [snapshot.step for snapshot in run.snapshots()] != [snapshot.step for snapshot in untouched.snapshots()]:
+        found.append("snapshots")
+    return found
+
+
+def good(_: Run) -> storage.Disk:
+    """A disk that counts what is done to it."""
+    return FaultyDisk()
+
+
+def work(run: Run, disk: MakeDisk) -> int:
+    """Be the worker of ``run`` in a child, on that disk; the wait status."""
+    child = os.fork()
+    if child == 0:
+        storage.disk = disk(run)
+        status = worker.main([str(run.path)])
+        calls = getattr(storage.disk, "calls", 0)
+        (run.path / "calls").write_text(str(calls))
+        os._exit(status)
+    return os.waitpid(child, 0)[1]
+
+
+def accidents(folder: Path, template: Run, untouched: Run, disks: list[MakeDisk], again: float) -> tuple[int, int]:
+    """One run for each of ``disks``; ``again`` is the chance that a resume meets the same accident.
+
+    How many accidents there were, and how many runs ended differently from the untouched one.
+    """
+    count, different = 0, 0
+    for number, disk in enumerate(disks):
+        run = Run(folder / f"accident-{number}")
+        shutil.copytree(template.path, run.path)
+        status = work(run, disk)
+        while os.WIFSIGNALED(status):
+            count += 1
+            status = work(run, disk if random.random() < again else good)
+        wrong = differences(run, untouched) if status == 0 else [f"status {status}: {run.log_path.read_text()[-500:]}"]
+        if wrong:
+            different += 1
+            print(f"accident {number}: {wrong}", file=sys.stderr)
+        shutil.rmtree(run.path)
+    return count, different
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=250, help="before so many changes of the disk, spread evenly")
+    parser.add_argument("--cuts", type=int, default=200, help="the same for power cuts")
+    parser.add_argument("--again", type=float, default=0.3, help="chance that a resume meets the same accident")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    random.seed(asked.seed)
+    torch.set_num_threads(1)
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
+    worker.system.step_back = lambda: None  # the accidents are what takes time here, not their politeness
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            os.environ[name] = str(folder / name)
+        text = folder / "text.txt"
+        text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
+        template = create(text, SETTINGS, "quick", runs_dir=folder / "runs")
+        template.write_spec(replace(template.spec(), plan=PLAN.to_dict()))
+        untouched = Run(folder / "untouched")
+        shutil.copytree(template.path, untouched.path)
+        if status := work(untouched, good):
+            print(f"the untouched run failed with {status}:\n{untouched.log_path.read_text()}", file=sys.stderr)
+            return 1
+        total = int((untouched.path / "calls").read_text())
+
+        def at(count: int) -> list[int]:
+            """Which changes to stop before: evenly spread, each somewhere in its stretch."""
+            return [min(total - 1, int((place + random.random()) * total / count)) for place in range(count)]
+
+        kinds: dict[str, list[MakeDisk]] = {
+            "kill -9, some in the middle of a write": [
+                lambda run, n=n: FaultyDisk(n, killed, half=n % 2 == 0) for n in at(asked.kills)
+            ],
+            "power cut, names late": [lambda run, n=n: PowerLossDisk(run.path, n) for n in at(asked.cuts // 2)],
+            "power cut, names early": [
+                lambda run, n=n: PowerLossDisk(run.path, n, names_first=True) for n in at(asked.cuts - asked.cuts // 2)
+            ],
+        }
+        print(f"{total} changes of the disk in the untouched run of {STEPS} steps")
+        print(f"{'what':<42}{'runs':>6}{'accidents':>11}{'different':>11}")
+        lost = 0
+        for what, disks in kinds.items():
+            count, different = accidents(folder, template, untouched, disks, asked.again)
+            lost += different
+            print(f"{what:<42}{len(disks):>6}{count:>11}{different:>11}", flush=True)
+        print(f"{time.monotonic() - began:.0f} s")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(main())
