@@ -105,18 +105,18 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
 
     def reference() -> int:
-        return len(script.sample(200))
+        return len(script.sample(50))
 
     session = Session(model, "\n", stepper=stepper)
 
     def one_stream() -> int:
-        surprise = sum(1 for step in session.stream(2000) if step.char)
-        rows = session.rows(len(session) - 2000)
+        surprise = sum(1 for step in session.stream(500) if step.char)
+        rows = session.rows(len(session) - 500)
         assert np.isfinite(rows["probability"]).all()
         return surprise
 
     def many_streams() -> int:
-        return sum(map(len, generate_many(model, "\n", 64, samples=STREAMS, threads=len(cores), stepper=stepper)))
+        return sum(map(len, generate_many(model, "\n", 32, samples=STREAMS, threads=len(cores), stepper=stepper)))
 
     pin(cores[:1])
     torch.set_num_threads(1)
