@@ -10,7 +10,7 @@ import itertools
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -278,6 +278,22 @@ class Session:
                 recent = (recent + step.char)[-longest:]
                 if recent.endswith(strings):
                     return
+
+    def foresee(self, length: int) -> str:
+        """How the text would go on from the cursor with the settings and dice of now, without going there.
+
+        Mirostat and repetition control, which look back, are left aside.
+        """
+        sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
+        logits = self._logits()
+        state = self._stepper.zero_state()
+        state.unpack(self._state.pack())
+        ids: list[int] = []
+        for position in range(self._position, self._position + length):
+            ids.append(draw(sampler.weights(logits), uniform(self._key, position)))
+            self._stepper.advance(ids[-1], state)
+            logits = self._stepper.logits(state)[0]
+        return "".join(self._symbols[which] for which in ids)
 
     def choose(self, char: str) -> Step:
         """Put ``char`` at the cursor instead of drawing. What followed before stays as a branch.

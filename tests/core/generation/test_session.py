@@ -251,6 +251,16 @@ def test_peeking_draws_nothing(model):
     assert session.text == play(other, 70)
 
 
+def test_foreseeing_is_what_then_comes_and_goes_nowhere(model):
+    session = Session(model, "ab", seed=3)
+    play(session, 70)
+    session.rewind(41)
+    foreseen = session.foresee(60)
+    assert (session.position, len(session), len(session.branches())) == (41, 70, 1)
+    assert session.foresee(0) == ""
+    assert play(session, 60) == foreseen
+
+
 def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
     model = make_model("\n abcdefghijklmnopqrstuvwxyz", hidden=32)
     model.weights["fc.weight"] *= 5  # surer of itself, so that the target can be reached
