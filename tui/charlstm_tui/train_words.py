@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
@@ -20,6 +21,7 @@ from charlstm_tui.widgets.figures import Figure
 from charlstm_tui.widgets.progress_line import Progress
 from charlstm_tui.words import STATE_MARKS, clock, count, size
 
+LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 ENDED = ("stopped", "finished", "failed", "crashed")
 DONE = {
     "done": "Finished",
@@ -125,6 +127,8 @@ def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, 
     words = f"{mark} {state}"
     if state in ("starting", "waiting") and status.message:
         words = f"{mark} {visible(status.message)[:60]}"
+    elif state == "starting" and 0 <= (age := time.time() - view.created) < LONG_START:
+        words = f"{mark} starting {clock(age)}"
     style = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
     return Progress(1.0 if state == "finished" else part, gone, words=words), style.get(state, "-broken")
 
@@ -150,11 +154,12 @@ def ending(
     if loss is None:
         loss = best.val_loss if best is not None else status.best_val
     words = status.message or (series.failed.message if series.failed is not None else "")
-    lines = [visible(words)] if (broken or held) and words else []
+    measures = ""
+    lines: list[str] = []
     if loss is not None and math.isfinite(loss):
         own, other = ("bits", "nats") if bits else ("nats", "bits")
         in_other = loss if bits else loss * BITS
-        lines.append(f"{own} per character, best on held-out text ({in_other:.3f} {other})")
+        measures = f"{own} per character, best on held-out text ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
     best_step = finished.best_step if finished is not None else (series.best.step if series.best else None)
@@ -178,7 +183,9 @@ def ending(
     return Ending(
         title=f"{title} · {view.name}",
         figure=loss_words(loss, bits) if loss is not None and math.isfinite(loss) else "",
-        lines=tuple(line for line in lines if line),
+        words=visible(words) if broken or held else "",
+        measures=measures,
+        facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
         sample=sample.text[:400] if sample else "",
         keys="   ".join(keys),

@@ -48,6 +48,7 @@ class TrainScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setup, self.watching = Setup(id="setup"), Watch(id="watch")
         self._path: Path | None = None
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
@@ -56,8 +57,23 @@ class TrainScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         with ContentSwitcher(initial="setup"):
-            yield Setup(id="setup")
-            yield Watch(id="watch")
+            yield self.setup
+            yield self.watching
+
+    @property
+    def whole(self) -> bool:
+        """Whether both bodies are there: a screen is resumed before its parts have come, and again after they went."""
+        return self.setup.is_mounted and self.watching.is_mounted and self.is_running
+
+    @on(Setup.Ready)
+    @on(Watch.Ready)
+    def _part_came(self) -> None:
+        if self.whole:
+            self.entered()
+            self.charlstm.refresh_screen()
+            if self.focused is None:
+                self.focus_main()
+            self.refresh_keys()
 
     # ---- what is on
     @property
@@ -84,7 +100,7 @@ class TrainScreen(ModeScreen):
             case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
                 return watching
             case "start" | "preset" | "all_settings" | "from_model":
-                return self.query_one(Setup).ready
+                return self.setup.ready
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return view is not None and view.live
             case "go_on":
@@ -98,19 +114,21 @@ class TrainScreen(ModeScreen):
         return {"train.pause": "go on" if state == "paused" else "pause"}
 
     def entered(self) -> None:
-        self.query_one(Setup).choose_corpus(self.charlstm.corpus)
+        if self.whole:
+            self.setup.choose_corpus(self.charlstm.corpus)
 
     def focus_main(self) -> None:
-        self.query_one("#presets" if self.charlstm.run_path is None else "#chart").focus()
+        for pane in self.query("#presets" if self.charlstm.run_path is None else "#chart"):
+            pane.focus()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        if not self.query("#verdict"):
-            return  # news that come while the screen is taken down
+        if not self.whole:
+            return
         path = self.charlstm.run_path
         if path != self._path:
             self._turn_to(path)
         if path is None:
-            self.query_one(Setup).show(snapshot)
+            self.setup.show(snapshot)
             return
         if snapshot.attached != path:  # the data thread has not got there yet
             snapshot = Snapshot(runs=snapshot.runs, attached=path)
@@ -122,14 +140,14 @@ class TrainScreen(ModeScreen):
             self._state = state
             self.refresh_keys()
         remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
-        self.query_one(Watch).show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
+        self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
 
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ""
-        self.query_one(Watch).clear()
+        self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
         if path is None:
-            self.query_one(Setup).choose_corpus(self.charlstm.corpus)
+            self.setup.choose_corpus(self.charlstm.corpus)
         else:
             self.run_worker(self._learn(path), group="spec", exclusive=True)
         if self.is_current:
@@ -163,7 +181,7 @@ class TrainScreen(ModeScreen):
         return True
 
     def step_out(self) -> bool:
-        watch = self.query_one(Watch)
+        watch = self.watching
         if self.charlstm.run_path is not None and self.over and not watch.card_closed:
             watch.card_closed = True
             self.charlstm.refresh_screen()
@@ -172,19 +190,19 @@ class TrainScreen(ModeScreen):
 
     # ---- before: choosing
     def do_preset(self, by: int) -> None:
-        self.query_one(Setup).move(by)
+        self.setup.move(by)
 
     def do_all_settings(self) -> None:
-        self.query_one(Setup).edit()
+        self.setup.edit()
 
     def do_from_model(self) -> None:
-        self.query_one(Setup).choose_model()
+        self.setup.choose_model()
 
     def do_start(self) -> None:
         self.run_worker(self._start(), group="start", exclusive=True)
 
     async def _start(self) -> None:
-        run = await self.query_one(Setup).start(self.charlstm.opening.runs_dir)
+        run = await self.setup.start(self.charlstm.opening.runs_dir)
         if run is not None:
             self.charlstm.model = ModelChoice(str(run.path))  # so that 3 plays it now
             self.charlstm.attach(run.path, show=False)
@@ -212,7 +230,7 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     def do_smoothing(self) -> None:
-        self.query_one(Watch).smooth_more()
+        self.watching.smooth_more()
         self.charlstm.refresh_screen()
 
     def do_zoom_in(self) -> None:
@@ -339,7 +357,7 @@ class TrainScreen(ModeScreen):
         view = self.view
         if view is None:
             return
-        self.query_one(Watch).card_closed = False
+        self.watching.card_closed = False
         try:
             await in_thread(lambda check: resume_run(view.run, changes=changes))
         except CharLSTMError as error:

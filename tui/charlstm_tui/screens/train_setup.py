@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -24,14 +25,17 @@ from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.runs.series import Curve
 from charlstm.text.visible import visible
 from charlstm.training.config import Settings, about, takes
 from charlstm.training.presets import PRESETS, preset
+from charlstm.training.schedule import LearningRate
 from charlstm_tui.backend import Snapshot, ask, in_thread
 from charlstm_tui.train_references import References, references
 from charlstm_tui.train_words import rate_words
-from charlstm_tui.widgets.chart_paint import BITS
+from charlstm_tui.widgets.chart_paint import BITS, sparkline
 from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
+from charlstm_tui.widgets.loss_chart import default_glyphs
 from charlstm_tui.widgets.preset_list import PresetFacts, PresetList
 from charlstm_tui.widgets.settings_form import SettingRow, SettingsForm, written
 from charlstm_tui.words import clock, count, shorten
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from charlstm_tui.app import CorpusChoice
 
 MODELS_OFFERED = 7
-NARROW = 72
+NARROW, TALL = 72, 32
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Known:
 
 class Setup(Vertical):
     """Choose preset, settings and first weights for the chosen text."""
+
+    class Ready(Message):
+        """The pane has all of its parts."""
 
     class Changed(Message):
         """What can be done here is not what it was."""
@@ -81,16 +88,20 @@ class Setup(Vertical):
         with Horizontal(id="plans"):
             yield Static(id="plan", markup=False)
             yield Static(id="beat", markup=False)
+        yield Static(id="rate-plan", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#presets").border_title = Content("PRESETS")
         self.query_one("#presets").border_subtitle = Content("←→ choose")
         self.query_one("#plan").border_title = Content("WHAT IT WILL DO")
         self.query_one("#beat").border_title = Content("TO BEAT, held out")
+        self.query_one("#rate-plan").border_title = Content("LEARNING RATE, from the first step to the last")
         self.draw()
+        self.post_message(self.Ready())
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.height >= TALL, "-tall")
         self.draw()
 
     @property
@@ -279,6 +290,8 @@ class Setup(Vertical):
             Content.assemble((f"{name}  ", "bold $accent"), PRESETS[name].about + ".")
         )
         self.query_one("#plan", Static).update(self._plan())
+        rate = self.query_one("#rate-plan", Static)
+        rate.update(self._rate_plan(rate.size.width - 4, min(rate.size.height - 1, 12)))
         beat = self.query_one("#beat", Static)
         beat.update(self._beat(beat.size.width - 2))
         note = self.query_one("#setup-note", Static)
@@ -287,7 +300,9 @@ class Setup(Vertical):
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
 
     def _head(self, corpus: CorpusChoice) -> Content:
-        parts = [f"{self.known.chars:,} characters", f"{self.known.symbols} symbols"] if self.known else ["reading…"]
+        parts = [f"{self.known.chars:,} characters", f"{self.known.symbols} symbols"] if self.known else []
+        if self.known is None and not self.problem:
+            parts.append("reading…")
         parts.append(self.model_words)
         rest = "".join(f" · {visible(part)}" for part in parts)
         return Content.assemble((visible(corpus.name), "bold"), (rest, "$foreground 80%"))
@@ -321,7 +336,7 @@ class Setup(Vertical):
         if self.known is None or not seconds or not speed:
             return ""
         chars = seconds * speed
-        return f"{count(chars)} characters, {chars / self.known.chars / (1 - settings.val_fraction):.1f} × the text"
+        return f"{chars / self.known.chars / (1 - settings.val_fraction):.1f} × the text, {count(chars)} characters"
 
     def _beat(self, width: int) -> Content:
         """Simpler models and earlier runs of this text as bars, the worst first."""
@@ -337,7 +352,7 @@ class Setup(Vertical):
             waits = self.known is not None and not self.problem
             return Content.styled("  counting…" if waits else "", "$foreground 50%")
         longest = max(loss for _, loss, _ in rows)
-        named = min(max(len(name) for name, _, _ in rows), 22)
+        named = min(max(len(name) for name, _, _ in rows), max(width // 3, 8))
         room = max(width - named - 9, 4)
         lines = [
             Content.assemble(
@@ -350,6 +365,15 @@ class Setup(Vertical):
         return Content("\n").join(
             [*lines, Content.styled(f" {'bits' if bits else 'nats'} per character", "$foreground 50%")]
         )
+
+    def _rate_plan(self, width: int, height: int) -> Content:
+        """The rate of every step, in outline."""
+        settings = self.settings()
+        steps = 500
+        plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
+        curve = Curve(np.arange(steps, dtype=float), np.array([plan.rate(step) for step in range(steps)]))
+        rows = sparkline(curve, max(width, 0), max(height, 0), default_glyphs())
+        return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
     def _held_out(self, settings: Settings) -> str:
         if not settings.val_fraction:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
+from textual.message import Message
 from textual.widgets import Static
 
 from charlstm.runs.folder import RunSpec
@@ -39,6 +40,9 @@ MARKS = {
 class Watch(Vertical):
     """A run, live or over."""
 
+    class Ready(Message):
+        """The body has all of its parts."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.smoothing = 1
@@ -61,13 +65,14 @@ class Watch(Vertical):
     def on_mount(self) -> None:
         self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
         self.query_one("#samples").border_subtitle = Content("Tab ↑↓")
+        self.post_message(self.Ready())
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size
         self.set_class(width < NARROW, "-narrow")
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
-        self.query_one(EndCard).set_class(height < 24 or width < NARROW, "-small")
+        self.query_one(EndCard).make_small(height < 20 or width < NARROW)
 
     def clear(self) -> None:
         """Forget the run that was shown."""

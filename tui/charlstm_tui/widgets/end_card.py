@@ -14,12 +14,14 @@ from charlstm.text.visible import visible
 
 @dataclass(frozen=True)
 class Ending:
-    """What there is to say. ``figure`` is the best loss, ``lines`` the facts beside it, ``keys`` what to press;
-    ``state`` chooses the frame: ``good``, ``held`` (stopped) or ``broken``."""
+    """What there is to say. ``words`` come first (why it ended), then the best loss as ``figure`` and what it measures,
+    then ``facts``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``held`` (stopped), ``broken``."""
 
     title: str
+    words: str = ""
     figure: str = ""
-    lines: tuple[str, ...] = ()
+    measures: str = ""
+    facts: tuple[str, ...] = ()
     prime: str = ""
     sample: str = ""
     keys: str = ""
@@ -40,7 +42,7 @@ class EndCard(Vertical):
     EndCard.-broken Digits { color: $foreground 60%; }
     EndCard .end--lines { width: 1fr; height: auto; }
     EndCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
-    EndCard.-small Digits { display: none; }
+    EndCard.-small Digits, EndCard.-wordless Digits { display: none; }
     EndCard.-small .end--sample { margin-top: 0; max-height: 2; }
     """
 
@@ -64,11 +66,22 @@ class EndCard(Vertical):
         self.set_class(ending.state == "broken", "-broken")
         self.border_title = Content(f" {visible(ending.title)} ")
         self.border_subtitle = Content(f" {ending.keys} ") if ending.keys else ""
-        digits = self.query_one(Digits)
-        digits.display = bool(ending.figure)
-        digits.update(ending.figure)
-        self.query_one(".end--lines", Static).update(Content("\n".join(ending.lines)))
+        self.query_one(Digits).update(ending.figure)
+        self.set_class(not ending.figure, "-wordless")
+        self._write()
         sample = self.query_one(".end--sample", Static)
         sample.display = bool(ending.sample)
         prime, text = (visible(part).replace("\n", "↵ ") for part in (ending.prime, ending.sample))
         sample.update(Content.assemble((prime, "$foreground 60% italic"), text))
+
+    def make_small(self, small: bool) -> None:
+        """Without the large figures: they become part of the words."""
+        self.set_class(small, "-small")
+        self._write()
+
+    def _write(self) -> None:
+        ending = self.ending
+        if ending is not None:
+            measures = f"{ending.figure} {ending.measures}" if self.has_class("-small") else ending.measures
+            lines = [line for line in (ending.words, measures.strip(), *ending.facts) if line]
+            self.query_one(".end--lines", Static).update(Content("\n".join(lines)))

@@ -76,6 +76,9 @@ class PresetList(Widget, can_focus=True):
             columns.append(("MEMORY", 10, True))
         if width >= 72:
             columns.append(("CHARS/S", 11, True))
+        if width >= 110:
+            columns.append(("", 3, False))
+            columns.append(("WHAT FOR", width - 68, False))
         fits = [columns[0]]
         for column in columns[1:]:
             if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
@@ -104,5 +107,7 @@ def _values(facts: PresetFacts) -> dict[str, str]:
         "NETWORK": facts.network,
         "WEIGHTS": count(facts.parameters) if facts.parameters is not None else waits,
         "MEMORY": size(facts.memory) if facts.memory is not None else waits,
+        "": "",
+        "WHAT FOR": facts.about,
         "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else waits,
     }

@@ -21,7 +21,8 @@ from textual.strip import Strip
 from charlstm.text.visible import visible
 from charlstm.training.events import Sampled
 
-SPACIOUS = 9  # rows from which on every sample may take several: a third of them, so that the list stays a list
+SPACIOUS = 7  # rows from which on the chosen sample is shown in full, in at most half of them
+ROWS_FOR_A_LINE = 16  # the others get a line for each of these
 EXCERPT = 600  # characters of a sample that are ever laid out
 
 
@@ -84,10 +85,13 @@ class Samples(ScrollView, can_focus=True):
 
     def action_walk(self, by: int) -> None:
         if self.samples:
-            self.selected = min(max(self.selected + by, 0), len(self.samples) - 1)
-            self._reveal()
-            self.refresh()
+            self._select(min(max(self.selected + by, 0), len(self.samples) - 1))
             self.post_message(self.Chosen(self.samples[self.selected]))
+
+    def _select(self, index: int) -> None:
+        if index != self.selected:
+            self.selected = index
+            self._lay_out(force=True)
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -95,8 +99,7 @@ class Samples(ScrollView, can_focus=True):
     def on_click(self, event: object) -> None:
         row = self.scroll_offset.y + getattr(event, "y", 0)
         if 0 <= row < len(self._rows):
-            self.selected = self._rows[row][0]
-            self.refresh()
+            self._select(self._rows[row][0])
 
     def _lay_out(self, force: bool = False) -> None:
         width, height = self.scrollable_content_region.width, self.size.height
@@ -107,15 +110,25 @@ class Samples(ScrollView, can_focus=True):
         self._rows = []
         for index, sample in enumerate(self.samples):
             step = f"{sample.step:,}".rjust(gutter)
-            text = visible(sample.prime + sample.text[:EXCERPT]).replace("\n", "↵ ")
             room = max(width - gutter - 2, 4)
+            text = self._prime(sample, room) + _line(sample.text[:EXCERPT])
             lines = [text]
             if height >= SPACIOUS:
-                lines = [str(line) for line in Content(text).wrap(room)][: height // 3] or [""]
+                most = height // 2 if index == self.selected else max(1, height // ROWS_FOR_A_LINE)
+                lines = [str(line) for line in Content(text).wrap(room)][:most] if most > 1 else [text]
             self._rows += [(index, step if number == 0 else "", line) for number, line in enumerate(lines)]
         self.virtual_size = Size(width, len(self._rows))
         self._reveal()
         self.refresh()
+
+    @staticmethod
+    def _prime(sample: Sampled, room: int) -> str:
+        """The prime's end: it is the same in every sample, so a fifth of the line is enough for it."""
+        shown, most = _line(sample.prime), max(room // 5, 4)
+        if len(shown) <= most:
+            return shown
+        tail = shown[-most:]
+        return "…" + (tail[tail.index(" ") + 1 :] if " " in tail.rstrip() else tail)
 
     def _gutter(self) -> int:
         return max([len(f"{sample.step:,}") for sample in self.samples[-1:]] + [5]) + 1
@@ -140,7 +153,7 @@ class Samples(ScrollView, can_focus=True):
             styles = {name: style + shade for name, style in styles.items()}
         gutter = self._gutter()
         marker = "▸" if index == self.selected and step else " "
-        prime = len(visible(self.samples[index].prime).replace("\n", "↵ ")) if step else 0
+        prime = len(self._prime(self.samples[index], max(self._laid[0] - gutter - 2, 4))) if step else 0
         room = max(width - gutter - 3, 0)
         body = set_cell_size(text, room) if cell_len(text) > room else text
         segments = [
@@ -149,3 +162,8 @@ class Samples(ScrollView, can_focus=True):
             Segment(body[prime:], styles["text"]),
         ]
         return Strip(segments).adjust_cell_length(width, styles["text"])
+
+
+def _line(text: str) -> str:
+    """A text on one line, shown literally."""
+    return visible(text).replace("\n", "↵ ")
