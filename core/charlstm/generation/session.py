@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +29,10 @@ from charlstm.generation.samplers import (
 )
 from charlstm.generation.stepper import State, Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED, Alternative, Rows, Step, describe, row_alternatives
+from charlstm.generation.steps import Outlook as Outlook
 from charlstm.generation.threads import limit_blas
 from charlstm.generation.tree import BLOCK, STATES_EVERY, Branch, Line, Pending
+from charlstm.generation.tree import BranchInfo as BranchInfo
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -40,45 +42,6 @@ STATE_BYTES = 150_000_000
 
 LINE, PARAGRAPH = "\n", "\n\n"
 """Stop strings: the end of the line, of the paragraph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What may come at the cursor under the settings of now.
-
-    Attributes:
-        alternatives: the most likely characters, most likely first.
-        entropy: bits, the model's at temperature 1.
-        kept: how many characters the sampler keeps, of ``total``.
-        kept_probability: what the model gives all kept ones together, at temperature 1.
-    """
-
-    alternatives: tuple[Alternative, ...]
-    entropy: float
-    kept: int
-    total: int
-    kept_probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class BranchInfo:
-    """One branch, for people to choose from.
-
-    Attributes:
-        number: what :meth:`Session.switch`, :meth:`Session.prune` and :meth:`Session.rename` take; 0 is the root.
-        parent: the branch that it leaves; None for the root.
-        start, stop: the positions that it holds.
-        text: how it begins, at most 80 characters.
-        current: whether it is on the current line.
-    """
-
-    number: int
-    parent: int | None
-    start: int
-    stop: int
-    name: str
-    text: str
-    current: bool
 
 
 class Session:
@@ -93,6 +56,7 @@ class Session:
         sample: which of many texts of one seed.
         settings: how characters are chosen; assign to :attr:`settings` at any time.
         stepper: of the same model, to share packed weights with another session.
+        progress: told ``(done, total)`` characters of a long prime; may raise to give up.
 
     Attributes:
         unknown: characters of the prime that the model has never seen, with their counts; they were left out.
@@ -109,10 +73,11 @@ class Session:
         sample: int = 0,
         settings: SamplerSettings | None = None,
         stepper: Stepper | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         prepared = prepare_prime(model, prime)
         self._start(model, prepared, seed, sample, settings or SamplerSettings(), stepper or Stepper(model))
-        self._consume_prime()
+        self._consume_prime(progress)
 
     @classmethod
     def restored(
@@ -163,10 +128,10 @@ class Session:
         self._state: State = stepper.zero_state()
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
 
-    def _consume_prime(self) -> None:
+    def _consume_prime(self, progress: Callable[[int, int], None] | None = None) -> None:
         limit_blas(1)
         self._state = self._stepper.zero_state()
-        self._stepper.consume(self.prime_ids, self._state)
+        self._stepper.consume(self.prime_ids, self._state, progress)
         self.root.states[0] = self._state.pack()
         self._arrive(0)
 

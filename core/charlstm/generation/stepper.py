@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -209,14 +209,16 @@ class Stepper:
         logits += self._head_bias
         return logits
 
-    def consume(self, ids: Ids, state: State) -> Floats:
+    def consume(self, ids: Ids, state: State, progress: Callable[[int, int], None] | None = None) -> Floats:
         """Feed a prime of any length to one stream and return the logits ``(1, V)`` after it.
 
         ``state`` is changed in place. The result depends on ``ids`` and ``state`` alone; callers that want the same
-        text again pass the same whole prime again.
+        text again pass the same whole prime again. ``progress`` is told ``(done, total)`` after each block and may
+        raise to give up.
         """
-        for _ in self.outputs(ids, state):
-            pass
+        for which, _ in self.outputs(ids, state):
+            if progress is not None:
+                progress(which.stop, len(ids))
         return self.logits(state)
 
 

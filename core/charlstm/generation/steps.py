@@ -43,6 +43,24 @@ class Alternative:
     kept: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What may come at the cursor under the settings of now.
+
+    Attributes:
+        alternatives: the most likely characters, most likely first.
+        entropy: bits, the model's at temperature 1.
+        kept: how many characters the sampler keeps, of ``total``.
+        kept_probability: what the model gives all kept ones together, at temperature 1.
+    """
+
+    alternatives: tuple[Alternative, ...]
+    entropy: float
+    kept: int
+    total: int
+    kept_probability: float
+
+
 class Step:
     """One character of a session and what the model thought of it. A view: cheap to make, its figures read on demand.
 

@@ -129,6 +129,27 @@ class Branch:
             waiting.extend(reversed(branch.children))
 
 
+@dataclass(frozen=True, slots=True)
+class BranchInfo:
+    """One branch, for people to choose from.
+
+    Attributes:
+        number: what :meth:`Session.switch`, :meth:`Session.prune` and :meth:`Session.rename` take; 0 is the root.
+        parent: the branch that it leaves; None for the root.
+        start, stop: the positions that it holds.
+        text: how it begins, at most 80 characters.
+        current: whether it is on the current line.
+    """
+
+    number: int
+    parent: int | None
+    start: int
+    stop: int
+    name: str
+    text: str
+    current: bool
+
+
 class Line:
     """One way through the tree, from its root to the end of ``tip``."""
 

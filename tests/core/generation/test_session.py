@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
 from charlstm.generation.generate import generate, generate_many
@@ -16,6 +17,7 @@ from charlstm.generation.samplers import Sampler, SamplerSettings
 from charlstm.generation.session import LINE, PARAGRAPH, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED
+from charlstm.generation.threads import blas_threads
 from charlstm.text.reading import TextOptions
 
 GREEDY = SamplerSettings(temperature=0)
@@ -351,3 +353,24 @@ def test_a_character_of_ten_thousand_is_found_quickly(model):
     session._stepper.advance = lambda which, state: (fed.append(which), before(which, state))
     session.peek()
     assert len(fed) == 5_063 % 32  # no more than to the kept state before it
+
+
+def test_a_long_prime_tells_how_far_it_is(model):
+    told = []
+    Session(model, "ab" * 300, progress=lambda done, total: told.append((done, total)))
+    assert told == [(256, 600), (512, 600), (600, 600)]
+
+
+def test_threads_are_limited_while_generating_and_given_back(model, monkeypatch):
+    with blas_threads(2):
+        during = []
+        monkeypatch.setattr(Session, "step", lambda self, step=Session.step: (during.append(blas_now()), step(self))[1])
+        generate(model, "ab", 3)
+        assert all(count == 1 for counts in during for count in counts)
+        assert all(count == 2 for count in blas_now())
+
+
+def blas_now():
+    return [
+        pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]
+    ]
