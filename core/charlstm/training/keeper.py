@@ -1,6 +1,7 @@
 """Writing behind training's back: copies go to the store from one thread, in order, while the next steps run.
 
-It knows neither files nor formats. A write that fails stays first in line, and is made again when asked.
+It knows neither files nor formats, and without a store drops what it is given. A write that fails stays first in line,
+and is made again when asked.
 """
 
 from __future__ import annotations
@@ -8,8 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from charlstm.training.events import Event
+from charlstm.training.events import Checkpointed, Event
+from charlstm.training.seams import Plan, Store
+from charlstm.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
 
 MAX_WAITING = 4
 """Writes in line beyond which training should wait: each holds copies of all weights."""
@@ -18,20 +25,42 @@ MAX_WAITING = 4
 class Keeper:
     """A line of writes. :meth:`poll` between two steps moves it on; :meth:`close` at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
         self._jobs: deque[tuple[Callable[[], None], Event | None]] = deque()
         self._done: list[Event] = []
         self._running: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "keeper")
 
     @property
+    def keeps(self) -> bool:
+        """Whether there is a store, so that copies are worth making."""
+        return self._store is not None
+
+    @property
     def full(self) -> bool:
         """Whether so much waits that training should too."""
         return len(self._jobs) > MAX_WAITING
 
-    def put(self, write: Callable[[], None], done: Event | None = None) -> None:
-        """Line up ``write``; once it has succeeded, :meth:`poll` returns ``done``."""
-        self._jobs.append((write, done))
+    def plan(self, plan: Plan) -> None:
+        """Line up the plan of a new run."""
+        self._put(lambda store: store.save_plan(plan))
+
+    def model(self, model: Model, step: int, val_loss: float | None) -> None:
+        """Line up the best model so far."""
+        self._put(lambda store: store.save_model(model, step, val_loss))
+
+    def snapshot(self, model: Model, step: int) -> None:
+        """Line up a picture of the model's childhood."""
+        self._put(lambda store: store.save_snapshot(model, step))
+
+    def state(self, state: TrainingState, seconds: float) -> None:
+        """Line up the exact state, whose copying took ``seconds``; once it is kept, :meth:`poll` says so."""
+        self._put(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
+
+    def _put(self, write: Callable[[Store], None], done: Event | None = None) -> None:
+        if (store := self._store) is not None:
+            self._jobs.append((lambda: write(store), done))
 
     def poll(self, *, wait: bool = False) -> list[Event]:
         """Start the next write if none runs, and return the events of those that are done; with ``wait``, of all.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from charlstm import storage
-from charlstm.errors import TextError
+from charlstm.errors import ModelError, TextError
 from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
@@ -25,7 +25,6 @@ from charlstm.training import planning, resuming
 from charlstm.training.config import Settings
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
-    Checkpointed,
     Controlled,
     Event,
     Finished,
@@ -101,11 +100,10 @@ class Trainer:
         known = corpus.vocabulary if start_from is None else start_from.vocabulary
         self._take(corpus, known.extended(corpus.vocabulary.symbols))
         self._sample = sample
-        self._store = store
         self._inbox = inbox
         self._info = dict(info or {})
         self._wait = wait
-        self._keeper = Keeper()
+        self._keeper = Keeper(store)
         self._queue: deque[Command] = deque()
         self._replay: dict[int, list[Controlled]] = defaultdict(list)
         self._best: Weights | None = None
@@ -133,18 +131,19 @@ class Trainer:
         Raises :class:`SettingsError` for a change that a run cannot take, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
-        record = state.record
-        asked = Settings.from_dict(record["asked"])
-        before = Settings.from_dict(record["settings"])
-        changes = resuming.changed(asked, settings)
-        trainer = cls(
-            corpus, before.with_changes(**changes), sample=sample, store=store, inbox=inbox, info=info, wait=wait
-        )
-        if record["fingerprint"] != corpus.fingerprint:
-            raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
-        trainer._asked = settings
-        trainer._take(corpus, Vocabulary.from_dict(record["vocabulary"]))
-        trainer._continue(state, replay, before, changes)
+        try:
+            asked = Settings.from_dict(state.record["asked"])
+            before = Settings.from_dict(state.record["settings"])
+            changes = resuming.changed(asked, settings)
+            now = before.with_changes(**changes)
+            trainer = cls(corpus, now, sample=sample, store=store, inbox=inbox, info=info, wait=wait)
+            if state.record["fingerprint"] != corpus.fingerprint:
+                raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
+            trainer._asked = settings
+            trainer._take(corpus, Vocabulary.from_dict(state.record["vocabulary"]))
+            trainer._continue(state, replay, before, changes)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
         return trainer
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,9 +199,8 @@ class Trainer:
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
         self.plan = plan = self._frozen or open_plan(settings, material)
-        if self._store is not None and self._frozen is None:
-            store = self._store
-            self._keeper.put(lambda: store.save_plan(plan))
+        if self._frozen is None:
+            self._keeper.plan(plan)
             yield from self._settle(wait=True)
         self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._prepare(self._first_network())
@@ -334,9 +332,8 @@ class Trainer:
         if self._sample is not None:
             prime, text = self._sample(model)
             yield Sampled(step=progress.step, prime=prime, text=text)
-        if self._store is not None and progress.step in self.plan.snapshot_steps:
-            store, step = self._store, progress.step
-            self._keeper.put(lambda: store.save_snapshot(model, step))
+        if progress.step in self.plan.snapshot_steps:
+            self._keeper.snapshot(model, progress.step)
 
     def _obey(self) -> Iterator[Event]:
         """Act on what people asked, write what is due, and move on what is being written."""
@@ -491,18 +488,15 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         """Copy the state and line it up to be written."""
-        if self._store is None:
+        if not self._keeper.keeps:
             return
         self._worked()
-        before = time.perf_counter()
-        store, state = self._store, self.state()
+        state = self.state()
         self._saved = time.perf_counter()
-        self._keeper.put(lambda: store.save_state(state), Checkpointed(step=state.step, seconds=self._saved - before))
+        self._keeper.state(state, self._saved - self._mark)
 
     def _keep_best(self, val_loss: float | None) -> None:
-        if self._store is not None:
-            store, step, model = self._store, self.progress.best_step, self._best_model(val_loss)
-            self._keeper.put(lambda: store.save_model(model, step, val_loss))
+        self._keeper.model(self._best_model(val_loss), self.progress.best_step, val_loss)
 
     def _best_model(self, val_loss: float | None) -> Model:
         assert self._best is not None
