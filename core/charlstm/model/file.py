@@ -98,8 +98,7 @@ def save_model(path: str | Path, model: Model) -> None:
             "hidden_size": model.config.hidden_size,
             "num_layers": model.config.num_layers,
         },
-        "vocabulary": list(model.vocabulary.symbols),
-        "replacement": model.vocabulary.replacement,
+        "vocabulary": model.vocabulary.to_dict(),
         "text_options": model.text_options.to_dict(),
         "info": model.info,
     }
@@ -118,9 +117,9 @@ def load_model(path: str | Path) -> Model:
         raise ModelError(f"The model file {path} was replaced while it was read: try again")
     _check_finite(tensors, str(path))
     try:
-        vocabulary = _vocabulary(about)
+        vocabulary = Vocabulary.from_dict(about["vocabulary"])
         text_options = TextOptions.from_dict(about.get("text_options", {}))
-    except (CharLSTMError, KeyError, TypeError, ValueError) as error:
+    except (CharLSTMError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"The model file {path} has a vocabulary or text options that make no sense: {error}"
         ) from None
@@ -152,10 +151,6 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
         raise ModelError(f"The model file {path} does not say what network it holds: it is damaged") from None
     _check_shapes(config, header.tensors, str(path))
     return config, about
-
-
-def _vocabulary(about: dict[str, Any]) -> Vocabulary:
-    return Vocabulary(about["vocabulary"])
 
 
 def _check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, path: str) -> None:

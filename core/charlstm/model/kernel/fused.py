@@ -133,7 +133,7 @@ class FusedKernel:
 
         def pack(job: tuple[int, bool]) -> Tensor:
             weight = casts[job[0]][0]
-            return _packed(_scaled(weight.clone(), GATE_FACTORS).t().contiguous() if job[1] else weight, rows)
+            return _packed(_scaled(weight.t().contiguous().t(), GATE_FACTORS).t() if job[1] else weight, rows)
 
         # The largest first, so that threads end together.
         jobs = [(index, transposed) for transposed in (True, False) for index in reversed(layers)]
@@ -147,26 +147,22 @@ class FusedKernel:
     def _gather(self, masks: Masks) -> None:
         """Sum the shards' gradients into the parameters', with the scales taken out again."""
         network, shards = self._network, self._shards
-
-        def layer(index: int) -> None:
+        sums: list[tuple[Tensor, list[Tensor], bool]] = [
+            (network.fc.weight, [shard.head_gradients for shard in shards], False),
+            (network.fc.bias, [shard.head_bias_gradients for shard in shards], False),
+        ]
+        for index in range(network.config.num_layers):
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
             inner = weight_ih.size(1) if index else 0
-            _sum([shard.weight_gradients[index][:, inner:] for shard in shards], weight_hh, gates=True)
-            if masks.recurrent:
-                _gradient(weight_hh).mul_(masks.recurrent[index]).mul_(masks.recurrent_scale)
             rows = [
                 shard.weight_gradients[index][:, :inner] if index else shard.symbol_gradients.t() for shard in shards
             ]
-            _sum(rows, weight_ih, gates=True)
-            _sum([shard.bias_gradients[index] for shard in shards], bias_ih, gates=True)
-            _gradient(bias_hh).copy_(_gradient(bias_ih))
-
-        def head(_: int) -> None:
-            _sum([shard.head_gradients for shard in shards], network.fc.weight)
-            _sum([shard.head_bias_gradients for shard in shards], network.fc.bias)
-
-        layers = range(network.config.num_layers)
-        self._each(lambda job: job[0](job[1]), [*((layer, index) for index in reversed(layers)), (head, 0)])
+            sums.append((weight_ih, rows, True))
+            sums.append((weight_hh, [shard.weight_gradients[index][:, inner:] for shard in shards], True))
+            sums.extend((bias, [shard.bias_gradients[index] for shard in shards], True) for bias in (bias_ih, bias_hh))
+        self._each(lambda job: _sum(*job), sums)
+        for index, mask in enumerate(masks.recurrent):
+            _gradient(network.layer(index)[1]).mul_(mask).mul_(masks.recurrent_scale)
 
 
 class _Shard:
@@ -328,15 +324,14 @@ def _gradient(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
-def _sum(parts: list[Tensor], parameter: Tensor, gates: bool = False) -> None:
+def _sum(parameter: Tensor, parts: list[Tensor], gates: bool) -> None:
     """Make ``parameter``'s gradient the sum of ``parts``; with ``gates`` take the gates' scales out again."""
     gradient = _gradient(parameter)
     gradient.copy_(parts[0])
     for part in parts[1:]:
         gradient.add_(part)
     if gates:
-        _scaled(gradient, GATE_SCALES)
-        _scaled(gradient, GATE_FACTORS)
+        _scaled(gradient, [scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True)])
 
 
 def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:
