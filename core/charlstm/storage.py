@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -103,7 +104,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None], *, keep: Path | 
     disk fails, the old file is untouched and the one beside it is removed. With ``keep`` the old content goes on
     under that name, and at no moment is neither name there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # threads may write it too
     try:
         descriptor = disk.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with io.BufferedWriter(_Through(descriptor)) as file:
