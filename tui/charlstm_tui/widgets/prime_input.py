@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from charlstm.text.visible import visible
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
+
+from charlstm.text.visible import visible
 
 
 class PrimeInput(TextArea):

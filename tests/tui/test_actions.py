@@ -1,0 +1,75 @@
+"""The one table of actions: no key with two meanings, a handler behind every entry, keys as people read them."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+
+import pytest
+from textual.binding import Binding
+
+from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.screens.base import ModeScreen
+
+
+def screen_class(mode: str) -> type[ModeScreen]:
+    module = importlib.import_module(f"charlstm_tui.screens.{mode}")
+    found: type[ModeScreen] = getattr(module, f"{mode.capitalize()}Screen")
+    return found
+
+
+@pytest.mark.parametrize("focus", FOCUSES)
+def test_no_key_has_two_meanings_in_one_focus(focus: str) -> None:
+    keys = Counter(key for action in active(FOCUSES[focus]) for key in action.keys)
+    assert not [key for key, times in keys.items() if times > 1]
+
+
+def test_every_scope_occurs_in_a_focus_and_every_action_has_a_key() -> None:
+    assert {action.scope for action in ACTIONS} <= {scope for focus in FOCUSES.values() for scope in focus}
+    assert all(action.keys for action in ACTIONS)
+    assert len(BY_ID) == len(ACTIONS)
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
+def test_every_action_has_a_handler(action: Action) -> None:
+    target = screen_class(action.mode) if action.mode else CharLSTMApp
+    assert callable(getattr(target, f"do_{action.handler}", None)), f"{target.__name__}.do_{action.handler} is missing"
+
+
+def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_input() -> None:
+    for mode, _ in MODES:
+        bound = {binding.id for binding in screen_class(mode).BINDINGS if isinstance(binding, Binding)}
+        assert {action.id for action in ACTIONS if action.mode == mode} <= bound
+    for binding in (*CharLSTMApp.BINDINGS, *bindings(*(mode for mode, _ in MODES))):
+        assert isinstance(binding, Binding)
+        if binding.priority:
+            assert BY_ID[binding.id or ""].scope == ANYWHERE
+            assert all("ctrl+" in key or key == "f1" for key in binding.key.split(","))
+
+
+def test_modes_have_no_function_keys_and_nothing_needs_option_home_or_end() -> None:
+    for action in ACTIONS:
+        for key in action.keys:
+            assert key not in ("home", "end")
+            assert "alt+" not in key
+            assert not (key.startswith("f") and key[1:].isdecimal()) or action.handler == "help"
+
+
+def test_footers_have_an_order_without_ties_and_labels_are_short() -> None:
+    for focus, scopes in FOCUSES.items():
+        order = Counter(action.footer for action in active(scopes) if action.footer)
+        assert not [place for place, times in order.items() if times > 1], focus
+    assert all(0 < len(action.label) <= 16 and action.help.endswith(".") for action in ACTIONS)
+
+
+def test_keys_are_named_as_people_read_them() -> None:
+    assert [key_name(key) for key in ("ctrl+right", "T", "t", "question_mark", "ctrl+s", "shift+tab", "left")] == [
+        "Ctrl+→",
+        "T",
+        "t",
+        "?",
+        "Ctrl+S",
+        "Shift+Tab",
+        "←",
+    ]

@@ -1,0 +1,397 @@
+"""The frame: where the app opens, how modes, help, palette and dialogs are reached, how it ends, how narrow it gets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from charlstm.errors import CharLSTMError
+from charlstm_tui.actions import FOCUSES
+from charlstm_tui.backend import Snapshot, Watcher, ask, in_thread
+from charlstm_tui.widgets.dialogs import ChoiceDialog
+from charlstm_tui.widgets.help import HelpScreen
+from charlstm_tui.widgets.palette import Palette
+from charlstm_tui.words import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
+from driven_app import driven
+from recorded_run import NASTY, record
+
+
+@pytest.fixture(autouse=True)
+def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frame is tested here: no text is read as a whole for its statistics."""
+    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 3600)
+
+
+# ---- where it opens
+async def test_opens_on_corpus_with_a_welcome_when_there_is_nothing(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.shows("Welcome. Enter takes this text", "[1 Corpus]", "no run")
+
+
+async def test_opens_on_runs_when_all_are_finished(places: Path) -> None:
+    record(places, "finished").close()
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        await app.shows("novel-quick-1", "■ finished")
+
+
+async def test_opens_on_train_when_a_run_is_live_and_says_so_in_every_mode(places: Path) -> None:
+    with record(places, "running"):
+        async with driven(places) as app:
+            await app.in_mode("train")
+            for key in "1234":
+                await app.press(key)
+                await app.shows("▶ novel-quick-1 40%")
+
+
+async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -> None:
+    record(places, "finished", name="one").close()
+    Path("mine.txt").write_text("some text\n" * 500)
+    async with driven(places, text="mine.txt") as app:
+        await app.in_mode("corpus")
+        await app.shows("mine.txt", "5.0 kB", "some text")
+    async with driven(places, run="one") as app:
+        await app.in_mode("train")
+    async with driven(places, run="nothing-of-the-kind") as app:
+        await app.in_mode("runs")
+        await app.shows("nothing-of-the-kind")
+
+
+# ---- getting about
+async def test_digits_change_the_mode_but_are_digits_in_an_input(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("4")
+        await app.in_mode("runs")
+        await app.press("1", "slash")
+        await app.until(lambda: isinstance(app.app.focused, Input))
+        await app.press("4", "q", "question_mark")
+        assert app.mode.MODE == "corpus"
+        assert app.mode.query_one("#texts-filter", Input).value == "4q?"
+        await app.press("escape")
+        await app.until(lambda: not isinstance(app.app.focused, Input))
+        assert app.mode.MODE == "corpus"
+
+
+async def test_clicks_on_the_tabs_and_on_the_footer_do_what_their_keys_do(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("python-reference")
+        first = app.text().splitlines()[0]
+        await app.pilot.click(offset=(first.index("4 Runs") + 1, 0))
+        await app.in_mode("runs")
+        last = app.text().splitlines()[-1]
+        await app.pilot.click(offset=(last.index("? help"), 23))
+        await app.until(lambda: isinstance(app.screen, HelpScreen))
+
+
+@pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
+async def test_help_lists_the_keys_of_this_mode_and_escape_leaves_it(places: Path, mode: str) -> None:
+    async with driven(places, (100, 60)) as app:
+        app.app.go(mode)
+        await app.in_mode(mode)
+        await app.press("f1")
+        await app.until(lambda: isinstance(app.screen, HelpScreen))
+        await app.shows(f"{mode.capitalize()}: keys", "Everywhere", "F1 ?")
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+
+
+async def test_the_palette_finds_actions_and_carries_them_out(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("colon")
+        await app.until(lambda: isinstance(app.screen, Palette))
+        await app.press(*"runs")
+        options = app.screen.query_one(OptionList)
+        await app.until(lambda: options.option_count and options.get_option_at_index(0).id == "app.mode_runs")
+        await app.press("enter")
+        await app.in_mode("runs")
+
+
+async def test_what_is_active_is_one_of_the_listed_focuses(places: Path) -> None:
+    with record(places, "running"):
+        async with driven(places) as app:
+            for key in "1234":
+                await app.press(key)
+                await app.until(lambda: app.screen is app.mode)
+                assert set(app.mode.all_scopes()) in [set(scopes) for scopes in FOCUSES.values()]
+
+
+async def test_escape_never_quits_and_ctrl_c_says_how_to(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("escape", "escape", "escape")
+        assert app.app.is_running
+        await app.press("ctrl+c")
+        await app.shows("Nothing is selected")
+
+
+# ---- leaving
+async def test_quitting_is_immediate_without_a_live_run(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("q")
+        await app.until(lambda: not app.app.is_running)
+
+
+@pytest.mark.parametrize(("key", "asked"), [("l", []), ("s", ["stop"])])
+async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, key: str, asked: list[str]) -> None:
+    with record(places, "running") as run:
+        async with driven(places) as app:
+            await app.in_mode("train")
+            await app.press("ctrl+q")
+            await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+            await app.press("escape")
+            await app.until(lambda: app.screen is app.mode)
+            await app.press("ctrl+q")
+            await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+            await app.press(key)
+            await app.until(lambda: not app.app.is_running)
+            assert "novel-quick-1" in app.app.farewell
+        assert [command.command for command in run.commands()] == asked
+
+
+# ---- sizes and hostile text
+@pytest.mark.parametrize("size", [(20, 5), (60, 20), (400, 120)], ids=str)
+async def test_every_mode_draws_at_every_size(places: Path, size: tuple[int, int]) -> None:
+    with record(places, "running"):
+        async with driven(places, size) as app:
+            for key, mode in zip("1234", ("corpus", "train", "generate", "runs"), strict=True):
+                await app.press(key)
+                await app.in_mode(mode)
+                await app.until(lambda: len(app.text().splitlines()) == size[1])
+                lines = app.text().splitlines()
+                assert "?" in lines[-1]
+                assert ("[" + key) in lines[0] or size[0] < 40
+
+
+async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:
+    record(places, "finished").close()
+    async with driven(places) as app:
+        for mode in ("corpus", "runs"):
+            app.app.go(mode)
+            await app.in_mode(mode)
+            for width, height in ((20, 5), (141, 41), (61, 20)):
+                await app.pilot.resize_terminal(width, height)
+                await app.until(lambda w=width, h=height: [len(line) for line in app.text().splitlines()] == [w] * h)
+
+
+async def test_hostile_names_are_shown_literally(places: Path) -> None:
+    record(places, "crashed", text=NASTY, last_words=NASTY, sample=NASTY, name="[red] run").close()
+    async with driven(places, (120, 40)) as app:
+        text = await app.shows("[red] run", "✗ crashed", "[/red]", "SAMPLE")
+        assert "\x1b" not in text
+        assert "\x00" not in text
+        assert "\u202e" not in text
+        app.app.complain(NASTY)
+        await app.press("1", "question_mark")
+        await app.until(lambda: isinstance(app.screen, HelpScreen))
+
+
+# ---- the backend
+def test_the_watcher_announces_once_until_its_snapshot_is_taken(places: Path) -> None:
+    with record(places, "running", steps=100) as run:
+        told: list[int] = []
+        watcher = Watcher(lambda: told.append(1), places)
+        watcher.attach(run.run.path)
+        watcher.look()
+        run.advance(10)
+        watcher.look()
+        assert len(told) == 1
+        first = watcher.take()
+        assert first.series is not None
+        assert first.series.step == 110
+        run.advance(10)
+        watcher.look()
+        assert len(told) == 2
+        assert first.series.step == 110  # what was handed over stays as it was
+        assert watcher.take().series.step == 120  # type: ignore[union-attr]
+
+
+def test_the_watcher_ends_when_it_is_told(places: Path) -> None:
+    news = threading.Event()
+    watcher = Watcher(news.set, places)
+    watcher.start()
+    record(places, "finished").close()
+    watcher.look_now()
+    assert news.wait(10)
+    assert [run.name for run in watcher.take().runs] == ["novel-quick-1"]
+    watcher.close()
+    assert not watcher.is_alive()
+
+
+def test_a_damaged_run_is_listed_with_its_problem(places: Path) -> None:
+    record(places, "finished").close()
+    (places / "novel-quick-1" / "run.json").write_text("{")
+    watcher = Watcher(lambda: None, places)
+    watcher.look()
+    assert "damaged" in watcher.take().runs[0].problem
+
+
+async def test_questions_are_answered_by_another_process_or_refused_in_its_words(places: Path) -> None:
+    record(places, "finished").close()
+    answer = await ask("runs", "--runs-dir", str(places))
+    assert [run["name"] for run in answer] == ["novel-quick-1"]
+    with pytest.raises(CharLSTMError, match="nothing-here") as refusal:
+        await ask("info", "nothing-here")
+    assert "\n" not in str(refusal.value)
+    assert not str(refusal.value).startswith("charlstm")
+
+
+async def test_a_job_in_a_thread_gives_its_result_its_error_or_stops_when_unwanted() -> None:
+    assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda check: 1 / 0)
+    import asyncio
+
+    stopped = threading.Event()
+
+    def endless(check: object) -> None:
+        try:
+            while True:
+                check()  # type: ignore[operator]
+        finally:
+            stopped.set()
+
+    task = asyncio.create_task(in_thread(endless))
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert stopped.wait(5)
+
+
+# ---- words
+def test_figures_are_worded_for_narrow_columns() -> None:
+    assert [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)] == [
+        "0",
+        "97",
+        "999",
+        "1.0 k",
+        "465 k",
+        "8.0 M",
+        "10 M",
+    ]
+    assert [size(n) for n in (0, 999, 21_000_000)] == ["0 B", "999 B", "21 MB"]
+    assert [clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
+    assert [loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "–", "1.74"]
+    assert loss(1.0, True) == "1.44"
+    assert shorten("novel-quick-12", 9) == "novel…-12"
+    assert home(Path.home() / "x") == "~/x"
+
+
+def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
+    assert status_words(Snapshot()) == ("no run",)
+    with record(places, "paused", name="a-run-with-quite-a-long-name"):
+        watcher = Watcher(lambda: None, places)
+        watcher.look()
+        words = status_words(watcher.take())
+        assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
+        assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
+        assert words[-1] == "‖ 40%"
+    assert len(STATE_MARKS) == 8
+
+
+# ---- the command
+def command(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=30, **options
+    )
+
+
+def test_without_a_terminal_it_says_one_sentence() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "TEXTUAL_DRIVER"}
+    ended = command(stdin=subprocess.DEVNULL, env=environment)
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert not ended.stdout
+    wrong = command("--nonsense", stdin=subprocess.DEVNULL)
+    assert wrong.returncode == 2
+    assert len(wrong.stderr.splitlines()) == 1
+
+
+@contextlib.contextmanager
+def in_a_terminal(*argv: str) -> Iterator[tuple[int, int]]:
+    """The app in a pty of its own: its process and the pty's other end."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")
+        os.execv(sys.executable, [sys.executable, "-m", "charlstm_tui", *argv])
+    try:
+        yield process, terminal
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(terminal)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            if os.waitpid(process, os.WNOHANG)[0] == 0:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+
+
+def read_until(terminal: int, word: bytes | None, seconds: float = 20.0) -> bytes:
+    """What the app writes, until ``word`` came or (``None``) until it ended."""
+    seen, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end and (word is None or word not in seen):
+        if select.select([terminal], [], [], 0.05)[0]:
+            try:
+                part = os.read(terminal, 65536)
+            except OSError:
+                return seen
+            if not part:
+                return seen
+            seen += part
+    assert word is None or word in seen, seen[-2000:]
+    return seen
+
+
+def ended(process: int, seconds: float = 10.0) -> int:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)  # waitpid has no deadline of its own
+    raise AssertionError("the app did not end")
+
+
+@pytest.mark.terminal
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), ("quit", 0)], ids=str
+)
+def test_every_end_restores_the_terminal(how: signal.Signals | str, code: int) -> None:
+    with in_a_terminal() as (process, terminal):
+        before = termios.tcgetattr(terminal)
+        read_until(terminal, b"help")
+        assert termios.tcgetattr(terminal) != before
+        if isinstance(how, signal.Signals):
+            os.kill(process, how)
+        else:
+            os.write(terminal, b"\x11")
+        written = read_until(terminal, b"\x1b[?1004l")
+        assert b"\x1b[?1049l" in written
+        assert b"\x1b[?25h" in written
+        assert termios.tcgetattr(terminal) == before
+        read_until(terminal, None, 5)
+        assert ended(process) == code
+
+
+@pytest.mark.terminal
+def test_a_terminal_that_goes_away_ends_the_app_even_where_its_signal_is_ignored() -> None:
+    with in_a_terminal() as (process, terminal):
+        read_until(terminal, b"help")
+        os.close(terminal)
+        assert ended(process) == 129

@@ -1,0 +1,248 @@
+"""Corpus: what is on offer, what is said of a text, and every key of the mode."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from charlstm_tui.app import CorpusChoice
+from charlstm_tui.screens.corpus import CorpusScreen
+from charlstm_tui.texts import Folder, Text, sections
+from charlstm_tui.widgets.dialogs import PromptDialog
+from charlstm_tui.widgets.path_input import complete
+from charlstm_tui.widgets.row_list import RowList
+from charlstm_tui.widgets.text_about import bar
+from driven_app import Driven, driven
+from recorded_run import NASTY, record
+
+PROSE = "It was the best of times, it was the worst of times.\n" * 400
+LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
+
+
+def screen(app: Driven) -> CorpusScreen:
+    mode = app.mode
+    assert isinstance(mode, CorpusScreen)
+    return mode
+
+
+async def onto(app: Driven, name: str) -> None:
+    """Move the cursor down to the entry called ``name``."""
+    await app.shows("python-reference")
+    rows = app.mode.query_one(RowList)
+    await app.press("home")
+    for _ in range(60):
+        entry = screen(app).current
+        if entry is not None and entry.name == name:
+            return
+        before = rows.cursor
+        await app.press("down")
+        if rows.cursor == before:
+            break
+    raise AssertionError(f"{name} is not in the list:\n{app.text()}")
+
+
+# ---- what is on offer
+def test_the_sections_are_built_in_data_recent_and_folder(tmp_path: Path) -> None:
+    Path("data").mkdir()
+    Path("data/anna.txt").write_text("x")
+    Path("data/notes.md").write_text("x")
+    other = tmp_path / "novel.txt"
+    other.write_text("x")
+    gone = tmp_path / "gone.txt"
+    found = sections(Path.cwd(), [str(other), str(gone), "python-source"])
+    assert [section.title for section in found] == ["BUILT IN", "DATA/", "RECENT", "FOLDER"]
+    assert [[entry.name for entry in section.entries] for section in found[1:3]] == [["anna.txt"], ["novel.txt"]]
+    assert [entry.name for entry in found[3].entries] == ["..", "data/"]
+
+
+def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:
+    place = tmp_path / "texts"
+    (place / "poems").mkdir(parents=True)
+    for name in ("b.txt", "A.md", ".hidden", "x.png", "model.safetensors"):
+        (place / name).write_text("x")
+    os.mkfifo(place / "pipe.txt")
+    (place / "loop").symlink_to(place)
+    (place / "nowhere.txt").symlink_to(place / "missing")
+    entries = sections(place, [])[-1].entries
+    assert [entry.name for entry in entries] == ["..", "loop/", "poems/", "A.md", "b.txt"]
+    assert [type(entry) for entry in entries] == [Folder, Folder, Folder, Text, Text]
+
+
+def test_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
+    assert sections(tmp_path / "missing", [])[-1].problem == "This folder is gone."
+
+
+def test_a_given_text_comes_first_unless_it_is_on_offer_anyway() -> None:
+    Path("mine.txt").write_text("x")
+    assert sections(Path.cwd(), [], "mine.txt")[0].title == "GIVEN"
+    assert sections(Path.cwd(), [], "python-reference")[0].title == "BUILT IN"
+
+
+async def test_texts_that_runs_were_made_of_are_recent(places: Path, tmp_path: Path) -> None:
+    record(places, "finished").close()
+    used = tmp_path / "used.txt"
+    used.write_text(PROSE)
+    run = places / "novel-quick-1" / "run.json"
+    run.write_text(run.read_text().replace("/texts/novel.txt", str(used)))
+    async with driven(places) as app:
+        app.app.go("corpus")
+        await app.shows("RECENT", "used.txt")
+
+
+# ---- what is said of a text
+async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
+    Path("times.txt").write_text(PROSE + LICENCE)
+    async with driven(places, text="times.txt") as app:
+        await app.shows("times.txt", "It was the best of times", "GIVEN")
+        text = await app.shows("order 0", "order 1", "order 2", "xz", "Frequent", "licence: l leaves them out")
+        assert f"{len(PROSE + LICENCE):,} characters" in text
+        assert "█" in text
+        await app.press("l")
+        await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
+
+
+async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
+    Path("times.txt").write_text(PROSE)
+    async with driven(places, (200, 60), text="times.txt") as app:
+        await app.shows("FREQUENT CHARACTERS", "order 2")
+
+
+async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
+    Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
+    async with driven(places, text="soft.txt") as app:
+        await app.shows("400 × soft hyphen", "clean: no") if app.pilot.app.size.width > 100 else None
+        await app.shows("400 × soft hyphen")
+        await app.press("n")
+        await app.shows("Cleaned: 400 characters")
+
+
+async def test_a_short_text_says_that_it_is_too_short_for_figures(places: Path) -> None:
+    Path("short.txt").write_text("A line.\n" * 20)
+    async with driven(places, text="short.txt") as app:
+        await app.shows("Too little text for figures")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("empty.txt", b"", "empty"), ("photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, "photo.txt")],
+)
+async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str, content: bytes, words: str) -> None:
+    Path(name).write_bytes(content)
+    async with driven(places, text=name) as app:
+        await app.shows(words, "o opens another text")
+        await app.press("enter")
+        assert app.app.corpus is None
+
+
+async def test_hostile_text_is_shown_literally(places: Path) -> None:
+    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
+    async with driven(places, (120, 36), text="[red]evil.txt") as app:
+        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
+        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
+
+
+# ---- keys
+async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("Welcome", "python-reference")
+        await app.press("enter")
+        await app.in_mode("train")
+        assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
+
+
+async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
+    async with driven(places, (120, 30)) as app:
+        await app.shows("licence: kept", "held out: tail", "clean: no")
+        await app.press("l", "h", "n")
+        await app.shows("licence: left out", "held out: blocks", "clean: yes")
+        await app.press("enter")
+        await app.in_mode("train")
+        chosen = app.app.corpus
+        assert chosen is not None
+        assert (chosen.strip_boilerplate, chosen.clean, chosen.split) == (True, True, "blocks")
+        assert chosen.options().strip_boilerplate
+
+
+async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("python-reference", "python-source")
+        await app.press("slash", *"source")
+        await app.lacks("▸ python-reference")
+        await app.press("enter")
+        await app.until(lambda: getattr(screen(app).current, "name", "") == "python-source")
+        await app.press("slash", *"xyz")
+        await app.shows("Nothing is called")
+        await app.press("escape")
+        await app.shows("python-reference", "python-source")
+
+
+async def test_folders_are_walked_with_enter(places: Path) -> None:
+    Path("poems").mkdir()
+    Path("poems/sonnet.txt").write_text(PROSE)
+    async with driven(places) as app:
+        await onto(app, "poems/")
+        await app.shows("Enter opens poems/", "open folder")
+        await app.press("enter")
+        await app.shows("sonnet.txt")
+        await onto(app, "..")
+        await app.press("enter")
+        await app.shows("poems/")
+
+
+async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
+    Path("deep/er").mkdir(parents=True)
+    Path("deep/er/tale.txt").write_text(PROSE)
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("o")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        line = app.screen.query_one(Input)
+        await app.press(*"deep/nothing", "enter")
+        await app.shows("There is no file")
+        line.value = ""
+        await app.press(*"de")
+        await app.until(lambda: line._suggestion == "deep/")
+        await app.press("tab", *"er/t")
+        await app.until(lambda: line._suggestion == "deep/er/tale.txt")
+        await app.press("tab", "enter")
+        await app.shows("GIVEN", "tale.txt", "It was the best of times")
+        assert getattr(screen(app).current, "source", "") == str(Path("deep/er/tale.txt").absolute())
+
+
+async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: Path) -> None:
+    async with driven(places) as app:
+        text = await app.shows("python-source")
+        row = next(y for y, line in enumerate(text.splitlines()) if "python-source" in line[:28])
+        await app.pilot.click(offset=(4, row))
+        await app.until(lambda: getattr(screen(app).current, "name", "") == "python-source")
+        await app.pilot.click(offset=(4, row))
+        await app.in_mode("train")
+
+
+async def test_escape_hides_the_welcome(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("Welcome")
+        await app.press("escape")
+        await app.lacks("Welcome")
+
+
+# ---- parts
+def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "novels").mkdir()
+    (tmp_path / "novel.txt").write_text("x")
+    assert complete(f"{tmp_path}/nov") == f"{tmp_path}/novel.txt"
+    assert complete(f"{tmp_path}/novels") == f"{tmp_path}/novels/"
+    assert complete(f"{tmp_path}/zzz") is None
+    assert complete(f"{tmp_path}/") is None
+    assert complete("/no/such/place/x") is None
+    assert complete("\0x") is None
+
+
+def test_bars_are_drawn_in_eighths() -> None:
+    assert bar(1, 4) == "████"
+    assert bar(0.5, 4) == "██"
+    assert bar(0.53, 4) == "██▏"
+    assert bar(0, 4) == "▏"

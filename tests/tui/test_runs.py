@@ -1,0 +1,278 @@
+"""Runs: the table in every state and width, details, comparing, and every key of the mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from charlstm.errors import CharLSTMError
+from charlstm.runs.folder import Run
+from charlstm_tui.screens.runs import RunsScreen
+from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.widgets.row_list import RowList
+from charlstm_tui.widgets.run_details import spark
+from charlstm_tui.widgets.run_table import COLUMNS, fitting
+from driven_app import Driven, driven
+from recorded_run import Recorded, record, with_settings
+
+STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
+
+
+@pytest.fixture
+def three(places: Path) -> Iterator[list[Recorded]]:
+    """A running, a finished and a stopped run, the running one made last."""
+    with ExitStack() as runs:
+        yield [
+            runs.enter_context(record(places, "stopped", text="anna.txt", preset="standard", steps=100)),
+            runs.enter_context(record(places, "finished", text="novel.txt")),
+            runs.enter_context(record(places, "running", text="tunes.abc")),
+        ]
+
+
+def screen(app: Driven) -> RunsScreen:
+    mode = app.mode
+    assert isinstance(mode, RunsScreen)
+    return mode
+
+
+async def onto(app: Driven, name: str) -> None:
+    """Show Runs with the cursor on the run called ``name``."""
+    app.app.go("runs")
+    await app.in_mode("runs")
+    await app.until(lambda: any(run.name == name for run in app.app.snapshot.runs))
+    path = next(str(run.path) for run in app.app.snapshot.runs if run.name == name)
+    rows = app.mode.query_one(RowList)
+    await app.until(lambda: rows.cursor is not None)
+    rows.move_to(path)
+    await app.until(lambda: screen(app).current is not None and screen(app).current.name == name)  # type: ignore[union-attr]
+
+
+# ---- the table
+async def test_every_state_has_its_word_and_mark(places: Path) -> None:
+    with ExitStack() as runs:
+        for state in STATES:
+            runs.enter_context(record(places, state, text=f"{state}.txt"))
+        async with driven(places, (120, 36)) as app:
+            app.app.go("runs")
+            await app.shows(
+                "▹ starting", "▶ running 40%", "‖ paused 40%", "… waiting 40%", "□ stopped", "■ finished", "✗ failed",
+                "✗ crashed", "8 runs",
+            )  # fmt: skip
+
+
+async def test_no_run_names_the_keys_that_make_one(places: Path) -> None:
+    async with driven(places) as app:
+        app.app.go("runs")
+        await app.shows("No run yet. 1 chooses a text", "i import")
+
+
+def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -> None:
+    kept = [{column.title for column in fitting(width)[1]} for width in range(20, 200)]
+    assert kept[0] == set()
+    assert kept[-1] == {column.title for column in COLUMNS}
+    assert all(narrow <= wide for narrow, wide in pairwise(kept))
+    assert {"STATE", "TEXT", "BEST", "STEP", "TIME"} <= kept[80 - 20]
+    for width in range(40, 200):
+        room, columns = fitting(width)
+        assert 4 + room + sum(column.width + 2 for column in columns) <= width
+
+
+async def test_the_table_follows_a_running_run(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        await app.shows("▶ running 40%")
+        three[2].advance(100)
+        await app.shows("▶ running 50%", "500")
+        three[2].end("crashed")
+        await app.shows("✗ crashed")
+
+
+async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], places: Path) -> None:
+    def order() -> list[str]:
+        lines = app.text().splitlines()[3:]
+        found = {name: next((y for y, line in enumerate(lines) if name in line), 0) for name in names}
+        return sorted(names, key=lambda name: found[name])
+
+    names = ["anna-standard-1", "novel-quick-1", "tunes-quick-1"]
+    async with driven(places, (100, 40)) as app:
+        app.app.go("runs")
+        await app.shows("sort: newest", *names)
+        assert order() == ["tunes-quick-1", "novel-quick-1", "anna-standard-1"]
+        await app.press("s")
+        await app.shows("sort: best")
+        await app.until(lambda: order()[0] == "novel-quick-1")
+        await app.press("s")
+        await app.until(lambda: order() == names)
+        await app.press("slash", *"tunes")
+        await app.lacks("anna-standard-1", "novel-quick-1")
+        await app.press("enter")
+        await app.shows("1 of 3 runs")
+        await app.press("slash", *"zzz")
+        await app.shows("No run has")
+        await app.press("escape")
+        await app.shows(*names)
+
+
+# ---- what there is to say of one, and of several
+async def test_details_say_what_was_asked_how_it_went_and_what_it_writes(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (160, 45)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("2 × 256", "871,231 parameters", "best 1.44 nats", "7 snapshots", "SAMPLE at step 1,000")
+        await app.press("u")
+        await app.shows("best 2.08 bits")
+
+
+async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], places: Path) -> None:
+    with_settings(three[1].run, lr=0.001)
+    async with driven(places, (120, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("c")
+        assert not screen(app)._comparing  # nothing is marked
+        await app.press("space")
+        await onto(app, "anna-standard-1")
+        await app.press("c")
+        text = await app.shows("2 MARKED: what differs", "0.001", "standard", "stopped")
+        assert text.count("✓") == 2
+        assert "batch_size" not in text  # that is the same
+        await app.press("escape")
+        await app.lacks("what differs")
+        await app.press("escape")
+        await app.lacks("✓")
+
+
+def test_a_curve_in_one_line_leaves_a_gap_where_there_is_no_number() -> None:
+    assert spark([2.0, float("nan"), 1.0], 10) == "█ ▁"
+    assert len(spark([float(n) for n in range(1000)], 20)) == 20
+    assert spark([], 10) == ""
+
+
+# ---- keys
+async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "anna-standard-1")
+        await app.press("enter")
+        await app.in_mode("train")
+        assert app.app.run_path == places / "anna-standard-1"
+
+
+async def test_g_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
+    with record(places, "starting", name="young"):
+        async with driven(places) as app:
+            await onto(app, "young")
+            await app.press("g")
+            await app.shows("young has no model yet")
+            await onto(app, "novel-quick-1")
+            await app.press("g")
+            await app.in_mode("generate")
+            assert app.app.model is not None
+            assert app.app.model.model == str(places / "novel-quick-1")
+
+
+async def test_x_stops_a_live_run_and_nothing_else(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("x")
+        await onto(app, "tunes-quick-1")
+        await app.press("x")
+        await app.shows("asked to stop")
+        assert [command.command for command in three[2].obey()] == ["stop"]
+        await app.shows("□ stopped")
+
+
+async def test_r_resumes_what_was_stopped(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed: list[str] = []
+
+    def resume(run: Run) -> Run:
+        resumed.append(run.name)
+        if len(resumed) > 1:
+            raise CharLSTMError("The disk is full: make room.")
+        return run
+
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", resume)
+    async with driven(places) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("r")  # finished: nothing to go on with
+        await onto(app, "anna-standard-1")
+        await app.press("r")
+        await app.shows("goes on from its last checkpoint")
+        await app.press("r")
+        await app.shows("The disk is full: make room.")
+        assert resumed == ["anna-standard-1", "anna-standard-1"]
+
+
+async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "anna-standard-1")
+        await app.press("n")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        app.screen.query_one(Input).value = "../out"
+        await app.press("enter")
+        await app.shows("cannot be a run's name")
+        app.screen.query_one(Input).value = "second try"
+        await app.press("enter")
+        await app.until(lambda: (places / "second try").exists())
+        await app.until(lambda: screen(app).current is not None and screen(app).current.name == "second try")  # type: ignore[union-attr]
+
+
+async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        await app.press("D")
+        await app.shows("stop it first with x")
+        await onto(app, "novel-quick-1")
+        await app.press("D")
+        await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await app.press("enter")  # the first answer keeps it
+        await app.until(lambda: app.screen is app.mode)
+        assert (places / "novel-quick-1").exists()
+        await app.press("D")
+        await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await app.press("D")
+        await app.shows("novel-quick-1 is deleted")
+        assert not (places / "novel-quick-1").exists()
+        await app.shows("2 runs")
+
+
+async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("old.net").write_bytes(b"x")
+    answers: list[object] = [CharLSTMError("old.net is no model of the reference script."), {"out": "/models/old"}]
+    asked: list[tuple[str, ...]] = []
+
+    async def ask(*argv: str) -> object:
+        asked.append(argv)
+        answer = answers.pop(0)
+        if isinstance(answer, CharLSTMError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("charlstm_tui.screens.runs.ask", ask)
+    async with driven(places) as app:
+        app.app.go("runs")
+        await app.in_mode("runs")
+        for _ in range(2):
+            await app.press("i")
+            await app.until(lambda: isinstance(app.screen, PromptDialog))
+            await app.press(*"nothing.net", "enter")
+            await app.shows("There is no file nothing.net")
+            app.screen.query_one(Input).value = "old.net"
+            await app.press("enter")
+            await app.until(lambda: not isinstance(app.screen, PromptDialog))
+            if answers:
+                await app.shows("no model of the reference script")
+        await app.in_mode("generate")
+        assert asked == [("import", str(Path("old.net").absolute()))] * 2
+
+
+async def test_what_was_deleted_by_another_hand_is_gone_from_the_table(three: list[Recorded], places: Path) -> None:
+    import shutil
+
+    async with driven(places) as app:
+        await onto(app, "novel-quick-1")
+        shutil.rmtree(places / "novel-quick-1")
+        await app.shows("2 runs")
+        assert screen(app).current is not None
