@@ -18,7 +18,7 @@ from charlstm.training.presets import PRESETS
 from charlstm_tui.app import CharLSTMApp, CorpusChoice, Opening
 from charlstm_tui.backend import AskError
 from charlstm_tui.screens.train import TrainScreen
-from charlstm_tui.screens.train_setup import SettingsScreen
+from charlstm_tui.screens.train_settings import SettingsScreen
 from charlstm_tui.widgets.dialogs import ChoiceDialog
 from charlstm_tui.widgets.settings_form import SettingRow
 from recorded_run import record

@@ -13,6 +13,7 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, Line, RunSeries
 from charlstm.runs.verdict import overfitting_since
 from charlstm.text.visible import visible
+from charlstm.training.config import Settings
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.backend import RunView
 from charlstm_tui.widgets.chart_paint import BITS
@@ -208,3 +209,25 @@ def _times(series: RunSeries, spec: RunSpec | None) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def ends_words(settings: Settings) -> str:
+    """When a run with these settings ends."""
+    ends = []
+    if settings.max_minutes is not None:
+        ends.append(f"{clock(settings.max_minutes * 60)} of training")
+    if settings.epochs is not None:
+        ends.append(f"{settings.epochs:g} passes over the text")
+    if settings.max_steps is not None:
+        ends.append(f"{settings.max_steps:,} steps")
+    return "after " + ", or ".join(ends) if ends else "when you stop it"
+
+
+def checkpoint_words(settings: Settings) -> str:
+    """How often a run with these settings saves its exact state."""
+    every = []
+    if settings.checkpoint_minutes is not None:
+        every.append(f"{settings.checkpoint_minutes:g} minutes")
+    if settings.checkpoint_steps is not None:
+        every.append(f"{settings.checkpoint_steps:,} steps")
+    return "every " + " and every ".join(every) if every else "at the end alone"

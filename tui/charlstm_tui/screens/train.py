@@ -34,6 +34,9 @@ from charlstm_tui.train_words import ENDED, rate_words
 from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.loss_chart import LossChart
 
+START = 3600.0
+"""Seconds that a run may take to read its text before its reference lines are given up."""
+
 STOPPING = 120.0
 """Seconds that a worker gets to reach its checkpoint before *more* gives up on it."""
 
@@ -128,7 +131,7 @@ class TrainScreen(ModeScreen):
         if path != self._path:
             self._turn_to(path)
         if path is None:
-            self.setup.show(snapshot)
+            self.setup.show(snapshot, self.charlstm.bits)
             return
         if snapshot.attached != path:  # the data thread has not got there yet
             snapshot = Snapshot(runs=snapshot.runs, attached=path)
@@ -169,7 +172,7 @@ class TrainScreen(ModeScreen):
                 self.charlstm.refresh_screen()
             if spec.plan is not None:
                 return
-            await self._until(lambda: self.view is not None and self.view.status.state != "starting", 60.0)
+            await self._until(lambda: self.view is not None and self.view.status.state != "starting", START)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until ``condition`` holds; whether it came to that in time."""

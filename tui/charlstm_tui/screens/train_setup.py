@@ -16,7 +16,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import DescendantFocus, Resize
+from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
@@ -27,18 +27,19 @@ from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.series import Curve
 from charlstm.text.visible import visible
-from charlstm.training.config import Settings, about, takes
+from charlstm.training.config import Settings
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm_tui.backend import Snapshot, ask, in_thread
+from charlstm_tui.screens.train_settings import SettingsScreen
 from charlstm_tui.train_references import References, references
-from charlstm_tui.train_words import rate_words
+from charlstm_tui.train_words import checkpoint_words, ends_words, rate_words
 from charlstm_tui.widgets.chart_paint import BITS, sparkline
-from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
+from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.loss_chart import default_glyphs
 from charlstm_tui.widgets.preset_list import PresetFacts, PresetList
-from charlstm_tui.widgets.settings_form import SettingRow, SettingsForm, written
-from charlstm_tui.words import clock, count, shorten
+from charlstm_tui.widgets.settings_form import written
+from charlstm_tui.words import count, shorten
 
 if TYPE_CHECKING:
     from charlstm_tui.app import CorpusChoice
@@ -78,6 +79,7 @@ class Setup(Vertical):
         self.measuring = False
         self.note = ""
         self.problem = ""
+        self.bits = False
         self._snapshot = Snapshot()
 
     def compose(self) -> ComposeResult:
@@ -240,10 +242,10 @@ class Setup(Vertical):
         return run
 
     # ---- on the screen
-    def show(self, snapshot: Snapshot) -> None:
-        """Know the runs, for starting from their models and as marks to beat."""
-        if snapshot.runs != self._snapshot.runs:
-            self._snapshot = snapshot
+    def show(self, snapshot: Snapshot, bits: bool) -> None:
+        """Know the runs, for starting from their models and as marks to beat, and the unit of losses."""
+        if (snapshot.runs, bits) != (self._snapshot.runs, self.bits):
+            self._snapshot, self.bits = snapshot, bits
             self.draw()
 
     def facts(self) -> list[PresetFacts]:
@@ -313,14 +315,14 @@ class Setup(Vertical):
             ("network", f"{settings.num_layers} layers of {settings.hidden_size}"),
             ("batches", f"{settings.batch_size} rows × {settings.seq_length} characters"),
             ("rate", f"{settings.optimizer} {rate_words(settings.lr)}, {settings.schedule}"),
-            ("ends", _ends(settings)),
+            ("ends", ends_words(settings)),
             ("held out", self._held_out(settings)),
         ]
         if reads := self._reads(settings):
             lines.insert(4, ("reads", reads))
         if settings.dropout or settings.weight_drop:
             lines.append(("dropout", f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"))
-        lines.append(("checkpoints", _checkpoints(settings)))
+        lines.append(("checkpoints", checkpoint_words(settings)))
         lines += [(name, f"{written(value)}, changed") for name, value in self.changes.items()]
         width = max(len(name) for name, _ in lines) + 2
         return Content("\n").join(
@@ -340,8 +342,7 @@ class Setup(Vertical):
 
     def _beat(self, width: int) -> Content:
         """Simpler models and earlier runs of this text as bars, the worst first."""
-        bits = self.app.bits if hasattr(self.app, "bits") else False
-        unit = BITS if bits else 1.0
+        unit = BITS if self.bits else 1.0
         rows = [(name, nats * unit, False) for name, nats in self.references]
         name = self.corpus.name if self.corpus is not None else ""
         runs = [view for view in self._snapshot.runs if view.text == name and view.status.best_val is not None]
@@ -363,7 +364,7 @@ class Setup(Vertical):
             for name, loss, own in rows
         ]
         return Content("\n").join(
-            [*lines, Content.styled(f" {'bits' if bits else 'nats'} per character", "$foreground 50%")]
+            [*lines, Content.styled(f" {'bits' if self.bits else 'nats'} per character", "$foreground 50%")]
         )
 
     def _rate_plan(self, width: int, height: int) -> Content:
@@ -382,39 +383,6 @@ class Setup(Vertical):
         if self.known is None:
             return f"{settings.val_fraction * 100:g} % of the text {where}"
         return f"{count(self.known.chars * settings.val_fraction)} characters {where}"
-
-
-class SettingsScreen(Dialog):
-    """All settings; returns them, or ``None`` when left by Esc."""
-
-    BINDINGS = [("ctrl+r", "reset", "preset's values")]  # noqa: RUF012
-
-    def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
-        super().__init__()
-        self._name, self._settings, self._usual = name, settings, usual
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog settings"):
-            yield Static(Content(f"All settings, beginning with {self._name}"), classes="dialog-title")
-            yield SettingsForm(self._settings, self._usual)
-            yield Static(id="setting-help", markup=False)
-            yield Static(
-                Content("Enter take   ↑↓ rows   Ctrl+R the preset's   * changed   Esc cancel"), classes="dialog-keys"
-            )
-
-    @on(DescendantFocus)
-    def _explain(self, event: DescendantFocus) -> None:
-        row = event.widget.parent
-        if isinstance(row, SettingRow):
-            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}."
-            self.query_one("#setting-help", Static).update(Content(words))
-
-    @on(SettingsForm.Submitted)
-    def _submitted(self, event: SettingsForm.Submitted) -> None:
-        self.dismiss(event.settings)
-
-    def action_reset(self) -> None:
-        self.query_one(SettingsForm).reset()
 
 
 def _flags(choice: CorpusChoice) -> list[str]:
@@ -444,23 +412,3 @@ def _figure(measured: dict[str, Any], name: str) -> Any:
 
 def _planned(settings: Settings) -> float | None:
     return settings.max_minutes * 60 if settings.max_minutes is not None else None
-
-
-def _ends(settings: Settings) -> str:
-    ends = []
-    if settings.max_minutes is not None:
-        ends.append(f"{clock(settings.max_minutes * 60)} of training")
-    if settings.epochs is not None:
-        ends.append(f"{settings.epochs:g} passes over the text")
-    if settings.max_steps is not None:
-        ends.append(f"{settings.max_steps:,} steps")
-    return "after " + ", or ".join(ends) if ends else "when you stop it"
-
-
-def _checkpoints(settings: Settings) -> str:
-    every = []
-    if settings.checkpoint_minutes is not None:
-        every.append(f"{settings.checkpoint_minutes:g} minutes")
-    if settings.checkpoint_steps is not None:
-        every.append(f"{settings.checkpoint_steps:,} steps")
-    return "every " + " and every ".join(every) if every else "at the end alone"

@@ -26,7 +26,7 @@ GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
 def default_glyphs() -> Glyphs:
-    """Braille; blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them or this is an old Windows console without braille."""
+    """Braille; blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them or an old Windows console has no braille."""
     asked = os.environ.get(GLYPHS_VARIABLE, "").strip().lower()
     if asked in ("blocks", "braille"):
         return "blocks" if asked == "blocks" else "braille"
