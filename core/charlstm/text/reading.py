@@ -214,7 +214,7 @@ def _cleanable(text: str) -> list[str]:
 
 
 _HOLD = 1_000_000
-_LONG_RUN = 64
+_LONG_RUN = 1024
 
 
 def _safe_cut(text: str) -> int:
@@ -239,12 +239,15 @@ def _stands_alone(char: str) -> bool:
 def _composed(text: str) -> str:
     if text.isascii() or unicodedata.is_normalized("NFC", text):
         return text
-    # Sorting marks is quadratic in Python: endless runs of them, which no writing has, stay as they are.
-    pieces = _long_runs().split(text)
+    # Sorting marks is quadratic in Python: endless runs of them, which no writing has, stay as they are. Such a run
+    # shows in every 64th character, where looking is cheap.
+    if not _run_of_marks(_LONG_RUN // 64).search(text[::64]):
+        return unicodedata.normalize("NFC", text)
+    pieces = _run_of_marks(_LONG_RUN).split(text)
     return "".join(piece if at % 2 else unicodedata.normalize("NFC", piece) for at, piece in enumerate(pieces))
 
 
 @cache
-def _long_runs() -> re.Pattern[str]:
+def _run_of_marks(length: int) -> re.Pattern[str]:
     marks = "".join(char for code in range(0x300, 0x20000) if unicodedata.combining(char := chr(code)))
-    return re.compile(f"([{re.escape(marks)}]{{{_LONG_RUN},}})")
+    return re.compile(f"([{re.escape(marks)}]{{{length},}})")
