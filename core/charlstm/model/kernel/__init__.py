@@ -155,7 +155,8 @@ def choose_kernel(
 ) -> KernelChoice:
     """Measure what ``asked`` leaves open, on ``network``'s device and shape, and name the fastest.
 
-    Takes about ``budget`` seconds, or three steps of each; the weights and torch's global generator are as before, gradients are dropped.
+    Takes about ``budget`` seconds, or three steps of each; the weights and torch's global generator are as before,
+    gradients are dropped.
     """
     names = candidates(asked, network)
     measured = measure(names, network, batch_size, seq_length, budget=budget)

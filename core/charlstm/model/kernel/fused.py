@@ -133,7 +133,10 @@ class FusedKernel:
 
         def pack(job: tuple[int, bool]) -> Tensor:
             weight = casts[job[0]][0]
-            return _packed(_scaled(weight.t().contiguous().t(), GATE_FACTORS).t() if job[1] else weight, rows)
+            if job[1]:
+                weight = weight.t().clone(memory_format=torch.contiguous_format)
+                _scaled(weight.t(), GATE_FACTORS)
+            return _packed(weight, rows)
 
         # The largest first, so that threads end together.
         jobs = [(index, transposed) for transposed in (True, False) for index in reversed(layers)]

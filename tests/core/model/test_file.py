@@ -1,0 +1,241 @@
+"""The model file: what goes in comes out, and nothing damaged, foreign or hostile gets through."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import stat
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from charlstm import storage
+from charlstm.errors import ModelError
+from charlstm.model.file import FORMAT, Model, ModelConfig, digest, load_model, read_info, save_model
+from charlstm.model.tensors import read_tensors, write_tensors
+from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
+
+
+def make(symbols: str = "\n abé\x00", hidden: int = 4, layers: int = 2) -> Model:
+    config = ModelConfig(len(symbols), hidden, layers)
+    numbers = np.random.default_rng(0)
+    weights = {name: numbers.normal(size=shape).astype(np.float32) for name, shape in config.shapes.items()}
+    return Model(config, Vocabulary(symbols), weights, TextOptions(clean=True), {"step": 7, "run": "é"})
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_model(path, make())
+    return path
+
+
+def test_what_is_saved_is_loaded(saved: Path) -> None:
+    model, again = make(), load_model(saved)
+    assert (again.config, again.vocabulary, again.text_options, again.info) == (
+        model.config,
+        model.vocabulary,
+        model.text_options,
+        model.info,
+    )
+    for name, array in model.weights.items():
+        np.testing.assert_array_equal(again.weights[name], array)
+        assert again.weights[name].dtype == np.float32
+        assert again.weights[name].base is None or isinstance(again.weights[name].base, np.ndarray)
+    assert read_info(saved) == (model.config, model.info)
+
+
+def test_a_replacement_symbol_survives(tmp_path: Path) -> None:
+    model = make()
+    folded = Model(model.config, Vocabulary(model.vocabulary.symbols, " "), model.weights)
+    save_model(tmp_path / "m", folded)
+    assert load_model(tmp_path / "m").vocabulary.replacement == " "
+
+
+def test_the_safetensors_library_reads_it(saved: Path) -> None:
+    with safe_open(saved, "numpy") as file:
+        assert file.metadata()["format"] == str(FORMAT)
+        np.testing.assert_array_equal(file.get_tensor("fc.weight"), make().weights["fc.weight"])
+
+
+def test_equal_models_are_equal_bytes(saved: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "other", make())
+    assert digest(tmp_path / "other") == digest(saved)
+
+
+def test_it_is_for_the_user_alone(saved: Path) -> None:
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+
+
+def test_parameters_are_counted() -> None:
+    assert ModelConfig(83, 512, 2).parameters == 3_366_483
+    config = ModelConfig(9, 5, 3)
+    assert config.parameters == sum(int(np.prod(shape)) for shape in config.shapes.values())
+
+
+@pytest.mark.parametrize("keep", [0, 7, 8, 100, 2000, -1])
+def test_a_truncated_file_is_refused(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(ModelError):
+        load_model(saved)
+
+
+def test_every_flipped_bit_is_noticed(saved: Path) -> None:
+    original = saved.read_bytes()
+    places = random.Random(0)
+    for _ in range(400):
+        mutated = bytearray(original)
+        mutated[places.randrange(len(original))] ^= 1 << places.randrange(8)
+        saved.write_bytes(mutated)
+        with pytest.raises(ModelError) as caught:
+            load_model(saved)
+        assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "any").write_bytes(content)
+    with pytest.raises(ModelError):
+        load_model(tmp_path / "any")
+
+
+def rewrite(path: Path, header: object, data: bytes = b"") -> Path:
+    encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(encoded)) + encoded + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 2**47]}},
+        {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+        {"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, -4]}},
+        {"w": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}},
+        {"w": {"dtype": "BF16", "shape": [], "data_offsets": [0, 2]}},
+        {"w": {"dtype": ["F32"], "shape": [], "data_offsets": [0, 4]}},
+        {"w": {"dtype": "F32", "shape": [0] * 5000, "data_offsets": [0, 0]}},
+        {"__metadata__": {"charlstm": 3}},
+        {"__metadata__": [1]},
+        {"__metadata__": {"format": "1", "charlstm": "{}"}},
+        {"__metadata__": {"format": "1", "charlstm": "[" * 100_000}},
+        {"__metadata__": {"format": "", "charlstm": "{}"}},
+        [1, 2],
+        b"[" * 100_000,
+        b'{"\xff": 1}',
+    ],
+    ids=range(15),
+)
+def test_hostile_headers_are_refused(tmp_path: Path, header: object) -> None:
+    with pytest.raises(ModelError):
+        load_model(rewrite(tmp_path / "m", header))
+
+
+@pytest.mark.parametrize(
+    "about", [{"vocabulary": 3}, {"vocabulary": {"symbols": "abc"}}, {"text_options": {"x": 1}}, {"info": 3}]
+)
+def test_metadata_that_makes_no_sense_is_refused(saved: Path, about: dict[str, object]) -> None:
+    tensors, metadata = read_tensors(saved)
+    metadata["charlstm"] = json.dumps({**json.loads(metadata["charlstm"]), **about})
+    write_tensors(saved, tensors, metadata)
+    with pytest.raises(ModelError):
+        load_model(saved)
+
+
+def test_a_newer_format_is_refused_in_a_sentence(saved: Path) -> None:
+    tensors, metadata = read_tensors(saved)
+    write_tensors(saved, tensors, {**metadata, "format": "2"})
+    with pytest.raises(ModelError, match="newer charlstm"):
+        load_model(saved)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = make()
+    model.weights["fc.bias"][0] = np.nan
+    with pytest.raises(ModelError, match=r"fc\.bias"):
+        save_model(tmp_path / "m", model)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_files_folders_and_pipes_do_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", tmp_path / "a\0b"):
+        with pytest.raises(ModelError):
+            load_model(path)
+
+
+def test_a_huge_claim_takes_no_memory(tmp_path: Path) -> None:
+    """A sparse file of 20 GB whose header fits it, read in a process that may have 1 GB."""
+    config = ModelConfig(100, 40_000, 1)
+    header: dict[str, object] = {
+        "__metadata__": {
+            "format": "1",
+            "charlstm": json.dumps({"config": {"vocab_size": 100, "hidden_size": 40_000, "num_layers": 1}}),
+        }
+    }
+    offset = 0
+    for name, shape in config.shapes.items():
+        size = 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    path = rewrite(tmp_path / "m", header)
+    os.truncate(path, path.stat().st_size + offset)
+    code = "import sys; from charlstm.model.file import *; load_model(sys.argv[1])"
+    result = subprocess.run(
+        [sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)),
+    )
+    assert "ModelError" in result.stderr, result.stderr
+
+
+def test_a_failing_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_model(saved, make(hidden=5))
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(lambda n: n != "__metadata__"),
+        st.tuples(
+            st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]),
+            st.lists(st.integers(0, 4), max_size=3),
+        ),
+        max_size=5,
+    ),
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=5).filter(lambda n: n != "sha256"), st.text(max_size=9)
+    ),
+)
+def test_tensors_of_every_kind_come_back(
+    tmp_path: Path, kinds: dict[str, tuple[type, list[int]]], metadata: dict[str, str]
+) -> None:
+    numbers = np.random.default_rng(1)
+    arrays = {name: numbers.integers(0, 2, shape).astype(dtype) for name, (dtype, shape) in kinds.items()}
+    write_tensors(tmp_path / "t", arrays, metadata)
+    again, told = read_tensors(tmp_path / "t")
+    assert told == metadata
+    assert set(again) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array, strict=True)

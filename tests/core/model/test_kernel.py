@@ -1,0 +1,297 @@
+"""Training kernels: the fused one's gradients against autograd's, masks, carried state, and the choice."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from charlstm.errors import SettingsError
+from charlstm.model.kernel import (
+    NO_MASKS,
+    Masks,
+    candidates,
+    choose_kernel,
+    draw_masks,
+    fused,
+    kernel_names,
+    make_kernel,
+    recurrence,
+)
+from charlstm.model.kernel.fused import FusedKernel
+from charlstm.model.network import CharLSTM, State
+
+SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
+
+
+def problem(vocab: int, hidden: int, layers: int, rows: int, length: int):
+    torch.manual_seed(0)
+    network = CharLSTM(vocab, hidden, layers)
+    ids = torch.randint(vocab, (length + 1, rows))
+    targets = ids[1:].clone()
+    if rows > 1:
+        targets[0, 1] = -1
+    state = (torch.randn(layers, rows, hidden) * 0.5, torch.randn(layers, rows, hidden) * 0.5)
+    return network, ids[:-1], targets, state
+
+
+def gradients(network: CharLSTM) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
+
+
+def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return ((ours - theirs).norm() / theirs.norm().clamp(min=1e-12)).item()
+
+
+def masks_for(network: CharLSTM, rows: int, length: int, kind: str) -> Masks:
+    generator = torch.Generator().manual_seed(5)
+    wanted = {
+        "none": (0.0, True, 0.0),
+        "shared": (0.5, True, 0.0),
+        "each": (0.3, False, 0.0),
+        "weights": (0.2, True, 0.4),
+    }[kind]
+    dropout, shared, weight_drop = wanted
+    return draw_masks(
+        network, rows, length, dropout=dropout, shared=shared, weight_drop=weight_drop, generator=generator
+    )
+
+
+@pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_fused_gradients_are_those_of_nn_lstm(shape: tuple[int, ...], kind: str) -> None:
+    network, inputs, targets, state = problem(*shape)
+    masks = masks_for(network, shape[3], shape[4], kind)
+    expected = make_kernel("nn", network).step(inputs, targets, state, masks)
+    wanted = gradients(network)
+    network.zero_grad(set_to_none=True)
+    result = make_kernel("fused-f32", network).step(inputs, targets, state, masks)
+    assert result.count == expected.count
+    assert result.nats == pytest.approx(expected.nats, rel=1e-5)
+    for ours, theirs in zip(result.state, expected.state, strict=True):
+        assert distance(ours, theirs) < 1e-5
+    for name, gradient in gradients(network).items():
+        assert distance(gradient, wanted[name]) < 1e-4, name
+
+
+def loss(network: CharLSTM, inputs: torch.Tensor, targets: torch.Tensor, state: State) -> float:
+    with torch.no_grad():
+        logits, _ = network(inputs, state)
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1).item()
+
+
+def test_gradients_in_double_are_slopes_of_the_loss() -> None:
+    network, inputs, targets, state = problem(5, 6, 2, 5, 4)
+    network.double().eval()
+    state = (state[0].double(), state[1].double())
+    FusedKernel(network, "fused-f64", torch.float64).step(inputs, targets, state)
+    step = 1e-6
+    for name, parameter in network.named_parameters():
+        flat, slopes = parameter.data.view(-1), parameter.grad.view(-1)
+        for place in range(0, flat.numel(), max(1, flat.numel() // 7)):
+            value = flat[place].item()
+            flat[place] = value + step
+            above = loss(network, inputs, targets, state)
+            flat[place] = value - step
+            below = loss(network, inputs, targets, state)
+            flat[place] = value
+            assert slopes[place].item() == pytest.approx((above - below) / (2 * step), abs=1e-8), (name, place)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_rows_divided_among_threads_are_the_same_batch(threads: int) -> None:
+    network, inputs, targets, state = problem(11, 16, 2, 13, 6)
+    before = torch.get_num_threads()
+    make_kernel("nn", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    try:
+        torch.set_num_threads(threads)
+        make_kernel("fused-f32", network).step(inputs, targets, state)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for name, gradient in gradients(network).items():
+        assert distance(gradient, wanted[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32", "fused-bf16"])
+def test_a_step_twice_gives_the_same_bits(name: str) -> None:
+    network, inputs, targets, state = problem(11, 32, 2, 12, 6)
+    kernel = make_kernel(name, network)
+    first = kernel.step(inputs, targets, state)
+    bits, kept = gradients(network), tuple(tensor.clone() for tensor in first.state)
+    kernel.step(targets.clamp(min=0), inputs, first.state)
+    again = make_kernel(name, network).step(inputs, targets, state)
+    assert again.nats == first.nats
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(again.state, kept, strict=True))
+    assert all(torch.equal(gradient, bits[key]) for key, gradient in gradients(network).items())
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+def test_state_is_carried(name: str) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 10)
+    kernel = make_kernel(name, network)
+    whole = kernel.step(inputs, targets, state)
+    halves = 0.0
+    for part in (slice(0, 3), slice(3, 10)):
+        result = kernel.step(inputs[part], targets[part], state)
+        halves, state = halves + result.nats, result.state
+    assert halves == pytest.approx(whole.nats, rel=1e-5)
+    assert distance(state[1], whole.state[1]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+def test_what_has_no_target_teaches_nothing(name: str) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    kernel = make_kernel(name, network)
+    nothing = kernel.step(inputs, torch.full_like(targets, -1), state)
+    assert (nothing.nats, nothing.count) == (0.0, 0)
+    assert all(not gradient.any() for gradient in gradients(network).values())
+    targets[:, 4:] = -1
+    kernel.step(inputs, targets, state)
+    some = gradients(network)
+    half = tuple(tensor[:, :4].contiguous() for tensor in state)
+    kernel.step(inputs[:, :4], targets[:, :4], (half[0], half[1]))
+    for key, gradient in gradients(network).items():
+        assert distance(some[key], gradient) < 1e-4, key
+
+
+def test_uncompiled_loops_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    make_kernel("fused-f32", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    monkeypatch.setattr(fused, "_forward", lambda: recurrence.forward_layer)
+    monkeypatch.setattr(fused, "_backward", lambda: recurrence.backward_layer)
+    make_kernel("fused-f32", network).step(inputs, targets, state)
+    assert all(distance(gradient, wanted[key]) < 1e-6 for key, gradient in gradients(network).items())
+
+
+def test_unpacked_products_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    make_kernel("fused-bf16", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    monkeypatch.setattr(fused, "_packed", lambda weight, rows: weight)
+    make_kernel("fused-bf16", network).step(inputs, targets, state)
+    assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
+
+
+def train(name: str, seed: int, steps: int = 60) -> list[float]:
+    """Losses on a text in which every character follows from the two before."""
+    torch.manual_seed(seed)
+    network = CharLSTM(6, 32, 2)
+    kernel = make_kernel(name, network)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    text = [seed % 6, 1]
+    while len(text) < 16 * 400:
+        text.append((text[-1] * 2 + text[-2] + (len(text) % 3 == 0)) % 6)
+    rows = torch.tensor(text).view(16, 400).T
+    state, losses = network.zero_state(16), []
+    for step in range(steps):
+        start = step * 20 % 380
+        result = kernel.step(rows[start : start + 20], rows[start + 1 : start + 21], state)
+        optimizer.step()
+        state = result.state
+        losses.append(result.nats / result.count)
+    return losses
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bfloat16_learns_as_float32_does(seed: int) -> None:
+    exact, rounded = train("fused-f32", seed), train("fused-bf16", seed)
+    assert exact[-1] < 0.6 * exact[0]
+    for ours, theirs in zip(_tens(rounded), _tens(exact), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.06)
+
+
+def _tens(losses: list[float]) -> list[float]:
+    return [sum(losses[start : start + 10]) / 10 for start in range(0, len(losses), 10)]
+
+
+def test_bfloat16_gradients_are_close() -> None:
+    network, inputs, targets, state = problem(83, 64, 2, 16, 20)
+    make_kernel("nn", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    make_kernel("fused-bf16", network).step(inputs, targets, state)
+    assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
+
+
+class TestMasks:
+    def test_they_keep_the_part_that_was_asked_and_scale_it_up(self) -> None:
+        network = CharLSTM(5, 64, 2)
+        masks = draw_masks(
+            network, 32, 10, dropout=0.25, shared=False, weight_drop=0.5, generator=torch.Generator().manual_seed(0)
+        )
+        assert [mask.shape for mask in masks.layers] == [(10, 32, 64)] * 2
+        assert [mask.shape for mask in masks.recurrent] == [(256, 64)] * 2
+        for mask in masks.layers:
+            assert mask.float().mean().item() == pytest.approx(0.75, abs=0.015)
+        assert masks.layer_scale == pytest.approx(1 / 0.75)
+        assert masks.recurrent_scale == pytest.approx(2)
+        assert not torch.equal(masks.layers[0], masks.layers[1])
+
+    def test_the_same_generator_draws_the_same_and_nothing_moves_it_not(self) -> None:
+        network = CharLSTM(5, 8, 2)
+        generator = torch.Generator().manual_seed(3)
+        before = generator.get_state()
+        assert draw_masks(network, 4, 5, dropout=0.0, shared=True, weight_drop=0.0, generator=generator) == NO_MASKS
+        assert torch.equal(generator.get_state(), before)
+        draws = []
+        for _ in range(2):
+            generator.set_state(before)
+            draws.append(draw_masks(network, 4, 5, dropout=0.5, shared=True, weight_drop=0.0, generator=generator))
+        assert torch.equal(draws[0].layers[1], draws[1].layers[1])
+
+    def test_processes_that_share_a_batch_share_its_masks(self) -> None:
+        """The mean over two halves of the rows, each with its slice, is the gradient over all."""
+        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+        targets = targets.clamp(min=0)
+        masks = masks_for(network, 8, 5, "each")
+        make_kernel("nn", network).step(inputs, targets, state, masks)
+        wanted = gradients(network)
+        kernel = make_kernel("fused-f32", network)
+        total = {key: torch.zeros_like(gradient) for key, gradient in wanted.items()}
+        for rows in (slice(0, 4), slice(4, 8)):
+            own = (state[0][:, rows].contiguous(), state[1][:, rows].contiguous())
+            kernel.step(inputs[:, rows], targets[:, rows], own, masks.rows(rows.start, rows.stop))
+            for key, gradient in gradients(network).items():
+                total[key] += gradient / 2
+        assert all(distance(total[key], wanted[key]) < 1e-4 for key in wanted)
+
+
+class TestChoice:
+    def test_it_takes_the_fastest_and_records_what_it_measured(self) -> None:
+        network = CharLSTM(5, 16, 1)
+        weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        choice = choose_kernel("auto", network, 8, 16, budget=0.1)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert set(choice.measured) == set(candidates("auto", network))
+        assert "nn" in choice.measured
+        assert choice.chars_per_second == max(choice.measured.values())
+        assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+    def test_what_was_asked_is_what_one_gets(self) -> None:
+        network = CharLSTM(5, 16, 1)
+        assert candidates("nn", network) == ["nn"]
+        assert all(name.startswith("fused") for name in candidates("fused", network))
+        assert candidates("fused-f32", network) == ["fused-f32"]
+
+    def test_an_unknown_kernel_is_a_sentence(self) -> None:
+        with pytest.raises(SettingsError, match="warp"):
+            make_kernel("warp", CharLSTM(5, 16, 1))
+        for name in kernel_names():
+            assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_trains_under_autocast() -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    network = network.cuda()
+    kernel = make_kernel(candidates("auto", network)[0], network)
+    masks = masks_for(network, 8, 5, "shared")
+    result = kernel.step(inputs.cuda(), targets.cuda(), (state[0].cuda(), state[1].cuda()), masks)
+    assert math.isfinite(result.nats)
