@@ -23,7 +23,7 @@ from charlstm_tui.backend import Snapshot, Watcher
 from charlstm_tui.messages import SnapshotReady
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.terminal import catch_endings
-from charlstm_tui.theme import THEME
+from charlstm_tui.theme import theme_for
 from charlstm_tui.widgets.top_bar import TopBar
 from charlstm_tui.words import status_words
 
@@ -96,8 +96,9 @@ class CharLSTMApp(App[None]):
         self.opening = opening
         self.farewell = ""
         self.watcher = Watcher(self._tell, opening.runs_dir)
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        theme = theme_for(self.console.color_system)
+        self.register_theme(theme)
+        self.theme = theme.name
 
     # ---- in
     def on_mount(self) -> None:
@@ -117,13 +118,19 @@ class CharLSTMApp(App[None]):
             named = next((run for run in runs if run.name == asked.run or str(run.path) == asked.run), None)
             if named is None:
                 self.go("runs")
-                self.complain(f"There is no run called {asked.run}; these are the runs that there are.")
+                self.call_later(self._say_missing, asked.run)
             else:
                 self.attach(named.path)
         elif self.snapshot.live:
             self.attach(self.snapshot.live[0].path)
         else:
             self.go("runs" if runs else "corpus")
+
+    def _say_missing(self, run: str) -> None:
+        from charlstm_tui.screens.runs import RunsScreen
+
+        if isinstance(self.screen, RunsScreen):
+            self.screen.note(f"There is no run called {run}; these are the runs that there are.", bad=True)
 
     # ---- the ways from mode to mode
     def go(self, mode: str) -> None:

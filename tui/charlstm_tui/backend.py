@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -199,16 +200,16 @@ async def ask(*argv: str) -> Any:
     The screen goes on meanwhile; cancelling the caller ends the process. Raises :class:`AskError` with the command's
     own sentence.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "charlstm", *argv, "--json",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    return await in_thread(lambda check: _answer(argv, check))
+
+
+def _answer(argv: Sequence[str], check: Callable[[], None]) -> Any:
+    command = [sys.executable, "-P", "-m", "charlstm", *argv, "--json"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            out, err = _listen(process, check)
+        finally:
+            process.kill()  # no effect on one that has ended
     said = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
         raise AskError(said[-1].removeprefix("charlstm: ") if said else f"charlstm {argv[0]} ended without a word.")
@@ -216,6 +217,15 @@ async def ask(*argv: str) -> Any:
         return json.loads(out)
     except ValueError:
         raise AskError(f"charlstm {argv[0]} answered with something that is no JSON.") from None
+
+
+def _listen(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+    while True:
+        check()
+        try:
+            return process.communicate(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:

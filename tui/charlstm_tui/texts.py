@@ -106,17 +106,15 @@ class Section:
 
 def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> tuple[Section, ...]:
     """Everything that is on offer now. ``recent`` are sources in order, the latest first."""
-    named: list[Section] = []
-    known: set[str] = set()
-    if given is not None:
-        known.add(given)
-        named.append(Section("GIVEN", "", (_given(given),)))
-    named.append(Section("BUILT IN", "", tuple(Text(each.name, each.name, chars=each.chars) for each in builtins())))
     data = Path("data").absolute()
     own = [entry for entry in _entries(data)[0] if isinstance(entry, Text) and entry.source.endswith(".txt")]
+    named = [Section("BUILT IN", "", tuple(Text(each.name, each.name, chars=each.chars) for each in builtins()))]
     if own:
         named.append(Section("DATA/", "", tuple(own)))
-    known |= {entry.source for section in named for entry in section.entries if isinstance(entry, Text)}
+    known = {entry.source for section in named for entry in section.entries if isinstance(entry, Text)}
+    if given is not None and (asked := _given(given)).source not in known:
+        known.add(asked.source)
+        named.insert(0, Section("GIVEN", "", (asked,)))
     before = _recent(recent, known)
     if before:
         named.append(Section("RECENT", "", before))
@@ -132,8 +130,14 @@ def _given(source: str) -> Text:
         for builtin in builtins():
             if builtin.name == source:
                 return Text(source, source, chars=builtin.chars)
-    octets = path.stat().st_size if path.is_file() else None
-    return Text(str(path.absolute()), path.name or source, octets=octets)
+    return Text(str(path.absolute()), path.name or source, octets=_octets(path))
+
+
+def _octets(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _recent(sources: Iterable[str], known: set[str]) -> tuple[Text, ...]:
@@ -143,10 +147,8 @@ def _recent(sources: Iterable[str], known: set[str]) -> tuple[Text, ...]:
             break
         if source not in known and source not in found and os.path.isabs(source):
             path = Path(source)
-            try:
-                found[source] = Text(source, path.name, octets=path.stat().st_size if path.is_file() else None)
-            except OSError:
-                continue  # gone since: not on offer
+            if path.exists():  # what is gone since is not on offer
+                found[source] = Text(source, path.name, octets=_octets(path))
     return tuple(found.values())
 
 

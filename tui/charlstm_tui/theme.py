@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.theme import Theme
 
 THEME = Theme(
@@ -38,3 +40,11 @@ THEME = Theme(
         "input-selection-background": "#3d59a1",
     },
 )
+
+
+def theme_for(color_system: str | None) -> Theme:
+    """The theme, with the darkest greys lifted where a terminal has 16 colours and would show them as black."""
+    if color_system not in ("standard", "windows"):
+        return THEME
+    grey = {"rule": "#808080", "border": "#808080", "quiet": "#c0c0c0", "cut": "#808080", "cursor-line": "#000000"}
+    return replace(THEME, variables={**THEME.variables, **grey, "block-cursor-background": "#000000"})

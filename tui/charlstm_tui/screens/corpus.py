@@ -177,9 +177,10 @@ class CorpusScreen(ModeScreen):
             await self._read(study)
         except CharLSTMError as error:
             study.problem = str(error)
-        finally:
-            study.progress = None
-            self._show()
+        except OSError as error:  # the disk of the cache, say
+            study.problem = f"{visible(study.choice.name, keep='')} cannot be prepared: {error.strerror or error}."
+        study.progress = None
+        self._show()
 
     async def _read(self, study: Study) -> None:
         from charlstm.text.corpus import open_corpus
@@ -228,14 +229,14 @@ class CorpusScreen(ModeScreen):
         """Draw the right half anew from what is known."""
         from charlstm_tui.widgets import text_about
 
-        if not self.is_mounted:
+        if not self.query(RowList):  # the app is on its way out
             return
         choice = self._choice()
         study = self._study(choice) if choice is not None else None
         head, start, hints = (self.query_one(f"#text-{part}", Static) for part in ("head", "start", "hints"))
         made_of = self.query_one("#text-made-of")
         stats = study.stats if study is not None else None
-        made_of.display = stats is not None
+        made_of.set_class(stats is None, "-unknown")
         width = max(20, head.size.width - 1)
         if study is None or choice is None:
             entry = self.current
@@ -281,7 +282,7 @@ class CorpusScreen(ModeScreen):
         )
         if study.stats is not None:
             return [title, text_about.figures(study.stats, width)]
-        if seen is not None and seen.bytes:
+        if seen is not None and not builtin:
             files = f" in {seen.files:,} files" if seen.files > 1 else ""
             return [title, Content(f"{size(seen.bytes)}{files}")]
         return [title, Content("")]

@@ -21,7 +21,7 @@ from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.run_details import Study, details, differences, study
-from charlstm_tui.words import home, size
+from charlstm_tui.words import home, shorten, size
 
 EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
 
@@ -38,6 +38,7 @@ class RunsScreen(ModeScreen):
         super().__init__()
         self._runs: tuple[RunView, ...] = ()
         self._marked: tuple[Path, ...] = ()
+        self._bits = False
         self._sort = "newest"
         self._comparing = False
         self._studies: dict[Path, Study] = {}
@@ -62,8 +63,9 @@ class RunsScreen(ModeScreen):
     # ---- what is there
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._marked = tuple(path for path in self._marked if snapshot.find(path))
-        runs, changed = snapshot.runs, snapshot.runs != self._runs
-        self._runs = runs
+        seen = (snapshot.runs, self.charlstm.bits)
+        changed = seen != (self._runs, self._bits)
+        self._runs, self._bits = seen
         self._fill()
         if changed:
             self._show_about()
@@ -86,17 +88,17 @@ class RunsScreen(ModeScreen):
         empty = self.query_one("#runs-empty", Static)
         empty.display = not shown
         empty.update(Content(f"No run has “{typed}” in its name or text. Esc shows all." if self._runs else EMPTY))
-        self._show_head(len(shown), width)
+        self._show_head(len(shown))
 
-    def _show_head(self, shown: int, width: int) -> None:
+    def _show_head(self, shown: int) -> None:
         total = len(self._runs)
         number = f"{shown} of {total} runs" if shown != total else f"{total} run{'s' * (total != 1)}"
         place = visible(home(folder.runs_dir(self.charlstm.opening.runs_dir)), keep="")
-        left = Content(f" {place} · {number} · {size(sum(run.size for run in self._runs))}")
-        right = Content(f"sort: {self._sort}  ")
-        width = self.size.width
-        left = left.truncate(max(10, width - right.cell_length - 2), ellipsis=True)
-        gap = " " * max(1, width - left.cell_length - right.cell_length)
+        facts = f" · {number} · {size(sum(run.size for run in self._runs))}"
+        right = f"sort: {self._sort} "
+        room = self.size.width - len(facts) - len(right) - 3
+        left = Content(f" {shorten(place, room) if room > 8 else ''}{facts}")
+        gap = " " * max(1, self.size.width - left.cell_length - len(right))
         self.query_one("#runs-head", Static).update(Content.assemble(left, gap, right))
 
     @property

@@ -31,7 +31,8 @@ class TopBar(Widget):
 
     def render(self) -> Content:
         width = self.size.width
-        tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + 6 <= width), self._tabs()[-1])
+        least = Content(self._statuses[-1]).cell_length + 2
+        tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + least <= width), self._tabs()[-1])
         room = width - tabs.cell_length - 2
         status = next((text for text in self._statuses if Content(text).cell_length <= room), "")
         style = self.get_visual_style("top-bar--status")
