@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from charlstm.training.config import setting_names
 from charlstm.training.presets import PRESETS
 from charlstm_tui.app import CharLSTMApp, CorpusChoice, Opening
 from charlstm_tui.backend import AskError
+from charlstm_tui.screens import train_setup
 from charlstm_tui.screens.train import TrainScreen
 from charlstm_tui.screens.train_settings import SettingsScreen
 from charlstm_tui.widgets.dialogs import ChoiceDialog
@@ -123,7 +125,7 @@ async def test_without_an_answer_the_known_figures_stay(
 
 async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick")
+        await shows(pilot, "▸ quick", "23,456")
         for key, name in (("right", "standard"), ("down", "best"), ("left", "standard"), ("up", "quick")):
             await pilot.press(key)
             await shows(pilot, f"▸ {name}", PRESETS[name].about)
@@ -140,7 +142,7 @@ async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path
 
 async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick")
+        await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
         rows = {row.setting: row for row in app.screen.query(SettingRow)}
@@ -162,7 +164,7 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(tmp
 
 async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick")
+        await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
         app.screen.query_one(SettingRow).query_one(Input).value = "77"
@@ -201,6 +203,27 @@ async def test_enter_starts_with_what_was_chosen_and_watches_it(
         assert started == [(str(text), "blocks", "standard", True)]
         assert app.model is not None
         assert app.model.model == str(app.run_path)
+
+
+async def test_enter_before_the_text_is_read_starts_when_it_is(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Someone who knows what they want presses Enter twice in a row."""
+    read = threading.Event()
+
+    def slow(choice: CorpusChoice, check: Any) -> Any:
+        assert read.wait(DEADLINE)
+        return known(choice, check)
+
+    known = train_setup._known
+    monkeypatch.setattr(train_setup, "_known", slow)
+    monkeypatch.setattr(train_setup, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "reading…")
+        await pilot.press("enter")
+        await shows(pilot, "as soon as the text is read")
+        read.set()
+        await until(pilot, lambda: app.run_path is not None and app.run_path.name == "fresh")
 
 
 async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(

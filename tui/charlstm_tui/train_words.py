@@ -74,8 +74,7 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
 
 def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = True) -> list[Figure]:
     """The side figures, the most important first; with ``curves``, how some of them went."""
-    last, best = series.last_step, series.best
-    best_loss = best.val_loss if best else None
+    last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS)
     found = [
@@ -144,16 +143,14 @@ def ending(
 ) -> Ending:
     """The card for a run that is over, however it ended."""
     status = view.status
-    finished, best = series.finished, series.final or series.best
+    finished = series.finished
     reason = finished.reason if finished is not None else ""
     broken = status.state in ("failed", "crashed") or reason == "diverged"
     held = status.state == "stopped"
     title = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}.get(
         status.state, DONE.get(reason, "Finished")
     )
-    loss = finished.best_val if finished is not None and finished.best_val is not None else None
-    if loss is None:
-        loss = best.val_loss if best is not None else status.best_val
+    loss = status.best_val if series.best_val is None else series.best_val
     words = status.message or (series.failed.message if series.failed is not None else "")
     measures = ""
     lines: list[str] = []
@@ -163,7 +160,7 @@ def ending(
         measures = f"{own} per character, best on held-out text ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
-    best_step = finished.best_step if finished is not None else (series.best.step if series.best else None)
+    best_step = series.best_step
     if best_step is not None and loss is not None:
         lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, spec))

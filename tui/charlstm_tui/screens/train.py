@@ -102,7 +102,9 @@ class TrainScreen(ModeScreen):
                 return bool(self.charlstm.snapshot.runs)
             case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
                 return watching
-            case "start" | "preset" | "all_settings" | "from_model":
+            case "start":
+                return self.setup.startable
+            case "preset" | "all_settings" | "from_model":
                 return self.setup.ready
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return view is not None and view.live

@@ -5,6 +5,7 @@ Figures that need no measuring are there at once; speed and memory are asked of 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Setup(Vertical):
         self.problem = ""
         self.bits = False
         self._snapshot = Snapshot()
+        self._read_or_refused = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield Static(id="setup-head", markup=False)
@@ -108,8 +110,13 @@ class Setup(Vertical):
 
     @property
     def ready(self) -> bool:
-        """Whether a run could be started."""
+        """Whether the text is known, and so what the presets mean for it."""
         return self.corpus is not None and self.known is not None and not self.problem
+
+    @property
+    def startable(self) -> bool:
+        """Whether Enter will start a run, if need be as soon as the text has been read."""
+        return self.corpus is not None and not self.problem
 
     @property
     def preset_name(self) -> str:
@@ -122,6 +129,7 @@ class Setup(Vertical):
             return
         self.corpus, self.known, self.measured, self.references = choice, None, {}, ()
         self.note = self.problem = ""
+        self._read_or_refused.clear()
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
         self.draw()
@@ -130,7 +138,8 @@ class Setup(Vertical):
         try:
             self.known = await in_thread(lambda check: _known(choice, check))
         except CharLSTMError as error:
-            self.problem = str(error)
+            self.problem, self.note = str(error), ""
+        self._read_or_refused.set()
         self.draw()
         self.post_message(self.Changed())
         if self.known is not None:
@@ -217,10 +226,13 @@ class Setup(Vertical):
     async def start(self, runs_dir: Path | None) -> Run | None:
         """Make the run and its worker. ``None`` when that is refused; the pane says why."""
         choice = self.corpus
-        if choice is None or self.known is None:
+        if choice is None or self.problem:
             return None
-        self.note, self.problem = "Starting…", ""
+        self.note = "Starting as soon as the text is read…" if self.known is None else "Starting…"
         self.draw()
+        await self._read_or_refused.wait()
+        if self.known is None or choice != self.corpus:
+            return None
         settings, name = self.settings(), self.preset_name
         try:
             run = await in_thread(

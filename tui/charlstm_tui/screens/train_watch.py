@@ -72,7 +72,7 @@ class Watch(Vertical):
         self.set_class(width < NARROW, "-narrow")
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
-        self.query_one(EndCard).make_small(height < 20 or width < NARROW)
+        self.query_one(EndCard).make_small(height < 30, height < 20 or width < NARROW)
 
     def clear(self) -> None:
         """Forget the run that was shown."""

@@ -43,6 +43,7 @@ class EndCard(Vertical):
     EndCard .end--lines { width: 1fr; height: auto; }
     EndCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
     EndCard.-small Digits, EndCard.-wordless Digits { display: none; }
+    EndCard.-medium .end--sample { margin-top: 0; max-height: 2; }
     EndCard.-small .end--sample { margin-top: 0; max-height: 2; }
     """
 
@@ -74,8 +75,9 @@ class EndCard(Vertical):
         prime, text = (visible(part).replace("\n", "↵ ") for part in (ending.prime, ending.sample))
         sample.update(Content.assemble((prime, "$foreground 60% italic"), text))
 
-    def make_small(self, small: bool) -> None:
-        """Without the large figures: they become part of the words."""
+    def make_small(self, medium: bool, small: bool) -> None:
+        """With less of the sample; ``small``: also without the large figures, which become part of the words."""
+        self.set_class(medium, "-medium")
         self.set_class(small, "-small")
         self._write()
 
