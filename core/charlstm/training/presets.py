@@ -54,7 +54,7 @@ def _reference(chars: int, vocab_size: int) -> Settings:
 
 def _quick(chars: int, vocab_size: int) -> Settings:
     return Settings(
-        hidden_size=_size(256, chars),
+        hidden_size=_size(384, chars),
         batch_size=16,
         seq_length=50,
         max_minutes=1.0,
