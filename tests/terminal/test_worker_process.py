@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pexpect
 import pytest
 
 from charlstm.errors import RunError
@@ -31,7 +32,7 @@ from charlstm.training.seams import Plan
 pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
 PATIENCE = 60.0
-STEPS = 2000
+STEPS = 1000
 SETTINGS = Settings(
     hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
     dropout=0.2, checkpoint_steps=20, checkpoint_minutes=None, val_every=100, ema_decay=0.9, state_reset=0.1,
@@ -82,6 +83,7 @@ def wait(condition: Callable[[], Any], what: str) -> Any:
 
 
 def until(run: Run, *states: str) -> None:
+    """Until the run is in one of ``states``."""
     wait(lambda: run.status().state in states, f"{states}; it is {run.status()} {run.log_path.read_text()}")
 
 
@@ -141,6 +143,25 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
         np.testing.assert_array_equal(last.tensors[name], tensor)
     assert killed in known_runs()
     assert find_run(killed.name) == killed
+
+
+def test_a_terminal_that_closes_ends_the_run_in_order(make: Callable[..., Run]) -> None:
+    """``charlstm resume`` in a pty that goes away while it draws: SIGHUP, and a screen that cannot be written to."""
+    run = make(steps=1_000_000)
+    command = ["-P", "-m", "charlstm", "resume", run.name]
+    screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=PATIENCE)
+    wait(reached(run, 10), "the first steps")
+    pid = run.status().pid
+    assert pid == screen.pid
+    os.close(screen.child_fd)  # the terminal is gone, and nobody waits for the program
+    until(run, "stopped")
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    events = list(read_events(run.events_path))
+    assert [event.name for event in events[-3:]] == ["control", "checkpoint", "finished"]
+    state = load_state(run)[0]
+    assert state is not None
+    assert state.step == events[-1].step
 
 
 def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]) -> None:

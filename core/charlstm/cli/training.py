@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,8 +196,11 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
     if not as_json:
         remark(f"Run {run.name} in {run.path}")
     last: Event | None = None
-    events: Iterator[Event] = run_foreground(run, changes=changes)
-    with EventView(json=as_json, plain=plain) as view:
+    # closed at once when drawing fails (a terminal that went away), so that the run still checkpoints and ends
+    with (
+        contextlib.closing(run_foreground(run, changes=changes)) as events,
+        EventView(json=as_json, plain=plain) as view,
+    ):
         for event in events:
             last = event
             view.show([event])

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,12 +60,13 @@ class _Ended(Exception):
     """The run was told to stop before training had begun, or while nothing can be written."""
 
 
-def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Iterator[Event]:
+def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
     """Be the worker of ``run``: train it, or go on with it, and yield every event once it is in the log.
 
     The last event is ``finished`` or ``failed``. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
-    raises :class:`KeyboardInterrupt`. Abandoning the iterator counts as the first. Raises :class:`RunError` when
-    another worker is on the run or it cannot go on.
+    raises :class:`KeyboardInterrupt`. Closing the iterator counts as the first, and it should be closed when what is
+    done with the events fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or
+    it cannot go on.
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)

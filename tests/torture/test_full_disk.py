@@ -1,0 +1,102 @@
+"""A real small file system that fills up while the worker trains: it waits, says so, goes on, and nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm.runs.folder import Run
+from charlstm.runs.launch import create, launch
+from charlstm.runs.log import read_events
+from charlstm.runs.store import load_state
+from charlstm.training.config import Settings
+from charlstm.training.seams import Plan
+
+PATIENCE = 60.0
+SETTINGS = Settings(
+    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=1_000_000, threads=1, kernel="nn",
+    device="cpu", checkpoint_steps=200, checkpoint_minutes=None, val_every=1000,
+)  # fmt: skip
+PLAN = Plan(
+    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1_000_000,
+    warmup_steps=20, log_every=50, val_every=1000, val_chars=400, snapshot_steps=(0,), checkpoint_every=200,
+    seconds_per_step=0.001, chars_per_second=10_000.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 KB, where this user may mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)]
+    if (
+        sys.platform != "linux"
+        or os.geteuid() != 0
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def wait(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+def fill(path: Path) -> None:
+    """Take all room that is left."""
+    with path.open("wb", buffering=0) as file:
+        size = 1 << 16
+        while size:
+            try:
+                file.write(b"x" * size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                size //= 2
+
+
+def last_step(run: Run) -> int:
+    return max((event.step for event in read_events(run.events_path)), default=0)
+
+
+def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
+    run = create(text, SETTINGS, "quick", runs_dir=small_disk / "runs")
+    run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
+    pid = launch(run)
+    try:
+        wait(lambda: last_step(run) >= 300, "the first steps")
+        ballast = small_disk / "ballast"
+        fill(ballast)
+        wait(lambda: run.status().state == "waiting", f"the worker to wait; it is {run.status()}")
+        status = run.status()
+        assert "No space left" in status.message
+        assert status.alive
+        kept = load_state(run)[0]
+        assert kept is not None
+        assert kept.step > 0
+        ballast.unlink()
+        wait(lambda: run.status().state == "running", "the worker to go on")
+        wait(lambda: (load_state(run)[0] or kept).step > kept.step, "the next checkpoint")
+    finally:
+        os.kill(pid, 15)
+    wait(lambda: run.status().state == "stopped", "the end")
+    steps = [event.step for event in read_events(run.events_path) if event.name == "step"]
+    assert steps == sorted(set(steps))  # each once, none torn
+    assert steps == list(range(50, steps[-1] + 1, 50))
