@@ -223,3 +223,14 @@ async def test_zoom_has_ends() -> None:
         for _ in range(30):
             chart.look(zoom=chart.view.zoom - 1)
         assert (most > 3, chart.view.zoom) == (True, -1)
+
+
+def test_a_reference_label_stays_clear_of_the_curve() -> None:
+    x = np.arange(100.0)
+    flat = np.where(x < 30, 3.0, 2.0)
+    data = ChartData(train=Curve(x, flat), validation=Curve(np.array([99.0]), np.array([2.0])))
+    alone = paint(data, ChartView(), 60, 12).text()
+    labelled = paint(ChartData(data.train, data.validation, references=(("xz", 2.0),)), ChartView(), 60, 12).text()
+    assert " xz " in labelled
+    assert braille(labelled) == braille(alone)
+    assert labelled.count("o") == alone.count("o")

@@ -120,9 +120,10 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
     for curve, role in ((data.raw, "raw"), (data.train, "train")):
         if curve is not None:
             _draw(inside, curve, x, y, unit, ROLE[role], view.glyphs)
-    for column, row, text in labels:
-        _write(inside, column, row, text, "reference")
     _points(inside, data, x, y, unit)
+    for row, text in labels:
+        _write(inside, _free_place(inside.roles[row], len(text)), row, text, "reference")
+    _points(inside, data, x, y, unit)  # a label that found no place of its own covers no mark
     if axes:
         _axes(picture, x, y, view, left, plot_width, plot_height)
     return picture
@@ -319,22 +320,27 @@ def _marks(inside: Picture, marks: Sequence[float], x: Scale) -> None:
 
 def _references(
     inside: Picture, references: Sequence[tuple[str, float]], y: Scale, unit: float
-) -> list[tuple[int, int, str]]:
-    """Dash the reference lines; returns where their labels go: (column, row, text), those of one row together."""
+) -> list[tuple[int, str]]:
+    """Dash the reference lines; returns their rows and labels, those of one row together."""
     rows, columns = inside.codes.shape
     by_row: dict[int, list[str]] = {}
     for name, loss in references:
         up = float(y(loss * unit)) if loss > 0 else math.nan
         if math.isfinite(up) and 0 <= up <= 1:
             by_row.setdefault(min(int((1 - up) * rows), rows - 1), []).append(name)
-    labels = []
-    for row, names in by_row.items():
+    for row in by_row:
         inside.codes[row, ::2] = ord("─")
         inside.roles[row, :] = ROLE["reference"]
-        text = f" {' · '.join(names)} "
-        if len(text) < columns:
-            labels.append((columns - len(text), row, text))
-    return labels
+    labels = [(row, f" {' · '.join(names)} ") for row, names in by_row.items()]
+    return [(row, text) for row, text in labels if len(text) < columns]
+
+
+def _free_place(roles: Array, cells: int) -> int:
+    """The rightmost column of a row from which ``cells`` cells have no curve in them; the right end without one."""
+    last = len(roles) - cells
+    taken = np.concatenate(([0], np.cumsum(roles != ROLE["reference"])))
+    free = np.flatnonzero(taken[cells:] == taken[: last + 1])
+    return int(free[-1]) if len(free) else last
 
 
 def _axes(
