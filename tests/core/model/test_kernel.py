@@ -177,7 +177,7 @@ def test_unpacked_products_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
 
 
-def train(name: str, seed: int, steps: int = 60) -> list[float]:
+def train(name: str, seed: int, steps: int = 50) -> list[float]:
     """Losses on a text in which every character follows from the two before."""
     torch.manual_seed(seed)
     network = CharLSTM(6, 32, 2)
@@ -189,15 +189,15 @@ def train(name: str, seed: int, steps: int = 60) -> list[float]:
     rows = torch.tensor(text).view(16, 400).T
     state, losses = network.zero_state(16), []
     for step in range(steps):
-        start = step * 20 % 380
-        result = kernel.step(rows[start : start + 20], rows[start + 1 : start + 21], state)
+        start = step * 10 % 390
+        result = kernel.step(rows[start : start + 10], rows[start + 1 : start + 11], state)
         optimizer.step()
         state = result.state
         losses.append(result.nats / result.count)
     return losses
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_bfloat16_learns_as_float32_does(seed: int) -> None:
     exact, rounded = train("fused-f32", seed), train("fused-bf16", seed)
     assert exact[-1] < 0.6 * exact[0]

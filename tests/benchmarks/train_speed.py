@@ -1,0 +1,121 @@
+"""Training speed: the reference script and ours in turn, on the same text and shapes, in one process.
+
+    python tests/benchmarks/train_speed.py [--json] [--text FILE] [--shape 2x512:64x100 …] [--seconds S]
+
+A step is everything that training does with a batch: gathering it, forward, backward, clipping, update; ours draws
+dropout masks too. Prints characters a second of each, the ratio, and which part of the measured matrix-product rate
+each reaches. The best of many turns is the figure; medians stand beside it. The machine should be idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from _common import default_text, machine, matrix_product, rates, read_text, take_turns
+from reference_script import CharRNN, Training
+from reference_script import batches as reference_batches
+
+from charlstm.model.kernel import choose_kernel
+from charlstm.model.network import CharLSTM
+from charlstm.text.batches import Batches
+from charlstm.training.config import Settings
+from charlstm.training.learner import Learner
+
+SHAPES = ("2x512:64x100", "2x512:16x50", "2x512:32x64", "2x256:64x100", "1x64:64x100")
+FLOOR = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
+"""The ratio that each shape has to reach."""
+
+
+def reference_step(ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int]) -> Callable[[], object]:
+    layers, hidden, rows, length = shape
+    training = Training(CharRNN(symbols, hidden, layers))
+    endless = itertools.chain.from_iterable(reference_batches(ids, rows, length) for _ in itertools.count())
+    return lambda: training.step(*next(endless))
+
+
+def our_step(
+    ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int], kernel: str
+) -> tuple[Callable[[], object], dict[str, Any]]:
+    layers, hidden, rows, length = shape
+    settings = Settings(
+        hidden_size=hidden, num_layers=layers, batch_size=rows, seq_length=length, dropout=0.5, max_steps=1
+    )
+    network = CharLSTM(len(symbols), hidden, layers)
+    choice = choose_kernel(kernel, network, rows, length)
+    learner = Learner(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
+    count = itertools.count()
+    return lambda: learner.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
+
+
+def operations(shape: tuple[int, int, int, int], vocab_size: int) -> float:
+    """Floating point operations of a character's forward and backward, one-hot look-ups not counted."""
+    layers, hidden, _, _ = shape
+    return 6.0 * (4 * hidden * hidden * (2 * layers - 1) + hidden * vocab_size)
+
+
+def compare(text: str, name: str, *, kernel: str, seconds: float) -> dict[str, Any]:
+    network, _, batch = name.partition(":")
+    layers, hidden = (int(number) for number in network.split("x"))
+    rows, length = (int(number) for number in batch.split("x"))
+    shape = (layers, hidden, rows, length)
+    symbols = tuple(sorted(set(text)))
+    numbers = {symbol: number for number, symbol in enumerate(symbols)}
+    ids = np.array([numbers[char] for char in text[:1_000_000]], dtype=np.int64)
+    ours, choice = our_step(ids, symbols, shape, kernel)
+    bf16, work = matrix_product(torch.bfloat16)
+    f32, _ = matrix_product(torch.float32)
+    steps = {"reference": reference_step(ids, symbols, shape), "ours": ours, "bf16": bf16, "f32": f32}
+    taken = take_turns(steps, seconds)
+    training = rates({name: taken[name] for name in ("reference", "ours")}, rows * length)
+    products = rates({name: taken[name] for name in ("bf16", "f32")}, work)
+    cost = operations(shape, len(symbols))
+    return {
+        "shape": name,
+        "kernel": choice,
+        "chars_per_second": training,
+        "ratio": training["ours"]["best"] / training["reference"]["best"],
+        "ratio_of_medians": training["ours"]["median"] / training["reference"]["median"],
+        "floor": FLOOR.get(name),
+        "gflops": {name: products[name]["best"] / 1e9 for name in products},
+        "ours_of_bf16": training["ours"]["best"] * cost / products["bf16"]["best"],
+        "ours_of_f32": training["ours"]["best"] * cost / products["f32"]["best"],
+        "reference_of_f32": training["reference"]["best"] * cost / products["f32"]["best"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--text", default=default_text(), help="a file or a built-in corpus")
+    parser.add_argument("--shape", nargs="+", default=SHAPES, help="LAYERSxHIDDEN:ROWSxLENGTH")
+    parser.add_argument("--kernel", default="auto")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for each shape")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    text = read_text(options.text)
+    results = []
+    for name in options.shape:
+        result = compare(text, name, kernel=options.kernel, seconds=options.seconds)
+        results.append(result)
+        if not options.json:
+            speeds = result["chars_per_second"]
+            print(
+                f"{name:14} reference {speeds['reference']['best']:9,.0f}  ours {speeds['ours']['best']:9,.0f} "
+                f"({result['kernel']['name']})  x{result['ratio']:.2f} (medians x{result['ratio_of_medians']:.2f})  "
+                f"{result['ours_of_bf16']:.0%} of bfloat16 products",
+                flush=True,
+            )
+    if options.json:
+        print(json.dumps({"text": options.text, "machine": machine(), "shapes": results}))
+
+
+if __name__ == "__main__":
+    main()
