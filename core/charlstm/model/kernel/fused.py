@@ -30,6 +30,9 @@ from charlstm.model.kernel.recurrence import (
 from charlstm.model.kernel.step import NO_MASKS, NO_TARGET, Masks, StepResult
 from charlstm.model.network import CharLSTM, State
 
+GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
+"""What a product of stored gate gradients has to be multiplied by to be the gradient of a weight."""
+
 ROWS_PER_THREAD = 4
 """Fewer rows than these are not worth a thread of their own: the weights are read anew for each."""
 
@@ -66,27 +69,36 @@ class FusedKernel:
         self._shards: list[_Shard] = []
         self._pool: ThreadPoolExecutor | None = None
         self._layout: tuple[int, int] | None = None
+        self._capacity = 0
+        # Of each layer, what its steps read and their gate gradients: of all shards in one piece, for one product.
+        self._reads: list[Tensor] = []
+        self._gradients: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
         """See :class:`charlstm.model.kernel.Kernel`."""
-        self._divide(inputs.size(1))
+        length, rows = inputs.shape
+        self._divide(rows)
+        self._reserve(length, rows)
         count = int((targets != NO_TARGET).sum())
         weights = self._pack(masks)
-        nats = sum(
-            self._each(
-                lambda shard: shard.run(
-                    weights,
-                    inputs[:, shard.start : shard.stop],
-                    targets[:, shard.start : shard.stop],
-                    (state[0][:, shard.start : shard.stop], state[1][:, shard.start : shard.stop]),
-                    masks.rows(shard.start, shard.stop),
-                    1 / max(count, 1),
-                ),
-                self._shards,
+
+        def run(shard: _Shard) -> float:
+            some = slice(shard.start, shard.stop)
+            place = slice((length + 1) * shard.start, (length + 1) * shard.stop)
+            return shard.run(
+                weights,
+                inputs[:, some],
+                targets[:, some],
+                (state[0][:, some], state[1][:, some]),
+                masks.rows(shard.start, shard.stop),
+                [reads[place].view(length + 1, -1, reads.size(1)) for reads in self._reads],
+                [gradients[place].view(length + 1, -1, gradients.size(1)) for gradients in self._gradients],
+                1 / max(count, 1),
             )
-        )
-        self._gather(masks)
+
+        nats = sum(self._each(run, self._shards))
+        self._gather((length + 1) * rows, masks)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
         return StepResult(nats, count, (hidden, cell.mul_(0.5)))
@@ -106,6 +118,18 @@ class FusedKernel:
         # A thread that sets its own number of threads sets what later threads begin with, too: set that back.
         torch.set_num_threads(threads)
         self._layout = (rows, threads)
+        self._capacity = 0
+
+    def _reserve(self, length: int, rows: int) -> None:
+        """Buffers for stretches up to ``length``; they are kept and reused by every later step."""
+        if length <= self._capacity:
+            return
+        hidden, characters = self._network.config.hidden_size, (length + 1) * rows
+        layers = range(self._network.config.num_layers)
+        # Zeros: what a stretch leaves unused is multiplied by gradients of zero, and has to be a number for that.
+        self._reads = [torch.zeros(characters, hidden * (2 if layer else 1), dtype=self._dtype) for layer in layers]
+        self._gradients = [torch.empty(characters, 4 * hidden, dtype=self._dtype) for _ in layers]
+        self._capacity = length
 
     def _each(self, work: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
         assert self._pool is not None
@@ -116,56 +140,49 @@ class FusedKernel:
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
 
-        def cast(index: int) -> tuple[Tensor, Tensor]:
+        def pack(job: tuple[int, str]) -> Tensor:
+            index, use = job
             weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
+            if use == "table":
+                bias = _scaled(bias_ih + bias_hh, GATE_SCALES)
+                return (bias if index else _scaled(weight_ih.clone(), GATE_SCALES).t() + bias).to(dtype)
             if masks.recurrent:
                 weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
-            bias = _scaled(bias_ih + bias_hh, GATE_SCALES)
-            if index == 0:
-                table = _scaled(weight_ih.clone(), GATE_SCALES).t().add(bias).to(dtype)
-                return _scaled(weight_hh.to(dtype, copy=True), GATE_SCALES), table
-            weight = torch.empty(weight_hh.size(0), 2 * weight_hh.size(1), dtype=dtype)
-            weight[:, : weight_hh.size(1)] = weight_ih
-            weight[:, weight_hh.size(1) :] = weight_hh
-            return _scaled(weight, GATE_SCALES), bias.to(dtype)
-
-        casts = self._each(cast, layers)
-
-        def pack(job: tuple[int, bool]) -> Tensor:
-            weight = casts[job[0]][0]
-            if job[1]:
+            parts = [weight_ih, weight_hh] if index else [weight_hh]
+            weight = _scaled(torch.cat([part.to(dtype) for part in parts], 1), GATE_SCALES)
+            if use == "backward":
                 weight = weight.t().clone(memory_format=torch.contiguous_format)
                 _scaled(weight.t(), GATE_FACTORS)
             return _packed(weight, rows)
 
         # The largest first, so that threads end together.
-        jobs = [(index, transposed) for transposed in (True, False) for index in reversed(layers)]
+        jobs = [(index, use) for use in ("backward", "forward", "table") for index in reversed(layers)]
         packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
         return _Weights(
-            [_LayerWeights(packs[index, False], packs[index, True], casts[index][1]) for index in layers],
+            [_LayerWeights(*(packs[index, use] for use in ("forward", "backward", "table"))) for index in layers],
             network.fc.weight.to(dtype),
             network.fc.bias.to(dtype),
         )
 
-    def _gather(self, masks: Masks) -> None:
-        """Sum the shards' gradients into the parameters', with the scales taken out again."""
+    def _gather(self, characters: int, masks: Masks) -> None:
+        """The parameters' gradients, of all shards together, with the scales taken out again."""
         network, shards = self._network, self._shards
-        sums: list[tuple[Tensor, list[Tensor], bool]] = [
-            (network.fc.weight, [shard.head_gradients for shard in shards], False),
-            (network.fc.bias, [shard.head_bias_gradients for shard in shards], False),
-        ]
-        for index in range(network.config.num_layers):
+        _put(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
+        _put(network.fc.bias, _sum([shard.head_bias_gradients for shard in shards]))
+        symbols = _sum([shard.symbol_gradients for shard in shards])
+        for index, (reads, gradients) in enumerate(zip(self._reads, self._gradients, strict=True)):
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
-            inner = weight_ih.size(1) if index else 0
-            rows = [
-                shard.weight_gradients[index][:, :inner] if index else shard.symbol_gradients.t() for shard in shards
-            ]
-            sums.append((weight_ih, rows, True))
-            sums.append((weight_hh, [shard.weight_gradients[index][:, inner:] for shard in shards], True))
-            sums.extend((bias, [shard.bias_gradients[index] for shard in shards], True) for bias in (bias_ih, bias_hh))
-        self._each(lambda job: _sum(*job), sums)
-        for index, mask in enumerate(masks.recurrent):
-            _gradient(network.layer(index)[1]).mul_(mask).mul_(masks.recurrent_scale)
+            gradients = gradients[:characters]
+            product = gradients.t() @ reads[:characters]
+            inner = product.size(1) - weight_hh.size(1)
+            _put(weight_hh, product[:, inner:], GATE_GRADIENTS)
+            _put(weight_ih, product[:, :inner] if index else symbols.t(), GATE_GRADIENTS)
+            # As a product: torch's own sum over rows takes three times as long.
+            bias = (gradients.new_ones(1, characters) @ gradients)[0] if index else symbols.sum(0)
+            for parameter in (bias_ih, bias_hh):
+                _put(parameter, bias, GATE_GRADIENTS)
+            if masks.recurrent:
+                _put(weight_hh, _gradient(weight_hh) * masks.recurrent[index] * masks.recurrent_scale)
 
 
 class _Shard:
@@ -182,37 +199,44 @@ class _Shard:
         rows, hidden = stop - start, self._hidden
         self.hidden = torch.empty(self._layers, rows, hidden, dtype=dtype)
         self.cell = torch.empty(self._layers, rows, hidden, dtype=self._master)
-        self.weight_gradients = [
-            torch.empty(4 * hidden, hidden * (2 if layer else 1), dtype=dtype) for layer in range(self._layers)
-        ]
-        self.bias_gradients = [torch.empty(4 * hidden, dtype=self._master) for _ in range(self._layers)]
         self.symbol_gradients = torch.empty(self._symbols, 4 * hidden, dtype=self._master)
         self.head_gradients = torch.empty(self._symbols, hidden, dtype=self._master)
         self.head_bias_gradients = torch.empty(self._symbols, dtype=self._master)
 
     def run(
-        self, weights: _Weights, inputs: Tensor, targets: Tensor, state: State, masks: Masks, scale: float
+        self,
+        weights: _Weights,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        masks: Masks,
+        reads: list[Tensor],
+        gradients: list[Tensor],
+        scale: float,
     ) -> float:
-        """Loss (nats, summed) of (T, b) ``inputs`` and ``targets``; leaves new state and gradients, times ``scale``."""
+        """Loss (nats, summed) of (T, b) ``inputs`` and ``targets``; leaves the state and gradients, times ``scale``.
+
+        Of each layer, ``reads`` (T + 1, b, D + H) takes what its steps read and ``gradients`` (T + 1, b, 4H) the
+        gates' gradients.
+        """
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
         inputs = inputs.contiguous()
         multipliers = [self._multipliers(mask, length, masks.layer_scale) for mask in masks.layers]
-        rolls = [self._inputs[layer][: length + 1].unbind(0) for layer in layers]
         kept = [self._kept[layer][:length].unbind(0) for layer in layers]
         top = self._top[:length]
         for layer in layers:
-            own = self._inputs[layer][:, :, -self._hidden :]
+            own = reads[layer][:, :, -self._hidden :]
             own[0] = state[0][layer]
             torch.mul(state[1][layer], 2.0, out=self.cell[layer])
-            upper = top if layer == self._layers - 1 else self._inputs[layer + 1][:length, :, : self._hidden]
+            upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
             _forward()(
                 weights.layers[layer].table,
                 [] if layer else list(inputs.unbind(0)),
                 weights.layers[layer].forward,
-                list(rolls[layer][:length]),
+                list(reads[layer][:length].unbind(0)),
                 self.cell[layer],
-                list(own[1 : length + 1].unbind(0)),
+                list(own[1:].unbind(0)),
                 list(upper.unbind(0)),
                 multipliers[layer] if multipliers else [],
                 list(kept[layer]),
@@ -225,23 +249,17 @@ class _Shard:
             for slot, multiplier in zip(above.unbind(0), multipliers[-1], strict=True):
                 slot.mul_(multiplier)
         for layer in reversed(layers):
-            gradients = self._gradients[:length]
+            gradients[layer][length] = 0
             _backward()(
                 list(above.unbind(0)),
                 weights.layers[layer].backward,
                 list(kept[layer]),
-                list(gradients.unbind(0)),
+                list(gradients[layer][:length].unbind(0)),
                 list(above.unbind(0)) if layer else [],
                 multipliers[layer - 1] if multipliers and layer else [],
                 self._scratch,
             )
-            flat = gradients.flatten(0, 1)
-            torch.mm(flat.t(), self._inputs[layer][:length].flatten(0, 1), out=self.weight_gradients[layer])
-            if layer:
-                # As a product: torch's own sum over rows takes three times as long.
-                self.bias_gradients[layer] = (flat.new_ones(1, flat.size(0)) @ flat)[0]
-        self._symbol_gradients(inputs, flat)
-        torch.sum(self.symbol_gradients, 0, out=self.bias_gradients[0])
+        self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
         return nats
 
     def _reserve(self, length: int) -> None:
@@ -253,9 +271,7 @@ class _Shard:
         def low(steps: int, width: int) -> Tensor:
             return torch.empty(steps, rows, width, dtype=self._dtype)
 
-        self._inputs = [low(length + 1, hidden * (2 if layer else 1)) for layer in range(self._layers)]
         self._kept = [low(length, 6 * hidden) for _ in range(self._layers)]
-        self._gradients = low(length, 4 * hidden)
         self._top, self._above = low(length, hidden), low(length, hidden)
         self._scratch = torch.empty(rows, hidden, dtype=self._master)
         self._capacity = length
@@ -327,14 +343,15 @@ def _gradient(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
-def _sum(parameter: Tensor, parts: list[Tensor], gates: bool) -> None:
-    """Make ``parameter``'s gradient the sum of ``parts``; with ``gates`` take the gates' scales out again."""
-    gradient = _gradient(parameter)
-    gradient.copy_(parts[0])
-    for part in parts[1:]:
-        gradient.add_(part)
-    if gates:
-        _scaled(gradient, [scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True)])
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack([*parts]).sum(0)
+
+
+def _put(parameter: Tensor, gradient: Tensor, scales: Sequence[float] = ()) -> None:
+    """Make ``gradient``, its gates' rows times ``scales``, the gradient of ``parameter``."""
+    _gradient(parameter).copy_(gradient)
+    if scales:
+        _scaled(_gradient(parameter), scales)
 
 
 def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:
