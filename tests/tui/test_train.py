@@ -196,6 +196,19 @@ async def test_enter_plays_the_run(tmp_path: Path, state: str) -> None:
             assert app.model.model == str(recorded.run.path)
 
 
+async def test_enter_before_there_is_a_model_plays_as_soon_as_it_comes(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        model = recorded.run.model_path
+        aside = model.rename(model.with_suffix(".aside"))
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("enter")
+            await until(pilot, lambda: "as soon as its first model is there" in screen_text(app))
+            assert app.current_mode == "train"
+            aside.rename(model)
+            recorded.advance(1)
+            await until(pilot, lambda: app.current_mode == "generate")
+
+
 async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):

@@ -267,7 +267,7 @@ class Trainer:
 
     def _validate_whole(self) -> Iterator[Event]:
         """The last figure: the best model over all that is held out."""
-        network = CharLSTM.from_model(self._best_model(None)).to(self.plan.device)
+        network = CharLSTM.from_model(self.best).to(self.plan.device)
         figure = evaluate(network, self._material.ids, self._material.held_out)
         self.progress.whole_val = figure.nats
         yield Validated(
@@ -495,12 +495,17 @@ class Trainer:
         self._saved = time.perf_counter()
         self._keeper.state(state, self._saved - self._mark)
 
-    def _keep_best(self, val_loss: float | None) -> None:
-        self._keeper.model(self._best_model(val_loss), self.progress.best_step, val_loss)
+    @property
+    def best(self) -> Model:
+        """The best model so far, as the run keeps it. Raises :class:`ModelError` before the first validation."""
+        if self._best is None:
+            raise ModelError("There is no model yet: training has not begun")
+        progress = self.progress
+        loss = progress.best_val if progress.whole_val is None else progress.whole_val
+        return replace(self._model(loss, progress.best_step), weights=self._best)
 
-    def _best_model(self, val_loss: float | None) -> Model:
-        assert self._best is not None
-        return replace(self._model(val_loss, self.progress.best_step), weights=self._best)
+    def _keep_best(self, val_loss: float | None) -> None:
+        self._keeper.model(self.best, self.progress.best_step, val_loss)
 
     def _settle(self, *, wait: bool = False) -> Iterator[Event]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""

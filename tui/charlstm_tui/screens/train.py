@@ -57,6 +57,7 @@ class TrainScreen(ModeScreen):
         self._references: tuple[tuple[str, float], ...] = ()
         self._asked: tuple[str, str] | None = None  # what the worker was asked, and the state it was in then
         self._state = ""
+        self._waits_to_play = False  # Enter came before the run had a model
 
     def compose_body(self) -> ComposeResult:
         with ContentSwitcher(initial="setup"):
@@ -144,11 +145,17 @@ class TrainScreen(ModeScreen):
         if state != self._state:
             self._state = state
             self.refresh_keys()
-        remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
+        if self._waits_to_play and view is not None and self.is_current:
+            if view.run.model_path.is_file() or not view.live:
+                self.do_play()
+            remark = "It plays as soon as its first model is there, within seconds of the first step."
+        else:
+            remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
         self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
 
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ""
+        self._waits_to_play = False
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
         if path is None:
@@ -325,14 +332,14 @@ class TrainScreen(ModeScreen):
         view = self.view
         if view is None:
             return
+        self._waits_to_play = False
         if view.run.model_path.is_file():
             self.charlstm.play(str(view.path))
+        elif view.live:
+            self._waits_to_play = True
+            self.charlstm.refresh_screen()
         else:
-            self.charlstm.complain(
-                f"{view.name} has no model yet; the first comes within seconds of the first step."
-                if view.live
-                else f"{view.name} has no model: it ended before its first validation."
-            )
+            self.charlstm.complain(f"{view.name} has no model: it ended before its first validation.")
 
     # ---- after, and more
     def do_new(self) -> None:
