@@ -22,20 +22,25 @@ def cache_dir() -> Path:
     return _private_folder("CHARLSTM_CACHE", platformdirs.user_cache_path(_APP, appauthor=False))
 
 
-def state_dir() -> Path:
-    """What the app remembers between two starts. ``CHARLSTM_STATE`` moves it."""
-    return _private_folder("CHARLSTM_STATE", platformdirs.user_state_path(_APP, appauthor=False))
+def state_dir(*, make: bool = True) -> Path:
+    """What is remembered between two starts: runs elsewhere, the app's settings. ``CHARLSTM_STATE`` moves it."""
+    return _private_folder("CHARLSTM_STATE", platformdirs.user_state_path(_APP, appauthor=False), make)
 
 
-def data_dir() -> Path:
+def data_dir(*, make: bool = True) -> Path:
     """Runs, when no other folder was chosen. ``CHARLSTM_DATA`` moves it."""
-    return _private_folder("CHARLSTM_DATA", platformdirs.user_data_path(_APP, appauthor=False))
+    return _private_folder("CHARLSTM_DATA", platformdirs.user_data_path(_APP, appauthor=False), make)
 
 
-def _private_folder(variable: str, default: Path) -> Path:
-    """The folder, made for this user alone (0700). Raises :class:`CharLSTMError` when it cannot be made."""
+def _private_folder(variable: str, default: Path, make: bool = True) -> Path:
+    """The folder, made for this user alone (0700) unless ``make`` is false.
+
+    Raises :class:`CharLSTMError` when it cannot be made.
+    """
     chosen = os.environ.get(variable)
     folder = Path(chosen).expanduser().absolute() if chosen else default
+    if not make:
+        return folder
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     except OSError as error:

@@ -21,13 +21,13 @@ from typing import Any, Self
 
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
+from charlstm.paths import data_dir
 from charlstm.runs import heartbeat, known, lock, system
 from charlstm.runs.names import check_name, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.config import Settings
 
 FORMAT = 1
-APP = "charlstm"
 MAX_SPEC_BYTES = 16_000_000
 """A ``run.json`` longer than this is no run's: 60,000 characters of vocabulary take less than one."""
 
@@ -219,9 +219,7 @@ def runs_dir(asked: str | Path | None = None) -> Path:
     here = Path("checkpoints").absolute()
     if here.is_dir():
         return here
-    from platformdirs import user_data_path
-
-    return user_data_path(APP) / "runs"
+    return data_dir(make=False) / "runs"
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:

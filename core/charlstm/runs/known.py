@@ -12,15 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charlstm import storage
+from charlstm.paths import state_dir
 
 KNOWN_RUNS = 1_000
 
 
 def index_path() -> Path:
     """The file in the user's state folder that remembers where runs were started, one path a line as JSON."""
-    from platformdirs import user_state_path
-
-    return user_state_path("charlstm") / "runs.jsonl"
+    return state_dir(make=False) / "runs.jsonl"
 
 
 def paths() -> list[Path]:
