@@ -13,11 +13,11 @@ REACH = 64 * 1024
 """Characters at either end of a file in which boilerplate is looked for. The longest licence has some 19,000."""
 
 # *** START OF THE PROJECT GUTENBERG EBOOK X ***, its spellings since 1991, and the end of the older "small print".
+# No two neighbouring parts can match the same blanks: a hostile line must not take quadratic time.
 _HEADER_END = re.compile(
     r"^[ \t]*(?:"
-    r"\*{1,3}[ \t]*START[ \t]*OF[ \t]+(?:THIS|THE)?[ \t]*PROJECT[ \t]+GUTENBERG.*(?:\n.*\*\*\*[ \t]*$)?"
-    r"|\*END[ \t]*\*?[ \t]*THE[ \t]+SMALL[ \t]+PRINT!.*(?:\n.*\*END\*?[ \t]*$)?"
-    r"|\*\*\*.*END[ \t]+THE[ \t]+SMALL[ \t]+PRINT.*"
+    r"\*{1,3}[ \t]*START[ \t]+OF[ \t]+(?:(?:THIS|THE)[ \t]+)?PROJECT[ \t]+GUTENBERG.*(?:\n.*\*\*\*[ \t]*$)?"
+    r"|\*END[ \t*]*THE[ \t]+SMALL[ \t]+PRINT!.*(?:\n.*\*END\*?[ \t]*$)?"
     r")\n(?:[ \t]*\n)*"
     r"(?:(?:Produced|E-?text prepared|Transcribed|This etext was (?:prepared|produced))\b.*\n(?:.*\S.*\n)*"
     r"(?:[ \t]*\n)*)?",
@@ -25,8 +25,8 @@ _HEADER_END = re.compile(
 )
 _LICENCE_START = re.compile(
     r"^[ \t]*(?:"
-    r"\*{1,3}[ \t]*END[ \t]*OF[ \t]+(?:THIS|THE)?[ \t]*PROJECT[ \t]+GUTENBERG.*"
-    r"|(?:\*{3})?[ \t]*(?:This is the )?End[ \t]+of[ \t]+(?:the[ \t]+|this[ \t]+)?Project[ \t]+Gutenberg(?:'s|’s)?\b.*"
+    r"\*{1,3}[ \t]*END[ \t]+OF[ \t]+(?:(?:THIS|THE)[ \t]+)?PROJECT[ \t]+GUTENBERG.*"
+    r"|(?:\*{3}[ \t]*)?(?:This is the )?End[ \t]+of[ \t]+(?:(?:the|this)[ \t]+)?Project[ \t]+Gutenberg\b.*"
     r")$",
     re.MULTILINE | re.IGNORECASE,
 )

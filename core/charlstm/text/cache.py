@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, TextError
 from charlstm.paths import cache_dir
 from charlstm.text.sources import Stamp
 from charlstm.text.vocabulary import Vocabulary
@@ -65,7 +65,8 @@ def load(fingerprint: str) -> Stored | None:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         counts = np.array(about["counts"], np.int64)
         ids = map_ids(folder / IDS, vocabulary, int(counts.sum()))
-        os.utime(folder)  # the last use, for pruning
+        with suppress(OSError):
+            os.utime(folder)  # the last use, for pruning
     except (OSError, ValueError, KeyError, TypeError, CharLSTMError):
         return None
     return Stored(fingerprint, vocabulary, counts, ids)
@@ -106,8 +107,9 @@ def keep(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDA
     try:
         ready.rename(home)
     except OSError:
-        if load(fingerprint) is None:  # else another process was first, with the same text
+        if load(fingerprint) is None:
             raise
+        return  # another process was first, with the same text
     storage.sync_folder(texts_dir())
 
 
@@ -136,9 +138,21 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
     try:
         return map_ids(path, vocabulary, chars), unknown
     except (OSError, ValueError):
-        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
-        storage.replace_file(path, write)
+        try:
+            path.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
+            storage.replace_file(path, write)
+        except OSError as error:
+            raise no_room(error) from None
     return map_ids(path, vocabulary, chars), unknown
+
+
+def no_room(error: OSError) -> TextError:
+    """What a person is told when the cache cannot be written."""
+    reason = error.strerror or str(error)
+    return TextError(
+        f"The text cannot be prepared in {cache_dir()} ({reason}): make room there, or set CHARLSTM_CACHE to another "
+        "folder"
+    )
 
 
 def recall_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
@@ -154,7 +168,8 @@ def remember_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> No
     """Keep JSON-ready ``figures`` beside the prepared text, if that is still there."""
     path = _figures(fingerprint, name)
     if path.parent.is_dir():
-        storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
+        with suppress(OSError):  # a full disk costs the time to reckon them again
+            storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
 
 
 def _figures(fingerprint: str, name: str) -> Path:
@@ -181,7 +196,8 @@ def remember(key: str, stamps: Sequence[Stamp], record: dict[str, Any]) -> None:
     if any(time.time_ns() - stamp.mtime_ns < _TRUST_AFTER_NS for stamp in stamps):
         return
     content = {"format": FORMAT, "stamps": stamps, "record": record}
-    storage.replace_bytes(_folder("sources") / f"{key}.json", json.dumps(content).encode())
+    with suppress(OSError):  # a full disk costs the time to read the text again
+        storage.replace_bytes(_folder("sources") / f"{key}.json", json.dumps(content).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class Corpus:
         """The text in another model's numbers, and how often each character came that the model does not know.
 
         Those are left out, or become the vocabulary's replacement symbol. Kept in the cache and memory-mapped too.
+        Raises :class:`TextError` when there is no room for that.
         """
         if vocabulary == self.vocabulary:
             return self.ids, {}
@@ -133,7 +134,9 @@ def open_corpus(
     found = resolve(source, options)
     if found.is_stdin:
         return _prepared(found, options, progress)
-    key = cache.source_key([item.shown for item in found.items], options.to_dict(), builtin.version())
+    key = cache.source_key(
+        [item.builtin or str(item.path) for item in found.items], options.to_dict(), builtin.version()
+    )
     kept = cache.recall(key, stamps_of(found.items))
     if kept is not None and (corpus := _from_cache(kept)) is not None:
         return dataclasses.replace(corpus, name=found.name, sources=found.sources)

@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -103,7 +104,8 @@ def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
     entry = {"sources": list(sources), "name": name, "chars": chars, "time": time.time()}
     others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
     content = {"format": 1, "texts": [entry, *others][:_MOST_RECENT]}
-    storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
+    with suppress(OSError):  # a full disk is no reason to stop
+        storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
 
 
 def _path() -> Path:

@@ -21,7 +21,17 @@ from charlstm.errors import TextError
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
-from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Stamp, copy_stdin, item_text, stamps_of
+from charlstm.text.sources import (
+    Item,
+    Progress,
+    ProgressCallback,
+    Resolved,
+    Stamp,
+    copy_stdin,
+    ignore,
+    item_text,
+    stamps_of,
+)
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
 _UNICODE = 0x110000
@@ -39,14 +49,14 @@ class Prepared:
 
 def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
     """Read all of ``found`` and leave it encoded in the cache. Raises :class:`TextError`."""
-    progress = progress or _ignore
+    progress = progress or ignore
     if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
         limit: int | None = builtin.SOURCE_CHARS
     else:
         limit = options.max_chars
     try:
         with cache.workshop() as folder:
-            items = (copy_stdin(folder / "stdin"),) if found.is_stdin else found.items
+            items = (copy_stdin(folder / "stdin", progress),) if found.is_stdin else found.items
             with (folder / "codes").open("w+b") as file:
                 spool = _Spool(file)
                 reading = _read(items, options, limit, spool, progress)
@@ -60,15 +70,7 @@ def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | 
             report = _report(found, reading)
             return Prepared(fingerprint, report, reading.stamps)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise TextError(
-            f"The text cannot be prepared in {cache.texts_dir()} ({reason}): make room there, or set CHARLSTM_CACHE "
-            "to another folder"
-        ) from None
-
-
-def _ignore(progress: Progress) -> None:
-    """Nobody wants to know."""
+        raise cache.no_room(error) from None
 
 
 def _shown(found: Resolved) -> str:

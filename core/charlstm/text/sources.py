@@ -26,6 +26,8 @@ from charlstm.text.visible import visible
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
 """Bytes that are read, decoded and counted at a time."""
+MOST_NAMES = 300_000
+"""Files and folders that are looked at below a folder before it is given up."""
 
 Source = str | Path | Sequence[str | Path]
 
@@ -106,7 +108,7 @@ def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]
         files = folder_files(path, options.pattern)
         if not files:
             raise _nothing_matches(path, shown, options.pattern)
-        return path.name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
+        return path.resolve().name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
     _refuse_special(mode, shown)
     return path.name, str(path), [Item(shown, path)]
 
@@ -147,24 +149,43 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def folder_files(folder: Path, pattern: str) -> list[Path]:
-    """Regular files below ``folder`` that fit ``pattern``, sorted by path; hidden ones and link loops are left out."""
+    """Regular files below ``folder`` that fit ``pattern``, sorted by path; hidden ones and link loops are left out.
+
+    Raises :class:`TextError` when the folder cannot be read or has no end.
+    """
     return sorted(path for path in _walk(folder) if matches(path.name, pattern))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        info = os.stat(parent)
-        seen.add((info.st_dev, info.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".") and _identity(parent, name) not in seen]
+    def refuse(error: OSError) -> None:
+        if error.filename == str(folder):  # what cannot be read further down is passed over
+            raise _unreadable(visible(str(folder), keep=""), error, folder)
+
+    seen: set[tuple[int, int] | None] = {None}
+    names = 0
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        identity = _identity(parent)
+        if identity in seen:  # reached by two ways
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names += len(folders) + len(files)
+        if names > MOST_NAMES:
+            raise TextError(
+                f"{visible(str(folder), keep='')} holds more than {MOST_NAMES:,} files: name a smaller folder"
+            )
         for name in files:
             path = Path(parent, name)
             if not name.startswith(".") and path.is_file():  # false for a pipe, a device or a broken link
                 yield path
 
 
-def _identity(parent: str, name: str) -> tuple[int, int]:
-    info = os.stat(os.path.join(parent, name))
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        info = os.stat(folder)
+    except OSError:
+        return None  # it vanished
     return info.st_dev, info.st_ino
 
 
@@ -247,7 +268,7 @@ def item_text(
             stamps.append(stamp)
         if not stamp.size:
             return
-        report = progress or _ignore
+        report = progress or ignore
         limit = stamp.size if options.max_chars is None else min(stamp.size, 4 * options.max_chars + 4)
         encoding = find_encoding(
             file, item.shown, options.encoding, limit, lambda done: report(Progress(done, stamp.size, "checking"))
@@ -279,7 +300,7 @@ def _refuse_garbage(item: Item, encoding: str, invalid: int, read: int) -> None:
         )
 
 
-def _ignore(progress: Progress) -> None:
+def ignore(progress: Progress) -> None:
     """Nobody wants to know."""
 
 
@@ -292,11 +313,12 @@ def _builtin_text(name: str, options: TextOptions, tally: Tally) -> Iterator[str
     yield characters.feed("", final=True)
 
 
-def copy_stdin(to: Path) -> Item:
+def copy_stdin(to: Path, progress: ProgressCallback) -> Item:
     """Standard input as a file at ``to``, so that it can be looked at twice. Raises :class:`TextError`."""
     if sys.stdin is None or sys.stdin.closed:
         raise TextError("There is no standard input to read: name a file instead of -")
     with to.open("wb") as file:
         while block := sys.stdin.buffer.read(BLOCK):
             file.write(block)
+            progress(Progress(file.tell(), 0, "reading"))
     return Item("standard input", to)

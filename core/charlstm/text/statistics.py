@@ -123,8 +123,8 @@ def _kept_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
     kept = cache.recall_figures(corpus.fingerprint, name)
     if kept is None:
         figures, sampled = _bits(corpus, split)
-        cache.remember_figures(corpus.fingerprint, name, {"bits": figures, "sampled": sampled})
-        return figures, sampled
+        kept = {"bits": figures, "sampled": sampled}
+        cache.remember_figures(corpus.fingerprint, name, kept)
     return kept["bits"], kept["sampled"]
 
 

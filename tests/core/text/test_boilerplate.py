@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from charlstm.text.boilerplate import REACH, Ends, find_header, find_licence
@@ -68,3 +70,14 @@ def test_the_ends_are_found_however_the_text_comes(size: int) -> None:
     header, licence = ends.boilerplate()
     assert header == Boilerplate("header", 100, len(TITLE + HEADERS[0]))
     assert licence == Boilerplate("licence", 100 + len(text) - len(LICENCES[0]) - 1, len(LICENCES[0]) + 1)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "*** START OF ", "*** END OF THE", "*END", "*END*THE ", "End of ", "***", "Produced", "***\tEND"]
+)
+def test_a_hostile_line_takes_no_time(line: str) -> None:
+    text = "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n" + line + " " * REACH + "\nx"
+    started = time.perf_counter()
+    find_header(text)
+    find_licence(text)
+    assert time.perf_counter() - started < 2  # quadratic, it would be some minutes

@@ -296,3 +296,53 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 1_000_000
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=300)
+    | st.tuples(
+        st.sampled_from(["Größe, wie sie ist. ", "字面 ", "plain text\r\n"]),
+        st.sampled_from(["utf-8", "utf-16", "utf-16-be", "gb18030", "utf-32-le"]),
+        st.binary(max_size=4),
+        st.integers(0, 200),
+    ).map(
+        lambda made: (
+            (made[0] * 9).encode(made[1], "ignore")[: made[3]] + made[2] + (made[0] * 9).encode(made[1], "ignore")
+        )
+    )
+)
+def test_any_bytes_are_a_text_or_get_one_sentence(tmp_path: Path, data: bytes) -> None:
+    path = written(tmp_path / "any.txt", data, old=False)
+    try:
+        corpus = open_corpus(path)
+    except TextError as error:
+        said = str(error)
+    else:
+        said = ""
+        assert corpus.chars == len(corpus.text()) > 0
+        assert int(corpus.counts.sum()) == corpus.chars
+        assert corpus.fingerprint == open_corpus(path).fingerprint
+    assert not said or said.isprintable()
+
+
+def test_a_disk_that_fills_up_later_costs_only_time(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    corpus = open_corpus(text)
+    monkeypatch.setattr(cache.storage, "replace_bytes", full)
+    cache.remember("key", [], corpus.to_record())
+    cache.remember_figures(corpus.fingerprint, "name", {"bits": 1})
+    assert cache.recall_figures(corpus.fingerprint, "name") is None
+    monkeypatch.setattr(cache.storage, "replace_file", full)
+    with pytest.raises(TextError, match="make room"):
+        corpus.encoded_for(Vocabulary(["H"]))
+
+
+def test_what_a_killed_preparation_left_is_swept(text: Path) -> None:
+    left = cache.texts_dir() / ".making-xyz"
+    left.mkdir()
+    os.utime(left, (1000, 1000))
+    open_corpus(text)
+    assert not left.exists()

@@ -179,3 +179,17 @@ def test_a_path_of_a_built_ins_name_wins(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "python-reference").write_text("mine")
     assert open_corpus("python-reference").text() == "mine"
+
+
+def test_a_folder_without_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.text.sources.MOST_NAMES", 3)
+    with pytest.raises(TextError, match="more than 3 files: name a smaller folder"):
+        open_corpus(folder)
+
+
+def test_one_bad_file_in_a_folder_is_named(folder: Path) -> None:
+    (folder / "sub" / "c.txt").write_bytes(b"%PDF-1.4")
+    with pytest.raises(TextError, match=r"c.txt is a PDF"):
+        open_corpus(folder)
+    (folder / "sub" / "c.txt").write_bytes(b"")
+    assert open_corpus(folder).text() == "first\nsecond"
