@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.generation.saving import load_session
+from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
 from charlstm_tui.app import CharLSTMApp, Opening
 from charlstm_tui.playing import FULL, Picture
@@ -409,11 +410,105 @@ async def test_hostile_text_at_every_size(home: Path, size: tuple[int, int]) -> 
             assert not set(strip.text) & {"\x1b", "\x00", "\x07", "\u202e", "\n"}
 
 
-async def test_what_the_footer_offers_does_something(model: Path) -> None:
-    """No key of the table is offered without its handler."""
+@pytest.mark.parametrize("view", ["play", "write", "score", "duel"])
+async def test_what_is_offered_does_something(model: Path, view: str) -> None:
+    """No key of the table is offered without its handler, in any view."""
     async with playing(model) as it:
         await it.paused(3)
+        if view != "play":
+            await it.pilot.press(view[0])
+        await it.until(lambda: it.screen.room == view)
         for action in it.screen.available():
             target = it.screen if action.mode == "generate" else it.app
             assert callable(getattr(target, f"do_{action.handler}", None)), action.id
-        assert {"generate.write", "generate.score", "generate.duel"} & {a.id for a in it.screen.available()} == set()
+        await it.pilot.press("escape", "escape", "escape")
+        assert it.screen.room == "play"
+
+
+async def test_write_together(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.picture.ghost))
+        await it.pilot.press(*"q? 1")
+        await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
+        assert "never seen" in it.status()
+        ghost = it.picture.ghost
+        assert ghost[:5] in "".join(it.screen.stream._page.chars)
+        await it.pilot.press("tab")
+        await it.until(lambda: it.text == before + "q? " + ghost)
+        await it.pilot.press("backspace")
+        await it.until(lambda: it.text == before + "q? " + ghost[:-1])
+        word = it.picture.ghost
+        await it.pilot.press("ctrl+right")
+        await it.until(lambda: len(it.text) > len(before + "q? " + ghost[:-1]))
+        assert (ghost[:-1] + word).startswith(it.text[len(before + "q? ") :])
+        await it.pilot.press("escape")
+        assert it.screen.room == "write"
+        assert "generate.write.ghost" not in it.screen.scopes()
+        await it.pilot.press("enter", "x")
+        await it.until(lambda: it.text.endswith("\nx"))
+        assert "generate.write.ghost" in it.screen.scopes()
+        await it.pilot.press("escape", "escape")
+        assert it.screen.room == "play"
+        await it.until(lambda: not it.picture.ghost)
+
+
+async def test_writing_in_the_middle_hides_the_rest_and_play_shows_it_again(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left", "left", "left", "w")
+        await it.until(lambda: it.text == before[:-4])
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.text == before)
+
+
+async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        room = it.screen.score_room
+        await it.until(lambda: room.scores is not None)
+        expected = score(load_model(model), it.text)
+        assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
+        await it.pilot.press("enter")
+        await it.until(lambda: "rank" in it.status())
+        assert room.view.cursor == min(place.position for place in expected.places(40))
+        (home / "own.txt").write_text("The morning, [/red] and 1 more\n" * 20)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "own.txt")
+        await it.pilot.press("enter")
+        await it.until(lambda: room.view.text().startswith("The morning, red and "))
+        assert "left out" in it.screen_text()
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "missing.txt")
+        await it.pilot.press("enter")
+        await it.until(lambda: "missing.txt" in " ".join(it.screen_text().split()))
+
+
+async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        await it.until(lambda: all((p := duel.picture(v)) is not None and p.length > 5 for v in (1, 2)))
+        assert duel.view(1).text().startswith("The morning")
+        await it.pilot.press("space")
+        await it.until(lambda: not duel.running)
+        first, second = duel.picture(1), duel.picture(2)
+        assert first is not None
+        assert second is not None
+        assert second.settings.temperature > first.settings.temperature
+        await it.pilot.press("tab", "t")
+        await it.until(lambda: (p := duel.picture(2)) is not None and p.settings.temperature == 1.15)
+        assert first.settings.temperature == 0.8
+        line = duel.view(2).text()
+        await it.pilot.press("r")
+        await it.until(lambda: (p := duel.picture(2)) is not None and p.length > 5 and duel.view(2).text() != line)
+        await it.pilot.press("escape")
+        assert it.screen.room == "play"
+        assert it.text.startswith("The morning")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import queue
+import sys
 import threading
 import time
 from array import array
@@ -33,7 +34,11 @@ from charlstm_tui.widgets.marks import marks
 
 SLICE = 0.008
 """Seconds that the thread plays before it looks up; between two slices it lets go of the interpreter."""
-BREATH = 0.001
+BREATH = 0.002
+COURTESY = 0.015
+"""Seconds that the thread keeps still after it was asked something, so that the screen can answer the key first."""
+SWITCH = 0.001
+"""Seconds after which the interpreter is handed over while the thread plays; Python's own 5 ms add up over a key."""
 PICTURE_EVERY = 1 / 30
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
@@ -46,6 +51,8 @@ SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
 """Characters a second; 0 makes one a key, :data:`FULL` as many as there can be."""
 NORMAL_SPEED = 60.0
 PAUSE_AFTER = 1000
+GHOST = 60
+"""Characters that are foreseen while a person writes."""
 SAVE_EVERY = 5.0
 """Seconds between two self-saves; a save that takes long is made more rarely."""
 
@@ -117,6 +124,8 @@ class Picture:
     branches: tuple[BranchInfo, ...] = ()
     keep: Path | None = None
     """The file that the session saves itself to."""
+    ghost: str = ""
+    """How the text would go on, while it is being written."""
 
 
 class _Voice:
@@ -138,6 +147,7 @@ class _Voice:
         self.shown = 0  # characters of the line that the screen has right
         self.dirty = False
         self.branches: tuple[BranchInfo, ...] = ()
+        self.writing = False  # what comes after the cursor is not shown
         self.touched = False  # since it was last saved
         self.keep: Path | None = None
         self.kept_at = 0.0
@@ -186,12 +196,14 @@ class Player:
         self._pictures: list[Picture] = []
         self._announced = False
         self._last_picture = 0.0
+        self._still_until = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
 
     # ---- for the screen; none of these waits
 
     def start(self) -> None:
+        sys.setswitchinterval(SWITCH)
         self._thread.start()
 
     def close(self, patience: float = 3.0) -> None:
@@ -254,6 +266,37 @@ class Player:
         """Put the user's own text at ``position``; what stood there stays as a branch."""
         self._with(voice, lambda played, session: self._type(played, session, text, position))
 
+    def write(self, on: bool, voice: int = 0) -> None:
+        """Begin or end writing: the line is shown up to the cursor, with a ghost of how it would go on."""
+
+        def turn(played: _Voice, session: Session) -> None:
+            self._stop(played)
+            played.writing = on
+            played.shown = min(played.shown, session.position)
+
+        self._with(voice, turn)
+
+    def write_text(self, text: str, voice: int = 0) -> None:
+        """Put the user's own text at the cursor."""
+        self._with(voice, lambda played, session: self._type(played, session, text, session.position))
+
+    def take_ghost(self, count: int, voice: int = 0) -> None:
+        """Let the first ``count`` characters of the ghost come true."""
+
+        def take(played: _Voice, session: Session) -> None:
+            self._rearranged(played, session, lambda: [session.step() for _ in range(count)])
+
+        self._with(voice, take)
+
+    def erase(self, voice: int = 0) -> None:
+        """Go back before the last character; it stays in the tree."""
+
+        def back(played: _Voice, session: Session) -> None:
+            session.rewind(max(0, session.position - 1))
+            played.shown = min(played.shown, session.position)
+
+        self._with(voice, back)
+
     def switch(self, number: int, voice: int = 0) -> None:
         """Make branch ``number`` the line."""
         self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.switch(number)))
@@ -313,7 +356,8 @@ class Player:
             untaken = self._announced
         soon = PICTURE_EVERY if untaken else max(BREATH, self._last_picture + PICTURE_EVERY - now)
         waits = [soon] if self._dirty() else []
-        waits += [max(BREATH, voice.due(now) - now) for voice in self._voices.values() if self._plays(voice)]
+        still = max(0.0, self._still_until - now)
+        waits += [max(BREATH, still, voice.due(now) - now) for voice in self._voices.values() if voice.running]
         waits += [max(BREATH, v.kept_at + v.keep_every - now) for v in self._voices.values() if v.touched]
         return min(waits, default=None)
 
@@ -321,13 +365,16 @@ class Player:
         return any(voice.dirty for voice in self._voices.values())
 
     def _plays(self, voice: _Voice) -> bool:
-        return voice.running and voice.session is not None and len(voice.session) - voice.shown < MOST_UNSEEN
+        if voice.session is None or not voice.running:
+            return False
+        return time.monotonic() >= self._still_until and len(voice.session) - voice.shown < MOST_UNSEEN
 
     def _obey(self, patience: float | None) -> None:
         try:
             job = self._asked.get(timeout=patience)
             while True:
                 job()
+                self._still_until = time.monotonic() + COURTESY
                 job = self._asked.get_nowait()
         except queue.Empty:
             return
@@ -372,7 +419,8 @@ class Player:
             return Picture(
                 voice.number, voice.take, voice.wish, voice.facts, busy=voice.busy, error=voice.error, speed=voice.speed
             )
-        length, position = len(session), session.position
+        position = session.position
+        length = position if voice.writing else len(session)
         rows = session.rows(shown, length)
         voice.shown = length
         recent = session.rows(max(0, position - RECENT), position)["probability"]
@@ -401,6 +449,7 @@ class Player:
             bits=_mean_bits(recent) if len(recent) else None,
             branches=voice.branches,
             keep=voice.keep,
+            ghost=session.foresee(GHOST) if voice.writing else "",
         )
 
     # ---- what can be asked, on the thread
@@ -418,7 +467,7 @@ class Player:
         voice.take += 1
         voice.shown = 0
         voice.wish, voice.speed = wish, wish.speed
-        voice.session, voice.branches = None, ()
+        voice.session, voice.branches, voice.writing = None, (), False
         voice.error = voice.note = voice.why = ""
         voice.busy = f"Opening {wish.word} …"
         voice.dirty = True

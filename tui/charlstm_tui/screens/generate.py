@@ -7,13 +7,14 @@ candidates and settings look is the widgets' business, what a character is worth
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -30,10 +31,12 @@ from charlstm_tui.remembered import Memory, recall, remember
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets.branch_tree import BranchTree
 from charlstm_tui.widgets.candidates import Candidates
+from charlstm_tui.widgets.duel_room import VOICES, DuelRoom
 from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
 from charlstm_tui.widgets.marks import RANK, SCALES, Origin, uniform
 from charlstm_tui.widgets.prime_input import PrimeInput
 from charlstm_tui.widgets.sampler_panel import SamplerPanel, adjust, faster, speed_words
+from charlstm_tui.widgets.score_room import ScoreRoom
 from charlstm_tui.widgets.stream_view import StreamView
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 AFTER = 40
 """Characters of text that the candidates' title may show."""
-BUILT = ("play",)
+BUILT = ("play", "write", "score", "duel")
 """The views that can be entered."""
 
 
@@ -60,8 +63,10 @@ class GenerateScreen(ModeScreen):
     MAIN_PANE = "#stream"
     CSS_PATH = "generate.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge"),
+    ]  # fmt: skip
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,6 +81,9 @@ class GenerateScreen(ModeScreen):
         self._note = ""
         self._last: Path | None = None
         self._opened = False
+        self._writing = False
+        self._duel_wishes: dict[int, Wish] = {}
+        self._ghost_hidden = False
 
     # ---- composing
 
@@ -86,15 +94,18 @@ class GenerateScreen(ModeScreen):
             yield PrimeInput(id="prime")
             yield Static(Content("e edit"), id="prime-hint", classes="quiet")
         yield Static(id="unknown")
-        with ContentSwitcher(initial="play", id="rooms"), Horizontal(id="play"):
-            yield Static(id="empty")
-            yield StreamView(id="stream")
-            with Vertical(id="side"):
-                yield Candidates(id="candidates")
-                with Vertical(id="tree-pane"):
-                    yield Static(Content("BRANCHES"), classes="caption")
-                    yield BranchTree(id="tree")
-                yield SamplerPanel(id="sampler")
+        with ContentSwitcher(initial="play", id="rooms"):
+            with Horizontal(id="play"):
+                yield Static(id="empty")
+                yield StreamView(id="stream")
+                with Vertical(id="side"):
+                    yield Candidates(id="candidates")
+                    with Vertical(id="tree-pane"):
+                        yield Static(Content("BRANCHES"), classes="caption")
+                        yield BranchTree(id="tree")
+                    yield SamplerPanel(id="sampler")
+            yield ScoreRoom(id="score")
+            yield DuelRoom(id="duel")
         yield StatusLine(id="status")
 
     @property
@@ -171,7 +182,10 @@ class GenerateScreen(ModeScreen):
             return
         with self.app.batch_update():
             for picture in pictures:
-                self._show(picture)
+                if picture.voice in VOICES:
+                    self._show_duel(picture)
+                else:
+                    self._show(picture)
 
     def _show(self, picture: Picture) -> None:
         before, self._picture = self._picture, picture
@@ -189,6 +203,9 @@ class GenerateScreen(ModeScreen):
         base = len(picture.prime)
         if picture.text or base + picture.length != stream.length:
             stream.replace_from(base + picture.start, picture.text, picture.marks)
+        stream.show_ghost("" if self._ghost_hidden else picture.ghost)
+        if self._writing and (before is None or bool(before.ghost) != bool(picture.ghost)):
+            self.refresh_keys()
         if not stream.at_end or picture.position < picture.length:
             stream.cursor = base + picture.position
         if before is None or (before.running, bool(before.facts)) != (picture.running, bool(picture.facts)):
@@ -216,7 +233,12 @@ class GenerateScreen(ModeScreen):
             planned = f" of {facts.planned:,}" if step and facts.planned else ""
             names = (facts.name + step + planned, facts.name + step, facts.name)
             about = f"{facts.shape} · {facts.vocab_size:,} symbols · "
-            self.query_one(GenerateBar).show("play", BUILT, (about + names[0], *names), bool(facts.ages))
+            self.query_one(GenerateBar).show(
+                self.room,
+                BUILT if self.room == "play" else ("play", self.room),
+                (about + names[0], *names),
+                bool(facts.ages),
+            )
         self._draw_status()
 
     def _draw_status(self) -> None:
@@ -231,6 +253,10 @@ class GenerateScreen(ModeScreen):
             if picture.bits is not None:
                 figures.append(f"{picture.bits:.2f} bits")
             figures.append(f"{picture.length:,} chars")
+        if self.room == "score":
+            figures = list(self.score_room.figures)
+        elif self.room == "duel":
+            figures = ["▶ " + speed_words(self._speed or 60.0) if self.duel.running else "‖ paused", "Tab other side"]
         looks = [self.stream.look(level) for level in range(1, 5)]
         self.query_one(StatusLine).show(self._scale, looks, figures, self._note)
 
@@ -288,6 +314,13 @@ class GenerateScreen(ModeScreen):
     def scopes(self) -> tuple[str, ...]:
         if self._choosing:
             return ("generate.choices",)
+        if self.room == "write":
+            ghost = bool(self._picture and self._picture.ghost) and not self._ghost_hidden
+            return ("generate.write", *(("generate.write.ghost",) if ghost else ()))
+        if self.room == "score":
+            return ("generate.score",)
+        if self.room == "duel":
+            return ("generate", "generate.duel")
         if self.focused is not None and self.focused.id == "stream":
             return ("generate", "generate.text")
         if isinstance(self.focused, BranchTree):
@@ -297,6 +330,8 @@ class GenerateScreen(ModeScreen):
     def can(self, action: Action) -> bool:
         if action.handler in ("write", "score", "duel"):
             return action.handler in BUILT
+        if self.room == "duel" and action.handler in ("edit_prime", "find", "save", "last_session"):
+            return False
         if action.handler == "last_session":
             return self._last is not None
         if action.scope == "generate.tree":
@@ -312,13 +347,21 @@ class GenerateScreen(ModeScreen):
 
     def labels(self) -> dict[str, str]:
         running = self._picture is not None and self._picture.running
+        if self.room == "duel":
+            running = self.duel.running
         return {
             "generate.stream": "pause" if running else "one more" if self._speed == 0 else "go on",
             "generate.pick_1": "to 9 take it and branch",
         }
 
     def step_out(self) -> bool:
-        if self._choosing:
+        if self.room == "write" and not self._ghost_hidden and self._picture is not None and self._picture.ghost:
+            self._ghost_hidden = True
+            self.stream.show_ghost("")
+            self.refresh_keys()
+        elif self.room != "play":
+            self.enter_room("play")
+        elif self._choosing:
             self._choose(False)
         elif self._note:
             self._say("")
@@ -338,6 +381,10 @@ class GenerateScreen(ModeScreen):
 
     def do_stream(self) -> None:
         picture = self._picture
+        if self.room == "duel":
+            for voice in VOICES:
+                self._player.pause(voice) if self.duel.running else self._player.go(PAUSE_AFTER, voice)
+            return
         self._say("")
         if picture is not None and picture.running:
             self._player.pause()
@@ -348,11 +395,19 @@ class GenerateScreen(ModeScreen):
 
     def do_speed(self, direction: int) -> None:
         self._speed = faster(self._speed, direction)
-        self._player.set_speed(self._speed)
+        for voice in VOICES if self.room == "duel" else (0,):
+            self._player.set_speed(self._speed, voice)
         self._draw_panels()
         self.refresh_keys()
 
     def do_adjust(self, name: str, direction: int) -> None:
+        if self.room == "duel":
+            voice = self.duel.chosen
+            if (side := self.duel.picture(voice)) is not None:
+                settings = adjust(side.settings, name, direction)
+                self.duel.show(replace(side, settings=settings, start=side.length, text=""))
+                self._player.set(settings, voice)
+            return
         self._settings = adjust(self._settings, name, direction)
         self._player.set(self._settings)
         self._draw_panels()
@@ -393,7 +448,8 @@ class GenerateScreen(ModeScreen):
 
     def do_colour(self) -> None:
         self._scale = SCALES[(SCALES.index(self._scale) + 1) % len(SCALES)]
-        self.stream.scale = self._scale
+        for view in self.query(StreamView):
+            view.scale = self._scale
         self._say("")
 
     # ---- keys: choosing and branching
@@ -484,6 +540,142 @@ class GenerateScreen(ModeScreen):
         self._player.switch(event.number)
         self.focus_main()
 
+    # ---- the other views
+
+    @property
+    def room(self) -> str:
+        """The view that is shown: play, write, score or duel."""
+        if self._writing:
+            return "write"
+        return self.query_one("#rooms", ContentSwitcher).current or "play"
+
+    def enter_room(self, room: str) -> None:
+        """Show a view; Play's text stays as it is meanwhile. Write is Play's own text with the keys for the writer."""
+        self._player.pause()
+        if self.room == "duel":
+            for voice in VOICES:
+                self._player.drop(voice)
+        if self._writing != (room == "write"):
+            self._writing = room == "write"
+            self._ghost_hidden = False
+            self._player.write(self._writing)
+        self._choosing = False
+        self._note = ""
+        self.query_one("#rooms", ContentSwitcher).current = "play" if room == "write" else room
+        self.query_one("#prime-row").display = room == "play"
+        self.query_one("#sampler").display = room == "play"  # in Write its keys are letters
+        if room in ("play", "write"):
+            self.focus_main()
+        self._draw_panels()
+        self.refresh_keys()
+
+    def action_leave_room(self) -> None:
+        self.enter_room("play")
+
+    def in_input(self) -> bool:
+        return self.room == "write" or super().in_input()
+
+    def do_write(self) -> None:
+        self.enter_room("write")
+        self._say("Type; the grey text is the model's. Backspace erases, Esc goes back to Play.")
+
+    def on_key(self, event: events.Key) -> None:
+        """In Write, whatever no binding took is written."""
+        if self.room != "write" or self.focused is not self.stream:
+            return
+        if event.key == "backspace":
+            self._player.erase()
+        elif event.key == "enter":
+            self._player.write_text("\n")
+        elif event.character is not None and event.is_printable:
+            self._player.write_text(event.character)
+        else:
+            return
+        event.stop()
+        if self._ghost_hidden:
+            self._ghost_hidden = False
+            self.refresh_keys()
+
+    def on_paste(self, event: events.Paste) -> None:
+        if self.room == "write":
+            event.stop()
+            self._player.write_text(event.text)
+
+    def do_take_ghost(self) -> None:
+        if self._picture is not None:
+            self._player.take_ghost(len(self._picture.ghost))
+
+    def do_take_word(self) -> None:
+        word = re.match(r"\s*\S+", self._picture.ghost if self._picture is not None else "")
+        if word is not None and not self._ghost_hidden:
+            self._player.take_ghost(word.end())
+
+    def do_duel(self) -> None:
+        """The same prime and dice on both sides; the second side begins with a higher temperature."""
+        picture, wish = self._picture, self._wish
+        if picture is None or wish is None:
+            return
+        self.enter_room("duel")
+        self.duel.enter(self._scale)
+        hotter = replace(self._settings, temperature=round(min(2.0, self._settings.temperature + 0.4), 2))
+        for voice, settings in zip(VOICES, (self._settings, hotter), strict=True):
+            self._duel_wishes[voice] = replace(
+                wish, prime=picture.prime, settings=settings, speed=self._speed or 60.0, go=True, session=None
+            )
+            self._player.load(self._duel_wishes[voice], voice)
+
+    @property
+    def duel(self) -> DuelRoom:
+        return self.query_one(DuelRoom)
+
+    def _show_duel(self, picture: Picture) -> None:
+        if self.room != "duel":
+            return
+        before = self.duel.running
+        self.duel.show(picture)
+        if picture.note:
+            self._note = picture.note
+        if before != self.duel.running:
+            self.refresh_keys()
+        self._draw_status()
+
+    def do_duel_again(self) -> None:
+        for voice in VOICES:
+            picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
+            settings = wish.settings if picture is None else picture.settings
+            self._duel_wishes[voice] = replace(wish, seed=wish.seed + 1, settings=settings, go=True)
+            self._player.load(self._duel_wishes[voice], voice)
+
+    def do_score(self) -> None:
+        picture = self._picture
+        if picture is None or picture.facts is None:
+            return
+        self.enter_room("score")
+        self.score_room.enter(picture.facts, self.stream.text(), self._scale)
+
+    @property
+    def score_room(self) -> ScoreRoom:
+        return self.query_one(ScoreRoom)
+
+    def do_score_open(self) -> None:
+        from charlstm_tui.widgets.dialogs import PromptDialog
+
+        def named(path: str | None) -> None:
+            if path:
+                self.score_room.open(Path(path).expanduser())
+
+        self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
+
+    def do_score_next(self) -> None:
+        self.score_room.next_place()
+
+    def do_score_walk(self, characters: int, lines: int) -> None:
+        self.score_room.walk(characters, lines)
+
+    @on(ScoreRoom.Changed)
+    def _scored(self) -> None:
+        self._draw_status()
+
     # ---- keys: prime and model
 
     def do_edit_prime(self) -> None:
@@ -534,7 +726,11 @@ class GenerateScreen(ModeScreen):
         from charlstm_tui.widgets.model_picker import ModelPicker
 
         def chosen(word: str | None) -> None:
-            if word is not None:
+            if word is not None and self.room == "duel":
+                voice = self.duel.chosen
+                wish = self._duel_wishes[voice] = replace(self._duel_wishes[voice], word=word, step=None)
+                self._player.load(wish, voice)
+            elif word is not None:
                 self._asked = self.charlstm.model = ModelChoice(word)
                 self._open(word)
 

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from charlstm_tui.widgets.marks import LOOKS, OFF, RANK, Scale
 
 ROOMS: tuple[tuple[str, str, str], ...] = (
-    ("play", "", "Play"),
+    ("play", "Esc", "Play"),
     ("write", "w", "Write"),
     ("score", "s", "Score"),
     ("duel", "d", "Duel"),
@@ -56,9 +56,11 @@ class GenerateBar(Widget):
             if room == self._room:
                 tabs.append(Content.styled(f"[{title}]", here))
             else:
-                click = Style.from_meta({"@click": f"screen.do('generate.{room}')" if letter else "screen.leave_room"})
-                tabs.append(Content.assemble((letter, key + click), (f"{' ' * bool(letter)}{title}", other + click)))
-        left = Content(" ").join(tabs) if len(tabs) > 1 else Content("")
+                click = Style.from_meta(
+                    {"@click": "screen.leave_room" if room == "play" else f"screen.do('generate.{room}')"}
+                )
+                tabs.append(Content.assemble((letter, key + click), (f" {title}", other + click)))
+        left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         age = Content.assemble("   ", ("[ ]", key), (" age", other)) if self._aged else Content("")
         for name in (*self._names, ""):
             right = Content.assemble((name, here), age if name else "")

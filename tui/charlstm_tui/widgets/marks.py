@@ -67,9 +67,19 @@ LOOKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
 def marks(rows: Rows) -> array[int]:
     """The mark of each of a session's rows (``charlstm.generation.steps``)."""
     origins = np.array([Origin.MODEL, Origin.OWN, Origin.PICKED], np.uint16)[rows["source"]]
+    return grade(origins, rows["probability"], rows["rank"], rows["entropy"])
+
+
+def grade(
+    origins: npt.NDArray[np.uint16],
+    probability: npt.NDArray[np.float32],
+    rank: npt.NDArray[np.integer[Any]],
+    entropy: npt.NDArray[np.float32],
+) -> array[int]:
+    """The mark of each of ``N`` characters, from figures ``(N,)``; what has rank 0 was not predicted: no levels."""
     bits = origins << ORIGIN_SHIFT
-    for scale, column in ((PROBABILITY, "probability"), (RANK, "rank"), (ENTROPY, "entropy")):
-        bits |= scale.levels(rows[column]) << scale.shift
+    for scale, values in ((PROBABILITY, probability), (RANK, rank), (ENTROPY, entropy)):
+        bits |= np.where(rank > 0, scale.levels(values) << scale.shift, 0).astype(np.uint16)
     return array("H", bits.astype(np.uint16).tobytes())
 
 
