@@ -76,6 +76,12 @@ def test_a_little_damage_makes_no_other_encoding(damage: bytes) -> None:
     assert found(damage) == ("utf-8", 0)
 
 
+def test_a_little_damage_hides_no_utf16() -> None:
+    data = bytearray(RUSSIAN.encode("utf-16-le") * 5)
+    data[100:102] = b"\x00\xd8"
+    assert found(bytes(data)).name == "utf-16-le"
+
+
 def test_far_apart_accents_are_found() -> None:
     late = ENGLISH.encode() * 3000 + b"caf\xe9 na\xefve d\xe9j\xe0 vu"
     assert len(late) > 4 * 1024 * 1024
