@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from charlstm.text.reading import TextOptions
+from charlstm.text.visible import described, symbol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MODEL_HELP = "MODEL is a run's name or folder, a .safetensors file, or `demo`, the model in the box."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 runs_dir_option = click.option(
@@ -72,6 +76,23 @@ def text_options(command: F) -> F:
     ):
         gather = option(gather)
     return gather  # type: ignore[return-value]
+
+
+def unescaped(text: str) -> str:
+    r"""``text`` with \n, \t, \r, \xHH, \uHHHH and \\ turned into what they stand for; other backslashes stay."""
+    return re.sub(r"\\(?:[ntr\\]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})", lambda found: _unescaped(found[0]), text)
+
+
+def _unescaped(escape: str) -> str:
+    return {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}.get(escape[1:]) or chr(int(escape[2:], 16))
+
+
+def says_unknown(unknown: Mapping[str, int], what: str) -> None:
+    """A remark on the characters that a model has never seen; ``what`` became of them."""
+    if unknown:
+        listed = [f"{symbol(char)} ({described(char)}) × {count:,}" for char, count in unknown.items()]
+        more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
+        remark(f"The model has never seen {', '.join(listed[:6])}{more}: {what}")
 
 
 def result(as_json: bool, value: Any, text: str | None = None) -> None:

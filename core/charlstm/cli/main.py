@@ -27,9 +27,14 @@ _COMMANDS = {
     "control": ("runs", "Pause, go on, stop, finish, checkpoint or change the rate of a run"),
     "rename": ("runs", "Give a run another name"),
     "delete": ("runs", "Delete a run"),
-    "generate": ("models", "Let a model write"),
-    "eval": ("models", "How well a model predicts a text"),
+    "generate": ("writing", "Let a model write"),
+    "play": ("player", "Write together with a model, line by line"),
+    "eval": ("judging", "How well a model predicts a text"),
+    "score": ("judging", "How surprised a model is by each character of a text"),
+    "novelty": ("judging", "What of a text is copied word for word, and from where"),
     "info": ("models", "What a model is and where it comes from"),
+    "import": ("models", "Use a checkpoint of the reference script"),
+    "export": ("models", "Write a model for the reference script, or as ONNX"),
     "paths": ("texts", "Where things are kept"),
     "cache": ("texts", "Show or remove the prepared texts"),
 }
@@ -47,7 +52,9 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"charlstm.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, "eval_" if cmd_name == "eval" else cmd_name)
+        # two are called as Python's own words are
+        name = f"{cmd_name}_" if cmd_name in ("eval", "import") else cmd_name
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

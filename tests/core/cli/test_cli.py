@@ -6,152 +6,116 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from charlstm.cli.main import run
-
-TEXT = "the quick brown fox jumps over the lazy dog.\n" * 120
-TINY = ["--set", "hidden_size=12", "--num-layers", "1", "--batch-size", "4", "--seq-length", "16", "--max-steps", "40"]
-TINY += ["--max-minutes", "none", "--threads", "1", "--kernel", "nn"]
+from command_line import TEXT, TINY, Answer, Said
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty machine with one text and one trained tiny run."""
-    folder = tmp_path_factory.mktemp("cli")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CACHE", "STATE", "RUNS"):
-            patch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
-        patch.chdir(folder)
-        (folder / "data").mkdir()
-        (folder / "data" / "fox.txt").write_text(TEXT, encoding="utf-8")
-        assert run(["train", "data/fox.txt", *TINY, "--name", "fox"]) == 0
-        yield folder
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple[str, str]:
-    """stdout and stderr of a command that ends with ``code``."""
-    capsys.readouterr()
-    assert run(list(words)) == code
-    captured = capsys.readouterr()
-    return captured.out, captured.err
-
-
-def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    return json.loads(said(capsys, *words, "--json")[0])
-
-
-def test_texts_at_hand(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = [row["name"] for row in answer(capsys, "corpora")]
+def test_texts_at_hand(place: Path, answer: Answer) -> None:
+    names = [row["name"] for row in answer("corpora")]
     assert names[0] == "data/fox.txt"
     assert "python-reference" in names
 
 
-def test_statistics(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = answer(capsys, "stats", "data/fox.txt")
+def test_statistics(place: Path, said: Said, answer: Answer) -> None:
+    found = answer("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
     assert found["distinct"] == len(set(TEXT))
     assert found["bits"]["order 2"] < found["bits"]["order 1"] < found["bits"]["order 0"] <= math.log2(len(set(TEXT)))
-    assert "order 0" in said(capsys, "stats", "data/fox.txt")[0]
+    assert "order 0" in said("stats", "data/fox.txt")[0]
 
 
-def test_runs_are_listed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [row] = [row for row in answer(capsys, "runs") if row["name"] == "fox"]
+def test_runs_are_listed(place: Path, said: Said, answer: Answer) -> None:
+    [row] = [row for row in answer("runs") if row["name"] == "fox"]
     assert row["state"] == "finished"
     assert row["step"] == 40
     assert 0 < row["best_val"] < math.log(len(set(TEXT))) + 0.5
     assert Path(row["path"]).is_dir()
-    assert "finished" in said(capsys, "runs")[0]
+    assert "finished" in said("runs")[0]
 
 
-def test_watch_replays_the_log(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [json.loads(line) for line in said(capsys, "watch", "fox", "--json")[0].splitlines()]
+def test_watch_replays_the_log(place: Path, said: Said) -> None:
+    lines = [json.loads(line) for line in said("watch", "fox", "--json")[0].splitlines()]
     assert lines[0]["event"] == "started"
     assert lines[-1]["event"] == "finished"
-    assert "ended (done)" in said(capsys, "watch", "fox", "--plain")[1]
+    assert "ended (done)" in said("watch", "fox", "--plain")[1]
 
 
-def test_generate_is_seeded_and_streams_only_the_text(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generate_is_seeded_and_streams_only_the_text(place: Path, said: Said, answer: Answer) -> None:
     ask = ["generate", "fox", "--prime", "the ", "--length", "50", "--seed", "3"]
-    out, _ = said(capsys, *ask)
+    out, _ = said(*ask)
     assert out.startswith("the ")
     assert out.endswith("\n")
-    text = answer(capsys, *ask)["text"]
+    text = answer(*ask)["text"]
     assert out == f"the {text}\n"
     assert len(text) == 50
     assert set(text) <= set(TEXT)
 
 
-def test_a_prime_with_unknown_characters_is_reported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, err = said(capsys, "generate", "fox", "--prime", "thé ", "--length", "5")
+def test_a_prime_with_unknown_characters_is_reported(place: Path, said: Said) -> None:
+    out, err = said("generate", "fox", "--prime", "thé ", "--length", "5")
     assert "é" in err
     assert len(out) == len("thé ") + 5 + 1
 
 
-def test_a_snapshot_is_the_run_in_its_youth(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    young = answer(capsys, "eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
-    grown = answer(capsys, "eval", "fox", "--part", "validation")["nats"]
+def test_a_snapshot_is_the_run_in_its_youth(place: Path, said: Said, answer: Answer) -> None:
+    young = answer("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
+    grown = answer("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
-    assert "no snapshot of step 12345" in said(capsys, "generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert "no snapshot of step 12345" in said("generate", "fox", "--snapshot", "12345", code=2)[1]
 
 
-def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [row] = [row for row in answer(capsys, "runs") if row["name"] == "fox"]
-    figures = answer(capsys, "eval", "fox", "--part", "validation")
+def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(place: Path, answer: Answer) -> None:
+    [row] = [row for row in answer("runs") if row["name"] == "fox"]
+    figures = answer("eval", "fox", "--part", "validation")
     assert figures["nats"] == pytest.approx(row["best_val"], abs=1e-6)
     assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
 
 
-def test_eval_leaves_out_what_the_model_never_saw(
-    place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_eval_leaves_out_what_the_model_never_saw(place: Path, answer: Answer, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("the lazy Ω fox\n" * 4, encoding="utf-8")
-    figures = answer(capsys, "eval", "fox", str(other))
+    figures = answer("eval", "fox", str(other))
     assert figures["unknown"] == {"Ω": 4}
     assert figures["chars"] == 4 * len("the lazy  fox\n") - 1
 
 
-def test_info(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = answer(capsys, "info", "fox")
+def test_info(place: Path, answer: Answer) -> None:
+    found = answer("info", "fox")
     assert (found["hidden_size"], found["num_layers"], found["vocab_size"]) == (12, 1, len(set(TEXT)))
     assert found["info"]["run"] == "fox"
 
 
-def test_training_from_a_model_keeps_its_shape_and_starts_lower(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_from_a_model_keeps_its_shape_and_starts_lower(place: Path, said: Said, answer: Answer) -> None:
     (place / "more.txt").write_text("the lazy dog jumps over the quick brown fox!\n" * 120, encoding="utf-8")
     short = [*TINY[4:], "--preset", "quick"]
     first = {}
     for name, more in (("anew", ["--set", "hidden_size=12", "--num-layers", "1"]), ("on", ["--from", "fox"])):
-        lines = said(capsys, "train", "more.txt", *short, *more, "--name", name, "--json")[0].splitlines()
+        lines = said("train", "more.txt", *short, *more, "--name", name, "--json")[0].splitlines()
         events = [json.loads(line) for line in lines]
         first[name] = next(event["val_loss"] for event in events if event["event"] == "validation")
     assert first["on"] < first["anew"]
-    assert answer(capsys, "info", "on")["hidden_size"] == 12
-    assert "hidden_size is 12" in said(capsys, "train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
+    assert answer("info", "on")["hidden_size"] == 12
+    assert "hidden_size is 12" in said("train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
 
 
-def test_a_finished_run_goes_on_when_it_is_given_more(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "finished" in said(capsys, "resume", "fox", code=2)[1]
-    said(capsys, "train", "data/fox.txt", *TINY, "--name", "longer")
-    said(capsys, "resume", "longer", "--max-steps", "60")
-    [row] = [row for row in answer(capsys, "runs") if row["name"] == "longer"]
+def test_a_finished_run_goes_on_when_it_is_given_more(place: Path, said: Said, answer: Answer) -> None:
+    assert "finished" in said("resume", "fox", code=2)[1]
+    said("train", "data/fox.txt", *TINY, "--name", "longer")
+    said("resume", "longer", "--max-steps", "60")
+    [row] = [row for row in answer("runs") if row["name"] == "longer"]
     assert (row["state"], row["step"]) == ("finished", 60)
 
 
-def test_rename_and_delete(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, "train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
-    said(capsys, "rename", "passing", "past")
-    assert "--yes" in said(capsys, "delete", "past", code=2)[1]
-    said(capsys, "delete", "past", "--yes")
-    assert "past" not in [row["name"] for row in answer(capsys, "runs")]
+def test_rename_and_delete(place: Path, said: Said, answer: Answer) -> None:
+    said("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
+    said("rename", "passing", "past")
+    assert "--yes" in said("delete", "past", code=2)[1]
+    said("delete", "past", "--yes")
+    assert "past" not in [row["name"] for row in answer("runs")]
 
 
 @pytest.mark.parametrize(
@@ -172,21 +136,19 @@ def test_rename_and_delete(place: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["dance"], "dance"),
     ],
 )
-def test_what_a_user_can_do_wrong_gets_one_sentence(
-    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
-) -> None:
-    out, err = said(capsys, *words, code=2)
+def test_what_a_user_can_do_wrong_gets_one_sentence(place: Path, said: Said, words: list[str], sentence: str) -> None:
+    out, err = said(*words, code=2)
     assert out == ""
     assert sentence in err
     assert err.count("\n") == 1
     assert err.startswith("charlstm: ")
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    out, _ = said(capsys, "--help")
+def test_help_names_every_command(said: Said) -> None:
+    out, _ = said("--help")
     for name in ("corpora", "train", "resume", "watch", "generate", "eval", "cache"):
         assert f"  {name} " in out
-        assert "Usage" in said(capsys, name, "--help")[0]
+        assert "Usage" in said(name, "--help")[0]
 
 
 def test_as_a_module_with_a_closed_pipe() -> None:

@@ -1,0 +1,220 @@
+"""The command that lets a model write, generate, and what it shares with play: sampler options and streaming."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from charlstm.cli.common import (
+    MODEL_HELP,
+    ReadingProgress,
+    json_option,
+    result,
+    runs_dir_option,
+    says_unknown,
+    unescaped,
+)
+from charlstm.errors import GenerationError
+from charlstm.text.visible import symbol, visible
+
+if TYPE_CHECKING:
+    from charlstm.generation.samplers import SamplerSettings
+    from charlstm.generation.steps import Alternative, Step
+    from charlstm.model.file import Model
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+UNTIL = {"line": "\n", "paragraph": "\n\n"}
+BETWEEN = "-" * 8
+"""The line between two of several samples."""
+
+ALTERNATIVES_SHOWN = 6
+
+_SAMPLER = (
+    click.option(
+        "--temperature", type=float, default=0.8, show_default=True, help="0 greedy, 1 as learnt, above wilder."
+    ),
+    click.option("--top-k", type=int, help="Keep the K most likely characters."),
+    click.option("--top-p", type=float, help="Keep the fewest that together are this likely."),
+    click.option(
+        "--min-p", type=float, default=0.05, show_default=True, help="Drop what is below this part of the best."
+    ),
+    click.option(
+        "--typical", type=float, help="Keep this much probability, of what is about as surprising as expected."
+    ),
+    click.option(
+        "--mirostat", type=float, metavar="BITS", help="Steer the mean surprise to so many bits per character."
+    ),
+    click.option("--repetition", type=float, default=0.0, help="Punish going on with a repeat of 16 or more, in nats."),
+    click.option(
+        "--sampler",
+        "kind",
+        type=click.Choice(["default", "reference"]),
+        default="default",
+        help="reference: exactly the script's, which knows --top-k alone.",
+    ),
+)
+"""Options that are named as the fields of :class:`charlstm.generation.samplers.SamplerSettings`."""
+
+
+def sampler_options(command: F) -> F:
+    """How characters are chosen; the command receives the options by name."""
+    for option in reversed(_SAMPLER):
+        command = option(command)
+    return command
+
+
+def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
+    """The settings that options ask for. Raises :class:`GenerationError` for what makes no sense."""
+    from charlstm.generation.samplers import SamplerSettings
+
+    settings = SamplerSettings(**values)
+    if settings.kind == "reference":
+        context = click.get_current_context()
+        given = [
+            name
+            for name in values
+            if name not in ("kind", "top_k")
+            and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise GenerationError(
+                f"The reference sampler knows --top-k alone: leave --{given[0].replace('_', '-')} away, or the sampler"
+            )
+    return settings
+
+
+@click.command(
+    epilog=MODEL_HELP + "  Examples:  charlstm generate RUN --prime 'The sea' --until paragraph   ·   "
+    r"charlstm generate RUN --samples 20 --stop '\n'   ·   charlstm generate RUN --temperature 0"
+)
+@click.argument("model")
+@click.option("--prime", help="What the text starts from; the model continues it.")
+@click.option("--prime-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the prime from a file, or -.")
+@click.option("--length", type=click.IntRange(0), default=1000, show_default=True, help="Characters to write at most.")
+@click.option("--samples", type=click.IntRange(1, 4096), metavar="N", help="Write N texts at once.")
+@click.option("--stop", multiple=True, help=r"End after this string; \n is a newline. May be given more than once.")
+@click.option("--until", type=click.Choice(list(UNTIL)), help="End with the line or the paragraph.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@sampler_options
+@click.option("--snapshot", type=int, help="Play the run as it was after this many steps.")
+@click.option("--show-probs", is_flag=True, help="One line a character: probability, rank and the alternatives.")
+@json_option
+@runs_dir_option
+def generate(
+    model: str,
+    prime: str | None,
+    prime_file: Path | None,
+    length: int,
+    samples: int | None,
+    stop: tuple[str, ...],
+    until: str | None,
+    seed: int,
+    snapshot: int | None,
+    show_probs: bool,
+    as_json: bool,
+    runs_dir: Path | None,
+    **sampler: Any,
+) -> None:
+    """Let MODEL write: the text streams to stdout as it is made, after the prime.
+
+    With --json, without the prime: {"text"}; with --samples {"texts"}; with --show-probs also {"steps"}, one for each
+    character.
+    """
+    from charlstm.generation.session import Session
+    from charlstm.model.file import load_model
+    from charlstm.runs.models import find_model
+
+    if prime is not None and prime_file is not None:
+        raise GenerationError("Give --prime or --prime-file, not both")
+    if show_probs and samples is not None:
+        raise GenerationError("--show-probs looks at one text: leave --samples away")
+    settings = sampler_settings(sampler)
+    stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
+    text = _read_prime(prime_file) if prime_file is not None else prime or ""
+    loaded = load_model(find_model(model, runs_dir, snapshot=snapshot))
+    if samples is not None:
+        texts = _many(loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops)
+        whole = f"\n{BETWEEN}\n".join(literal(text + each) for each in texts)
+        result(as_json, {"texts": texts}, whole)
+        return
+    session = Session(loaded, text, seed=seed, settings=settings)
+    says_unknown(session.unknown, "the rest of the prime is used")
+    steps = session.stream(length, stop=stops)
+    if as_json:
+        made = list(steps)
+        values: dict[str, Any] = {"text": "".join(step.char for step in made)}
+        result(True, values | ({"steps": [_step_json(step) for step in made]} if show_probs else {}))
+    elif show_probs:
+        for step in steps:
+            click.echo(
+                f"{symbol(step.char)}  {step.probability:7.2%}  rank {step.rank:<4}  {_others(step.alternatives)}"
+            )
+    else:
+        write_steps(text, steps)
+
+
+def write_steps(start: str, steps: Iterator[Step]) -> None:
+    """Put ``start`` and then each character on stdout as it is made, and end the line."""
+    live = sys.stdout.isatty()
+    sys.stdout.write(literal(start))
+    for step in steps:
+        sys.stdout.write(literal(step.char))
+        if live or step.char == "\n":
+            sys.stdout.flush()
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def literal(text: str) -> str:
+    """Literally on a terminal, whose controls are not a model's to use; as it is elsewhere."""
+    return visible(text) if sys.stdout.isatty() else text
+
+
+def _read_prime(path: Path) -> str:
+    if str(path) == "-":
+        return sys.stdin.read()
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) -> list[str]:
+    """Many texts at once, with a bar on a terminal."""
+    from charlstm.generation.generate import generate_many
+    from charlstm.generation.priming import prepare_prime
+    from charlstm.text.corpus import Progress
+
+    says_unknown(prepare_prime(model, prime).unknown, "the rest of the prime is used")
+    with ReadingProgress() as bar:
+        total = samples * length
+        return generate_many(
+            model,
+            prime,
+            length,
+            samples=samples,
+            progress=lambda done: bar.show(Progress(done, total, "writing")),
+            **how,
+        )
+
+
+def _others(alternatives: tuple[Alternative, ...]) -> str:
+    return "  ".join(
+        f"{symbol(each.char)} {each.probability:.0%}{'' if each.kept else ' cut'}"
+        for each in alternatives[:ALTERNATIVES_SHOWN]
+    )
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "char": step.char,
+        "probability": step.probability,
+        "rank": step.rank,
+        "entropy": step.entropy,
+        "alternatives": [
+            {"char": each.char, "probability": each.probability, "sampled": each.sampled, "kept": each.kept}
+            for each in step.alternatives
+        ],
+    }
