@@ -17,8 +17,9 @@ from textual.widgets import Input
 from charlstm.generation.saving import load_session
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
+from charlstm.text.corpus import open_corpus
 from charlstm_tui.app import CharLSTMApp, Opening
-from charlstm_tui.playing import FULL, Picture
+from charlstm_tui.pictures import FULL, Picture
 from charlstm_tui.remembered import Memory, remember
 from charlstm_tui.screens.generate import GenerateScreen
 from charlstm_tui.widgets.branch_tree import BranchTree
@@ -74,7 +75,7 @@ class Session:
                 await self.pilot.pause()
                 return
             await asyncio.sleep(0.01)
-        raise AssertionError(f"not within {seconds} s; {self.screen._picture}")
+        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen._picture}")
 
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters."""
@@ -512,3 +513,21 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.room == "play"
         assert it.text.startswith("The morning")
+
+
+async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path) -> None:
+    text = home / "novel.txt"
+    text.write_text("Some line.\n" * 5 + "she had not been in the house for seven long years\n" * 3)
+    recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
+    spec = json.loads(recorded.run.spec_path.read_text())
+    spec["corpus"] = open_corpus(text).to_record()
+    recorded.run.spec_path.write_text(json.dumps(spec))
+    async with playing(recorded.run.path) as it:
+        await it.paused(3)
+        await it.pilot.press("w")
+        it.screen._player.write_text("she had not been in the house for seven long years")
+        await it.until(lambda: it.screen._copied is not None and it.screen._copied.share > 0.8)
+        await it.pilot.press("escape", "escape", "left", "left", "left")
+        await it.until(lambda: " of novel.txt" in it.status())
+        await it.pilot.press(*["left"] * 3, *["right"] * 6)
+        await it.until(lambda: "copied" in it.status())

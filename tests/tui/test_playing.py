@@ -12,7 +12,8 @@ import pytest
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.model.file import save_model
-from charlstm_tui.playing import FULL, PAUSE_AFTER, Picture, Player, Wish
+from charlstm_tui.pictures import FULL, Picture, Wish
+from charlstm_tui.playing import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
 
 

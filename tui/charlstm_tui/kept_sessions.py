@@ -1,6 +1,6 @@
 """Where sessions of Generate are kept: beside the run that is played, else in the user's state folder.
 
-Only names and places; what is in a session file is ``charlstm.generation.saving``'s.
+Names and places; what is in a session file is ``charlstm.generation.saving``'s.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from charlstm import storage
 from charlstm.runs.folder import Run
+
+if TYPE_CHECKING:
+    from charlstm.generation.session import Session
 
 AUTO = "auto-"
 """How the names of self-saved sessions begin."""
@@ -59,6 +63,23 @@ def forget_old(place: Path) -> None:
     for kept in _autos(place)[MOST_AUTO:]:
         with contextlib.suppress(OSError):
             kept.path.unlink()
+
+
+def save_as(path: Path, colour: str, session: Session) -> str:
+    """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
+    from charlstm.generation.export import export_session
+    from charlstm.generation.saving import save_session
+
+    try:
+        make(path.parent)
+        if path.suffix.lower() in ("", ".json"):
+            path = path.with_suffix(".json")
+            save_session(session, path)
+            return f"Saved as {path}"
+        export_session(session, path, "rank" if colour == "off" else cast(Any, colour))
+    except OSError as error:
+        return f"{path} cannot be written: {error.strerror}."
+    return f"Exported to {path}"
 
 
 def _autos(place: Path) -> list[Kept]:

@@ -7,29 +7,25 @@ happened goes out through :meth:`Player.take`, at most 30 times a second and nev
 
 from __future__ import annotations
 
-import math
 import queue
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError
 from charlstm.generation.priming import prime_suggestion
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import load_session, save_session
-from charlstm.generation.session import BranchInfo, Outlook, Session
+from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
-from charlstm.runs.folder import Run, find_run
-from charlstm.runs.models import find_model
 from charlstm_tui import kept_sessions
+from charlstm_tui.pictures import FULL, NORMAL_SPEED, Facts, Picture, Wish, describe, model_path
 from charlstm_tui.widgets.marks import marks
 
 SLICE = 0.008
@@ -46,86 +42,11 @@ MOST_WAITING = 256
 RECENT = 1000
 """Characters over which the bits per character are averaged."""
 
-FULL = math.inf
-SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
-"""Characters a second; 0 makes one a key, :data:`FULL` as many as there can be."""
-NORMAL_SPEED = 60.0
 PAUSE_AFTER = 1000
 GHOST = 60
 """Characters that are foreseen while a person writes."""
 SAVE_EVERY = 5.0
 """Seconds between two self-saves; a save that takes long is made more rarely."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What to play. ``word`` is MODEL as on the command line, ``step`` a snapshot of it (``None``: its best);
-    ``prime`` of ``None`` is a line start of the model's own text."""
-
-    word: str
-    step: int | None = None
-    runs_dir: Path | None = None
-    prime: str | None = None
-    seed: int = 0
-    settings: SamplerSettings = SamplerSettings()
-    speed: float = NORMAL_SPEED
-    go: bool = False
-    """Whether to stream at once."""
-    session: Path | None = None
-    """A saved session to go on with, instead of the prime."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """The model that is played. ``step`` of ``planned`` is its age, ``ages`` the steps of the snapshots beside it."""
-
-    name: str
-    path: Path
-    run: Path | None = None
-    step: int | None = None
-    planned: int | None = None
-    ages: tuple[int, ...] = ()
-    shape: str = ""
-    vocab_size: int = 0
-    corpus: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One voice as it was when the picture was taken.
-
-    The line is the prime and then characters; those before ``start`` are as in the last picture of this ``take``,
-    from there on they are ``text``, each with its mark. Another ``take`` means another session: everything is new.
-    """
-
-    voice: int
-    take: int
-    wish: Wish
-    facts: Facts | None = None
-    busy: str = ""
-    error: str = ""
-    note: str = ""
-    prime: str = ""
-    unknown: tuple[str, ...] = ()
-    start: int = 0
-    text: str = ""
-    marks: array[int] = field(default_factory=lambda: array("H"))
-    length: int = 0
-    position: int = 0
-    running: bool = False
-    why: str = ""
-    settings: SamplerSettings = SamplerSettings()
-    speed: float = NORMAL_SPEED
-    rate: float | None = None
-    outlook: Outlook | None = None
-    standing: str | None = None
-    """The character that stands at the cursor, when it is not at the end."""
-    bits: float | None = None
-    branches: tuple[BranchInfo, ...] = ()
-    keep: Path | None = None
-    """The file that the session saves itself to."""
-    ghost: str = ""
-    """How the text would go on, while it is being written."""
 
 
 class _Voice:
@@ -530,6 +451,8 @@ class Player:
         voice.pace()
 
     def _stop(self, voice: _Voice) -> None:
+        if voice.running and voice.session is not None and voice.branches:
+            voice.branches = tuple(voice.session.branches())  # the last one has grown
         voice.running, voice.why = False, ""
 
     def _make_one(self, voice: _Voice, session: Session) -> None:
@@ -599,39 +522,5 @@ class Player:
             voice.touched = True
 
 
-def model_path(wish: Wish) -> Path:
-    """The model's file; a run that has no best yet is played as it was at its last snapshot."""
-    try:
-        return find_model(wish.word, wish.runs_dir, snapshot=wish.step)
-    except RunError:
-        snapshots = find_run(wish.word, wish.runs_dir).snapshots()
-        if wish.step is not None or not snapshots:
-            raise
-        return snapshots[-1].path
-
-
 def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:
     return float(-np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149)).mean())
-
-
-def describe(model: Model, path: Path, wish: Wish) -> Facts:
-    """What a person wants to know of the model at ``path``."""
-    run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
-    info = model.info
-    step = info.get("step")
-    planned: int | None = None
-    ages: tuple[int, ...] = ()
-    if run is not None:
-        planned = Run(run).status().planned_steps or None
-        ages = tuple(snapshot.step for snapshot in Run(run).snapshots())
-    return Facts(
-        name=run.name if run is not None else ("demo" if wish.word == "demo" else path.stem),
-        path=path,
-        run=run,
-        step=step if isinstance(step, int) else wish.step,
-        planned=planned,
-        ages=ages,
-        shape=f"{model.config.num_layers}×{model.config.hidden_size}",
-        vocab_size=model.config.vocab_size,
-        corpus=str(info.get("corpus") or ""),
-    )

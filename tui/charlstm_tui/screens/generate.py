@@ -7,309 +7,31 @@ candidates and settings look is the widgets' business, what a character is worth
 from __future__ import annotations
 
 import contextlib
-import re
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual import events, on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.message import Message
-from textual.widgets import ContentSwitcher, Static
+from textual import on
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.samplers import SamplerSettings
-from charlstm_tui import kept_sessions, words
-from charlstm_tui.actions import Action, bindings
-from charlstm_tui.playing import FULL, PAUSE_AFTER, Picture, Player, Wish
-from charlstm_tui.remembered import Memory, recall, remember
-from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui import kept_sessions
+from charlstm_tui.actions import Action
+from charlstm_tui.playing import PAUSE_AFTER
+from charlstm_tui.screens.generate_stage import VIEWS
+from charlstm_tui.screens.generate_views import ViewKeys
 from charlstm_tui.widgets.branch_tree import BranchTree
 from charlstm_tui.widgets.candidates import Candidates
-from charlstm_tui.widgets.duel_room import VOICES, DuelRoom
-from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
-from charlstm_tui.widgets.marks import RANK, SCALES, Origin, uniform
+from charlstm_tui.widgets.duel_room import VOICES
+from charlstm_tui.widgets.marks import SCALES
 from charlstm_tui.widgets.prime_input import PrimeInput
-from charlstm_tui.widgets.sampler_panel import SamplerPanel, adjust, faster, speed_words
-from charlstm_tui.widgets.score_room import ScoreRoom
+from charlstm_tui.widgets.sampler_panel import adjust, faster
 from charlstm_tui.widgets.stream_view import StreamView
 
-if TYPE_CHECKING:
-    from charlstm.generation.session import Session
-    from charlstm_tui.app import ModelChoice
-    from charlstm_tui.backend import Snapshot
 
-AFTER = 40
-"""Characters of text that the candidates' title may show."""
-BUILT = ("play", "write", "score", "duel")
-"""The views that can be entered."""
-
-
-class PicturesReady(Message):
-    """The player has pictures; at most one of these is under way at a time."""
-
-    bubble = False
-
-
-class GenerateScreen(ModeScreen):
+class GenerateScreen(ViewKeys):
     """Play, and the other views of the same session."""
 
-    MODE = "generate"
-    MAIN_PANE = "#stream"
-    CSS_PATH = "generate.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge"),
-    ]  # fmt: skip
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._player = Player(lambda: self.post_message(PicturesReady()))
-        self._wish: Wish | None = None
-        self._asked: ModelChoice | None = None
-        self._picture: Picture | None = None
-        self._scale = RANK
-        self._settings = SamplerSettings()
-        self._speed = 60.0
-        self._choosing = False
-        self._note = ""
-        self._last: Path | None = None
-        self._opened = False
-        self._writing = False
-        self._duel_wishes: dict[int, Wish] = {}
-        self._ghost_hidden = False
-
-    # ---- composing
-
-    def compose_body(self) -> ComposeResult:
-        yield GenerateBar(id="generate-bar")
-        with Horizontal(id="prime-row"):
-            yield Static(Content("Prime"), id="prime-caption", classes="quiet")
-            yield PrimeInput(id="prime")
-            yield Static(Content("e edit"), id="prime-hint", classes="quiet")
-        yield Static(id="unknown")
-        with ContentSwitcher(initial="play", id="rooms"):
-            with Horizontal(id="play"):
-                yield Static(id="empty")
-                yield StreamView(id="stream")
-                with Vertical(id="side"):
-                    yield Candidates(id="candidates")
-                    with Vertical(id="tree-pane"):
-                        yield Static(Content("BRANCHES"), classes="caption")
-                        yield BranchTree(id="tree")
-                    yield SamplerPanel(id="sampler")
-            yield ScoreRoom(id="score")
-            yield DuelRoom(id="duel")
-        yield StatusLine(id="status")
-
-    @property
-    def stream(self) -> StreamView:
-        return self.query_one("#stream", StreamView)
-
-    @property
-    def prime_input(self) -> PrimeInput:
-        return self.query_one("#prime", PrimeInput)
-
-    def on_mount(self) -> None:
-        self._player.start()
-        self._draw_empty()
-
-    def on_unmount(self) -> None:
-        self._remember()
-        self._player.close()
-
-    # ---- which model
-
-    def entered(self) -> None:
-        choice = self.charlstm.model or self._first_choice()
-        if choice is None:
-            self._draw_empty()
-        elif choice != self._asked:
-            self._asked = choice
-            self._open(choice.model, choice.step)
-
-    def _first_choice(self) -> ModelChoice | None:
-        """Without being told: the run that is looked at, a live one, the newest; else the model in the box."""
-        from charlstm.runs.models import demo_path
-        from charlstm_tui.app import ModelChoice
-
-        snapshot = self.charlstm.snapshot
-        attached = snapshot.attached_run
-        for view in ((attached,) if attached else ()) + snapshot.live + snapshot.runs:
-            if view.run.model_path.is_file() or view.run.snapshots():
-                return ModelChoice(str(view.path))
-        return ModelChoice("demo") if demo_path() is not None else None
-
-    def _open(self, word: str, step: int | None = None) -> None:
-        """Play another model, as it was last played."""
-        self._remember()
-        self._opened, self._last, self._note = True, None, ""
-        memory = recall(word) or Memory()
-        self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
-        self.stream.scale = self._scale
-        self._load(
-            Wish(
-                word, step, self.charlstm.opening.runs_dir, memory.prime, settings=memory.settings, speed=memory.speed,
-                go=memory.speed > 0,
-            )
-        )  # fmt: skip
-
-    def _load(self, wish: Wish) -> None:
-        self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
-        self._choosing = False
-        self._player.load(wish)
-
-    def _replay(self, wish: Wish) -> None:
-        """From the prime on, with the settings of now."""
-        self._load(replace(wish, settings=self._settings, speed=self._speed, go=self._speed > 0, session=None))
-
-    def _remember(self) -> None:
-        wish = self._wish
-        if wish is not None and self._picture is not None and self._picture.facts is not None:
-            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, wish.prime))
-
-    # ---- what the player tells
-
-    def on_pictures_ready(self) -> None:
-        pictures = self._player.take()
-        if not self.is_mounted:
-            return
-        with self.app.batch_update():
-            for picture in pictures:
-                if picture.voice in VOICES:
-                    self._show_duel(picture)
-                else:
-                    self._show(picture)
-
-    def _show(self, picture: Picture) -> None:
-        before, self._picture = self._picture, picture
-        stream = self.stream
-        if before is None or before.take != picture.take or before.prime != picture.prime:
-            stream.clear()
-            stream.append(picture.prime, uniform(picture.prime, Origin.PRIME))
-            self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
-            self._draw_unknown(picture)
-        if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
-            self._settings = picture.settings
-            if self._opened:
-                self._opened = False
-                self._offer_last(picture)
-        base = len(picture.prime)
-        if picture.text or base + picture.length != stream.length:
-            stream.replace_from(base + picture.start, picture.text, picture.marks)
-        stream.show_ghost("" if self._ghost_hidden else picture.ghost)
-        if self._writing and (before is None or bool(before.ghost) != bool(picture.ghost)):
-            self.refresh_keys()
-        if not stream.at_end or picture.position < picture.length:
-            stream.cursor = base + picture.position
-        if before is None or (before.running, bool(before.facts)) != (picture.running, bool(picture.facts)):
-            self._draw_empty()
-            self.refresh_keys()
-        if before is None or before.error != picture.error or before.busy != picture.busy:
-            self._draw_empty()
-        if picture.note:
-            self._note = picture.note
-        self.query_one(BranchTree).show(picture.branches)
-        self._draw_panels()
-
-    def _draw_panels(self) -> None:
-        picture, stream = self._picture, self.stream
-        self.query_one(SamplerPanel).show(self._settings, self._speed)
-        if picture is None:
-            return
-        cursor = stream.cursor
-        self.query_one(Candidates).show(
-            picture.outlook, picture.settings, picture.standing, stream.text(max(0, cursor - AFTER), cursor)
-        )
-        facts = picture.facts
-        if facts is not None:
-            step = "" if facts.step is None else f" @ step {facts.step:,}"
-            planned = f" of {facts.planned:,}" if step and facts.planned else ""
-            names = (facts.name + step + planned, facts.name + step, facts.name)
-            about = f"{facts.shape} · {facts.vocab_size:,} symbols · "
-            self.query_one(GenerateBar).show(
-                self.room,
-                BUILT if self.room == "play" else ("play", self.room),
-                (about + names[0], *names),
-                bool(facts.ages),
-            )
-        self._draw_status()
-
-    def _draw_status(self) -> None:
-        picture = self._picture
-        figures = []
-        if picture is not None and picture.facts is not None and not picture.error:
-            if picture.running:
-                rate = f"{picture.rate:,.0f} ch/s" if picture.rate else speed_words(self._speed)
-                figures.append(f"▶ {rate}")
-            else:
-                figures.append(f"‖ {picture.why or 'paused'}")
-            if picture.bits is not None:
-                figures.append(f"{picture.bits:.2f} bits")
-            figures.append(f"{picture.length:,} chars")
-        if self.room == "score":
-            figures = list(self.score_room.figures)
-        elif self.room == "duel":
-            figures = ["▶ " + speed_words(self._speed or 60.0) if self.duel.running else "‖ paused", "Tab other side"]
-        looks = [self.stream.look(level) for level in range(1, 5)]
-        self.query_one(StatusLine).show(self._scale, looks, figures, self._note)
-
-    def _draw_unknown(self, picture: Picture) -> None:
-        line = self.query_one("#unknown", Static)
-        line.display = bool(picture.unknown)
-        if picture.unknown:
-            from charlstm.text.visible import symbol
-
-            some = " ".join(symbol(char) for char in picture.unknown[:20]) + (" …" if len(picture.unknown) > 20 else "")
-            line.update(Content(f"This model has never seen {some} — left out of the prime."))
-
-    def _draw_empty(self) -> None:
-        """The sentence in the pane when there is nothing to play: what is the matter and the key that mends it."""
-        picture = self._picture
-        said: Content | None = None
-        if picture is not None and picture.error:
-            said = Content.assemble((picture.error, "$error"), "\n\n", ("o", "bold $primary"), " opens another model")
-        elif picture is not None and picture.busy:
-            said = Content.styled(picture.busy, "$quiet")
-        elif self._wish is None:
-            key = "bold $primary"
-            said = Content.assemble(
-                "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
-            )
-        empty = self.query_one("#empty", Static)
-        empty.display = said is not None
-        for part in ("#stream", "#side"):
-            self.query_one(part).display = said is None
-        if said is not None:
-            empty.update(said)
-        elif self.focused is None:
-            self.focus_main()
-
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """A live run grows older while its model is played."""
-        picture = self._picture
-        if picture is None or picture.facts is None or picture.facts.run is None:
-            if self._wish is None:
-                self.entered()
-            return
-        view = snapshot.find(picture.facts.run)
-        if view is not None and view.status.planned_steps != picture.facts.planned:
-            facts = replace(picture.facts, planned=view.status.planned_steps)
-            self._picture = replace(picture, facts=facts)
-            self._draw_panels()
-
     # ---- keys: what is active
-
-    @property
-    def playing(self) -> bool:
-        """Whether there is a session."""
-        return self._picture is not None and self._picture.outlook is not None
 
     def scopes(self) -> tuple[str, ...]:
         if self._choosing:
@@ -329,7 +51,7 @@ class GenerateScreen(ModeScreen):
 
     def can(self, action: Action) -> bool:
         if action.handler in ("write", "score", "duel"):
-            return action.handler in BUILT
+            return action.handler in VIEWS
         if self.room == "duel" and action.handler in ("edit_prime", "find", "save", "last_session"):
             return False
         if action.handler == "last_session":
@@ -372,10 +94,6 @@ class GenerateScreen(ModeScreen):
         else:
             return False
         return True
-
-    def _say(self, note: str) -> None:
-        self._note = note
-        self._draw_status()
 
     # ---- keys: playing
 
@@ -540,142 +258,6 @@ class GenerateScreen(ModeScreen):
         self._player.switch(event.number)
         self.focus_main()
 
-    # ---- the other views
-
-    @property
-    def room(self) -> str:
-        """The view that is shown: play, write, score or duel."""
-        if self._writing:
-            return "write"
-        return self.query_one("#rooms", ContentSwitcher).current or "play"
-
-    def enter_room(self, room: str) -> None:
-        """Show a view; Play's text stays as it is meanwhile. Write is Play's own text with the keys for the writer."""
-        self._player.pause()
-        if self.room == "duel":
-            for voice in VOICES:
-                self._player.drop(voice)
-        if self._writing != (room == "write"):
-            self._writing = room == "write"
-            self._ghost_hidden = False
-            self._player.write(self._writing)
-        self._choosing = False
-        self._note = ""
-        self.query_one("#rooms", ContentSwitcher).current = "play" if room == "write" else room
-        self.query_one("#prime-row").display = room == "play"
-        self.query_one("#sampler").display = room == "play"  # in Write its keys are letters
-        if room in ("play", "write"):
-            self.focus_main()
-        self._draw_panels()
-        self.refresh_keys()
-
-    def action_leave_room(self) -> None:
-        self.enter_room("play")
-
-    def in_input(self) -> bool:
-        return self.room == "write" or super().in_input()
-
-    def do_write(self) -> None:
-        self.enter_room("write")
-        self._say("Type; the grey text is the model's. Backspace erases, Esc goes back to Play.")
-
-    def on_key(self, event: events.Key) -> None:
-        """In Write, whatever no binding took is written."""
-        if self.room != "write" or self.focused is not self.stream:
-            return
-        if event.key == "backspace":
-            self._player.erase()
-        elif event.key == "enter":
-            self._player.write_text("\n")
-        elif event.character is not None and event.is_printable:
-            self._player.write_text(event.character)
-        else:
-            return
-        event.stop()
-        if self._ghost_hidden:
-            self._ghost_hidden = False
-            self.refresh_keys()
-
-    def on_paste(self, event: events.Paste) -> None:
-        if self.room == "write":
-            event.stop()
-            self._player.write_text(event.text)
-
-    def do_take_ghost(self) -> None:
-        if self._picture is not None:
-            self._player.take_ghost(len(self._picture.ghost))
-
-    def do_take_word(self) -> None:
-        word = re.match(r"\s*\S+", self._picture.ghost if self._picture is not None else "")
-        if word is not None and not self._ghost_hidden:
-            self._player.take_ghost(word.end())
-
-    def do_duel(self) -> None:
-        """The same prime and dice on both sides; the second side begins with a higher temperature."""
-        picture, wish = self._picture, self._wish
-        if picture is None or wish is None:
-            return
-        self.enter_room("duel")
-        self.duel.enter(self._scale)
-        hotter = replace(self._settings, temperature=round(min(2.0, self._settings.temperature + 0.4), 2))
-        for voice, settings in zip(VOICES, (self._settings, hotter), strict=True):
-            self._duel_wishes[voice] = replace(
-                wish, prime=picture.prime, settings=settings, speed=self._speed or 60.0, go=True, session=None
-            )
-            self._player.load(self._duel_wishes[voice], voice)
-
-    @property
-    def duel(self) -> DuelRoom:
-        return self.query_one(DuelRoom)
-
-    def _show_duel(self, picture: Picture) -> None:
-        if self.room != "duel":
-            return
-        before = self.duel.running
-        self.duel.show(picture)
-        if picture.note:
-            self._note = picture.note
-        if before != self.duel.running:
-            self.refresh_keys()
-        self._draw_status()
-
-    def do_duel_again(self) -> None:
-        for voice in VOICES:
-            picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
-            settings = wish.settings if picture is None else picture.settings
-            self._duel_wishes[voice] = replace(wish, seed=wish.seed + 1, settings=settings, go=True)
-            self._player.load(self._duel_wishes[voice], voice)
-
-    def do_score(self) -> None:
-        picture = self._picture
-        if picture is None or picture.facts is None:
-            return
-        self.enter_room("score")
-        self.score_room.enter(picture.facts, self.stream.text(), self._scale)
-
-    @property
-    def score_room(self) -> ScoreRoom:
-        return self.query_one(ScoreRoom)
-
-    def do_score_open(self) -> None:
-        from charlstm_tui.widgets.dialogs import PromptDialog
-
-        def named(path: str | None) -> None:
-            if path:
-                self.score_room.open(Path(path).expanduser())
-
-        self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
-
-    def do_score_next(self) -> None:
-        self.score_room.next_place()
-
-    def do_score_walk(self, characters: int, lines: int) -> None:
-        self.score_room.walk(characters, lines)
-
-    @on(ScoreRoom.Changed)
-    def _scored(self) -> None:
-        self._draw_status()
-
     # ---- keys: prime and model
 
     def do_edit_prime(self) -> None:
@@ -752,7 +334,7 @@ class GenerateScreen(ModeScreen):
 
         def named(name: str | None) -> None:
             if name:
-                self._player.run_with(partial(save_as, Path(name).expanduser(), self._scale.name))
+                self._player.run_with(partial(kept_sessions.save_as, Path(name).expanduser(), self._scale.name))
 
         self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
 
@@ -761,33 +343,3 @@ class GenerateScreen(ModeScreen):
             self._load(replace(self._wish, session=self._last, go=False, speed=self._speed))
             self._last = None
             self.refresh_keys()
-
-    def _offer_last(self, picture: Picture) -> None:
-        """Name the session that was played before this one, once."""
-        if picture.facts is None or picture.keep is None or picture.wish.session is not None:
-            return
-        kept = kept_sessions.last(kept_sessions.folder(picture.facts.run, picture.facts.path), but=picture.keep)
-        self._last = None if kept is None else kept.path
-        if kept is not None:
-            ago = words.clock(max(0.0, time.time() - kept.saved))
-            self._note = f"l goes on with the last session, of {ago} ago."
-
-
-def save_as(path: Path, colour: str, session: Session) -> str:
-    """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
-    from charlstm.generation.export import export_session
-    from charlstm.generation.saving import save_session
-
-    try:
-        kept_sessions.make(path.parent)
-        if path.suffix.lower() in ("", ".json"):
-            path = path.with_suffix(".json")
-            save_session(session, path)
-            return f"Saved as {path}"
-        export_session(session, path, "rank" if colour == "off" else cast(Any, colour))
-    except OSError as error:
-        return f"{path} cannot be written: {error.strerror}."
-    return f"Exported to {path}"
-
-
-__all__ = ["FULL", "GenerateScreen", "PicturesReady"]

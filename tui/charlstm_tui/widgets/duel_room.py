@@ -7,7 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm_tui.playing import Picture
+from charlstm_tui.pictures import Picture
 from charlstm_tui.widgets.marks import Origin, Scale, uniform
 from charlstm_tui.widgets.sampler_panel import CAPTION
 from charlstm_tui.widgets.stream_view import StreamView

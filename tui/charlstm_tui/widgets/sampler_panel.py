@@ -13,7 +13,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from charlstm.generation.samplers import SamplerSettings
-from charlstm_tui.playing import FULL, SPEEDS
+from charlstm_tui.pictures import FULL, SPEEDS
 
 TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 TOP_P: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)

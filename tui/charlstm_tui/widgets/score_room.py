@@ -30,7 +30,7 @@ from charlstm_tui.widgets.stream_view import StreamView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from charlstm_tui.playing import Facts
+    from charlstm_tui.pictures import Facts
 
 MOST_CHARS = 1_000_000
 """Characters of a file that are scored; what is longer is scored as far as that, and said so."""

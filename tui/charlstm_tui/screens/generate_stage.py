@@ -1,0 +1,397 @@
+"""What Generate shows: its widgets, the model it plays, and what the thread in ``playing`` tells of it.
+
+The keys are in ``generate`` and ``generate_views``. How text, candidates and settings look is the widgets' business.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import ContentSwitcher, Static
+
+from charlstm.generation.samplers import SamplerSettings
+from charlstm_tui import kept_sessions, words
+from charlstm_tui.actions import bindings
+from charlstm_tui.pictures import Picture, Wish
+from charlstm_tui.playing import Player
+from charlstm_tui.remembered import Memory, recall, remember
+from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.widgets.branch_tree import BranchTree
+from charlstm_tui.widgets.candidates import Candidates
+from charlstm_tui.widgets.duel_room import VOICES, DuelRoom
+from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
+from charlstm_tui.widgets.marks import RANK, SCALES, Origin, uniform
+from charlstm_tui.widgets.prime_input import PrimeInput
+from charlstm_tui.widgets.sampler_panel import SamplerPanel, speed_words
+from charlstm_tui.widgets.score_room import ScoreRoom
+from charlstm_tui.widgets.stream_view import StreamView
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus
+    from charlstm_tui.app import ModelChoice
+    from charlstm_tui.backend import Snapshot
+    from charlstm_tui.copying import Copied
+
+AFTER = 40
+"""Characters of text that the candidates' title may show."""
+VIEWS = ("play", "write", "score", "duel")
+"""The four views of one session."""
+
+
+class PicturesReady(Message):
+    """The player has pictures; at most one of these is under way at a time."""
+
+    bubble = False
+
+
+class GenerateStage(ModeScreen):
+    """What Generate consists of and shows. The keys are the subclasses'."""
+
+    MODE = "generate"
+    MAIN_PANE = "#stream"
+    CSS_PATH = "generate.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge"),
+    ]  # fmt: skip
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._player = Player(lambda: self.post_message(PicturesReady()))
+        self._wish: Wish | None = None
+        self._asked: ModelChoice | None = None
+        self._picture: Picture | None = None
+        self._scale = RANK
+        self._settings = SamplerSettings()
+        self._speed = 60.0
+        self._choosing = False
+        self._note = ""
+        self._last: Path | None = None
+        self._opened = False
+        self._copied: Copied | None = None
+        self._corpus: Corpus | None = None
+        self._copied_marks: set[tuple[int, int]] = set()
+        self._writing = False
+        self._duel_wishes: dict[int, Wish] = {}
+        self._ghost_hidden = False
+
+    # ---- composing
+
+    def compose_body(self) -> ComposeResult:
+        yield GenerateBar(id="generate-bar")
+        with Horizontal(id="prime-row"):
+            yield Static(Content("Prime"), id="prime-caption", classes="quiet")
+            yield PrimeInput(id="prime")
+            yield Static(Content("e edit"), id="prime-hint", classes="quiet")
+        yield Static(id="unknown")
+        with ContentSwitcher(initial="play", id="rooms"):
+            with Horizontal(id="play"):
+                yield Static(id="empty")
+                yield StreamView(id="stream")
+                with Vertical(id="side"):
+                    yield Candidates(id="candidates")
+                    with Vertical(id="tree-pane"):
+                        yield Static(Content("BRANCHES"), classes="caption")
+                        yield BranchTree(id="tree")
+                    yield SamplerPanel(id="sampler")
+            yield ScoreRoom(id="score")
+            yield DuelRoom(id="duel")
+        yield StatusLine(id="status")
+
+    @property
+    def stream(self) -> StreamView:
+        return self.query_one("#stream", StreamView)
+
+    @property
+    def prime_input(self) -> PrimeInput:
+        return self.query_one("#prime", PrimeInput)
+
+    def on_mount(self) -> None:
+        self._player.start()
+        self._draw_empty()
+
+    def on_unmount(self) -> None:
+        self._remember()
+        self._player.close()
+
+    # ---- which model
+
+    def entered(self) -> None:
+        choice = self.charlstm.model or self._first_choice()
+        if choice is None:
+            self._draw_empty()
+        elif choice != self._asked:
+            self._asked = choice
+            self._open(choice.model, choice.step)
+
+    def _first_choice(self) -> ModelChoice | None:
+        """Without being told: the run that is looked at, a live one, the newest; else the model in the box."""
+        from charlstm.runs.models import demo_path
+        from charlstm_tui.app import ModelChoice
+
+        snapshot = self.charlstm.snapshot
+        attached = snapshot.attached_run
+        for view in ((attached,) if attached else ()) + snapshot.live + snapshot.runs:
+            if view.run.model_path.is_file() or view.run.snapshots():
+                return ModelChoice(str(view.path))
+        return ModelChoice("demo") if demo_path() is not None else None
+
+    def _open(self, word: str, step: int | None = None) -> None:
+        """Play another model, as it was last played."""
+        self._remember()
+        self._opened, self._last, self._note = True, None, ""
+        memory = recall(word) or Memory()
+        self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
+        self.stream.scale = self._scale
+        self._load(
+            Wish(
+                word, step, self.charlstm.opening.runs_dir, memory.prime, settings=memory.settings, speed=memory.speed,
+                go=memory.speed > 0,
+            )
+        )  # fmt: skip
+
+    def _load(self, wish: Wish) -> None:
+        self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
+        self._choosing = False
+        self._player.load(wish)
+
+    def _replay(self, wish: Wish) -> None:
+        """From the prime on, with the settings of now."""
+        self._load(replace(wish, settings=self._settings, speed=self._speed, go=self._speed > 0, session=None))
+
+    def _remember(self) -> None:
+        wish = self._wish
+        if wish is not None and self._picture is not None and self._picture.facts is not None:
+            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, wish.prime))
+
+    # ---- what the player tells
+
+    def on_pictures_ready(self) -> None:
+        pictures = self._player.take()
+        if not self.is_mounted:
+            return
+        with self.app.batch_update():
+            for picture in pictures:
+                if picture.voice in VOICES:
+                    self._show_duel(picture)
+                else:
+                    self._show(picture)
+
+    def _show(self, picture: Picture) -> None:
+        before, self._picture = self._picture, picture
+        stream = self.stream
+        if before is None or before.take != picture.take or before.prime != picture.prime:
+            stream.clear()
+            stream.append(picture.prime, uniform(picture.prime, Origin.PRIME))
+            self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
+            self._draw_unknown(picture)
+        if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
+            self._settings = picture.settings
+            if self._opened:
+                self._opened = False
+                self._offer_last(picture)
+                self._copied = None
+                if picture.facts is not None and picture.facts.run is not None:
+                    self._watch_copying(picture.facts.run)
+                else:
+                    self.workers.cancel_group(self, "copying")
+        base = len(picture.prime)
+        if picture.text or base + picture.length != stream.length:
+            stream.replace_from(base + picture.start, picture.text, picture.marks)
+        stream.show_ghost("" if self._ghost_hidden else picture.ghost)
+        if self._writing and (before is None or bool(before.ghost) != bool(picture.ghost)):
+            self.refresh_keys()
+        if not stream.at_end or picture.position < picture.length:
+            stream.cursor = base + picture.position
+        if before is None or (before.running, bool(before.facts)) != (picture.running, bool(picture.facts)):
+            self._draw_empty()
+            self.refresh_keys()
+        if before is None or before.error != picture.error or before.busy != picture.busy:
+            self._draw_empty()
+        if picture.note:
+            self._note = picture.note
+        self.query_one(BranchTree).show(picture.branches)
+        self._draw_panels()
+
+    def _draw_panels(self) -> None:
+        picture, stream = self._picture, self.stream
+        self.query_one(SamplerPanel).show(self._settings, self._speed)
+        if picture is None:
+            return
+        cursor = stream.cursor
+        self.query_one(Candidates).show(
+            picture.outlook, picture.settings, picture.standing, stream.text(max(0, cursor - AFTER), cursor)
+        )
+        facts = picture.facts
+        if facts is not None:
+            step = "" if facts.step is None else f" @ step {facts.step:,}"
+            planned = f" of {facts.planned:,}" if step and facts.planned else ""
+            names = (facts.name + step + planned, facts.name + step, facts.name)
+            about = f"{facts.shape} · {facts.vocab_size:,} symbols · "
+            self.query_one(GenerateBar).show(
+                self.room,
+                VIEWS if self.room == "play" else ("play", self.room),
+                (about + names[0], *names),
+                bool(facts.ages),
+            )
+        self._draw_status()
+
+    def _draw_status(self) -> None:
+        picture = self._picture
+        figures = []
+        if picture is not None and picture.facts is not None and not picture.error:
+            if picture.running:
+                rate = f"{picture.rate:,.0f} ch/s" if picture.rate else speed_words(self._speed)
+                figures.append(f"▶ {rate}")
+            else:
+                figures.append(f"‖ {picture.why or 'paused'}")
+            if picture.bits is not None:
+                figures.append(f"{picture.bits:.2f} bits")
+            if self._copied is not None:
+                figures.append(f"{100 * self._copied.share:.0f} % copied")
+            figures.append(f"{picture.length:,} chars")
+        if self.room == "score":
+            figures = list(self.score_room.figures)
+        elif self.room == "duel":
+            figures = ["▶ " + speed_words(self._speed or 60.0) if self.duel.running else "‖ paused", "Tab other side"]
+        looks = [self.stream.look(level) for level in range(1, 5)]
+        note = self._note or (self._source_at_cursor() if self.room == "play" else "")
+        self.query_one(StatusLine).show(self._scale, looks, figures, note)
+
+    # ---- is it copying?
+
+    @work(exclusive=True, group="copying")
+    async def _watch_copying(self, run: Path) -> None:
+        from charlstm_tui import copying
+
+        def text() -> str:
+            picture = self._picture
+            return "" if picture is None else self.stream.text(len(picture.prime))
+
+        await copying.watch(run, text, self._show_copied)
+
+    def _show_copied(self, corpus: Corpus, copied: Copied) -> None:
+        if self._picture is None:
+            return
+        self._corpus, self._copied = corpus, copied
+        base = len(self._picture.prime)
+        marks = {(base + match.start, base + match.stop) for match in copied.matches}
+        for start, stop in self._copied_marks - marks:
+            self.stream.mark_copied(start, stop, False)
+        for start, stop in marks:
+            self.stream.mark_copied(start, stop)
+        self._copied_marks = marks
+        self._draw_status()
+
+    def _source_at_cursor(self) -> str:
+        """Where the copied stretch under the cursor comes from; nothing where nothing is copied."""
+        if self._picture is None or self._copied is None or self._corpus is None or self.stream.at_end:
+            return ""
+        from charlstm_tui.copying import place_of
+
+        place = self.stream.cursor - len(self._picture.prime)
+        match = next((match for match in self._copied.matches if match.start <= place < match.stop), None)
+        return "" if match is None else place_of(self._corpus, match)
+
+    def _draw_unknown(self, picture: Picture) -> None:
+        line = self.query_one("#unknown", Static)
+        line.display = bool(picture.unknown)
+        if picture.unknown:
+            from charlstm.text.visible import symbol
+
+            some = " ".join(symbol(char) for char in picture.unknown[:20]) + (" …" if len(picture.unknown) > 20 else "")
+            line.update(Content(f"This model has never seen {some} — left out of the prime."))
+
+    def _draw_empty(self) -> None:
+        """The sentence in the pane when there is nothing to play: what is the matter and the key that mends it."""
+        picture = self._picture
+        said: Content | None = None
+        if picture is not None and picture.error:
+            said = Content.assemble((picture.error, "$error"), "\n\n", ("o", "bold $primary"), " opens another model")
+        elif picture is not None and picture.busy:
+            said = Content.styled(picture.busy, "$quiet")
+        elif self._wish is None:
+            key = "bold $primary"
+            said = Content.assemble(
+                "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
+            )
+        empty = self.query_one("#empty", Static)
+        empty.display = said is not None
+        for part in ("#stream", "#side"):
+            self.query_one(part).display = said is None
+        if said is not None:
+            empty.update(said)
+        elif self.focused is None:
+            self.focus_main()
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """A live run grows older while its model is played."""
+        picture = self._picture
+        if picture is None or picture.facts is None or picture.facts.run is None:
+            if self._wish is None:
+                self.entered()
+            return
+        view = snapshot.find(picture.facts.run)
+        if view is not None and view.status.planned_steps != picture.facts.planned:
+            facts = replace(picture.facts, planned=view.status.planned_steps)
+            self._picture = replace(picture, facts=facts)
+            self._draw_panels()
+
+    # ---- in short
+
+    @property
+    def playing(self) -> bool:
+        """Whether there is a session."""
+        return self._picture is not None and self._picture.outlook is not None
+
+    @property
+    def room(self) -> str:
+        """The view that is shown: play, write, score or duel."""
+        if self._writing:
+            return "write"
+        return self.query_one("#rooms", ContentSwitcher).current or "play"
+
+    @property
+    def duel(self) -> DuelRoom:
+        return self.query_one(DuelRoom)
+
+    @property
+    def score_room(self) -> ScoreRoom:
+        return self.query_one(ScoreRoom)
+
+    def _say(self, note: str) -> None:
+        self._note = note
+        self._draw_status()
+
+    # ---- more of what is shown
+
+    def _show_duel(self, picture: Picture) -> None:
+        if self.room != "duel":
+            return
+        before = self.duel.running
+        self.duel.show(picture)
+        if picture.note:
+            self._note = picture.note
+        if before != self.duel.running:
+            self.refresh_keys()
+        self._draw_status()
+
+    def _offer_last(self, picture: Picture) -> None:
+        """Name the session that was played before this one, once."""
+        if picture.facts is None or picture.keep is None or picture.wish.session is not None:
+            return
+        kept = kept_sessions.last(kept_sessions.folder(picture.facts.run, picture.facts.path), but=picture.keep)
+        self._last = None if kept is None else kept.path
+        if kept is not None:
+            ago = words.clock(max(0.0, time.time() - kept.saved))
+            self._note = f"l goes on with the last session, of {ago} ago."
