@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import click
@@ -83,17 +84,32 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 @click.argument("action", type=click.Choice(["show", "prune"]), default="show")
 @json_option
 def cache(action: str, as_json: bool) -> None:
-    """The prepared texts that are kept on this machine; `prune` removes them. They come back when needed."""
+    """The prepared texts that are kept on this machine; `prune` removes those that no run was trained on.
+
+    What is removed comes back when its text is opened again.
+    """
     from charlstm.text.cache import entries, prune_cache, texts_dir
 
     if action == "prune":
-        freed = prune_cache()
+        freed = prune_cache(keep=_texts_of_runs())
         result(as_json, {"freed": freed}, f"Freed {freed:,} bytes in {texts_dir()}")
         return
     kept = entries()
     size = sum(entry.bytes for entry in kept)
     values = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
     result(as_json, values, f"{len(kept)} prepared texts, {size:,} bytes, in {texts_dir()}")
+
+
+def _texts_of_runs() -> set[str]:
+    """The fingerprints of texts that known runs were trained on: one that came from stdin has no other copy."""
+    from charlstm.errors import RunError
+    from charlstm.runs.folder import list_runs
+
+    kept = set()
+    for run in list_runs(elsewhere=True):
+        with contextlib.suppress(RunError):
+            kept.add(str(run.spec().corpus.get("fingerprint")))
+    return kept
 
 
 @click.command()
