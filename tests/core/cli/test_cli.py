@@ -118,15 +118,15 @@ def test_rename_and_delete(place: Path, said: Said, answer: Answer) -> None:
     assert "past" not in [row["name"] for row in answer("runs")]
 
 
-def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answer: Answer) -> None:
     (place / "passing.txt").write_text("seen once, and never trained on\n" * 50, encoding="utf-8")
-    said(capsys, "stats", "passing.txt")
-    before = answer(capsys, "cache")["texts"]
-    assert answer(capsys, "cache", "prune")["freed"] > 0
-    assert 1 <= answer(capsys, "cache")["texts"] < before
+    said("stats", "passing.txt")
+    before = answer("cache")["texts"]
+    assert answer("cache", "prune")["freed"] > 0
+    assert 1 <= answer("cache")["texts"] < before
     (place / "data" / "fox.txt").rename(place / "data" / "fox.aside")
     try:
-        assert answer(capsys, "eval", "fox", "--part", "validation")["chars"] > 0
+        assert answer("eval", "fox", "--part", "validation")["chars"] > 0
     finally:
         (place / "data" / "fox.aside").rename(place / "data" / "fox.txt")
 
