@@ -36,5 +36,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 	$(BIN)/python -m pip install --quiet --editable . --requirement $(VENV)/dev-requirements.txt
 	@touch $@
 
+# The README's pictures, from the real app on a real run; takes two minutes.
+pictures: $(VENV)/.dev
+	$(BIN)/python tests/pictures/draw.py
+
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
