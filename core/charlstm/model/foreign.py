@@ -199,13 +199,13 @@ def _model(content: Any, path: Path, size: int) -> Model:
     if config.parameters * 2 > size:  # half precision takes two bytes; a few bytes can pose as any number of weights
         raise ModelError(f"{path} is damaged: it claims {config.parameters:,} weights and is {size:,} bytes long")
     found = lstm | head
+    if extra := next((name for name in found if name not in config.shapes), None):
+        raise ModelError(f"{path} is no plain LSTM: it also holds {extra[:80]!r}")
     for name, shape in config.shapes.items():
         if name not in found:
             raise ModelError(f"{path} is damaged: it has no {name}")
         if tuple(found[name].shape) != shape:
             raise ModelError(f"{path} is damaged: {name} has shape {tuple(found[name].shape)} instead of {shape}")
-    if extra := next((name for name in found if name not in config.shapes), None):
-        raise ModelError(f"{path} is no plain LSTM: it also holds {extra[:80]!r}")
     weights = {name: found[name].detach().to(torch.float32).contiguous().numpy().copy() for name in config.shapes}
     return Model(config, vocabulary, weights, TextOptions(normalize=False), {"imported_from": path.name})
 
