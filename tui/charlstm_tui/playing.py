@@ -36,6 +36,8 @@ COURTESY = 0.015
 SWITCH = 0.001
 """Seconds after which the interpreter is handed over while the thread plays; Python's own 5 ms add up over a key."""
 PICTURE_EVERY = 1 / 30
+PICTURE_EVERY_AT_FULL = 1 / 20
+"""The same when text races by: nobody reads it, and drawing it must leave the screen time for keys."""
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
 MOST_WAITING = 256
@@ -275,12 +277,17 @@ class Player:
         """How long to wait for something to be asked; for ever when there is nothing else to do."""
         with self._guard:
             untaken = self._announced
-        soon = PICTURE_EVERY if untaken else max(BREATH, self._last_picture + PICTURE_EVERY - now)
+        between = self._pause_between()
+        soon = between if untaken else max(BREATH, self._last_picture + between - now)
         waits = [soon] if self._dirty() else []
         still = max(0.0, self._still_until - now)
         waits += [max(BREATH, still, voice.due(now) - now) for voice in self._voices.values() if voice.running]
         waits += [max(BREATH, v.kept_at + v.keep_every - now) for v in self._voices.values() if v.touched]
         return min(waits, default=None)
+
+    def _pause_between(self) -> float:
+        racing = any(voice.running and voice.speed == FULL for voice in self._voices.values())
+        return PICTURE_EVERY_AT_FULL if racing else PICTURE_EVERY
 
     def _dirty(self) -> bool:
         return any(voice.dirty for voice in self._voices.values())
@@ -322,7 +329,7 @@ class Player:
             voice.why = f"paused after {PAUSE_AFTER:,}"
 
     def _show(self, now: float) -> None:
-        if now - self._last_picture < PICTURE_EVERY or not self._dirty():
+        if now - self._last_picture < self._pause_between() or not self._dirty():
             return
         with self._guard:
             if self._announced:

@@ -62,6 +62,7 @@ class Candidates(Widget):
         self._after = ""
         self._rows: list[Strip] = []
         self._clicks: dict[int, str] = {}
+        self._base = Style()
 
     def show(self, outlook: Outlook | None, settings: SamplerSettings, standing: str | None, after: str) -> None:
         """Show what may come after the text ``after``; ``standing`` is the character that stands there already."""
@@ -91,13 +92,14 @@ class Candidates(Widget):
     def render_line(self, y: int) -> Strip:
         if not self._rows:
             self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self.rich_style)
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self._base)
 
     # ---- drawing
 
     def _draw(self) -> list[Strip]:
         width, height = self.size
         self._clicks = {}
+        self._base = self.rich_style
         if self._outlook is None or width < 12 or height < 2:
             return [Strip.blank(width, self.rich_style)]
         rows = [self._title(width)]
@@ -162,7 +164,7 @@ class Candidates(Widget):
         return self.get_component_rich_style(f"candidates--{name}", partial=True)
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
-        base = self.rich_style
+        base = self._base
         return Strip([Segment(text, base + style) for text, style in parts if text]).adjust_cell_length(width, base)
 
 
