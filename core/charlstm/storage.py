@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -168,6 +169,19 @@ def mend_lines(path: Path) -> int:
         return size - end
     finally:
         os.close(descriptor)
+
+
+def read_json(path: Path, *, most: int = 16_000_000) -> Any:
+    """The value in the JSON file ``path``. Raises :class:`OSError`, or :class:`ValueError` when it is no JSON, longer
+    than ``most`` bytes or nested without end: such a file may be anybody's."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path} is longer than {most:,} bytes")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -50,11 +50,11 @@ def recall(model: str) -> Memory | None:
         prime = entry.get("prime")
         return Memory(
             SamplerSettings.from_dict(entry["settings"]),
-            math.inf if speed < 0 else speed,
+            math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
             str(entry["colour"]),
             prime if isinstance(prime, str) else None,
         )
-    except (CharLSTMError, KeyError, TypeError, ValueError):
+    except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -78,9 +78,7 @@ def remember(model: str, memory: Memory) -> None:
 
 
 def _read() -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        path = state_file()
-        if path.stat().st_size <= MOST_BYTES:
-            models = json.loads(path.read_bytes()).get("models")
-            return models if isinstance(models, dict) else {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        models = storage.read_json(state_file(), most=MOST_BYTES).get("models")
+        return models if isinstance(models, dict) else {}
     return {}

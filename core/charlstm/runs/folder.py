@@ -90,7 +90,7 @@ class RunSpec:
                 versions=_typed(dict, values.get("versions", {})),
                 amendments=tuple(_typed(dict, each) for each in values.get("amendments", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError("run.json is damaged: it does not say what was asked") from error
 
 
@@ -165,16 +165,12 @@ class Run:
     def spec(self) -> RunSpec:
         """What was asked and measured. Raises :class:`RunError` when ``run.json`` is missing, damaged or newer."""
         try:
-            with self.spec_path.open("rb") as file:
-                content = file.read(MAX_SPEC_BYTES + 1)
-            if len(content) > MAX_SPEC_BYTES:
-                raise ValueError
-            values = json.loads(content)
+            values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
         except FileNotFoundError:
             raise RunError(f"There is no run in {self.path}: it has no run.json") from None
         except OSError as error:
             raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError):
+        except ValueError:
             raise RunError(f"The run {self.name} has a damaged run.json; delete the run or restore the file") from None
         try:
             return RunSpec.from_dict(values)

@@ -262,8 +262,6 @@ class RunSeries:
                 self.every_control.append(event)
                 if event.command in ("finish", "replan"):  # the value is how many steps are left
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
-                if event.command in ("finish", "replan") and event.value is not None:
-                    self.planned_steps = event.step + int(event.value)
             case Paused():
                 self.paused = event
             case Resumed():

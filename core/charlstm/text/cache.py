@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -33,6 +34,9 @@ IDS = "ids.bin"
 _TRUST_AFTER_NS = 2_000_000_000
 _PIECE = 4 * 1024 * 1024
 _STALE_SECONDS = 24 * 3600
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+_MOST_ABOUT = 128 * 2**20
+"""Bytes of a ``corpus.json``: room for every character that there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,28 +60,50 @@ def _folder(name: str) -> Path:
 
 
 def load(fingerprint: str) -> Stored | None:
-    """The prepared text, or None when it is not here or not whole."""
+    """The prepared text, or None when it is not here or not what its fingerprint says."""
+    if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
+        return None
     folder = texts_dir() / fingerprint
     try:
-        about = json.loads((folder / "corpus.json").read_bytes())
+        about = storage.read_json(folder / "corpus.json", most=_MOST_ABOUT)
         if about["format"] != FORMAT or about["fingerprint"] != fingerprint:
             return None
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         counts = np.array(about["counts"], np.int64)
+        if counts.shape != (len(vocabulary),) or (counts < 0).any():
+            return None
         ids = map_ids(folder / IDS, vocabulary, int(counts.sum()))
+        if _digest(vocabulary, ids) != fingerprint:
+            return None
         with suppress(OSError):
             os.utime(folder)  # the last use, for pruning
-    except (OSError, ValueError, KeyError, TypeError, CharLSTMError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, CharLSTMError):
         return None
     return Stored(fingerprint, vocabulary, counts, ids)
 
 
 def map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
-    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them."""
+    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them, or one
+    stands for no character."""
     dtype = vocabulary.dtype.newbyteorder("<")
     if path.stat().st_size != chars * dtype.itemsize:
         raise ValueError(f"{path} is not whole")
-    return np.memmap(path, dtype, mode="r").view(np.ndarray)
+    ids: npt.NDArray[Any] = np.memmap(path, dtype, mode="r").view(np.ndarray)
+    if ids.max() >= len(vocabulary):
+        raise ValueError(f"{path} holds numbers of no character")
+    return ids
+
+
+def start_digest(vocabulary: Vocabulary) -> Any:
+    """A SHA-256 that has seen the vocabulary; the bytes of the numbers follow, and its hex is the fingerprint."""
+    return hashlib.sha256(json.dumps([1, vocabulary.to_dict()]).encode())
+
+
+def _digest(vocabulary: Vocabulary, ids: npt.NDArray[Any]) -> str:
+    digest = start_digest(vocabulary)
+    for start in range(0, len(ids), _PIECE):
+        digest.update(ids[start : start + _PIECE].data)
+    return str(digest.hexdigest())
 
 
 @contextmanager
@@ -123,7 +149,7 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
     }
     if unknown and vocabulary.replacement is not None:
         known[known < 0] = vocabulary.index(vocabulary.replacement)
-    chars = int(text.counts[known >= 0].sum())
+    chars = int(text.counts[known >= 0].sum())  # as they should be; written are those that there are
     digest = hashlib.sha256(json.dumps(vocabulary.to_dict()).encode()).hexdigest()[:16]
     path = texts_dir() / text.fingerprint / f"ids-{digest}.bin"
 
@@ -143,7 +169,7 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
             storage.replace_file(path, write)
         except OSError as error:
             raise no_room(error) from None
-    return map_ids(path, vocabulary, chars), unknown
+    return map_ids(path, vocabulary, path.stat().st_size // vocabulary.dtype.itemsize), unknown
 
 
 def no_room(error: OSError) -> TextError:
@@ -158,7 +184,7 @@ def no_room(error: OSError) -> TextError:
 def recall_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
     """What :func:`remember_figures` kept for a prepared text under ``name``."""
     try:
-        kept = json.loads(_figures(fingerprint, name).read_bytes())
+        kept = storage.read_json(_figures(fingerprint, name))
     except (OSError, ValueError):
         return None
     return dict(kept) if isinstance(kept, dict) and kept.get("format") == FORMAT else None
@@ -184,11 +210,11 @@ def source_key(sources: Sequence[str], options: dict[str, Any], version: str) ->
 def recall(key: str, stamps: Sequence[Stamp]) -> dict[str, Any] | None:
     """The record kept under ``key`` if the files still have these ``stamps``."""
     try:
-        kept = json.loads((_folder("sources") / f"{key}.json").read_bytes())
+        kept = storage.read_json(_folder("sources") / f"{key}.json")
         same = kept["format"] == FORMAT and kept["stamps"] == [list(stamp) for stamp in stamps]
+        return dict(kept["record"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return dict(kept["record"]) if same else None
 
 
 def remember(key: str, stamps: Sequence[Stamp], record: dict[str, Any]) -> None:
@@ -236,7 +262,7 @@ def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
     left = {entry.fingerprint for entry in entries()}
     for path in _folder("sources").glob("*.json"):
         try:
-            known = json.loads(path.read_bytes())["record"]["fingerprint"] in left
+            known = storage.read_json(path)["record"]["fingerprint"] in left
         except (OSError, ValueError, KeyError, TypeError):
             known = False
         if not known:

@@ -6,7 +6,9 @@ made of is told by ``statistics``; walking through it is ``batches``'s.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +22,7 @@ from charlstm.text.batches import Span
 from charlstm.text.preparing import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Source, item_text, resolve, stamps_of
+from charlstm.text.visible import visible
 from charlstm.text.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Preview", "Progress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
@@ -138,8 +141,9 @@ def open_corpus(
         [item.builtin or str(item.path) for item in found.items], options.to_dict(), builtin.version()
     )
     kept = cache.recall(key, stamps_of(found.items))
-    if kept is not None and (corpus := _from_cache(kept)) is not None:
-        return dataclasses.replace(corpus, name=found.name, sources=found.sources)
+    with contextlib.suppress(*_NO_RECORD):  # a damaged one is none
+        if kept is not None and (corpus := _from_cache(kept)) is not None:
+            return dataclasses.replace(corpus, name=found.name, sources=found.sources)
     return _prepared(found, options, progress, key)
 
 
@@ -167,7 +171,11 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     if stored is None:
         return None
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
-    return _corpus(stored, record["name"], tuple(record["sources"]), options, report)
+    return _corpus(stored, os.fspath(record["name"]), tuple(map(os.fspath, record["sources"])), options, report)
+
+
+_NO_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
+"""What reading a damaged record raises."""
 
 
 def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | None = None) -> Corpus:
@@ -178,10 +186,11 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
     try:
         if (corpus := _from_cache(record)) is not None:
             return corpus
-        name, sources = str(record["name"]), list(record["sources"])
+        name, sources = str(record["name"]), list(map(os.fspath, record["sources"]))
         options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TextError(f"The record of the text makes no sense ({error}): start from the text again") from None
+    except _NO_RECORD as error:
+        said = visible(str(error), keep="")[:200]
+        raise TextError(f"The record of the text makes no sense ({said}): start from the text again") from None
     if "-" in sources:
         raise TextError(f"The text {name} came from standard input and is no longer in the cache: pass it in again")
     corpus = open_corpus(sources, options, progress=progress)

@@ -89,8 +89,9 @@ def recent_texts() -> tuple[Recent, ...]:
     found = []
     for entry in _recorded():
         try:
-            one = Recent(tuple(map(str, entry["sources"])), str(entry["name"]), int(entry["chars"]), entry["time"])
-        except (KeyError, TypeError, ValueError):
+            sources = tuple(map(os.fspath, entry["sources"]))
+            one = Recent(sources, str(entry["name"]), int(entry["chars"]), float(entry["time"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue  # written by hand, or by another version
         if one.sources and all(builtin.is_builtin(source) or os.path.exists(source) for source in one.sources):
             found.append(one)
@@ -114,7 +115,7 @@ def _path() -> Path:
 
 def _recorded() -> list[dict[str, Any]]:
     try:
-        content = json.loads(_path().read_bytes())
+        content = storage.read_json(_path())
     except (OSError, ValueError):
         return []
     texts = content.get("texts") if isinstance(content, dict) and content.get("format") == 1 else None

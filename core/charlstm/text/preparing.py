@@ -6,8 +6,6 @@ the second pass looks every code point up. Leaving out boilerplate and folding r
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -195,7 +193,7 @@ def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: Progres
     table[vocabulary.codes] = np.arange(len(vocabulary))
     counts = np.bincount(table[seen], spool.counts[seen], minlength=len(vocabulary)).astype(np.int64)
 
-    digest = hashlib.sha256(json.dumps([1, vocabulary.to_dict()]).encode())
+    digest = cache.start_digest(vocabulary)
     total = spool.chars * table.itemsize
     done = 0
     with (folder / cache.IDS).open("wb") as file:
@@ -207,7 +205,7 @@ def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: Progres
             progress(Progress(done, total, "encoding"))
         file.flush()
         os.fsync(file.fileno())
-    fingerprint = digest.hexdigest()
+    fingerprint: str = digest.hexdigest()
     cache.keep(folder, fingerprint, vocabulary, counts)
     return fingerprint
 

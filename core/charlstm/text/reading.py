@@ -60,15 +60,15 @@ class TextOptions:
     def __post_init__(self) -> None:
         for name in ("normalize", "strip_boilerplate", "clean"):
             if not isinstance(getattr(self, name), bool):
-                raise TextError(f"{name} takes true or false, not {getattr(self, name)!r}")
+                raise TextError(f"{name} takes true or false, not {getattr(self, name)!r:.60}")
         for name, low in (("fold_rare", 0), ("max_chars", 1)):
             value = getattr(self, name)
             if name == "max_chars" and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise TextError(f"{name} takes a whole number of at least {low}, not {value!r}")
+                raise TextError(f"{name} takes a whole number of at least {low}, not {value!r:.60}")
         if not isinstance(self.pattern, str) or not self.pattern.strip():
-            raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r}")
+            raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r:.60}")
         if self.encoding is not None:
             object.__setattr__(self, "encoding", check_encoding(str(self.encoding)))
 
@@ -84,7 +84,7 @@ class TextOptions:
         """The inverse of :meth:`to_dict`; what is missing takes its default. Raises :class:`TextError`."""
         known = {spec.name for spec in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise TextError(f"There is no text option {unknown[0]!r}; there are {', '.join(sorted(known))}")
+            raise TextError(f"There is no text option {unknown[0]!r:.60}; there are {', '.join(sorted(known))}")
         return cls(**values)
 
 
@@ -125,8 +125,15 @@ class ReadReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for what is no report."""
         stretches = tuple(Boilerplate(**stretch) for stretch in values["boilerplate"])
-        return cls(**{**values, "boilerplate": stretches, "files": tuple(values["files"])})
+        report = cls(**{**values, "boilerplate": stretches, "files": tuple(values["files"])})
+        words = (report.encoding, report.newlines, *report.files, *report.cleanable, *(each.kind for each in stretches))
+        numbers = (report.invalid_bytes, report.bytes, report.file_count, *dict(report.cleanable).values())
+        numbers += tuple(number for each in stretches for number in (each.start, each.chars))
+        if not all(isinstance(word, str) for word in words) or not all(type(number) is int for number in numbers):
+            raise TypeError("no report of a reading")
+        return report
 
 
 FILES_NAMED = 100

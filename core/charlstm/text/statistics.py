@@ -7,6 +7,7 @@ and draws nothing.
 from __future__ import annotations
 
 import lzma
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ XZ_BYTES = 2_500_000
 LEAST_TRAIN, LEAST_HELD_OUT = 2_000, 500
 """With fewer characters the figures would say more about chance than about the text."""
 
+_FIGURES = {"order 0", "order 1", "order 2", "xz"}
 _PIECES = 20
 _TOP = 12
 
@@ -120,12 +122,17 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
 def _kept_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
     """:func:`_bits`, reckoned once for a text and a split."""
     name = f"bits {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    kept = cache.recall_figures(corpus.fingerprint, name)
-    if kept is None:
+    kept = cache.recall_figures(corpus.fingerprint, name) or {}
+    if not _are_figures(kept.get("bits")):
         figures, sampled = _bits(corpus, split)
         kept = {"bits": figures, "sampled": sampled}
         cache.remember_figures(corpus.fingerprint, name, kept)
-    return kept["bits"], kept["sampled"]
+    return kept["bits"], bool(kept.get("sampled"))
+
+
+def _are_figures(bits: Any) -> bool:
+    known = isinstance(bits, dict) and set(bits) == _FIGURES
+    return known and all(type(value) is float and math.isfinite(value) for value in bits.values())
 
 
 def _bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:

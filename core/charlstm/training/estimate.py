@@ -131,15 +131,15 @@ def _machine() -> list[str | int | None]:
 def _read_cache() -> dict[str, tuple[str, float, int]]:
     """What was measured on this machine before; a cache that cannot be read is none."""
     try:
-        stored = json.loads(_cache_path().read_bytes())
+        stored = storage.read_json(_cache_path())
         if stored["format"] != 1 or stored["machine"] != _machine():
             return {}
         return {
             str(key): (str(kernel), float(seconds), int(chars))
             for key, (kernel, seconds, chars) in stored["measured"].items()
-            if float(seconds) > 0 and int(chars) > 0
+            if 0 < float(seconds) < math.inf and int(chars) > 0
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
 
 

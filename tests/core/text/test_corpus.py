@@ -346,3 +346,19 @@ def test_what_a_killed_preparation_left_is_swept(text: Path) -> None:
     os.utime(left, (1000, 1000))
     open_corpus(text)
     assert not left.exists()
+
+
+def test_a_cache_that_is_not_what_it_was_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("the quick brown fox\n" * 50)
+    os.utime(path, (1e9, 1e9))
+    expected = open_corpus(path).text()
+    folder = next(cache.texts_dir().iterdir())
+    for name, content in (
+        ("ids.bin", lambda old: bytes([old[0] ^ 1]) + old[1:]),
+        ("ids.bin", lambda old: b"\xff" * len(old)),
+        ("corpus.json", lambda old: old.replace(b'"q"', b'"Q"')),
+        ("corpus.json", lambda old: b"[" * 100_000),
+    ):
+        (folder / name).write_bytes(content((folder / name).read_bytes()))
+        assert open_corpus(path).text() == expected

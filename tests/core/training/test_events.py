@@ -1,0 +1,64 @@
+"""Events and their one line of JSON: what is written is read again, and what is no event is told apart."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from charlstm.errors import RunError
+from charlstm.training.events import Finished, Started, Stepped, Validated, from_line, to_line
+
+STEP = Stepped(
+    step=5, time=1.5, epoch=0.1, train_loss=1.25, lr=1e-3, grad_norm=0.5, chars_per_second=100.0, train_seconds=2.0
+)
+
+
+def changed(**values: Any) -> str:
+    return json.dumps(json.loads(to_line(STEP)) | values)
+
+
+def test_what_is_written_is_read_again() -> None:
+    assert from_line(to_line(STEP)) == STEP
+    over = Finished(step=5, time=2.0, reason="done", best_val=None, best_step=0, train_seconds=1.0)
+    assert from_line(to_line(over)) == over
+
+
+def test_figures_that_are_not_finite_are_null_in_the_log_and_not_a_number_again() -> None:
+    line = to_line(Validated(step=1, val_loss=math.inf, chars=9, best=False, train_seconds=1.0))
+    assert '"val_loss":null' in line
+    event = from_line(line)
+    assert isinstance(event, Validated)
+    assert math.isnan(event.val_loss)
+
+
+def test_whole_numbers_pass_for_figures_and_unknown_fields_are_ignored() -> None:
+    event = from_line(changed(train_loss=2, from_the_future=[1]))
+    assert isinstance(event, Stepped)
+    assert event.train_loss == 2.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"step": True}, {"step": 1.5}, {"step": -1}, {"step": 10**400}, {"time": None}, {"time": "now"},
+        {"train_seconds": math.inf}, {"train_seconds": 10**400}, {"epoch": []}, {"train_loss": "1"},
+        {"event": ["step"]}, {"event": "stepped"},
+    ],
+)  # fmt: skip
+def test_values_of_another_kind_are_no_event(values: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="cannot be read") as caught:
+        from_line(changed(**values))
+    assert caught.value.__cause__ is not None  # a damaged line is passed over; a newer format is not
+
+
+def test_a_newer_format_is_refused() -> None:
+    started = Started(
+        step=0, planned_steps=1, steps_per_epoch=1, parameters=1, train_chars=1, val_chars=1, device="cpu", kernel="nn",
+        threads=1,
+    )  # fmt: skip
+    with pytest.raises(RunError, match="newer charlstm") as caught:
+        from_line(json.dumps(json.loads(to_line(started)) | {"format": 2}))
+    assert caught.value.__cause__ is None
