@@ -90,7 +90,8 @@ def run(argv: list[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         words = error.ctx.command_path if error.ctx else "charlstm"
-        return _refuse(f"{error.format_message().rstrip('.')}; see {words} --help")
+        sentence = " ".join(error.format_message().split()).rstrip(".")  # click lists choices line by line
+        return _refuse(f"{sentence}; see {words} --help")
     except click.ClickException as error:
         return _refuse(error.format_message())
     except CharLSTMError as error:

@@ -1,0 +1,113 @@
+"""Models as files: other people's come in, ours go out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.generation.scoring import score
+from charlstm.model.file import load_model
+from charlstm.model.foreign import import_checkpoint
+from command_line import TEXT, Answer, Refused, Said
+
+SHARED = Path(__file__).parents[3] / "../shared/data"
+
+
+@pytest.fixture
+def checkpoint(place: Path, said: Said, tmp_path: Path) -> Path:
+    """The run fox, as the reference script would have saved it."""
+    out = tmp_path / "theirs.net"
+    assert said("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
+    return out
+
+
+def test_import_prints_where_the_model_is_and_all_commands_take_it(
+    place: Path, checkpoint: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out, err = said("import", str(checkpoint))
+    assert out == "theirs.safetensors\n"
+    assert "1 × 12 LSTM" in err
+    assert answer("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
+    ask = ("--prime", "the ", "--length", "30")
+    assert answer("generate", "theirs.safetensors", *ask) == answer("generate", "fox", *ask)
+    assert answer("eval", "theirs.safetensors", str(place / "data/fox.txt")) == answer(
+        "eval", "fox", str(place / "data/fox.txt")
+    )
+
+
+def test_import_for_the_app(checkpoint: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = answer("import", str(checkpoint))
+    assert found == {
+        "out": str(tmp_path / "theirs.safetensors"),
+        "hidden_size": 12,
+        "num_layers": 1,
+        "vocab_size": len(set(TEXT)),
+        "parameters": load_model(found["out"]).config.parameters,
+    }
+    # a name that was not asked for replaces nothing, one that was does
+    assert Path(answer("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
+    asked = ("import", str(checkpoint), "--out", "theirs.safetensors")
+    assert Path(answer(*asked)["out"]).name == "theirs.safetensors"
+
+
+def test_export_is_named_after_the_run_and_its_age(
+    place: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert answer("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
+    assert said("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
+    young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
+    assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
+    found = torch.load("fox.net")
+    assert sorted(found) == ["n_hidden", "n_layers", "state_dict", "tokens"]
+    run_model = load_model(place / "runs" / "fox" / "model.safetensors")
+    assert np.array_equal(found["state_dict"]["fc.weight"].numpy(), run_model.weights["fc.weight"])
+
+
+def test_export_to_onnx(place: Path, answer: Answer, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    out = tmp_path / "fox.onnx"
+    assert answer("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
+    assert out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["import", "nowhere.net"], "There is no file nowhere.net"),
+        (["import", "data"], "data is not a file"),
+        (["import", "data/fox.txt"], "is not a PyTorch checkpoint"),
+        (["import", "runs/fox/model.safetensors"], "a charlstm model already"),
+        (["import", "theirs.net", "--out", "x.net"], "--out x.safetensors"),
+        (["import", "theirs.net", "--out", "nowhere/x.safetensors"], "choose another place"),
+        (["import"], "FILE"),
+        (["export", "fox", "--to", "script", "--out", "nowhere/x.net"], "choose another place"),
+        (["export", "fox", "--to", "script", "--out", "x.safetensors"], "name the export"),
+        (["export", "fox", "--to", "gguf"], "script"),
+        (["export", "fox"], "--to"),
+        (["export", "nobody", "--to", "script"], "no run"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    place: Path, said: Said, refused: Refused, words: list[str], sentence: str
+) -> None:
+    if "theirs.net" in words:
+        said("export", "fox", "--to", "script", "--out", "theirs.net")
+    assert sentence in refused(*words)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
+def test_a_real_checkpoint_judges_a_novel(place: Path, answer: Answer, tmp_path: Path) -> None:
+    out = str(tmp_path / "anna.safetensors")
+    answer("import", str(SHARED / "checkpoints" / "legacy_cpu_256x2.net"), "--out", out)
+    figures = answer("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")
+    assert figures["chars"] == 4999
+    assert figures["unknown"] == {}
+    assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
+    assert 1.2 < figures["nats"] < 1.6
