@@ -78,6 +78,14 @@ def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: li
     assert parts.starts == again.starts
 
 
+def test_a_word_comes_back_when_what_pushed_it_down_is_gone() -> None:
+    page = TextLayout(2)
+    page.append("/[\u3000")
+    assert list(page.starts) == [0, 1, 2]
+    page.truncate(2)
+    assert list(page.starts) == [0]
+
+
 @given(texts, st.integers(4, 20))
 def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> None:
     page = TextLayout(width)

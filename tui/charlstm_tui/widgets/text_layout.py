@@ -82,8 +82,9 @@ class TextLayout:
         """Drop everything from ``position`` on. Returns the first row that may look different."""
         del self.chars[position:]
         row = self.row_of(position)
-        # The word that starts this row may fit the row above now that its tail is gone.
-        row = max(0, row - 1)
+        # The word that starts this row may fit the row above now that its tail is gone; and when the whole row is
+        # gone, so may the one that starts the row above, if it was moved there only for a wide character after it.
+        row = max(0, row - (2 if position == self.starts[row] else 1))
         del self.starts[row + 1 :]
         self._lay(row)
         return row
