@@ -91,9 +91,9 @@ def eval_(
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
     if spans is not None and unknown:
         raise RunError(f"The model of {model} was not trained on its text {corpus.name}, so it has no part of it")
-    says_unknown(unknown, "left out")
     if len(ids) < 2:
         raise TextError(f"{corpus.name} has fewer than two characters that the model knows: there is nothing to judge")
+    says_unknown(unknown, "left out")
     from charlstm.model.network import CharLSTM
     from charlstm.training.evaluation import evaluate
 

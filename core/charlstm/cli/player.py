@@ -93,7 +93,7 @@ class Player:
             near = difflib.get_close_matches(word, command_words(), n=1)
             hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
             raise GenerationError(f"There is no command /{visible(word, keep='')[:40]}; {hint}")
-        command(argument.strip())
+        command(argument if word == "new" else argument.strip())
 
     def _commands(self) -> dict[str, Callable[[str], None]]:
         return {name.removeprefix("do_"): getattr(self, name) for name in dir(self) if name.startswith("do_")}
@@ -189,7 +189,7 @@ class Player:
     def do_length(self, argument: str) -> None:
         """N: write N characters at a time."""
         if argument:
-            self._length = _whole(argument, "/length") or 1
+            self._length = _whole(argument, "/length", least=1)
         remark(f"length {self._length}")
 
     def do_until(self, argument: str) -> None:
@@ -204,7 +204,7 @@ class Player:
     def do_seed(self, argument: str) -> None:
         """N: other dice; the same seed gives the same text."""
         if argument:
-            seed = _whole(argument, "/seed", negative=True)
+            seed = _whole(argument, "/seed", least=-(2**63))
             if self._session is not None:
                 self._session.seed = seed
             self._seed = seed
@@ -335,10 +335,11 @@ def _setting(name: str, argument: str) -> float | int | None:
         raise GenerationError(f"/{name.replace('_', '-')} takes a number or off, not {argument[:40]!r}") from None
 
 
-def _whole(argument: str, what: str, *, negative: bool = False) -> int:
-    digits = argument.removeprefix("-") if negative else argument
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
-        raise GenerationError(f"{what} takes a whole number, not {argument[:40]!r}")
+def _whole(argument: str, what: str, *, least: int = 0) -> int:
+    digits = argument.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20 and int(argument) >= least):
+        of_at_least = f" of at least {least}" if least == 1 else ""
+        raise GenerationError(f"{what} takes a whole number{of_at_least}, not {argument[:40]!r}")
     return int(argument)
 
 

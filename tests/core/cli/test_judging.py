@@ -1,0 +1,125 @@
+"""What a model makes of a text, and what of a text is copied."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+
+from command_line import TEXT, Answer, Refused, Said
+
+LINE = "the quick brown fox jumps over the lazy dog.\n"
+
+
+def test_eval_without_a_text_is_of_the_held_out_part(place: Path, answer: Answer, said: Said) -> None:
+    assert answer("eval", "fox") == answer("eval", "fox", "--part", "validation")
+    assert answer("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
+    assert "the held-out part of fox.txt" in said("eval", "fox")[0]
+
+
+def test_score_has_evals_figures_and_one_for_each_character(place: Path, answer: Answer, tmp_path: Path) -> None:
+    text = tmp_path / "x.txt"
+    text.write_bytes(f"{LINE}the xylophone\r\n".encode())
+    found = answer("score", "fox", str(text))
+    judged = answer("eval", "fox", str(text))
+    for name in ("nats", "bits_per_char", "perplexity", "chars", "unknown"):
+        assert found[name] == pytest.approx(judged[name], rel=1e-4)
+    assert found["text"] == f"{LINE}the xylophone\n"
+    assert len(found["bits"]) == len(found["ranks"]) == len(found["entropy"]) == found["chars"] + 1
+    assert found["bits"][0] is found["ranks"][0] is found["entropy"][0] is None
+    assert sum(found["bits"][1:]) / found["chars"] == pytest.approx(found["bits_per_char"], abs=1e-3)
+    worst = max(range(1, len(found["bits"])), key=lambda at: found["bits"][at])
+    first = found["places"][0]
+    assert (first["position"], first["char"]) == (worst, found["text"][worst])
+    assert found["text"][:worst].endswith(first["before"])
+    assert [line["text"] for line in found["lines"]] == [LINE.rstrip("\n"), "the xylophone"]
+    total = sum(line["bits_per_char"] * line["chars"] for line in found["lines"])
+    assert total / found["chars"] == pytest.approx(found["bits_per_char"])
+
+
+def test_score_for_people(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    out, err = said("score", "fox", "-", "--top", "3")
+    assert "bits per character, perplexity" in out
+    assert out.count(" bits  line ") == 3
+    assert "\x1b" not in out
+    assert "Ω" in err
+    assert "left out" in err
+
+
+def test_score_line_by_line(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+    text = tmp_path / "lines.txt"
+    text.write_text(f"{LINE}zzz xxx\n{LINE}", encoding="utf-8")
+    rows = [line.split(None, 1) for line in said("score", "fox", str(text), "--per-line")[0].splitlines()]
+    assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
+    assert float(rows[1][0]) > float(rows[0][0])
+
+
+def test_one_character_alone_on_the_first_line(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+    text = tmp_path / "first.txt"
+    text.write_text("\nthe fox\n", encoding="utf-8")
+    assert answer("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "bits_per_char": None, "text": ""}
+    assert said("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
+
+
+def test_novelty_finds_what_was_put_in(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+    source = tmp_path / "source.txt"
+    lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
+    source.write_text("".join(lines), encoding="utf-8")
+    text = tmp_path / "text.txt"
+    text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
+    found = answer("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    [stretch] = found["stretches"]
+    assert stretch["text"] == lines[123]
+    assert (stretch["line"], stretch["corpus_line"], stretch["start"]) == (2, 124, len("Nothing like it.\nNow "))
+    assert stretch["corpus_start"] == sum(map(len, lines[:123]))
+    assert found["copied"] == len(lines[123])
+    assert found["share"] == pytest.approx(found["copied"] / found["chars"])
+    out, _ = said("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    assert f"{found['share']:.1%} copied" in out
+    assert "in 1 stretch, the longest" in out
+    assert "from line     124" in out
+
+
+def test_novelty_against_what_a_run_was_trained_on(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(LINE * 3, encoding="utf-8")
+    assert answer("novelty", str(text), "--model", "fox")["share"] == 1
+    text.write_text("something else\n", encoding="utf-8")
+    assert answer("novelty", str(text), "--model", "fox")["stretches"] == []
+    assert "Nothing is copied" in said("novelty", str(text), "--model", "fox")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part goes with a run's own text"),
+        (["eval", "fox", "--max-chars", "9"], "go with a TEXT"),
+        (["eval", "runs/fox/model.safetensors"], "without a text of its own"),
+        (["eval", "fox", "nowhere.txt"], "nowhere.txt"),
+        (["eval", "fox", "digits.txt"], "fewer than two characters"),
+        (["score", "fox"], "TEXT"),
+        (["score", "fox", "digits.txt"], "two characters that the model knows"),
+        (["score", "nobody", "data/fox.txt"], "no run"),
+        (["score", "fox", "data/fox.txt", "--top", "many"], "many"),
+        (["novelty", "data/fox.txt"], "--model RUN"),
+        (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
+        (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),
+        (["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"], "without a text of its own"),
+        (["novelty", "data/fox.txt", "--corpus", "nowhere.txt"], "nowhere.txt"),
+        (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(place: Path, refused: Refused, words: list[str], sentence: str) -> None:
+    (place / "digits.txt").write_text("0123456789", encoding="utf-8")
+    assert sentence in refused(*words)
+
+
+def test_perplexity_and_bits_say_the_same(place: Path, answer: Answer) -> None:
+    found = answer("score", "fox", "data/fox.txt", "--max-chars", "500")
+    assert found["chars"] == 499
+    assert found["perplexity"] == pytest.approx(2 ** found["bits_per_char"])
+    assert found["nats"] == pytest.approx(found["bits_per_char"] * math.log(2))

@@ -1,0 +1,164 @@
+"""`charlstm play`: the instrument line by line, from a pipe and at a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from command_line import Answer, Refused, Said
+
+Played = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def played(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Played:
+    """stdout and stderr of `charlstm play fox` that is given some lines."""
+
+    def ask(*lines: str, length: int = 20, code: int = 0, options: tuple[str, ...] = ()) -> tuple[str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        return said("play", "fox", "--length", str(length), *options, code=code)
+
+    return ask
+
+
+def test_it_goes_on_from_what_is_typed(played: Played, answer: Answer) -> None:
+    ask = ("generate", "fox", "--prime", "the ", "--length")
+    assert played("the ")[0] == f"the {answer(*ask, '20')['text']}\n"
+    # an empty line goes on where it stopped
+    whole = answer(*ask, "40")["text"]
+    assert played("the ", "", "/text")[0] == f"the {whole[:20]}\n{whole[20:]}\nthe {whole}\n"
+
+
+def test_from_nothing(played: Played, answer: Answer) -> None:
+    assert played("")[0] == answer("generate", "fox", "--length", "20")["text"] + "\n"
+
+
+def test_back_and_another_way(played: Played) -> None:
+    first, _ = played("the quick ", "/text")
+    text = first.splitlines()[-1]
+    out, err = played("the quick ", "/back 15", "dog ", "/text")
+    assert out.endswith("\n")
+    assert out.splitlines()[-1].startswith(f"{text[: len(text) - 15]}dog ")
+    assert "At character 5 of 20" in err
+    assert "At character 20 of 20" in played("the ", "/back 5", "/forward 5")[1]
+
+
+def test_again_takes_the_last_back(played: Played) -> None:
+    first = played("the ")[0]
+    out, _ = played("the ", "/again", "/text")
+    second, whole = out.removeprefix(first)[:20], out.removeprefix(first)[21:]
+    assert whole == f"the {second}\n"
+    assert first != whole
+
+
+def test_alternatives_and_picking_one(played: Played) -> None:
+    out, err = played("the quick brow", "/back 20", "/alternatives", "/pick 2", "/text")
+    rows = [line.split() for line in out.splitlines() if "%" in line]
+    assert [row[0] for row in rows[:3]] == ["1", "2", "3"]
+    assert "characters are kept" in err
+    second = {"space": " ", "newline": "\n"}.get(rows[1][2], rows[1][1])
+    assert out[out.rindex("the quick brow") :].startswith(f"the quick brow{second}")
+
+
+def test_settings_act_on_what_comes_next(played: Played, answer: Answer) -> None:
+    greedy = answer("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
+    out, err = played("/temperature 0", "/seed 4", "the ")
+    assert out == f"the {greedy}\n"
+    assert "temperature 0\nseed 4\n" in err
+    assert "min-p off" in played("/min-p off")[1]
+    assert "top-k 5" in played("/top-k 5", "/settings")[1]
+    assert "mirostat off" in played("/mirostat")[1]
+    line = played("/until line", "/length 300", "the quick ")[0]
+    assert line.endswith("\n\n")
+    assert line.count("\n") == 2
+    assert "until off" in played("/until off", options=("--until", "line"))[1]
+
+
+def test_a_session_is_saved_and_opened(played: Played, tmp_path: Path) -> None:
+    session, page = tmp_path / "s.json", tmp_path / "s.html"
+    out, _ = played("the ", f"/save {session}", f"/save {page}", "/text")
+    text = out.splitlines()[-1]
+    assert json.loads(session.read_text())["kind"] == "charlstm session"
+    assert "<pre" in page.read_text()
+    assert played(f"/open {session}", "/text")[0] == f"{text}\n"
+
+
+def test_new_forgets_and_help_tells(played: Played) -> None:
+    assert played("the ", "/new dog ", "/text")[0].splitlines()[-1].startswith("dog ")
+    _, err = played("/help", "/quit", "never")
+    for word in ("/again", "/back", "/pick", "/save", "/temperature"):
+        assert word in err
+
+
+def test_unknown_characters_are_said(played: Played) -> None:
+    assert "Ω" in played("the Ω")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("/fly", "There is no command /fly"),
+        ("/bakc 3", "did you mean /back?"),
+        ("/back many", "takes a whole number"),
+        ("/back 21", "only 20 characters"),
+        ("/forward", "0 characters stand after"),
+        ("/pick 0", "from 1 to"),
+        ("/pick", "takes a whole number"),
+        ("/temperature hot", "takes a number or off"),
+        ("/temperature off", "cannot be off"),
+        ("/top-k 0", "top_k takes"),
+        ("/until sunset", "line, paragraph or off"),
+        ("/seed pi", "takes a whole number"),
+        ("/save", "takes the name of a file"),
+        ("/save x.doc", ".txt, .md or .html"),
+        ("/save /nowhere/x.txt", "cannot be written"),
+        ("/open nowhere.json", "There is no session file"),
+        ("/length 0", "1"),
+    ],
+)
+def test_in_a_pipe_what_cannot_be_done_ends_it(played: Played, line: str, sentence: str) -> None:
+    _, err = played("the ", line, code=2)
+    assert sentence in err.splitlines()[-1]
+    assert err.count("\n") == 2
+
+
+def test_play_refuses_like_generate(place: Path, refused: Refused) -> None:
+    assert "no run" in refused("play", "nobody")
+    assert "--top-k alone" in refused("play", "fox", "--sampler", "reference", "--min-p", "0.1")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys")
+@pytest.mark.terminal
+def test_at_a_terminal_a_mistake_does_not_end_it(place: Path) -> None:
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable, ["-P", "-m", "charlstm", "play", "fox", "--length", "30"], timeout=20, encoding="utf-8",
+        env=os.environ | {"TERM": "dumb"},
+    )  # fmt: skip
+    child.expect("/help lists the commands")
+    child.expect("> ")
+    child.sendline("/fly")
+    child.expect("There is no command /fly")
+    child.expect("> ")
+    child.sendline("the quick ")
+    child.expect("the quick .+\r\n> ")
+    child.sendline("/length 1000000")
+    child.expect("length 1000000\r\n> ")
+    child.sendline("")
+    child.expect("[a-z]{2}")
+    child.sendintr()  # ends the writing, not the program
+    child.expect("> ", timeout=20)
+    child.sendline("/temperature")
+    child.expect("temperature 0.8")
+    child.expect("> ")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
