@@ -181,7 +181,7 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.duel", "duel_again", "r", "again", "Both sides once more, with other dice.", footer=2),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the next surprising place.", footer=2),
-    A("generate.score", "score_colour", "c", "colour", "Colour by probability, rank or entropy.", handler="colour", footer=4),
+    A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=4),
     A("generate.score", "score_left", "left", "walk", "Walk back.", -1, 0, handler="score_walk", footer=3),
     A("generate.score", "score_right", "right", "walk", "Walk on.", 1, 0, handler="score_walk"),
     A("generate.score", "score_up", "up", "line up", "Walk up.", 0, -1, handler="score_walk", palette=False),
