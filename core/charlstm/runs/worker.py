@@ -169,6 +169,9 @@ class _Worker:
         self._going_on = state is not None
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
+        # OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own
+        # threads need by then. Read once, when torch is loaded; measured in tests/benchmarks/README.md.
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
         from charlstm.training.seams import Plan
         from charlstm.training.trainer import Trainer
 
