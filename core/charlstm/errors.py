@@ -6,9 +6,20 @@ app shows it where it happened. Anything else that reaches a person is a bug.
 
 from __future__ import annotations
 
+from charlstm.text.visible import visible
+
+LONGEST = 600
+"""Characters of a sentence; of what is longer, because it quotes somebody's file, the middle is left out."""
+
 
 class CharLSTMError(Exception):
-    """Something the user can put right. ``str(error)`` is one plain sentence for them."""
+    """Something the user can put right. ``str(error)`` is one plain sentence for them: whatever it quotes, it is one
+    line of bounded length that does nothing to a terminal."""
+
+    def __init__(self, sentence: str) -> None:
+        if len(sentence) > LONGEST:
+            sentence = f"{sentence[: LONGEST * 2 // 3]} … {sentence[-LONGEST // 3 :]}"
+        super().__init__(visible(sentence, keep=""))
 
 
 class TextError(CharLSTMError):

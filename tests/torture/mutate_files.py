@@ -388,7 +388,7 @@ def recent_texts(place: Path) -> Kind:
 
     def use() -> None:
         texts = discovery.recent_texts()
-        sections(place, [source for text in texts for source in text.sources])
+        sections(place, [])
         for text in texts:
             f"{text.name} {text.chars:,} {text.time:.0f}"
         discovery.remember_text([str(place / "a.txt")], "a.txt", 7)

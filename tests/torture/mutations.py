@@ -278,7 +278,7 @@ def _sealed(random: random.Random, fields: dict[str, Any], arrays: bytes) -> byt
             if name != "__metadata__":
                 plain[name] = {key: spec[key] for key in ("dtype", "shape", "data_offsets")}
         encoded = json.dumps(plain, separators=(",", ":")).encode("ascii")
-    except (TypeError, KeyError, AttributeError, UnicodeError, ValueError):
+    except (TypeError, LookupError, AttributeError, ValueError):
         return dump(random, fields)
     digest = hashlib.sha256(encoded + b" " * (-len(encoded) % 8) + arrays).hexdigest()
     return dump(random, {**fields, "__metadata__": {**metadata, "sha256": digest}})

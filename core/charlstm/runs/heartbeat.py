@@ -11,11 +11,12 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from charlstm import storage
+from charlstm.records import typed
 from charlstm.runs import system
 
 SIZE = 1024
@@ -70,11 +71,10 @@ def read(path: Path) -> Beat | None:
         try:
             with path.open("rb") as file:
                 values: dict[str, Any] = json.loads(file.read(SIZE))
-            known = {spec.name: values[spec.name] for spec in fields(Beat) if spec.name in values}
-            return _checked(Beat(**{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **known}))
+            return Beat(**{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed(Beat, values)})
         except OSError:
             return None
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return None
 
@@ -156,15 +156,3 @@ class Heartbeat:
 
 def _own_start() -> str:
     return system.process_start(os.getpid()) or ""
-
-
-def _checked(beat: Beat) -> Beat:
-    """Raises :class:`TypeError` when a field is not what it should be: the file may be anybody's."""
-    words = isinstance(beat.state, str) and isinstance(beat.message, str) and isinstance(beat.host, str)
-    words = words and isinstance(beat.start, str) and isinstance(beat.boot, str)
-    numbers = all(isinstance(each, int) for each in (beat.step, beat.pid)) and isinstance(beat.time, (int, float))
-    optional = (beat.planned, beat.best_val, beat.best_step, beat.memory)
-    if not words or not numbers or not all(each is None or isinstance(each, (int, float)) for each in optional):
-        raise TypeError
-    float(beat.train_seconds)
-    return beat

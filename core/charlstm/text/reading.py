@@ -128,10 +128,14 @@ class ReadReport:
         """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for what is no report."""
         stretches = tuple(Boilerplate(**stretch) for stretch in values["boilerplate"])
         report = cls(**{**values, "boilerplate": stretches, "files": tuple(values["files"])})
-        words = (report.encoding, report.newlines, *report.files, *report.cleanable, *(each.kind for each in stretches))
+        words = (report.encoding, report.newlines, *report.files, *(each.kind for each in stretches))
         numbers = (report.invalid_bytes, report.bytes, report.file_count, *dict(report.cleanable).values())
         numbers += tuple(number for each in stretches for number in (each.start, each.chars))
-        if not all(isinstance(word, str) for word in words) or not all(type(number) is int for number in numbers):
+        if (
+            not CLEANED.keys() >= dict(report.cleanable).keys()
+            or not all(isinstance(word, str) for word in words)
+            or not all(type(number) is int for number in numbers)
+        ):
             raise TypeError("no report of a reading")
         return report
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field, fields, replace
@@ -259,8 +260,7 @@ def _check(name: str, value: Any, hint: Any, metadata: typing.Mapping[str, Any])
 
 
 def _is_device(word: str) -> bool:
-    head, _, index = word.partition(":")
-    return word in ("auto", "cpu", "cuda", "mps") or (head == "cuda" and index.isdecimal())
+    return re.fullmatch("auto|cpu|mps|cuda(:[0-9]{1,3})?", word) is not None
 
 
 _HINTS: dict[str, Any] = typing.get_type_hints(Settings)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 import time as clock
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from charlstm.errors import RunError
+from charlstm.records import typed
 
 FORMAT = 1
 
@@ -166,57 +166,26 @@ def from_line(line: str | bytes) -> Event:
     Raises :class:`~charlstm.errors.RunError` when the line is no event: a log may be anybody's, and what reads events
     relies on their types.
     """
+    unknown: list[str] = []
     try:
         values = json.loads(line)
         kind = _KINDS[values["event"]]
-        event = kind(**{name: _READ[hint](name, values[name]) for name, hint in _HINTS[kind].items() if name in values})
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        for name in _MAY_FAIL & values.keys():
+            if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
+                values[name] = 0
+                unknown.append(name)
+        event = kind(**typed(kind, values) | dict.fromkeys(unknown, math.nan))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:
         raise RunError(f"The run was written by a newer charlstm (format {event.format}); update this one to read it")
     return event
 
 
-_HINTS: dict[type[Event], dict[str, str]] = {
-    kind: {spec.name: str(spec.type) for spec in fields(kind)} for kind in _KINDS.values()
-}
 _MAY_FAIL = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
 """Figures that a training in trouble leaves unknown."""
-
-
-def _whole(name: str, value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise TypeError(name)
-    return value
-
-
-def _figure(name: str, value: Any) -> float:
-    if name in _MAY_FAIL and value is None:
-        return math.nan
-    if type(value) not in (int, float):
-        raise TypeError(name)
-    if not abs(figure := float(value)) < 1e18:  # no figure of a run, and infinite in somebody's sums
-        if name in _MAY_FAIL:
-            return math.nan
-        raise ValueError(name)
-    return figure
-
-
-def _of(kind: type) -> Callable[[str, Any], Any]:
-    def read(name: str, value: Any) -> Any:
-        if type(value) is not kind:
-            raise TypeError(name)
-        return value
-
-    return read
-
-
-def _or_none(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    return lambda name, value: None if value is None else read(name, value)
-
-
-_READ: dict[str, Callable[[str, Any], Any]] = {"int": _whole, "float": _figure, "str": _of(str), "bool": _of(bool)}
-_READ |= {f"{hint} | None": _or_none(read) for hint, read in _READ.items()}
+MOST_FIGURE = 1e18
+"""Larger ones no chart and no sum can bear: they count as unknown."""
 
 
 def _finite(value: Any) -> Any:

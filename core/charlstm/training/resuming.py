@@ -13,6 +13,7 @@ import torch
 
 from charlstm.errors import ModelError, SettingsError
 from charlstm.model.kernel import kernel_names
+from charlstm.records import typed
 from charlstm.training.config import Settings
 from charlstm.training.learner import choose_device
 from charlstm.training.planning import planned_steps
@@ -60,10 +61,10 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`ModelError` when something is missing."""
+        """The inverse of :meth:`to_dict`. Raises :class:`ModelError` when something is missing or of another kind."""
         try:
-            return cls(**{spec.name: values[spec.name] for spec in fields(cls)})
-        except (KeyError, TypeError) as error:
+            return cls(**typed(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError("The training state does not say how far the run had come: it is damaged") from error
 
 

@@ -7,10 +7,10 @@ run that would have been. Free of torch. Who amends, and when, is the trainer's 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
+from charlstm.records import readers, typed
 from charlstm.training.config import Schedule as Shape
 
 Kind = Literal["set-lr", "finish", "replan", "more"]
@@ -112,6 +112,7 @@ class LearningRate:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`."""
-        changes: Sequence[dict[str, Any]] = values["amendments"]
-        return cls(**values | {"amendments": tuple(Amendment(**change) for change in changes)})
+        """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError`."""
+        changes = tuple(Amendment(**typed(Amendment, change)) for change in values["amendments"])
+        first = {name: read(values[name]) for name, read in readers(LearningRate).items() if name != "amendments"}
+        return cls(**first, amendments=changes)

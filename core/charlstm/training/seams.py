@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from charlstm.errors import ModelError
+from charlstm.records import typed
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -93,9 +94,13 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`; unknown names are ignored. Raises :class:`ModelError` if some are missing."""
+        """The inverse of :meth:`to_dict`; unknown names are ignored. Raises :class:`ModelError` if some are missing
+        or make no sense."""
         try:
-            known = {spec.name: values[spec.name] for spec in fields(cls)}
-            return cls(**known | {"snapshot_steps": tuple(int(step) for step in known["snapshot_steps"])})
+            plan = cls(**typed(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
+            counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
+            if min(*counts, plan.log_every, plan.val_every, plan.checkpoint_every or 1) < 1:
+                raise ValueError
+            return plan
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError("What the run measured at its start cannot be read; start the run anew") from error

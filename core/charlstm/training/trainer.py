@@ -140,9 +140,12 @@ class Trainer:
             if state.record["fingerprint"] != corpus.fingerprint:
                 raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
             trainer._asked = settings
-            trainer._take(corpus, Vocabulary.from_dict(state.record["vocabulary"]))
+            known = Vocabulary.from_dict(state.record["vocabulary"])
+            if known != known.extended(corpus.vocabulary.symbols):
+                raise ModelError("The training state lacks characters of its own text: resume from the one before it")
+            trainer._take(corpus, known)
             trainer._continue(state, replay, before, changes)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
         return trainer
 
