@@ -204,6 +204,9 @@ def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
     best = from_bytes(sample, preemptive_behaviour=False).best()
     if best is None:
         return None
+    # What reads well as western mostly is: of the other code pages only Hungarian's letters lie where its accents do.
+    if _western(sample) and best.encoding not in ("cp1250", "iso8859_2"):
+        return _WEST
     if _WEST in best.could_be_from_charset or "latin_1" in best.could_be_from_charset:
         return _WEST
     return codecs.lookup(_SUPERSETS.get(best.encoding, best.encoding)).name

@@ -277,7 +277,7 @@ def item_text(
         tally.bom |= encoding.mark > 0
         done = encoding.mark
         tally.bytes += stamp.size
-        invalid_before = tally.invalid_bytes
+        invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
 
         def counted() -> Iterator[bytes]:
             nonlocal done
@@ -288,6 +288,9 @@ def item_text(
 
         for piece in decoded(counted(), encoding.name, options, tally):
             _refuse_garbage(item, encoding.name, tally.invalid_bytes - invalid_before, done)
+            nuls = tally.cleanable["\0"] - nuls_before
+            if nuls > done // 2 and not options.clean and options.max_chars is None:
+                raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or no text; choose a text file")
             yield piece
 
 
