@@ -101,7 +101,7 @@ class SamplerSettings:
 
 
 def _number(name: str, value: object, low: float, high: float, takes: str, *, above: bool = False) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
     if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
         raise GenerationError(f"{name} takes a number {takes}, not {value!r}")
 

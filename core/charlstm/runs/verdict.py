@@ -113,7 +113,7 @@ def _learning(series: RunSeries, order0: float | None) -> Verdict:
         )
         return Verdict("stuck", text, "r another rate, x stop")
     if (best := overfitting_since(series)) is not None:
-        rise = series.validations[-1].val_loss / best.val_loss - 1
+        rise = series.validations[-1].val_loss / (best.val_loss or 1.0) - 1
         text = (
             f"Overfitting since step {best.step:,}: validation rose {rise:.0%} while training fell. "
             f"The best model ({best.val_loss:.2f} nats) is kept."
@@ -123,7 +123,7 @@ def _learning(series: RunSeries, order0: float | None) -> Verdict:
     if len(points) < 2:
         return Verdict("learning", f"Learning: {_trend(series)}.", "Space pause, x stop")
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
-    fall = 1 - points[-1].val_loss / since.val_loss
+    fall = 1 - points[-1].val_loss / (since.val_loss or 1.0)  # zero: a text of one character
     span = _seconds(points[-1].train_seconds - since.train_seconds)
     if len(points) >= 6 and fall < FLAT_FALL:
         way = f"fell only {max(0.0, fall):.1%}" if fall > -FLAT_FALL else f"rose {-fall:.1%}"

@@ -127,12 +127,13 @@ class ReadReport:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for what is no report."""
         stretches = tuple(Boilerplate(**stretch) for stretch in values["boilerplate"])
-        report = cls(**{**values, "boilerplate": stretches, "files": tuple(values["files"])})
+        cleanable = dict(values["cleanable"])
+        report = cls(**{**values, "cleanable": cleanable, "boilerplate": stretches, "files": tuple(values["files"])})
         words = (report.encoding, report.newlines, *report.files, *(each.kind for each in stretches))
-        numbers = (report.invalid_bytes, report.bytes, report.file_count, *dict(report.cleanable).values())
+        numbers = (report.invalid_bytes, report.bytes, report.file_count, *cleanable.values())
         numbers += tuple(number for each in stretches for number in (each.start, each.chars))
         if (
-            not CLEANED.keys() >= dict(report.cleanable).keys()
+            not CLEANED.keys() >= cleanable.keys()
             or not all(isinstance(word, str) for word in words)
             or not all(type(number) is int for number in numbers)
         ):

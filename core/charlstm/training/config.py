@@ -7,7 +7,6 @@ measured and then froze lives in the run, not here.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import types
 import typing
@@ -21,6 +20,9 @@ Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["constant", "linear", "cosine"]
 Initialisation = Literal["torch", "orthogonal"]
 Kernel = Literal["auto", "fused", "nn"]
+
+MOST = 1e300
+"""No setting is beyond this, so that sums with it stay numbers."""
 
 ALIASES = {
     "n_hidden": "hidden_size",
@@ -246,11 +248,7 @@ def _check(name: str, value: Any, hint: Any, metadata: typing.Mapping[str, Any])
         if not isinstance(value, str) or not _is_device(value):
             raise wrong
         return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int if int in kinds else (int, float))
-        or not math.isfinite(value)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int if int in kinds else (int, float)) or not abs(value) < MOST:
         raise wrong
     low, high = metadata["low"], metadata["high"]
     if (low is not None and (value <= low if metadata["open_low"] else value < low)) or (

@@ -137,7 +137,7 @@ def _read_cache() -> dict[str, tuple[str, float, int]]:
         return {
             str(key): (str(kernel), float(seconds), int(chars))
             for key, (kernel, seconds, chars) in stored["measured"].items()
-            if 0 < float(seconds) < math.inf and int(chars) > 0
+            if 1e-9 < float(seconds) < 1e9 and 0 < int(chars) < 2**48
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}

@@ -7,6 +7,7 @@ checked on load. What the entries mean is the trainer's business; where the file
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -60,7 +61,9 @@ def load_state(path: Path) -> TrainingState:
         if version > FORMAT:
             raise ModelError(f"{path} was written by a newer charlstm (format {version}): update this one to resume")
         values = json.loads(metadata["charlstm-state"])
-        step, position = int(values["step"]), int(values["control_position"])
+        step, position = (operator.index(values[name]) for name in ("step", "control_position"))
+        if min(step, position) < 0:
+            raise ValueError
         return TrainingState(step, position, dict(values["record"]), tensors, values["model_digest"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} is no {_KIND}: name the state file of a run") from error

@@ -129,3 +129,9 @@ def test_recorded_runs_are_judged_as_they_were_made(tmp_path: Path) -> None:
         assert kinds == ["learning", "overfitting"]
         status = replace(good.run.status(), state="waiting", message="")
         assert verdict(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
+
+
+def test_a_loss_of_zero_is_judged_too() -> None:
+    """A text of one character is predicted perfectly from the first step on."""
+    series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
+    assert verdict(series).kind in ("learning", "flattening")
