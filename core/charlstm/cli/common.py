@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from charlstm.text.reading import TextOptions
-from charlstm.text.visible import described, symbol
+from charlstm.text.visible import described, symbol, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from charlstm.runs.folder import Run
     from charlstm.text.corpus import Corpus, Progress
 
@@ -105,11 +106,27 @@ def remark(message: str) -> None:
     click.echo(message, err=True)
 
 
-def console() -> Console:
-    """A rich console on stderr, for progress; colours only where a terminal shows them."""
-    from rich.console import Console
+def minutes(seconds: float) -> str:
+    """A stretch of time as `0:42`, `12:05` or `2:10:00`."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
-    return Console(stderr=True, highlight=False, markup=False)
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
+    """Lines of columns under ``titles``; those of ``right`` end below each other, the others begin there."""
+    from rich.cells import cell_len
+
+    rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        padded = [(cell, " " * (width - cell_len(cell))) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            pad + cell if title in right else cell + pad for title, (cell, pad) in zip(titles, padded, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:
@@ -120,32 +137,86 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:
         return open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=progress.show)
 
 
+class StatusLine:
+    """One line at the foot of stderr, drawn over and over and gone in the end; nothing where stderr is no terminal.
+
+    It leaves the last cells free, so that the ^C which a terminal echoes does not push it onto a second line.
+    """
+
+    EVERY = 0.1
+    """Seconds between two drawings at least."""
+
+    def __init__(self, *, draws: bool = True, after: float = 0.0) -> None:
+        self.draws = draws and sys.stderr.isatty()
+        self._next = time.monotonic() + after
+        self._drawn = False
+
+    def draw(self, part: float | None, words: str) -> None:
+        """Show a bar of ``part`` (0 to 1; None: no bar yet) and ``words`` behind it, if it is time again."""
+        if not self.draws or time.monotonic() < self._next:
+            return
+        from rich.cells import cell_len
+
+        self._next = time.monotonic() + self.EVERY
+        width = columns() - 3
+        words = cut(words, width)
+        room = min(60, width - cell_len(words) - 7)
+        if part is not None and room >= 8:
+            full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
+            done = round(room * min(max(part, 0.0), 1.0))
+            words = f"{full * done}{empty * (room - done)} {part:4.0%}  {words}"
+        self._write(words)
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take it away, for something else to be written there."""
+        if self._drawn:
+            self._write("")
+            self._drawn = False
+
+    def _write(self, words: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{words}")
+        sys.stderr.flush()
+
+
 class ReadingProgress:
-    """A bar on stderr for work that reports (done, total, stage); silent where stderr is no terminal."""
+    """A status line for work that reports (done, total, stage) and takes a while."""
+
+    PATIENCE = 0.4
+    """Seconds of work that nobody wants a bar for."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
+        self._line = StatusLine(after=self.PATIENCE)
+        self._stage, self._began = "", 0.0
 
     def __enter__(self) -> ReadingProgress:
         return self
 
     def show(self, progress: Progress) -> None:
-        if not sys.stderr.isatty():
-            return
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        if self._bar is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=console(), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task(progress.stage, total=progress.total)
-        self._bar.update(self._task, description=progress.stage, completed=progress.done, total=progress.total)
+        now = time.monotonic()
+        if progress.stage != self._stage:
+            self._stage, self._began = progress.stage, now
+        part = progress.done / progress.total if progress.total else None
+        left = f", {minutes((now - self._began) * (1 - part) / part)} left" if part and now > self._began + 1 else ""
+        self._line.draw(part, f"{progress.stage}{left}")
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._line.clear()
+
+
+def columns() -> int:
+    """How wide the terminal is that stderr is; else what the environment says, or 80."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return shutil.get_terminal_size().columns
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` cells."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
 
 
 def find_run(word: str, runs_dir: Path | None) -> Run:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from textwrap import shorten
-from typing import Any, Self
+from typing import Self
 
 import click
 
-from charlstm.cli.common import console
+from charlstm.cli.common import StatusLine, columns, cut, minutes
 from charlstm.runs.series import RunSeries
 from charlstm.text.visible import visible
 from charlstm.training.events import (
@@ -33,7 +32,16 @@ PLAIN_EVERY = 10.0
 """Seconds between two lines of progress where no bar can be drawn."""
 
 SAMPLE_WIDTH = 100
-"""Characters of a sample that are shown; the whole of it is in the log."""
+"""Characters of a sample that are shown, or what fits on a line; the whole of it is in the log."""
+
+ENDS = {
+    "done": "finished",
+    "stopped": "stopped",
+    "time": "out of time",
+    "patience": "stopped getting better",
+    "diverged": "diverged",
+}
+"""Why a run ended, in words."""
 
 BITS = 1 / math.log(2)
 
@@ -44,24 +52,15 @@ class EventView:
     def __init__(self, *, json: bool = False, plain: bool = False) -> None:
         self.series = RunSeries()
         self._json = json
-        self._bar: Any = None
-        self._draws = not json and not plain and sys.stderr.isatty()
-        self._task: Any = None
+        self._line = StatusLine(draws=not json and not plain)
         self._last_line = -math.inf
 
     def __enter__(self) -> Self:
-        if self._draws:
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-            columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-            self._bar = Progress(*columns, console=console(), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("starting", total=None)
+        self._line.draw(None, "starting")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._line.clear()
 
     def show(self, events: Iterable[Event]) -> None:
         """Take in the next events of a run and show them."""
@@ -76,20 +75,17 @@ class EventView:
                 self.say(line)
 
     def say(self, line: str) -> None:
-        """One line for the person, above the bar where there is one."""
-        if self._bar is not None:
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        else:
-            click.echo(line, err=True)
+        """One line for the person, above the status line where there is one."""
+        self._line.clear()
+        click.echo(line, err=True)
 
     def _progress(self, event: Stepped) -> None:
-        if self._bar is not None:
-            self._bar.update(
-                self._task, total=self.series.planned_steps, completed=event.step, description=self._figures(event)
-            )
+        planned = self.series.planned_steps
+        if self._line.draws:
+            self._line.draw(event.step / planned if planned else None, self._figures(event))
         elif event.train_seconds - self._last_line >= PLAIN_EVERY or event.train_seconds < self._last_line:
             self._last_line = event.train_seconds
-            self.say(f"step {event.step:>6} of {self.series.planned_steps or '?'}  {self._figures(event)}")
+            self.say(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
 
     def _figures(self, event: Stepped) -> str:
         best = self.series.best
@@ -104,41 +100,54 @@ class EventView:
 
 
 def milestone(event: Event) -> str | None:
-    """One line on an event that a person wants to read, in plain words; None for the others."""
-    at = f"step {event.step:>6}  "
+    """What a person wants to read of an event, in plain words; None for those that they need not."""
+    at = f"step {event.step:>6,}  "
     match event:
         case Started():
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} characters to learn from, "
-                f"{event.val_chars:,} held out · {event.planned_steps:,} steps · "
-                f"{event.kernel} on {event.device}, {event.threads} threads"
+                f"{event.val_chars:,} held out\n"
+                f"{event.planned_steps:,} steps · {event.kernel} on {event.device}, {event.threads} threads"
             )
         case Validated():
-            what = "whole held-out part" if event.whole else "held out"
-            star = "  best so far" if event.best else ""
+            what = "all held out" if event.whole else "held out"
+            star = "  best so far" if event.best and not event.whole else ""
             return f"{at}{what} {event.val_loss:.4f} nats, {event.val_loss * BITS:.3f} bits per character{star}"
         case Sampled():
-            return f"{at}{shorten(visible(event.prime + event.text), SAMPLE_WIDTH, placeholder=' …')}"
+            width = min(SAMPLE_WIDTH, columns() - len(at) - 1)
+            return f"{at}{cut(visible(event.prime + event.text, keep=''), width)}"
         case Controlled():
-            return f"{at}{event.command}" + (f" {event.value:g}" if event.value is not None else "")
+            return f"{at}{_asked(event)}"
         case Paused():
-            return f"{at}paused ({event.reason})"
+            return f"{at}paused" + ("" if event.reason == "asked" else f" ({event.reason})")
         case Resumed():
             notes = "; ".join(note for note in (event.changes, event.inexact) if note)
             return f"{at}going on" + (f": {notes}" if notes else "")
         case Warned():
             return f"{at}note: {event.message}"
         case Finished():
-            best = "" if event.best_val is None else f": best {event.best_val:.4f} nats at step {event.best_step}"
-            return f"{at}ended ({event.reason}) after {minutes(event.train_seconds)} of training{best}"
+            best = "" if event.best_val is None else f"; best {event.best_val:.4f} nats, at step {event.best_step:,}"
+            word = ENDS.get(event.reason, event.reason)
+            return f"{at}{word} after {minutes(event.train_seconds)} of training{best}"
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():
             return None
 
 
-def minutes(seconds: float) -> str:
-    """A stretch of time as `0:42`, `12:05` or `2:10:00`."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+def _asked(event: Controlled) -> str:
+    """What was asked of a run, or what its clock decided, in words."""
+    value = 0.0 if event.value is None else event.value
+    match event.command:
+        case "replan":
+            return f"{value:,.0f} steps to go, so that it ends in time"
+        case "finish":
+            return f"finishing: the rate goes to zero in {value:,.0f} steps"
+        case "set-lr":
+            return f"rate set to {value:g}"
+        case "stop":
+            return "stopping: writing a checkpoint"
+        case "resume":
+            return "told to go on"
+        case command:
+            return f"told to {command}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ import click
 from charlstm.cli.common import (
     MODEL_HELP,
     ReadingProgress,
+    columns,
+    cut,
     find_run,
     json_option,
     load_corpus,
@@ -210,11 +211,10 @@ def novelty(
         f"{report.share:.1%} copied: {report.copied:,} of {report.chars:,} characters stand word for word in {name}, "
         f"in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
     )
-    width = max(40, shutil.get_terminal_size().columns - 40)
+    width = max(40, columns() - 40)
     for stretch in sorted(stretches, key=lambda stretch: -stretch["length"])[:top]:
         shown = visible(stretch["text"].replace("\n", "↵"), keep="")
-        shown = shown if len(shown) <= width else f"{shown[: width - 1]}…"
-        click.echo(f"  {stretch['length']:>6,} characters  from line {stretch['corpus_line']:>7,}  {shown}")
+        click.echo(f"  {stretch['length']:>6,} characters  from line {stretch['corpus_line']:>7,}  {cut(shown, width)}")
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def _show_scores(name: str, scores: Scores, top: int) -> None:
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {scores.chars:,} characters"
     )
-    strip = scores.strip(max(10, min(shutil.get_terminal_size().columns, 100) - 22))
+    strip = scores.strip(max(10, min(columns(), 100) - 22))
     highest = float(strip.max()) or 1.0
     cells = "".join(_LEVELS[min(7, int(8 * value / highest))] for value in strip.tolist())
     click.echo(f"along it    {cells}  {highest:.1f} at most")

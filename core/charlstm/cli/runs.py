@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import find_run, json_option, remark, result, runs_dir_option
+from charlstm.cli.common import find_run, json_option, minutes, remark, result, runs_dir_option, table
 from charlstm.errors import RunError
 from charlstm.training.seams import COMMANDS
+
+if TYPE_CHECKING:
+    from charlstm.runs.folder import Run
+    from charlstm.runs.status import RunStatus
 
 WATCH_EVERY = 0.2
 """Seconds between two looks at a run that is watched."""
@@ -21,37 +25,59 @@ WATCH_EVERY = 0.2
 @json_option
 @click.option("--all", "elsewhere", is_flag=True, help="Also runs that were started in other folders.")
 def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
-    """List the runs with their state, step and best validation loss (nats per character)."""
+    """List the runs: state, text, best validation loss (nats per character), step, training time and size on disk."""
     from charlstm.runs import folder
 
-    rows: list[dict[str, Any]] = []
-    for run in folder.list_runs(runs_dir, elsewhere=elsewhere):
-        status = run.status()
-        rows.append(
-            {
-                "name": run.name,
-                "state": status.state,
-                "step": status.step,
-                "planned_steps": status.planned_steps,
-                "best_val": status.best_val,
-                "train_seconds": status.train_seconds,
-                "message": status.message,
-                "path": str(run.path),
-            }
-        )
+    found = [(run, run.status()) for run in folder.list_runs(runs_dir, elsewhere=elsewhere)]
     if as_json:
-        result(True, rows)
+        result(True, [_row(run, status) for run, status in found])
         return
-    if not rows:
+    if not found:
         remark(
             f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick"
         )
         return
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        best = "      –" if row["best_val"] is None else f"{row['best_val']:7.4f}"
-        steps = f"{row['step']:,}" + (f" of {row['planned_steps']:,}" if row["planned_steps"] else "")
-        click.echo(f"{row['name']:<{width}}  {row['state']:<9} {best}  step {steps}  {row['message']}".rstrip())
+    for line in table(
+        ("RUN", "STATE", "TEXT", "BEST", "STEP", "TIME", "SIZE", ""),
+        [_cells(run, status) for run, status in found],
+        right=("BEST", "STEP", "TIME", "SIZE"),
+    ):
+        click.echo(line)
+
+
+def _row(run: Run, status: RunStatus) -> dict[str, Any]:
+    text, preset = _asked(run)
+    return {
+        "name": run.name,
+        "state": status.state,
+        "step": status.step,
+        "planned_steps": status.planned_steps,
+        "best_val": status.best_val,
+        "train_seconds": status.train_seconds,
+        "text": text,
+        "preset": preset,
+        "bytes": run.size(),
+        "message": status.message,
+        "path": str(run.path),
+    }
+
+
+def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
+    running = status.alive and status.progress is not None
+    state = f"{status.state} {status.progress:.0%}" if running else status.state
+    best = "–" if status.best_val is None else f"{status.best_val:.4f}"
+    told = status.message if status.state != "finished" else ""
+    size = f"{run.size() / 1e6:,.1f} MB"
+    return (run.name, state, _asked(run)[0], best, f"{status.step:,}", minutes(status.train_seconds), size, told)
+
+
+def _asked(run: Run) -> tuple[str, str]:
+    """The text and the preset of a run; empty where its run.json cannot be read, which its state tells."""
+    try:
+        spec = run.spec()
+    except RunError:
+        return "", ""
+    return spec.corpus_name, spec.preset
 
 
 @click.command()

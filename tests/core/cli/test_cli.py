@@ -40,7 +40,7 @@ def test_watch_replays_the_log(place: Path, said: Said) -> None:
     lines = [json.loads(line) for line in said("watch", "fox", "--json")[0].splitlines()]
     assert lines[0]["event"] == "started"
     assert lines[-1]["event"] == "finished"
-    assert "ended (done)" in said("watch", "fox", "--plain")[1]
+    assert "finished after" in said("watch", "fox", "--plain")[1]
 
 
 def test_generate_is_seeded_and_streams_only_the_text(place: Path, said: Said, answer: Answer) -> None:
