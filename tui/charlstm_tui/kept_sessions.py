@@ -39,6 +39,23 @@ def folder(run: Path | None, model: Path) -> Path:
     return user_state_path("charlstm") / "sessions" / model.stem
 
 
+def saved(place: Path) -> list[Path]:
+    """What a person saved there under a name, newest first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in place.glob("*.json"):
+            with contextlib.suppress(OSError):
+                if not path.name.startswith(AUTO):
+                    found.append((-path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
+
+
+def run_of(session: Path) -> Path | None:
+    """The run in whose folder a session lies, if it lies in one."""
+    run = Run(session.absolute().parent.parent)
+    return run.path if run.exists() and run.sessions_dir == session.absolute().parent else None
+
+
 def make(path: Path) -> None:
     """Make the folder, for the user alone. Raises :class:`OSError`."""
     path.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)

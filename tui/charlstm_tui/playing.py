@@ -392,6 +392,7 @@ class Player:
         self._stop(voice)
         if voice.touched:
             self._keep(voice)
+        before, old_wish = voice.session, voice.wish
         voice.take += 1
         voice.shown = 0
         voice.wish, voice.speed = wish, wish.speed
@@ -411,8 +412,12 @@ class Player:
                 settings, stepper = wish.settings, voice.stepper
                 voice.session = Session(voice.model, prime, seed=wish.seed, settings=settings, stepper=stepper)
         except CharLSTMError as error:
-            voice.error = str(error)
-            voice.model = voice.stepper = voice.source = None
+            if before is not None and before.model is voice.model:  # only the saved session is no good
+                voice.wish, voice.session, voice.note = old_wish, before, str(error)
+                voice.branches = tuple(before.branches())
+            else:
+                voice.error = str(error)
+                voice.model = voice.stepper = voice.source = None
         voice.busy = ""
         voice.dirty = True
         if wish.go and voice.session is not None:

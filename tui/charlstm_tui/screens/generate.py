@@ -267,8 +267,11 @@ class GenerateScreen(ViewKeys):
     def _prime_taken(self, event: PrimeInput.Taken) -> None:
         if self._wish is not None:
             self._load(
-                replace(self._wish, prime=event.text, settings=self._settings, speed=self._speed, go=self._speed > 0)
-            )
+                replace(
+                    self._wish, prime=event.text, settings=self._settings, speed=self._speed, go=self._speed > 0,
+                    session=None,
+                )
+            )  # fmt: skip
         self.focus_main()
 
     def do_age(self, direction: int) -> None:
@@ -287,7 +290,7 @@ class GenerateScreen(ViewKeys):
         step = ages[place][1]
         self._say("" if ages[place] != here else "This is the oldest there is so far.")
         word = str(picture.facts.run)
-        self._replay(replace(wish, word=word, step=step))
+        self._replay(replace(wish, word=word, step=step, prime=picture.prime))
 
     @staticmethod
     def _ages(folder: Path) -> list[tuple[int, int | None]]:
@@ -308,7 +311,9 @@ class GenerateScreen(ViewKeys):
         from charlstm_tui.widgets.model_picker import ModelPicker
 
         def chosen(word: str | None) -> None:
-            if word is not None and self.room == "duel":
+            if word is not None and word.endswith(".json"):
+                self._open_session(Path(word))
+            elif word is not None and self.room == "duel":
                 voice = self.duel.chosen
                 wish = self._duel_wishes[voice] = replace(self._duel_wishes[voice], word=word, step=None)
                 self._player.load(wish, voice)
@@ -317,7 +322,24 @@ class GenerateScreen(ViewKeys):
                 self._open(word)
 
         here = "" if self._wish is None else self._wish.word
-        self.app.push_screen(ModelPicker(self.charlstm.snapshot, here, self.charlstm.opening.runs_dir), chosen)
+        facts = None if self._picture is None or self.room == "duel" else self._picture.facts
+        sessions = [] if facts is None else kept_sessions.saved(kept_sessions.folder(facts.run, facts.path))
+        self.app.push_screen(ModelPicker(self.charlstm.snapshot, here, sessions), chosen)
+
+    def _open_session(self, path: Path) -> None:
+        """Go on with a saved session, on the run that it lies in or else on the model that is played."""
+        from charlstm_tui.app import ModelChoice
+
+        run, facts = kept_sessions.run_of(path), None if self._picture is None else self._picture.facts
+        if self.room != "play":
+            self.enter_room("play")
+        if run is not None and (facts is None or facts.run != run):
+            self._asked = self.charlstm.model = ModelChoice(str(run))
+            self._open(str(run), session=path)
+        elif self._wish is None:
+            self.charlstm.complain("Open the model first that the session was played on, then the session.")
+        else:
+            self._load(replace(self._wish, prime=None, session=path, go=False, speed=self._speed))
 
     # ---- saving
 
@@ -340,6 +362,6 @@ class GenerateScreen(ViewKeys):
 
     def do_last_session(self) -> None:
         if self._wish is not None and self._last is not None:
-            self._load(replace(self._wish, session=self._last, go=False, speed=self._speed))
+            self._load(replace(self._wish, prime=None, session=self._last, go=False, speed=self._speed))
             self._last = None
             self.refresh_keys()

@@ -146,8 +146,8 @@ class GenerateStage(ModeScreen):
                 return ModelChoice(str(view.path))
         return ModelChoice("demo") if demo_path() is not None else None
 
-    def _open(self, word: str, step: int | None = None) -> None:
-        """Play another model, as it was last played."""
+    def _open(self, word: str, step: int | None = None, session: Path | None = None) -> None:
+        """Play another model, as it was last played, or from a saved session on."""
         self._remember()
         self._opened, self._last, self._note = True, None, ""
         memory = recall(word) or Memory()
@@ -155,8 +155,8 @@ class GenerateStage(ModeScreen):
         self.stream.scale = self._scale
         self._load(
             Wish(
-                word, step, self.charlstm.opening.runs_dir, memory.prime, settings=memory.settings, speed=memory.speed,
-                go=memory.speed > 0,
+                word, step, self.charlstm.opening.runs_dir, None if session else memory.prime,
+                settings=memory.settings, speed=memory.speed, go=memory.speed > 0 and session is None, session=session,
             )
         )  # fmt: skip
 
@@ -170,9 +170,10 @@ class GenerateStage(ModeScreen):
         self._load(replace(wish, settings=self._settings, speed=self._speed, go=self._speed > 0, session=None))
 
     def _remember(self) -> None:
-        wish = self._wish
-        if wish is not None and self._picture is not None and self._picture.facts is not None:
-            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, wish.prime))
+        wish, picture = self._wish, self._picture
+        if wish is not None and picture is not None and picture.facts is not None:
+            prime = wish.prime if wish.session is None else picture.prime
+            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, prime))
 
     # ---- what the player tells
 
@@ -196,7 +197,8 @@ class GenerateStage(ModeScreen):
             self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
             self._draw_unknown(picture)
         if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
-            self._settings = picture.settings
+            if picture.wish.session is not None:  # else they are what was asked, or newer
+                self._settings = picture.settings
             if self._opened:
                 self._opened = False
                 self._offer_last(picture)

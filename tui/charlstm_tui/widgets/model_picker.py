@@ -1,7 +1,8 @@
-"""Choose a model to play: the runs that have one, model files near by, the model in the box, or any path."""
+"""Choose what to play: the runs that have a model, model files near by, the model in the box, saved sessions, any path."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,22 @@ FILES = 50
 
 
 class ModelPicker(Dialog):
-    """Returns MODEL as on the command line, or ``None``. Typing narrows the list; a path may be typed in full."""
+    """Returns MODEL as on the command line or the path of a saved session, or ``None``.
 
-    def __init__(self, snapshot: Snapshot, here: str, runs_dir: Path | None = None) -> None:
+    Typing narrows the list; a path may be typed in full. ``sessions`` are those of the model ``here``.
+    """
+
+    def __init__(self, snapshot: Snapshot, here: str, sessions: Sequence[Path] = ()) -> None:
         super().__init__()
         self._entries = entries(snapshot)
+        self._entries += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
         self._shown = self._entries
         self._here = here
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
             yield Static(Content("Play another model"), classes="dialog-title")
-            yield Input(placeholder="a name, or the path of a .safetensors file", compact=True)
+            yield Input(placeholder="a name, or the path of a model (.safetensors) or session (.json)", compact=True)
             yield OptionList(compact=True)
             yield Static(Content(""), classes="dialog-error")
             yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
@@ -74,13 +79,13 @@ class ModelPicker(Dialog):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         options, typed = self.query_one(OptionList), event.value.strip()
-        if typed.endswith(".safetensors") and Path(typed).expanduser().is_file():
-            self.dismiss(typed)
+        if typed.endswith((".safetensors", ".json")) and Path(typed).expanduser().is_file():
+            self.dismiss(str(Path(typed).expanduser()))
         elif self._shown and options.highlighted is not None:
             self.dismiss(self._shown[options.highlighted][0])
         else:
             error = self.query_one(".dialog-error", Static)
-            error.update(Content(f"There is no model called {typed}: take one of the list, or a .safetensors file."))
+            error.update(Content(f"There is no {typed}: take one of the list, or the path of a model or a session."))
             error.display = True
 
 

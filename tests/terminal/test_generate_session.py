@@ -1,0 +1,94 @@
+"""Playing a model from beginning to end in a real terminal: prime, stream, change, walk, branch, save, come back, export."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from charlstm.generation.saving import load_session
+from charlstm.generation.steps import CHOSEN
+from charlstm.model.file import load_model, save_model
+from recorded_run import tiny_model
+from terminal_app import Terminal, machine, restored
+
+__all__ = ["machine"]  # a fixture
+
+pytestmark = pytest.mark.terminal
+
+PRIME = "She said"
+
+
+def chars(app: Terminal) -> int:
+    """How many characters the status line counts."""
+    counted = re.search(r"([\d,]+) chars", app.text)
+    return int(counted[1].replace(",", "")) if counted else 0
+
+
+def save_as(app: Terminal, name: str) -> None:
+    app.key("ctrl+s")
+    app.until("Save the session")
+    app.key("ctrl+u", name)
+    app.until(name)
+    app.key("enter")
+    app.until(lambda: re.search(f"(Saved as|Exported to) .*{re.escape(name)}", app.text) is not None)
+
+
+def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) -> None:
+    home, environment = machine
+    model = home / "tiny.safetensors"
+    save_model(model, tiny_model(prime="The morning"))
+
+    app = Terminal(["--model", model.name], home, environment)
+    app.until("The morning")
+    app.key("e", "ctrl+u", PRIME)
+    app.until(f"Prime  {PRIME}")
+    app.key("enter")
+    app.until(lambda: PRIME in app.text.split("Prime  ")[1][20:] and chars(app) > 5)  # it streams from there
+    app.key("T", "T")  # in flight
+    app.until("0.90")
+    made = chars(app)
+    app.until(lambda: chars(app) > made + 10)
+    app.key("space")
+    app.until("‖ paused")
+    made = chars(app)
+    app.key("left", "left", "left", "left", "enter")
+    app.until("CHOOSE after")
+    app.key("7")  # a random model's seventh guess is not what stands there
+    app.until(lambda: chars(app) == made - 3)
+    app.key("b")
+    app.until(lambda: "BRANCHES" in app.text and "└" in app.text)
+    app.key("escape")
+    save_as(app, "mine.json")
+    app.key("q")
+    assert app.end() == 0
+    assert restored(app.raw)
+
+    saved = load_session(home / "mine.json", load_model(model))
+    assert (saved.prime, len(saved), len(saved.tree)) == (PRIME, made - 3, 2)
+    assert saved.settings.temperature == 0.9
+    assert saved.at(made - 4).source == CHOSEN
+    saved.switch(0)
+    assert len(saved) == made
+
+    again = Terminal(["--model", model.name], home, environment)
+    again.until("last session")  # it saved itself, too
+    again.key("space")
+    again.until("‖ paused")
+    again.key("o")
+    again.until("Play another model")
+    again.key("mine.json", "enter")
+    again.until(lambda: chars(again) == made - 3)
+    again.until("0.90")
+    save_as(again, "mine.html")
+    save_as(again, "mine.txt")
+    again.key("q")
+    assert again.end() == 0
+    assert restored(again.raw)
+
+    saved = load_session(home / "mine.json", load_model(model))
+    assert (home / "mine.txt").read_text() == PRIME + saved.read()
+    page = (home / "mine.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert PRIME in page
