@@ -531,7 +531,8 @@ class Guard:
         if event in self.FORBIDDEN or (event in self.OUTSIDE and self._outside(arguments)):
             self._seen.append(f"{event} {str(arguments)[:200]}")
         elif event == "exec" and getattr(arguments[0], "co_filename", "") == "<string>":
-            self._seen.append("exec of a string")
+            if (caller := sys._getframe(1).f_globals.get("__name__")) not in ("dataclasses", "collections"):
+                self._seen.append(f"exec of a string in {caller}")  # those two make classes of modules imported late
         elif event == "open" and isinstance(arguments[0], (str, bytes)):
             path, flags = os.fsdecode(arguments[0]), arguments[2]
             if flags & (os.O_WRONLY | os.O_RDWR) and not path.startswith((self._place, "/proc/self/", os.devnull)):

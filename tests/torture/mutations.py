@@ -128,7 +128,7 @@ def damage_tree(random: random.Random, tree: Any) -> Any:
             del holder[key]
         case 1:
             if isinstance(holder, dict):
-                name = random.choice(("", "__class__", "\0", "x" * 10_000, "\ud800", key + "s", key.upper(), "0"))
+                name = random.choice(("", "__class__", "\0", "x" * 10_000, "\ud800", f"{key}s", str(key).upper(), "0"))
                 holder[name] = value if random.random() < 0.5 else hostile(random)
             else:
                 holder.insert(key, hostile(random))

@@ -69,7 +69,7 @@ def overfitting_since(series: RunSeries) -> Validated | None:
         return None
     best = min(points, key=lambda each: each.val_loss)
     later = [each for each in points if each.step > best.step]
-    if len(later) < 2 or later[-1].val_loss < best.val_loss * (1 + OVERFIT_RISE):
+    if len(later) < 2 or later[-1].val_loss <= best.val_loss * (1 + OVERFIT_RISE):
         return None
     train = series.points("train")
     before, after = train.y[train.x <= best.step][-5:], train.y[train.x > best.step][-5:]
@@ -113,7 +113,7 @@ def _learning(series: RunSeries, order0: float | None) -> Verdict:
         )
         return Verdict("stuck", text, "r another rate, x stop")
     if (best := overfitting_since(series)) is not None:
-        rise = series.validations[-1].val_loss / (best.val_loss or 1.0) - 1
+        rise = _change(best.val_loss, series.validations[-1].val_loss)
         text = (
             f"Overfitting since step {best.step:,}: validation rose {rise:.0%} while training fell. "
             f"The best model ({best.val_loss:.2f} nats) is kept."
@@ -123,7 +123,7 @@ def _learning(series: RunSeries, order0: float | None) -> Verdict:
     if len(points) < 2:
         return Verdict("learning", f"Learning: {_trend(series)}.", "Space pause, x stop")
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
-    fall = 1 - points[-1].val_loss / (since.val_loss or 1.0)  # zero: a text of one character
+    fall = -_change(since.val_loss, points[-1].val_loss)
     span = _seconds(points[-1].train_seconds - since.train_seconds)
     if len(points) >= 6 and fall < FLAT_FALL:
         way = f"fell only {max(0.0, fall):.1%}" if fall > -FLAT_FALL else f"rose {-fall:.1%}"
@@ -166,6 +166,11 @@ def _sentence(text: str) -> str:
     text = text.strip() or "nobody knows why"
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".!?…" else text + "."
+
+
+def _change(before: float, after: float) -> float:
+    """How much a loss rose, by part; a text of one character can be predicted without any."""
+    return after / before - 1 if before else math.inf if after else 0.0
 
 
 def _percent(part: float) -> str:

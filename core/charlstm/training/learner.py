@@ -47,9 +47,12 @@ def choose_device(asked: str) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    device = torch.device(asked)
-    there = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}[device.type]
-    if not there:
+    try:
+        device = torch.device(asked)
+    except (RuntimeError, ValueError):  # no device at all: a plan that was written by hand
+        device = torch.device("meta")
+    there = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
+    if not there.get(device.type):
         raise SettingsError(f"There is no device {asked} here; device=auto takes what there is")
     return device
 
