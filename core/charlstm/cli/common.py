@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import described, symbol, visible
@@ -21,10 +22,56 @@ if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.text.corpus import Corpus, Progress
 
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 MODEL_HELP = "MODEL is a run's name or folder, a .safetensors file, or `demo`, the model in the box."
 
+_Found = list[CompletionItem]
+
+
+def examples(*lines: str, about: str = "") -> str:
+    """What stands below a command's help: ``about``, and lines to copy."""
+    shown = "\n".join(f"  {line}" for line in lines)
+    return f"{about}\n\n\b\nExamples:\n{shown}" if about else f"\b\nExamples:\n{shown}"
+
+
+def whole(*names: str, least: int | None = None, **rest: Any) -> Callable[[F], F]:
+    """An option that takes a whole number, of at least ``least`` if there is one."""
+    kind = int if least is None else click.IntRange(least)
+    return click.option(*names, type=kind, metavar="N", show_default="default" in rest, **rest)
+
+
+def number(*names: str, kind: click.FloatRange | None = None, metavar: str = "X", **rest: Any) -> Callable[[F], F]:
+    """An option that takes any number, or one of ``kind``."""
+    return click.option(*names, type=kind or float, metavar=metavar, show_default="default" in rest, **rest)
+
+
+def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
+    """The runs whose names begin so, for a shell's Tab."""
+    from charlstm.runs.folder import list_runs
+
+    runs = list_runs(context.params.get("runs_dir"))
+    return [CompletionItem(run.name) for run in runs if run.name.startswith(start)]
+
+
+def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
+    """Runs, else files."""
+    return complete_run(context, parameter, start) or [CompletionItem(start, type="file")]
+
+
+def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
+    """Built-in texts, else files."""
+    from charlstm.text.builtin import builtins
+
+    found = [CompletionItem(each.name) for each in builtins() if start and each.name.startswith(start)]
+    return found or [CompletionItem(start, type="file")]
+
+
+model_argument = click.argument("model", shell_complete=complete_model)
+run_argument = click.argument("run", shell_complete=complete_run)
+text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
+optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 runs_dir_option = click.option(
     "--runs-dir",
@@ -69,10 +116,8 @@ def text_options(command: F) -> F:
             click.option("--strip-boilerplate", is_flag=True, help="Leave out a Project Gutenberg header and licence."),
             click.option("--clean", is_flag=True, help="Drop soft hyphens, turn odd spaces into spaces, and the like."),
             click.option("--normalize/--no-normalize", default=True, help="Compose accents (NFC).  [default: yes]"),
-            click.option(
-                "--fold-rare", type=click.IntRange(0), default=0, help="Make one symbol of characters rarer than this."
-            ),
-            click.option("--max-chars", type=click.IntRange(1), help="Read so many characters at most."),
+            whole("--fold-rare", least=0, default=0, help="Make one symbol of characters rarer than this."),
+            whole("--max-chars", least=1, help="Read so many characters at most."),
         )
     ):
         gather = option(gather)
@@ -111,6 +156,11 @@ def minutes(seconds: float) -> str:
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def megabytes(octets: float) -> str:
+    """A size on disk."""
+    return f"{octets / 1e6:,.1f} MB"
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:

@@ -15,13 +15,18 @@ from charlstm.cli.common import (
     ReadingProgress,
     columns,
     cut,
+    examples,
     find_run,
     json_option,
     load_corpus,
+    model_argument,
+    optional_text_argument,
     remark,
     result,
     runs_dir_option,
     says_unknown,
+    text_argument,
+    whole,
 )
 from charlstm.errors import RunError, TextError
 from charlstm.text.reading import TextOptions
@@ -42,17 +47,18 @@ _PARTS = {"validation": "the held-out part of", "training": "the training part o
 _LEVELS = "▁▂▃▄▅▆▇█"
 
 encoding_option = click.option("--encoding", help="Read the text in this encoding instead of detecting it.")
-max_chars_option = click.option("--max-chars", type=click.IntRange(1), help="Read so many characters at most.")
-snapshot_option = click.option("--snapshot", type=int, help="Judge by the run as it was after this many steps.")
+max_chars_option = whole("--max-chars", least=1, help="Read so many characters at most.")
+snapshot_option = whole("--snapshot", help="Judge by the run as it was after this many steps.")
 
 
 @click.command(
     "eval",
-    epilog=MODEL_HELP
-    + "  Examples:  charlstm eval RUN   ·   charlstm eval RUN other.txt   ·   charlstm eval RUN - < a.txt",
+    epilog=examples(
+        "charlstm eval RUN", "charlstm eval RUN other.txt", "charlstm eval RUN - --json < a.txt", about=MODEL_HELP
+    ),
 )
-@click.argument("model")
-@click.argument("text", nargs=-1)
+@model_argument
+@optional_text_argument
 @click.option(
     "--part",
     type=click.Choice(list(_PARTS)),
@@ -113,10 +119,12 @@ def eval_(
     )
 
 
-@click.command(epilog=MODEL_HELP + "  Example:  charlstm score RUN names.txt --per-line | sort -n")
-@click.argument("model")
-@click.argument("text", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many surprising places.")
+@click.command(
+    epilog=examples("charlstm score RUN a.txt", "charlstm score RUN names.txt --per-line | sort -n", about=MODEL_HELP)
+)
+@model_argument
+@text_argument
+@whole("--top", least=0, default=10, help="How many surprising places.")
 @click.option("--per-line", is_flag=True, help="Bits per character of each line instead.")
 @snapshot_option
 @encoding_option
@@ -159,14 +167,17 @@ def score(
         _show_scores(corpus.name, scores, top)
 
 
-@click.command(epilog="Example:  charlstm generate RUN --length 5000 | charlstm novelty - --model RUN")
-@click.argument("text", nargs=-1, required=True)
+@click.command(
+    epilog=examples(
+        "charlstm generate RUN --length 5000 | charlstm novelty - --model RUN",
+        "charlstm novelty poem.txt --corpus poems/ --min-length 20",
+    )
+)
+@text_argument
 @click.option("--model", "run", metavar="RUN", help="Compare with the text that this run was trained on.")
 @click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
-@click.option(
-    "--min-length", type=click.IntRange(2), default=30, show_default=True, help="Shorter stretches do not count."
-)
-@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many stretches to show.")
+@whole("--min-length", least=2, default=30, help="Shorter stretches do not count.")
+@whole("--top", least=0, default=10, help="How many stretches to show.")
 @encoding_option
 @json_option
 @runs_dir_option

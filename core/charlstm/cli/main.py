@@ -7,6 +7,7 @@ codes: 0 success, 2 something the user can put right, 130 interrupted.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -57,6 +58,14 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(module, name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+        if args[0] not in _COMMANDS and near:
+            ctx.fail(f"There is no command {args[0]!r}: did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
@@ -65,12 +74,20 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start here:  charlstm train python-reference --preset quick,  then  charlstm generate RUN --prime 'The '.  "
-    "The full-screen app is charlstm-tui.",
+    invoke_without_command=True,
+    epilog="""\b
+    Start here:
+      charlstm train python-reference --preset quick
+      charlstm generate RUN --prime 'The '
+
+    The full-screen app is charlstm-tui.""",
 )
 @click.version_option(metadata.version("charlstm-tui"), prog_name="charlstm", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train a character-level LSTM on any text, watch it learn, and let it write."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -90,7 +107,7 @@ def run(argv: list[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         words = error.ctx.command_path if error.ctx else "charlstm"
-        sentence = " ".join(error.format_message().split()).rstrip(".")  # click lists choices line by line
+        sentence = " ".join(error.format_message().split()).rstrip(".?")  # click lists choices line by line
         return _refuse(f"{sentence}; see {words} --help")
     except click.ClickException as error:
         return _refuse(error.format_message())

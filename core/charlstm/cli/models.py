@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
-from charlstm.cli.common import MODEL_HELP, find_run, json_option, remark, result, runs_dir_option
+from charlstm.cli.common import (
+    MODEL_HELP,
+    examples,
+    find_run,
+    json_option,
+    model_argument,
+    remark,
+    result,
+    runs_dir_option,
+    whole,
+)
 from charlstm.errors import ModelError
 from charlstm.text.visible import symbol, visible
 
@@ -17,8 +29,8 @@ _ENDINGS = {"script": ".net", "onnx": ".onnx"}
 
 
 @click.command(epilog=MODEL_HELP)
-@click.argument("model")
-@click.option("--snapshot", type=int, help="Of the run as it was after this many steps.")
+@model_argument
+@whole("--snapshot", help="Of the run as it was after this many steps.")
 @json_option
 @runs_dir_option
 def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
@@ -49,11 +61,22 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         f"{config.vocab_size:,} characters: {symbols}{'…' if config.vocab_size > 200 else ''}"
     )
     for key, value in loaded.info.items():
-        click.echo(f"{key}: {visible(str(value), keep='')[:300]}")
+        if value not in (None, "", {}):
+            click.echo(f"{visible(key, keep=''):<13} {_said(key, value)}")
+
+
+def _said(key: str, value: Any) -> str:
+    """One thing that a model knows of itself, on a line."""
+    if key == "val_loss" and isinstance(value, float):
+        return f"{value:.4f} nats, {value / math.log(2):.3f} bits per character"
+    if isinstance(value, dict):
+        value = " ".join(f"{name}={each}" for name, each in value.items() if each is not None)
+    return "".join(map(symbol, value)) if key == "frequent" else visible(str(value)[:1000], keep="")
 
 
 @click.command(
-    "import", epilog="Example:  charlstm import rnn_20_epoch.net,  then  charlstm generate rnn_20_epoch.safetensors"
+    "import",
+    epilog=examples("charlstm import rnn_20_epoch.net", "charlstm generate rnn_20_epoch.safetensors --prime Anna"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Where to put the model.  [default: ./FILE.safetensors]")
@@ -90,10 +113,10 @@ def import_(file: Path, out: Path | None, as_json: bool) -> None:
 
 
 @click.command(epilog=MODEL_HELP)
-@click.argument("model")
+@model_argument
 @click.option("--to", "kind", type=click.Choice(list(_ENDINGS)), required=True, help="The reference script, or ONNX.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where to put it.  [default: ./MODEL.net or ./MODEL.onnx]")
-@click.option("--snapshot", type=int, help="The run as it was after this many steps.")
+@whole("--snapshot", help="The run as it was after this many steps.")
 @json_option
 @runs_dir_option
 def export(model: str, kind: str, out: Path | None, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import MODEL_HELP, remark, runs_dir_option, says_unknown, unescaped
+from charlstm.cli.common import (
+    MODEL_HELP,
+    model_argument,
+    remark,
+    runs_dir_option,
+    says_unknown,
+    unescaped,
+    whole,
+)
 from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, write_steps
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.session import Session
@@ -35,13 +43,13 @@ NUMBERS = ("temperature", "top-k", "top-p", "min-p", "typical", "mirostat", "rep
 """Sampler settings that are commands of their own, as their options are called."""
 
 
-@click.command(epilog=MODEL_HELP + "  Inside, /help lists the commands.")
-@click.argument("model")
-@click.option("--length", type=click.IntRange(1), default=200, show_default=True, help="Characters written at a time.")
+@click.command(epilog=f"{MODEL_HELP} Inside, /help lists the commands.")
+@model_argument
+@whole("--length", least=1, default=200, help="Characters written at a time.")
 @click.option("--until", type=click.Choice(list(UNTIL)), help="Stop sooner, with the line or the paragraph.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@whole("--seed", default=0, help="The same seed gives the same text.")
 @sampler_options
-@click.option("--snapshot", type=int, help="Play the run as it was after this many steps.")
+@whole("--snapshot", help="Play the run as it was after this many steps.")
 @runs_dir_option
 def play(
     model: str,

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import find_run, json_option, minutes, remark, result, runs_dir_option, table
+from charlstm.cli.common import (
+    find_run,
+    json_option,
+    megabytes,
+    minutes,
+    remark,
+    result,
+    run_argument,
+    runs_dir_option,
+    table,
+)
 from charlstm.errors import RunError
 from charlstm.training.seams import COMMANDS
 
@@ -67,8 +77,16 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
     state = f"{status.state} {status.progress:.0%}" if running else status.state
     best = "–" if status.best_val is None else f"{status.best_val:.4f}"
     told = status.message if status.state != "finished" else ""
-    size = f"{run.size() / 1e6:,.1f} MB"
-    return (run.name, state, _asked(run)[0], best, f"{status.step:,}", minutes(status.train_seconds), size, told)
+    return (
+        run.name,
+        state,
+        _asked(run)[0],
+        best,
+        f"{status.step:,}",
+        minutes(status.train_seconds),
+        megabytes(run.size()),
+        told,
+    )
 
 
 def _asked(run: Run) -> tuple[str, str]:
@@ -81,7 +99,7 @@ def _asked(run: Run) -> tuple[str, str]:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--plain", is_flag=True, help="Plain lines, no bar.")
 @json_option
 @runs_dir_option
@@ -107,7 +125,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.argument("command", type=click.Choice(COMMANDS))
 @click.argument("value", required=False, type=float)
 @json_option
@@ -127,7 +145,7 @@ def control(run: str, command: str, value: float | None, as_json: bool, runs_dir
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.argument("name")
 @runs_dir_option
 def rename(run: str, name: str, runs_dir: Path | None) -> None:
@@ -138,7 +156,7 @@ def rename(run: str, name: str, runs_dir: Path | None) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @runs_dir_option
 def delete(run: str, yes: bool, runs_dir: Path | None) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from charlstm.cli.common import json_option, load_corpus, remark, result, text_options
+from charlstm.cli.common import (
+    json_option,
+    load_corpus,
+    megabytes,
+    number,
+    remark,
+    result,
+    text_argument,
+    text_options,
+)
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import described, symbol, visible
 
@@ -39,9 +48,9 @@ def corpora(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("text", nargs=-1, required=True)
+@text_argument
 @click.option("--split", type=click.Choice(["tail", "blocks"]), default="tail", help="What counts as held out.")
-@click.option("--val-fraction", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="How much of it.")
+@number("--val-fraction", kind=click.FloatRange(0, 0.9), default=0.1, help="How much of it.")
 @text_options
 @json_option
 def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextOptions, as_json: bool) -> None:
@@ -58,9 +67,10 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         return
     click.echo(
         f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} lines, "
-        f"{found.distinct:,} distinct · {found.encoding}, newlines {found.newlines}"
+        f"{found.distinct:,} distinct"
     )
-    click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:10]))
+    click.echo(f"read as    {found.encoding}, newlines {found.newlines}")
+    click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:8]))
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes were no text and became U+FFFD")
     for char, count in found.cleanable.items():
@@ -92,12 +102,12 @@ def cache(action: str, as_json: bool) -> None:
 
     if action == "prune":
         freed = prune_cache(keep=_texts_of_runs())
-        result(as_json, {"freed": freed}, f"Freed {freed:,} bytes in {texts_dir()}")
+        result(as_json, {"freed": freed}, f"Freed {megabytes(freed)} in {texts_dir()}")
         return
     kept = entries()
     size = sum(entry.bytes for entry in kept)
     values = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    result(as_json, values, f"{len(kept)} prepared texts, {size:,} bytes, in {texts_dir()}")
+    result(as_json, values, f"{len(kept)} prepared texts, {megabytes(size)}, in {texts_dir()}")
 
 
 def _texts_of_runs() -> set[str]:

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import find_run, json_option, load_corpus, remark, result, runs_dir_option, text_options
+from charlstm.cli.common import (
+    examples,
+    find_run,
+    json_option,
+    load_corpus,
+    minutes,
+    optional_text_argument,
+    remark,
+    result,
+    run_argument,
+    runs_dir_option,
+    table,
+    text_argument,
+    text_options,
+)
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes
@@ -59,7 +73,7 @@ def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> 
 
 
 @click.command()
-@click.argument("text", nargs=-1)
+@optional_text_argument
 @click.option("--settings", "list_settings", is_flag=True, help="List every setting and what it takes.")
 @settings_option
 @text_options
@@ -95,18 +109,33 @@ def presets(
     if as_json:
         result(True, rows)
         return
-    for row in rows:
-        click.echo(
-            f"{row['name']:<10} {row['parameters']:>12,} parameters  {row['seconds'] / 60:>6.1f} min  "
-            f"{row['memory_bytes'] / 2**20:>6,.0f} MB  {row['chars_per_second']:>9,.0f} characters/s  {row['about']}"
-        )
+    for line in table(
+        ("PRESET", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", ""),
+        [
+            (
+                row["name"],
+                f"{row['parameters']:,}",
+                minutes(row["seconds"]),
+                f"{row['memory_bytes'] / 2**20:,.0f} MB",
+                f"{row['chars_per_second']:,.0f}",
+                row["about"],
+            )
+            for row in rows
+        ],
+        right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
+    ):
+        click.echo(line)
 
 
 @click.command(
-    epilog="Examples:  charlstm train novel.txt --preset quick   ·   charlstm train poems/ --set hidden_size=256 "
-    "--epochs 5   ·   cat *.py | charlstm train - --name code --detach"
+    epilog=examples(
+        "charlstm train novel.txt --preset quick",
+        "charlstm train poems/ --set hidden_size=256 --epochs 5",
+        "charlstm train novel.txt --from RUN --max-minutes 20",
+        "cat *.py | charlstm train - --name code --detach",
+    )
 )
-@click.argument("text", nargs=-1, required=True)
+@text_argument
 @click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
 @click.option("--from", "model_from", metavar="MODEL", help="Start from a model's weights instead of from nothing.")
 @click.option("--name", help="What the run is called.  [default: TEXT-PRESET-N]")
@@ -155,7 +184,7 @@ def train(
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Plain lines, no bar.")
 @settings_option

@@ -12,11 +12,15 @@ import click
 from charlstm.cli.common import (
     MODEL_HELP,
     ReadingProgress,
+    examples,
     json_option,
+    model_argument,
+    number,
     result,
     runs_dir_option,
     says_unknown,
     unescaped,
+    whole,
 )
 from charlstm.errors import GenerationError
 from charlstm.text.visible import symbol, visible
@@ -35,21 +39,13 @@ BETWEEN = "-" * 8
 ALTERNATIVES_SHOWN = 6
 
 _SAMPLER = (
-    click.option(
-        "--temperature", type=float, default=0.8, show_default=True, help="0 greedy, 1 as learnt, above wilder."
-    ),
-    click.option("--top-k", type=int, help="Keep the K most likely characters."),
-    click.option("--top-p", type=float, help="Keep the fewest that together are this likely."),
-    click.option(
-        "--min-p", type=float, default=0.05, show_default=True, help="Drop what is below this part of the best."
-    ),
-    click.option(
-        "--typical", type=float, help="Keep this much probability, of what is about as surprising as expected."
-    ),
-    click.option(
-        "--mirostat", type=float, metavar="BITS", help="Steer the mean surprise to so many bits per character."
-    ),
-    click.option("--repetition", type=float, default=0.0, help="Punish going on with a repeat of 16 or more, in nats."),
+    number("--temperature", default=0.8, help="0 greedy, 1 as learnt, above wilder."),
+    whole("--top-k", help="Keep the K most likely characters."),
+    number("--top-p", help="Keep the fewest that together are this likely."),
+    number("--min-p", default=0.05, help="Drop what is below this part of the best."),
+    number("--typical", help="Keep this much probability, of what is about as surprising as expected."),
+    number("--mirostat", metavar="BITS", help="Steer the mean surprise to so many bits per character."),
+    number("--repetition", default=0.0, help="Punish going on with a repeat of 16 or more, in nats."),
     click.option(
         "--sampler",
         "kind",
@@ -89,19 +85,23 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 
 
 @click.command(
-    epilog=MODEL_HELP + "  Examples:  charlstm generate RUN --prime 'The sea' --until paragraph   ·   "
-    r"charlstm generate RUN --samples 20 --stop '\n'   ·   charlstm generate RUN --temperature 0"
+    epilog=examples(
+        "charlstm generate RUN --prime 'The sea' --until paragraph",
+        r"charlstm generate RUN --samples 20 --stop '\n'",
+        "charlstm generate RUN --temperature 0 --show-probs",
+        about=MODEL_HELP,
+    )
 )
-@click.argument("model")
+@model_argument
 @click.option("--prime", help="What the text starts from; the model continues it.")
 @click.option("--prime-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the prime from a file, or -.")
-@click.option("--length", type=click.IntRange(0), default=1000, show_default=True, help="Characters to write at most.")
+@whole("--length", least=0, default=1000, help="Characters to write at most.")
 @click.option("--samples", type=click.IntRange(1, 4096), metavar="N", help="Write N texts at once.")
 @click.option("--stop", multiple=True, help=r"End after this string; \n is a newline. May be given more than once.")
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End with the line or the paragraph.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@whole("--seed", default=0, help="The same seed gives the same text.")
 @sampler_options
-@click.option("--snapshot", type=int, help="Play the run as it was after this many steps.")
+@whole("--snapshot", help="Play the run as it was after this many steps.")
 @click.option("--show-probs", is_flag=True, help="One line a character: probability, rank and the alternatives.")
 @json_option
 @runs_dir_option

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
+import click
+import pyte
 import pytest
 
-from command_line import TEXT, TINY, Answer, Said
+from charlstm.cli.common import StatusLine, complete_model, complete_run, complete_text, table
+from charlstm.cli.main import cli
+from command_line import TEXT, TINY, Answer, Refused, Said
 
 
 def test_texts_at_hand(place: Path, answer: Answer) -> None:
@@ -162,6 +167,56 @@ def test_help_names_every_command(said: Said) -> None:
     for name in ("corpora", "train", "resume", "watch", "generate", "eval", "cache"):
         assert f"  {name} " in out
         assert "Usage" in said(name, "--help")[0]
+
+
+def test_alone_it_shows_its_help(said: Said) -> None:
+    assert said()[0] == said("--help")[0]
+
+
+def test_a_mistyped_command_is_recognised(refused: Refused) -> None:
+    assert "did you mean generate" in refused("genrate", "fox")
+
+
+def test_runs_and_texts_are_completed(place: Path) -> None:
+    context = click.Context(cli)
+    parameter = click.Argument(["model"])
+    assert [each.value for each in complete_run(context, parameter, "fo")] == ["fox"]
+    assert [each.value for each in complete_model(context, parameter, "fo")] == ["fox"]
+    assert [each.type for each in complete_model(context, parameter, "da")] == ["file"]
+    assert "python-reference" in [each.value for each in complete_text(context, parameter, "py")]
+    assert [each.type for each in complete_text(context, parameter, "da")] == ["file"]
+
+
+def test_a_table_of_any_script() -> None:
+    rows = [("红楼梦", "1"), ("a\x1b[2J", "1,000")]
+    assert table(("NAME", "N"), rows, right=("N",)) == ["NAME        N", "红楼梦      1", "a␛[2J   1,000"]
+
+
+def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = pyte.Screen(40, 5)
+
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("charlstm.cli.common.columns", lambda: 40)
+    line = StatusLine()
+    line.EVERY = 0.0
+    line.draw(0.5, "half of it")
+    pyte.Stream(screen).feed(terminal.getvalue())
+    assert screen.display[0].startswith("██████████░░░░░░░░░░  50%  half of it")
+    for words in ("far more than could ever fit on a line of forty cells", "红楼梦" * 20):
+        line.draw(0.9, words)
+    terminal.write("^C")  # what a terminal echoes
+    line.clear()
+    terminal.write("done")
+    screen.reset()
+    pyte.Stream(screen).feed(terminal.getvalue())
+    assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
 
 
 def test_as_a_module_with_a_closed_pipe() -> None:
