@@ -1,4 +1,4 @@
-"""Playing a model from beginning to end in a real terminal: prime, stream, change, walk, branch, save, come back, export."""
+"""Playing a model in a real terminal: prime, stream, change, walk back, branch, save, come back, export."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.kept_sessions import save_as
 from charlstm_tui.pictures import FULL, Picture
 from charlstm_tui.remembered import Memory, remember
 from charlstm_tui.screens.generate import GenerateScreen
@@ -324,7 +325,7 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         it.app.screen.query_one(Input).value = "nothing like that"
         await it.pilot.press("enter")
-        assert "There is no model called" in it.screen_text()
+        assert "There is no model or session called" in it.screen_text()
         it.app.screen.query_one(Input).value = str(model)
         await it.pilot.press("enter")
         await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "tiny")
@@ -350,6 +351,36 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
         await it.pilot.press("l")
         await it.until(lambda: it.text == text)
         assert not it.picture.running
+
+
+async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        session = run.sessions_dir / "mine.json"
+        it.screen._player.run_with(lambda played: save_as(session, "rank", played))
+        await it.until(session.is_file)
+        text = it.text
+        await it.pilot.press("o")
+        await it.until(lambda: "mine.json" in it.screen_text())  # it stands in the list
+        await it.pilot.press("escape")
+    async with playing(model) as it:
+        await it.paused(3)
+        here = it.text
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = str(session)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen.playing and it.picture.facts is not None and it.picture.facts.run == run.path)
+        await it.until(lambda: it.text == text)
+        broken = home / "broken.json"
+        broken.write_text('{"kind": "charlstm session"}')
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = str(broken)
+        await it.pilot.press("enter")
+        await it.until(lambda: "broken.json" in it.picture.note)
+        assert it.text == text != here
 
 
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])

@@ -1,4 +1,4 @@
-"""Choose what to play: the runs that have a model, model files near by, the model in the box, saved sessions, any path."""
+"""Choose what to play: runs that have a model, model files near by, the model in the box, saved sessions, any path."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ class ModelPicker(Dialog):
             self.dismiss(self._shown[options.highlighted][0])
         else:
             error = self.query_one(".dialog-error", Static)
-            error.update(Content(f"There is no {typed}: take one of the list, or the path of a model or a session."))
+            error.update(
+                Content(f"There is no model or session called {typed}: take one of the list, or a file's path.")
+            )
             error.display = True
 
 
