@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit torture bench pictures wheel clean
+.PHONY: run test lint types unit torture pictures demo wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
@@ -39,6 +39,16 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 # The README's pictures, from the real app on a real run; takes two minutes.
 pictures: $(VENV)/.dev
 	$(BIN)/python tests/pictures/draw.py
+
+# The model in the box, trained anew; ends in checkpoints/, from where the wheel takes it. A machine's Python decides
+# what text it learns from, so the file differs between machines.
+demo: $(VENV)/.app
+	$(BIN)/charlstm train python-reference --preset standard --hidden-size 256 --max-minutes 7 \
+		--name python-reference-demo --runs-dir build/demo
+	cp build/demo/python-reference-demo/model.safetensors checkpoints/demo.safetensors
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m hatchling build --target wheel
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
