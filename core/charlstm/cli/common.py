@@ -158,6 +158,11 @@ def minutes(seconds: float) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 step`, `2,000 steps`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def megabytes(octets: float) -> str:
     """A size on disk."""
     return f"{octets / 1e6:,.1f} MB"
@@ -199,7 +204,7 @@ class StatusLine:
     def __init__(self, *, draws: bool = True, after: float = 0.0) -> None:
         self.draws = draws and sys.stderr.isatty()
         self._next = time.monotonic() + after
-        self._drawn = False
+        self._shown = ""
 
     def draw(self, part: float | None, words: str) -> None:
         """Show a bar of ``part`` (0 to 1; None: no bar yet) and ``words`` behind it, if it is time again."""
@@ -215,16 +220,23 @@ class StatusLine:
             full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
             done = round(room * min(max(part, 0.0), 1.0))
             words = f"{full * done}{empty * (room - done)} {part:4.0%}  {words}"
-        self._write(words)
-        self._drawn = True
+        self._show(words)
+
+    def say(self, line: str) -> None:
+        """Write ``line`` above it."""
+        shown = self._shown
+        self.clear()
+        click.echo(line, err=True)
+        if shown:
+            self._show(shown)
 
     def clear(self) -> None:
-        """Take it away, for something else to be written there."""
-        if self._drawn:
-            self._write("")
-            self._drawn = False
+        """Take it away."""
+        if self._shown:
+            self._show("")
 
-    def _write(self, words: str) -> None:
+    def _show(self, words: str) -> None:
+        self._shown = words
         sys.stderr.write(f"\r\x1b[K{words}")
         sys.stderr.flush()
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from charlstm.cli.common import StatusLine, columns, cut, minutes
+from charlstm.cli.common import StatusLine, columns, counted, cut, minutes
 from charlstm.runs.series import RunSeries
 from charlstm.text.visible import visible
 from charlstm.training.events import (
@@ -56,7 +56,7 @@ class EventView:
         self._last_line = -math.inf
 
     def __enter__(self) -> Self:
-        self._line.draw(None, "starting")
+        self.wait("starting: measuring what is fastest here")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,8 +76,11 @@ class EventView:
 
     def say(self, line: str) -> None:
         """One line for the person, above the status line where there is one."""
-        self._line.clear()
-        click.echo(line, err=True)
+        self._line.say(line)
+
+    def wait(self, words: str) -> None:
+        """Say on the status line why nothing moves."""
+        self._line.draw(None, words)
 
     def _progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
@@ -107,7 +110,8 @@ def milestone(event: Event) -> str | None:
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} characters to learn from, "
                 f"{event.val_chars:,} held out\n"
-                f"{event.planned_steps:,} steps · {event.kernel} on {event.device}, {event.threads} threads"
+                f"{counted(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
+                f"{counted(event.threads, 'thread')}"
             )
         case Validated():
             what = "all held out" if event.whole else "held out"
@@ -140,9 +144,9 @@ def _asked(event: Controlled) -> str:
     value = 0.0 if event.value is None else event.value
     match event.command:
         case "replan":
-            return f"{value:,.0f} steps to go, so that it ends in time"
+            return f"{counted(round(value), 'step')} to go, so that it ends in time"
         case "finish":
-            return f"finishing: the rate goes to zero in {value:,.0f} steps"
+            return f"finishing: the rate goes to zero in {counted(round(value), 'step')}"
         case "set-lr":
             return f"rate set to {value:g}"
         case "stop":

@@ -114,12 +114,18 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     found = find_run(run, runs_dir)
     tail = EventTail(found)
     with EventView(json=as_json, plain=plain) as view:
-        while True:
-            status = found.status()  # before the events, so that the last of them are not missed
-            view.show(tail.read())
-            if not status.alive:
-                break
-            time.sleep(WATCH_EVERY)
+        try:
+            while True:
+                status = found.status()  # before the events, so that the last of them are not missed
+                view.show(tail.read())
+                if not status.alive:
+                    break
+                if status.state != "running":
+                    view.wait(f"{status.state}: {status.message}" if status.message else status.state)
+                time.sleep(WATCH_EVERY)
+        except KeyboardInterrupt:
+            view.say(f"\n{found.name} goes on; to stop it: charlstm control {found.name} stop")
+            raise click.exceptions.Exit(130) from None
         if not as_json and status.state not in ("finished", "stopped"):
             view.say(f"{found.name} is {status.state}{': ' + status.message if status.message else ''}")
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +114,14 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # so that the run is `starting` from this moment on; the worker soon writes its own over it
-            heartbeat.write(run.heartbeat_path, _starting(run))
+            beat = _starting(run)
+            heartbeat.write(run.heartbeat_path, beat)
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True, **system.detached()
             )
+            # in its name, since this process may be gone before the worker has a word of its own
+            start = system.process_start(child.pid) or ""
+            heartbeat.write(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
         finally:
             os.close(log)
     except OSError as error:

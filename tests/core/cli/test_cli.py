@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import pytest
 
 from charlstm.cli.common import StatusLine, complete_model, complete_run, complete_text, table
 from charlstm.cli.main import cli
+from charlstm.runs.folder import find_run
 from command_line import TEXT, TINY, Answer, Refused, Said
 
 
@@ -113,6 +115,17 @@ def test_a_finished_run_goes_on_when_it_is_given_more(place: Path, said: Said, a
     said("resume", "longer", "--max-steps", "60")
     [row] = [row for row in answer("runs") if row["name"] == "longer"]
     assert (row["state"], row["step"]) == ("finished", 60)
+
+
+def test_a_detached_run_is_never_taken_for_crashed(place: Path, said: Said) -> None:
+    command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert asked.stdout == "away\n"
+    run, states, deadline = find_run("away"), [], time.monotonic() + 60
+    while not states or (states[-1] != "finished" and time.monotonic() < deadline):
+        states.append(run.status().state)
+    assert set(states) <= {"starting", "running", "finished"}
+    assert states[-1] == "finished"
 
 
 def test_rename_and_delete(place: Path, said: Said, answer: Answer) -> None:
