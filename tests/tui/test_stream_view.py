@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.geometry import Offset
 from textual.selection import Selection
@@ -156,3 +159,36 @@ async def test_levels_are_told_apart_without_colour_too() -> None:
         assert len({looks()[char] for char in "abcd"}) == 4
         app.view.scale = OFF
         assert set(looks()) == {"abcd"}
+
+
+async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
+    """Only rows that changed are drawn; the screen must look as if all of it had been."""
+    dice = random.Random(4)
+    app = Host()
+    async with app.run_test(size=(24, 7)) as pilot:
+        await pilot.pause()
+        view = app.view
+
+        def screen() -> list[list[Segment]]:
+            return [list(strip) for strip in app.screen._compositor.render_strips()]
+
+        for _ in range(40):
+            text = "".join(dice.choices("abc  你\n\u0301", k=dice.randrange(30)))
+            origins = [dice.choice(list(Origin)[:4]) << 12 | dice.randrange(5) << RANK.shift for _ in text]
+            match dice.randrange(6):
+                case 0 | 1:
+                    view.append(text, origins)
+                case 2:
+                    view.replace_from(max(0, view.length - dice.randrange(40)), text, origins)
+                case 3:
+                    view.show_ghost(text)
+                case 4:
+                    view.cursor = dice.randrange(view.length + 1)
+                    view.reveal(view.cursor)
+                case 5:
+                    view.cursor = None
+            await pilot.pause()
+            drawn = screen()
+            view._forget_drawing()
+            await pilot.pause()
+            assert drawn == screen()

@@ -308,9 +308,9 @@ class Player:
             return
 
     def _play(self, until: float) -> None:
-        """Characters that are due, voice by voice in turn, until the slice is over."""
+        """Characters that are due, voice by voice in turn, until the slice is over or something is asked."""
         playing = [voice for voice in self._voices.values() if self._plays(voice)]
-        while playing and (now := time.monotonic()) < until:
+        while playing and (now := time.monotonic()) < until and self._asked.empty():
             due = [voice for voice in playing if voice.due(now) <= now]
             if not due:
                 return

@@ -86,7 +86,7 @@ class ModelPicker(Dialog):
         else:
             error = self.query_one(".dialog-error", Static)
             error.update(
-                Content(f"There is no model or session called {typed}: take one of the list, or a file's path.")
+                Content(f"There is no model or session called {typed}: take one listed, or a file's path.")
             )
             error.display = True
 

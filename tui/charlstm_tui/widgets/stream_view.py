@@ -135,7 +135,7 @@ class StreamView(ScrollView, can_focus=True):
     def _replace_tail(self, position: int, text: str, marks: Iterable[int]) -> None:
         follow = self.following
         page = self._page
-        row = page.rows
+        row = rows = page.rows
         if position < len(page):
             row = page.truncate(position)
             del self._marks[position:]
@@ -146,8 +146,9 @@ class StreamView(ScrollView, can_focus=True):
             self._strips.discard(stale)
         self._resize_page()
         if follow:
-            self._show_end()
-        self.refresh()
+            self._show_end()  # which draws everything anew when it scrolls
+        # Only what changed is drawn and sent: a page is some 10 kB to a terminal, thirty times a second.
+        self.refresh_lines(row, max(rows, page.rows) - row)
 
     # ---- looks
 
@@ -188,9 +189,11 @@ class StreamView(ScrollView, can_focus=True):
     @cursor.setter
     def cursor(self, position: int | None) -> None:
         self._wanted_column = None
+        rows = {self._page.row_of(self.cursor)}
         self._cursor = None if position is None or position >= self._length else max(0, position)
-        self._strips.clear()
-        self.refresh()
+        for row in rows | {self._page.row_of(self.cursor)}:
+            self._strips.discard(row)
+            self.refresh_line(row)
 
     @property
     def at_end(self) -> bool:
