@@ -242,7 +242,7 @@ class StatusLine:
 
 
 class ReadingProgress:
-    """A status line for work that reports (done, total, stage) and takes a while."""
+    """A status line for work that takes a while."""
 
     PATIENCE = 0.4
     """Seconds of work that nobody wants a bar for."""
@@ -254,13 +254,21 @@ class ReadingProgress:
     def __enter__(self) -> ReadingProgress:
         return self
 
+    def named(self, stage: str) -> Callable[[int, int], None]:
+        """For work that reports (done, total) alone."""
+        return lambda done, total: self._show(done, total, stage)
+
     def show(self, progress: Progress) -> None:
+        """For work that reports what it does too."""
+        self._show(*progress)
+
+    def _show(self, done: int, total: int, stage: str) -> None:
         now = time.monotonic()
-        if progress.stage != self._stage:
-            self._stage, self._began = progress.stage, now
-        part = progress.done / progress.total if progress.total else None
+        if stage != self._stage:
+            self._stage, self._began = stage, now
+        part = done / total if total else None
         left = f", {minutes((now - self._began) * (1 - part) / part)} left" if part and now > self._began + 1 else ""
-        self._line.draw(part, f"{progress.stage}{left}")
+        self._line.draw(part, f"{stage}{left}")
 
     def __exit__(self, *_: object) -> None:
         self._line.clear()

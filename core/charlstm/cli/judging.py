@@ -104,7 +104,10 @@ def eval_(
     from charlstm.model.network import CharLSTM
     from charlstm.training.evaluation import evaluate
 
-    figures = evaluate(CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))])
+    with ReadingProgress() as bar:
+        figures = evaluate(
+            CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))], progress=bar.named("reading the text")
+        )
     result(
         as_json,
         {
@@ -148,14 +151,11 @@ def score(
     and `entropy` (the bits expected); the first character is not predicted and has null.
     """
     from charlstm.generation.scoring import score as score_text
-    from charlstm.text.corpus import Progress
 
     loaded = _load(model, runs_dir, snapshot)
     corpus = _read_for(loaded, text, encoding, max_chars)
     with ReadingProgress() as bar:
-        scores = score_text(
-            loaded, corpus.text(), progress=lambda done, total: bar.show(Progress(done, total, "scoring"))
-        )
+        scores = score_text(loaded, corpus.text(), progress=bar.named("scoring"))
     says_unknown(scores.unknown, "left out")
     if as_json:
         result(True, _scores_json(scores, top))

@@ -185,17 +185,16 @@ def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) ->
     """Many texts at once, with a bar on a terminal."""
     from charlstm.generation.generate import generate_many
     from charlstm.generation.priming import prepare_prime
-    from charlstm.text.corpus import Progress
 
     says_unknown(prepare_prime(model, prime).unknown, "the rest of the prime is used")
     with ReadingProgress() as bar:
-        total = samples * length
+        show, total = bar.named("writing"), samples * length
         return generate_many(
             model,
             prime,
             length,
             samples=samples,
-            progress=lambda done: bar.show(Progress(done, total, "writing")),
+            progress=lambda done: show(done, total),
             **how,
         )
 

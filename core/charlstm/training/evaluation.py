@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,21 +68,30 @@ def evaluate(
     ids: npt.NDArray[Any],
     spans: Sequence[tuple[int, int]],
     limit: int | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Mean loss of ``network`` over the targets of ``spans`` (start, stop) of ``ids``, in float32.
 
     A span of N characters has N − 1 targets, each counted once. ``limit`` reads at most about that many of them: slices
-    spread evenly, the same at every call.
+    spread evenly, the same at every call. ``progress`` is told ``(done, total)`` targets and may raise to give up.
     """
     rows = plan_rows(spans, limit)
+    chars, done = sum(row.last - row.first for row in rows), 0
+
+    def seen(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, chars)
+
     training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            total = sum(_read(network, ids, rows[at : at + ROWS]) for at in range(0, len(rows), ROWS))
+            total = sum(_read(network, ids, rows[at : at + ROWS], seen) for at in range(0, len(rows), ROWS))
     finally:
         network.train(training)
-    chars = sum(row.last - row.first for row in rows)
     return Evaluation(total / chars if chars else math.nan, chars)
 
 
@@ -108,8 +117,8 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int | None = None) -> lis
     return pieces
 
 
-def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row]) -> float:
-    """Nats over all targets of ``rows``, read side by side and aligned at their first target."""
+def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], seen: Callable[[int], None]) -> float:
+    """Nats over all targets of ``rows``, read side by side and aligned at their first target; ``seen`` counts them."""
     device = network.fc.weight.device
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
@@ -131,6 +140,7 @@ def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row]) -> floa
         if start >= lead:
             following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), -1)
             total += _nats(network, hidden.flatten(0, 1), torch.from_numpy(following.ravel()).to(device))
+            seen(int(inside.sum()))
     return total
 
 
