@@ -52,9 +52,12 @@ def test_the_sections_are_built_in_data_recent_and_folder(tmp_path: Path) -> Non
     other = tmp_path / "novel.txt"
     other.write_text("x")
     gone = tmp_path / "gone.txt"
-    found = sections(Path.cwd(), [str(other), str(gone), "python-source"])
+    found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
     assert [section.title for section in found] == ["BUILT IN", "DATA/", "RECENT", "FOLDER"]
-    assert [[entry.name for entry in section.entries] for section in found[1:3]] == [["anna.txt"], ["novel.txt"]]
+    assert [[entry.name for entry in section.entries] for section in found[1:3]] == [
+        ["anna.txt", "notes.md"],
+        ["novel.txt"],
+    ]
     assert [entry.name for entry in found[3].entries] == ["..", "data/"]
 
 

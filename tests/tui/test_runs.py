@@ -76,10 +76,10 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
     assert kept[0] == set()
     assert kept[-1] == {column.title for column in COLUMNS}
     assert all(narrow <= wide for narrow, wide in pairwise(kept))
-    assert {"STATE", "TEXT", "BEST", "STEP", "TIME"} <= kept[80 - 20]
+    assert {"STATE", "TEXT", "BEST", "STEP", "TIME", "SIZE"} <= kept[80 - 20]
     for width in range(40, 200):
         room, columns = fitting(width)
-        assert 4 + room + sum(column.width + 2 for column in columns) <= width
+        assert 4 + room + sum(len(column.gap) + column.width for column in columns) < width
 
 
 async def test_the_table_follows_a_running_run(three: list[Recorded], places: Path) -> None:

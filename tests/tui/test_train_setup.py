@@ -201,8 +201,6 @@ async def test_enter_starts_with_what_was_chosen_and_watches_it(
         await until(pilot, lambda: app.run_path is not None and app.run_path.name == "fresh")
         await shows(pilot, "starting", "train ·")
         assert started == [(str(text), "blocks", "standard", True)]
-        assert app.model is not None
-        assert app.model.model == str(app.run_path)
 
 
 async def test_enter_before_the_text_is_read_starts_when_it_is(

@@ -95,6 +95,7 @@ class CharLSTMApp(App[None]):
         super().__init__()
         self.opening = opening
         self.farewell = ""
+        self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
         self.watcher = Watcher(self._tell, opening.runs_dir)
         theme = theme_for(self.console.color_system)
         self.register_theme(theme)
@@ -134,7 +135,12 @@ class CharLSTMApp(App[None]):
 
     # ---- the ways from mode to mode
     def go(self, mode: str) -> None:
-        """Show a mode."""
+        """Show a mode. Generate plays the run that was turned to last, once it has something to play."""
+        if mode == "generate" and (path := self._newly_watched) is not None:
+            from charlstm.runs.folder import Run
+
+            if Run(path).model_path.is_file() or Run(path).snapshots():
+                self.model, self._newly_watched = ModelChoice(str(path)), None
         self.switch_mode(mode)
 
     do_go = go
@@ -142,20 +148,20 @@ class CharLSTMApp(App[None]):
     def use_corpus(self, choice: CorpusChoice) -> None:
         """Train is to use this text: remember it and go there."""
         self.corpus = choice
-        self.run_path = None
+        self.run_path = self._newly_watched = None
         self.watcher.attach(None)
         self.go("train")
 
     def attach(self, path: Path | None, show: bool = True) -> None:
         """Follow this run (its series come with the snapshots) and show it in Train."""
-        self.run_path = path
+        self.run_path = self._newly_watched = path
         self.watcher.attach(path)
         if show:
             self.go("train")
 
     def play(self, model: str, step: int | None = None) -> None:
         """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
-        self.model = ModelChoice(model, step)
+        self.model, self._newly_watched = ModelChoice(model, step), None
         self.go("generate")
 
     # ---- what the data thread saw
@@ -170,7 +176,7 @@ class CharLSTMApp(App[None]):
     def refresh_screen(self) -> None:
         """Bring the mode that is on screen up to date with the newest snapshot."""
         screen = self.mode_screen
-        if screen is None or not screen.is_mounted:
+        if screen is None or not screen.is_mounted or screen.leaving:
             return
         with self.batch_update():
             for bar in screen.query(TopBar):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from charlstm.text.builtin import builtins
+from charlstm.text.discovery import recent_texts, remember_text
 
 Entry = TypeVar("Entry", "Text", "Folder")
 
@@ -104,10 +105,11 @@ class Section:
     problem: str = ""
 
 
-def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> tuple[Section, ...]:
-    """Everything that is on offer now. ``recent`` are sources in order, the latest first."""
+def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | None = None) -> tuple[Section, ...]:
+    """Everything that is on offer now. ``recent`` are sources with the times of their last use (Unix seconds), to
+    which those that :func:`remember` noted are added."""
     data = Path("data").absolute()
-    own = [entry for entry in _entries(data)[0] if isinstance(entry, Text) and entry.source.endswith(".txt")]
+    own = [entry for entry in _entries(data)[0] if isinstance(entry, Text)]
     named = [Section("BUILT IN", "", tuple(Text(each.name, each.name, chars=each.chars) for each in builtins()))]
     if own:
         named.append(Section("DATA/", "", tuple(own)))
@@ -115,13 +117,20 @@ def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> 
     if given is not None and (asked := _given(given)).source not in known:
         known.add(asked.source)
         named.insert(0, Section("GIVEN", "", (asked,)))
-    before = _recent(recent, known)
+    noted = [(one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1]
+    before = _recent([source for _, source in sorted([*recent, *noted], reverse=True)], known)
     if before:
         named.append(Section("RECENT", "", before))
     entries, problem = _entries(browsed)
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
     named.append(Section("FOLDER", str(browsed), (*up, *entries), problem))
     return tuple(named)
+
+
+def remember(source: str, name: str, chars: int) -> None:
+    """Note that this file or folder was chosen, so that it is on offer from anywhere."""
+    if os.path.isabs(source):
+        remember_text([source], name, chars)
 
 
 def _given(source: str) -> Text:

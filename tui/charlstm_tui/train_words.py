@@ -125,10 +125,10 @@ def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, 
         left = series.seconds_left() if series is not None else view.seconds_left
         return Progress(part, gone, left), ""
     words = f"{mark} {state}"
-    if state in ("starting", "waiting") and status.message:
-        words = f"{mark} {visible(status.message)[:60]}"
-    elif state == "starting" and 0 <= (age := time.time() - view.created) < LONG_START:
-        words = f"{mark} starting {clock(age)}"
+    if state == "starting":
+        part = None
+        if 0 <= (age := time.time() - view.created) < LONG_START:
+            words = f"{mark} starting {clock(age)}"
     style = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
     return Progress(1.0 if state == "finished" else part, gone, words=words), style.get(state, "-broken")
 
@@ -147,9 +147,8 @@ def ending(
     reason = finished.reason if finished is not None else ""
     broken = status.state in ("failed", "crashed") or reason == "diverged"
     held = status.state == "stopped"
-    title = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}.get(
-        status.state, DONE.get(reason, "Finished")
-    )
+    titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
+    title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
     loss = status.best_val if series.best_val is None else series.best_val
     words = status.message or (series.failed.message if series.failed is not None else "")
     measures = ""
@@ -181,7 +180,7 @@ def ending(
     return Ending(
         title=f"{title} · {view.name}",
         figure=loss_words(loss, bits) if loss is not None and math.isfinite(loss) else "",
-        words=visible(words) if broken or held else "",
+        words=_sentence(visible(words)) if broken or held else "",
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
@@ -202,6 +201,10 @@ def _times(series: RunSeries, spec: RunSpec | None) -> str:
     except (KeyError, TypeError, ValueError):
         expected = 0.0
     return f"{words}, {clock(expected)} expected" if expected > 0 else words
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?', '…')) else '.'}" if words else ""
 
 
 def _and(names: Sequence[str]) -> str:

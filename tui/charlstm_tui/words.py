@@ -22,7 +22,7 @@ STATE_MARKS = {
 
 def clock(seconds: float | None) -> str:
     """``0:35``, ``12:07``, ``3:05:09``."""
-    if seconds is None:
+    if seconds is None or not abs(seconds) < 1e9:  # thirty years
         return "–"
     whole = round(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
@@ -65,17 +65,10 @@ def status_words(snapshot: Snapshot) -> tuple[str, ...]:
     left = f" {clock(run.seconds_left)}" if running and run.seconds_left is not None else ""
     state = "" if running else f" {status.state}"
 
-    return tuple(
-        dict.fromkeys(
-            f"{mark} {name}{percent}{tail}"
-            for name, tail in (
-                (run.name + " ", state + left + more),
-                (shorten(run.name, 14) + " ", left + more),
-                ("", left),
-                ("", ""),
-            )
-        )
-    )
+    names = [f"{name} " for name in (run.name, shorten(run.name, 14), shorten(run.name, 10))]
+    tails = [(name, tail) for name in names for tail in (state + left + more, left + more, left)]
+    words = {f"{mark} {name}{percent}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
+    return tuple(sorted(words, key=len, reverse=True))
 
 
 def loss(nats: float | None, bits: bool) -> str:

@@ -212,7 +212,7 @@ class _Worker:
         )
         if after != spec:
             self._patiently(lambda: self._run.write_spec(after))
-        self._heart.update(message="")
+        self._heart.update(message="measuring what is fastest here" if state is None else "taking up its exact state")
         for event in trainer.events():
             yield event
             if warning is not None:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from charlstm_tui.backend import Snapshot
 
 
+def leaving(node: Widget) -> bool:
+    """Whether the app is on its way out: messages still come then, but some widgets have gone and some never came."""
+    return not (node.is_attached and node.app.is_running)
+
+
 class ModeScreen(Screen[None]):
     """One of the four modes.
 
@@ -65,6 +70,11 @@ class ModeScreen(Screen[None]):
 
         assert isinstance(self.app, CharLSTMApp)
         return self.app
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the app is on its way out; then there is nothing to bring up to date."""
+        return leaving(self)
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.MODE)
@@ -165,6 +175,8 @@ class ModeScreen(Screen[None]):
         self.watch(self, "focused", self.refresh_keys, init=False)
 
     def on_screen_resume(self) -> None:
+        if self.leaving:
+            return
         if self.focused is None:
             self.focus_main()
         self.entered()

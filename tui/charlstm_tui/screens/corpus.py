@@ -15,12 +15,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from charlstm.errors import CharLSTMError
+from charlstm.runs.models import demo_path
 from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.backend import Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
-from charlstm_tui.texts import Folder, Section, Text, sections
+from charlstm_tui.texts import Folder, Section, Text, remember, sections
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.words import count, home, shorten, size
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, Preview, Progress
     from charlstm.text.statistics import Statistics
 
-WELCOME = " Welcome. Enter takes this text; 3 plays a ready model."
+WELCOME = " Welcome. Enter takes this text"
+READY = "; 3 plays a ready model"
 KEPT = 24  # studies that are kept in memory
 PAUSE = 0.25  # seconds that the cursor rests on a text before it is read as a whole
 PREVIEW_CHARS = 12_000
@@ -58,7 +60,7 @@ class CorpusScreen(ModeScreen):
         super().__init__()
         self._browsed = Path.cwd()
         self._sections: tuple[Section, ...] = ()
-        self._recent: tuple[str, ...] = ()
+        self._recent: tuple[tuple[float, str], ...] = ()
         self._given: str | None = None
         self._options = CorpusChoice("", "")
         self._studies: dict[CorpusChoice, Study] = {}
@@ -79,7 +81,8 @@ class CorpusScreen(ModeScreen):
         yield Static(id="text-hints")
 
     def on_mount(self) -> None:
-        super().on_mount()
+        if self.leaving:
+            return
         self.query_one("#texts-filter").display = False
         given = self.charlstm.opening.text
         if given is not None:
@@ -87,12 +90,13 @@ class CorpusScreen(ModeScreen):
         first = given is None and not self.charlstm.snapshot.runs
         welcome = self.query_one("#welcome", Static)
         welcome.display = first
-        gap = max(1, self.app.size.width - len(WELCOME) - 10)
-        welcome.update(Content.assemble((WELCOME, "$accent"), " " * gap, ("Esc hide", "$quiet")))
+        words = f"{WELCOME}{READY if demo_path() is not None else ''}."
+        gap = max(1, self.app.size.width - len(words) - 10)
+        welcome.update(Content.assemble((words, "$accent"), " " * gap, ("Esc hide", "$quiet")))
         self.call_after_refresh(self.reload)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        recent = tuple(dict.fromkeys(run.sources[0] for run in snapshot.runs if len(run.sources) == 1))
+        recent = tuple((run.created, run.sources[0]) for run in snapshot.runs if len(run.sources) == 1)
         if recent != self._recent:
             self._recent = recent
             self.reload()
@@ -106,6 +110,8 @@ class CorpusScreen(ModeScreen):
         self._fill()
 
     def _fill(self) -> None:
+        if self.leaving:
+            return
         typed = self.query_one("#texts-filter", Input).value.casefold()
         texts = self.query_one(RowList)
         width = max(12, texts.size.width - 3)
@@ -139,8 +145,11 @@ class CorpusScreen(ModeScreen):
         return next((e for section in self._sections for e in section.entries if _key(section, e) == key), None)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._fill)
         self.call_after_refresh(self._show)
+
+    @on(RowList.Resized)
+    def _list_resized(self) -> None:
+        self._fill()
 
     # ---- the text under the cursor
     def _choice(self) -> CorpusChoice | None:
@@ -229,7 +238,7 @@ class CorpusScreen(ModeScreen):
         """Draw the right half anew from what is known."""
         from charlstm_tui.widgets import text_about
 
-        if not self.query(RowList):  # the app is on its way out
+        if self.leaving:
             return
         choice = self._choice()
         study = self._study(choice) if choice is not None else None
@@ -321,7 +330,13 @@ class CorpusScreen(ModeScreen):
         if isinstance(entry, Folder):
             self.browse(entry.path)
         elif (choice := self._choice()) is not None and not self._study(choice).problem:
+            self._remember(choice)
             self.charlstm.use_corpus(choice)
+
+    @work(group="remember")
+    async def _remember(self, choice: CorpusChoice) -> None:
+        corpus = self._study(choice).corpus
+        await in_thread(lambda check: remember(choice.source, choice.name, corpus.chars if corpus is not None else 0))
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:

@@ -117,6 +117,8 @@ class GenerateStage(ModeScreen):
         return self.query_one("#prime", PrimeInput)
 
     def on_mount(self) -> None:
+        if self.leaving:
+            return
         self._player.start()
         self._draw_empty()
 
@@ -179,7 +181,7 @@ class GenerateStage(ModeScreen):
 
     def on_pictures_ready(self) -> None:
         pictures = self._player.take()
-        if not self.is_mounted:
+        if not self.is_mounted or self.leaving:
             return
         with self.app.batch_update():
             for picture in pictures:

@@ -56,7 +56,8 @@ class RunsScreen(ModeScreen):
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:
-        super().on_mount()
+        if self.leaving:
+            return
         self.query_one("#runs-filter").display = False
         self.query_one("#runs-note").display = False
 
@@ -75,11 +76,13 @@ class RunsScreen(ModeScreen):
         self.call_after_refresh(self._show_about)
 
     def _fill(self) -> None:
+        if self.leaving:
+            return
         typed = self.query_one("#runs-filter", Input).value.casefold()
         shown = [run for run in self._runs if typed in run.name.casefold() or typed in run.text.casefold()]
         shown.sort(key=run_table.SORTS[self._sort])  # type: ignore[arg-type]
         table = self.query_one(RowList)
-        width = self.query_one("#runs-table").size.width
+        width = self.query_one("#runs-table").size.width - 1  # the scrollbar's
         bits = self.charlstm.bits
         table.show([Row(str(run.path), run_table.line(run, run.path in self._marked, width, bits)) for run in shown])
         self.query_one("#runs-captions", Static).update(run_table.captions(width))
@@ -117,6 +120,8 @@ class RunsScreen(ModeScreen):
     @work(exclusive=True, group="about")
     async def _show_about(self) -> None:
         """Show the details at once with what is known, and again when the folder was read."""
+        if self.leaving:
+            return
         about = self.query_one("#runs-about", Static)
         pane = self.query_one("#runs-details")
         width, bits = max(20, pane.size.width - 3), self.charlstm.bits
@@ -130,9 +135,10 @@ class RunsScreen(ModeScreen):
         if run is None:
             return
         known = self._studies.get(run.path)
-        about.update(details(run, known, width, bits))
+        place = folder.runs_dir(self.charlstm.opening.runs_dir)
+        about.update(details(run, known, width, bits, place))
         if known is None or run.live:
-            about.update(details(run, await self._study(run), width, bits))
+            about.update(details(run, await self._study(run), width, bits, place))
 
     async def _study(self, run: RunView) -> Study:
         known = self._studies.get(run.path)

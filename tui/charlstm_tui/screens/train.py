@@ -24,7 +24,7 @@ from charlstm.runs.control import send
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import resume_run
 from charlstm_tui.actions import Action, bindings
-from charlstm_tui.app import CorpusChoice, ModelChoice
+from charlstm_tui.app import CorpusChoice
 from charlstm_tui.backend import RunView, Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.screens.train_setup import Setup
@@ -56,7 +56,7 @@ class TrainScreen(ModeScreen):
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
         self._asked: tuple[str, str] | None = None  # what the worker was asked, and the state it was in then
-        self._state = ""
+        self._state: tuple[object, ...] = ()
         self._waits_to_play = False  # Enter came before the run had a model
 
     def compose_body(self) -> ComposeResult:
@@ -67,7 +67,7 @@ class TrainScreen(ModeScreen):
     @property
     def whole(self) -> bool:
         """Whether both bodies are there: a screen is resumed before its parts have come, and again after they went."""
-        return self.setup.is_mounted and self.watching.is_mounted and self.is_running
+        return self.setup.is_mounted and self.watching.is_mounted and not self.leaving
 
     @on(Setup.Ready)
     @on(Watch.Ready)
@@ -142,19 +142,19 @@ class TrainScreen(ModeScreen):
         state = view.status.state if view is not None else "starting"
         if self._asked is not None and self._asked[1] != state:
             self._asked = None
-        if state != self._state:
-            self._state = state
+        if (now := (state, view is not None and view.live, self._diverged())) != self._state:
+            self._state = now
             self.refresh_keys()
         if self._waits_to_play and view is not None and self.is_current:
             if view.run.model_path.is_file() or not view.live:
                 self.do_play()
-            remark = "It plays as soon as its first model is there, within seconds of the first step."
+            remark = "Plays as soon as its first model is there, seconds after the first step."
         else:
             remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
         self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
 
     def _turn_to(self, path: Path | None) -> None:
-        self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ""
+        self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
         self._waits_to_play = False
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
@@ -194,6 +194,10 @@ class TrainScreen(ModeScreen):
 
     def step_out(self) -> bool:
         watch = self.watching
+        if self._waits_to_play:
+            self._waits_to_play = False
+            self.charlstm.refresh_screen()
+            return True
         if self.charlstm.run_path is not None and self.over and not watch.card_closed:
             watch.card_closed = True
             self.charlstm.refresh_screen()
@@ -216,7 +220,6 @@ class TrainScreen(ModeScreen):
     async def _start(self) -> None:
         run = await self.setup.start(self.charlstm.opening.runs_dir)
         if run is not None:
-            self.charlstm.model = ModelChoice(str(run.path))  # so that 3 plays it now
             self.charlstm.attach(run.path, show=False)
             self.charlstm.refresh_screen()
 

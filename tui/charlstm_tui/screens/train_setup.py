@@ -32,6 +32,7 @@ from charlstm.training.config import Settings
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm_tui.backend import Snapshot, ask, in_thread
+from charlstm_tui.screens.base import leaving
 from charlstm_tui.screens.train_settings import SettingsScreen
 from charlstm_tui.train_references import References, references
 from charlstm_tui.train_words import checkpoint_words, ends_words, rate_words
@@ -95,6 +96,8 @@ class Setup(Vertical):
         yield Static(id="rate-plan", markup=False)
 
     def on_mount(self) -> None:
+        if leaving(self):
+            return
         self.query_one("#presets").border_title = Content("PRESETS")
         self.query_one("#presets").border_subtitle = Content("←→ choose")
         self.query_one("#plan").border_title = Content("WHAT IT WILL DO")
@@ -289,7 +292,7 @@ class Setup(Vertical):
 
     def draw(self) -> None:
         """Bring the pane up to date."""
-        if not self.is_mounted:
+        if not self.is_mounted or leaving(self):
             return
         for selector in ("#presets", "#preset-about", "#plans"):
             self.query_one(selector).display = self.corpus is not None

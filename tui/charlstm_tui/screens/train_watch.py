@@ -20,6 +20,7 @@ from charlstm.runs.series import Axis, RunSeries
 from charlstm.runs.verdict import verdict
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView, Snapshot
+from charlstm_tui.screens.base import leaving
 from charlstm_tui.train_words import ENDED, ending, figures, headline, progress
 from charlstm_tui.widgets.chart_paint import ChartData
 from charlstm_tui.widgets.end_card import EndCard
@@ -63,6 +64,8 @@ class Watch(Vertical):
         yield Static(id="verdict", markup=False)
 
     def on_mount(self) -> None:
+        if leaving(self):
+            return
         self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
         self.query_one("#samples").border_subtitle = Content("Tab ↑↓")
         self.post_message(self.Ready())
@@ -117,7 +120,7 @@ class Watch(Vertical):
         done, style = progress(view, series)
         line.set_classes(style.split())
         line.show(done)
-        chart.show(self._chart_data(snapshot, series, references))
+        chart.show(self._chart_data(snapshot, series, references, self._doing(view)))
         side = self.query_one(Figures)
         side.show(figures(series, view, bits, curves=side.size.height > ROOM_FOR_CURVES))
         self.query_one(Samples).show(series.samples, self._empty(view))
@@ -139,10 +142,19 @@ class Watch(Vertical):
             line = line + piece
         self.query_one("#headline", Static).update(line)
 
-    def _chart_data(self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]]) -> ChartData:
+    @staticmethod
+    def _doing(view: RunView | None) -> str:
+        """What the worker is at before there is a curve."""
+        if view is None or view.status.state != "starting":
+            return "no step was taken" if view is not None and view.status.state in ENDED else ""
+        return f"{visible(view.status.message, keep='') or 'its process begins'} …"
+
+    def _chart_data(
+        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], words: str
+    ) -> ChartData:
         chart = self.query_one(LossChart)
         seconds = chart.view.seconds
-        key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references))
+        key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references), words)
         if self._curves is not None and self._curves[0] == key:
             return self._curves[1]
         axis: Axis = "seconds" if seconds else "step"
@@ -162,6 +174,7 @@ class Watch(Vertical):
             best=best_x,
             references=tuple(references),
             planned=planned,
+            words=words,
         )
         self._curves = (key, data)
         return data

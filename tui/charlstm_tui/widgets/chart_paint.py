@@ -38,7 +38,7 @@ _HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"])
 class ChartData:
     """What a loss chart shows: x rises (steps or seconds), y is in nats, not-a-number is a gap. ``train`` is the
     smoothed curve, ``raw`` the one behind it; ``references`` are labelled losses in nats; ``planned`` is where x will
-    end, ``marks`` are places on x where something happened (a resume)."""
+    end, ``marks`` are places on x where something happened (a resume), ``words`` stand where there is no curve yet."""
 
     train: Curve = NOTHING
     validation: Curve = NOTHING
@@ -47,6 +47,7 @@ class ChartData:
     references: tuple[tuple[str, float], ...] = ()
     planned: float | None = None
     marks: tuple[float, ...] = ()
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
     if x is None or y is None:
         if axes:
             _axes(picture, None, None, view, left, plot_width, plot_height)
+        words = data.words[:plot_width]
+        _write(picture, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
         return picture
     inside = Picture(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
     unit = BITS if view.bits else 1.0
@@ -223,26 +226,28 @@ def sparkline(curve: Curve, width: int, height: int, glyphs: Glyphs) -> list[str
 
 
 def _draw(inside: Picture, curve: Curve, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
-    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them."""
+    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. The raw curve is
+    its points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
     across, down = (2, 4) if glyphs == "braille" else (1, 2)
     dots = np.zeros((rows * down, columns * across), dtype=bool)
-    _line(dots, x(curve.x), y(curve.y * unit))
+    _line(dots, x(curve.x), y(curve.y * unit), joined=role != ROLE["raw"])
     cells = dots.reshape(rows, down, columns, across)
     if glyphs == "braille":
         pattern = np.einsum("rdca,da->rc", cells, _BRAILLE_DOTS)
         characters = 0x2800 + pattern
     else:
         pattern = cells[:, 0, :, 0] + 2 * cells[:, 1, :, 0]
-        characters = _HALF_BLOCKS[pattern]
+        characters = _HALF_BLOCKS[pattern] if role != ROLE["raw"] else np.full_like(pattern, ord("░"))
     drawn = pattern > 0
     inside.codes[drawn] = characters[drawn]
     inside.roles[drawn] = role
 
 
-def _line(dots: Array, across: Array, up: Array) -> None:
-    """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite. What
-    lies above or below the picture stands at its edge; what lies left or right of it is left out."""
+def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
+    """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite; or,
+    not ``joined``, set them alone. What lies above or below the picture stands at its edge; what lies left or right of
+    it is left out."""
     rows, columns = dots.shape
     first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
     first = max(first - 1, 0)  # the line comes in from the left
@@ -253,13 +258,16 @@ def _line(dots: Array, across: Array, up: Array) -> None:
     run = np.cumsum(~solid)[solid]
     column = np.clip(np.floor(across[solid] * (columns - 1) + 0.5), -columns, 2 * columns).astype(np.int64)
     row = np.floor((1 - np.clip(up[solid], 0, 1)) * (rows - 1) + 0.5).astype(np.int64)
+    if not joined:
+        _strokes(dots, column, row, column, row)
+        return
     starts = np.flatnonzero(np.r_[True, (np.diff(column) != 0) | (np.diff(run) != 0)])
     stops = np.r_[starts[1:], len(column)] - 1
     column, run = column[starts], run[starts]
     high, low = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
     _strokes(dots, column, high, column, low)
-    joined = np.diff(run) == 0
-    _strokes(dots, column[:-1][joined], row[stops[:-1]][joined], column[1:][joined], row[starts[1:]][joined])
+    same = np.diff(run) == 0
+    _strokes(dots, column[:-1][same], row[stops[:-1]][same], column[1:][same], row[starts[1:]][same])
 
 
 def _strokes(dots: Array, x0: Array, y0: Array, x1: Array, y1: Array) -> None:

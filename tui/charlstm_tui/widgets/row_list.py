@@ -73,6 +73,16 @@ class RowList(ScrollView, can_focus=True):
         def control(self) -> RowList:
             return self.rows
 
+    @dataclass
+    class Resized(Message):
+        """There is another room for the rows: what was made to measure is to be made again."""
+
+        rows: RowList
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: tuple[Row, ...] = ()
@@ -132,6 +142,7 @@ class RowList(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._rows))
         self.call_after_refresh(self._show_cursor)
+        self.post_message(self.Resized(self))
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.content import Content
 
@@ -43,10 +44,11 @@ def study(run: Run) -> Study:
     return Study(spec, series, len(run.snapshots()), problem)
 
 
-def details(view: RunView, found: Study | None, width: int, bits: bool) -> Content:
-    """A run in a few lines: what was asked, how it went, and what it writes now."""
+def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir: Path | None = None) -> Content:
+    """A run in a few lines: what was asked, how it went, what it writes now, and where it is unless in ``runs_dir``."""
     status = view.status
-    lines = [Content.styled(visible(view.name, keep=""), "bold $accent")]
+    name = Content.styled(visible(view.name, keep=""), "bold $accent")
+    lines = [name]
     if found is None or found.spec is None:
         problem = view.problem or (found.problem if found else "")
         return Content("\n").join([*lines, Content.styled(problem or "Reading …", "$error" if problem else "$quiet")])
@@ -54,7 +56,11 @@ def details(view: RunView, found: Study | None, width: int, bits: bool) -> Conte
     started = series.started
     size = f"{settings.num_layers} × {settings.hidden_size}"
     parameters = f" · {started.parameters:,} parameters" if started else ""
-    lines.append(Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}"))
+    asked = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}")
+    if name.cell_length + asked.cell_length + 3 <= width:
+        lines = [Content.assemble(name, "   ", asked)]
+    else:
+        lines.append(asked)
     rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
     if found.spec.lineage:
@@ -74,7 +80,8 @@ def details(view: RunView, found: Study | None, width: int, bits: bool) -> Conte
     curve = series.points("validation")
     if len(curve) > 2:
         lines.append(Content.assemble(("valid ", "$quiet"), (spark(curve.y.tolist(), min(60, width - 6)), "$valid")))
-    lines.append(Content.styled(home(view.path.parent), "$quiet"))
+    if view.path.parent != runs_dir:
+        lines.append(Content.styled(home(view.path.parent), "$quiet"))
     if series.samples:
         sample = series.samples[-1]
         lines += [
@@ -85,14 +92,15 @@ def details(view: RunView, found: Study | None, width: int, bits: bool) -> Conte
     return Content("\n").join(lines)
 
 
-def spark(values: Sequence[float], width: int) -> str:
-    """A curve in one line of ``width`` cells at most; a gap where a value is no number."""
+def spark(values: Sequence[float], width: int, low: float | None = None, high: float | None = None) -> str:
+    """A curve in one line of ``width`` cells at most, from ``low`` to ``high`` (default: its own least and most); a
+    gap where a value is no number."""
     if len(values) > width:
         values = [values[i * len(values) // width] for i in range(width)]
     finite = [value for value in values if value == value]
     if not finite:
         return ""
-    low, high = min(finite), max(finite)
+    low, high = min(finite) if low is None else low, max(finite) if high is None else high
     spread = (high - low) or 1.0
     return "".join(
         " " if value != value else BARS[min(len(BARS) - 1, int((value - low) / spread * len(BARS)))] for value in values
@@ -104,12 +112,17 @@ def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bi
     rows = [(name, values) for name, values in _facts(views, found, bits) if len(set(values)) > 1]
     columns = max(1, min(len(views), (width - 18) // 12))
     cell = max(10, min(26, (width - 18) // columns - 2))
+    curves = [each.series.points("validation").y.tolist() for each in found]
+    known = [value for curve in curves for value in curve if value == value]
     title = f"{len(views)} MARKED: what differs"
     names = [shorten(visible(view.name, keep=""), cell).ljust(cell) for view in views[:columns]]
     lines = [
         Content.styled(title + (f" (the first {columns} shown)" if columns < len(views) else ""), "bold $quiet"),
         Content.styled(" " * 18 + "  ".join(names), "bold $accent"),
     ]
+    if len(known) > 2:
+        drawn = (spark(curve, cell, min(known), max(known)).ljust(cell) for curve in curves[:columns])
+        lines.append(Content.assemble((f"{'validation':<18}", "$quiet"), ("  ".join(drawn), "$valid")))
     for name, values in rows:
         cells = "  ".join(shorten(visible(value, keep=""), cell).ljust(cell) for value in values[:columns])
         lines.append(Content.assemble((f"{name:<18}", "$quiet"), cells))

@@ -12,7 +12,7 @@ from textual.content import Content
 from charlstm.runs.status import ago
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView
-from charlstm_tui.words import STATE_MARKS, clock, loss, shorten, size
+from charlstm_tui.words import STATE_MARKS, clock, count, loss, shorten, size
 
 STATE_STYLES = {
     "starting": "$accent", "running": "$success", "paused": "$warning", "waiting": "$warning", "stopped": "$quiet",
@@ -38,11 +38,16 @@ class Column:
     cell: Callable[[RunView, bool], Content]
     right: bool = False
 
+    @property
+    def gap(self) -> str:
+        """What stands before it: figures, which seldom fill their column, need less."""
+        return " " if self.right else "  "
+
 
 def state_words(run: RunView) -> Content:
     """The state with its mark, and how far a live run has come."""
     status = run.status
-    percent = f" {100 * status.progress:.0f}%" if run.status.alive and status.progress is not None else ""
+    percent = f" {int(100 * status.progress)}%" if status.alive and status.step and status.progress is not None else ""
     words = f"{STATE_MARKS[status.state]} {status.state}{percent}"
     if run.problem:
         return Content.styled("✗ unreadable", "$error")
@@ -54,19 +59,20 @@ def _columns() -> tuple[Column, ...]:
         return Content.styled(text, "$quiet") if quiet else Content(text)
 
     return (
-        Column("STATE", 14, 1, lambda run, bits: state_words(run)),
+        Column("STATE", 13, 1, lambda run, bits: state_words(run)),
         Column("TEXT", 12, 3, lambda run, bits: plain(shorten(visible(run.text, keep=""), 12))),
         Column("PRESET", 10, 7, lambda run, bits: plain(shorten(visible(run.preset, keep=""), 10))),
-        Column("BEST", 6, 2, lambda run, bits: plain(loss(run.status.best_val, bits)), right=True),
-        Column("STEP", 7, 4, lambda run, bits: plain(f"{run.status.step:,}"), right=True),
+        Column("BEST", 5, 2, lambda run, bits: plain(loss(run.status.best_val, bits)), right=True),
+        Column("STEP", 7, 4, lambda run, bits: plain(_steps(run.status.step)), right=True),
         Column("TIME", 8, 5, lambda run, bits: plain(clock(run.status.train_seconds)), right=True),
-        Column("SIZE", 7, 6, lambda run, bits: plain(size(run.size), quiet=True), right=True),
-        Column("MADE", 8, 8, lambda run, bits: plain(_age(run), quiet=True), right=True),
+        Column("SIZE", 6, 6, lambda run, bits: plain(size(run.size), quiet=True), right=True),
+        Column("MADE", 9, 8, lambda run, bits: plain(_age(run), quiet=True), right=True),
     )
 
 
 COLUMNS = _columns()
-NAME_LEAST = 16
+NAME_LEAST = 15
+EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
 def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
@@ -78,29 +84,34 @@ def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
 
 
 def _room(width: int, columns: Sequence[Column]) -> int:
-    return width - 5 - sum(column.width + 2 for column in columns)
+    return width - EDGES - sum(column.width + len(column.gap) for column in columns)
 
 
 def captions(width: int) -> Content:
     """The line of column titles."""
     room, columns = fitting(width)
-    cells = [
-        column.title.rjust(column.width) if column.right else column.title.ljust(column.width) for column in columns
-    ]
-    return Content.styled("    " + "  ".join(["RUN".ljust(room), *cells]), "$quiet bold")
+    cells = (
+        column.gap + (column.title.rjust(column.width) if column.right else column.title.ljust(column.width))
+        for column in columns
+    )
+    return Content.styled("    " + "RUN".ljust(room) + "".join(cells), "$quiet bold")
 
 
 def line(run: RunView, marked: bool, width: int, bits: bool) -> Content:
     """The run as a line of ``width`` cells, without the cursor's gutter."""
     room, columns = fitting(width)
     name = Content(shorten(visible(run.name, keep=""), room)).truncate(room, pad=True)
-    parts = [Content.assemble(("✓ " if marked else "  ", "bold $accent"), name)]
+    parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
     for column in columns:
         cell = column.cell(run, bits)
-        gap = " " * max(0, column.width - cell.cell_length)
-        parts.append(Content.assemble(gap, cell) if column.right else Content.assemble(cell, gap))
-    return Content("  ").join(parts)
+        rest = " " * max(0, column.width - cell.cell_length)
+        parts += [column.gap, *((rest, cell) if column.right else (cell, rest))]
+    return Content.assemble(*parts)
+
+
+def _steps(step: int) -> str:
+    return f"{step:,}" if step < 1_000_000 else count(step)
 
 
 def _age(run: RunView) -> str:
-    return ago(max(0.0, time.time() - run.created)) if run.created else ""
+    return f"{ago(max(0.0, time.time() - run.created))} ago" if run.created else ""

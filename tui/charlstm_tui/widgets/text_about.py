@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from charlstm.text.visible import described, symbol, visible
+from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.words import count
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.statistics import Statistics
 
+USUAL = 1_000_000  # characters of a text for which the presets are made
 FULL, HALVES = "█", " ▏▎▍▌▋▊▉"
 
 
@@ -45,7 +47,8 @@ def figures(stats: Statistics, width: int) -> Content:
 
 def bits(stats: Statistics, width: int) -> Content:
     """The bars. Short is well predicted: what a trained network should get below."""
-    title = "BITS PER CHARACTER, held out" + (" · sampled" if stats.sampled else "")
+    held_out = f" on the {count(stats.held_out_chars)} held out" if stats.held_out_chars else ""
+    title = "BITS PER CHARACTER" + held_out + (" · sampled" if stats.sampled else "")
     lines = [Content.styled(title, "$quiet bold")]
     if stats.bits is None:
         reason = visible(stats.too_little or "Counting …", keep="")
@@ -110,12 +113,26 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
     if stats.parts_differ:
-        found.append(_warn(f"{visible(stats.parts_differ, keep='')}{'' if stats.parts_differ.endswith('.') else '.'}"))
-    shares = f"{count(stats.train_chars)} to learn from, {count(stats.held_out_chars)} held out."
+        found.append(_warn(f"{visible(stats.parts_differ, keep='').rstrip('.')}: h does."))
     nothing = not stats.cleanable and not boilerplate and not stats.invalid_bytes
-    first = _fine("Nothing to clean. ") if nothing else Content("")
-    found.insert(0, Content.assemble(first, (shares, "$quiet")))
+    words, enough = _enough(stats.chars)
+    first = "Nothing to clean. " if nothing else ""
+    found.insert(0, _fine(first + words) if enough else Content.assemble(_fine(first) if first else "", _warn(words)))
     return Content("\n").join(found)
+
+
+def _enough(chars: int) -> tuple[str, bool]:
+    """For which presets a text is long enough to be given a whole network, and no more dropout than usual; and whether
+    it is for any."""
+    names = [name for name in PRESETS if name != "reference" and _sized(name, chars) == _sized(name, USUAL)]
+    if not names:
+        return "Little text: the presets take smaller networks, and those soon know it by heart.", False
+    return f"Enough text for: {', '.join(names)}.", True
+
+
+def _sized(name: str, chars: int) -> tuple[int, float]:
+    settings = preset(name, chars)
+    return settings.hidden_size, settings.dropout
 
 
 def _fine(sentence: str) -> Content:
