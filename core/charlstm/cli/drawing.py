@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from charlstm.cli.common import StatusLine, columns, counted, cut, minutes
+from charlstm.cli.showing import StatusLine, columns, counted, cut, minutes
 from charlstm.runs.series import RunSeries
 from charlstm.text.visible import visible
 from charlstm.training.events import (

@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.opening import find_run, load_corpus, open_model
+from charlstm.cli.options import (
     MODEL_HELP,
-    ReadingProgress,
-    columns,
-    cut,
     examples,
-    find_run,
     json_option,
-    load_corpus,
     model_argument,
     optional_text_argument,
-    remark,
-    result,
     runs_dir_option,
-    says_unknown,
     text_argument,
     whole,
 )
+from charlstm.cli.showing import ReadingProgress, columns, cut, remark, result, says_unknown
 from charlstm.errors import RunError, TextError
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import symbol, visible
@@ -84,7 +78,7 @@ def eval_(
     Without TEXT a run is judged on its own held-out part, with the very function that validation uses; --part chooses
     another part. Characters that the model has never seen are left out and counted.
     """
-    loaded = _load(model, runs_dir, snapshot)
+    loaded = open_model(model, runs_dir, snapshot)
     spans, which = None, ""
     if text:
         if part is not None:
@@ -152,7 +146,7 @@ def score(
     """
     from charlstm.generation.scoring import score as score_text
 
-    loaded = _load(model, runs_dir, snapshot)
+    loaded = open_model(model, runs_dir, snapshot)
     corpus = _read_for(loaded, text, encoding, max_chars)
     with ReadingProgress() as bar:
         scores = score_text(loaded, corpus.text(), progress=bar.named("scoring"))
@@ -229,13 +223,6 @@ def novelty(
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
-
-
-def _load(model: str, runs_dir: Path | None, snapshot: int | None) -> Model:
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
-    return load_model(find_model(model, runs_dir, snapshot=snapshot))
 
 
 def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> Corpus:

@@ -11,17 +11,9 @@ from typing import Any
 
 import click
 
-from charlstm.cli.common import (
-    MODEL_HELP,
-    examples,
-    find_run,
-    json_option,
-    model_argument,
-    remark,
-    result,
-    runs_dir_option,
-    whole,
-)
+from charlstm.cli.opening import find_run
+from charlstm.cli.options import MODEL_HELP, examples, json_option, model_argument, runs_dir_option, whole
+from charlstm.cli.showing import remark, result
 from charlstm.errors import ModelError
 from charlstm.text.visible import symbol, visible
 

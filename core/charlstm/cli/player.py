@@ -17,16 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
-    MODEL_HELP,
-    model_argument,
-    remark,
-    runs_dir_option,
-    says_unknown,
-    unescaped,
-    whole,
-)
-from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, write_steps
+from charlstm.cli.opening import open_model
+from charlstm.cli.options import MODEL_HELP, model_argument, runs_dir_option, whole
+from charlstm.cli.showing import remark, says_unknown
+from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, unescaped, write_steps
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.session import Session
 from charlstm.text.visible import described, symbol, visible
@@ -64,11 +58,8 @@ def play(
 
     Plain text in and out, for a screen reader, a slow line or a script: lines are also read from a pipe.
     """
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
     settings = sampler_settings(sampler)
-    loaded = load_model(find_model(model, runs_dir, snapshot=snapshot))
+    loaded = open_model(model, runs_dir, snapshot)
     size = f"{loaded.config.num_layers} × {loaded.config.hidden_size} LSTM over {loaded.config.vocab_size:,} characters"
     remark(f"{visible(model, keep='')}, a {size}. Type a beginning; Enter alone goes on. /help lists the commands.")
     converse(Player(loaded, settings, seed=seed, length=length, until=UNTIL.get(until or "", "")))

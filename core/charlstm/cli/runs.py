@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
-    find_run,
-    json_option,
-    megabytes,
-    minutes,
-    remark,
-    result,
-    run_argument,
-    runs_dir_option,
-    table,
-)
+from charlstm.cli.opening import find_run
+from charlstm.cli.options import json_option, run_argument, runs_dir_option
+from charlstm.cli.showing import megabytes, minutes, remark, result, table
 from charlstm.errors import RunError
 from charlstm.training.seams import COMMANDS
 

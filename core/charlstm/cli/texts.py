@@ -7,16 +7,9 @@ from typing import Any
 
 import click
 
-from charlstm.cli.common import (
-    json_option,
-    load_corpus,
-    megabytes,
-    number,
-    remark,
-    result,
-    text_argument,
-    text_options,
-)
+from charlstm.cli.opening import load_corpus
+from charlstm.cli.options import json_option, number, text_argument, text_options
+from charlstm.cli.showing import megabytes, remark, result
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import described, symbol, visible
 

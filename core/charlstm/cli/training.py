@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.opening import find_run, load_corpus
+from charlstm.cli.options import (
     examples,
-    find_run,
     json_option,
-    load_corpus,
-    minutes,
     optional_text_argument,
-    remark,
-    result,
     run_argument,
     runs_dir_option,
-    table,
     text_argument,
     text_options,
 )
+from charlstm.cli.showing import minutes, remark, result, table
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes

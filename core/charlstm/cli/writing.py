@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,19 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.cli.common import (
-    MODEL_HELP,
-    ReadingProgress,
-    examples,
-    json_option,
-    model_argument,
-    number,
-    result,
-    runs_dir_option,
-    says_unknown,
-    unescaped,
-    whole,
-)
+from charlstm.cli.opening import open_model
+from charlstm.cli.options import MODEL_HELP, examples, json_option, model_argument, number, runs_dir_option, whole
+from charlstm.cli.showing import ReadingProgress, result, says_unknown
 from charlstm.errors import GenerationError
 from charlstm.text.visible import symbol, visible
 
@@ -126,8 +117,6 @@ def generate(
     character.
     """
     from charlstm.generation.session import Session
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
 
     if prime is not None and prime_file is not None:
         raise GenerationError("Give --prime or --prime-file, not both")
@@ -136,7 +125,7 @@ def generate(
     settings = sampler_settings(sampler)
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
-    loaded = load_model(find_model(model, runs_dir, snapshot=snapshot))
+    loaded = open_model(model, runs_dir, snapshot)
     if samples is not None:
         texts = _many(loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops)
         whole = f"\n{BETWEEN}\n".join(literal(text + each) for each in texts)
@@ -156,6 +145,15 @@ def generate(
             )
     else:
         write_steps(text, steps)
+
+
+def unescaped(text: str) -> str:
+    r"""``text`` with \n, \t, \r, \xHH, \uHHHH and \\ turned into what they stand for; other backslashes stay."""
+    return re.sub(r"\\(?:[ntr\\]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})", lambda found: _unescaped(found[0]), text)
+
+
+def _unescaped(escape: str) -> str:
+    return {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}.get(escape[1:]) or chr(int(escape[2:], 16))
 
 
 def write_steps(start: str, steps: Iterator[Step]) -> None:

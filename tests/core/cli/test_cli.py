@@ -14,8 +14,9 @@ import click
 import pyte
 import pytest
 
-from charlstm.cli.common import StatusLine, complete_model, complete_run, complete_text, table
 from charlstm.cli.main import cli
+from charlstm.cli.options import complete_model, complete_run, complete_text
+from charlstm.cli.showing import StatusLine, table
 from charlstm.runs.folder import find_run
 from command_line import TEXT, TINY, Answer, Refused, Said
 
@@ -216,7 +217,7 @@ def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
 
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("charlstm.cli.common.columns", lambda: 40)
+    monkeypatch.setattr("charlstm.cli.showing.columns", lambda: 40)
     line = StatusLine()
     line.EVERY = 0.0
     line.draw(0.5, "half of it")

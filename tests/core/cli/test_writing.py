@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.common import unescaped
+from charlstm.cli.writing import unescaped
 from command_line import Answer, Refused, Said
 
 
