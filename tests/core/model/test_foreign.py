@@ -292,6 +292,22 @@ def test_a_file_that_swells_is_refused_before_it_does(tmp_path: Path) -> None:
     assert "larger than any" in refusal(tmp_path / "sparse.net")
 
 
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("claimed", [8 * 10**9, 2**40])
+def test_a_storage_that_claims_more_than_there_is(tmp_path: Path, legacy: bool, claimed: int) -> None:
+    content = saved(tmp_path / "x.net", checkpoint(network(4, 1)), legacy=legacy).read_bytes()
+    number = b"\x8a\x06" + claimed.to_bytes(6, "little")  # LONG1, in the place of 112, the first storage's BININT1
+    lie = tmp_path / "lie.net"
+    if legacy:
+        lie.write_bytes(content.replace(b"Kp", number, 1))
+    else:
+        with zipfile.ZipFile(tmp_path / "x.net") as source, zipfile.ZipFile(lie, "w") as target:
+            for name in source.namelist():
+                inside = source.read(name)
+                target.writestr(name, inside.replace(b"Kp", number, 1) if name.endswith("data.pkl") else inside)
+    assert "damaged" in refusal(lie)
+
+
 def test_numbers_that_are_none_do_not_become_a_model(tmp_path: Path) -> None:
     net = network()
     net.fc.weight.data[2, 3] = torch.nan
