@@ -69,6 +69,9 @@ MEMORY = 300 * 2**20
 ADDRESS_SPACE = 4 * 2**30
 """What the whole process may take beyond what it has, so that a failure does not take the machine along."""
 
+_OF_CLASSES = ("dataclasses", "collections", "typing")
+"""Modules that make classes and their hints by executing strings, which come from source code alone."""
+
 TEXT = "".join(f"{n} green bottles hanging on the wall, and if one falls — é\n" for n in range(80))
 
 
@@ -531,8 +534,8 @@ class Guard:
         if event in self.FORBIDDEN or (event in self.OUTSIDE and self._outside(arguments)):
             self._seen.append(f"{event} {str(arguments)[:200]}")
         elif event == "exec" and getattr(arguments[0], "co_filename", "") == "<string>":
-            if (caller := sys._getframe(1).f_globals.get("__name__")) not in ("dataclasses", "collections"):
-                self._seen.append(f"exec of a string in {caller}")  # those two make classes of modules imported late
+            if (caller := sys._getframe(1).f_globals.get("__name__")) not in _OF_CLASSES:
+                self._seen.append(f"exec of a string in {caller}")
         elif event == "open" and isinstance(arguments[0], (str, bytes)):
             path, flags = os.fsdecode(arguments[0]), arguments[2]
             if flags & (os.O_WRONLY | os.O_RDWR) and not path.startswith((self._place, "/proc/self/", os.devnull)):

@@ -27,7 +27,9 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
     if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
     from charlstm_tui.app import CharLSTMApp, Opening
+    from charlstm_tui.terminal import forgive_input
 
+    forgive_input()
     app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=runs_dir))
     app.run()
     if app.farewell:

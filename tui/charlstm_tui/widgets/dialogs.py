@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -29,6 +30,10 @@ class Dialog(ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Answer, once: a second key that came at the same time must not take away the screen below as well."""
+        return super().dismiss(result) if self.is_current else AwaitComplete.nothing()
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""
