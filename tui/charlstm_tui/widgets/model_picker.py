@@ -85,9 +85,7 @@ class ModelPicker(Dialog):
             self.dismiss(self._shown[options.highlighted][0])
         else:
             error = self.query_one(".dialog-error", Static)
-            error.update(
-                Content(f"There is no model or session called {typed}: take one listed, or a file's path.")
-            )
+            error.update(Content(f"There is no model or session called {typed}: take one listed, or a file's path."))
             error.display = True
 
 
