@@ -5,6 +5,7 @@ The keys are in ``generate`` and ``generate_views``. How text, candidates and se
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 AFTER = 40
 """Characters of text that the candidates' title may show."""
+GARBAGE_EVERY = 10_000
+"""New objects between two looks for garbage: rows that race by make 700, Python's own figure, many times a second."""
 VIEWS = ("play", "write", "score", "duel")
 """The four views of one session."""
 
@@ -203,6 +206,11 @@ class GenerateStage(ModeScreen):
                 self._settings = picture.settings
             if self._opened:
                 self._opened = False
+                # What the app consists of stays until it ends. Looking for garbage among it holds everything up for
+                # 30 to 80 ms, once a second while text races by: the slowest keys waited for nothing else.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(GARBAGE_EVERY)
                 self._offer_last(picture)
                 self._copied = None
                 if picture.facts is not None and picture.facts.run is not None:

@@ -1,0 +1,133 @@
+"""How long a key takes to be answered on the screen while text streams: the real app in a real pty.
+
+    python tests/benchmarks/key_latency.py [--keys 200] [--size 120x36] [--hidden 512]
+
+Plays a random 2-layer model at 60 characters a second and as fast as it goes, and beside them at rest. Each key turns
+the temperature; its answer is the new figure among the bytes that the terminal gets. Prints one line of JSON: median
+and 99th percentile in milliseconds. No training should run meanwhile; ``load`` says how busy the machine was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import math
+import os
+import pty
+import re
+import select
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+
+from charlstm.model.file import Model, ModelConfig, save_model
+from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
+from charlstm_tui.remembered import Memory, remember
+
+SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf}
+PATIENCE = 30.0
+SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-()")))
+# What the app would pause after is lifted, so that it streams all the time.
+PROGRAM = """
+import charlstm_tui.playing, charlstm_tui.screens.generate
+charlstm_tui.playing.PAUSE_AFTER = charlstm_tui.screens.generate.PAUSE_AFTER = 10**9
+from charlstm_tui.main import main
+main()
+"""
+
+
+class App:
+    """The app in a pty whose output is searched and not drawn: drawing it would take longer than the app does."""
+
+    def __init__(self, model: Path, size: tuple[int, int]) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "--model", str(model)])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.seen = b""
+
+    def press(self, key: str) -> None:
+        self.seen = b""
+        os.write(self.fd, key.encode())
+
+    def read(self, seconds: float, until: bytes | None = None) -> bool:
+        """Take in output for so long, or until it has ``until``."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            if select.select([self.fd], [], [], left)[0]:
+                # A figure may be cut in two by two reads, so all that came since the key is kept.
+                self.seen += os.read(self.fd, 1 << 16)
+                if until is not None and until in self.seen:
+                    return True
+        return until is None
+
+    def close(self) -> None:
+        os.write(self.fd, b"\x11")
+        while True:
+            try:
+                if not os.read(self.fd, 1 << 16):
+                    break
+            except OSError:  # Linux says so when the other end is closed
+                break
+        os.waitpid(self.pid, 0)
+
+
+def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
+    """Milliseconds to the answers of so many keys, and the speed of the text meanwhile."""
+    app = App(model, size)
+    if not app.read(PATIENCE, b"0.80"):
+        raise SystemExit("the app does not open")
+    app.read(2.0)
+    taken = []
+    for number in range(keys):
+        begin = time.perf_counter()
+        app.press("tT"[number % 2 == 0])
+        if not app.read(PATIENCE, b"0.85" if number % 2 == 0 else b"0.80"):
+            raise SystemExit("a key was not answered")
+        taken.append(1000 * (time.perf_counter() - begin))
+        app.read(0.03 + 0.0037 * (number % 11))  # keys come at all moments of a frame
+    app.seen = b""
+    app.read(1.2)
+    rates = re.findall(rb"([\d,]+) ch/s", app.seen)
+    app.close()
+    taken.sort()
+    return {
+        "median_ms": round(statistics.median(taken), 1),
+        "p99_ms": round(taken[math.ceil(0.99 * len(taken)) - 1], 1),
+        "max_ms": round(taken[-1], 1),
+        "chars_per_second": int(rates[-1].replace(b",", b"")) if rates else 0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=200)
+    parser.add_argument("--size", default="120x36", help="columns x rows")
+    parser.add_argument("--hidden", type=int, default=512)
+    asked = parser.parse_args()
+    columns, rows = map(int, asked.size.split("x"))
+    config, random = ModelConfig(len(SYMBOLS), asked.hidden, 2), np.random.default_rng(0)
+    weights = {name: random.normal(0, 0.08, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    report: dict[str, object] = {"keys": asked.keys, "size": asked.size, "model": f"2x{asked.hidden}"}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
+        model = Path(folder) / "random.safetensors"
+        save_model(model, Model(config, Vocabulary(SYMBOLS), weights, TextOptions(), {"prime": "The morning "}))
+        for name, speed in SPEEDS.items():
+            remember(str(model), Memory(speed=speed))
+            report[name] = measure(model, (columns, rows), asked.keys)
+    report |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
