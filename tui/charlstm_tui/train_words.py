@@ -171,7 +171,7 @@ def ending(
     keys = []
     if status.state != "finished" or reason == "diverged":
         keys.append(f"{key('train.go_on')} resume")
-    if loss is not None:
+    if view.run.model_path.is_file():
         keys.append(f"{key('train.play')} play it")
     if status.state == "finished" and not broken:
         keys.append(f"{key('train.more_after')} train it further")

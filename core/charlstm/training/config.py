@@ -7,6 +7,7 @@ measured and then froze lives in the run, not here.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import types
 import typing
@@ -142,6 +143,7 @@ class Settings:
         return cls(**values)
 
 
+@functools.cache  # asked for each setting of each run in a list
 def setting_names() -> tuple[str, ...]:
     """Every setting's name, in the order of the dataclass."""
     return tuple(spec.name for spec in fields(Settings))

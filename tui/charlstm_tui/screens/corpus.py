@@ -65,6 +65,7 @@ class CorpusScreen(ModeScreen):
         self._options = CorpusChoice("", "")
         self._studies: dict[CorpusChoice, Study] = {}
         self._wanted: str | None = None
+        self._turned: Path | None = None  # the folder to put the cursor on; itself stands for its first entry
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="welcome")
@@ -114,7 +115,7 @@ class CorpusScreen(ModeScreen):
             return
         typed = self.query_one("#texts-filter", Input).value.casefold()
         texts = self.query_one(RowList)
-        width = max(12, texts.size.width - 3)
+        width = max(12, texts.size.width - 4)
         rows: list[Row] = []
         for section in self._sections:
             entries = [entry for entry in section.entries if typed in entry.name.casefold()]
@@ -130,6 +131,14 @@ class CorpusScreen(ModeScreen):
                 Row(None, Content.styled(f"Nothing is called “{visible(typed, keep='')}”. Esc shows all.", "$quiet"))
             )
         texts.show(rows)
+        if self._turned is not None and self._sections:
+            *_, listed = self._sections
+            inside = [entry for entry in listed.entries if not (isinstance(entry, Folder) and entry.up)]
+            found = [entry for entry in inside if isinstance(entry, Folder) and entry.path == self._turned] or inside
+            if listed.about == str(self._browsed):
+                self._turned = None
+                if found:
+                    texts.move_to(_key(listed, found[0]))
         if self._wanted is not None:
             for section in self._sections:
                 for entry in section.entries:
@@ -256,7 +265,8 @@ class CorpusScreen(ModeScreen):
             return
         head.update(Content("\n").join(self._head(study, width)))
         if study.problem:
-            start.update(Content.styled(f"{study.problem}\n\no opens another text.", "$error"))
+            problem = f"{study.problem.rstrip('.')}."
+            start.update(Content.assemble((problem, "$error"), "\n\n", ("o", "bold $primary"), " opens another text."))
             hints.update(Content(""))
             return
         start.update(_preview(study))
@@ -330,6 +340,7 @@ class CorpusScreen(ModeScreen):
         if isinstance(entry, Folder):
             self.browse(entry.path)
         elif (choice := self._choice()) is not None and not self._study(choice).problem:
+            self.query_one("#welcome").display = False
             self._remember(choice)
             self.charlstm.use_corpus(choice)
 
@@ -343,8 +354,9 @@ class CorpusScreen(ModeScreen):
         self.do_use()
 
     def browse(self, folder: Path) -> None:
-        """Show another folder in the list."""
-        self._browsed = folder
+        """Show another folder in the list, with the cursor on the one that was left, or on the first entry."""
+        came_from, self._browsed = self._browsed, folder
+        self._turned = came_from if came_from.parent == folder else folder
         self.reload()
 
     def do_open_path(self) -> None:

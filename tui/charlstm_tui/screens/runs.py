@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -20,10 +21,13 @@ from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.widgets.run_details import Study, details, differences, study
 from charlstm_tui.words import home, shorten, size
 
 EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
+
+
+if TYPE_CHECKING:
+    from charlstm_tui.widgets.run_details import Study
 
 
 class RunsScreen(ModeScreen):
@@ -122,6 +126,8 @@ class RunsScreen(ModeScreen):
         """Show the details at once with what is known, and again when the folder was read."""
         if self.leaving:
             return
+        from charlstm_tui.widgets.run_details import details, differences
+
         about = self.query_one("#runs-about", Static)
         pane = self.query_one("#runs-details")
         width, bits = max(20, pane.size.width - 3), self.charlstm.bits
@@ -143,6 +149,8 @@ class RunsScreen(ModeScreen):
     async def _study(self, run: RunView) -> Study:
         known = self._studies.get(run.path)
         if known is None or run.live or known.series.step != run.status.step:
+            from charlstm_tui.widgets.run_details import study  # brings numpy: not before the first picture
+
             known = await in_thread(lambda check: study(run.run))
             self._studies[run.path] = known
         return known

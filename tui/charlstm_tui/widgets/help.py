@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -30,17 +30,17 @@ class HelpScreen(Dialog):
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")
             with VerticalScroll(can_focus=True):
-                yield Static(self._table(own))
+                yield from self._table(own)
                 yield Static(Content("Everywhere"), classes="dialog-section")
-                yield Static(self._table(common))
+                yield from self._table(common)
             yield Static(Content("↑ ↓ scroll   Esc close"), classes="dialog-keys")
 
     @staticmethod
-    def _table(actions: Sequence[Action]) -> Content:
+    def _table(actions: Sequence[Action]) -> ComposeResult:
         rows: dict[tuple[str, str], list[str]] = {}
         for action in actions:  # F1 and ? are two entries of one action
             rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
-        lines = [
-            Content.assemble((f" {' '.join(keys):<13}", "bold $primary"), about) for (_, about), keys in rows.items()
-        ]
-        return Content("\n").join(lines)
+        for (_, about), keys in rows.items():
+            with Horizontal(classes="help-row"):
+                yield Static(Content(" ".join(keys)), classes="help-keys")
+                yield Static(Content(about), classes="help-about")

@@ -24,7 +24,8 @@ class Palette(Dialog):
 
     def __init__(self, actions: Sequence[Action]) -> None:
         super().__init__()
-        self._actions = [action for action in actions if action.palette]
+        shown = [action for action in actions if action.palette]
+        self._actions = sorted(shown, key=lambda action: action.mode is None)  # the mode's own first
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from textual.content import Content
 
@@ -75,6 +76,7 @@ NAME_LEAST = 15
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
+@lru_cache(256)
 def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
     """Room for the name, and the columns that fit beside it in ``width`` cells."""
     columns = list(COLUMNS)
@@ -99,6 +101,11 @@ def captions(width: int) -> Content:
 
 def line(run: RunView, marked: bool, width: int, bits: bool) -> Content:
     """The run as a line of ``width`` cells, without the cursor's gutter."""
+    return _line(run, marked, width, bits, _age(run))
+
+
+@lru_cache(2048)  # a look at the runs changes few of them
+def _line(run: RunView, marked: bool, width: int, bits: bool, age: str) -> Content:
     room, columns = fitting(width)
     name = Content(shorten(visible(run.name, keep=""), room)).truncate(room, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]

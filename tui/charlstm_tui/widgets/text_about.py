@@ -100,9 +100,11 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
     """What a person should know or do about the text, with the key that does it."""
     found: list[Content] = []
     boilerplate = sum(stretch.chars for stretch in corpus.report.boilerplate)
-    if boilerplate and not stripped:
+    differ, _, advice = visible(stats.parts_differ or "", keep="").rpartition(": ")
+    told = "leave it out" in advice
+    if boilerplate and not stripped and not told:
         found.append(_warn(f"{boilerplate:,} characters of Project Gutenberg header and licence: l leaves them out."))
-    elif boilerplate:
+    elif boilerplate and not told:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
     if stats.cleanable and not cleaned:
         most = sorted(stats.cleanable.items(), key=lambda pair: -pair[1])[:3]
@@ -112,8 +114,9 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
         found.append(_fine(f"Cleaned: {sum(stats.cleanable.values()):,} characters."))
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
-    if stats.parts_differ:
-        found.append(_warn(f"{visible(stats.parts_differ, keep='').rstrip('.')}: h does."))
+    if differ:
+        keys = "l leaves it out, h holds out blocks." if told else "h holds out blocks."
+        found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
     nothing = not stats.cleanable and not boilerplate and not stats.invalid_bytes
     words, enough = _enough(stats.chars)
     first = "Nothing to clean. " if nothing else ""
@@ -126,7 +129,7 @@ def _enough(chars: int) -> tuple[str, bool]:
     it is for any."""
     names = [name for name in PRESETS if name != "reference" and _sized(name, chars) == _sized(name, USUAL)]
     if not names:
-        return "Little text: the presets take smaller networks, and those soon know it by heart.", False
+        return "Little text: the networks are smaller, and soon know it by heart.", False
     return f"Enough text for: {', '.join(names)}.", True
 
 
