@@ -5,6 +5,7 @@ Whatever is heavy is imported after the arguments are understood, so that ``--he
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,11 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
     from charlstm_tui.terminal import forgive_input
 
     forgive_input()
+    for stream in (sys.__stderr__, sys.__stdout__):
+        if isinstance(stream, io.TextIOWrapper):  # terminals know UTF-8, whatever an old locale says
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
+        os.environ.pop(name, None)
     app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=runs_dir))
     app.run()
     if app.farewell:

@@ -43,7 +43,11 @@ THEME = Theme(
 
 
 def theme_for(color_system: str | None) -> Theme:
-    """The theme, with the darkest greys lifted where a terminal has 16 colours and would show them as black."""
+    """The theme, with the darkest greys lifted where a terminal has 16 colours and would show them as black, and
+    without their blue where it has 256 and would show them as navy."""
+    if color_system == "256":
+        grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
+        return replace(THEME, panel="#1c1c1c", variables={**THEME.variables, **grey})
     if color_system not in ("standard", "windows"):
         return THEME
     grey = {"rule": "#808080", "border": "#808080", "quiet": "#c0c0c0", "cut": "#808080", "cursor-line": "#000000"}

@@ -55,7 +55,7 @@ class TrainScreen(ModeScreen):
         self._path: Path | None = None
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
-        self._asked: tuple[str, str] | None = None  # what the worker was asked, and the state it was in then
+        self._asked: tuple[str, str] | None = None  # what the worker was asked, and the command's id
         self._state: tuple[object, ...] = ()
         self._waits_to_play = False  # Enter came before the run had a model
 
@@ -140,7 +140,7 @@ class TrainScreen(ModeScreen):
             snapshot = Snapshot(runs=snapshot.runs, attached=path)
         view = snapshot.attached_run
         state = view.status.state if view is not None else "starting"
-        if self._asked is not None and self._asked[1] != state:
+        if self._asked is not None and self._is_answered(self._asked[1], snapshot):
             self._asked = None
         if (now := (state, view is not None and view.live, self._diverged())) != self._state:
             self._state = now
@@ -152,6 +152,14 @@ class TrainScreen(ModeScreen):
         else:
             remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
         self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
+
+    @staticmethod
+    def _is_answered(command: str, snapshot: Snapshot) -> bool:
+        """Whether the worker has done what it was asked, or will not any more."""
+        view, series = snapshot.attached_run, snapshot.series
+        if view is None or not view.status.alive:
+            return True
+        return series is not None and any(each.id == command for each in series.every_control)
 
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
@@ -280,11 +288,11 @@ class TrainScreen(ModeScreen):
         if view is None:
             return
         try:
-            await in_thread(lambda check: send(view.run, command, value))
+            asked = await in_thread(lambda check: send(view.run, command, value))
         except CharLSTMError as error:
             self.charlstm.complain(str(error))
             return
-        self._asked = (words, view.status.state)
+        self._asked = (words, asked.id)
         self.charlstm.watcher.look_now()
         self.charlstm.refresh_screen()
 
@@ -304,7 +312,7 @@ class TrainScreen(ModeScreen):
             "It saves its exact state and ends. It can be resumed later and goes on as if nothing had been.",
             [
                 Choice("x", "stop at a checkpoint now", "stop"),
-                Choice("f", "finish: bring the rate to zero within half a minute, then end", "finish"),
+                Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
                 Choice("c", "go on training", None),
             ],
             lambda answer: self._send(answer, answer),
