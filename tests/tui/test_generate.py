@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
@@ -28,6 +29,7 @@ from charlstm_tui.widgets.candidates import Candidates
 from charlstm_tui.widgets.dialogs import PromptDialog
 from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
 from charlstm_tui.widgets.model_picker import ModelPicker
+from charlstm_tui.widgets.sampler_dialog import SamplerDialog, SamplerRow
 from recorded_run import NASTY, SYMBOLS, record, tiny_model
 
 
@@ -136,6 +138,37 @@ async def test_settings_are_changed_in_flight(model: Path) -> None:
         settings = it.picture.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
         assert "off" in it.screen_text()
+
+
+async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+
+        async def form(**values: str) -> SamplerDialog:
+            await it.pilot.press("a")
+            await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
+            for name, value in values.items():
+                it.app.screen.query_one(f"#sampler-{name} Input", Input).value = value
+            dialog = it.app.screen
+            assert isinstance(dialog, SamplerDialog)
+            await it.pilot.press("enter")
+            return dialog
+
+        await form(typical="0.9", mirostat="2.5", repetition="1", top_k="7", min_p="off", copied="12")
+        await it.until(lambda: it.picture.settings.mirostat == 2.5)
+        settings = it.picture.settings
+        assert (settings.typical, settings.repetition, settings.top_k, settings.min_p) == (0.9, 1.0, 7, None)
+        assert it.screen._copied_from == 12
+        await it.until(lambda: "typical 0.9 · miro" in it.screen_text())
+        dialog = await form(mirostat="-1", copied="0", kind="other")
+        await it.until(lambda: "above 0, up to 64" in it.screen_text())
+        assert {row.setting for row in dialog.query(SamplerRow) if row.error} == {"mirostat", "copied", "kind"}
+        await it.pilot.press("ctrl+r", "enter")
+        await it.until(lambda: it.picture.settings == SamplerSettings())
+        assert it.screen._copied_from == 30
+    async with playing(model, speed=None) as it:
+        await it.until(lambda: it.screen.playing)
+        assert it.picture.settings == SamplerSettings()
 
 
 async def test_what_a_filter_cuts_is_named_and_told_apart(model: Path) -> None:

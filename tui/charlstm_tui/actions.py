@@ -159,6 +159,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "top_p_up", "P", "top-p +", "A larger share, then all.", "top_p", 1, handler="adjust"),
     A("generate", "min_p_down", "m", "min-p −", "Let less likely ones in.", "min_p", -1, handler="adjust"),
     A("generate", "min_p_up", "M", "min-p +", "Cut the unlikely ones.", "min_p", 1, handler="adjust"),
+    A("generate", "all_settings", "a", "all settings", "Every sampler setting, typical, Mirostat and repetition too.",
+      footer=11),
     A("generate", "save", "ctrl+s", "save", "Save the session, or export its text.", footer=7),
     A("generate", "last_session", "l", "last session", "Go on with the last session of this model.", footer=10),
     A("generate", "stream", "space", "go on", "Stream, or pause.", footer=1),

@@ -29,10 +29,13 @@ class Copied:
     matches: tuple[Match, ...]
 
 
-async def watch(folder: Path, text: Callable[[], str], tell: Callable[[Corpus, Copied], None]) -> None:
-    """Look at ``text()`` now and then, and tell what of it is copied when it has changed. Goes on until cancelled."""
+async def watch(folder: Path, min_length: int, text: Callable[[], str], tell: Callable[[Corpus, Copied], None]) -> None:
+    """Look at ``text()`` now and then, and tell what of it is copied when it has changed. Goes on until cancelled.
+
+    Shorter stretches than ``min_length`` do not count.
+    """
     try:
-        novelty = await in_thread(lambda check: _open(folder))
+        novelty = await in_thread(lambda check: _open(folder, min_length))
     except (CharLSTMError, OSError):
         return
     seen = ""
@@ -45,8 +48,8 @@ async def watch(folder: Path, text: Callable[[], str], tell: Callable[[Corpus, C
             tell(novelty.index.corpus, Copied(now, report.share, report.matches))
 
 
-def _open(folder: Path) -> Novelty:
-    return Novelty(NoveltyIndex(reopen_corpus(Run(folder).spec().corpus)))
+def _open(folder: Path, min_length: int) -> Novelty:
+    return Novelty(NoveltyIndex(reopen_corpus(Run(folder).spec().corpus), min_length))
 
 
 def place_of(corpus: Corpus, match: Match) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from charlstm import storage
 from charlstm.errors import CharLSTMError
+from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 
 MOST = 200
@@ -31,6 +32,8 @@ class Memory:
     speed: float = 60.0
     colour: str = "rank"
     prime: str | None = None
+    copied: int = MIN_LENGTH
+    """From how many characters on a stretch that stands in the training text counts as copied."""
 
 
 def state_file() -> Path:
@@ -47,12 +50,13 @@ def recall(model: str) -> Memory | None:
         return None
     try:
         speed = float(entry["speed"])
-        prime = entry.get("prime")
+        prime, copied = entry.get("prime"), entry.get("copied")
         return Memory(
             SamplerSettings.from_dict(entry["settings"]),
             math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
             str(entry["colour"]),
             prime if isinstance(prime, str) else None,
+            copied if type(copied) is int and 2 <= copied <= 1000 else MIN_LENGTH,
         )
     except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -66,6 +70,7 @@ def remember(model: str, memory: Memory) -> None:
         "settings": memory.settings.to_dict(),
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
         "colour": memory.colour,
+        "copied": memory.copied,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }
     while len(entries) > MOST:

@@ -78,7 +78,7 @@ class SamplerSettings:
         if self.min_p is not None:
             _number("min_p", self.min_p, 0, 1, "from 0 to 1")
         if self.mirostat is not None:
-            _number("mirostat", self.mirostat, 0, 64, "bits per character above 0, up to 64", above=True)
+            _number("mirostat", self.mirostat, 0, 64, "above 0, up to 64 (bits per character)", above=True)
         _number("mirostat_rate", self.mirostat_rate, 0, 1, "above 0, up to 1", above=True)
         _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
         _whole("repetition_length", self.repetition_length, 1)

@@ -14,8 +14,10 @@ from pathlib import Path
 from textual import on
 
 from charlstm.errors import CharLSTMError
+from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui import kept_sessions
 from charlstm_tui.actions import Action
+from charlstm_tui.pictures import Picture
 from charlstm_tui.playing import PAUSE_AFTER
 from charlstm_tui.screens.generate_stage import VIEWS
 from charlstm_tui.screens.generate_views import ViewKeys
@@ -120,15 +122,44 @@ class GenerateScreen(ViewKeys):
 
     def do_adjust(self, name: str, direction: int) -> None:
         if self.room == "duel":
-            voice = self.duel.chosen
-            if (side := self.duel.picture(voice)) is not None:
-                settings = adjust(side.settings, name, direction)
-                self.duel.show(replace(side, settings=settings, start=side.length, text=""))
-                self._player.set(settings, voice)
+            if (side := self.duel.picture(self.duel.chosen)) is not None:
+                self._set_side(side, adjust(side.settings, name, direction))
             return
         self._settings = adjust(self._settings, name, direction)
         self._player.set(self._settings)
         self._draw_panels()
+
+    def _set_side(self, side: Picture, settings: SamplerSettings) -> None:
+        """Settings of one side of Duel, shown at once."""
+        self.duel.show(replace(side, settings=settings, start=side.length, text=""))
+        self._player.set(settings, side.voice)
+
+    def do_all_settings(self) -> None:
+        """Every setting, of the side in focus in Duel."""
+        from charlstm_tui.widgets.sampler_dialog import Chosen, SamplerDialog
+
+        duel = self.room == "duel"
+        side = self.duel.picture(self.duel.chosen) if duel else self._picture
+        if side is None:
+            return
+
+        def chosen(answer: Chosen | None) -> None:
+            if answer is None:
+                return
+            if duel:
+                self._set_side(side, answer.settings)
+                return
+            self._settings = answer.settings
+            self._player.set(self._settings)
+            if answer.copied is not None and answer.copied != self._copied_from and self._picture is not None:
+                self._copied_from = answer.copied
+                self._look_for_copies(self._picture)
+            self._draw_panels()
+
+        settings, copied = (side.settings, None) if duel else (self._settings, self._copied_from)
+        where = ("", " on the left", " on the right")[side.voice]
+        title = f"How characters are chosen{where}"
+        self.app.push_screen(SamplerDialog(title, settings, copied), chosen)
 
     def do_walk(self, characters: int, lines: int) -> None:
         stream, picture = self.stream, self._picture

@@ -19,6 +19,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
+from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui import kept_sessions, words
 from charlstm_tui.actions import bindings
@@ -82,6 +83,7 @@ class GenerateStage(ModeScreen):
         self._last: Path | None = None
         self._opened = False
         self._copied: Copied | None = None
+        self._copied_from = MIN_LENGTH
         self._corpus: Corpus | None = None
         self._copied_marks: set[tuple[int, int]] = set()
         self._writing = False
@@ -158,6 +160,7 @@ class GenerateStage(ModeScreen):
         memory = recall(word) or Memory()
         self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
         self.stream.scale = self._scale
+        self._copied_from = memory.copied
         self._load(
             Wish(
                 word, step, self.charlstm.opening.runs_dir, None if session else memory.prime,
@@ -178,7 +181,7 @@ class GenerateStage(ModeScreen):
         wish, picture = self._wish, self._picture
         if wish is not None and picture is not None and picture.facts is not None:
             prime = wish.prime if wish.session is None else picture.prime
-            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, prime))
+            remember(wish.word, Memory(self._settings, self._speed, self._scale.name, prime, self._copied_from))
 
     # ---- what the player tells
 
@@ -212,11 +215,7 @@ class GenerateStage(ModeScreen):
                 gc.freeze()
                 gc.set_threshold(GARBAGE_EVERY)
                 self._offer_last(picture)
-                self._copied = None
-                if picture.facts is not None and picture.facts.run is not None:
-                    self._watch_copying(picture.facts.run)
-                else:
-                    self.workers.cancel_group(self, "copying")
+                self._look_for_copies(picture)
         base = len(picture.prime)
         if picture.text or base + picture.length != stream.length:
             stream.replace_from(base + picture.start, picture.text, picture.marks)
@@ -282,6 +281,14 @@ class GenerateStage(ModeScreen):
 
     # ---- is it copying?
 
+    def _look_for_copies(self, picture: Picture) -> None:
+        """From now on, in what is played; only a run knows the text that it learnt."""
+        self._copied = None
+        if picture.facts is not None and picture.facts.run is not None:
+            self._watch_copying(picture.facts.run)
+        else:
+            self.workers.cancel_group(self, "copying")
+
     @work(exclusive=True, group="copying")
     async def _watch_copying(self, run: Path) -> None:
         from charlstm_tui import copying
@@ -290,7 +297,7 @@ class GenerateStage(ModeScreen):
             picture = self._picture
             return "" if picture is None else self.stream.text(len(picture.prime))
 
-        await copying.watch(run, text, self._show_copied)
+        await copying.watch(run, self._copied_from, text, self._show_copied)
 
     def _show_copied(self, corpus: Corpus, copied: Copied) -> None:
         if self._picture is None:

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from charlstm_tui.pictures import Picture
 from charlstm_tui.widgets.marks import Origin, Scale, uniform
-from charlstm_tui.widgets.sampler_panel import CAPTION
+from charlstm_tui.widgets.sampler_panel import CAPTION, other_settings
 from charlstm_tui.widgets.stream_view import StreamView
 
 VOICES = (1, 2)
@@ -84,6 +84,7 @@ class DuelRoom(Horizontal):
         on += [
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
         ]
+        on += other_settings(settings)
         bits = "" if picture.bits is None else f"  {picture.bits:.2f} bits"
         mark = ("▸ " if voice == self.chosen else "  ", "$accent")
         return Content.assemble(mark, (facts.name + step, "bold"), (bits, ""), "\n  ", (" · ".join(on), "$quiet"))

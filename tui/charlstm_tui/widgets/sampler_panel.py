@@ -1,4 +1,4 @@
-"""The sampler's settings in flight: five lines that name their two keys, and the ladders that the keys climb."""
+"""The sampler's settings in flight: lines that name their two keys, and the ladders that the keys climb."""
 
 from __future__ import annotations
 
@@ -62,8 +62,20 @@ def speed_words(speed: float) -> str:
     return f"{speed:.0f} ch/s" if speed else "one a key"
 
 
+def _click(action: str) -> Style:
+    return Style.from_meta({"@click": f"screen.do('generate.{action}')"})
+
+
+def other_settings(settings: SamplerSettings) -> list[str]:
+    """What is on of the settings that have no keys of their own, in words."""
+    if settings.kind == "reference":
+        return ["reference: top-k alone"]
+    names = ("typical", "mirostat", "repetition")
+    return [f"{name} {value:g}" for name in names if (value := getattr(settings, name))]
+
+
 class SamplerPanel(Widget):
-    """The five settings with their keys; a click on a key does what the key does."""
+    """The settings with their keys; a click on a key does what the key does. Those without keys are shown when on."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"sampler--key", "sampler--name", "sampler--off", "sampler--value"}
     DEFAULT_CSS = """
@@ -84,8 +96,9 @@ class SamplerPanel(Widget):
     def show(self, settings: SamplerSettings, speed: float) -> None:
         """Show these."""
         if (settings, speed) != (self._settings, self._speed):
+            grown = bool(other_settings(settings)) != bool(other_settings(self._settings))
             self._settings, self._speed = settings, speed
-            self.refresh()
+            self.refresh(layout=grown)
 
     def render(self) -> Content:
         settings = self._settings
@@ -96,21 +109,22 @@ class SamplerPanel(Widget):
             self._row("m", "M", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
             self._row("-", "+", "speed", speed_words(self._speed), ""),
         ]
+        if others := other_settings(settings):
+            key = self.get_visual_style("sampler--key") + _click("all_settings")
+            about = Content.assemble(("a", key), "    ", (" · ".join(others), self.get_visual_style("sampler--value")))
+            rows.append(about.truncate(self.content_size.width or 28, ellipsis=True))
         return Content("\n").join(rows)
 
     def _row(self, less: str, more: str, name: str, value: str, setting: str) -> Content:
         down, up = (f"{setting}_down", f"{setting}_up") if setting else ("slower", "faster")
         key = self.get_visual_style("sampler--key")
 
-        def click(action: str) -> Style:
-            return Style.from_meta({"@click": f"screen.do('generate.{action}')"})
-
         width = self.content_size.width or 28
         gap = max(1, width - 5 - len(name) - len(value) - 1)
         return Content.assemble(
-            (less, key + click(down)),
+            (less, key + _click(down)),
             " ",
-            (more, key + click(up)),
+            (more, key + _click(up)),
             "  ",
             (name, self.get_visual_style("sampler--name")),
             " " * gap,

@@ -1,0 +1,162 @@
+"""Every sampler setting as a form in a dialog; what they mean is ``charlstm.generation.samplers``'s."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from charlstm.errors import GenerationError
+from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.samplers import SamplerSettings
+from charlstm_tui.widgets.dialogs import Dialog
+
+COPIED = "copied"
+MOST_COPIED = 1000
+ABOUT = {
+    "temperature": "0 the likeliest, 1 as learnt, 2 wild",
+    "top_k": "keep the k likeliest",
+    "top_p": "keep the likeliest with this share",
+    "min_p": "drop below this share of the first's",
+    "typical": "keep what surprises as expected",
+    "mirostat": "steer to so many bits a character",
+    "mirostat_rate": "how fast Mirostat steers",
+    "repetition": "nats against going on with a repeat",
+    "repetition_length": "repeats of so many are free",
+    "repetition_range": "how far back repeats are sought",
+    "kind": "default; reference: the script's",
+    COPIED: "shortest stretch that counts as copied",
+}
+"""What each does, in as many words as a row of 80 columns has room for."""
+WHOLE = ("top_k", "repetition_length", "repetition_range")
+OFF = {"repetition": 0.0}
+"""What turns a setting off, where that is not ``None``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the dialog returns. ``copied`` is ``None`` where it was not asked for."""
+
+    settings: SamplerSettings
+    copied: int | None
+
+
+def written(name: str, value: Any) -> str:
+    """A value as a person writes it in the form."""
+    if value == OFF.get(name):
+        return "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parse(name: str, text: str) -> Any:
+    """The inverse of :func:`written`; raises :class:`GenerationError`, in a sentence, for what a setting cannot be."""
+    text = text.strip()
+    value: Any = text
+    if name != "kind" and text.lower() in ("", "off", "none"):
+        value = OFF.get(name)
+    elif name != "kind":
+        with contextlib.suppress(ValueError):  # the check below says what they take
+            value = int(text) if name in (*WHOLE, COPIED) else float(text)
+    if name == COPIED:
+        if not isinstance(value, int) or not 2 <= value <= MOST_COPIED:
+            raise GenerationError(f"takes a whole number from 2 to {MOST_COPIED:,}")
+        return value
+    replace(SamplerSettings(), **{name: value})
+    return value
+
+
+class SamplerRow(Horizontal):
+    """One setting: its name, its field, and what it does or why its value cannot be."""
+
+    DEFAULT_CSS = """
+    SamplerRow { height: 1; }
+    SamplerRow > .sampler-name { width: 20; text-wrap: nowrap; }
+    SamplerRow > Input { width: 11; background: $foreground 8%; }
+    SamplerRow > Input:focus { background: $primary 30%; }
+    SamplerRow > .sampler-about { width: 1fr; padding: 0 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis; }
+    SamplerRow.-wrong > .sampler-about { color: $error; }
+    SamplerRow.-changed > .sampler-name { color: $accent; text-style: bold; }
+    """
+
+    def __init__(self, name: str, value: Any, usual: Any) -> None:
+        super().__init__(id=f"sampler-{name}")
+        self.setting, self.value, self.usual = name, value, usual
+        self.error = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="sampler-name", markup=False)
+        yield Input(written(self.setting, self.value), compact=True, select_on_focus=True)
+        yield Static(classes="sampler-about", markup=False)
+
+    def on_mount(self) -> None:
+        self.judge(written(self.setting, self.value))
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self.judge(event.value)
+
+    def judge(self, text: str) -> None:
+        """Read ``text``; keep its value, or say what is wrong with it."""
+        try:
+            self.value, self.error = parse(self.setting, text), ""
+        except GenerationError as error:
+            self.error = str(error).removeprefix(f"{self.setting} ")
+        changed = not self.error and self.value != self.usual
+        self.set_class(bool(self.error), "-wrong")
+        self.set_class(changed, "-changed")
+        self.query_one(".sampler-name", Static).update(Content(f"{'*' if changed else ' '} {self.setting}"))
+        self.query_one(".sampler-about", Static).update(Content(self.error or ABOUT[self.setting]))
+
+
+class SamplerDialog(Dialog):
+    """Returns :class:`Chosen`, or ``None``. ``copied`` of ``None`` leaves that row out."""
+
+    BINDINGS = [  # noqa: RUF012
+        ("up", "app.focus_previous", "row above"),
+        ("down", "app.focus_next", "row below"),
+        ("ctrl+r", "reset", "as at first"),
+    ]
+    DEFAULT_CSS = """
+    SamplerDialog VerticalScroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, title: str, settings: SamplerSettings, copied: int | None = None) -> None:
+        super().__init__()
+        self._title, self._settings, self._copied = title, settings, copied
+
+    def compose(self) -> ComposeResult:
+        usual = SamplerSettings()
+        with Vertical(classes="dialog wide"):
+            yield Static(Content(self._title), classes="dialog-title")
+            with VerticalScroll(can_focus=False):
+                for field in fields(SamplerSettings):
+                    yield SamplerRow(field.name, getattr(self._settings, field.name), getattr(usual, field.name))
+                if self._copied is not None:
+                    yield SamplerRow(COPIED, self._copied, MIN_LENGTH)
+            keys = "Enter take   ↑↓ rows   Ctrl+R all as at first   * changed   Esc cancel"
+            yield Static(Content(keys), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        self.query(Input).first().focus()
+
+    def action_reset(self) -> None:
+        for row in self.query(SamplerRow):
+            row.query_one(Input).value = written(row.setting, row.usual)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        rows = list(self.query(SamplerRow))
+        for row in rows:
+            row.judge(row.query_one(Input).value)
+            if row.error:
+                row.query_one(Input).focus()
+                return
+        values = {row.setting: row.value for row in rows}
+        copied = values.pop(COPIED, None)
+        self.dismiss(Chosen(SamplerSettings(**values), copied))
