@@ -138,14 +138,19 @@ class App:
         self.resize((80, 24))
         self._before = termios.tcgetattr(self._slave)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARLSTM_")}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        environment |= {
+            "PYTHONFAULTHANDLER": "1",
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+        }
         self.process = subprocess.Popen(
             [program, *arguments], stdin=self._slave, stdout=self._slave, stderr=self._slave, cwd=folder,
             env=environment, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         self.drawn = 0
         self.raw = bytearray()
-        self.answered(lambda: self.drawn > 500, "its first picture")
+        self.answered(lambda: b"\x1b[?2004h" in self.raw and self.drawn > 3000, "its first picture")
 
     def resize(self, size: tuple[int, int]) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
@@ -215,7 +220,8 @@ class App:
     def check_end(self) -> None:
         """It ended in order, and the terminal is as it was."""
         self.read(0.2)
-        if b"Traceback" in self.raw or self.process.returncode != 0:
+        # 130: a Ctrl+C that came while the terminal was not yet, or not any more, the app's
+        if b"Traceback" in self.raw or self.process.returncode not in (0, 130):
             raise Failure(f"it ended with {self.process.returncode}")
         for name, left, entered in MODES:
             if self.raw.rfind(left) <= self.raw.rfind(entered):
@@ -313,6 +319,10 @@ def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.d
         look_after(run, told)
         told.steps = run.status().step
     except Failure:
+        if app.process.poll() is None:
+            app.process.send_signal(signal.SIGABRT)  # says where each of its threads is
+            app.pause(0.5)
+            print(COLOURS.sub("", app.raw[app.raw.rfind(b"Fatal Python error") :].decode("utf-8", "replace")))
         print(f"\nthe screen, {app.size[0]}×{app.size[1]}:\n{app.text()}", file=sys.stderr)
         if (at := app.raw.rfind(b"Traceback")) >= 0:
             print(COLOURS.sub("", bytes(app.raw[at:]).decode("utf-8", "replace"))[-12_000:], file=sys.stderr)

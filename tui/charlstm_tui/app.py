@@ -18,6 +18,7 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
+from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
 from charlstm_tui.backend import Snapshot, Watcher
 from charlstm_tui.messages import SnapshotReady
@@ -66,6 +67,16 @@ class ModelChoice:
     step: int | None = None
 
 
+def playable(run: Run) -> ModelChoice | None:
+    """What to play of a run: its best model; its latest snapshot while there is no other, or while the best is the
+    untrained network that it began with."""
+    grown = [snapshot.step for snapshot in run.snapshots()]
+    best = run.model_path.is_file()
+    if grown and (not best or (grown[-1] and run.status().best_step == 0)):
+        return ModelChoice(str(run.path), grown[-1])
+    return ModelChoice(str(run.path)) if best else None
+
+
 def _screen(mode: str) -> Callable[[], Screen[None]]:
     def load() -> Screen[None]:
         module = importlib.import_module(f"charlstm_tui.screens.{mode}")
@@ -95,6 +106,7 @@ class CharLSTMApp(App[None]):
         super().__init__()
         self.opening = opening
         self.farewell = ""
+        self.leaving = False
         self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
         self.watcher = Watcher(self._tell, opening.runs_dir)
         theme = theme_for(self.console.color_system)
@@ -136,11 +148,9 @@ class CharLSTMApp(App[None]):
     # ---- the ways from mode to mode
     def go(self, mode: str) -> None:
         """Show a mode. Generate plays the run that was turned to last, once it has something to play."""
-        if mode == "generate" and (path := self._newly_watched) is not None:
-            from charlstm.runs.folder import Run
-
-            if Run(path).model_path.is_file() or Run(path).snapshots():
-                self.model, self._newly_watched = ModelChoice(str(path)), None
+        path = self._newly_watched
+        if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
+            self.model, self._newly_watched = choice, None
         self.switch_mode(mode)
 
     do_go = go
@@ -205,7 +215,14 @@ class CharLSTMApp(App[None]):
         if inspect.isawaitable(outcome):
             await outcome
 
+    def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
+        """Leave; keys that come after do nothing any more."""
+        self.leaving = True
+        super().exit(result, return_code, message)  # type: ignore[arg-type]
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self.leaving:
+            return False
         if action == "do" and parameters and isinstance(self.screen, ModeScreen):
             return self.screen.check_action(action, parameters)
         return True
@@ -288,7 +305,6 @@ class CharLSTMApp(App[None]):
         if answer == "stop":
             from charlstm.errors import CharLSTMError
             from charlstm.runs.control import send
-            from charlstm.runs.folder import Run
 
             for run in live:
                 try:

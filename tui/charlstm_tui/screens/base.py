@@ -125,6 +125,8 @@ class ModeScreen(Screen[None]):
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
+        if not self.is_mounted or self.charlstm.leaving:  # a key that was quicker than the screen, or too late
+            return ()
         typing = self.in_input()
         return tuple(
             action for action in active(self.all_scopes()) if (not typing or action.acts_in_inputs) and self.can(action)

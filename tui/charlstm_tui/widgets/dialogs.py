@@ -30,10 +30,17 @@ class Dialog(ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium")]  # noqa: RUF012
+    _answered = False
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""
-        return super().dismiss(result) if self.is_current else AwaitComplete.nothing()
+        if not self.is_mounted:  # a key that was quicker than the dialog
+            self.call_later(self.dismiss, result)
+        elif self.is_current and not self._answered:
+            self._answered = True
+            return super().dismiss(result)
+        return AwaitComplete.nothing()
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""
