@@ -166,7 +166,7 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, 
 
 
 # ---- sizes and hostile text
-@pytest.mark.parametrize("size", [(20, 5), (60, 20), (400, 120)], ids=str)
+@pytest.mark.parametrize("size", [(20, 5), (60, 20), (150, 45)], ids=str)
 async def test_every_mode_draws_at_every_size(places: Path, size: tuple[int, int]) -> None:
     with record(places, "running"):
         async with driven(places, size) as app:

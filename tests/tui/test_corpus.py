@@ -8,18 +8,31 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from charlstm.text.discovery import recent_texts
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.screens.corpus import CorpusScreen
 from charlstm_tui.texts import Folder, Text, sections
 from charlstm_tui.widgets.dialogs import PromptDialog
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.text_about import bar
+from charlstm_tui.widgets.text_about import bar, enough_for
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
 LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are previewed; only tests that ask for ``counted`` read them as a whole."""
+    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 3600)
+
+
+@pytest.fixture
+def counted(_nothing_is_counted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are read and counted as soon as the cursor is on them."""
+    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 0)
 
 
 def screen(app: Driven) -> CorpusScreen:
@@ -96,6 +109,7 @@ async def test_texts_that_runs_were_made_of_are_recent(places: Path, tmp_path: P
 
 
 # ---- what is said of a text
+@pytest.mark.usefixtures("counted")
 async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
     Path("times.txt").write_text(PROSE + LICENCE)
     async with driven(places, text="times.txt") as app:
@@ -107,12 +121,14 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
         await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
 
 
+@pytest.mark.usefixtures("counted")
 async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, (200, 60), text="times.txt") as app:
         await app.shows("FREQUENT CHARACTERS", "order 2")
 
 
+@pytest.mark.usefixtures("counted")
 async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
     Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
     async with driven(places, text="soft.txt") as app:
@@ -122,6 +138,7 @@ async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None
         await app.shows("Cleaned: 400 characters")
 
 
+@pytest.mark.usefixtures("counted")
 async def test_a_short_text_says_that_it_is_too_short_for_figures(places: Path) -> None:
     Path("short.txt").write_text("A line.\n" * 20)
     async with driven(places, text="short.txt") as app:
@@ -132,6 +149,7 @@ async def test_a_short_text_says_that_it_is_too_short_for_figures(places: Path) 
     ("name", "content", "words"),
     [("empty.txt", b"", "empty"), ("photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, "photo.txt")],
 )
+@pytest.mark.usefixtures("counted")
 async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str, content: bytes, words: str) -> None:
     Path(name).write_bytes(content)
     async with driven(places, text=name) as app:
@@ -140,6 +158,7 @@ async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str
         assert app.app.corpus is None
 
 
+@pytest.mark.usefixtures("counted")
 async def test_hostile_text_is_shown_literally(places: Path) -> None:
     Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
     async with driven(places, (120, 36), text="[red]evil.txt") as app:
@@ -190,9 +209,11 @@ async def test_folders_are_walked_with_enter(places: Path) -> None:
         await app.shows("Enter opens poems/", "open folder")
         await app.press("enter")
         await app.shows("sonnet.txt")
+        rows = app.mode.query_one(RowList)
+        await app.until(lambda: str(rows.cursor).endswith("sonnet.txt"))  # not on the way out again
         await onto(app, "..")
         await app.press("enter")
-        await app.shows("poems/")
+        await app.until(lambda: str(rows.cursor).endswith("poems"))  # where one came from
 
 
 async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
@@ -223,6 +244,34 @@ async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: 
         await app.until(lambda: getattr(screen(app).current, "name", "") == "python-source")
         await app.pilot.click(offset=(4, row))
         await app.in_mode("train")
+
+
+async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for demo in (None, Path("demo.safetensors")):
+        monkeypatch.setattr("charlstm_tui.screens.corpus.demo_path", lambda demo=demo: demo)
+        async with driven(places) as app:
+            text = await app.shows("Welcome. Enter takes this text")
+            assert ("3 plays a ready model" in text) == (demo is not None)
+
+
+async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "tale.txt").write_text(PROSE)
+    async with driven(places, text=str(tmp_path / "away" / "tale.txt")) as app:
+        await app.shows("▸ tale.txt")
+        await app.press("enter")
+        await app.in_mode("train")
+        await app.until(lambda: recent_texts())
+    async with driven(places) as app:
+        await app.shows("RECENT", "tale.txt")
+
+
+def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
+    assert enough_for(50_000)[1] is False
+    assert enough_for(150_000) == ("Enough text for: quick.", True)
+    assert enough_for(2_000_000) == ("Enough text for: quick, standard, best.", True)
 
 
 async def test_escape_hides_the_welcome(places: Path) -> None:

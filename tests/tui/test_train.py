@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from charlstm.training.events import Finished, Stepped
 from charlstm_tui.actions import ACTIONS
-from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
 from charlstm_tui.screens.train import TrainScreen
 from charlstm_tui.screens.train_watch import SMOOTHING, Watch
 from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
@@ -64,8 +64,15 @@ async def shows(pilot: Pilot[None], *words: str) -> str:
     return screen_text(pilot.app)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
-@pytest.mark.parametrize("state", ["running", "paused", "waiting", "stopped", "finished", "failed", "crashed"])
+@pytest.mark.parametrize(
+    ("state", "size"),
+    [
+        *((state, (80, 24)) for state in ("running", "paused", "waiting", "stopped", "finished", "failed", "crashed")),
+        ("running", (160, 50)),
+        ("finished", (160, 50)),
+    ],
+    ids=str,
+)
 async def test_every_state_shows_its_chart_its_figures_and_its_word(
     tmp_path: Path, state: str, size: tuple[int, int]
 ) -> None:
@@ -114,7 +121,8 @@ async def test_the_chart_moves_and_samples_grow_while_it_trains(tmp_path: Path) 
 async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "finished")
+            await shows(pilot, "Finished", "m train it further")
+            await pilot.pause()
             chart = app.screen.query_one(LossChart)
             picture = chart.picture()
             app.refresh_screen()
@@ -122,7 +130,7 @@ async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
             assert chart.picture() is picture
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=str)
 async def test_hostile_samples_and_names_are_literal(tmp_path: Path, size: tuple[int, int]) -> None:
     with record(
         tmp_path, "running", sample=NASTY + "\x1b[2J\0", text="[red]no\x1b[2J.txt", lineage={"run": "[/x]\x07"}
@@ -173,9 +181,11 @@ async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
             await shows(pilot, "A learning rate is a number above zero")
             field.value = "5e-4"
             await pilot.press("enter")
+            await shows(pilot, "Asked to set the rate to 0.0005")
             found = []
             await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
             assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4)]
+            await until(pilot, lambda: "Asked to" not in screen_text(app))  # the worker said that it did
 
 
 @pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("f", "finish")])
@@ -196,17 +206,57 @@ async def test_enter_plays_the_run(tmp_path: Path, state: str) -> None:
             assert app.model.model == str(recorded.run.path)
 
 
-async def test_enter_before_there_is_a_model_plays_as_soon_as_it_comes(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        model = recorded.run.model_path
-        aside = model.rename(model.with_suffix(".aside"))
+async def test_enter_before_anything_was_learnt_plays_as_soon_as_it_was(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=0) as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("enter")
-            await until(pilot, lambda: "as soon as its first model is there" in screen_text(app))
+            await shows(pilot, "as soon as it has learnt a little")
+            await pilot.press("escape")
+            await until(pilot, lambda: "as soon as" not in screen_text(app))
+            await pilot.press("enter")
+            await shows(pilot, "as soon as it has learnt a little")
             assert app.current_mode == "train"
-            aside.rename(model)
-            recorded.advance(1)
+            recorded.advance(50)
             await until(pilot, lambda: app.current_mode == "generate")
+            best, snapshot = ModelChoice(str(recorded.run.path)), ModelChoice(str(recorded.run.path), 50)
+            assert app.model in (best, snapshot)  # whichever the app saw first
+
+
+async def test_a_second_enter_plays_the_untrained_network(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=0) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("enter")
+            await shows(pilot, "as soon as it has learnt a little")
+            await pilot.press("enter")
+            await until(pilot, lambda: app.current_mode == "generate")
+
+
+def test_a_snapshot_is_played_while_it_knows_more_than_the_best_model(tmp_path: Path) -> None:
+    with record(tmp_path, "starting", name="new") as recorded:
+        assert playable(recorded.run) is None
+    with record(tmp_path, "running", name="begun", steps=0) as recorded:
+        assert playable(recorded.run) == ModelChoice(str(recorded.run.path))
+        (recorded.run.snapshots_dir / "0.safetensors").rename(recorded.run.snapshots_dir / "20.safetensors")
+        assert playable(recorded.run) == ModelChoice(str(recorded.run.path), 20)
+    run = record(tmp_path, "finished", name="done").run
+    assert playable(run) == ModelChoice(str(run.path))
+
+
+async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(tmp_path: Path) -> None:
+    one, two = (record(tmp_path, "finished", name=name).run for name in ("one", "two"))
+    async with app_on(tmp_path, "one") as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: app.model == ModelChoice(str(one.path)))
+        app.attach(two.path)
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: app.model == ModelChoice(str(two.path)))
+        app.model = ModelChoice("demo")
+        app.go("train")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: app.current_mode == "generate")
+        assert app.model == ModelChoice("demo")
 
 
 async def test_chart_keys_change_the_view(tmp_path: Path) -> None:

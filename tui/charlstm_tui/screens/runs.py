@@ -17,6 +17,7 @@ from charlstm.runs import folder
 from charlstm.runs.names import check_name
 from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
+from charlstm_tui.app import playable
 from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
@@ -186,8 +187,8 @@ class RunsScreen(ModeScreen):
         run = self.current
         if run is None:
             return
-        if run.run.model_path.exists() or run.run.snapshots():
-            self.charlstm.play(str(run.path))
+        if (choice := playable(run.run)) is not None:
+            self.charlstm.play(choice.model, choice.step)
         else:
             self.note(f"{run.name} has no model yet: it comes with the first validation.", bad=True)
 

@@ -24,7 +24,7 @@ from charlstm.runs.control import send
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import resume_run
 from charlstm_tui.actions import Action, bindings
-from charlstm_tui.app import CorpusChoice
+from charlstm_tui.app import CorpusChoice, playable
 from charlstm_tui.backend import RunView, Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.screens.train_setup import Setup
@@ -57,7 +57,7 @@ class TrainScreen(ModeScreen):
         self._references: tuple[tuple[str, float], ...] = ()
         self._asked: tuple[str, str] | None = None  # what the worker was asked, and the command's id
         self._state: tuple[object, ...] = ()
-        self._waits_to_play = False  # Enter came before the run had a model
+        self._waits_to_play = False  # Enter came before the run had learnt anything
 
     def compose_body(self) -> ComposeResult:
         with ContentSwitcher(initial="setup"):
@@ -146,9 +146,8 @@ class TrainScreen(ModeScreen):
             self._state = now
             self.refresh_keys()
         if self._waits_to_play and view is not None and self.is_current:
-            if view.run.model_path.is_file() or not view.live:
-                self.do_play()
-            remark = "Plays as soon as its first model is there, seconds after the first step."
+            self._play(view)
+            remark = "Plays as soon as it has learnt a little, seconds after its first step."
         else:
             remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
         self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
@@ -343,13 +342,22 @@ class TrainScreen(ModeScreen):
         view = self.view
         if view is None:
             return
-        self._waits_to_play = False
-        if view.run.model_path.is_file():
-            self.charlstm.play(str(view.path))
+        impatient, self._waits_to_play = self._waits_to_play, False
+        self._play(view, untrained=impatient)
+
+    def _play(self, view: RunView, untrained: bool = False) -> None:
+        """Play the run's best model; while that is the ``untrained`` network, and only if that is not wanted, wait for
+        a better one: what it writes would tell a newcomer nothing."""
+        choice = playable(view.run)
+        if choice is not None and (untrained or not view.live or choice.step or view.status.best_step != 0):
+            self._waits_to_play = False
+            self.charlstm.play(choice.model, choice.step)
         elif view.live:
-            self._waits_to_play = True
-            self.charlstm.refresh_screen()
+            waits, self._waits_to_play = self._waits_to_play, True
+            if not waits:
+                self.charlstm.refresh_screen()
         else:
+            self._waits_to_play = False
             self.charlstm.complain(f"{view.name} has no model: it ended before its first validation.")
 
     # ---- after, and more

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -30,17 +32,18 @@ class HelpScreen(Dialog):
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")
             with VerticalScroll(can_focus=True):
-                yield from self._table(own)
+                yield Static(self._table(own))
                 yield Static(Content("Everywhere"), classes="dialog-section")
-                yield from self._table(common)
+                yield Static(self._table(common))
             yield Static(Content("↑ ↓ scroll   Esc close"), classes="dialog-keys")
 
-    @staticmethod
-    def _table(actions: Sequence[Action]) -> ComposeResult:
+    def _table(self, actions: Sequence[Action]) -> Table:
         rows: dict[tuple[str, str], list[str]] = {}
         for action in actions:  # F1 and ? are two entries of one action
             rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=13, style=f"bold {self.app.theme_variables['primary']}")
+        table.add_column()
         for (_, about), keys in rows.items():
-            with Horizontal(classes="help-row"):
-                yield Static(Content(" ".join(keys)), classes="help-keys")
-                yield Static(Content(about), classes="help-about")
+            table.add_row(Text(" " + " ".join(keys)), Text(about))
+        return table

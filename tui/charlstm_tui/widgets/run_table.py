@@ -67,7 +67,7 @@ def _columns() -> tuple[Column, ...]:
         Column("STEP", 7, 4, lambda run, bits: plain(_steps(run.status.step)), right=True),
         Column("TIME", 8, 5, lambda run, bits: plain(clock(run.status.train_seconds)), right=True),
         Column("SIZE", 6, 6, lambda run, bits: plain(size(run.size), quiet=True), right=True),
-        Column("MADE", 9, 8, lambda run, bits: plain(_age(run), quiet=True), right=True),
+        Column("MADE", 10, 8, lambda run, bits: plain(_age(run), quiet=True), right=True),
     )
 
 

@@ -118,13 +118,13 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
         keys = "l leaves it out, h holds out blocks." if told else "h holds out blocks."
         found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
     nothing = not stats.cleanable and not boilerplate and not stats.invalid_bytes
-    words, enough = _enough(stats.chars)
+    words, enough = enough_for(stats.chars)
     first = "Nothing to clean. " if nothing else ""
     found.insert(0, _fine(first + words) if enough else Content.assemble(_fine(first) if first else "", _warn(words)))
     return Content("\n").join(found)
 
 
-def _enough(chars: int) -> tuple[str, bool]:
+def enough_for(chars: int) -> tuple[str, bool]:
     """For which presets a text is long enough to be given a whole network, and no more dropout than usual; and whether
     it is for any."""
     names = [name for name in PRESETS if name != "reference" and _sized(name, chars) == _sized(name, USUAL)]
