@@ -71,11 +71,13 @@ class Session:
     def text(self) -> str:
         return self.screen.stream.text()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 10, *, settle: bool = True) -> None:
+        """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if condition():
-                await self.pilot.pause()
+                if settle:
+                    await self.pilot.pause()
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen._picture}")
@@ -284,6 +286,26 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         assert it.screen.prime_input.text == "q1\nx"
 
 
+async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.playing.SOON", 0.02)
+    save_model(model, tiny_model(prime="The morning", hidden_size=256))
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("e", *["backspace"] * 11, "enter")
+        await it.until(lambda: it.picture.prime == "" and it.screen.playing)
+        await it.until(lambda: "begins as a line does" in it.screen_text())
+        await it.pilot.press("e")
+        it.screen.prime_input.load_text("The morning and the sea.\n" * 4_000)
+        it.app.simulate_key("enter")
+        await it.until(lambda: "Reading the prime" in it.screen_text(), settle=False)
+        it.app.simulate_key("escape")
+        await it.until(lambda: "Stopped reading" in it.status())
+        await it.until(lambda: "choices" in it.screen_text())  # the keys are back
+        assert it.picture.prime == ""
+
+
 async def test_colours_change_what_the_legend_says(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
@@ -459,7 +481,7 @@ async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypa
         await it.until(lambda: it.screen.playing)
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36), (200, 60), (40, 12)])
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 60), (40, 12)])
 async def test_hostile_text_at_every_size(home: Path, size: tuple[int, int]) -> None:
     nasty = unicodedata.normalize("NFC", NASTY)
     symbols = tuple(sorted(set(SYMBOLS) | set(nasty)))
@@ -553,6 +575,25 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         it.app.screen.query_one(Input).value = str(home / "missing.txt")
         await it.pilot.press("enter")
         await it.until(lambda: "missing.txt" in " ".join(it.screen_text().split()))
+
+
+async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        room = it.screen.score_room
+        await it.until(lambda: room.scores is not None)
+        (home / "long.txt").write_text("The morning and the sea. " * 24_000)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "long.txt")
+        it.app.simulate_key("enter")
+        await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
+        it.app.simulate_key("escape")
+        await it.until(lambda: "Stopped." in it.screen_text())
+        assert it.screen.room == "score"
+        await it.pilot.press("escape")
+        assert it.screen.room == "play"
 
 
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:

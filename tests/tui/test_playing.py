@@ -12,6 +12,7 @@ import pytest
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.model.file import save_model
+from charlstm_tui import playing
 from charlstm_tui.pictures import FULL, Picture, Wish
 from charlstm_tui.playing import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
@@ -232,3 +233,41 @@ def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, l
     listener.until(lambda p: "cannot save itself" in p.note)
     listener.player.go(10)
     assert listener.until(lambda p: p.length == 20 and not p.running).note == ""
+
+
+def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playing, "SOON", 0.02)
+    long = "The morning and the sea. " * 20_000
+    listener.player.load(Wish(str(model), prime=long))
+    assert "500,000 characters" in listener.until(lambda p: "Reading the prime" in p.busy).busy
+    listener.player.give_up()
+    stopped = listener.until(lambda p: bool(p.error))
+    assert "Stopped reading" in stopped.error
+    assert stopped.facts is not None
+    listener.player.load(Wish(str(model), prime="Now"))
+    listener.until(lambda p: p.prime == "Now" and not p.error)
+    listener.player.load(Wish(str(model), prime=long, go=True))
+    listener.until(lambda p: "Reading the prime" in p.busy)
+    listener.player.give_up()
+    picture = listener.until(lambda p: "Stopped reading" in p.note)
+    assert (picture.prime, picture.wish.prime, picture.running) == ("Now", "Now", False)  # what was played before
+
+
+def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), prime="The morning and the sea. " * 20_000))
+    listener.player.load(Wish(str(model), prime="Now"))
+    listener.until(lambda p: p.prime == "Now", seconds=3)
+
+
+def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model)))
+    listener.until(lambda p: p.outlook is not None)
+    text = "the light was on the stairs " * 3000
+    listener.player.write_text(text)
+    listener.until(lambda p: 0 < p.length < len(text))
+    listener.player.give_up()
+    picture = listener.until(lambda p: "Stopped after" in p.note)
+    assert listener.line == text[: picture.length]
+    assert picture.length % playing.PIECE == 0

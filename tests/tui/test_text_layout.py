@@ -78,6 +78,13 @@ def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: li
     assert parts.starts == again.starts
 
 
+def test_spaces_that_must_not_break_do_not() -> None:
+    page = TextLayout(8)
+    page.append("one 10\xa0km")
+    assert page.starts.tolist() == [0, 4]
+    assert cells("\xa0") == 1
+
+
 def test_a_word_comes_back_when_what_pushed_it_down_is_gone() -> None:
     page = TextLayout(2)
     page.append("/[\u3000")
@@ -95,8 +102,8 @@ def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> 
     assert spans[-1][1] == len(text)
     assert all(stop == start for (_, stop), (start, _) in pairwise(spans))
     for start, stop in spans:
-        hangs = 1 if stop > start and text[stop - 1] != "\n" and glyph(text[stop - 1]) == " " else 0
-        newline_after_hang = stop - start > 1 and text[stop - 1] == "\n" and glyph(text[stop - 2]) == " "
+        hangs = 1 if stop > start and text[stop - 1] != "\n" and glyph(text[stop - 1]).isspace() else 0
+        newline_after_hang = stop - start > 1 and text[stop - 1] == "\n" and glyph(text[stop - 2]).isspace()
         assert sum(size for _, size in page.glyphs(start, stop)) <= width + hangs + newline_after_hang
 
 

@@ -24,7 +24,7 @@ from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
-from charlstm_tui import kept_sessions
+from charlstm_tui import kept_sessions, words
 from charlstm_tui.pictures import FULL, NORMAL_SPEED, Facts, Picture, Wish, describe, model_path
 from charlstm_tui.widgets.marks import marks
 
@@ -45,10 +45,18 @@ RECENT = 1000
 """Characters over which the bits per character are averaged."""
 
 PAUSE_AFTER = 1000
+SOON = 0.5
+"""Seconds of a long prime before it is said how far it is."""
+PIECE = 128
+"""Characters of a pasted text that are taken in at once."""
 GHOST = 60
 """Characters that are foreseen while a person writes."""
 SAVE_EVERY = 5.0
 """Seconds between two self-saves; a save that takes long is made more rarely."""
+
+
+class _Unwanted(CharLSTMError):
+    """Whoever asked for it no longer wants it."""
 
 
 class _Voice:
@@ -115,6 +123,7 @@ class Player:
         self._deliver = deliver
         self._asked: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
         self._voices: dict[int, _Voice] = {}
+        self._wanted: dict[int, int] = {}  # by voice, which of the long jobs asked of it is still wanted
         self._guard = threading.Lock()
         self._pictures: list[Picture] = []
         self._announced = False
@@ -136,6 +145,11 @@ class Player:
         if self._thread.is_alive():
             self._thread.join(patience)
 
+    def model(self, voice: int = 0) -> Model | None:
+        """The model that a voice plays, which nobody changes: for others to use without reading it again."""
+        played = self._voices.get(voice)
+        return None if played is None else played.model
+
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
@@ -148,8 +162,14 @@ class Player:
         return pictures
 
     def load(self, wish: Wish, voice: int = 0) -> None:
-        """Play this from its prime on; an equal model is not read again."""
-        self._ask(lambda: self._load(self._voice(voice), wish))
+        """Play this from its prime on; an equal model is not read again. What was being loaded is given up."""
+        number = self.give_up(voice)
+        self._ask(lambda: self._load(self._voice(voice), wish, number))
+
+    def give_up(self, voice: int = 0) -> int:
+        """Stop reading a long prime or text at the next chance."""
+        self._wanted[voice] = self._wanted.get(voice, 0) + 1
+        return self._wanted[voice]
 
     def drop(self, voice: int) -> None:
         """End a voice."""
@@ -187,7 +207,8 @@ class Player:
 
     def type(self, text: str, position: int, voice: int = 0) -> None:
         """Put the user's own text at ``position``; what stood there stays as a branch."""
-        self._with(voice, lambda played, session: self._type(played, session, text, position))
+        number = self._wanted.get(voice, 0)
+        self._with(voice, lambda played, session: self._type(played, session, text, position, number))
 
     def write(self, on: bool, voice: int = 0) -> None:
         """Begin or end writing: the line is shown up to the cursor, with a ghost of how it would go on."""
@@ -201,7 +222,8 @@ class Player:
 
     def write_text(self, text: str, voice: int = 0) -> None:
         """Put the user's own text at the cursor."""
-        self._with(voice, lambda played, session: self._type(played, session, text, session.position))
+        number = self._wanted.get(voice, 0)
+        self._with(voice, lambda played, session: self._type(played, session, text, session.position, number))
 
     def take_ghost(self, count: int, voice: int = 0) -> None:
         """Let the first ``count`` characters of the ghost come true."""
@@ -388,7 +410,7 @@ class Player:
     def _drop(self, number: int) -> None:
         self._voices.pop(number, None)
 
-    def _load(self, voice: _Voice, wish: Wish) -> None:
+    def _load(self, voice: _Voice, wish: Wish, number: int) -> None:
         self._stop(voice)
         if voice.touched:
             self._keep(voice)
@@ -401,7 +423,21 @@ class Player:
         voice.busy = f"Opening {wish.word} …"
         voice.dirty = True
         self._show(time.monotonic())
+        begun = time.monotonic()
+
+        def reading(done: int, total: int) -> None:
+            now = time.monotonic()
+            if self._ended.is_set() or self._wanted[voice.number] != number:
+                raise _Unwanted("Stopped reading the prime.")
+            if now - begun > SOON:
+                left = words.clock((now - begun) * (total - done) / done)
+                voice.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
+                voice.dirty = True
+                self._show(now)
+
         try:
+            if self._wanted[voice.number] != number:
+                raise _Unwanted("Stopped.")
             self._open(voice, wish)
             assert voice.model is not None
             if wish.session is not None:
@@ -410,17 +446,20 @@ class Player:
             else:
                 prime = prime_suggestion(voice.model) if wish.prime is None else wish.prime
                 settings, stepper = wish.settings, voice.stepper
-                voice.session = Session(voice.model, prime, seed=wish.seed, settings=settings, stepper=stepper)
+                voice.session = Session(
+                    voice.model, prime, seed=wish.seed, settings=settings, stepper=stepper, progress=reading
+                )
         except CharLSTMError as error:
-            if before is not None and before.model is voice.model:  # only the saved session is no good
+            if before is not None and before.model is voice.model:  # the model is not to blame: back to what was
                 voice.wish, voice.session, voice.note = old_wish, before, str(error)
                 voice.branches = tuple(before.branches())
             else:
                 voice.error = str(error)
-                voice.model = voice.stepper = voice.source = None
+                if not isinstance(error, _Unwanted):
+                    voice.model = voice.stepper = voice.source = voice.facts = None
         voice.busy = ""
         voice.dirty = True
-        if wish.go and voice.session is not None:
+        if wish.go and voice.session is not None and voice.wish is wish:
             self._go(voice, voice.session, PAUSE_AFTER)
 
     def _open(self, voice: _Voice, wish: Wish) -> None:
@@ -498,9 +537,21 @@ class Player:
         voice.running, voice.left = voice.speed > 0, PAUSE_AFTER
         voice.pace()
 
-    def _type(self, voice: _Voice, session: Session, text: str, position: int) -> None:
+    def _type(self, voice: _Voice, session: Session, text: str, position: int, number: int) -> None:
+        """A long text comes in piece by piece, and can be seen coming and stopped."""
         unknown: dict[str, int] = {}
-        self._branch(voice, session, position, lambda: unknown.update(session.type(text)))
+        text = session.model.text_options.apply(text)
+
+        def type_all() -> None:
+            voice.shown = min(voice.shown, session.position)
+            for start in range(0, len(text), PIECE):
+                if self._ended.is_set() or self._wanted.get(voice.number, 0) != number:
+                    raise _Unwanted(f"Stopped after {start:,} of {len(text):,} characters.")
+                unknown.update(session.type(text[start : start + PIECE]))
+                voice.dirty = True
+                self._show(time.monotonic())
+
+        self._branch(voice, session, position, type_all)
         if unknown:
             voice.note = f"The model has never seen {', '.join(map(repr, unknown))}: left out."
 

@@ -111,17 +111,23 @@ def load_model(path: str | Path) -> Model:
     Raises :class:`ModelError`, in a sentence, when the file is missing, damaged, of a newer format or no model.
     """
     path = Path(path)
-    config, about = _read_about(read_header(path), path)
+    header = read_header(path)
+    config, about = _read_about(header, path)
     tensors, metadata = read_tensors(path)
-    if json.loads(metadata["charlstm"]) != about:
+    if metadata.get("charlstm") != header.metadata["charlstm"]:
         raise ModelError(f"The model file {path} was replaced while it was read: try again")
     _check_finite(tensors, str(path))
     try:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         text_options = TextOptions.from_dict(about.get("text_options", {}))
-    except (CharLSTMError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except CharLSTMError as error:
         raise ModelError(
             f"The model file {path} has a vocabulary or text options that make no sense: {error}"
+        ) from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ModelError(
+            f"The model file {path} has no vocabulary or text options that this charlstm can read: train it anew, or "
+            "use the version that wrote it"
         ) from None
     _check_vocabulary(config, vocabulary, str(path))
     return Model(config, vocabulary, tensors, text_options, about["info"])

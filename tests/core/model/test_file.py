@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import stat
 import struct
@@ -151,6 +152,25 @@ def test_metadata_that_makes_no_sense_is_refused(saved: Path, about: dict[str, o
     write_tensors(saved, tensors, metadata)
     with pytest.raises(ModelError):
         load_model(saved)
+
+
+@pytest.mark.parametrize("vocabulary", [["a", "b"], "ab", None, {"a": 0}, {"chars": ["a"]}, {"symbols": [["a"]]}])
+def test_a_vocabulary_of_another_shape_is_refused_in_a_sentence(saved: Path, vocabulary: object) -> None:
+    tensors, metadata = read_tensors(saved)
+    about = json.loads(metadata["charlstm"])
+    about["vocabulary"] = vocabulary
+    write_tensors(saved, tensors, {**metadata, "charlstm": json.dumps(about)})
+    with pytest.raises(ModelError, match="vocabulary") as refusal:
+        load_model(saved)
+    assert not re.search(r"object|attribute|Error|indices", str(refusal.value))
+
+
+def test_a_file_without_info_is_a_model(saved: Path) -> None:
+    tensors, metadata = read_tensors(saved)
+    about = json.loads(metadata["charlstm"])
+    del about["info"]
+    write_tensors(saved, tensors, {**metadata, "charlstm": json.dumps(about)})
+    assert load_model(saved).info == {}
 
 
 def test_a_newer_format_is_refused_in_a_sentence(saved: Path) -> None:

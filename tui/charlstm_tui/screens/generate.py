@@ -67,6 +67,8 @@ class GenerateScreen(ViewKeys):
             return self._picture is not None and self._picture.facts is not None and bool(self._picture.facts.ages)
         if action.handler == "open_model":
             return True
+        if action.handler == "edit_prime" and self._picture is not None and self._picture.facts is not None:
+            return not self._picture.busy
         return action.mode != self.MODE or self.playing
 
     def labels(self) -> dict[str, str]:
@@ -83,10 +85,14 @@ class GenerateScreen(ViewKeys):
             self._ghost_hidden = True
             self.stream.show_ghost("")
             self.refresh_keys()
+        elif self.room == "score" and self.score_room.stop():
+            pass
         elif self.room != "play":
             self.enter_room("play")
         elif self._choosing:
             self._choose(False)
+        elif self._picture is not None and self._picture.busy:
+            self._player.give_up()
         elif self._note:
             self._say("")
         elif self.focused is not self.stream:

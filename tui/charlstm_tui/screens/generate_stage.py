@@ -45,10 +45,17 @@ if TYPE_CHECKING:
 
 AFTER = 40
 """Characters of text that the candidates' title may show."""
+OFFERED = 10.0
+"""Seconds that the last session is offered in the legend's place."""
 GARBAGE_EVERY = 10_000
 """New objects between two looks for garbage: rows that race by make 700, Python's own figure, many times a second."""
 VIEWS = ("play", "write", "score", "duel")
 """The four views of one session."""
+
+
+def _state(picture: Picture) -> tuple[bool, bool, bool]:
+    """What decides which keys do something."""
+    return picture.running, picture.facts is not None, picture.outlook is not None
 
 
 class PicturesReady(Message):
@@ -106,7 +113,7 @@ class GenerateStage(ModeScreen):
                 with Vertical(id="side"):
                     yield Candidates(id="candidates")
                     with Vertical(id="tree-pane"):
-                        yield Static(Content("BRANCHES"), classes="caption")
+                        yield Static(Content("BRANCHES  Enter takes one"), classes="caption")
                         yield BranchTree(id="tree")
                     yield SamplerPanel(id="sampler")
             yield ScoreRoom(id="score")
@@ -205,6 +212,7 @@ class GenerateStage(ModeScreen):
             self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
             self._draw_unknown(picture)
         if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
+            self._wish = picture.wish
             if picture.wish.session is not None:  # else they are what was asked, or newer
                 self._settings = picture.settings
             if self._opened:
@@ -224,7 +232,7 @@ class GenerateStage(ModeScreen):
             self.refresh_keys()
         if not stream.at_end or picture.position < picture.length:
             stream.cursor = base + picture.position
-        if before is None or (before.running, bool(before.facts)) != (picture.running, bool(picture.facts)):
+        if before is None or _state(before) != _state(picture):
             self._draw_empty()
             self.refresh_keys()
         if before is None or before.error != picture.error or before.busy != picture.busy:
@@ -335,12 +343,14 @@ class GenerateStage(ModeScreen):
         """The sentence in the pane when there is nothing to play: what is the matter and the key that mends it."""
         picture = self._picture
         said: Content | None = None
+        key = "bold $primary"
         if picture is not None and picture.error:
-            said = Content.assemble((picture.error, "$error"), "\n\n", ("o", "bold $primary"), " opens another model")
+            edit = (("e", key), " edits the prime   ") if picture.facts is not None else ()
+            said = Content.assemble((picture.error, "$error"), "\n\n", *edit, ("o", key), " opens another model")
         elif picture is not None and picture.busy:
-            said = Content.styled(picture.busy, "$quiet")
+            stop = ("\n\n", ("Esc", key), (" stops", "$quiet")) if picture.facts is not None else ()
+            said = Content.assemble((picture.busy, "$quiet"), *stop)
         elif self._wish is None:
-            key = "bold $primary"
             said = Content.assemble(
                 "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
             )
@@ -413,4 +423,10 @@ class GenerateStage(ModeScreen):
         self._last = None if kept is None else kept.path
         if kept is not None:
             ago = words.clock(max(0.0, time.time() - kept.saved))
-            self._note = f"l goes on with the last session, of {ago} ago."
+            self._note = offer = f"l goes on with the last session, of {ago} ago."
+
+            def withdraw() -> None:
+                if self._note == offer:  # the legend is what a newcomer needs; the key stays in the footer
+                    self._say("")
+
+            self.set_timer(OFFERED, withdraw)

@@ -25,6 +25,8 @@ class ViewKeys(GenerateStage):
         if self.room == "duel":
             for voice in VOICES:
                 self._player.drop(voice)
+        if self._writing:
+            self._player.give_up()  # a long text that is still coming in
         if self._writing != (room == "write"):
             self._writing = room == "write"
             self._ghost_hidden = False
@@ -106,7 +108,7 @@ class ViewKeys(GenerateStage):
         if picture is None or picture.facts is None:
             return
         self.enter_room("score")
-        self.score_room.enter(picture.facts, self.stream.text(), self._scale)
+        self.score_room.enter(picture.facts, self._player.model(), self.stream.text(), self._scale)
 
     def do_score_open(self) -> None:
         from charlstm_tui.widgets.dialogs import PromptDialog

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
 
 from charlstm.text.visible import visible
+
+EMPTY = "empty: it begins as a line does"
 
 
 class PrimeInput(TextArea):
@@ -52,7 +55,10 @@ class PrimeInput(TextArea):
         if self.has_focus:
             return super().render_line(y)
         style = self.rich_style
-        words = visible(self.text.replace("\n", "↵"), keep="") if y == 0 else ""
+        if y == 0 and not self.text:
+            empty = Segment(EMPTY, style + Style(dim=True, italic=True))
+            return Strip([empty]).adjust_cell_length(self.size.width, style)
+        words = visible(self.text[: self.size.width].replace("\n", "↵"), keep="") if y == 0 else ""
         return Strip([Segment(words, style)]).adjust_cell_length(self.size.width, style)
 
     def on_key(self, event: events.Key) -> None:

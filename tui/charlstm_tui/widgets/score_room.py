@@ -26,14 +26,19 @@ from charlstm.text.visible import symbol, visible
 from charlstm_tui.backend import in_thread
 from charlstm_tui.widgets.marks import Origin, Scale, grade
 from charlstm_tui.widgets.stream_view import StreamView
+from charlstm_tui.words import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual.worker import Worker
+
+    from charlstm.model.file import Model
     from charlstm_tui.pictures import Facts
 
 MOST_CHARS = 1_000_000
 """Characters of a file that are scored; what is longer is scored as far as that, and said so."""
+PLAYED = "what was played"
 PLACES = 40
 BLOCKS = "▁▂▃▄▅▆▇█"
 TOP_BITS = 8.0
@@ -90,15 +95,17 @@ class ScoreRoom(Vertical):
         """There are other figures to show in the screen's status line."""
 
     class Progress(Message):
-        """So much of the text is scored, 0 to 1."""
+        """So much of the text is scored, 0 to 1, and so many seconds are left."""
 
-        def __init__(self, share: float) -> None:
+        def __init__(self, share: float, left: float) -> None:
             super().__init__()
-            self.share = share
+            self.share, self.left = share, left
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._facts: Facts | None = None
+        self._model: Model | None = None
+        self._job: Worker[None] | None = None
         self._scores: Scores | None = None
         self._places: list[Place] = []
         self._name = ""
@@ -133,69 +140,88 @@ class ScoreRoom(Vertical):
             return (f"{char} is the first: nothing before it",)
         return (f"{char} {scores.nats[cursor] / np.log(2):.1f} bits, rank {scores.ranks[cursor]}",)
 
-    def enter(self, facts: Facts, played: str, scale: Scale) -> None:
-        """Show the view for this model, with the text that was played unless another was opened."""
+    def enter(self, facts: Facts, model: Model | None, played: str, scale: Scale) -> None:
+        """Show the view for this model, with the text that was played unless another was opened.
+
+        ``model`` is the one at ``facts.path`` where it is loaded already.
+        """
         self.view.scale = scale
         self.view.focus()
-        if self._facts != facts or self._name in ("", "what was played"):
-            self._facts = facts
-            self.score(played, "what was played")
+        if self._facts != facts or self._name in ("", PLAYED):
+            self._facts, self._model = facts, model
+            self.score(played, PLAYED)
 
     def open(self, path: Path) -> None:
         """Score a file."""
 
-        def read() -> str:
+        def read() -> tuple[str, str]:
             from charlstm.text.corpus import preview
 
             if not path.is_file():
                 raise TextError(f"There is no file {path}")
-            return preview(path, chars=MOST_CHARS).text
+            found = preview(path, chars=MOST_CHARS)
+            return found.text, path.name if found.complete else f"{path.name}, its beginning"
 
-        self._score(read, path.name)
+        self._job = self._score(read, path.name)
 
     def score(self, text: str, name: str) -> None:
         """Score a text."""
-        self._score(lambda: text, name)
+        beginning = len(text) > MOST_CHARS
+        self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
+
+    def stop(self) -> bool:
+        """Give up what is being scored; whether there was anything."""
+        if self._job is None or not self._job.is_running:
+            return False
+        self._job.cancel()
+        self._show(None)
+        self._say(Content.assemble(("Stopped. ", "$warning"), ("o", "bold $primary"), " opens a text"))
+        return True
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
         self.score(event.text, "the pasted text")
 
     @work(exclusive=True)
-    async def _score(self, read: Callable[[], str], name: str) -> None:
-        facts = self._facts
+    async def _score(self, read: Callable[[], tuple[str, str]], name: str) -> None:
+        """Score what ``read`` gives: a text and what it is, in words."""
+        facts, model = self._facts, self._model
         if facts is None:
             return
         self._name = name
         self._say(Content.styled(f"Scoring {name} …", "$quiet"))
 
-        def job(check: Callable[[], None]) -> Scores:
+        def job(check: Callable[[], None]) -> tuple[Scores, str]:
             from charlstm.model.file import load_model
 
-            told = 0.0
+            text, words = read()
+            begun = told = time.monotonic()
 
             def progress(done: int, total: int) -> None:
                 nonlocal told
                 check()
-                if time.monotonic() - told > 0.2:
-                    told = time.monotonic()
-                    self.post_message(self.Progress(done / total))
+                now = time.monotonic()
+                if now - told > 0.2:
+                    told = now
+                    self.post_message(self.Progress(done / total, (now - begun) * (total - done) / done))
 
-            return score(load_model(facts.path), read(), progress=progress)
+            return score(model or load_model(facts.path), text, progress=progress), words
 
         try:
-            scores = await in_thread(job)
+            scores, words = await in_thread(job)
         except (CharLSTMError, OSError) as error:
             self._show(None)
             self._say(Content.assemble((str(error), "$error"), "\n", ("o", "bold $primary"), " opens a text"))
             return
-        self._show(scores)
+        self._show(scores, words)
 
     def on_score_room_progress(self, event: ScoreRoom.Progress) -> None:
         event.stop()
-        self._say(Content.styled(f"Scoring {self._name} … {100 * event.share:.0f} %", "$quiet"))
+        if self._job is not None and self._job.is_running:
+            far = f"Scoring {self._name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
+            self._say(Content.assemble((far, "$quiet"), ("Esc", "bold $primary"), (" stops", "$quiet")))
 
-    def _show(self, scores: Scores | None) -> None:
+    def _show(self, scores: Scores | None, words: str = "") -> None:
         self._scores, self._places = scores, [] if scores is None else scores.places(PLACES)
         view = self.view
         view.clear()
@@ -211,7 +237,7 @@ class ScoreRoom(Vertical):
                     (f"{scores.bits_per_char:.3f}", "bold $accent"),
                     " bits per character",
                     (f" · perplexity {scores.perplexity:.1f}", ""),
-                    (f" · {scores.chars:,} characters of {self._name}", "$quiet"),
+                    (f" · {scores.chars:,} characters of {words}", "$quiet"),
                     (f" · {left_out:,} left out, never seen" if left_out else "", "$warning"),
                 )
             )

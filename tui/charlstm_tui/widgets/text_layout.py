@@ -17,6 +17,8 @@ from rich.cells import get_character_cell_size
 from charlstm.text.visible import visible
 
 TAB_CELLS = 4
+NO_BREAK = "\xa0\u2007\u202f"
+"""Spaces that keep together what stands on both sides of them."""
 UNSEEN = 0xFF
 WIDTH = 0x07  # the low bits of a character's class: its cells
 BREAK = 0x08  # a row may end after it
@@ -43,7 +45,7 @@ def _classify(code: int) -> int:
     char = chr(code)
     width = sum(get_character_cell_size(part) for part in glyph(char))
     flags = 0
-    if char in " \t" or unicodedata.category(char) == "Zs":
+    if char in " \t" or (unicodedata.category(char) == "Zs" and char not in NO_BREAK):
         flags = BREAK | (SPACE if width == 1 else 0)
     elif char in "-–—/" or width == 2:
         flags = BREAK
