@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -51,7 +52,12 @@ def main(argv: list[str] | None = None) -> None:
         code = _refuse(f"{error.format_message().rstrip('.')}; see charlstm-tui --help")
     except click.ClickException as error:
         code = _refuse(error.format_message())
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # something that nobody waits for any more still reckons, and would keep the prompt away
+    sys.exit(code)
 
 
 def _refuse(sentence: str) -> int:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
+from charlstm_tui.screens.steady import pass_over_old_sizes
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.top_bar import TopBar
 
@@ -175,6 +177,9 @@ class ModeScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.watch(self, "focused", self.refresh_keys, init=False)
+
+    async def _on_resize(self, event: Resize) -> None:
+        pass_over_old_sizes(self, event)
 
     def on_screen_resume(self) -> None:
         if self.leaving:

@@ -11,10 +11,14 @@ from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+
+from charlstm_tui.screens.steady import pass_over_old_sizes
+from charlstm_tui.widgets.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,17 @@ class Dialog(ModalScreen[Any]):
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""
         if not self.is_mounted:  # a key that was quicker than the dialog
-            self.call_later(self.dismiss, result)
-        elif self.is_current and not self._answered:
+            self.call_later(self._dismiss_now, result)
+        elif self.app.screen is self and not self._answered:  # not one that shows below another
             self._answered = True
             return super().dismiss(result)
         return AwaitComplete.nothing()
+
+    def _dismiss_now(self, result: Any) -> None:
+        self.dismiss(result)  # not awaited, which a screen cannot do itself
+
+    async def _on_resize(self, event: Resize) -> None:
+        pass_over_old_sizes(self, event)
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""
@@ -59,7 +69,7 @@ class ChoiceDialog(Dialog):
             yield Static(
                 self._about if isinstance(self._about, Content) else Content(self._about), classes="dialog-text"
             )
-            yield OptionList(
+            yield Options(
                 *(
                     Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {choice.label}"))
                     for choice in self._choices
@@ -69,7 +79,8 @@ class ChoiceDialog(Dialog):
             yield Static(Content("Enter choose   Esc cancel"), classes="dialog-keys")
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).highlighted = 0
+        for options in self.query(OptionList):  # none when the app was left in this very moment
+            options.highlighted = 0
 
     def on_key(self, event: Any) -> None:
         for choice in self._choices:

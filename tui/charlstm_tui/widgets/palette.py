@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from charlstm_tui.actions import Action
 from charlstm_tui.widgets.dialogs import Dialog
+from charlstm_tui.widgets.options import Options
 
 
 class Palette(Dialog):
@@ -30,7 +31,7 @@ class Palette(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
             yield Input(placeholder="What would you like to do?", compact=True)
-            yield OptionList(compact=True)
+            yield Options(compact=True)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False

@@ -1,0 +1,78 @@
+"""A dialog answers once, whatever else is on the screen and however quick the keys are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.style import Style
+from textual.events import Click
+from textual.widgets import OptionList
+
+from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
+from driven_app import driven
+
+
+def question(title: str) -> ChoiceDialog:
+    return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
+
+
+async def test_two_answers_at_once_are_one(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        answers: list[Any] = []
+        dialog = question("first")
+        await app.app.push_screen(dialog, answers.append)
+        dialog.dismiss(True)
+        dialog.dismiss(None)
+        await app.until(lambda: app.app.screen is app.mode and answers)
+        assert answers == [True]
+
+
+async def test_a_dialog_below_another_waits_for_its_turn(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        answers: list[Any] = []
+        below, above = question("below"), question("above")
+        await app.app.push_screen(below, answers.append)
+        await app.app.push_screen(above, answers.append)
+        below.dismiss(True)  # a key that was meant for it came late
+        await app.pilot.pause(0.05)
+        assert app.app.screen is above
+        await app.pilot.press("n")
+        await app.until(lambda: answers == [False])
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.mode)
+        assert answers == [False, None]
+
+
+async def test_an_answer_before_the_dialog_is_there_is_kept(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        answers: list[Any] = []
+        dialog = question("quick")
+        app.app.push_screen(dialog, answers.append)
+        dialog.dismiss(True)
+        await app.until(lambda: answers == [True] and app.app.screen is app.mode)
+
+
+async def test_after_leaving_no_key_does_anything(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        app.app.exit()
+        assert not app.mode.available()
+        assert not app.app.check_action("do", ("app.quit",))
+
+
+async def test_a_click_on_an_option_that_is_gone_does_nothing(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.pilot.press("colon")
+        await app.until(lambda: app.app.screen.query(OptionList) and app.app.screen.query_one(OptionList).option_count)
+        options = app.app.screen.query_one(OptionList)
+        stale = Style.from_meta({"option": options.option_count + 3})
+        options.post_message(
+            Click(options, 0, 0, 0, 0, 1, False, False, False, screen_x=0, screen_y=0, style=stale, chain=1)
+        )
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.mode)
