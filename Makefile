@@ -23,6 +23,10 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes a quarter of an hour.
+torture: $(VENV)/.dev
+	$(BIN)/python tests/torture/everything.py
+
 $(VENV)/bin/python:
 	@test -n "$(PY)" || { echo "charlstm needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
 	$(PY) -m venv $(VENV)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class FaultyDisk(Disk):
         self.at, self.calls = at, 0
         self._fault = fault or full
         self._half, self._only, self._again = half, only, again
+        self._world = threading.RLock()  # while the fault happens no other thread changes anything
 
     def _hit(self, name: str) -> bool:
         if self._only and name not in self._only:
@@ -42,41 +44,48 @@ class FaultyDisk(Disk):
         return self.at is not None and (self.calls == self.at + 1 or (self._again and self.calls > self.at))
 
     def write(self, descriptor: int, data: Any) -> int:
-        if self._hit("write"):
-            if self._half:
-                super().write(descriptor, memoryview(data)[: len(memoryview(data)) // 2])
-            self._fault()
-        return super().write(descriptor, data)
+        with self._world:
+            if self._hit("write"):
+                if self._half:
+                    super().write(descriptor, memoryview(data)[: len(memoryview(data)) // 2])
+                self._fault()
+            return super().write(descriptor, data)
 
     def truncate(self, descriptor: int, size: int) -> None:
-        if self._hit("truncate"):
-            self._fault()
-        super().truncate(descriptor, size)
+        with self._world:
+            if self._hit("truncate"):
+                self._fault()
+            super().truncate(descriptor, size)
 
     def sync(self, descriptor: int) -> None:
-        if self._hit("sync"):
-            self._fault()
-        super().sync(descriptor)
+        with self._world:
+            if self._hit("sync"):
+                self._fault()
+            super().sync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        if self._hit("rename"):
-            self._fault()
-        super().rename(source, target)
+        with self._world:
+            if self._hit("rename"):
+                self._fault()
+            super().rename(source, target)
 
     def link(self, source: Path, target: Path) -> None:
-        if self._hit("link"):
-            self._fault()
-        super().link(source, target)
+        with self._world:
+            if self._hit("link"):
+                self._fault()
+            super().link(source, target)
 
     def unlink(self, path: Path) -> None:
-        if self._hit("unlink"):
-            self._fault()
-        super().unlink(path)
+        with self._world:
+            if self._hit("unlink"):
+                self._fault()
+            super().unlink(path)
 
     def sync_folder(self, folder: Path) -> None:
-        if self._hit("sync_folder"):
-            self._fault()
-        super().sync_folder(folder)
+        with self._world:
+            if self._hit("sync_folder"):
+                self._fault()
+            super().sync_folder(folder)
 
 
 def full() -> None:
@@ -104,13 +113,15 @@ class PowerLossDisk(FaultyDisk):
                 self._inodes[inode] = (folder / name).read_bytes()
 
     def sync(self, descriptor: int) -> None:
-        super().sync(descriptor)
-        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
-            self._inodes[os.fstat(descriptor).st_ino] = file.read()
+        with self._world:
+            super().sync(descriptor)
+            with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+                self._inodes[os.fstat(descriptor).st_ino] = file.read()
 
     def sync_folder(self, folder: Path) -> None:
-        super().sync_folder(folder)
-        self._folders[folder] = self._names(folder)
+        with self._world:
+            super().sync_folder(folder)
+            self._folders[folder] = self._names(folder)
 
     @staticmethod
     def _names(folder: Path) -> dict[str, int]:

@@ -136,6 +136,10 @@ class App:
             raise SystemExit("charlstm-tui is not installed beside this Python")
         self._master, self._slave = os.openpty()
         self.resize((80, 24))
+        quiet = termios.tcgetattr(self._slave)
+        quiet[0] &= ~termios.IXON
+        quiet[3] &= ~termios.ISIG  # keys that come after the end are to stop nothing
+        termios.tcsetattr(self._slave, termios.TCSANOW, quiet)
         self._before = termios.tcgetattr(self._slave)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARLSTM_")}
         environment |= {
@@ -220,8 +224,7 @@ class App:
     def check_end(self) -> None:
         """It ended in order, and the terminal is as it was."""
         self.read(0.2)
-        # 130: a Ctrl+C that came while the terminal was not yet, or not any more, the app's
-        if b"Traceback" in self.raw or self.process.returncode not in (0, 130):
+        if b"Traceback" in self.raw or self.process.returncode != 0:
             raise Failure(f"it ended with {self.process.returncode}")
         for name, left, entered in MODES:
             if self.raw.rfind(left) <= self.raw.rfind(entered):
@@ -297,6 +300,11 @@ def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.d
     runs = folder / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
     run = start_run(text, SETTINGS, "quick", name="trains", runs_dir=runs)
+    deadline = time.monotonic() + PATIENCE
+    while not run.status().step:
+        if time.monotonic() > deadline:
+            raise Failure(f"the run does not train: {run.status()}")
+        time.sleep(0.05)
     arguments = ["--runs-dir", str(runs)]
     app = App(arguments, folder)
     try:
@@ -319,11 +327,12 @@ def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.d
         look_after(run, told)
         told.steps = run.status().step
     except Failure:
+        print(f"\nthe screen, {app.size[0]}×{app.size[1]}:\n{app.text()}", file=sys.stderr)
         if app.process.poll() is None:
             app.process.send_signal(signal.SIGABRT)  # says where each of its threads is
             app.pause(0.5)
-            print(COLOURS.sub("", app.raw[app.raw.rfind(b"Fatal Python error") :].decode("utf-8", "replace")))
-        print(f"\nthe screen, {app.size[0]}×{app.size[1]}:\n{app.text()}", file=sys.stderr)
+            stacks = app.raw[app.raw.rfind(b"Fatal Python error") :].decode("utf-8", "replace")
+            print(COLOURS.sub("", stacks)[:10_000], file=sys.stderr)
         if (at := app.raw.rfind(b"Traceback")) >= 0:
             print(COLOURS.sub("", bytes(app.raw[at:]).decode("utf-8", "replace"))[-12_000:], file=sys.stderr)
         raise
