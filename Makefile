@@ -21,7 +21,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes a quarter of an hour.
 torture: $(VENV)/.dev

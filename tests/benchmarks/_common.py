@@ -14,6 +14,8 @@ import torch
 from charlstm.text.corpus import open_corpus
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"
+RESULTS = Path(__file__).resolve().parent / "results"
+"""Where benchmarks leave what is worth keeping."""
 
 
 def default_text() -> str:

@@ -188,6 +188,11 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     asked.append(send(run, "set-lr", 1e-4))
     asked.append(send(run, "resume"))
     until(run, "running")
+
+    def rates() -> list[float]:
+        return list(RunSeries.of(read_events(run.events_path)).points("lr").y)
+
+    wait(lambda: rates()[-1] == pytest.approx(1e-4, rel=0.05), "steps at the new rate")
     before = load_state(run)[0]
     assert before is not None
     asked.append(send(run, "checkpoint"))
@@ -198,7 +203,7 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     acted = [event for event in read_events(run.events_path) if isinstance(event, Controlled)]
     assert [event.id for event in acted] == [*(each.id for each in asked), "SIGTERM"]
     series = RunSeries.of(read_events(run.events_path))
-    assert series.points("lr").y[-1] == pytest.approx(1e-4, rel=0.05)
+    assert rates()[-1] == pytest.approx(1e-4, rel=0.05)
     state = load_state(run)[0]
     assert state is not None
     assert state.step == series.step or state.step == acted[-1].step
