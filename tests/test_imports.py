@@ -22,6 +22,7 @@ FREE_OF_TORCH = (
     "charlstm.training.config",
     "charlstm.training.events",
     "charlstm.training.presets",
+    "charlstm.training.ranks",
     "charlstm.training.schedule",
     "charlstm.training.seams",
 )

@@ -158,11 +158,13 @@ def train(
     """Train on TEXT: files, a folder, - for standard input, or a built-in such as python-reference.
 
     Everything about the run is in its folder. The first Ctrl-C checkpoints and ends; `charlstm resume` goes on
-    exactly where it was. With --json, one event a line on stdout.
+    exactly where it was. With --json, one event a line on stdout. Started by torchrun, several processes share it.
     """
     from charlstm.runs import launch
     from charlstm.runs.models import find_model
 
+    if _has_followed(detach):
+        return
     changes = changes_of(assignments, given)
     model = None if model_from is None else find_model(model_from, runs_dir)
     corpus = load_corpus(text, options)
@@ -203,12 +205,30 @@ def resume(
     """
     from charlstm.runs import launch
 
+    if _has_followed(detach):
+        return
     found = find_run(run, runs_dir)
     changes = changes_of(assignments, given)
     if detach:
         _say_where(launch.resume_run(found, changes=changes), as_json)
         return
     _work(found, changes, as_json=as_json, plain=plain)
+
+
+def _has_followed(detach: bool) -> bool:
+    """Under torchrun, be what all but rank 0 are: they neither read the text nor make a run. ``False`` for the rest."""
+    from charlstm.training.ranks import place
+
+    if place() is None:
+        return False
+    if detach:
+        raise SettingsError("--detach takes one process, and torchrun started several: leave --detach away")
+    from charlstm.runs import worker
+
+    if not worker.follows():
+        return False
+    worker.follow()
+    return True
 
 
 def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> None:

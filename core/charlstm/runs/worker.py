@@ -1,6 +1,7 @@
 """The process that trains: it ties the trainer to a run's folder, and outlives whoever watches.
 
-``python -P -m charlstm.runs.worker FOLDER`` is the detached form, :func:`run_foreground` the same in one's own process.
+``python -P -m charlstm.runs.worker FOLDER`` is the detached form, :func:`run_foreground` the same in one's own process,
+which under torchrun leads the others: those are in :func:`follow`.
 The one writer of the folder, by its lock. How training goes is the trainer's business, what the files look like that
 of ``folder``, ``log`` and ``store``.
 """
@@ -43,6 +44,7 @@ from charlstm.training.events import (
     Started,
     Warned,
 )
+from charlstm.training.ranks import ALONE, Ranks, Wire, lead, place
 from charlstm.training.seams import Command
 
 if TYPE_CHECKING:
@@ -66,12 +68,32 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     The last event is ``finished`` or ``failed``. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
     raises :class:`KeyboardInterrupt`. Closing the iterator counts as the first, and it should be closed when what is
     done with the events fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or
-    it cannot go on.
+    it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`follow`.
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with Signals() as signals:
-        yield from _Worker(run, changes, launch.control_size(run), signals).events()
+        yield from _Worker(run, changes, launch.control_size(run), signals, lead).events()
+
+
+def follows() -> bool:
+    """Whether this is a process of torchrun's that computes for another's run. Raises :class:`SettingsError`."""
+    here = place()
+    return here is not None and here.rank > 0
+
+
+def follow() -> None:
+    """Compute for the run of rank 0 until that ends. A signal asks rank 0 to checkpoint and end, as if it had been sent
+    there. Raises :class:`CharLSTMError` when this process cannot take part or another is gone."""
+    here = place()
+    assert here is not None
+    system.step_back()
+    _before_torch()
+    wire = Wire(here)
+    from charlstm.training.following import follow
+
+    with Signals() as signals:
+        follow(wire, lambda: signals.asked is not None)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,8 +118,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Worker:
-    def __init__(self, run: Run, changes: Mapping[str, Any], control_from: int, signals: Signals) -> None:
+    def __init__(
+        self,
+        run: Run,
+        changes: Mapping[str, Any],
+        control_from: int,
+        signals: Signals,
+        join: Callable[[], Ranks] = lambda: ALONE,
+    ) -> None:
+        """``join`` finds the other processes of the training, once there is something to train on."""
         self._run = run
+        self._join = join
+        self._ranks = ALONE
         self._changes = changes
         self._signals = signals
         self._reader = ControlReader(run.control_path, control_from)
@@ -121,6 +153,7 @@ class _Worker:
                 self._log = EventLog(self._run.events_path)
                 stack.callback(self._log.close)
                 self._series = RunSeries.of(read_events(self._run.events_path))
+                stack.callback(lambda: self._ranks.close())
                 yield from self._logged(lambda: self._train(spec, found))
             except _Ended as ended:
                 self._heart.update(state="stopped", message=str(ended))
@@ -169,12 +202,11 @@ class _Worker:
         self._going_on = state is not None
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
-        # OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own
-        # threads need by then. Read once, when torch is loaded; measured in tests/benchmarks/README.md.
-        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+        _before_torch()
         from charlstm.training.seams import Plan
         from charlstm.training.trainer import Trainer
 
+        self._ranks = self._join()
         changes = {key: value for key, value in self._changes.items() if getattr(spec.settings, key) != value}
         settings = spec.settings.with_changes(**changes)
         prime = opening(corpus)
@@ -182,6 +214,7 @@ class _Worker:
             "sample": sampler(prime, settings.seed),
             "store": RunStore(self._run, self._log.sync),
             "inbox": self._inbox,
+            "ranks": self._ranks,
             "info": {
                 "run": self._run.name,
                 "corpus": corpus.name,
@@ -240,6 +273,8 @@ class _Worker:
     def _inbox(self) -> list[Command]:
         """What people asked between two steps; the first signal is a ``stop``."""
         commands = list(self._reader())
+        if self._ranks.asked:
+            self._signals.ask("rank")
         if self._signals.asked and not self._signal_told:
             self._signal_told = True
             commands.append(Command(self._signals.asked, "stop", None, self._reader.position))
@@ -271,6 +306,12 @@ class _Worker:
                     time.sleep(RETRY)
         if self._heart.beat.state == "waiting" and before.state != "waiting":
             self._heart.update(state=before.state, message=before.message)
+
+
+def _before_torch() -> None:
+    # OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own
+    # threads need by then. Read once, when torch is loaded; measured in tests/benchmarks/README.md.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def opening(corpus: Corpus) -> str:

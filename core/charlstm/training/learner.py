@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from charlstm.errors import ModelError, SettingsError
 from charlstm.model.kernel import draw_masks, make_kernel
 from charlstm.model.network import CharLSTM
-from charlstm.text.batches import Batches
+from charlstm.text.batches import Batch, Batches
 from charlstm.training.config import Settings
+from charlstm.training.ranks import ALONE, Ranks
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -58,9 +59,17 @@ def choose_device(asked: str) -> torch.device:
 
 
 class Learner:
-    """``network`` on its device, trained on ``batches`` with ``settings`` by the kernel of that name."""
+    """``network`` on its device, trained on ``batches`` with ``settings`` by the kernel of that name.
 
-    def __init__(self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str) -> None:
+    With several ``ranks`` each has such a learner, and takes its own rows of every batch.
+    """
+
+    def __init__(
+        self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str, ranks: Ranks = ALONE
+    ) -> None:
+        ranks.learn(network, batches.batch_size, batches.seq_length, settings, kernel)
+        self._ranks = ranks
+        self._rows = ranks.rows(batches.batch_size)
         self.network = network
         self.average = copy.deepcopy(network) if settings.ema_decay is not None else None
         """The moving average of the weights, which is then what is validated and saved."""
@@ -70,7 +79,7 @@ class Learner:
         self._parameters = list(network.parameters())
         self._optimizer = _optimizer(self._parameters, settings)
         self._generator = torch.Generator()
-        self._state = network.zero_state(batches.batch_size)
+        self._state = network.zero_state(self._rows.stop - self._rows.start)
 
     @property
     def result(self) -> CharLSTM:
@@ -79,13 +88,20 @@ class Learner:
 
     def step(self, step: int, rate: float) -> Outcome:
         """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
-        settings, device = self._settings, self.network.fc.weight.device
         batch = self._batches.batch(step)
+        self._ranks.step(step, rate, batch)
+        return self.take(step, rate, batch)
+
+    def take(self, step: int, rate: float, batch: Batch) -> Outcome:
+        """The same with the whole ``batch`` at hand. What is random is drawn for all its rows, whoever computes them,
+        so that the number of ranks changes nothing."""
+        settings, device, rows = self._settings, self.network.fc.weight.device, self._rows
         seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
         self._generator.manual_seed(int(seed >> 1))
         fresh = torch.from_numpy(batch.fresh)
         if settings.state_reset:
             fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
+        fresh = fresh[rows]
         if fresh.any():
             for part in self._state:
                 part[:, fresh.to(device)] = 0.0
@@ -97,12 +113,14 @@ class Learner:
             shared=settings.shared_masks,
             weight_drop=settings.weight_drop,
             generator=self._generator,
-        )
-        inputs, targets = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.targets).to(device)
+        ).rows(rows.start, rows.stop)
+        inputs, targets = (torch.from_numpy(each[:, rows]).to(device) for each in (batch.inputs, batch.targets))
         result = self._kernel.step(inputs, targets, self._state, masks)
         self._state = result.state
+        count = batch.chars
+        nats = self._ranks.reduce(self._parameters, result.nats, result.count, count)
         norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf).item()
-        outcome = Outcome(result.nats, result.count, norm)
+        outcome = Outcome(nats, count, norm)
         if outcome.finite:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
@@ -119,18 +137,23 @@ class Learner:
             torch._foreach_lerp_(averages, [*self._parameters], 1 - decay)
 
     def tensors(self) -> Tensors:
-        """Copies of all that changes from step to step."""
-        return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in self._named()}
+        """Copies of all that changes from step to step, the state of all ranks' rows included."""
+        named = dict(self._named())
+        named["state.h"], named["state.c"] = self._ranks.gather(self._state, self._batches.batch_size)
+        return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
 
     @torch.no_grad()
     def load(self, tensors: Tensors) -> None:
         """Be as :meth:`tensors` was. Raises :class:`ModelError` when they are not this network's."""
+        self._ranks.load(tensors)
         self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
-        self._state = self.network.zero_state(self._batches.batch_size)
+        whole = self.network.zero_state(self._batches.batch_size)
+        self._state = whole
         for name, tensor in self._named():
             if name not in tensors or tensors[name].shape != tuple(tensor.shape):
                 raise ModelError(f"The training state does not fit this run: {name} is missing or of another shape")
             tensor.copy_(torch.from_numpy(tensors[name]))
+        self._state = whole[0][:, self._rows].contiguous(), whole[1][:, self._rows].contiguous()
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         names = [name for name, _ in self.network.named_parameters()]

@@ -19,24 +19,26 @@ from charlstm.training.config import Settings
 from charlstm.training.learner import Learner, choose_device
 from charlstm.training.material import Material
 from charlstm.training.planning import Measured, fit_batch, make_plan
+from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.seams import Plan
 
 BUDGET = 1.2
 """Seconds for the choice of the kernel, and again for whole steps."""
 
 
-def open_plan(settings: Settings, material: Material) -> Plan:
+def open_plan(settings: Settings, material: Material, ranks: Ranks = ALONE) -> Plan:
     """Measure, and plan a run of ``settings`` on ``material``; the time that it takes counts for ``max_minutes``.
 
-    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, or when no end is set.
+    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when no end is set, or when there
+    are more ``ranks`` than rows to share.
     """
     start = time.perf_counter()
     rows, length = fit_batch(settings, material.train_targets)
-    device, threads = choose_device(settings.device), settings.threads or cores()
+    device, threads = choose_device(settings.device), settings.threads or ranks.threads(cores())
     torch.set_num_threads(threads)
     return make_plan(
         settings,
-        measured=measure(settings, len(material.vocabulary), device, rows, length),
+        measured=measure(settings, len(material.vocabulary), device, rows, length, ranks),
         batch_size=rows,
         seq_length=length,
         steps_per_epoch=Batches(material.ids, material.train, rows, length).steps_per_epoch,
@@ -58,21 +60,24 @@ def measure(
     device: torch.device,
     batch_size: int,
     seq_length: int,
+    ranks: Ranks = ALONE,
 ) -> Measured:
-    """Choose the kernel that ``settings`` leaves open and time whole steps: data, masks, gradients, update.
+    """Choose the kernel that ``settings`` leaves open, on this rank's rows, and time whole steps: data, masks,
+    gradients, update.
 
     Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is as before.
     """
     with torch.random.fork_rng(devices=[]):
         network = CharLSTM(vocab_size, settings.hidden_size, settings.num_layers, init="torch").to(device)
     network.train()
+    rows = ranks.rows(batch_size)
     names = candidates(settings.kernel, network)
     kernel = names[0]
     if len(names) > 1:
-        kernel = choose_kernel(settings.kernel, network, batch_size, seq_length, budget=BUDGET).name
+        kernel = choose_kernel(settings.kernel, network, rows.stop - rows.start, seq_length, budget=BUDGET).name
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
-    learner = Learner(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel)
+    learner = Learner(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)
     seconds: list[float] = []
     start = time.perf_counter()
     # The first steps allocate and warm up; a rate of zero would be no cheaper.

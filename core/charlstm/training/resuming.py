@@ -16,7 +16,9 @@ from charlstm.model.kernel import kernel_names
 from charlstm.records import typed
 from charlstm.training.config import Settings
 from charlstm.training.learner import choose_device
+from charlstm.training.opening import cores
 from charlstm.training.planning import planned_steps
+from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.seams import Plan
 
@@ -68,7 +70,11 @@ class Progress:
             raise ModelError("The training state does not say how far the run had come: it is damaged") from error
 
 
-def environment(plan: Plan) -> dict[str, str]:
+PROCESSES = "processes"
+"""States from before training could be shared do not name them: it was one."""
+
+
+def environment(plan: Plan, ranks: Ranks = ALONE) -> dict[str, str]:
     """What the last digits of a run depend on, in words."""
     return {
         "torch": torch.__version__,
@@ -76,18 +82,24 @@ def environment(plan: Plan) -> dict[str, str]:
         "threads": str(plan.threads),
         "kernel": plan.kernel,
         "device": plan.device,
+        PROCESSES: str(ranks.size),
     }
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str | None:
     """In words, what of the environment is not as it was; None when a resume is exact."""
+    before = {PROCESSES: "1", **before}
     words = [f"{name} {before.get(name, '?')} → {value}" for name, value in now.items() if before.get(name) != value]
     return ", ".join(words) or None
 
 
-def plan_here(plan: Plan, settings: Settings) -> Plan:
-    """The plan with what a person changed, and on a machine that lacks its device or kernel, with what is there."""
+def plan_here(plan: Plan, settings: Settings, before: dict[str, str], ranks: Ranks) -> Plan:
+    """The plan with what a person changed, and on a machine that lacks its device or kernel, with what is there.
+
+    Cores are divided anew when ``ranks`` are not as many as in the environment ``before``.
+    """
     device = plan.device
+    as_many = before.get(PROCESSES, "1") == str(ranks.size)
     try:
         choose_device(device)
     except SettingsError:
@@ -96,7 +108,7 @@ def plan_here(plan: Plan, settings: Settings) -> Plan:
         plan,
         device=device,
         kernel=plan.kernel if plan.kernel in kernel_names() and device == plan.device else "nn",
-        threads=settings.threads or plan.threads,
+        threads=settings.threads or (plan.threads if as_many else ranks.threads(cores())),
         val_every=settings.val_every or plan.val_every,
         checkpoint_every=settings.checkpoint_steps,
     )

@@ -40,6 +40,7 @@ from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome
 from charlstm.training.material import Material
 from charlstm.training.opening import open_plan
+from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.resuming import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.seams import Command, Inbox, Plan, Store
@@ -83,9 +84,11 @@ class Trainer:
         plan: Plan | None = None,
         info: Mapping[str, Any] | None = None,
         wait: Callable[[float], None] = time.sleep,
+        ranks: Ranks = ALONE,
     ) -> None:
         """``start_from`` gives the first weights and the network's size; characters it lacks get new rows. ``plan`` is
         what an earlier start of this run froze before it was killed; ``info`` goes into every model that is saved.
+        ``ranks`` are the processes that share each batch; this one leads them.
 
         Raises :class:`TextError` for a text that has nothing to learn.
         """
@@ -103,6 +106,7 @@ class Trainer:
         self._inbox = inbox
         self._info = dict(info or {})
         self._wait = wait
+        self._ranks = ranks
         self._keeper = Keeper(store)
         self._queue: deque[Command] = deque()
         self._replay: dict[int, list[Controlled]] = defaultdict(list)
@@ -123,6 +127,7 @@ class Trainer:
         inbox: Inbox | None = None,
         info: Mapping[str, Any] | None = None,
         wait: Callable[[float], None] = time.sleep,
+        ranks: Ranks = ALONE,
     ) -> Self:
         """Go on from ``state``. ``settings`` are those the run was asked for, perhaps changed; ``replay`` holds every
         ``control`` line of the log as read, repeats and all: changes of the rate that the state does not know yet are
@@ -136,7 +141,7 @@ class Trainer:
             before = Settings.from_dict(state.record["settings"])
             changes = resuming.changed(asked, settings)
             now = before.with_changes(**changes)
-            trainer = cls(corpus, now, sample=sample, store=store, inbox=inbox, info=info, wait=wait)
+            trainer = cls(corpus, now, sample=sample, store=store, inbox=inbox, info=info, wait=wait, ranks=ranks)
             if state.record["fingerprint"] != corpus.fingerprint:
                 raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
             trainer._asked = settings
@@ -201,7 +206,7 @@ class Trainer:
 
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
-        self.plan = plan = self._frozen or open_plan(settings, material)
+        self.plan = plan = self._frozen or open_plan(settings, material, self._ranks)
         if self._frozen is None:
             self._keeper.plan(plan)
             yield from self._settle(wait=True)
@@ -243,7 +248,7 @@ class Trainer:
         torch.set_num_threads(plan.threads)
         batches = Batches(self._material.ids, self._material.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
-        self._learner = Learner(network, batches, self.settings, plan.kernel)
+        self._learner = Learner(network, batches, self.settings, plan.kernel, self._ranks)
 
     def _diverged(self, rate: float) -> Event:
         self.progress.ended = "diverged"
@@ -394,7 +399,7 @@ class Trainer:
             yield from self._settle()
             self._listen()
             if not self._queue:
-                self._wait(0.1)
+                self._rest(0.1)
                 continue
             command = self._queue.popleft()
             if command.command != "pause":
@@ -404,6 +409,10 @@ class Trainer:
         self._mark = time.perf_counter()
         if self.progress.ended is None:
             yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+
+    def _rest(self, seconds: float) -> None:
+        self._ranks.idle()
+        self._wait(seconds)
 
     def _watch_clock(self) -> Iterator[Event]:
         """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
@@ -446,7 +455,7 @@ class Trainer:
             "plan": self.plan.to_dict(),
             "schedule": self.schedule.to_dict(),
             "progress": self.progress.to_dict(),
-            "environment": resuming.environment(self.plan),
+            "environment": resuming.environment(self.plan, self._ranks),
             "vocabulary": self._material.vocabulary.to_dict(),
             "fingerprint": self._material.corpus.fingerprint,
         }
@@ -460,7 +469,7 @@ class Trainer:
         self._state = state
         self.progress = Progress.from_dict(record["progress"])
         plan = Plan.from_dict(record["plan"])
-        self.plan = resuming.plan_here(plan, self.settings)
+        self.plan = resuming.plan_here(plan, self.settings, record["environment"], self._ranks)
         schedule = LearningRate.from_dict(record["schedule"])
         self.schedule = resuming.amended(schedule, before, changes, plan, self.progress)
         if self.progress.ended == "stopped" or changes:
@@ -473,7 +482,7 @@ class Trainer:
         self._resumed = Resumed(
             step=state.step,
             planned_steps=self.schedule.planned_steps,
-            inexact=resuming.differences(record["environment"], resuming.environment(self.plan)),
+            inexact=resuming.differences(record["environment"], resuming.environment(self.plan, self._ranks)),
             changes=resuming.in_words(before, changes),
         )
 
@@ -523,7 +532,7 @@ class Trainer:
                 self._listen()
                 if any(command.command == "stop" for command in self._queue):
                     raise
-                self._wait(1.0)
+                self._rest(1.0)
             else:
                 if attempt:
                     self._mark = time.perf_counter()
