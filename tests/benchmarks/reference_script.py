@@ -122,30 +122,34 @@ def train(
     val_frac: float = 0.1,
     seed: int = 0,
     max_seconds: float | None = None,
+    looks: int = 1,
+    until: float | None = None,
     report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> CharRNN:
-    """Train on ``text``; ``report`` hears of every epoch's end: epoch, train_seconds (validation not counted),
-    val_loss. Ends early after ``max_seconds`` of training."""
+    """Train on ``text``; ``report`` hears ``looks`` times an epoch of epoch, steps, train_seconds (validation not
+    counted) and val_loss. Ends early after ``max_seconds`` of training, or as soon as it sees a loss of ``until``."""
     torch.manual_seed(seed)
     tokens = tuple(sorted(set(text)))
     net = CharRNN(tokens, n_hidden, n_layers, lr=lr)
     ids = np.array([net.char2int[char] for char in text], dtype=np.int64)
     held_out = int(len(ids) * (1 - val_frac))
+    per_epoch = held_out // (batch_size * seq_length)
+    every = math.ceil(per_epoch / looks)
     training = Training(net)
     seconds, steps = 0.0, 0
     for epoch in range(1, epochs + 1):
         training.hidden = None
-        for x, y in batches(ids[:held_out], batch_size, seq_length):
+        for place, (x, y) in enumerate(batches(ids[:held_out], batch_size, seq_length), 1):
             before = time.perf_counter()
             training.step(x, y)
             seconds += time.perf_counter() - before
             steps += 1
-            if max_seconds is not None and seconds >= max_seconds:
-                break
-        loss = validate(net, ids[held_out:], batch_size, seq_length)
-        report({"epoch": epoch, "steps": steps, "train_seconds": seconds, "val_loss": loss})
-        if max_seconds is not None and seconds >= max_seconds:
-            break
+            over = max_seconds is not None and seconds >= max_seconds
+            if over or place % every == 0 or place == per_epoch:
+                loss = validate(net, ids[held_out:], batch_size, seq_length)
+                report({"epoch": epoch, "steps": steps, "train_seconds": seconds, "val_loss": loss})
+                if over or (until is not None and loss <= until):
+                    return net
     return net
 
 

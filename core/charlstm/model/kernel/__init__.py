@@ -139,12 +139,12 @@ def candidates(asked: str, network: CharLSTM) -> Sequence[str]:
     device = network.fc.weight.device
     plain = "nn-bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "nn"
     if asked in ("auto", "fused") and device.type == "cpu":
-        fused = list(_FUSED) if _fast_bfloat16() else ["fused-f32"]
+        fused = list(_FUSED) if fast_bfloat16() else ["fused-f32"]
         return [*fused, plain] if asked == "auto" else fused
     return [asked] if asked in kernel_names() and asked != "nn" else [plain]
 
 
-def _fast_bfloat16() -> bool:
+def fast_bfloat16() -> bool:
     """Whether this CPU computes bfloat16 in its instructions; emulated, one step could outlast the measurement."""
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return check is not None and bool(check())
