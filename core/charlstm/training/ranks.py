@@ -201,8 +201,8 @@ class Wire:
         except RuntimeError as error:
             self.broken = True
             raise RunError(
-                f"One of the {self.here.size} processes that train together is gone, so training ends here: its own "
-                "output may say why; resume the run, with any number of processes, from its last checkpoint"
+                f"One of the {self.here.size} processes that train together is gone, so training ends here: resume the "
+                "run from its last checkpoint, with any number of processes"
             ) from error
 
 
@@ -218,7 +218,7 @@ class Member(Ranks):
         """As even as can be; the same rows whenever the number of ranks is the same."""
         if batch_size < self.size:
             raise SettingsError(
-                f"A step of this run reads {batch_size:,} rows of text, too few to share among {self.size} processes: "
+                f"A step of this run reads too few rows of text ({batch_size}) for {self.size} processes to share: "
                 "start fewer, or a run with a larger batch_size or text"
             )
         rank = self._wire.here.rank
