@@ -23,6 +23,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,11 @@ main()
 class App:
     """The app in a pty whose output is searched and not drawn: drawing it would take longer than the app does."""
 
-    def __init__(self, model: Path, size: tuple[int, int]) -> None:
+    def __init__(self, model: Path, size: tuple[int, int], arguments: Sequence[str] = ()) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "--model", str(model)])
+            os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "--model", str(model), *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.seen = b""
 
@@ -81,6 +82,20 @@ class App:
         os.waitpid(self.pid, 0)
 
 
+def random_model(folder: Path, hidden_size: int = 512) -> Path:
+    """Write a 2-layer model that has learnt nothing, which costs as much as any other."""
+    config, random = ModelConfig(len(SYMBOLS), hidden_size, 2), np.random.default_rng(0)
+    weights = {name: random.normal(0, 0.08, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    path = folder / "random.safetensors"
+    save_model(path, Model(config, Vocabulary(SYMBOLS), weights, TextOptions(), {"prime": "The morning "}))
+    return path
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of ``values`` that is not less than ``share`` of them."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
 def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
     """Milliseconds to the answers of so many keys, and the speed of the text meanwhile."""
     app = App(model, size)
@@ -99,11 +114,10 @@ def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
     app.read(1.2)
     rates = re.findall(rb"([\d,]+) ch/s", app.seen)
     app.close()
-    taken.sort()
     return {
         "median_ms": round(statistics.median(taken), 1),
-        "p99_ms": round(taken[math.ceil(0.99 * len(taken)) - 1], 1),
-        "max_ms": round(taken[-1], 1),
+        "p99_ms": round(percentile(taken, 0.99), 1),
+        "max_ms": round(max(taken), 1),
         "chars_per_second": int(rates[-1].replace(b",", b"")) if rates else 0,
     }
 
@@ -115,13 +129,10 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=512)
     asked = parser.parse_args()
     columns, rows = map(int, asked.size.split("x"))
-    config, random = ModelConfig(len(SYMBOLS), asked.hidden, 2), np.random.default_rng(0)
-    weights = {name: random.normal(0, 0.08, shape).astype(np.float32) for name, shape in config.shapes.items()}
     report: dict[str, object] = {"keys": asked.keys, "size": asked.size, "model": f"2x{asked.hidden}"}
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
-        model = Path(folder) / "random.safetensors"
-        save_model(model, Model(config, Vocabulary(SYMBOLS), weights, TextOptions(), {"prime": "The morning "}))
+        model = random_model(Path(folder), asked.hidden)
         for name, speed in SPEEDS.items():
             remember(str(model), Memory(speed=speed))
             report[name] = measure(model, (columns, rows), asked.keys)
