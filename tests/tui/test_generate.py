@@ -233,6 +233,9 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.pilot.press("b")
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.has_focus and tree.option_count == 2)
+        assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
+        lines = [str(option.prompt) for option in tree.options]
+        assert [line.startswith("▸") for line in lines] == [False, True]
         await it.pilot.press("home", "enter")
         await it.until(lambda: it.text == before)
         await it.pilot.press("b", "b", "down", "n")
@@ -492,9 +495,11 @@ async def test_hostile_text_at_every_size(home: Path, size: tuple[int, int]) -> 
         assert it.text.startswith(nasty)
         for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
             await it.pilot.press(key)
-        for strip in it.app.screen._compositor.render_strips():
-            assert strip.cell_length == size[0]
-            assert not set(strip.text) & {"\x1b", "\x00", "\x07", "\u202e", "\n"}
+        for key in ("e", "escape"):  # as it is played and while its prime is edited
+            for strip in it.app.screen._compositor.render_strips():
+                assert strip.cell_length == size[0]
+                assert not set(strip.text) & {"\x1b", "\x00", "\x07", "\u202e", "\n"}
+            await it.pilot.press(key)
 
 
 @pytest.mark.parametrize("view", ["play", "write", "score", "duel"])
@@ -542,6 +547,29 @@ async def test_write_together(model: Path) -> None:
         await it.until(lambda: not it.picture.ghost)
 
 
+async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(5)
+        await it.until(lambda: "BRANCHES" in it.screen_text())
+        first = it.screen.query_one(Candidates).render_line(1).text
+        assert first.startswith("1 ")
+        await it.pilot.press("w")
+        await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
+        assert it.screen.query_one(Candidates).render_line(1).text == f"  {first[2:]}"
+        assert "paused" not in it.status()
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: "BRANCHES" in it.screen_text() and "paused" in it.status())
+
+
+async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("e")
+        await it.until(lambda: "Enter takes the prime" in it.status())
+        await it.pilot.press("escape")
+        await it.until(lambda: "RANK" in it.status())
+
+
 async def test_writing_in_the_middle_hides_the_rest_and_play_shows_it_again(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(20)
@@ -563,6 +591,10 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.pilot.press("enter")
         await it.until(lambda: "rank" in it.status())
         assert room.view.cursor == min(place.position for place in expected.places(40))
+        shown = it.screen_text()
+        assert "8 bits┤" in shown
+        assert "MOST SURPRISING, in bits" in shown
+        assert shown.count("▸") == 1  # the place that the cursor is on
         (home / "own.txt").write_text("The morning, [/red] and 1 more\n" * 20)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))

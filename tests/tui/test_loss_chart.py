@@ -13,6 +13,7 @@ from textual.app import App, ComposeResult
 
 from charlstm.runs.series import Curve
 from charlstm_tui.widgets.chart_paint import (
+    ROLE,
     ChartData,
     ChartView,
     log_ticks,
@@ -42,6 +43,18 @@ def test_validation_owns_its_cells_and_differs_in_shape() -> None:
     text = paint(falling(), ChartView(), 80, 20).text()
     assert text.count("o") >= 12 - 2  # "step" has none; two may share a cell
     assert braille(text) > 40
+
+
+def test_validation_on_the_training_curve_lets_it_be_seen() -> None:
+    x = np.arange(1.0, 1001.0)
+    smooth = 1.4 + 2.8 * np.exp(-x / 250)
+    alone = (paint(ChartData(train=Curve(x, smooth)), ChartView(), 80, 20).roles == ROLE["train"]).sum()
+    buried = ChartData(train=Curve(x, smooth), validation=Curve(x[::5], smooth[::5]))
+    roles = paint(buried, ChartView(), 80, 20).roles
+    assert (roles == ROLE["train"]).sum() > 0.7 * alone
+    assert (roles == ROLE["validation"]).sum() > 15
+    apart = ChartData(train=Curve(x, smooth), validation=Curve(x[::5], smooth[::5] + 1))
+    assert (paint(apart, ChartView(), 80, 20).roles == ROLE["validation"]).sum() > 60
 
 
 def test_a_gap_at_not_a_number_is_not_bridged() -> None:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 AFTER = 40
 """Characters of text that the candidates' title may show."""
 OFFERED = 10.0
-"""Seconds that the last session is offered in the legend's place."""
+"""Seconds that a hint stands in the legend's place: what a newcomer needs is the legend."""
+EDITING = "Enter takes the prime, Ctrl+J begins a new line, Esc leaves it as it was."
 GARBAGE_EVERY = 10_000
 """New objects between two looks for garbage: rows that race by make 700, Python's own figure, many times a second."""
 VIEWS = ("play", "write", "score", "duel")
@@ -104,7 +106,7 @@ class GenerateStage(ModeScreen):
         with Horizontal(id="prime-row"):
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
             yield PrimeInput(id="prime")
-            yield Static(Content("e edit"), id="prime-hint", classes="quiet")
+            yield Static(Content.assemble(("e", "bold $primary"), " edit"), id="prime-hint", classes="quiet")
         yield Static(id="unknown")
         with ContentSwitcher(initial="play", id="rooms"):
             with Horizontal(id="play"):
@@ -137,6 +139,11 @@ class GenerateStage(ModeScreen):
     def on_unmount(self) -> None:
         self._remember()
         self._player.close()
+
+    @on(DescendantFocus, "#prime")
+    @on(DescendantBlur, "#prime")
+    def _prime_edited(self) -> None:
+        self._draw_status()
 
     # ---- which model
 
@@ -255,14 +262,13 @@ class GenerateStage(ModeScreen):
         if facts is not None:
             step = "" if facts.step is None else f" @ step {facts.step:,}"
             planned = f" of {facts.planned:,}" if step and facts.planned else ""
-            names = (facts.name + step + planned, facts.name + step, facts.name)
-            about = f"{facts.shape} · {facts.vocab_size:,} symbols · "
-            self.query_one(GenerateBar).show(
-                self.room,
-                VIEWS if self.room == "play" else ("play", self.room),
-                (about + names[0], *names),
-                bool(facts.ages),
-            )
+            names: tuple[str, ...] = (facts.name + step + planned, facts.name + step, facts.name)
+            names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
+            if self.room == "duel":  # each side says what it plays
+                names = ("the same prime and dice on both sides", "same prime and dice")
+            rooms = VIEWS if self.room == "play" else ("play", self.room)
+            aged = bool(facts.ages) and self.room == "play"  # its keys are Play's
+            self.query_one(GenerateBar).show(self.room, rooms, names, aged)
         self._draw_status()
 
     def _draw_status(self) -> None:
@@ -272,7 +278,7 @@ class GenerateStage(ModeScreen):
             if picture.running:
                 rate = f"{picture.rate:,.0f} ch/s" if picture.rate else speed_words(self._speed)
                 figures.append(f"▶ {rate}")
-            else:
+            elif self.room != "write":
                 figures.append(f"‖ {picture.why or 'paused'}")
             if picture.bits is not None:
                 figures.append(f"{picture.bits:.2f} bits")
@@ -282,9 +288,15 @@ class GenerateStage(ModeScreen):
         if self.room == "score":
             figures = list(self.score_room.figures)
         elif self.room == "duel":
-            figures = ["▶ " + speed_words(self._speed or 60.0) if self.duel.running else "‖ paused", "Tab other side"]
+            figures = [
+                "▶ " + speed_words(self._speed or 60.0) if self.duel.running else "‖ paused",
+                "Tab other side",
+                "t T … its settings",
+            ]
         looks = [self.stream.look(level) for level in range(1, 5)]
         note = self._note or (self._source_at_cursor() if self.room == "play" else "")
+        if self.prime_input.has_focus:
+            note = EDITING
         self.query_one(StatusLine).show(self._scale, looks, figures, note)
 
     # ---- is it copying?
@@ -398,9 +410,12 @@ class GenerateStage(ModeScreen):
     def score_room(self) -> ScoreRoom:
         return self.query_one(ScoreRoom)
 
-    def _say(self, note: str) -> None:
+    def _say(self, note: str, seconds: float = 0.0) -> None:
+        """Say something in the legend's place, until something else is said or for so many seconds."""
         self._note = note
         self._draw_status()
+        if seconds:
+            self.set_timer(seconds, lambda: self._say("") if self._note == note else None)
 
     # ---- more of what is shown
 
@@ -423,10 +438,4 @@ class GenerateStage(ModeScreen):
         self._last = None if kept is None else kept.path
         if kept is not None:
             ago = words.clock(max(0.0, time.time() - kept.saved))
-            self._note = offer = f"l goes on with the last session, of {ago} ago."
-
-            def withdraw() -> None:
-                if self._note == offer:  # the legend is what a newcomer needs; the key stays in the footer
-                    self._say("")
-
-            self.set_timer(OFFERED, withdraw)
+            self._say(f"l goes on with the last session, of {ago} ago.", OFFERED)

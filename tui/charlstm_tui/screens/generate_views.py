@@ -9,7 +9,8 @@ from pathlib import Path
 from textual import events, on
 from textual.widgets import ContentSwitcher
 
-from charlstm_tui.screens.generate_stage import GenerateStage
+from charlstm_tui.screens.generate_stage import OFFERED, GenerateStage
+from charlstm_tui.widgets.candidates import Candidates
 from charlstm_tui.widgets.duel_room import VOICES
 from charlstm_tui.widgets.score_room import ScoreRoom
 
@@ -35,7 +36,9 @@ class ViewKeys(GenerateStage):
         self._note = ""
         self.query_one("#rooms", ContentSwitcher).current = "play" if room == "write" else room
         self.query_one("#prime-row").display = room == "play"
-        self.query_one("#sampler").display = room == "play"  # in Write its keys are letters
+        self.query_one("#sampler").display = room == "play"  # in Write its keys are letters, as the tree's are
+        self.set_class(room == "write", "-typing")
+        self.query_one(Candidates).set_class(room == "write", "-typing")
         if room in ("play", "write"):
             self.focus_main()
         self._draw_panels()
@@ -49,7 +52,7 @@ class ViewKeys(GenerateStage):
 
     def do_write(self) -> None:
         self.enter_room("write")
-        self._say("Type; the grey text is the model's. Backspace erases, Esc goes back to Play.")
+        self._say("Type; the grey text is the model's. Backspace erases, Esc goes back to Play.", OFFERED)
 
     def on_key(self, event: events.Key) -> None:
         """In Write, whatever no binding took is written."""

@@ -46,16 +46,18 @@ class BranchTree(OptionList):
         if tuple(branches) == self._branches:
             return
         self._branches = branches = tuple(branches)
-        highlighted = self.highlighted
+        highlighted = 0 if self.highlighted is None else self.highlighted
         self.clear_options()
         if len(branches) < 2:
             self.add_option(Option(Content.styled(self.NOTHING, "$quiet"), disabled=True))
             return
         depths: dict[int, int] = {}
+        tip = max(place for place, branch in enumerate(branches) if branch.current or not place)
         for branch in branches:
             depths[branch.number] = 0 if branch.parent is None else depths[branch.parent] + 1
-            self.add_option(Option(self._line(branch, depths[branch.number]), id=str(branch.number)))
-        self.highlighted = min(highlighted or 0, len(branches) - 1)
+            line = self._line(branch, depths[branch.number], branch is branches[tip])
+            self.add_option(Option(line, id=str(branch.number)))
+        self.highlighted = min(highlighted, len(branches) - 1) if self.has_focus else tip
 
     @property
     def highlighted_branch(self) -> BranchInfo | None:
@@ -63,7 +65,8 @@ class BranchTree(OptionList):
         place = self.highlighted
         return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
 
-    def _line(self, branch: BranchInfo, depth: int) -> Content:
+    def _line(self, branch: BranchInfo, depth: int, tip: bool) -> Content:
+        """A branch as a line: bold where the line runs through it, with a mark where it ends."""
         stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
         span = f"  {branch.start:,}–{branch.stop:,}"
         room = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
@@ -72,10 +75,10 @@ class BranchTree(OptionList):
         if words.cell_length > room:
             words = words.truncate(room, ellipsis=True)
         return Content.assemble(
-            ("▸ " if branch.current else "  ", "$accent"),
+            ("▸ " if tip else "  ", "$accent"),
             (stem, "$quiet"),
             words.stylize("bold") if branch.current else words,
-            (span, "$quiet"),
+            (" " * (room - words.cell_length) + span, "$quiet"),
         )
 
     def on_resize(self) -> None:

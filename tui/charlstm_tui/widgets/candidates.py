@@ -148,10 +148,10 @@ class Candidates(Widget):
             hollow = "░"
         gap = " " * (room - len(solid) - len(hollow) + 1)
         standing = Style(underline=True, bold=True) if one.char == self._standing else Style()
-        number = f"{digit} " if digit < 10 else "  "
+        number = f"{digit} " if digit < 10 and not self.has_class("-typing") else "  "
         return self._line(
             [
-                (number, self._style("number") if one.kept else self._style("quiet")),
+                (number, self._style("number")),
                 (sign, standing + (Style() if one.kept else self._style("cut"))),
                 (solid, self._style("kept")),
                 (hollow, self._style("cut")),

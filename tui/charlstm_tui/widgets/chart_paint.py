@@ -27,6 +27,8 @@ Array = np.ndarray
 NOTHING = Curve(np.empty(0), np.empty(0))
 BITS = 1 / math.log(2)
 SPACE = ord(" ")
+MARKS_APART = 4
+"""Columns between two validation marks that lie on the training curve."""
 ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label", "mark")
 ROLE = {name: number for number, name in enumerate(ROLES)}
 
@@ -123,10 +125,11 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
     for curve, role in ((data.raw, "raw"), (data.train, "train")):
         if curve is not None:
             _draw(inside, curve, x, y, unit, ROLE[role], view.glyphs)
-    _points(inside, data, x, y, unit)
+    line = inside.roles == ROLE["train"]
+    _points(inside, data, x, y, unit, line)
     for row, text in labels:
         _write(inside, _free_place(inside.roles[row], len(text)), row, text, "reference")
-    _points(inside, data, x, y, unit)  # a label that found no place of its own covers no mark
+    _points(inside, data, x, y, unit, line)  # a label that found no place of its own covers no mark
     if axes:
         _axes(picture, x, y, view, left, plot_width, plot_height)
     return picture
@@ -285,21 +288,36 @@ def _strokes(dots: Array, x0: Array, y0: Array, x1: Array, y1: Array) -> None:
     dots[row[shown], column[shown]] = True
 
 
-def _points(inside: Picture, data: ChartData, x: Scale, y: Scale, unit: float) -> None:
-    """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``."""
+def _points(inside: Picture, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
+    """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``. Where they would bury the training
+    curve (its cells are true in ``curve``) on a long run, they let it be seen between them."""
     rows, columns = inside.codes.shape
 
-    def place(points_x: Array, points_y: Array, character: str, role: str) -> None:
+    def place(points_x: Array, points_y: Array, character: str, role: str, apart: int = 1) -> None:
         across, up = x(points_x), y(points_y * unit)
         shown = np.isfinite(up) & (across >= 0) & (across <= 1)
         column = np.minimum(across[shown] * columns, columns - 1).astype(np.int64)
         row = np.minimum((1 - np.clip(up[shown], 0, 1)) * rows, rows - 1).astype(np.int64)
+        if apart > 1:
+            row, column = _thinned(row, column, curve[row, column], apart)
         inside.codes[row, column] = ord(character)
         inside.roles[row, column] = ROLE[role]
 
-    place(data.validation.x, data.validation.y, "o", "validation")
+    place(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
     if data.best is not None and math.isfinite(data.best[1]):
         place(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
+
+
+def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array, Array]:
+    """The cells of marks without those that hide a curve less than ``apart`` columns from the next one kept; from the
+    right, where the newest is."""
+    kept: list[int] = []
+    left = math.inf
+    for place in range(len(column) - 1, -1, -1):
+        if not hides[place] or column[place] <= left - apart:
+            kept.append(place)
+            left = float(column[place]) if hides[place] else left
+    return row[kept], column[kept]
 
 
 # ---------------------------------------------------------------- furniture

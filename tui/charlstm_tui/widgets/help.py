@@ -17,7 +17,7 @@ from charlstm_tui.widgets.dialogs import Dialog
 
 
 class HelpScreen(Dialog):
-    """Every action that would act now: the mode's own first, then those of the app."""
+    """Every action that would act now: those of the pane first, then the mode's, then those of the app."""
 
     BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
@@ -27,7 +27,7 @@ class HelpScreen(Dialog):
 
     def compose(self) -> ComposeResult:
         title = dict(MODES).get(self._mode, "")
-        own = [action for action in self._actions if action.mode]
+        own = sorted((action for action in self._actions if action.mode), key=lambda action: -action.scope.count("."))
         common = [action for action in self._actions if not action.mode]
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")

@@ -26,7 +26,8 @@ class Palette(Dialog):
     def __init__(self, actions: Sequence[Action]) -> None:
         super().__init__()
         shown = [action for action in actions if action.palette]
-        self._actions = sorted(shown, key=lambda action: action.mode is None)  # the mode's own first
+        # the pane's own first, then the mode's, then the app's
+        self._actions = sorted(shown, key=lambda action: (action.mode is None, -action.scope.count(".")))
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -53,7 +54,8 @@ class PrimeInput(TextArea):
     def render_line(self, y: int) -> Strip:
         """While it is not edited, one literal line of it with its line ends made visible."""
         if self.has_focus:
-            return super().render_line(y)
+            strip = super().render_line(y)
+            return Strip([Segment(_harmless(text), style) for text, style, _ in strip], strip.cell_length)
         style = self.rich_style
         if y == 0 and not self.text:
             empty = Segment(EMPTY, style + Style(dim=True, italic=True))
@@ -79,3 +81,10 @@ class PrimeInput(TextArea):
         if self.text != self._given:
             self.load_text(self._given)
         self.scroll_home(animate=False)
+
+
+def _harmless(text: str) -> str:
+    """``text`` without what takes no room and would act on the terminal: controls, turns of the writing direction."""
+    if text.isprintable():
+        return text
+    return "".join(char for char in text if char.isprintable() or char == "\u200d" or cell_len(char))

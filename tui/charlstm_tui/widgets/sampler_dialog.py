@@ -16,6 +16,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui.widgets.dialogs import Dialog
+from charlstm_tui.widgets.sampler_panel import CAPTION
 
 COPIED = "copied"
 MOST_COPIED = 1000
@@ -31,7 +32,7 @@ ABOUT = {
     "repetition_length": "repeats of so many are free",
     "repetition_range": "how far back repeats are sought",
     "kind": "default; reference: the script's",
-    COPIED: "shortest stretch that counts as copied",
+    COPIED: "shortest stretch called copied",
 }
 """What each does, in as many words as a row of 80 columns has room for."""
 WHOLE = ("top_k", "repetition_length", "repetition_range")
@@ -88,6 +89,7 @@ class SamplerRow(Horizontal):
         super().__init__(id=f"sampler-{name}")
         self.setting, self.value, self.usual = name, value, usual
         self.error = ""
+        self.caption = CAPTION.get(name, name.replace("_", " "))
 
     def compose(self) -> ComposeResult:
         yield Static(classes="sampler-name", markup=False)
@@ -110,7 +112,7 @@ class SamplerRow(Horizontal):
         changed = not self.error and self.value != self.usual
         self.set_class(bool(self.error), "-wrong")
         self.set_class(changed, "-changed")
-        self.query_one(".sampler-name", Static).update(Content(f"{'*' if changed else ' '} {self.setting}"))
+        self.query_one(".sampler-name", Static).update(Content(f"{'*' if changed else ' '} {self.caption}"))
         self.query_one(".sampler-about", Static).update(Content(self.error or ABOUT[self.setting]))
 
 

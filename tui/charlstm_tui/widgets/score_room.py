@@ -43,16 +43,19 @@ PLACES = 40
 BLOCKS = "▁▂▃▄▅▆▇█"
 TOP_BITS = 8.0
 """Bits per character that reach the top of the strip."""
+SCALE = (f"{TOP_BITS:.0f} bits┤", "     0┤")
+"""What stands before the two rows of the strip."""
 
 
 class SurpriseStrip(Widget):
-    """Mean surprise along the text as a row of blocks, two cells high; a click goes there."""
+    """Mean surprise along the text as a row of blocks, two cells high, with its scale; a click goes there."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"strip--calm", "strip--high"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"strip--calm", "strip--high", "strip--scale"}
     DEFAULT_CSS = """
     SurpriseStrip { height: 2;
         & > .strip--calm { color: $kept; }
         & > .strip--high { color: $error; }
+        & > .strip--scale { color: $quiet; }
     }
     """
 
@@ -73,19 +76,22 @@ class SurpriseStrip(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        if self._scores is None or self.content_size.width < 2:
+        width = self.content_size.width - len(SCALE[0])
+        if self._scores is None or width < 2:
             return Content("")
-        bits = self._scores.strip(self.content_size.width)
+        bits = self._scores.strip(width)
         eighths = np.clip(np.rint(bits / TOP_BITS * 16), 1, 16).astype(int).tolist()
         calm, high = self.get_visual_style("strip--calm"), self.get_visual_style("strip--high")
         upper = Content.styled("".join(BLOCKS[one - 9] if one > 8 else " " for one in eighths), high)
         lower = Content.styled("".join(BLOCKS[min(one, 8) - 1] for one in eighths), calm)
-        return Content("\n").join([upper, lower])
+        scale = self.get_visual_style("strip--scale")
+        return Content("\n").join(Content.styled(SCALE[row], scale) + line for row, line in enumerate((upper, lower)))
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and self.content_size.width:
-            self.post_message(self.Clicked(offset.x / self.content_size.width))
+        width, left = self.content_size.width, len(SCALE[0])
+        if offset is not None and offset.x >= left:
+            self.post_message(self.Clicked((offset.x - left) / (width - left)))
 
 
 class ScoreRoom(Vertical):
@@ -116,7 +122,7 @@ class ScoreRoom(Vertical):
         with Horizontal():
             yield StreamView(id="score-text")
             with Vertical(id="score-side"):
-                yield Static(Content("MOST SURPRISING"), classes="caption")
+                yield Static(Content("MOST SURPRISING, in bits"), classes="caption")
                 yield Static(id="score-places")
 
     @property
@@ -253,8 +259,9 @@ class ScoreRoom(Vertical):
         lines = []
         for place in self._places[: max(1, self.size.height - 2)]:
             sign = symbol(place.char)
-            figure = f"{place.bits:4.1f}  "
-            room = width - len(figure) - cell_len(sign) - 1
+            figure = f"{place.bits:4.1f} "
+            here = "▸" if place.position == self.view.cursor else " "
+            room = width - len(figure) - cell_len(sign) - 2
             before = visible(place.before, keep="").replace("\n", "↵")
             after = visible(place.after, keep="").replace("\n", "↵")
             while before and cell_len(before) > room * 2 // 3:
@@ -262,7 +269,9 @@ class ScoreRoom(Vertical):
             while after and cell_len(before + after) > room:
                 after = after[:-1]
             lines.append(
-                Content.assemble((figure, "$quiet"), (before, "$quiet"), (sign, "bold $error"), (after, "$quiet"))
+                Content.assemble(
+                    (figure, "$quiet"), (here, "$accent"), (before, "$quiet"), (sign, "bold $error"), (after, "$quiet")
+                )
             )
         self.query_one("#score-places", Static).update(Content("\n").join(lines))
 
@@ -280,11 +289,16 @@ class ScoreRoom(Vertical):
     def walk(self, characters: int, lines: int) -> None:
         """Move the cursor."""
         self.view.walk(characters, lines)
-        self.post_message(self.Changed())
+        self._moved()
 
     def _go(self, position: int) -> None:
         self.view.cursor = position
         self.view.reveal(position)
+        self._moved()
+
+    def _moved(self) -> None:
+        """Show what the character at the cursor is worth."""
+        self._draw_places()
         self.post_message(self.Changed())
 
     def on_surprise_strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
@@ -292,4 +306,4 @@ class ScoreRoom(Vertical):
 
     def on_stream_view_walked(self, event: StreamView.Walked) -> None:
         event.stop()
-        self.post_message(self.Changed())
+        self._moved()

@@ -11,6 +11,9 @@ from textual.widget import Widget
 
 from charlstm_tui.actions import MODES
 
+IDLE = "no run"
+"""The status when nothing trains."""
+
 
 class TopBar(Widget):
     """`` charlstm  [1 Corpus]  2 Train …   ▶ run 42% 0:35``; names give way first when the terminal is narrow."""
@@ -21,7 +24,7 @@ class TopBar(Widget):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
-        self._statuses: tuple[str, ...] = ("no run",)
+        self._statuses: tuple[str, ...] = (IDLE,)
 
     def show_status(self, *statuses: str) -> None:
         """Say what is training, from the fullest wording to the shortest; the first that fits is shown."""
@@ -35,7 +38,7 @@ class TopBar(Widget):
         tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + least <= width), self._tabs()[-1])
         room = width - tabs.cell_length - 2
         status = next((text for text in self._statuses if Content(text).cell_length <= room), "")
-        style = self.get_visual_style("top-bar--status")
+        style = self.get_visual_style("top-bar--tab" if status == IDLE else "top-bar--status")
         right = Content.styled(status, style) if status else Content("")
         gap = max(1, width - tabs.cell_length - right.cell_length - 1)
         return Content.assemble(tabs, " " * gap, right).truncate(width)
