@@ -91,6 +91,9 @@ async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
     with record(tmp_path, "starting") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
             await shows(pilot, "starting", "The first sample comes with the first validation")
+            await pilot.press("r")
+            await shows(pilot, "No step is done yet")
+            await pilot.press("escape")
 
 
 @pytest.mark.parametrize("size", [(60, 20), (40, 12), (20, 5)], ids=str)

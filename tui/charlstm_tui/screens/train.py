@@ -330,9 +330,10 @@ class TrainScreen(ModeScreen):
         if view is None:
             return
         last = series.last_step if series is not None else None
+        now = f"The rate now is {rate_words(last.lr)}" if last else "No step is done yet"
         self._prompt(
             "Learning rate",
-            f"The rate now is {rate_words(last.lr if last else None)}; the rest of the schedule is scaled with it.",
+            f"{now}; the rest of the schedule is scaled with it.",
             rate_words(last.lr) if last else "",
             _check_rate,
             lambda text: self._send("set-lr", f"set the rate to {float(text):g}", float(text)),
