@@ -74,9 +74,14 @@ def main() -> None:
     asked = parser.parse_args()
     columns, rows = map(int, asked.size.split("x"))
     asked.out.mkdir(parents=True, exist_ok=True)
+    out = asked.out.resolve()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"CHARLSTM_STATE": f"{folder}/state", "CHARLSTM_CACHE": f"{folder}/cache"}
-        asyncio.run(draw(asked.out, (columns, rows), Path(folder) / "runs"))
+        os.environ |= {"CHARLSTM_STATE": f"{folder}/state", "CHARLSTM_CACHE": f"{folder}/cache", "HOME": folder}
+        place = Path(folder) / "charlstm"  # the pictures show ~/charlstm, not a path of this machine
+        place.mkdir()
+        os.chdir(place)
+        asyncio.run(draw(out, (columns, rows), place / "runs"))
+        os.chdir(out)
     print(f"Drawn into {asked.out}")
 
 
