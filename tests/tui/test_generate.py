@@ -666,5 +666,8 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path)
         await it.until(lambda: it.screen._copied is not None and it.screen._copied.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
+        copied = it.screen.stream.get_component_rich_style("stream--copied", partial=True)
+        assert copied.bgcolor is not None
+        assert copied.bgcolor.name == "#34412e"  # dark: own text on it is green
         await it.pilot.press(*["left"] * 3, *["right"] * 6)
         await it.until(lambda: "copied" in it.status())

@@ -27,6 +27,7 @@ THEME = Theme(
         "valid": "#ffb86b",  # validation loss, always with the mark o
         "kept": "#7aa2f7",  # candidates that the sampler kept, █
         "cut": "#565d73",  # candidates that it cut, ░
+        "copied": "#34412e",  # behind what is copied; opaque, as the text blends nothing
         "scrollbar": "#333849",
         "scrollbar-hover": "#4a5066",
         "scrollbar-active": "#7aa2f7",

@@ -53,7 +53,7 @@ class StreamView(ScrollView, can_focus=True):
         & > .stream--prime { color: $quiet; }
         & > .stream--own { text-style: italic; color: $success; }
         & > .stream--ghost { color: $quiet; text-style: dim italic; }
-        & > .stream--copied { background: $success 25%; text-style: underline; }
+        & > .stream--copied { background: $copied; text-style: underline; }
         & > .stream--cursor { background: $foreground; color: $background; }
         & > .stream--level-2 { color: $primary; text-style: underline; }
         & > .stream--level-3 { color: $accent; text-style: bold; }
