@@ -10,7 +10,9 @@ from textual.events import Click
 from textual.widgets import OptionList
 
 from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
+from charlstm_tui.widgets.model_picker import ModelPicker
 from driven_app import driven
+from recorded_run import record
 
 
 def question(title: str) -> ChoiceDialog:
@@ -76,3 +78,18 @@ async def test_a_click_on_an_option_that_is_gone_does_nothing(tmp_path: Path) ->
         )
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.mode)
+
+
+async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        record(tmp_path, "finished", name="first", steps=10)
+        await app.in_mode("corpus")
+        await app.until(lambda: [view.name for view in app.app.snapshot.runs] == ["first"])
+        answers: list[Any] = []
+        picker = ModelPicker(app.app.snapshot, "")
+        await app.app.push_screen(picker, answers.append)
+        options = picker.query_one(OptionList)
+        options.action_select()
+        picker._fill("no such model")  # as when the line was typed in before the list's message came
+        await app.until(lambda: bool(answers))
+        assert answers == [str(tmp_path / "first")]

@@ -23,7 +23,10 @@ VALIDATIONS = 30
 VALIDATION_SHARE = 0.1
 """Part of the training time that validations on the way may take; slices and then their number give way to it."""
 MIN_SLICES = 10_000
-"""Characters below which a validation says too little to choose the best model by."""
+"""Characters below which a validation says too little to choose the best model by: there are fewer instead."""
+MIN_VALIDATIONS = 4
+FEWEST_SLICES = 1_000
+"""What is read even by a machine so slow that more would leave no time to train."""
 VALIDATION_SPEED = 1.2
 """Reading against training speed, in characters a second: float32 forward alone against the fastest kernel's step."""
 
@@ -147,5 +150,5 @@ def _validations(settings: Settings, seconds: float, held_out: int, speed: float
     if settings.val_every is not None or most == 0:
         return most, VALIDATIONS
     budget = VALIDATION_SHARE * max(seconds, 0.0) * speed
-    chars = min(most, max(MIN_SLICES, int(budget / VALIDATIONS)))
-    return chars, max(4, min(VALIDATIONS, int(budget / chars)))
+    count = max(MIN_VALIDATIONS, min(VALIDATIONS, int(budget / min(most, MIN_SLICES))))
+    return min(most, max(FEWEST_SLICES, int(budget / count))), count

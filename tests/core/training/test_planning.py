@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,11 @@ def test_the_clock_moves_the_end() -> None:
     assert replanned(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
     assert replanned(settings, plan, pace=0.1, worked=99.0, **now) == 101
     assert replanned(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
+
+
+@pytest.mark.parametrize("speed", [200.0, 1_000.0, 300_000.0])
+def test_a_slow_machine_spends_its_minute_on_training(speed: float) -> None:
+    plan = planned(Settings(max_minutes=1.0, batch_size=16, seq_length=50), speed=speed)
+    assert 30 < plan.planned_steps * plan.seconds_per_step < 60
+    assert plan.val_chars > 0
+    assert plan.val_every < plan.planned_steps or plan.planned_steps < 8

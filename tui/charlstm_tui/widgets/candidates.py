@@ -63,6 +63,7 @@ class Candidates(Widget):
         self._rows: list[Strip] = []
         self._clicks: dict[int, str] = {}
         self._base = Style()
+        self._styles: dict[str, Style] = {}  # asking for one takes as long as drawing a row
 
     def show(self, outlook: Outlook | None, settings: SamplerSettings, standing: str | None, after: str) -> None:
         """Show what may come after the text ``after``; ``standing`` is the character that stands there already."""
@@ -78,6 +79,7 @@ class Candidates(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._rows = []
+        self._styles.clear()
 
     def on_resize(self) -> None:
         self._rows = []
@@ -161,7 +163,9 @@ class Candidates(Widget):
         )
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"candidates--{name}", partial=True)
+        if (style := self._styles.get(name)) is None:
+            style = self._styles[name] = self.get_component_rich_style(f"candidates--{name}", partial=True)
+        return style
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
         base = self._base

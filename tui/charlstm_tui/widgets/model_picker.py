@@ -68,14 +68,14 @@ class ModelPicker(Dialog):
         for word, name, about in self._shown:
             mark = "▸ " if word == self._here else "  "
             options.add_option(
-                Option(Content.assemble((mark, "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")))
+                Option(Content.assemble((mark, "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")), id=word)
             )
         if self._shown:
             options.highlighted = 0
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._shown[event.option_index][0])
+        self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
