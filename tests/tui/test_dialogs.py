@@ -93,3 +93,17 @@ async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tm
         picker._fill("no such model")  # as when the line was typed in before the list's message came
         await app.until(lambda: bool(answers))
         assert answers == [str(tmp_path / "first")]
+
+
+async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        dialog = question("first")
+        await app.app.push_screen(dialog)
+        options = dialog.query_one(OptionList)
+        options.styles.height = 0
+        options.action_page_down()
+        options.action_page_up()
+        await app.until(lambda: not options.scrollable_content_region.height)
+        options.action_page_down()
+        assert options.highlighted == 0
