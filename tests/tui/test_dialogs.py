@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.style import Style
-from textual.events import Click
-from textual.widgets import OptionList
+from textual.events import Click, Paste
+from textual.widgets import Input, OptionList
 
-from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
+from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.model_picker import ModelPicker
 from driven_app import driven
 from recorded_run import record
@@ -107,3 +107,14 @@ async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Pa
         await app.until(lambda: not options.scrollable_content_region.height)
         options.action_page_down()
         assert options.highlighted == 0
+
+
+async def test_a_book_pasted_into_a_line_is_left_out(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.app.push_screen(PromptDialog("find"))
+        line = app.app.screen.query_one(Input)
+        line.post_message(Paste("x" * 20_000))
+        await app.press("!")
+        await app.until(lambda: line.value.endswith("!"))
+        assert line.value == "!"

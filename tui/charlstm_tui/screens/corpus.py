@@ -22,6 +22,7 @@ from charlstm_tui.app import CorpusChoice
 from charlstm_tui.backend import Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.texts import Folder, Section, Text, remember, sections
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.words import count, home, shorten, size
 
@@ -69,7 +70,7 @@ class CorpusScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="welcome")
-        yield Input(placeholder="part of a name", id="texts-filter", compact=True)
+        yield Line(placeholder="part of a name", id="texts-filter", compact=True)
         with Horizontal(id="corpus-split"):
             yield RowList(id="texts")
             with Vertical(id="text"):

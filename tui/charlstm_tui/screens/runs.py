@@ -21,6 +21,7 @@ from charlstm_tui.app import playable
 from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.words import home, shorten, size
 
@@ -50,7 +51,7 @@ class RunsScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
-        yield Input(placeholder="part of a run's or text's name", id="runs-filter", compact=True)
+        yield Line(placeholder="part of a run's or text's name", id="runs-filter", compact=True)
         with Vertical(id="runs-split"):
             with Vertical(id="runs-table"):
                 yield Static(id="runs-captions", classes="caption")

@@ -18,6 +18,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm_tui.screens.steady import pass_over_old_sizes
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
 
 
@@ -114,7 +115,7 @@ class PromptDialog(Dialog):
             yield Static(Content(self._title), classes="dialog-title")
             if self._about:
                 yield Static(Content(self._about), classes="dialog-text")
-            yield Input(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
+            yield Line(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
             yield Static(Content(""), classes="dialog-error")
             completes = "   Tab complete" if self._suggester else ""
             yield Static(Content(f"Enter accept{completes}   Esc cancel"), classes="dialog-keys")

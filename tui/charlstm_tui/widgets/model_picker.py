@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm_tui.widgets.dialogs import Dialog
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class ModelPicker(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
             yield Static(Content("Play another model"), classes="dialog-title")
-            yield Input(placeholder="a name, or the path of a model (.safetensors) or session (.json)", compact=True)
+            yield Line(placeholder="a name, or the path of a model (.safetensors) or session (.json)", compact=True)
             yield Options(compact=True)
             yield Static(Content(""), classes="dialog-error")
             yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from charlstm_tui.actions import Action
 from charlstm_tui.widgets.dialogs import Dialog
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
 
 
@@ -31,7 +32,7 @@ class Palette(Dialog):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
-            yield Input(placeholder="What would you like to do?", compact=True)
+            yield Line(placeholder="What would you like to do?", compact=True)
             yield Options(compact=True)
 
     def on_mount(self) -> None:

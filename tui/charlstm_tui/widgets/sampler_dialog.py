@@ -16,6 +16,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui.widgets.dialogs import Dialog
+from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.sampler_panel import CAPTION
 
 COPIED = "copied"
@@ -93,7 +94,7 @@ class SamplerRow(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static(classes="sampler-name", markup=False)
-        yield Input(written(self.setting, self.value), compact=True, select_on_focus=True)
+        yield Line(written(self.setting, self.value), compact=True, select_on_focus=True)
         yield Static(classes="sampler-about", markup=False)
 
     def on_mount(self) -> None:

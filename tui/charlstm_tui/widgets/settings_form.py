@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import SettingsError
 from charlstm.training.config import Settings, about, parse_setting, setting_names, takes
+from charlstm_tui.widgets.line import Line
 
 GROUPS = {
     "hidden_size": "The network",
@@ -62,7 +63,7 @@ class SettingRow(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static(classes="setting--name", markup=False)
-        yield Input(written(self.value), compact=True, select_on_focus=False)
+        yield Line(written(self.value), compact=True, select_on_focus=False)
         yield Static(classes="setting--about", markup=False)
 
     def on_mount(self) -> None:
