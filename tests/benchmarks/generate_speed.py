@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from torch.nn import functional
+from reference_script import CharRNN, sample
 
 from charlstm.generation.generate import generate_many
 from charlstm.generation.session import Session
@@ -36,33 +36,12 @@ def random_model(vocab_size: int, hidden_size: int, num_layers: int) -> Model:
     return Model(config, Vocabulary([chr(10), *map(chr, range(32, 31 + vocab_size))]), weights)
 
 
-class ReferenceScript(torch.nn.Module):
-    """The script's network and its way of drawing a character: ``nn.LSTM`` on one one-hot step, then topk."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        config = model.config
-        self.lstm = torch.nn.LSTM(config.vocab_size, config.hidden_size, config.num_layers, batch_first=True)
-        self.fc = torch.nn.Linear(config.hidden_size, config.vocab_size)
-        self.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
-        self.symbols = model.vocabulary.symbols
-        self.eval()
-
-    def sample(self, length: int, top_k: int = 5) -> str:
-        """``length`` characters, with gradients tracked, as the script does."""
-        hidden = tuple(torch.zeros(self.lstm.num_layers, 1, self.lstm.hidden_size) for _ in range(2))
-        which, chars = 0, []
-        for _ in range(length):
-            one_hot = np.zeros((1, 1, len(self.symbols)), np.float32)
-            one_hot[0, 0, which] = 1
-            hidden = tuple(each.data for each in hidden)
-            out, hidden = self.lstm(torch.from_numpy(one_hot), hidden)
-            probabilities = functional.softmax(self.fc(out.reshape(1, -1)), dim=1).data
-            best, ids = probabilities.topk(top_k)
-            best, ids = best.numpy().squeeze(), ids.numpy().squeeze()
-            which = int(np.random.choice(ids, p=best / best.sum()))
-            chars.append(self.symbols[which])
-        return "".join(chars)
+def reference_script(model: Model) -> CharRNN:
+    """The script's network with the weights of ``model``."""
+    config = model.config
+    net = CharRNN(model.vocabulary.symbols, config.hidden_size, config.num_layers)
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
+    return net
 
 
 def pin(cores: Iterable[int]) -> None:
@@ -101,11 +80,11 @@ def main() -> None:
     parser.add_argument("--num-layers", type=int, default=2)
     arguments = parser.parse_args()
     model = random_model(83, arguments.hidden_size, arguments.num_layers)
-    script, stepper = ReferenceScript(model), Stepper(model)
+    script, stepper = reference_script(model), Stepper(model)
     cores = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
 
     def reference() -> int:
-        return len(script.sample(50))
+        return len(sample(script, 50, prime="\n", top_k=5)) - 1
 
     session = Session(model, "\n", stepper=stepper)
 

@@ -52,7 +52,7 @@ class ViewKeys(GenerateStage):
 
     def do_write(self) -> None:
         self.enter_room("write")
-        self._say("Type; the grey text is the model's. Backspace erases, Esc goes back to Play.", OFFERED)
+        self._say("Type; the grey text is the model's. Esc hides it, Esc again goes back to Play.", OFFERED)
 
     def on_key(self, event: events.Key) -> None:
         """In Write, whatever no binding took is written."""
