@@ -628,6 +628,21 @@ async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> No
         assert it.screen.room == "play"
 
 
+async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
+    """Text that streams behind Train costs the training beside it next to nothing, and is all there on the way back."""
+    async with playing(model, speed=60) as it:
+        await it.until(lambda: it.screen.playing and it.picture.length > 5)
+        drawn: list[int] = []
+        it.screen._show = lambda picture, show=it.screen._show: (drawn.append(picture.length), show(picture))
+        await it.pilot.press("2")
+        await it.until(lambda: len(drawn) > 1, settle=False)
+        drawn.clear()
+        await it.until(lambda: len(drawn) == 2, settle=False)
+        assert drawn[1] - drawn[0] > 20  # a second's characters, not a frame's
+        await it.pilot.press("3")
+        await it.until(lambda: it.picture.running and len(it.text) > drawn[-1])
+
+
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)

@@ -38,6 +38,8 @@ SWITCH = 0.001
 PICTURE_EVERY = 1 / 30
 PICTURE_EVERY_AT_FULL = 1 / 20
 """The same when text races by: nobody reads it, and drawing it must leave the screen time for keys."""
+PICTURE_EVERY_UNWATCHED = 1.0
+"""The same while another screen is looked at: sixty characters a second cost a training beside it more than that."""
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
 MOST_WAITING = 256
@@ -128,6 +130,7 @@ class Player:
         self._pictures: list[Picture] = []
         self._announced = False
         self._last_picture = 0.0
+        self._watched = True
         self._still_until = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
@@ -160,6 +163,11 @@ class Player:
             self._announced = False
             pictures, self._pictures = self._pictures, []
         return pictures
+
+    def watched(self, watched: bool) -> None:
+        """Whether anybody looks; pictures are rare while nobody does."""
+        self._watched = watched
+        self._ask(lambda: None)
 
     def load(self, wish: Wish, voice: int = 0) -> None:
         """Play this from its prime on; an equal model is not read again. What was being loaded is given up."""
@@ -308,6 +316,8 @@ class Player:
         return min(waits, default=None)
 
     def _pause_between(self) -> float:
+        if not self._watched:
+            return PICTURE_EVERY_UNWATCHED
         racing = any(voice.running and voice.speed == FULL for voice in self._voices.values())
         return PICTURE_EVERY_AT_FULL if racing else PICTURE_EVERY
 

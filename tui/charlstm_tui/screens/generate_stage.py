@@ -147,7 +147,11 @@ class GenerateStage(ModeScreen):
 
     # ---- which model
 
+    def on_screen_suspend(self) -> None:
+        self._player.watched(self in self.app.screen_stack)  # behind a dialog it is still seen
+
     def entered(self) -> None:
+        self._player.watched(True)
         choice = self.charlstm.model or self._first_choice()
         if choice is None:
             self._draw_empty()
