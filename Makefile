@@ -20,8 +20,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+# What drives real terminals and processes has the machine for itself.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/terminal --ignore tests/torture
+	$(BIN)/python -m pytest tests/terminal tests/torture
 
 # Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes a quarter of an hour.
 torture: $(VENV)/.dev
