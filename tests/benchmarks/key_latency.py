@@ -38,9 +38,9 @@ PATIENCE = 30.0
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-()")))
 # What the app would pause after is lifted, so that it streams all the time.
 PROGRAM = """
+from charlstm_tui.main import main
 import charlstm_tui.playing, charlstm_tui.screens.generate
 charlstm_tui.playing.PAUSE_AFTER = charlstm_tui.screens.generate.PAUSE_AFTER = 10**9
-from charlstm_tui.main import main
 main()
 """
 

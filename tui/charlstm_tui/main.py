@@ -13,6 +13,10 @@ from pathlib import Path
 
 import click
 
+# Before anything imports Textual. A change of the screen waits there for the next tick, or after a frame that took
+# longer than a tick for the one after it: up to 33 ms with Textual's 60 a second, too long for a key.
+os.environ.setdefault("TEXTUAL_FPS", "240")
+
 
 @click.command(name="charlstm-tui", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("text", required=False, metavar="[TEXT]")

@@ -2,7 +2,8 @@
 
 One thread plays every voice (Duel has two), so keys are answered while text streams at full speed. Nothing here
 touches a widget, and only this thread touches a session. What is asked comes in through a bounded queue; what
-happened goes out through :meth:`Player.take`, at most 30 times a second and never faster than the screen takes it.
+happened goes out through :meth:`Player.take`, at most 20 times a second and never faster than the screen takes it.
+Characters are made when they can be shown: one by one, the weights are out of the processor's cache before each.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ COURTESY = 0.015
 """Seconds that the thread keeps still after it was asked something, so that the screen can answer the key first."""
 SWITCH = 0.001
 """Seconds after which the interpreter is handed over while the thread plays; Python's own 5 ms add up over a key."""
-PICTURE_EVERY = 1 / 30
-PICTURE_EVERY_AT_FULL = 1 / 20
-"""The same when text races by: nobody reads it, and drawing it must leave the screen time for keys."""
+PICTURE_EVERY = 1 / 20
+"""Seconds between two pictures. Drawing one takes the screen some 10 ms, which keys wait for."""
 PICTURE_EVERY_UNWATCHED = 1.0
-"""The same while another screen is looked at: sixty characters a second cost a training beside it more than that."""
+"""The same while another screen is looked at: a training beside it has better use for the processor."""
+BEHIND = 0.25
+"""Seconds by which characters may be late, besides waiting for a picture, before they are given up."""
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
 MOST_WAITING = 256
@@ -99,12 +101,13 @@ class _Voice:
         self._made = self._rate_made = 0
         self.rate = None
 
-    def due(self, now: float) -> float:
-        """When the next character is due; in the past when it is time."""
+    def due(self, now: float, between: float) -> float:
+        """When the next character is due, with ``between`` seconds from picture to picture; in the past when it is
+        time."""
         if self.speed == FULL:
             return now
         due = self._since + (self._made + 1) / self.speed
-        if now - due > 0.25:  # the model is slower than that, or the screen did not take: do not run after it
+        if now - due > BEHIND + between:  # the model is slower, or the screen did not take: do not run after it
             self._since, self._made = now - 1 / self.speed, 0
             due = now
         return due
@@ -310,16 +313,17 @@ class Player:
         between = self._pause_between()
         soon = between if untaken else max(BREATH, self._last_picture + between - now)
         waits = [soon] if self._dirty() else []
-        still = max(0.0, self._still_until - now)
-        waits += [max(BREATH, still, voice.due(now) - now) for voice in self._voices.values() if voice.running]
+        still = max(BREATH, self._still_until - now)
+        for voice in self._voices.values():
+            if voice.running:
+                due = voice.due(now, between)
+                # What was due before the last picture and is not made yet does not wait for the next.
+                waits.append(max(still, due - now, soon if voice.speed != FULL and due > self._last_picture else 0.0))
         waits += [max(BREATH, v.kept_at + v.keep_every - now) for v in self._voices.values() if v.touched]
         return min(waits, default=None)
 
     def _pause_between(self) -> float:
-        if not self._watched:
-            return PICTURE_EVERY_UNWATCHED
-        racing = any(voice.running and voice.speed == FULL for voice in self._voices.values())
-        return PICTURE_EVERY_AT_FULL if racing else PICTURE_EVERY
+        return PICTURE_EVERY if self._watched else PICTURE_EVERY_UNWATCHED
 
     def _dirty(self) -> bool:
         return any(voice.dirty for voice in self._voices.values())
@@ -343,7 +347,7 @@ class Player:
         """Characters that are due, voice by voice in turn, until the slice is over or something is asked."""
         playing = [voice for voice in self._voices.values() if self._plays(voice)]
         while playing and (now := time.monotonic()) < until and self._asked.empty():
-            due = [voice for voice in playing if voice.due(now) <= now]
+            due = [voice for voice in playing if voice.due(now, self._pause_between()) <= now]
             if not due:
                 return
             for voice in due:

@@ -49,6 +49,9 @@ AFTER = 40
 OFFERED = 10.0
 """Seconds that a hint stands in the legend's place: what a newcomer needs is the legend."""
 EDITING = "Enter takes the prime, Ctrl+J begins a new line, Esc leaves it as it was."
+FIGURES_EVERY = 0.25
+"""Seconds between two looks of the figures while text streams: nobody reads them faster, and the line stands at the
+foot of the screen, so that all between it and the text is composed anew with each."""
 GARBAGE_EVERY = 10_000
 """New objects between two looks for garbage: rows that race by make 700, Python's own figure, many times a second."""
 VIEWS = ("play", "write", "score", "duel")
@@ -98,6 +101,7 @@ class GenerateStage(ModeScreen):
         self._writing = False
         self._duel_wishes: dict[int, Wish] = {}
         self._ghost_hidden = False
+        self._figures_at = 0.0
 
     # ---- composing
 
@@ -246,6 +250,7 @@ class GenerateStage(ModeScreen):
         if before is None or _state(before) != _state(picture):
             self._draw_empty()
             self.refresh_keys()
+            self._figures_at = 0.0
         if before is None or before.error != picture.error or before.busy != picture.busy:
             self._draw_empty()
         if picture.note:
@@ -273,9 +278,11 @@ class GenerateStage(ModeScreen):
             rooms = VIEWS if self.room == "play" else ("play", self.room)
             aged = bool(facts.ages) and self.room == "play"  # its keys are Play's
             self.query_one(GenerateBar).show(self.room, rooms, names, aged)
-        self._draw_status()
+        if not picture.running or picture.note or time.monotonic() - self._figures_at >= FIGURES_EVERY:
+            self._draw_status()
 
     def _draw_status(self) -> None:
+        self._figures_at = time.monotonic()
         picture = self._picture
         figures = []
         if picture is not None and picture.facts is not None and not picture.error:

@@ -147,7 +147,7 @@ class StreamView(ScrollView, can_focus=True):
         self._resize_page()
         if follow:
             self._show_end()  # which draws everything anew when it scrolls
-        # Only what changed is drawn and sent: a page is some 10 kB to a terminal, thirty times a second.
+        # Only what changed is drawn and sent: a page is some 10 kB to a terminal with each picture.
         self.refresh_lines(row, max(rows, page.rows) - row)
 
     # ---- looks
