@@ -33,7 +33,8 @@ SLICE = 0.008
 """Seconds that the thread plays before it looks up; between two slices it lets go of the interpreter."""
 BREATH = 0.002
 COURTESY = 0.015
-"""Seconds that the thread keeps still after it was asked something, so that the screen can answer the key first."""
+"""Seconds that the thread keeps still after it was asked something or gave a picture, so that the screen can answer the
+key and draw first: the two would take the interpreter from each other, and drawing would take twice as long."""
 SWITCH = 0.001
 """Seconds after which the interpreter is handed over while the thread plays; Python's own 5 ms add up over a key."""
 PICTURE_EVERY = 1 / 20
@@ -375,6 +376,7 @@ class Player:
         with self._guard:
             self._pictures, self._announced = pictures, True
         self._deliver()
+        self._still_until = time.monotonic() + COURTESY
 
     def _picture(self, voice: _Voice) -> Picture:
         voice.dirty = False
