@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
-from charlstm.errors import RunError
+from charlstm.errors import RunError, SettingsError
 from charlstm.runs import folder, heartbeat, system
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.heartbeat import Beat
-from charlstm.training.config import Settings, canonical_name
+from charlstm.training import planning
+from charlstm.training.config import LENGTH, Settings, changed
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
+    from charlstm.training.progress import Progress
+    from charlstm.training.seams import Plan
 
 
 def start_run(
@@ -74,6 +77,8 @@ def create(
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
+    if not settings.ends:
+        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)
     return folder.create_run(spec, name=name, folder=runs_dir)
 
@@ -81,7 +86,7 @@ def create(
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
     """Start a worker that goes on from the last checkpoint of ``run``, with some settings changed if asked.
 
-    Raises :class:`RunError` when a worker is on it already, and for a finished run unless ``changes`` give it more.
+    Raises :class:`RunError` or :class:`SettingsError` when it cannot: see :func:`check_resume`.
     """
     changes = dict(changes or {})
     check_resume(run, changes)
@@ -90,18 +95,32 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
 
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
-    """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot go on with ``changes``."""
+    """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot go on with ``changes``: a worker is on it,
+    or it is finished and they give it no more, or they change what a run that has begun keeps for life.
+
+    It looks at the last checkpoint without verifying it; the worker has the last word.
+    """
+    from charlstm.runs.store import last_checkpoint
+
     status = run.status()
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
         raise RunError(
             f"The run {run.name} is {status.state}{where} already: watch it with `charlstm watch {run.name}`"
         )
-    if status.state == "finished" and not changes:
-        raise RunError(f"The run {run.name} is finished: give it more with `charlstm resume {run.name} --set epochs=…`")
-    for key in changes:
-        canonical_name(key)
-    run.spec().settings.with_changes(**changes)
+    before = run.spec().settings
+    after = before.with_changes(**changes)
+    checkpoint = last_checkpoint(run)
+    if checkpoint is not None:  # else it has not begun, and may still become another
+        changes = changed(before, after)
+    longer = LENGTH & changes.keys()
+    # a run that ended by its patience goes on with a lower rate, say, as far as it was to go
+    goes_on = longer or (changes and checkpoint is not None and checkpoint[1].ended == "patience")
+    if status.state == "finished" and not goes_on:
+        raise RunError(f"The run {run.name} is finished: give it more {_more(run, before, checkpoint)}")
+    if checkpoint is not None and longer:
+        plan, progress = checkpoint
+        planning.later_end(after, plan, step=progress.step, worked=progress.work_seconds)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
@@ -136,6 +155,15 @@ def control_size(run: Run) -> int:
         return run.control_path.stat().st_size
     except OSError:
         return 0
+
+
+def _more(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> str:
+    """How to give a finished run more: by the setting that ended it, since raising another changes nothing."""
+    if checkpoint is None:
+        return f"with `charlstm resume {run.name} --set epochs=…`"
+    plan, progress = checkpoint
+    name, _ = planning.next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
+    return f"than {name}={getattr(settings, name):.12g} in all, with `charlstm resume {run.name} --set {name}=…`"
 
 
 def _starting(run: Run) -> Beat:

@@ -16,6 +16,7 @@ from charlstm.errors import ModelError, RunError
 from charlstm.model.file import digest, save_model
 from charlstm.runs.folder import Run
 from charlstm.training import state as exact
+from charlstm.training.progress import Progress
 from charlstm.training.seams import Plan
 from charlstm.training.state import TrainingState
 
@@ -56,7 +57,7 @@ class RunStore:
         """Commit ``state``; the one before stays beside it."""
         self._sync_events()
         if self._digest is None and self._run.model_path.exists():
-            self._digest = digest(self._run.model_path)
+            self._digest = _digest(self._run.model_path)
         state = state.with_digest(self._digest)
         exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
 
@@ -77,8 +78,26 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         else:
             return state, _not_the_last(path, state, first_error)
     if first_error is not None:
-        raise RunError(f"No checkpoint of the run {run.name} can be read. {first_error}")
+        raise RunError(f"No checkpoint of the run {run.name} can be read: {first_error}")
     return None, None
+
+
+def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
+    """The plan and how far the run had come at its last checkpoint, unverified and at once, for those who ask before a
+    resume; ``None`` when there is none or it cannot be read, which :func:`load_state` puts into words."""
+    for path in (run.state_path, run.previous_state_path):
+        with contextlib.suppress(ModelError, KeyError):
+            record = exact.load_record(path)
+            return Plan.from_dict(record["plan"]), Progress.from_dict(record["progress"])
+    return None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path)
+    except ModelError as error:
+        # a disk that does not give the model back is a disk to wait for, as one that does not take it
+        raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
 
 
 def _not_the_last(path: Path, state: TrainingState, error: ModelError | None) -> str | None:

@@ -125,6 +125,11 @@ class Settings:
         for spec in fields(self):
             _check(spec.name, getattr(self, spec.name), _HINTS[spec.name], spec.metadata)
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is said how long to train."""
+        return (self.epochs, self.max_steps, self.max_minutes) != (None, None, None)
+
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some settings changed. Raises :class:`SettingsError` for an unknown name or a wrong value."""
         for name in changes:
@@ -141,6 +146,29 @@ class Settings:
         for name in values:
             canonical_name(name)
         return cls(**values)
+
+
+_NETWORK = {"hidden_size", "num_layers", "init"}
+_COURSE = {"batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"}
+_TEXT = {"val_fraction", "split"}
+FIXED = _NETWORK | _COURSE | _TEXT
+"""Settings that a run keeps for life: with others it would be another run."""
+
+LENGTH = {"epochs", "max_steps", "max_minutes"}
+"""Settings that say when a run ends; the first that is reached ends it."""
+
+
+def changed(before: Settings, after: Settings) -> dict[str, Any]:
+    """The settings of a run that differ, with their new values. Raises :class:`SettingsError` for one that is fixed."""
+    old, new = before.to_dict(), after.to_dict()
+    changes = {name: value for name, value in new.items() if old[name] != value}
+    for name in changes:
+        if name in FIXED:
+            raise SettingsError(
+                f"{name} cannot change from {old[name]!r} to {new[name]!r} in a run that has begun: start a new run "
+                "from its model"
+            )
+    return changes
 
 
 @functools.cache  # asked for each setting of each run in a list

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from charlstm.errors import SettingsError
-from charlstm.training.config import Settings
+from charlstm.training.config import LENGTH, Settings
 from charlstm.training.seams import Plan
 
 MIN_STEPS_PER_EPOCH = 8
@@ -74,16 +74,27 @@ def planned_steps(
 ) -> int:
     """The step at which the run ends: the first of ``epochs``, ``max_steps`` and, for ``max_minutes``, what fits into
     ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
-    limits: list[float] = []
-    if settings.epochs is not None:
-        limits.append(math.ceil(settings.epochs * steps_per_epoch))
-    if settings.max_steps is not None:
-        limits.append(settings.max_steps)
-    if seconds_left is not None:
-        limits.append(done + max(0.0, seconds_left) / step_seconds)
-    if not limits:
-        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
-    return max(1, min(2**62, int(min(limits))))
+    return _first_limit(settings, steps_per_epoch, step_seconds, seconds_left, done)[1]
+
+
+def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tuple[str, int]:
+    """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds of work, and at which step: it may
+    be there already. Raises :class:`SettingsError` when none does."""
+    left = None if settings.max_minutes is None else 60 * settings.max_minutes - worked
+    return _first_limit(settings, plan.steps_per_epoch, plan.seconds_per_step, left, step)
+
+
+def later_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> int:
+    """The step at which :func:`next_end` ends such a run. Raises :class:`SettingsError`, which names the setting that
+    ends it, unless that is still to come."""
+    name, end = next_end(settings, plan, step=step, worked=worked)
+    if end <= step:
+        alone = sum(getattr(settings, each) is not None for each in LENGTH) == 1
+        raise SettingsError(
+            f"The run has already taken {step:,} steps, and {name}={getattr(settings, name):.12g} ends it: raise that"
+            + ("" if alone else ", or set it to none")
+        )
+    return end
 
 
 def make_plan(
@@ -142,6 +153,23 @@ def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
     first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
     last = SNAPSHOTS - 2
     return tuple(sorted({0, *(round(first * (steps / first) ** (place / last)) for place in range(last + 1))}))
+
+
+def _first_limit(
+    settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int
+) -> tuple[str, int]:
+    """The setting that ends the run first, and the step at which it does; as for :func:`planned_steps`."""
+    limits: dict[str, float] = {}
+    if settings.epochs is not None:
+        limits["epochs"] = math.ceil(settings.epochs * steps_per_epoch)
+    if settings.max_steps is not None:
+        limits["max_steps"] = settings.max_steps
+    if seconds_left is not None:
+        limits["max_minutes"] = done + max(0.0, seconds_left) / step_seconds
+    if not limits:
+        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+    name = min(limits, key=lambda name: limits[name])
+    return name, max(1, int(min(2**62, limits[name])))
 
 
 def _validations(settings: Settings, seconds: float, held_out: int, speed: float) -> tuple[int, int]:

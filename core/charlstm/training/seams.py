@@ -99,7 +99,8 @@ class Plan:
         try:
             plan = cls(**typed(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
             counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
-            if min(*counts, plan.log_every, plan.val_every, plan.checkpoint_every or 1) < 1:
+            cadences = (plan.log_every, plan.val_every, plan.checkpoint_every or 1)
+            if min(*counts, *cadences) < 1 or plan.seconds_per_step <= 0:
                 raise ValueError
             return plan
         except (KeyError, TypeError, ValueError) as error:

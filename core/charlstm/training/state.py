@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from charlstm.errors import ModelError
-from charlstm.model.tensors import read_tensors, write_tensors
+from charlstm.model.tensors import read_header, read_tensors, write_tensors
 
 FORMAT = 1
 _KIND = "training state"
@@ -56,6 +56,16 @@ def load_state(path: Path) -> TrainingState:
     """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` in one sentence when it is missing,
     damaged, something else or of a newer format."""
     tensors, metadata = read_tensors(path, _KIND)
+    return _state(path, metadata, tensors)
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """The record of the state at ``path``, by the first bytes of the file alone: at once, however large it is, but not
+    verified. For those who only ask; raises :class:`ModelError` as :func:`load_state` does."""
+    return _state(path, read_header(path, _KIND).metadata, {}).record
+
+
+def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> TrainingState:
     try:
         version = int(metadata["format"])
         if version > FORMAT:

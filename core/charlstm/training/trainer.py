@@ -22,7 +22,7 @@ from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import planning, resuming
-from charlstm.training.config import Settings
+from charlstm.training.config import Settings, changed
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
     Controlled,
@@ -40,8 +40,8 @@ from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome
 from charlstm.training.material import Material
 from charlstm.training.opening import open_plan
+from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
-from charlstm.training.resuming import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.seams import Command, Inbox, Plan, Store
 from charlstm.training.state import TrainingState
@@ -139,7 +139,7 @@ class Trainer:
         try:
             asked = Settings.from_dict(state.record["asked"])
             before = Settings.from_dict(state.record["settings"])
-            changes = resuming.changed(asked, settings)
+            changes = changed(asked, settings)
             now = before.with_changes(**changes)
             trainer = cls(corpus, now, sample=sample, store=store, inbox=inbox, info=info, wait=wait, ranks=ranks)
             if state.record["fingerprint"] != corpus.fingerprint:
@@ -207,10 +207,10 @@ class Trainer:
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
         self.plan = plan = self._frozen or open_plan(settings, material, self._ranks)
+        self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         if self._frozen is None:
             self._keeper.plan(plan)
             yield from self._settle(wait=True)
-        self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._prepare(self._first_network())
         yield Started(
             step=0,
@@ -402,11 +402,11 @@ class Trainer:
                 self._rest(0.1)
                 continue
             command = self._queue.popleft()
+            self._mark = time.perf_counter()  # what counts the work, as a checkpoint does, must not count the pause
             if command.command != "pause":
                 yield from self._act(command)
-            if command.command == "resume":
+            if command.command in ("resume", "finish"):
                 break
-        self._mark = time.perf_counter()
         if self.progress.ended is None:
             yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
 

@@ -186,7 +186,7 @@ def test_refusals_are_sentences(corpus: Corpus, settings: Settings, plan: Plan) 
     state = store.states[0]
     with pytest.raises(SettingsError, match="hidden_size cannot change"):
         Trainer.resume(corpus, settings.with_changes(hidden_size=16), state)
-    with pytest.raises(SettingsError, match="already taken 60 steps"):
+    with pytest.raises(SettingsError, match=r"already taken 60 steps, and max_steps=30 ends it: raise that$"):
         Trainer.resume(corpus, settings.with_changes(max_steps=30), store.states[-1])
     with pytest.raises(TextError, match="another text"):
         Trainer.resume(make_corpus(words(1200, seed=1)), settings, state)

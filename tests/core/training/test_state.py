@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from charlstm.errors import ModelError
-from charlstm.training.state import TrainingState, load_state, save_state
+from charlstm.training.state import TrainingState, load_record, load_state, save_state
 
 
 def state(step: int = 3) -> TrainingState:
@@ -34,6 +34,18 @@ def test_the_state_before_is_kept(tmp_path: Path) -> None:
         save_state(tmp_path / "state", state(step), keep=tmp_path / "previous")
     assert load_state(tmp_path / "state").step == 2
     assert load_state(tmp_path / "previous").step == 1
+
+
+def test_the_record_is_read_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    save_state(path, state())
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)  # a damage among the tensors, which it does not look at
+    assert load_record(path) == state().record
+    path.write_bytes(content[:-1])
+    with pytest.raises(ModelError, match="damaged"):
+        load_record(path)
 
 
 @pytest.mark.parametrize("place", [4, 40, 200, -30, -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import subprocess
 import sys
@@ -170,6 +171,34 @@ def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> No
     assert next(event for event in events if isinstance(event, Controlled)).value == 15
 
 
+def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings) -> None:
+    asker = Asker({20: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        assert len(asker.at[20]) == 1, "it is still paused"
+        asker.at[20] += [("checkpoint", None), ("finish", None)]
+        trainer._mark -= 1000  # as if it had been a long pause
+
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, inbox=asker, wait=wait)
+    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
+    events = run(trainer, asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 35)
+    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [35]
+    assert trainer.progress.work_seconds < 500
+
+
+def test_a_plan_that_the_disk_does_not_take_is_waited_for(corpus: Corpus, settings: Settings) -> None:
+    store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
+    waits: list[float] = []
+    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, wait=waits.append))
+    assert kinds(events)[:3] == ["paused", "resumed", "started"]
+    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
+    assert len(waits) == len(store.plans) == 1
+
+
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
@@ -259,6 +288,6 @@ def test_rooms_without_torch() -> None:
     code = (
         "import sys, charlstm.training.config, charlstm.training.events, charlstm.training.presets, "
         "charlstm.training.schedule, charlstm.training.seams, charlstm.training.state, charlstm.training.planning, "
-        "charlstm.training.estimate; sys.exit('torch' in sys.modules)"
+        "charlstm.training.estimate, charlstm.training.progress; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

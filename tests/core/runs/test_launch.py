@@ -1,0 +1,79 @@
+"""What a run is asked before a worker is started to go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.errors import RunError, SettingsError
+from charlstm.runs.folder import Run
+from charlstm.runs.launch import check_resume
+from charlstm.runs.status import State
+from charlstm.runs.store import RunStore
+from charlstm.training.config import Settings
+from charlstm.training.progress import Progress
+from charlstm.training.state import TrainingState
+from recorded_run import record
+from small_training import make_plan
+
+
+def begun(folder: Path, state: State = "finished", *, ended: str = "done", **settings: Any) -> Run:
+    """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work."""
+    run = record(folder, state, name="mine", steps=200, planned=200, settings=Settings(**settings)).run
+    progress = Progress(step=200, work_seconds=60.0, ended=ended)
+    kept = {"plan": make_plan(steps_per_epoch=100).to_dict(), "progress": progress.to_dict()}
+    RunStore(run, lambda: None).save_state(TrainingState(200, 0, kept, {}))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        ({"max_minutes": 1.0}, "max_minutes", "1"),
+        ({"max_minutes": 1.0, "epochs": 9.0}, "max_minutes", "1"),
+        ({"max_minutes": 9.0, "epochs": 2.0}, "epochs", "2"),
+        ({"epochs": 3.0, "max_steps": 200}, "max_steps", "200"),
+    ],
+)
+def test_a_finished_run_is_given_more_by_what_ended_it(
+    tmp_path: Path, settings: dict[str, Any], name: str, value: str
+) -> None:
+    run = begun(tmp_path, **settings)
+    hint = f"more than {name}={value} in all, with `charlstm resume mine --set {name}=…`"
+    with pytest.raises(RunError, match=f"is finished: give it {hint}"):
+        check_resume(run, {})
+    with pytest.raises(RunError, match="is finished"):
+        check_resume(run, {name: settings[name]})
+    check_resume(run, {name: 2 * settings[name]})
+
+
+def test_more_of_what_does_not_end_it_is_refused(tmp_path: Path) -> None:
+    run = begun(tmp_path, max_minutes=1.0)
+    with pytest.raises(SettingsError, match="200 steps, and max_minutes=1 ends it: raise that, or set it to none"):
+        check_resume(run, {"epochs": 50.0})
+    with pytest.raises(SettingsError, match=r"max_minutes=0\.5 ends it: raise that$"):
+        check_resume(run, {"max_minutes": 0.5})
+    check_resume(run, {"epochs": 50.0, "max_minutes": None})
+
+
+def test_another_rate_is_a_way_on_only_after_patience(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is finished"):
+        check_resume(begun(tmp_path / "done", epochs=2.0), {"lr": 1e-4})
+    check_resume(begun(tmp_path / "patience", ended="patience", epochs=9.0), {"lr": 1e-4})
+
+
+def test_what_is_fixed_is_refused_once_a_run_has_begun(tmp_path: Path) -> None:
+    run = begun(tmp_path, "stopped", ended="stopped", epochs=9.0)
+    with pytest.raises(SettingsError, match="hidden_size cannot change from 512 to 64"):
+        check_resume(run, {"hidden_size": 64})
+    check_resume(run, {"hidden_size": 512, "lr": 1e-4})
+    run.state_path.unlink()
+    check_resume(run, {"hidden_size": 64})
+
+
+def test_a_damaged_checkpoint_is_left_to_the_worker(tmp_path: Path) -> None:
+    run = begun(tmp_path, max_minutes=1.0)
+    run.state_path.write_bytes(b"junk")
+    check_resume(run, {"max_minutes": 0.5})
