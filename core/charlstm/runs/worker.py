@@ -133,6 +133,8 @@ class _Worker:
         self._changes = changes
         self._signals = signals
         self._reader = ControlReader(run.control_path, control_from)
+        self._heard: list[Command] = []
+        self._stop_heard = False
         self._signal_told = False
         self._going_on = False
         self._begun = False
@@ -181,7 +183,7 @@ class _Worker:
         except (KeyboardInterrupt, _Ended):
             raise
         except BaseException as error:
-            if self._signals.asked and storage.is_disk_trouble(error):
+            if storage.is_disk_trouble(error) and self._listen():
                 raise _Ended(f"it was stopped while nothing could be written ({error})") from None
             message = explain(error, self._run.spec().settings)
             if not isinstance(error, CharLSTMError):
@@ -270,9 +272,17 @@ class _Worker:
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
         self._heart.update(message=f"{progress.stage}{done}")
 
+    def _listen(self) -> bool:
+        """Take in what people asked, and say whether somebody, or a signal, asked to end. The trainer hears of it
+        between two steps only, and while nothing can be written there are none."""
+        self._heard += self._reader()
+        self._stop_heard = self._stop_heard or any(command.command == "stop" for command in self._heard)
+        return self._stop_heard or self._signals.asked is not None
+
     def _inbox(self) -> list[Command]:
         """What people asked between two steps; the first signal is a ``stop``."""
-        commands = list(self._reader())
+        self._listen()
+        commands, self._heard = self._heard, []
         if self._ranks.asked:
             self._signals.ask("rank")
         if self._signals.asked and not self._signal_told:
@@ -299,7 +309,7 @@ class _Worker:
                 except OSError as error:
                     if not storage.is_disk_trouble(error):
                         raise
-                    if self._signals.asked:
+                    if self._listen():
                         raise _Ended(f"it was stopped while nothing could be written ({error.strerror})") from None
                     why = f"waiting until {self._run.path} can be written again: {error.strerror}"
                     self._heart.update(state="waiting", message=why)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
 from charlstm.runs import launch, lock, worker
+from charlstm.runs.control import send
 from charlstm.runs.failures import explain
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
@@ -48,7 +51,10 @@ def state(step: int) -> TrainingState:
 def until_stopped(trainer: Any) -> Iterator[Event]:
     """Train until somebody says stop."""
     yield started()
-    for step in range(1, 10_000):
+    deadline = time.monotonic() + 60
+    for step in itertools.count(1):
+        if time.monotonic() > deadline:
+            raise AssertionError("nobody said stop")
         for command in trainer.inbox():
             yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
             if command.command == "stop":
@@ -56,7 +62,6 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
                 yield ended(step, "stopped")
                 return
         yield stepped(step)
-    raise AssertionError("nobody said stop")
 
 
 @pytest.fixture
@@ -286,6 +291,65 @@ def test_a_stop_ends_the_wait_for_room(run: Run, train: Callable[[Script], list[
     assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
 
 
+def test_a_stop_command_ends_the_wait_for_room(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+            yield stepped(1)
+
+    def ask(seconds: float) -> None:
+        waited.append(seconds)
+        assert len(waited) == 1
+        run.control_path.write_text('{"id":"x","command":"stop","value":null}\n')
+
+    monkeypatch.setattr(worker.time, "sleep", ask)
+    train(script)
+    assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    assert waited
+    assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
+
+
+def test_a_stop_command_ends_the_trainers_wait_as_a_signal_does(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        send(run, "stop")
+        assert [command.command for command in trainer.inbox()] == ["stop"]
+        assert list(trainer.inbox()) == []
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a trainer that waits for a checkpoint to be written
+
+    train(script)
+    assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    assert run.status().state == "stopped"
+    assert "No space left" in run.status().message
+    assert "Traceback" not in run.log_path.read_text()
+
+
+def test_what_is_asked_while_the_disk_is_full_reaches_the_trainer(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disks = [FaultyDisk(0, only=frozenset({"write"}), again=True), storage.Disk()]
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        storage.disk = disks[0]
+        yield stepped(1)
+        assert [command.command for command in trainer.inbox()] == ["checkpoint"]
+        yield ended(2)
+
+    def ask(seconds: float) -> None:
+        run.control_path.write_text('{"id":"x","command":"checkpoint","value":null}\n')
+        storage.disk = disks.pop(0)  # full for one more try, which hears it, then not
+
+    monkeypatch.setattr(worker.time, "sleep", ask)
+    train(script)
+    with storage.using(storage.Disk()):
+        assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
+
+
 def test_going_on_replays_commands_and_takes_changes(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     for event in worker.run_foreground(run):
@@ -309,7 +373,9 @@ def test_going_on_replays_commands_and_takes_changes(run: Run, train: Callable[[
         next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
-def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         trainer.store.save_state(state(2))
@@ -319,15 +385,14 @@ def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(run: Run, train: Ca
     before = list(worker.run_foreground(run))
     spec = run.spec()
 
-    def refuse(trainer: Any) -> Iterator[Event]:
-        raise SettingsError("hidden_size cannot change")
-        yield
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SettingsError("max_minutes ends it")
 
-    train(refuse)
-    with pytest.raises(RunError, match="hidden_size cannot change"):
-        list(worker.run_foreground(run, changes={"hidden_size": 8}))
+    monkeypatch.setattr(sys.modules["charlstm.training.trainer"], "Trainer", types.SimpleNamespace(resume=refuse))
+    with pytest.raises(RunError, match="max_minutes ends it"):
+        list(worker.run_foreground(run, changes={"max_steps": 200}))
     assert list(read_events(run.events_path)) == before
-    assert (run.status().state, run.status().message) == ("finished", "hidden_size cannot change")
+    assert (run.status().state, run.status().message) == ("finished", "max_minutes ends it")
     assert run.spec().settings.max_steps == spec.settings.max_steps
 
 
