@@ -1,9 +1,9 @@
 """A run is a folder: what stands in it, where runs are kept, and how one is made, found, renamed and removed.
 
-Everything here only reads, except for making, renaming and deleting whole folders; the worker is the one writer of
-what is inside. ``run.json`` is written twice at most: by whoever makes the run, with what was asked; and by the worker
-at the first start, with what was found and measured (corpus record, vocabulary, plan) and is frozen from then on. A
-resume with changed settings adds an amendment to it. Each time it is replaced atomically.
+Everything here only reads, except for making, renaming and deleting whole folders and for replacing ``run.json``; the
+worker is the one writer of what is inside. ``run.json`` is first written by whoever makes the run, with what was asked.
+From then on its worker replaces it, atomically each time: at the first start with what was found and measured (corpus
+record, vocabulary, plan), which is frozen from then on, and at a resume with changed settings, which adds an amendment.
 """
 
 from __future__ import annotations
@@ -159,8 +159,11 @@ class Run:
         return self.path / "sessions"
 
     def exists(self) -> bool:
-        """Whether the folder is there and holds a run."""
-        return self.spec_path.is_file()
+        """Whether the folder is there and holds a run; one that cannot be looked at does not."""
+        try:
+            return self.spec_path.is_file()
+        except OSError:  # one entry on a disk or server that is gone must not hide the others of a list
+            return False
 
     def spec(self) -> RunSpec:
         """What was asked and measured. Raises :class:`RunError` when ``run.json`` is missing, damaged or newer."""
@@ -209,9 +212,9 @@ def runs_dir(asked: str | Path | None = None) -> Path:
     """Where runs are kept: as ``asked``, else ``CHARLSTM_RUNS``, else ``./checkpoints`` if it is there, else the
     platform's data folder. Absolute; it need not exist yet."""
     if asked is not None:
-        return Path(asked).expanduser().absolute()
+        return Path(os.path.expanduser(asked)).absolute()
     if named := os.environ.get("CHARLSTM_RUNS"):
-        return Path(named).expanduser().absolute()
+        return Path(os.path.expanduser(named)).absolute()
     here = Path("checkpoints").absolute()
     if here.is_dir():
         return here
@@ -239,7 +242,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         inside = Run(runs_dir(folder) / text)
         if inside.exists():
             return inside
-    as_path = Path(text).expanduser()
+    as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
         run = Run(as_path.absolute())
         if run.exists():
@@ -305,14 +308,20 @@ def delete_run(run: Run) -> None:
     _need_run(run)
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
+    doomed = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
     with _alone(run, "deleted"):
-        doomed = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
         try:
             os.rename(run.path, doomed)  # first out of sight whole, so that half a run is never found
-            shutil.rmtree(doomed)
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
     known.rewrite(lambda paths: [path for path in paths if path != run.path])
+    try:
+        shutil.rmtree(doomed)  # once the lock is closed: NFS keeps what is open, under another name
+    except OSError as error:
+        raise RunError(
+            f"The run {run.name} is gone from the list, but not all of it could be removed: {error.strerror}; "
+            f"what is left is in {doomed}"
+        ) from None
 
 
 def known_runs() -> list[Run]:
@@ -368,7 +377,7 @@ def _alone(run: Run, what: str) -> Iterator[None]:
         raise RunError(f"The run {run.name} is running on {beat.host} and cannot be {what}; stop it there first")
     try:
         held = lock.take(run.lock_path, patience=0.5)
-    except RunError:
+    except lock.HeldError:
         remedy = f"stop it first with `charlstm control {run.name} stop`"
         raise RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}") from None
     except OSError as error:

@@ -1,7 +1,7 @@
 """The worker's sign of life: one small file of fixed size, rewritten in place each second by a thread.
 
 In place and never longer, so that it can say "the disk is full" on a full disk. It carries what a list of runs shows,
-so that nobody has to read logs for that. What the states mean for a reader is decided in ``folder``.
+so that nobody has to read logs for that. What the states mean for a reader is decided in ``status``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SIZE = 1024
 """Bytes of the file, always."""
 
 FRESH = 10.0
-"""Seconds after which a silent worker on this host is asked about, not believed."""
+"""Seconds for which another host's worker is believed to be there. On this host the lock is asked, however long a
+worker is silent; only the words about it change then."""
 
 _FIGURES = ("step", "planned", "best_val", "best_step", "train_seconds")
 
@@ -55,7 +56,9 @@ class Beat:
         message = self.message
         while True:
             values = {"format": 1, **asdict(self), "message": message}
-            line = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            # names of files need not be Unicode, and JSON's escape for half a surrogate pair is Python's
+            line = words.encode("utf-8", errors="backslashreplace")
             if len(line) < SIZE:
                 return line.ljust(SIZE - 1) + b"\n"
             message = message[: max(0, len(message) - max(1, (len(line) - SIZE) // 4) - 2)] + "…"

@@ -19,10 +19,15 @@ PATIENCE = 2.0
 """Seconds for which a starting worker tries again: somebody may be probing."""
 
 
+class HeldError(RunError):
+    """Another process holds the lock."""
+
+
 def take(path: Path, *, patience: float = PATIENCE) -> BaseFileLock:
     """Take the lock at ``path``; it is held until the process ends or ``release()`` is called on what comes back.
 
-    Raises :class:`~charlstm.errors.RunError` when another process holds it, or when the file system has no locks.
+    Raises :class:`HeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the file system has
+    no locks.
     """
     from filelock import FileLock, SoftFileLock, Timeout
 
@@ -31,7 +36,7 @@ def take(path: Path, *, patience: float = PATIENCE) -> BaseFileLock:
         lock.acquire(poll_interval=0.02)
     except Timeout:
         name = path.parent.name
-        raise RunError(
+        raise HeldError(
             f"Another worker is already on the run {name}: watch it with `charlstm watch {name}`, "
             f"or end it with `charlstm control {name} stop`"
         ) from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from charlstm.errors import RunError
 from charlstm.runs import heartbeat, system
 from charlstm.runs.heartbeat import Beat
 
@@ -156,11 +157,13 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     from charlstm.runs.log import read_events
     from charlstm.runs.series import RunSeries
 
-    series = RunSeries()
-    with contextlib.suppress(OSError):
+    series, trouble = RunSeries(), ""
+    try:
         series.feed(read_events(path / "events.jsonl"))
+    except RunError as error:  # one log that cannot be read must not cost the list of all runs
+        trouble = str(error)
     state: State = "starting" if locked else state_in_log(series)
-    message = "" if series.started or locked else "it was never started; resume it"
+    message = trouble or ("" if series.started or locked else "it was never started; resume it")
     if state == "failed" and series.failed is not None:
         message = series.failed.message
     return RunStatus(

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import RunError
-from charlstm.runs import known
+from charlstm.runs import known, system
 from charlstm.runs.folder import (
     Run,
     RunSpec,
@@ -147,6 +150,21 @@ def test_runs_are_listed_as_people_count(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "nothing") == []
 
 
+def test_a_run_that_cannot_be_looked_at_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, gone = (create_run(spec(), name=name, folder=tmp_path) for name in ("here", "gone"))
+    look = os.stat
+
+    def stale(path: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(gone.path)):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", stale)
+    assert not gone.exists()
+    assert list_runs(tmp_path) == [here]
+    assert known_runs() == [here]
+
+
 def test_renaming(tmp_path: Path) -> None:
     run = create_run(spec(), name="old", folder=tmp_path)
     create_run(spec(), name="taken", folder=tmp_path)
@@ -171,6 +189,33 @@ def test_deleting_takes_the_folder_and_nothing_else(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "runs") == []
     assert outside.read_text() == "precious"
     assert known_runs() == []
+
+
+def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(spec(), name="doomed", folder=tmp_path / "runs")
+    locked: list[bool | None] = []
+
+    def busy(path: Path) -> None:
+        locked.append(system.is_locked(path / "lock"))
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    with pytest.raises(RunError, match=r"gone from the list.*busy; what is left is in .*\.deleted-doomed"):
+        delete_run(run)
+    assert locked == [False]
+    assert list_runs(tmp_path / "runs") == known_runs() == []
+
+
+def test_a_file_system_without_locks_is_not_called_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import filelock
+
+    def refuse(self: object) -> None:
+        raise NotImplementedError
+
+    run = create_run(spec(), name="mine", folder=tmp_path)
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    with pytest.raises(RunError, match="has no locks"):
+        rename_run(run, "other")
 
 
 def test_a_linked_run_is_not_deleted_through_its_link(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def test_what_a_beat_says_is_read_back(tmp_path: Path) -> None:
     assert heartbeat.read(tmp_path / "heartbeat") == beat
 
 
+def test_a_file_name_that_is_not_unicode_does_not_stop_the_heart(tmp_path: Path) -> None:
+    beat = say(tmp_path, message="reading 60% of caf\udce9.txt")
+    assert heartbeat.read(tmp_path / "heartbeat") == beat
+
+
 @given(st.one_of(st.binary(max_size=2000), st.text(max_size=200).map(lambda text: f'{{"state":{text!r}}}'.encode())))
 def test_a_damaged_beat_is_none_or_a_beat(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("beat")
@@ -129,6 +134,13 @@ def test_a_copy_without_a_heartbeat_is_told_from_its_log(tmp_path: Path, state: 
     assert status.train_seconds == pytest.approx(before.train_seconds)
 
 
+def test_a_log_that_cannot_be_read_is_a_message_and_not_an_error(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").mkdir()
+    status = read_status(tmp_path)
+    assert (status.state, status.alive) == ("stopped", False)
+    assert "cannot be read" in status.message
+
+
 def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> None:
     say(tmp_path, host="far away")
     fresh = read_status(tmp_path)
@@ -140,13 +152,14 @@ def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> 
 
 
 def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_path: Path) -> None:
-    say(tmp_path, time=time.time() - FRESH - 5)
+    now = time.time()
+    say(tmp_path, time=now - FRESH - 5)
     held = lock.take(tmp_path / "lock")
-    status = read_status(tmp_path)
+    status = read_status(tmp_path, now=now)
     held.release()
     assert (status.state, status.alive) == ("running", True)
     assert "has not answered for 15 s" in status.message
-    assert read_status(tmp_path).state == "crashed"
+    assert read_status(tmp_path, now=now).state == "crashed"
 
 
 def test_a_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None:
