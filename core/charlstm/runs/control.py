@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from charlstm import storage
@@ -57,12 +57,11 @@ def check(command: str, value: float | None) -> None:
 class ControlReader:
     """The worker's end: each call gives the commands that were completed since the one before.
 
-    Reading starts at ``position`` bytes. ``wake`` is called with every command that came, as soon as it is read.
+    Reading starts at ``position`` bytes.
     """
 
-    def __init__(self, path: Path, position: int = 0, *, wake: Callable[[Command], None] | None = None) -> None:
+    def __init__(self, path: Path, position: int = 0) -> None:
         self._path = path
-        self._wake = wake
         self.position = position
 
     def __call__(self) -> Sequence[Command]:
@@ -82,8 +81,6 @@ class ControlReader:
             command = _parse(line, self.position)
             if command is not None:
                 commands.append(command)
-                if self._wake is not None:
-                    self._wake(command)
         return commands
 
 

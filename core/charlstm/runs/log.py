@@ -68,13 +68,12 @@ class EventLog:
 class EventTail:
     """Follows a run's log: each :meth:`read` gives the events whose lines were completed since the one before.
 
-    It holds no file open, so the run can be renamed or deleted meanwhile. ``skipped`` counts lines that are no events.
+    It holds no file open, so the run can be renamed or deleted meanwhile. Lines that are no events are passed over.
     """
 
     def __init__(self, run: Run | Path) -> None:
         self._path = run if isinstance(run, Path) else run.events_path
         self._position = 0
-        self.skipped = 0
 
     def read(self, limit: int | None = None) -> list[Event]:
         """New events, at most about ``limit`` bytes of them when given; an empty list when there are none.
@@ -98,7 +97,6 @@ class EventTail:
                         self._take(line, events)
                     if len(rest) > MAX_LINE:
                         self._position += len(rest)
-                        self.skipped += 1
                         rest = b""
         except (FileNotFoundError, NotADirectoryError):
             return events
@@ -114,7 +112,6 @@ class EventTail:
         except RunError as error:
             if error.__cause__ is None:  # not a line that cannot be parsed, but a format of a newer program
                 raise
-            self.skipped += 1
 
 
 def read_events(path: Path) -> Iterator[Event]:

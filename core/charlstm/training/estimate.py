@@ -48,16 +48,16 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(settings: Settings, chars: int, vocab_size: int, *, fresh: bool = False) -> Estimate:
+def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     """What ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    A shape that was never measured on this machine (or ``fresh``) takes some three seconds and imports torch. Raises
+    A shape that was never measured on this machine takes some three seconds and imports torch. Raises
     :class:`~charlstm.errors.SettingsError` when the settings set no end, or a device that is not there.
     """
     held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
     targets = max(1, chars - held_out - 2)
     rows, length = planning.fit_batch(settings, targets)
-    measured = _measured(settings, vocab_size, rows, length, fresh=fresh)
+    measured = _measured(settings, vocab_size, rows, length)
     plan = planning.make_plan(
         settings,
         measured=measured,
@@ -91,7 +91,7 @@ def _memory(settings: Settings, config: ModelConfig, batch_chars: int) -> int:
     return 4 * (copies * config.parameters + activations)
 
 
-def _measured(settings: Settings, vocab_size: int, rows: int, length: int, *, fresh: bool) -> Measured:
+def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
     # Vocabularies of about the same size take about the same time: measure for the next power of two.
     symbols = 1 << max(4, (vocab_size - 1).bit_length())
     shape = (settings.hidden_size, settings.num_layers, symbols, rows, length, settings.device, settings.kernel)
@@ -99,7 +99,7 @@ def _measured(settings: Settings, vocab_size: int, rows: int, length: int, *, fr
     average = settings.ema_decay is not None
     key = json.dumps([*shape, *extras, average, settings.optimizer])
     known = _read_cache()
-    if key in known and not fresh:
+    if key in known:
         return Measured(*known[key])
     measured = _measure(settings, symbols, rows, length)
     _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})

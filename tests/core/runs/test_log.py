@@ -48,12 +48,11 @@ def test_a_reader_sees_each_line_once_however_it_arrives(
     assert tail.read() == []
 
 
-def test_a_torn_line_is_mended_and_lines_that_are_none_are_counted(tmp_path: Path) -> None:
+def test_a_torn_line_is_mended_and_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(to_line(warning(1)).encode() + b'\n{"event":"step"}\n\nnonsense\n{"event":"warning","st')
     tail = EventTail(path)
     assert [event.step for event in tail.read()] == [1]
-    assert tail.skipped == 2
     log = EventLog(path)
     log.append(warning(2))
     log.close()
@@ -89,6 +88,4 @@ def test_a_missing_log_has_no_events_and_an_unreadable_one_is_a_sentence(tmp_pat
 def test_an_endless_line_does_not_stop_the_reader(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"x" * 9_000_000 + b"\n" + to_line(warning(3)).encode() + b"\n")
-    tail = EventTail(path)
-    assert [event.step for event in tail.read()] == [3]
-    assert tail.skipped >= 1
+    assert [event.step for event in EventTail(path).read()] == [3]
