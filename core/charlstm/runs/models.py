@@ -21,7 +21,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
     """
     text = os.fspath(word)
     if text.endswith(".safetensors"):
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))
         if not path.is_file():
             raise ModelError(f"There is no model file {text}")
         return path.absolute()
