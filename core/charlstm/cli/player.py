@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import inspect
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from charlstm.text.visible import described, symbol, visible
 
 if TYPE_CHECKING:
     from charlstm.generation.samplers import SamplerSettings
+    from charlstm.generation.steps import Step
     from charlstm.model.file import Model
 
 PROMPT = "> "
@@ -117,10 +120,8 @@ class Player:
         session = self._playing()
         self._from = session.position
         steps = session.stream(self._length, stop=[self._until] if self._until else [])
-        try:
+        with contextlib.closing(_until_interrupted(steps)) as steps:
             write_steps(start, steps)
-        except KeyboardInterrupt:
-            click.echo()  # what stands, stands: only the writing ends
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -223,7 +224,7 @@ class Player:
 
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html")
-        path = Path(argument).expanduser()
+        path = Path(os.path.expanduser(argument))
         try:
             (save_session if path.suffix == ".json" else export_session)(self._playing(), path)
         except OSError as error:
@@ -234,7 +235,7 @@ class Player:
         """FILE: go on with a session that /save FILE.json kept."""
         from charlstm.generation.saving import load_session
 
-        self._session = load_session(Path(argument).expanduser(), self._model)
+        self._session = load_session(Path(os.path.expanduser(argument)), self._model)
         self._settings, self._seed = self._session.settings, self._session.seed
         self._from = self._session.position
         self._say_where()
@@ -278,6 +279,28 @@ class Player:
 def command_words() -> list[str]:
     """Every command, without its slash."""
     return [name.removeprefix("do_") for name in dir(Player) if name.startswith("do_")] + list(NUMBERS)
+
+
+def _until_interrupted(steps: Iterator[Step]) -> Generator[Step, None, None]:
+    """``steps`` up to the one during which Ctrl-C came. What stands, stands: only the writing ends.
+
+    Ctrl-C only leaves a note: raised as :class:`KeyboardInterrupt` it would strike in the middle of a step, when the
+    character stands already and the model has not read it.
+    """
+    asked = False
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        for step in steps:
+            yield step
+            if asked:
+                return
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def converse(player: Player) -> None:

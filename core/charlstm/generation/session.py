@@ -397,7 +397,7 @@ class Session:
         kept = goal - goal % STATES_EVERY
         while kept not in line.owner(kept).states:
             kept -= STATES_EVERY
-        here = self._state_position
+        here, self._state_position = self._state_position, None  # as in _forward
         if here is None or not kept <= here <= goal:
             self._state.unpack(line.owner(kept).states[kept])
             here = kept
@@ -450,6 +450,7 @@ class Session:
         return branch
 
     def _forward(self, which: int) -> None:
+        self._state_position = None  # interrupted in here, the state is half-way: it is then worked out anew
         self._position += 1
         self._stepper.advance(which, self._state)
         self._keep_state(self._position)

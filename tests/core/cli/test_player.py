@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from charlstm.generation.stepper import Stepper
 from command_line import Answer, Refused, Said
 
 Played = Callable[..., tuple[str, str]]
@@ -118,7 +121,9 @@ def test_unknown_characters_are_said(played: Played) -> None:
         ("/save", "takes the name of a file"),
         ("/save x.doc", ".txt, .md or .html"),
         ("/save /nowhere/x.txt", "cannot be written"),
+        ("/save ~nobody-here/x.txt", "cannot be written"),
         ("/open nowhere.json", "There is no session file"),
+        ("/open ~nobody-here/x.json", "There is no session file"),
         ("/length 0", "1"),
     ],
 )
@@ -126,6 +131,31 @@ def test_in_a_pipe_what_cannot_be_done_ends_it(played: Played, line: str, senten
     _, err = played("the ", line, code=2)
     assert sentence in err.splitlines()[-1]
     assert err.count("\n") == 2
+
+
+def test_ctrl_c_ends_the_writing_after_a_whole_character(
+    played: Played, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = answer("generate", "fox", "--prime", "the ", "--length", "25")["text"]
+    before, handler, fed = Stepper.advance, signal.getsignal(signal.SIGINT), []
+
+    def interrupted(stepper: Stepper, which: int, state: Any) -> None:
+        fed.append(which)
+        if len(fed) == 5:
+            signal.raise_signal(signal.SIGINT)
+        before(stepper, which, state)
+
+    monkeypatch.setattr(Stepper, "advance", interrupted)
+    # all of the fifth character was done, and what comes then is as if nothing had happened
+    assert played("the ", "", "/text")[0] == f"the {whole[:5]}\n{whole[5:]}\nthe {whole}\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_lines_that_are_no_utf_8_are_read(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the caf\xe9 \n"), encoding="utf-8"))
+    out, err = said("play", "fox", "--length", "5")
+    assert out.startswith("the caf\ufffd ")
+    assert "U+FFFD" in err  # left out, as any character that the model has never seen
 
 
 def test_play_refuses_like_generate(place: Path, refused: Refused) -> None:

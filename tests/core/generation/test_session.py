@@ -253,6 +253,35 @@ def test_peeking_draws_nothing(model):
     assert session.text == play(other, 70)
 
 
+@pytest.mark.parametrize("places", [[50], [49], [33], [0], [40, 50]])
+def test_an_interrupt_while_the_network_computes_costs_nothing(model, monkeypatch, places):
+    """It leaves the state half-way, be it at a new character, one that stands, or on the way back to the cursor."""
+    whole = Session(model, "ab", seed=3)
+    play(whole, 120)
+    session = Session(model, "ab", seed=3)
+    play(session, 50)
+    for place in places:
+        session.peek()
+        session.rewind(place)
+    before, left = Stepper.advance, 3
+
+    def interrupted(stepper, which, state):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            state.cells[0] += 1
+            raise KeyboardInterrupt
+        before(stepper, which, state)
+
+    monkeypatch.setattr(Stepper, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play(session, 70)
+    play(session, 120 - session.position)
+    assert session.text == whole.text
+    assert np.array_equal(session.rows()["rank"], whole.rows()["rank"])
+    assert np.allclose(session.rows()["probability"], whole.rows()["probability"], rtol=1e-5)
+
+
 def test_foreseeing_is_what_then_comes_and_goes_nowhere(model):
     session = Session(model, "ab", seed=3)
     play(session, 70)
