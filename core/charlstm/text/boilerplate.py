@@ -1,6 +1,6 @@
 """What stands around a book and is not of it: Project Gutenberg's header and licence, of all its times.
 
-It looks at the first and the last stretch of each file; leaving them out is ``corpus``'s work.
+It looks at the first and the last stretch of each file; leaving them out is ``preparing``'s work.
 """
 
 from __future__ import annotations

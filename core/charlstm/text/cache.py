@@ -208,10 +208,14 @@ def source_key(sources: Sequence[str], options: dict[str, Any], version: str) ->
 
 
 def recall(key: str, stamps: Sequence[Stamp]) -> dict[str, Any] | None:
-    """The record kept under ``key`` if the files still have these ``stamps``."""
+    """The record kept under ``key`` if the files still have these ``stamps``.
+
+    A text that was cut short has no stamps of the files after its end, which ``key`` names and nobody opened.
+    """
     try:
         kept = storage.read_json(_folder("sources") / f"{key}.json")
-        same = kept["format"] == FORMAT and kept["stamps"] == [list(stamp) for stamp in stamps]
+        opened = stamps[: len(kept["stamps"])]
+        same = kept["format"] == FORMAT and kept["stamps"] == [list(stamp) for stamp in opened]
         return dict(kept["record"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -43,7 +43,7 @@ def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[C
 
     Raises :class:`TextError` when ``folder`` itself cannot be listed.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = Path(os.path.expanduser(folder)).absolute()
     try:
         here = sorted(_listed(folder), key=lambda candidate: candidate.name.lower())
     except OSError as error:

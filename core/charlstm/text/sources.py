@@ -96,7 +96,7 @@ def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]
     if given == STDIN:
         return "stdin", STDIN, []
     shown = visible(given, keep="")
-    path = Path(given).expanduser().absolute()
+    path = Path(os.path.expanduser(given)).absolute()  # which leaves an unknown user's ~ alone
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:

@@ -82,6 +82,24 @@ def test_the_second_time_it_comes_from_the_cache(text: Path, monkeypatch: pytest
     assert again.text() == first.text()
 
 
+def test_a_text_that_was_cut_short_comes_from_the_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        written(tmp_path / f"{name}.txt", 5 * name)
+    asked = TextOptions(max_chars=8)
+    first = open_corpus(tmp_path, asked)
+    assert first.text() == "aaaaa\nbb"
+    with monkeypatch.context() as patch:
+        patch.setattr("charlstm.text.corpus.prepare", None)
+        again = open_corpus(tmp_path, asked)
+        assert (again.fingerprint, again.report) == (first.fingerprint, first.report)
+        written(tmp_path / "c.txt", "after the end, never opened")
+        assert open_corpus(tmp_path, asked).text() == first.text()
+    written(tmp_path / "b.txt", "BBB")
+    assert open_corpus(tmp_path, asked).text() == "aaaaa\nBB"
+    (tmp_path / "b.txt").unlink()
+    assert open_corpus(tmp_path, asked).text() == "aaaaa\naf"
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_a_changed_file_is_read_again(text: Path, old: bool) -> None:
     written(text, "aaaa", old=old)

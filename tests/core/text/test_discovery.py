@@ -42,6 +42,8 @@ def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(TextError, match="cannot be listed"):
         find_texts(tmp_path / "nowhere")
+    with pytest.raises(TextError, match="cannot be listed"):
+        find_texts("~nobody-here")
 
 
 def test_the_texts_used_last(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def test_a_missing_file_gets_a_near_name(folder: Path) -> None:
         open_corpus("python-refrence")
     with pytest.raises(TextError, match="check the path"):
         open_corpus(folder / "nowhere" / "x")
+    with pytest.raises(TextError, match=r"There is no file ~nobody-here/x"):  # an unknown user's home
+        open_corpus("~nobody-here/x")
     with pytest.raises(TextError, match="No text was named"):
         open_corpus([])
 
