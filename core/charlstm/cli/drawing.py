@@ -75,12 +75,12 @@ class EventView:
                 self.say(line)
 
     def say(self, line: str) -> None:
-        """One line for the person, above the status line where there is one."""
-        self._line.say(line)
+        """One line for the person, above the status line where there is one; literally, as it may quote a log."""
+        self._line.say(visible(line))
 
     def wait(self, words: str) -> None:
-        """Say on the status line why nothing moves."""
-        self._line.draw(None, words)
+        """Say on the status line why nothing moves; literally too."""
+        self._line.draw(None, visible(words, keep=""))
 
     def _progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps

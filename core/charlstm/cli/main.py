@@ -16,6 +16,7 @@ from importlib import metadata
 import click
 
 from charlstm.errors import CharLSTMError
+from charlstm.text.visible import visible
 
 _COMMANDS = {
     "corpora": ("texts", "The texts at hand"),
@@ -97,8 +98,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # a text may hold what a terminal's encoding has no sign for; that must not end the command
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # a text may hold what a terminal's encoding has no sign for, or come in another; that must not end the command
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -120,13 +121,15 @@ def run(argv: list[str] | None = None) -> int:
         # the reader (head, less) has seen enough; keep Python from complaining when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        return _refuse("This machine has not the memory for so much: ask for less at once")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
 
 
 def _refuse(sentence: str) -> int:
-    click.echo(f"charlstm: {sentence}", err=True)
+    click.echo(visible(f"charlstm: {sentence}"), err=True)  # it may quote a file or a log
     return 2
 
 

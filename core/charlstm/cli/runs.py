@@ -68,7 +68,6 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
     running = status.alive and status.progress is not None
     state = f"{status.state} {status.progress:.0%}" if running else status.state
     best = "–" if status.best_val is None else f"{status.best_val:.4f}"
-    told = status.message if status.state != "finished" else ""
     return (
         run.name,
         state,
@@ -77,7 +76,7 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
         f"{status.step:,}",
         minutes(status.train_seconds),
         megabytes(run.size()),
-        told,
+        status.message,
     )
 
 
@@ -118,7 +117,8 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
         except KeyboardInterrupt:
             view.say(f"\n{found.name} goes on; to stop it: charlstm control {found.name} stop")
             raise click.exceptions.Exit(130) from None
-        if not as_json and status.state not in ("finished", "stopped"):
+        # the log tells of an ordinary end; a message tells what came after it, such as a resume that was refused
+        if not as_json and (status.message or status.state not in ("finished", "stopped")):
             view.say(f"{found.name} is {status.state}{': ' + status.message if status.message else ''}")
 
 
@@ -167,6 +167,8 @@ def delete(run: str, yes: bool, runs_dir: Path | None) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise RunError(f"Deleting {found.name} needs a yes: add --yes")
-        click.confirm(f"Delete {found.path} for good?", abort=True, err=True)
+        if not click.confirm(f"Delete {found.path} for good?", err=True):
+            remark("Nothing was deleted")
+            return
     delete_run(found)
     remark(f"Deleted {found.name}")

@@ -8,17 +8,28 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pyte
 import pytest
 
+from charlstm.cli.drawing import EventView
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.showing import StatusLine, table
+from charlstm.runs import heartbeat
 from charlstm.runs.folder import find_run
+from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from command_line import TEXT, TINY, Answer, Refused, Said
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_texts_at_hand(place: Path, answer: Answer) -> None:
@@ -49,6 +60,43 @@ def test_watch_replays_the_log(place: Path, said: Said) -> None:
     assert lines[0]["event"] == "started"
     assert lines[-1]["event"] == "finished"
     assert "finished after" in said("watch", "fox", "--plain")[1]
+
+
+def test_why_a_finished_run_was_not_resumed_is_told(place: Path, said: Said) -> None:
+    beat = find_run("fox").heartbeat_path
+    before = heartbeat.read(beat)
+    assert before is not None
+    assert before.message == ""  # of a run that ended well
+    assert "fox is finished" not in said("watch", "fox", "--plain")[1]
+    why = "its state was written by another version"
+    heartbeat.write(beat, replace(before, message=why))
+    try:
+        assert why in said("runs")[0]
+        assert f"fox is finished: {why}" in said("watch", "fox", "--plain")[1]
+    finally:
+        heartbeat.write(beat, before)
+
+
+def test_what_a_log_says_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    foul = "\x1b[2Jgone"
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(StatusLine, "EVERY", 0.0)
+    sizes = {"planned_steps": 9, "steps_per_epoch": 9, "parameters": 9, "train_chars": 9, "val_chars": 9, "threads": 1}
+    events = [
+        Started(step=0, device=foul, kernel=foul, **sizes),
+        Warned(step=1, message=foul),
+        Paused(step=1, reason=foul),
+        Resumed(step=1, changes=foul, inexact=foul),
+        Controlled(step=1, id="1", command=foul),
+        Finished(step=2, reason=foul, best_val=None, best_step=0, train_seconds=1.0),
+        Failed(step=2, message=foul),
+    ]
+    with EventView() as view:
+        view.show(events)
+        view.wait(f"waiting: {foul}")
+    assert "\x1b[2J" not in terminal.getvalue()
+    assert terminal.getvalue().count("␛[2Jgone") == 10
 
 
 def test_generate_is_seeded_and_streams_only_the_text(place: Path, said: Said, answer: Answer) -> None:
@@ -163,6 +211,9 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answ
         (["generate", "nobody"], "no run"),
         (["generate", "fox", "--top-k", "0"], "top_k"),
         (["generate", "gone.safetensors"], "gone.safetensors"),
+        (["generate", "~nobody-here"], "no run"),
+        (["generate", "~nobody-here/x.safetensors"], "no model file"),
+        (["generate", "\x1b[2J.safetensors"], "␛[2J.safetensors"),
         (["control", "fox", "pause"], "nobody is there"),
         (["control", "fox", "dance"], "dance"),
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
@@ -209,13 +260,6 @@ def test_a_table_of_any_script() -> None:
 
 def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = pyte.Screen(40, 5)
-
-    class Terminal(io.StringIO):
-        encoding = "utf-8"
-
-        def isatty(self) -> bool:
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr("charlstm.cli.showing.columns", lambda: 40)

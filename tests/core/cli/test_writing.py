@@ -68,6 +68,8 @@ def test_a_prime_from_a_file_and_from_a_pipe(
     text = answer(*ask, "prime.txt")["text"]
     monkeypatch.setattr("sys.stdin", io.StringIO("the lazy\ndog "))
     assert said(*ask, "-")[0] == f"the lazy\ndog {text}\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 "), encoding="utf-8"))
+    assert said(*ask, "-")[0].startswith("caf\ufffd ")
 
 
 @pytest.mark.parametrize(
