@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 NO_TARGET = -1
-"""In ``Batch.targets``: nothing is to be predicted here (torch's ``ignore_index`` takes it)."""
+"""A target that is none: it adds neither loss nor gradient. One for all floors; torch's ``ignore_index`` takes it."""
 
 
 class Span(NamedTuple):

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.model.network import CharLSTM, State
+from charlstm.text.batches import NO_TARGET
 
 PRIMING = 200
 """Characters of the same span that a row reads, unscored, before its first target."""
@@ -138,7 +139,7 @@ def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], seen: C
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
         hidden, state = _hidden(network, torch.from_numpy(window).to(device), state)
         if start >= lead:
-            following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), -1)
+            following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
             total += _nats(network, hidden.flatten(0, 1), torch.from_numpy(following.ravel()).to(device))
             seen(int(inside.sum()))
     return total
@@ -174,9 +175,9 @@ def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[
 
 
 def _nats(network: CharLSTM, hidden: Tensor, targets: Tensor) -> float:
-    """Summed loss over ``targets`` (N,), −1 being none, in pieces so that the logits of large vocabularies fit."""
+    """Summed loss over ``targets`` (N,), some of them none, in pieces so that the logits of large vocabularies fit."""
     piece = max(1, 4_000_000 // network.config.vocab_size)
     total = 0.0
     for part, wanted in zip(torch.split(hidden, piece), torch.split(targets, piece), strict=True):
-        total += functional.cross_entropy(network.fc(part), wanted, ignore_index=-1, reduction="sum").item()
+        total += functional.cross_entropy(network.fc(part), wanted, ignore_index=NO_TARGET, reduction="sum").item()
     return total

@@ -18,12 +18,12 @@ from torch.nn import functional
 
 from charlstm.errors import SettingsError
 from charlstm.model.kernel.fused import FusedKernel
-from charlstm.model.kernel.step import NO_MASKS, NO_TARGET, Masks, StepResult, draw_masks
+from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, draw_masks
 from charlstm.model.network import CharLSTM, State
+from charlstm.text.batches import NO_TARGET
 
 __all__ = [
     "NO_MASKS",
-    "NO_TARGET",
     "Kernel",
     "KernelChoice",
     "Masks",
@@ -44,7 +44,7 @@ class Kernel(Protocol):
     name: str
 
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
-        """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, targets −1 being none.
+        """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, some of which may be none.
 
         ``state`` is ``network.zero_state(B)`` or an earlier step's (rows to start afresh are zeroed by the caller);
         the new state is detached, and may be overwritten by the step after the next. On return every parameter's

@@ -27,8 +27,9 @@ from charlstm.model.kernel.recurrence import (
     compiled,
     forward_layer,
 )
-from charlstm.model.kernel.step import NO_MASKS, NO_TARGET, Masks, StepResult
+from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult
 from charlstm.model.network import CharLSTM, State
+from charlstm.text.batches import NO_TARGET
 
 GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
 """What a product of stored gate gradients has to be multiplied by to be the gradient of a weight."""

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from charlstm.model.network import CharLSTM, State
 
-NO_TARGET = -1
-"""A target that is none: it adds neither loss nor gradient."""
-
 
 @dataclass(frozen=True, slots=True)
 class Masks:
