@@ -89,14 +89,6 @@ class NoveltyIndex:
         self._codes = codes[self._order]
         self._raw: bytes | None = None
 
-    def locate(self, match: Match) -> tuple[int, str]:
-        """Where a match comes from: the number of the line (from 1) and the line's text up to the match's end."""
-        corpus = self.corpus
-        newline = corpus.vocabulary.index("\n")
-        before = np.flatnonzero(corpus.ids[: match.where] == newline) if newline is not None else np.empty(0, int)
-        start = int(before[-1]) + 1 if len(before) else 0
-        return len(before) + 1, corpus.text(max(start, match.where - 200), match.where + match.length)
-
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """Numbers of ``text`` in the corpus' vocabulary; what it lacks becomes one more, which matches nothing."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
@@ -216,14 +208,6 @@ class Novelty:
             at = start + length - index.min_length + 1
         self._at = base + last + 1
         return None
-
-
-def find_copies(corpus: Corpus, text: str, min_length: int = MIN_LENGTH) -> NoveltyReport:
-    """What of ``text`` stands word for word in ``corpus``, in stretches of at least ``min_length`` characters.
-
-    Positions count in ``corpus.options.apply(text)``, the text as the corpus would have read it.
-    """
-    return Novelty(NoveltyIndex(corpus, min_length)).update(corpus.options.apply(text))
 
 
 def _extend(ids: Integers, starts: Integers, wanted: Integers) -> tuple[int, int]:

@@ -120,7 +120,6 @@ class Sampler:
         reference = settings.kind == "reference"
         self._greedy = settings.temperature == 0
         self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # an infinite one would make 0 · inf
-        self._min_p = np.float32(settings.min_p) if settings.min_p else None
         self._others = any(getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat"))
         self.needs_history = bool(settings.repetition) and not reference
         self.needs_mu = settings.mirostat is not None and not reference
@@ -156,9 +155,8 @@ class Sampler:
                 weights = top_k(weights, settings.top_k)
             if settings.top_p is not None:
                 weights = top_p(weights, settings.top_p)
-        if self._min_p is not None:
-            # The most likely is still there and has weight 1, so min_p of it is a plain number.
-            np.multiply(weights, weights >= self._min_p, out=weights)
+        if settings.min_p:
+            weights = min_p(weights, settings.min_p)
         if self._others:
             if settings.typical is not None:
                 weights = typical(weights, settings.typical)
@@ -229,12 +227,12 @@ def top_p(weights: Floats, p: float) -> Floats:
 
 
 def min_p(weights: Floats, p: float) -> Floats:
-    """Drop every character less likely than ``p`` times the most likely one.
+    """Drop every character less likely than ``p`` times the most likely one, whose weight is taken to be 1.
 
+    So softmax leaves it here and no filter before this one cuts it: looking for it would cost every character.
     Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", 2024.
     """
-    kept: Floats = np.multiply(weights, weights >= np.float32(p) * weights.max(-1, keepdims=True))
-    return kept
+    return np.multiply(weights, weights >= p)
 
 
 def typical(weights: Floats, mass: float) -> Floats:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import novelty
-from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, find_copies
-from charlstm.text.reading import TextOptions
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.text.vocabulary import Vocabulary
 
 
@@ -23,7 +22,6 @@ def corpus_of(text, dtype=None):
     return SimpleNamespace(
         ids=ids,
         vocabulary=vocabulary,
-        options=TextOptions(),
         text=lambda start=0, stop=None: vocabulary.decode(ids[start:stop]),
     )
 
@@ -38,13 +36,14 @@ def slow_copied(corpus, text, length):
 
 
 def check(corpus, text, length, report):
-    covered = [False] * len(text)
+    covered, first = [False] * len(text), 0  # where the next match may start: one that does sooner would end sooner
     for match in report.matches:
         assert match.length >= length
         piece = text[match.start : match.stop]
         assert corpus[match.where : match.where + match.length] == piece
         assert match.stop == len(text) or text[match.start : match.stop + 1] not in corpus
-        assert match.start == 0 or text[match.start - 1 : match.start - 1 + length] not in corpus or report.matches
+        assert match.start == first or text[match.start - 1 : match.start - 1 + length] not in corpus
+        first = match.stop - length + 1
         covered[match.start : match.stop] = [True] * match.length
     expected = slow_copied(corpus, text, length)
     assert covered == expected
@@ -84,18 +83,17 @@ def test_what_is_repeated_very_often_is_searched_plainly(corpus, text, length, w
 def test_where_a_copy_comes_from():
     text = "First line\nThe sea was calm that morning.\nLast line\n"
     corpus = corpus_of(text)
-    report = find_copies(corpus, "I said: the sea was calm that morning.\r\nNo", 20)
+    report = Novelty(NoveltyIndex(corpus, 20)).update("I said: the sea was calm that morning.\nNo")
     assert len(report.matches) == 1
     match = report.matches[0]
     assert match.where == text.index("he sea")
-    assert NoveltyIndex(corpus, 20).locate(match) == (2, "The sea was calm that morning.\n")
     assert match.length == len("he sea was calm that morning.\n")
 
 
 def test_a_text_shorter_than_the_stretch_and_a_corpus_shorter_than_the_stretch():
-    assert find_copies(corpus_of("abcdefghij" * 10), "abc", 20).matches == ()
-    assert find_copies(corpus_of("abc"), "abcabcabcabcabcabcabc", 20).matches == ()
-    assert find_copies(corpus_of("abc" * 30), "", 20).share == 0
+    for corpus, text in (("abcdefghij" * 10, "abc"), ("abc", "abc" * 7), ("abc" * 30, "")):
+        report = Novelty(NoveltyIndex(corpus_of(corpus), 20)).update(text)
+        assert (report.matches, report.share) == ((), 0)
 
 
 @pytest.mark.parametrize("wrong", [1, 0, -3, 2.5, True])

@@ -96,7 +96,6 @@ def test_min_p(logits, share):
     kept = {which for which, value in enumerate(p) if value >= share * max(p) * (1 - 1e-9)}
     sampled = normal(Sampler(SamplerSettings(temperature=1.0, min_p=share)).weights(logits))
     assert sampled == pytest.approx(renormalised(p, kept), abs=1e-6)
-    assert normal(samplers.min_p(samplers.top_k(np.exp(logits), 100), share)) == pytest.approx(sampled, abs=1e-5)
 
 
 @settings(max_examples=100, deadline=None)
