@@ -48,11 +48,11 @@ main()
 class App:
     """The app in a pty whose output is searched and not drawn: drawing it would take longer than the app does."""
 
-    def __init__(self, model: Path, size: tuple[int, int], arguments: Sequence[str] = ()) -> None:
+    def __init__(self, arguments: Sequence[str], size: tuple[int, int], program: str = PROGRAM) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "--model", str(model), *arguments])
+            os.execv(sys.executable, [sys.executable, "-c", program, *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.seen = b""
 
@@ -98,7 +98,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
     """Milliseconds to the answers of so many keys, and the speed of the text meanwhile."""
-    app = App(model, size)
+    app = App(["--model", str(model)], size)
     if not app.read(PATIENCE, b"0.80"):
         raise SystemExit("the app does not open")
     app.read(2.0)

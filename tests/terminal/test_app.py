@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -66,18 +64,3 @@ def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Pa
     again.key("q")
     assert again.end() == 0
     assert restored(again.raw)
-
-
-def test_without_a_terminal_it_says_so(machine: tuple[Path, dict[str, str]]) -> None:
-    home, environment = machine
-    answer = subprocess.run(
-        [sys.executable, "-m", "charlstm_tui"],
-        cwd=home,
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert answer.returncode == 2
-    assert answer.stderr.count("\n") == 1
-    assert "terminal" in answer.stderr

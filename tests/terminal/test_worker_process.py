@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -120,6 +121,8 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
     pid = launch(killed)
     assert killed.status().state == "starting"
     wait(reached(killed, 150), "step 150")
+    send(killed, "pause")  # a slow test would find it finished
+    until(killed, "paused")
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not killed.status().alive, "the lock to be let go")
     assert killed.status().state == "crashed"
@@ -159,9 +162,12 @@ def test_a_terminal_that_closes_ends_the_run_in_order(make: Callable[..., Run]) 
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
     events = list(read_events(run.events_path))
-    assert events[-1].name == "finished"
-    # in any order: a checkpoint may have been under way
-    assert {event.name for event in events[-3:]} == {"control", "checkpoint", "finished"}
+    names = [event.name for event in events]
+    told = len(names) - 1 - names[::-1].index("control")
+    # Besides the last checkpoint one may have been on its way to the disk when the terminal went.
+    assert [name for name, _ in itertools.groupby(names[told:])] == ["control", "checkpoint", "finished"]
+    assert len(names[told:]) <= 4
+    assert events[-2].step == events[-1].step
     state = load_state(run)[0]
     assert state is not None
     assert state.step == events[-1].step

@@ -209,12 +209,16 @@ def named(name: str | bytes) -> Callable[[Path], Path]:
     return make
 
 
+CHANGING = 2000
+"""Repetitions of the text in a file that changes: two blocks are read of it."""
+
+
 def changing(change: Callable[[Path, int], None]) -> Callable[[Path], Path]:
     """A file of some megabytes that ``change(path, round)`` works on as soon as its first block has been read."""
 
     def make(place: Path) -> Path:
         path = place / "changing.txt"
-        path.write_text(TEXT * 4000)
+        path.write_text(TEXT * CHANGING)
         _MEANWHILE.append(lambda turn: change(path, turn))
         return path
 
@@ -368,8 +372,8 @@ CASES: tuple[Case, ...] = (
     Case("grows while it is read", changing(grow), says("changed")),
     Case("shrinks while it is read", changing(shrink), says("changed")),
     Case("is rewritten while it is read", changing(rewrite), says("changed")),
-    Case("vanishes while it is read", changing(vanish), TEXT * 4000),
-    Case("becomes a pipe while it is read", changing(become_a_pipe), TEXT * 4000),
+    Case("vanishes while it is read", changing(vanish), TEXT * CHANGING),
+    Case("becomes a pipe while it is read", changing(become_a_pipe), TEXT * CHANGING),
     # much
     Case("2 GB of nothing", sparse, says("NUL")),
     Case("text, then 2 GB of nothing", sparse_after_text, says("NUL"), long=True),

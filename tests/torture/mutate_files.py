@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import json
 import mmap
@@ -676,6 +677,18 @@ def rows(each: int, seed: int, only: list[str], first: int = 0) -> Iterator[tupl
         yield name, in_child(name, seed, range(first, first + each))
 
 
+def import_all() -> None:
+    """What the kinds are read with, once: the forks share it."""
+    import torch
+
+    for module in (
+        *("charlstm.model.foreign", "charlstm.training.trainer", "charlstm_tui.train_words"),
+        *("charlstm_tui.widgets.run_details", "charlstm_tui.widgets.run_table"),
+    ):
+        importlib.import_module(module)
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=1200, help="files of each kind")
@@ -685,6 +698,7 @@ def main() -> int:
     asked = parser.parse_args()
     first, each = (0, asked.each) if asked.replay is None else (asked.replay, 1)
     began = time.monotonic()
+    import_all()
     lost = total = 0
     print(f"{'damaged files':<24}{'tried':>7}{'read':>7}{'refused':>9}{'slowest':>10}{'lost':>6}")
     for name, told in rows(each, asked.seed, asked.only, first):

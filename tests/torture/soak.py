@@ -148,7 +148,7 @@ def main() -> None:
         settings = preset(asked.preset, corpus.chars, len(corpus.vocabulary))
         settings = settings.with_changes(max_minutes=asked.max_minutes)
         run = start_run(corpus, settings, asked.preset, name="soak", runs_dir=runs)
-        app = App(random_model(Path(folder)), SIZE, ["--runs-dir", str(runs)])
+        app = App(["--model", str(random_model(Path(folder))), "--runs-dir", str(runs)], SIZE)
         try:
             if not app.read(30.0, b"0.80"):
                 raise SystemExit("the app does not open")

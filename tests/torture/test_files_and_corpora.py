@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /proc and makes devices and pipes")
 
 
-@pytest.mark.parametrize("script", [("mutate_files.py", "--each", "20"), ("bad_corpora.py", "--short")])
+@pytest.mark.parametrize("script", [("mutate_files.py", "--each", "10"), ("bad_corpora.py", "--short")])
 def test_nothing_is_lost(script: tuple[str, ...]) -> None:
     command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

@@ -13,6 +13,6 @@ import pytest
 def test_no_accident_changes_what_a_run_becomes() -> None:
     script = Path(__file__).with_name("kill_worker.py")
     command = [sys.executable, str(script), "--kills", "6", "--cuts", "5", "--again", "0.2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" 0\n") == 3, done.stdout

@@ -1,10 +1,13 @@
-"""What all tests of the app share: the user's own folders are neither read nor written."""
+"""What all tests of the app share: the user's own folders are neither read nor written, and nobody waits long."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from textual._wait import wait_for_idle
+
+from charlstm_tui.backend import Watcher
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +22,13 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(work)
     return tmp_path / "runs"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs are looked at often; and a key waits for the app to be idle no longer than a moment, which while text
+    streams it never is."""
+    monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
+    monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
+    for module in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))

@@ -21,6 +21,7 @@ from textual.widgets import Input, OptionList
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import FOCUSES
 from charlstm_tui.backend import Snapshot, Watcher, ask, in_thread
+from charlstm_tui.main import main
 from charlstm_tui.widgets.dialogs import ChoiceDialog
 from charlstm_tui.widgets.help import HelpScreen
 from charlstm_tui.widgets.palette import Palette
@@ -318,10 +319,24 @@ def test_without_a_terminal_it_says_one_sentence() -> None:
     ended = command(stdin=subprocess.DEVNULL, env=environment)
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
+    assert "needs a terminal" in ended.stderr
     assert not ended.stdout
-    wrong = command("--nonsense", stdin=subprocess.DEVNULL)
-    assert wrong.returncode == 2
-    assert len(wrong.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"), [("--nonsense", "see charlstm-tui --help"), ("demo", "charlstm-tui --model demo")]
+)
+def test_a_wrong_argument_is_one_sentence(
+    argument: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", "none is opened")
+    with pytest.raises(SystemExit) as end:
+        main([argument])
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert len(said.err.splitlines()) == 1
+    assert words in said.err
+    assert not said.out
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from charlstm_tui.texts import Folder, Text, sections
 from charlstm_tui.widgets.dialogs import PromptDialog
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.text_about import bar, enough_for
+from charlstm_tui.widgets.text_about import enough_for, share_bar
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
 
@@ -131,9 +131,8 @@ async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
 @pytest.mark.usefixtures("counted")
 async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
     Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
-    async with driven(places, text="soft.txt") as app:
-        await app.shows("400 × soft hyphen", "clean: no") if app.pilot.app.size.width > 100 else None
-        await app.shows("400 × soft hyphen")
+    async with driven(places, (120, 36), text="soft.txt") as app:
+        await app.shows("400 × soft hyphen", "clean: no")
         await app.press("n")
         await app.shows("Cleaned: 400 characters")
 
@@ -224,9 +223,10 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
         await app.press("o")
         await app.until(lambda: isinstance(app.screen, PromptDialog))
         line = app.screen.query_one(Input)
-        await app.press(*"deep/nothing", "enter")
-        await app.shows("There is no file")
-        line.value = ""
+        for missing in ("deep/nothing", "~nobody/notes.txt"):
+            await app.press(*missing, "enter")
+            await app.shows("There is no file", missing.rpartition("/")[2])
+            line.value = ""
         await app.press(*"de")
         await app.until(lambda: line._suggestion == "deep/")
         await app.press("tab", *"er/t")
@@ -294,7 +294,7 @@ def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
 
 
 def test_bars_are_drawn_in_eighths() -> None:
-    assert bar(1, 4) == "████"
-    assert bar(0.5, 4) == "██"
-    assert bar(0.53, 4) == "██▏"
-    assert bar(0, 4) == "▏"
+    assert share_bar(1, 4) == "████"
+    assert share_bar(0.5, 4) == "██"
+    assert share_bar(0.53, 4) == "██▏"
+    assert share_bar(0, 4) == "▏"

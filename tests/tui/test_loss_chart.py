@@ -170,7 +170,7 @@ def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, a
 @settings(max_examples=150, deadline=None)
 def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:
     curve = Curve(np.arange(len(values), dtype=float), np.array(values, dtype=float))
-    data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0, (3.0,))
+    data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0)
     picture = paint(data, view, width, height)
     assert picture.codes.shape == (height, width)
     assert all(char.isprintable() for char in picture.text().replace("\n", ""))

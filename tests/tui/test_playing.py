@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
-from charlstm.model.file import save_model
-from charlstm_tui import playing
+from charlstm.model.file import load_model, save_model
+from charlstm.runs.folder import delete_run
+from charlstm_tui import kept_sessions, playing
 from charlstm_tui.pictures import FULL, Picture, Wish
 from charlstm_tui.playing import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
@@ -254,6 +257,40 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
         again.player.close()
 
 
+def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
+    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.go(30)
+    untouched = listener.until(lambda p: p.length == 30 and not p.running).keep
+    listener.player.load(Wish(str(model), prime="Again", speed=FULL))
+    listener.player.go(30)
+    same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).keep
+    assert same == untouched  # nobody would miss it
+    listener.player.choose("x", 10)
+    listener.until(lambda p: bool(p.branches))
+    listener.player.load(Wish(str(model), prime="A third", speed=FULL))
+    listener.player.go(30)
+    other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).keep
+    listener.player.close()
+    assert same is not None
+    assert other is not None
+    assert other != same
+    kept = load_session(same, load_model(model))
+    assert kept.prime == "Again"
+    assert len(kept.branches()) == 2
+
+
+def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    listener.player.load(Wish(str(run.path), speed=FULL))
+    listener.player.go(30)
+    listener.until(lambda p: p.length == 30 and not p.running)
+    delete_run(run)
+    listener.player.go(30)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    listener.player.close()
+    assert not run.path.exists()
+
+
 def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, listener: Listener) -> None:
     state.write_text("in the way")
     listener.player.load(Wish(str(model), speed=FULL))
@@ -299,3 +336,14 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     picture = listener.until(lambda p: "Stopped after" in p.note)
     assert listener.line == text[: picture.length]
     assert picture.length % playing.PIECE == 0
+
+
+def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:
+    names = [f"{kept_sessions.AUTO}{number:02}.json" for number in range(kept_sessions.MOST_AUTO + 2)]
+    place = tmp_path / "sessions"
+    place.mkdir()
+    for age, name in enumerate([*names, "mine.json"]):
+        (place / name).write_text("{}")
+        os.utime(place / name, (1e9 - age, 1e9 - age))
+    kept_sessions.forget_old(place)
+    assert {path.name for path in place.iterdir()} == {*names[: kept_sessions.MOST_AUTO], "mine.json"}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from charlstm.training.events import Finished, Stepped
+from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
 from charlstm_tui.screens.train import TrainScreen
@@ -286,6 +285,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
                 await until(pilot, lambda level=level: watch.smoothing == level)
             await pilot.press("z")
             await until(pilot, lambda: app.screen.maximized is chart)
+            await shows(pilot, "z back")
             await pilot.press("escape")
             await until(pilot, lambda: app.screen.maximized is None)
 
@@ -378,10 +378,56 @@ async def test_m_while_it_trains_stops_it_exactly_and_goes_on_with_more(
     assert asked[0]["max_steps"] == 1000 + 1200
 
 
+async def test_m_means_the_run_that_it_was_asked_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is looked at while that one comes to its checkpoint."""
+    asked: list[Path] = []
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(run.path))
+    other = record(tmp_path, "finished", name="other").run
+    with record(tmp_path, "running", name="live") as recorded:
+        async with app_on(tmp_path, "live") as (app, pilot):
+            await pilot.press("m")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            await pilot.press("enter")
+            await until(pilot, lambda: recorded.run.control_path.exists())
+            app.attach(other.path)
+            await until(pilot, lambda: bool(recorded.obey()) or bool(asked))
+            await until(pilot, lambda: bool(asked))
+    assert asked == [recorded.run.path]
+
+
+async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            more = next(action for action in ACTIONS if action.id == "train.more")
+            await until(pilot, lambda: app.screen.can(more))  # type: ignore[attr-defined]
+            view = app.snapshot.runs[0]
+            away = replace(view, status=replace(view.status, elsewhere=True))
+            monkeypatch.setattr(TrainScreen, "view", away)
+            assert not app.screen.can(more)  # type: ignore[attr-defined]
+
+
+async def test_what_the_worker_warned_of_is_said(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=400) as recorded:
+        recorded.append(
+            Warned(step=400, message="Nothing is held out [/red]"), Resumed(step=400, inexact="torch 2.6 → 2.7")
+        )
+        async with app_on(tmp_path, recorded.run.name, (120, 36)) as (_app, pilot):
+            await shows(pilot, "Nothing is held out [/red].", "Going on from step 400: torch 2.6 → 2.7.")
+
+
+async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="a-name-that-needs-some-room").run
+    async with app_on(tmp_path, run.name, (60, 20)) as (_app, pilot):
+        await shows(pilot, "novel.txt · quick")
+        assert "871 k parameters" not in screen_text(pilot.app)
+        await pilot.resize_terminal(120, 36)
+        await shows(pilot, "871 k parameters")
+
+
 async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "finished", steps=400) as recorded:
+    with record(tmp_path, "running", steps=400) as recorded:
         nan = float("nan")
         recorded.append(
             Stepped(
@@ -389,13 +435,14 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
             ),
             Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0),
         )
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "the loss ran away", "r resume")
-            await pilot.press("r")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            assert app.screen.query_one(Input).value == "1.0e-3"
-            await pilot.press("enter")
-            await until(pilot, lambda: asked == [{"lr": 1e-3}])
+        recorded.beat("failed", "the loss was no longer a number")
+    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await shows(pilot, "the loss ran away", "r resume")
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+        assert app.screen.query_one(Input).value == "1.0e-3"
+        await pilot.press("enter")
+        await until(pilot, lambda: asked == [{"lr": 1e-3}])
 
 
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
@@ -433,8 +480,3 @@ async def test_every_key_of_the_table_can_be_pressed_in_every_state(tmp_path: Pa
                     if app.current_mode != "train":
                         app.go("train")
                     await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-
-
-def test_torch_is_not_needed() -> None:
-    code = "import sys, charlstm_tui.screens.train; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -140,7 +140,9 @@ async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path
         assert app.run_path is None
 
 
-async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(tmp_path: Path, text: Path) -> None:
+async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+) -> None:
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
@@ -160,6 +162,19 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(tmp
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "3 layers of", "num_layers")
         assert app.screen.setup.changes == {"num_layers": 3}  # type: ignore[attr-defined]
+        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3"))
+        await shows(pilot, "quick *", "23,456")
+
+
+async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(train_setup, "start_run", lambda *a, **k: started.append(a))
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        app.screen.setup.changes = {"max_minutes": None}  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await shows(pilot, "never: set epochs", "It would never end")
+        assert not started
 
 
 async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Path) -> None:
@@ -183,6 +198,7 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await pilot.press("1")
             await shows(pilot, "from older")
             assert app.screen.setup.model_from == recorded.run.model_path  # type: ignore[attr-defined]
+            await shows(pilot, "1 layers of 8", "quick *")  # a model keeps its size
 
 
 async def test_enter_starts_with_what_was_chosen_and_watches_it(
@@ -222,6 +238,27 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         await shows(pilot, "as soon as the text is read")
         read.set()
         await until(pilot, lambda: app.run_path is not None and app.run_path.name == "fresh")
+
+
+async def test_enter_twice_makes_one_run(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the disk takes over the first."""
+    go_on, made = threading.Event(), []
+
+    def start_run(*args: Any, **rest: Any) -> Any:
+        made.append(args)
+        assert go_on.wait(DEADLINE)
+        return record(tmp_path, "starting", name=f"fresh-{len(made)}").run
+
+    monkeypatch.setattr(train_setup, "start_run", start_run)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "Enter start")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(made))
+        await pilot.press("enter")
+        await pilot.pause()
+        go_on.set()
+        await until(pilot, lambda: app.run_path is not None)
+    assert len(made) == 1
 
 
 async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(

@@ -202,6 +202,7 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
+    A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3),
     A("generate.write", "take_word", "ctrl+right ctrl+o", "take word", "Take one word of the ghost.", footer=2),
     A("generate.write.ghost", "take_ghost", "tab", "take ghost", "Take all of the ghost.", footer=1),
     # ---- Runs
@@ -212,7 +213,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "resume", "r", "resume", "Go on training where it stopped.", footer=5),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
     A("runs", "rename", "n", "name", "Give the run another name.", footer=7),
-    A("runs", "import_model", "i", "import", "Import a model of the reference script as a run.", footer=9),
+    A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=9),
     A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
     A("runs", "find", "slash", "filter", "Show only the runs whose name or text has this in it.", footer=11),
     A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8),

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App
 from textual.reactive import var
@@ -19,6 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
 from charlstm.runs.folder import Run
+from charlstm.text.visible import visible
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
 from charlstm_tui.backend import Snapshot, Watcher
 from charlstm_tui.messages import SnapshotReady
@@ -107,6 +108,7 @@ class CharLSTMApp(App[None]):
         self.opening = opening
         self.farewell = ""
         self.leaving = False
+        self._quitting: Screen[Any] | None = None
         self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
         self.watcher = Watcher(self._tell, opening.runs_dir)
         theme = theme_for(self.console.color_system)
@@ -201,11 +203,11 @@ class CharLSTMApp(App[None]):
     # ---- words to the user, always literal
     def say(self, sentence: str) -> None:
         """A remark that needs no answer."""
-        self.notify(sentence, markup=False, timeout=4)
+        self.notify(visible(sentence), markup=False, timeout=4)
 
     def complain(self, sentence: str) -> None:
         """Something went wrong, and there is no pane of its own to say it in."""
-        self.notify(sentence, severity="error", markup=False, timeout=8)
+        self.notify(visible(sentence), severity="error", markup=False, timeout=8)
 
     # ---- actions of the table
     async def action_do(self, name: str) -> None:
@@ -280,23 +282,21 @@ class CharLSTMApp(App[None]):
         if not live:
             self.exit()
             return
-        if isinstance(self.screen, ChoiceDialog):
+        if self._quitting is not None and self.screen is self._quitting:
             return
         names = ", ".join(run.name for run in live)
         it, them = ("it", "It goes") if len(live) == 1 else ("them", "They go")
-        self.push_screen(
-            ChoiceDialog(
-                "Quit while training goes on?",
-                f"{names} trains in a process of its own. {them} on without this screen, and charlstm-tui finds {it} "
-                "again.",
-                [
-                    Choice("l", f"leave {it} running, and quit", "leave"),
-                    Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),
-                    Choice("c", "stay", None),
-                ],
-            ),
-            self._quit,
+        self._quitting = ChoiceDialog(
+            "Quit while training goes on?",
+            f"{names} trains in a process of its own. {them} on without this screen, and charlstm-tui finds {it} "
+            "again.",
+            [
+                Choice("l", f"leave {it} running, and quit", "leave"),
+                Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),
+                Choice("c", "stay", None),
+            ],
         )
+        self.push_screen(self._quitting, self._quit)
 
     def _quit(self, answer: str | None) -> None:
         if answer is None:
@@ -312,7 +312,7 @@ class CharLSTMApp(App[None]):
                 except CharLSTMError as error:
                     self.complain(str(error))
                     return
-        names = ", ".join(run.name for run in live)
+        names = visible(", ".join(run.name for run in live), keep="")
         self.farewell = f"Stopping {names} at a checkpoint." if answer == "stop" else f"{names} goes on training."
         self.exit()
 

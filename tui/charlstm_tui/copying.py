@@ -14,6 +14,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import Corpus, reopen_corpus
+from charlstm.text.visible import visible
 from charlstm_tui.backend import in_thread
 
 EVERY = 0.5
@@ -56,4 +57,4 @@ def place_of(corpus: Corpus, match: Match) -> str:
     """Where a match comes from, in words."""
     newline = corpus.vocabulary.index("\n")
     line = 1 if newline is None else 1 + int((corpus.ids[: match.where] == newline).sum())
-    return f"{match.length} characters as in line {line:,} of {corpus.name}"
+    return f"{match.length} characters as in line {line:,} of {visible(corpus.name, keep='')}"

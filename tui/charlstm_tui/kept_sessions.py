@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from charlstm import storage
+from charlstm import paths, storage
 from charlstm.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def folder(run: Path | None, model: Path) -> Path:
     """The folder for sessions of a model; made by who writes the first."""
     if run is not None:
         return Run(run).sessions_dir
-    from platformdirs import user_state_path
-
-    return user_state_path("charlstm") / "sessions" / model.stem
+    return paths.state_dir(make=False) / "sessions" / model.stem
 
 
 def saved(place: Path) -> list[Path]:
@@ -87,6 +85,8 @@ def save_as(path: Path, colour: str, session: Session) -> str:
     from charlstm.generation.export import export_session
     from charlstm.generation.saving import save_session
 
+    if not path.name or path.is_dir():
+        return f"{path} is a folder: give the file a name in it."
     try:
         make(path.parent)
         if path.suffix.lower() in ("", ".json"):

@@ -32,6 +32,8 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
     """
     if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
+    if text == "demo" and not Path(text).exists():
+        raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
     from charlstm_tui.app import CharLSTMApp, Opening
     from charlstm_tui.terminal import forgive_input
 

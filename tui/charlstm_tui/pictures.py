@@ -16,6 +16,7 @@ from charlstm.generation.session import BranchInfo, Outlook
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm.text.visible import visible
 
 FULL = math.inf
 SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
@@ -116,7 +117,7 @@ def describe(model: Model, path: Path, wish: Wish) -> Facts:
         planned = Run(run).status().planned_steps or None
         ages = tuple(snapshot.step for snapshot in Run(run).snapshots())
     return Facts(
-        name=run.name if run is not None else ("demo" if wish.word == "demo" else path.stem),
+        name=visible(run.name if run is not None else "demo" if wish.word == "demo" else path.stem, keep=""),
         path=path,
         run=run,
         step=step if isinstance(step, int) else wish.step,

@@ -13,21 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.priming import prime_suggestion
 from charlstm.generation.samplers import SamplerSettings
-from charlstm.generation.saving import load_session, save_session
-from charlstm.generation.session import BranchInfo, Session
-from charlstm.generation.stepper import Stepper
-from charlstm.model.file import Model, load_model
-from charlstm_tui import kept_sessions, words
-from charlstm_tui.pictures import FULL, NORMAL_SPEED, Facts, Picture, Wish, describe, model_path
-from charlstm_tui.widgets.marks import marks
+from charlstm.generation.saving import load_session
+from charlstm.generation.session import Session
+from charlstm.model.file import Model
+from charlstm_tui import words
+from charlstm_tui.pictures import FULL, Picture, Wish
+from charlstm_tui.voice import Voice
 
 SLICE = 0.008
 """Seconds that the thread plays before it looks up; between two slices it lets go of the interpreter."""
@@ -41,84 +36,19 @@ PICTURE_EVERY = 1 / 20
 """Seconds between two pictures. Drawing one takes the screen some 10 ms, which keys wait for."""
 PICTURE_EVERY_UNWATCHED = 1.0
 """The same while another screen is looked at: a training beside it has better use for the processor."""
-BEHIND = 0.25
-"""Seconds by which characters may be late, besides waiting for a picture, before they are given up."""
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
 MOST_WAITING = 256
-RECENT = 1000
-"""Characters over which the bits per character are averaged."""
 
 PAUSE_AFTER = 1000
 SOON = 0.5
 """Seconds of a long prime before it is said how far it is."""
 PIECE = 128
 """Characters of a pasted text that are taken in at once."""
-GHOST = 60
-"""Characters that are foreseen while a person writes."""
-SAVE_EVERY = 5.0
-"""Seconds between two self-saves; a save that takes long is made more rarely."""
 
 
 class _Unwanted(CharLSTMError):
     """Whoever asked for it no longer wants it."""
-
-
-class _Voice:
-    """One session as the thread plays it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.wish = Wish("")
-        self.take = 0
-        self.session: Session | None = None
-        self.model: Model | None = None
-        self.stepper: Stepper | None = None
-        self.source: tuple[Path, int] | None = None
-        self.facts: Facts | None = None
-        self.busy = self.error = self.note = self.why = ""
-        self.running = False
-        self.left = 0
-        self.speed = NORMAL_SPEED
-        self.shown = 0  # characters of the line that the screen has right
-        self.dirty = False
-        self.branches: tuple[BranchInfo, ...] = ()
-        self.writing = False  # what comes after the cursor is not shown
-        self.touched = False  # since it was last saved
-        self.keep: Path | None = None
-        self.kept_at = 0.0
-        self.keep_every = SAVE_EVERY
-        self._since = 0.0
-        self._made = 0
-        self._rate_since = 0.0
-        self._rate_made = 0
-        self.rate: float | None = None
-
-    # ---- time
-
-    def pace(self) -> None:
-        """Begin to count time anew: characters are due from now on."""
-        self._since = self._rate_since = time.monotonic()
-        self._made = self._rate_made = 0
-        self.rate = None
-
-    def due(self, now: float, between: float) -> float:
-        """When the next character is due, with ``between`` seconds from picture to picture; in the past when it is
-        time."""
-        if self.speed == FULL:
-            return now
-        due = self._since + (self._made + 1) / self.speed
-        if now - due > BEHIND + between:  # the model is slower, or the screen did not take: do not run after it
-            self._since, self._made = now - 1 / self.speed, 0
-            due = now
-        return due
-
-    def count(self, now: float) -> None:
-        self._made += 1
-        self._rate_made += 1
-        if now - self._rate_since >= 0.5:
-            self.rate = self._rate_made / (now - self._rate_since)
-            self._rate_since, self._rate_made = now, 0
 
 
 class Player:
@@ -128,7 +58,7 @@ class Player:
     def __init__(self, deliver: Callable[[], object]) -> None:
         self._deliver = deliver
         self._asked: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
-        self._voices: dict[int, _Voice] = {}
+        self._voices: dict[int, Voice] = {}
         self._wanted: dict[int, int] = {}  # by voice, which of the long jobs asked of it is still wanted
         self._guard = threading.Lock()
         self._pictures: list[Picture] = []
@@ -192,7 +122,7 @@ class Player:
         self._with(voice, lambda played, session: self._go(played, session, count))
 
     def pause(self, voice: int = 0) -> None:
-        self._with(voice, lambda played, session: self._stop(played))
+        self._with(voice, lambda played, session: played.stop())
 
     def make_one(self, voice: int = 0) -> None:
         """Stop streaming and draw one character at the end of the line."""
@@ -225,8 +155,8 @@ class Player:
     def write(self, on: bool, voice: int = 0) -> None:
         """Begin or end writing: the line is shown up to the cursor, with a ghost of how it would go on."""
 
-        def turn(played: _Voice, session: Session) -> None:
-            self._stop(played)
+        def turn(played: Voice, session: Session) -> None:
+            played.stop()
             played.writing = on
             played.shown = min(played.shown, session.position)
 
@@ -240,7 +170,7 @@ class Player:
     def take_ghost(self, count: int, voice: int = 0) -> None:
         """Let the first ``count`` characters of the ghost come true."""
 
-        def take(played: _Voice, session: Session) -> None:
+        def take(played: Voice, session: Session) -> None:
             self._rearranged(played, session, lambda: [session.step() for _ in range(count)])
 
         self._with(voice, take)
@@ -248,7 +178,7 @@ class Player:
     def erase(self, voice: int = 0) -> None:
         """Go back before the last character; it stays in the tree."""
 
-        def back(played: _Voice, session: Session) -> None:
+        def back(played: Voice, session: Session) -> None:
             session.rewind(max(0, session.position - 1))
             played.shown = min(played.shown, session.position)
 
@@ -280,7 +210,7 @@ class Player:
         except queue.Full:
             return  # 256 keys behind: the newest is lost rather than the screen held up
 
-    def _with(self, number: int, job: Callable[[_Voice, Session], None]) -> None:
+    def _with(self, number: int, job: Callable[[Voice, Session], None]) -> None:
         def careful() -> None:
             voice = self._voices.get(number)
             if voice is None or voice.session is None:
@@ -302,10 +232,10 @@ class Player:
             self._show(now)
             for voice in self._voices.values():
                 if voice.touched and now - voice.kept_at >= voice.keep_every:
-                    self._keep(voice)
+                    voice.save()
         for voice in self._voices.values():
             if voice.touched:
-                self._keep(voice)
+                voice.save()
 
     def _patience(self, now: float) -> float | None:
         """How long to wait for something to be asked; for ever when there is nothing else to do."""
@@ -329,7 +259,7 @@ class Player:
     def _dirty(self) -> bool:
         return any(voice.dirty for voice in self._voices.values())
 
-    def _plays(self, voice: _Voice) -> bool:
+    def _plays(self, voice: Voice) -> bool:
         if voice.session is None or not voice.running:
             return False
         return time.monotonic() >= self._still_until and len(voice.session) - voice.shown < MOST_UNSEEN
@@ -355,14 +285,14 @@ class Player:
                 self._make(voice, now)
             playing = [voice for voice in playing if self._plays(voice)]
 
-    def _make(self, voice: _Voice, now: float) -> None:
+    def _make(self, voice: Voice, now: float) -> None:
         assert voice.session is not None
         voice.session.step()
         voice.count(now)
         voice.dirty = voice.touched = True
         voice.left -= 1
         if voice.left <= 0:
-            self._stop(voice)
+            voice.stop()
             voice.why = f"paused after {PAUSE_AFTER:,}"
 
     def _show(self, now: float) -> None:
@@ -371,65 +301,27 @@ class Player:
         with self._guard:
             if self._announced:
                 return
-        pictures = [self._picture(voice) for voice in self._voices.values() if voice.dirty]
+        pictures = [voice.picture() for voice in self._voices.values() if voice.dirty]
         self._last_picture = now
         with self._guard:
             self._pictures, self._announced = pictures, True
         self._deliver()
         self._still_until = time.monotonic() + COURTESY
 
-    def _picture(self, voice: _Voice) -> Picture:
-        voice.dirty = False
-        session, shown = voice.session, voice.shown
-        if session is None:
-            return Picture(
-                voice.number, voice.take, voice.wish, voice.facts, busy=voice.busy, error=voice.error, speed=voice.speed
-            )
-        position = session.position
-        length = position if voice.writing else len(session)
-        rows = session.rows(shown, length)
-        voice.shown = length
-        recent = session.rows(max(0, position - RECENT), position)["probability"]
-        return Picture(
-            voice=voice.number,
-            take=voice.take,
-            wish=voice.wish,
-            facts=voice.facts,
-            busy=voice.busy,
-            error=voice.error,
-            note=voice.note,
-            prime=session.prime,
-            unknown=tuple(session.unknown),
-            start=shown,
-            text=session.model.vocabulary.decode(rows["id"]),
-            marks=marks(rows),
-            length=length,
-            position=position,
-            running=voice.running,
-            why=voice.why,
-            settings=session.settings,
-            speed=voice.speed,
-            rate=voice.rate if voice.running else None,
-            outlook=session.outlook(),
-            standing=session.at(position).char if position < length else None,
-            bits=_mean_bits(recent) if len(recent) else None,
-            branches=voice.branches,
-            keep=voice.keep,
-            ghost=session.foresee(GHOST) if voice.writing else "",
-        )
-
     # ---- what can be asked, on the thread
 
-    def _voice(self, number: int) -> _Voice:
-        return self._voices.setdefault(number, _Voice(number))
+    def _voice(self, number: int) -> Voice:
+        return self._voices.setdefault(number, Voice(number))
 
     def _drop(self, number: int) -> None:
         self._voices.pop(number, None)
 
-    def _load(self, voice: _Voice, wish: Wish, number: int) -> None:
-        self._stop(voice)
+    def _load(self, voice: Voice, wish: Wish, number: int) -> None:
+        voice.stop()
         if voice.touched:
-            self._keep(voice)
+            voice.save()
+        if voice.own:  # what a person made of it stays in its file
+            voice.keep, voice.own = None, False
         before, old_wish = voice.session, voice.wish
         voice.take += 1
         voice.shown = 0
@@ -454,7 +346,7 @@ class Player:
         try:
             if self._wanted[voice.number] != number:
                 raise _Unwanted("Stopped.")
-            self._open(voice, wish)
+            voice.open(wish)
             assert voice.model is not None
             if wish.session is not None:
                 voice.session = load_session(wish.session, voice.model, stepper=voice.stepper)
@@ -478,38 +370,7 @@ class Player:
         if wish.go and voice.session is not None and voice.wish is wish:
             self._go(voice, voice.session, PAUSE_AFTER)
 
-    def _open(self, voice: _Voice, wish: Wish) -> None:
-        path = model_path(wish)
-        try:
-            source = (path, path.stat().st_mtime_ns)
-        except OSError:
-            source = (path, 0)  # load_model says what is wrong with it
-        if voice.source != source or voice.model is None:
-            voice.model = load_model(path)
-            voice.stepper = Stepper(voice.model)
-            voice.source = source
-        facts = describe(voice.model, path, wish)
-        if voice.keep is None or voice.facts is None or (facts.run, facts.name) != (voice.facts.run, voice.facts.name):
-            voice.keep = kept_sessions.new_name(kept_sessions.folder(facts.run, path)) if voice.number == 0 else None
-        voice.facts = facts
-
-    def _keep(self, voice: _Voice) -> None:
-        """Save the session to its own file. A place that cannot be written is said once and not tried again."""
-        voice.touched = False
-        if voice.keep is None or voice.session is None:
-            return
-        begin = time.monotonic()
-        try:
-            kept_sessions.make(voice.keep.parent)
-            save_session(voice.session, voice.keep)
-            kept_sessions.forget_old(voice.keep.parent)
-        except OSError as error:
-            voice.note = f"The session cannot save itself: {error.strerror}."
-            voice.keep, voice.dirty = None, True
-        voice.kept_at = time.monotonic()
-        voice.keep_every = max(SAVE_EVERY, 20 * (voice.kept_at - begin))
-
-    def _go(self, voice: _Voice, session: Session, count: int) -> None:
+    def _go(self, voice: Voice, session: Session, count: int) -> None:
         if voice.speed == 0:
             self._make_one(voice, session)
             return
@@ -517,28 +378,23 @@ class Player:
         voice.running, voice.left, voice.why = True, count, ""
         voice.pace()
 
-    def _stop(self, voice: _Voice) -> None:
-        if voice.running and voice.session is not None and voice.branches:
-            voice.branches = tuple(voice.session.branches())  # the last one has grown
-        voice.running, voice.why = False, ""
-
-    def _make_one(self, voice: _Voice, session: Session) -> None:
-        self._stop(voice)
+    def _make_one(self, voice: Voice, session: Session) -> None:
+        voice.stop()
         session.rewind(len(session))
         session.step()
         voice.touched = True
 
-    def _set_speed(self, voice: _Voice, speed: float) -> None:
+    def _set_speed(self, voice: Voice, speed: float) -> None:
         voice.speed = speed
         voice.pace()
         if speed == 0:
-            self._stop(voice)
+            voice.stop()
 
-    def _walk(self, voice: _Voice, session: Session, position: int) -> None:
-        self._stop(voice)
+    def _walk(self, voice: Voice, session: Session, position: int) -> None:
+        voice.stop()
         session.rewind(min(max(0, position), len(session)))
 
-    def _again(self, voice: _Voice, session: Session, position: int) -> None:
+    def _again(self, voice: Voice, session: Session, position: int) -> None:
         session.seed += 1
 
         def roll() -> None:
@@ -553,7 +409,7 @@ class Player:
         voice.running, voice.left = voice.speed > 0, PAUSE_AFTER
         voice.pace()
 
-    def _type(self, voice: _Voice, session: Session, text: str, position: int, number: int) -> None:
+    def _type(self, voice: Voice, session: Session, text: str, position: int, number: int) -> None:
         """A long text comes in piece by piece, and can be seen coming and stopped."""
         unknown: dict[str, int] = {}
         text = session.model.text_options.apply(text)
@@ -571,9 +427,9 @@ class Player:
         if unknown:
             voice.note = f"The model has never seen {', '.join(map(repr, unknown))}: left out."
 
-    def _branch(self, voice: _Voice, session: Session, position: int, change: Callable[[], object]) -> None:
+    def _branch(self, voice: Voice, session: Session, position: int, change: Callable[[], object]) -> None:
         """A change of the line at ``position``; the cursor stays behind it."""
-        self._stop(voice)
+        voice.stop()
 
         def there() -> None:
             session.rewind(min(max(0, position), len(session)))
@@ -581,9 +437,10 @@ class Player:
 
         self._rearranged(voice, session, there)
 
-    def _rearranged(self, voice: _Voice, session: Session, change: Callable[[], object]) -> None:
+    def _rearranged(self, voice: Voice, session: Session, change: Callable[[], object]) -> None:
         """Do something that may put another branch on the line, and note from where on the line is another."""
-        self._stop(voice)
+        voice.stop()
+        voice.own = True
         before = {branch.number: branch for branch in session.branches() if branch.current}
         length = len(session)
         try:
@@ -599,7 +456,3 @@ class Player:
             voice.shown = min([voice.shown, length, len(session), *parted])
             voice.branches = tuple(infos)
             voice.touched = True
-
-
-def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:
-    return float(-np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149)).mean())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlstm import storage
+from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
@@ -38,9 +38,7 @@ class Memory:
 
 def state_file() -> Path:
     """Where it is kept."""
-    from platformdirs import user_state_path
-
-    return user_state_path("charlstm") / "generate.json"
+    return paths.state_dir(make=False) / "generate.json"
 
 
 def recall(model: str) -> Memory | None:

@@ -134,7 +134,7 @@ def remember(source: str, name: str, chars: int) -> None:
 
 
 def _given(source: str) -> Text:
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if source == path.name and not path.exists():
         for builtin in builtins():
             if builtin.name == source:

@@ -211,6 +211,16 @@ def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def remarks(series: RunSeries) -> list[str]:
+    """What the worker wants a person to read of the run, a sentence each: its last warning, its last uneven resume."""
+    found = [_sentence(series.warnings[-1].message)] if series.warnings else []
+    if series.inexact:
+        event = series.inexact[-1]
+        notes = "; ".join(note for note in (event.changes, event.inexact) if note)
+        found.append(_sentence(f"going on from step {event.step:,}: {notes}"))
+    return found
+
+
 def ends_words(settings: Settings) -> str:
     """When a run with these settings ends."""
     ends = []
@@ -220,7 +230,7 @@ def ends_words(settings: Settings) -> str:
         ends.append(f"{settings.epochs:g} passes over the text")
     if settings.max_steps is not None:
         ends.append(f"{settings.max_steps:,} steps")
-    return "after " + ", or ".join(ends) if ends else "when you stop it"
+    return "after " + ", or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
 
 
 def checkpoint_words(settings: Settings) -> str:

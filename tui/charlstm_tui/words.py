@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm.text.visible import visible
+
 if TYPE_CHECKING:
     from charlstm_tui.backend import Snapshot
 
@@ -65,7 +67,8 @@ def status_words(snapshot: Snapshot) -> tuple[str, ...]:
     left = f" {clock(run.seconds_left)}" if running and run.seconds_left is not None else ""
     state = "" if running else f" {status.state}"
 
-    names = [f"{name} " for name in (run.name, shorten(run.name, 14), shorten(run.name, 10))]
+    whole = visible(run.name, keep="")
+    names = [f"{name} " for name in (whole, shorten(whole, 14), shorten(whole, 10))]
     tails = [(name, tail) for name in names for tail in (state + left + more, left + more, left)]
     words = {f"{mark} {name}{percent}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
     return tuple(sorted(words, key=len, reverse=True))
@@ -76,6 +79,11 @@ def loss(nats: float | None, bits: bool) -> str:
     if nats is None or not math.isfinite(nats):
         return "–"
     return f"{nats / math.log(2) if bits else nats:.2f}"
+
+
+def typed_path(text: str) -> Path:
+    """The path that a person typed; ``~`` is their home, ``~name`` a name as any other where no user is called so."""
+    return Path(os.path.expanduser(text.strip()))
 
 
 def home(path: Path | str) -> str:

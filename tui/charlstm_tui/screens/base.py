@@ -62,6 +62,7 @@ class ModeScreen(Screen[None]):
     MODE: ClassVar[str] = ""
     MAIN_PANE: ClassVar[str] = ""
     AUTO_FOCUS = ""
+    ALLOW_IN_MAXIMIZED_VIEW = "KeyBar"  # which says the way back
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
 
@@ -147,8 +148,12 @@ class ModeScreen(Screen[None]):
 
     def refresh_keys(self) -> None:
         """Bring the footer up to date with :meth:`scopes`, :meth:`can` and :meth:`labels`."""
+        labels, first = self.labels(), ""
+        if self.maximized is not None:
+            first = "app.zoom"
+            labels = {**labels, first: "back"}
         for bar in self.query(KeyBar):
-            bar.show_actions(self.available(), self.labels(), help_hint=not self.in_input())
+            bar.show_actions(self.available(), labels, help_hint=not self.in_input(), first=first)
 
     def focus_main(self) -> None:
         """Give the focus to the mode's main pane."""
@@ -176,7 +181,15 @@ class ModeScreen(Screen[None]):
         return self.step_out()
 
     def on_mount(self) -> None:
-        self.watch(self, "focused", self.refresh_keys, init=False)
+        self.watch(self, "focused", self._focus_moved, init=False)
+        self.watch(self, "maximized", self.refresh_keys, init=False)
+
+    def _focus_moved(self) -> None:
+        """A pane that fills the screen gives way to another that gets the keys."""
+        shown, focused = self.maximized, self.focused
+        if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
+            self.minimize()
+        self.refresh_keys()
 
     async def _on_resize(self, event: Resize) -> None:
         pass_over_old_sizes(self, event)

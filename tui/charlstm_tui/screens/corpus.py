@@ -24,7 +24,7 @@ from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.texts import Folder, Section, Text, remember, sections
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.words import count, home, shorten, size
+from charlstm_tui.words import count, home, shorten, size, typed_path
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, Preview, Progress
@@ -368,7 +368,7 @@ class CorpusScreen(ModeScreen):
             from charlstm.text.reading import TextOptions
             from charlstm.text.sources import resolve
 
-            if Path(typed.strip()).expanduser().is_dir():
+            if typed_path(typed).is_dir():
                 return None
             try:
                 resolve(typed.strip(), TextOptions())
@@ -384,7 +384,7 @@ class CorpusScreen(ModeScreen):
     def _opened(self, typed: str | None) -> None:
         if typed is None or not typed.strip():
             return
-        path = Path(typed.strip()).expanduser()
+        path = typed_path(typed)
         self._given = self._wanted = str(path.absolute()) if path.exists() else typed.strip()
         if path.is_dir():
             self._browsed = path.absolute()

@@ -19,7 +19,6 @@ from charlstm_tui import kept_sessions
 from charlstm_tui.actions import Action
 from charlstm_tui.pictures import Picture
 from charlstm_tui.playing import PAUSE_AFTER
-from charlstm_tui.screens.generate_stage import VIEWS
 from charlstm_tui.screens.generate_views import ViewKeys
 from charlstm_tui.widgets.branch_tree import BranchTree
 from charlstm_tui.widgets.candidates import Candidates
@@ -28,6 +27,7 @@ from charlstm_tui.widgets.marks import SCALES
 from charlstm_tui.widgets.prime_input import PrimeInput
 from charlstm_tui.widgets.sampler_panel import adjust, faster
 from charlstm_tui.widgets.stream_view import StreamView
+from charlstm_tui.words import typed_path
 
 
 class GenerateScreen(ViewKeys):
@@ -52,8 +52,6 @@ class GenerateScreen(ViewKeys):
         return ("generate",)
 
     def can(self, action: Action) -> bool:
-        if action.handler in ("write", "score", "duel"):
-            return action.handler in VIEWS
         if self.room == "duel" and action.handler in ("edit_prime", "find", "save", "last_session"):
             return False
         if action.handler == "last_session":
@@ -213,6 +211,8 @@ class GenerateScreen(ViewKeys):
         self._choosing = choosing
         candidates = self.query_one(Candidates)
         candidates.set_class(choosing, "-choosing")
+        if choosing:
+            self.remove_class("-tree")  # where there is little room it stands in the candidates' place
         self._draw_panels()
         self.refresh_keys()
         if choosing:
@@ -324,8 +324,11 @@ class GenerateScreen(ViewKeys):
         if place < 0:
             self._say("It cannot be younger: this is the model before its first step.")
             return
+        if ages[place] == here:
+            self._say("This is the oldest there is so far.")
+            return
         step = ages[place][1]
-        self._say("" if ages[place] != here else "This is the oldest there is so far.")
+        self._say("")
         word = str(picture.facts.run)
         self._replay(replace(wish, word=word, step=step, prime=picture.prime))
 
@@ -393,7 +396,7 @@ class GenerateScreen(ViewKeys):
 
         def named(name: str | None) -> None:
             if name:
-                self._player.run_with(partial(kept_sessions.save_as, Path(name).expanduser(), self._scale.name))
+                self._player.run_with(partial(kept_sessions.save_as, typed_path(name), self._scale.name))
 
         self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
 

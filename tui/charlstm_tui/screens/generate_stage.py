@@ -22,6 +22,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
+from charlstm.text.visible import visible
 from charlstm_tui import kept_sessions, words
 from charlstm_tui.actions import bindings
 from charlstm_tui.pictures import Picture, Wish
@@ -39,6 +40,7 @@ from charlstm_tui.widgets.score_room import ScoreRoom
 from charlstm_tui.widgets.stream_view import StreamView
 
 if TYPE_CHECKING:
+    from charlstm.generation.novelty import Match
     from charlstm.text.corpus import Corpus
     from charlstm_tui.app import ModelChoice
     from charlstm_tui.backend import Snapshot
@@ -97,6 +99,7 @@ class GenerateStage(ModeScreen):
         self._copied: Copied | None = None
         self._copied_from = MIN_LENGTH
         self._corpus: Corpus | None = None
+        self._source: tuple[Match, str] | None = None
         self._copied_marks: set[tuple[int, int]] = set()
         self._writing = False
         self._duel_wishes: dict[int, Wish] = {}
@@ -161,7 +164,13 @@ class GenerateStage(ModeScreen):
             self._draw_empty()
         elif choice != self._asked:
             self._asked = choice
+            if self.room != "play":  # the other views are of the model that was played
+                self.enter_room("play")
             self._open(choice.model, choice.step)
+
+    def enter_room(self, room: str) -> None:
+        """Show a view: what its keys do is the subclass's business."""
+        raise NotImplementedError
 
     def _first_choice(self) -> ModelChoice | None:
         """Without being told: the run that is looked at, a live one, the newest; else the model in the box."""
@@ -234,6 +243,7 @@ class GenerateStage(ModeScreen):
                 self._opened = False
                 # What the app consists of stays until it ends. Looking for garbage among it holds everything up for
                 # 30 to 80 ms, once a second while text races by: the slowest keys waited for nothing else.
+                gc.unfreeze()  # what a model consisted of that is played no more goes
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(GARBAGE_EVERY)
@@ -333,7 +343,9 @@ class GenerateStage(ModeScreen):
     def _show_copied(self, corpus: Corpus, copied: Copied) -> None:
         if self._picture is None:
             return
-        self._corpus, self._copied = corpus, copied
+        if corpus is not self._corpus:
+            self._corpus, self._source = corpus, None
+        self._copied = copied
         base = len(self._picture.prime)
         marks = {(base + match.start, base + match.stop) for match in copied.matches}
         for start, stop in self._copied_marks - marks:
@@ -351,7 +363,11 @@ class GenerateStage(ModeScreen):
 
         place = self.stream.cursor - len(self._picture.prime)
         match = next((match for match in self._copied.matches if match.start <= place < match.stop), None)
-        return "" if match is None else place_of(self._corpus, match)
+        if match is None:
+            return ""
+        if self._source is None or self._source[0] != match:  # lines of a whole book were counted for it
+            self._source = (match, place_of(self._corpus, match))
+        return self._source[1]
 
     def _draw_unknown(self, picture: Picture) -> None:
         line = self.query_one("#unknown", Static)
@@ -369,10 +385,11 @@ class GenerateStage(ModeScreen):
         key = "bold $primary"
         if picture is not None and picture.error:
             edit = (("e", key), " edits the prime   ") if picture.facts is not None else ()
-            said = Content.assemble((picture.error, "$error"), "\n\n", *edit, ("o", key), " opens another model")
+            error = (visible(picture.error), "$error")
+            said = Content.assemble(error, "\n\n", *edit, ("o", key), " opens another model")
         elif picture is not None and picture.busy:
             stop = ("\n\n", ("Esc", key), (" stops", "$quiet")) if picture.facts is not None else ()
-            said = Content.assemble((picture.busy, "$quiet"), *stop)
+            said = Content.assemble((visible(picture.busy), "$quiet"), *stop)
         elif self._wish is None:
             said = Content.assemble(
                 "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
@@ -383,7 +400,7 @@ class GenerateStage(ModeScreen):
             self.query_one(part).display = said is None
         if said is not None:
             empty.update(said)
-        elif self.focused is None:
+        elif self.focused is None and self.app.app_focus:
             self.focus_main()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:

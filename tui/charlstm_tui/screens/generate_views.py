@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from textual import events, on
 from textual.widgets import ContentSwitcher
@@ -13,6 +12,7 @@ from charlstm_tui.screens.generate_stage import OFFERED, GenerateStage
 from charlstm_tui.widgets.candidates import Candidates
 from charlstm_tui.widgets.duel_room import VOICES
 from charlstm_tui.widgets.score_room import ScoreRoom
+from charlstm_tui.words import typed_path
 
 
 class ViewKeys(GenerateStage):
@@ -118,7 +118,7 @@ class ViewKeys(GenerateStage):
 
         def named(path: str | None) -> None:
             if path:
-                self.score_room.open(Path(path).expanduser())
+                self.score_room.open(typed_path(path))
 
         self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
 

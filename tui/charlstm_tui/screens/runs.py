@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.words import home, shorten, size
+from charlstm_tui.words import home, shorten, size, typed_path
 
 EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
 
@@ -48,6 +50,7 @@ class RunsScreen(ModeScreen):
         self._sort = "newest"
         self._comparing = False
         self._studies: dict[Path, Study] = {}
+        self._studying: dict[Path, asyncio.Task[Study]] = {}
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
@@ -153,8 +156,11 @@ class RunsScreen(ModeScreen):
         if known is None or run.live or known.series.step != run.status.step:
             from charlstm_tui.widgets.run_details import study  # brings numpy: not before the first picture
 
-            known = await in_thread(lambda check: study(run.run))
-            self._studies[run.path] = known
+            task = self._studying.get(run.path)
+            if task is None or task.done():  # else join it: a long log may take longer than until the next look
+                task = asyncio.create_task(in_thread(lambda check: study(run.run, known)))
+                self._studying[run.path] = task
+            known = self._studies[run.path] = await asyncio.shield(task)
         return known
 
     # ---- the table of actions
@@ -252,6 +258,9 @@ class RunsScreen(ModeScreen):
         self._marked = tuple(renamed.path if path == run.path else path for path in self._marked)
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(renamed.path, show=False)
+        playing = self.charlstm.model
+        if playing is not None and playing.model == str(run.path):
+            self.charlstm.model = replace(playing, model=str(renamed.path))
         self.app.call_later(self._after_rename, str(renamed.path))
 
     def _after_rename(self, key: str) -> None:
@@ -291,12 +300,11 @@ class RunsScreen(ModeScreen):
         from charlstm_tui.widgets.path_input import PathSuggester
 
         def check(typed: str) -> str | None:
-            path = Path(typed.strip()).expanduser()
-            return None if path.is_file() else f"There is no file {visible(typed.strip(), keep='') or 'of that name'}."
+            return None if typed_path(typed).is_file() else f"There is no file {typed.strip() or 'of that name'}."
 
         def typed(path: str | None) -> None:
             if path is not None:
-                self._import(Path(path.strip()).expanduser())
+                self._import(typed_path(path))
 
         about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
         self.app.push_screen(
@@ -313,7 +321,7 @@ class RunsScreen(ModeScreen):
             return
         out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
         self.note(f"Imported {path.name} as {home(out) or 'a model'}.")
-        if out:
+        if out and self.is_current:  # else the user is at something else by now
             self.charlstm.play(out)
 
     def do_sort(self) -> None:

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
 from textual.widgets import ContentSwitcher
 
 from charlstm.errors import CharLSTMError, RunError
@@ -79,6 +78,10 @@ class TrainScreen(ModeScreen):
                 self.focus_main()
             self.refresh_keys()
 
+    @on(Watch.Resized)
+    def _resized(self) -> None:
+        self.call_after_refresh(self.charlstm.refresh_screen)
+
     # ---- what is on
     @property
     def view(self) -> RunView | None:
@@ -109,6 +112,8 @@ class TrainScreen(ModeScreen):
                 return self.setup.ready
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return view is not None and view.live
+            case "more":
+                return view is not None and (view.live or view.status.state in ENDED)
             case "go_on":
                 return view is not None and (view.status.state != "finished" or self._diverged())
             case _:
@@ -122,6 +127,9 @@ class TrainScreen(ModeScreen):
     def entered(self) -> None:
         if self.whole:
             self.setup.choose_corpus(self.charlstm.corpus)
+
+    def on_screen_suspend(self) -> None:
+        self._waits_to_play = self._waits_to_play and self in self.app.screen_stack  # behind a dialog it still waits
 
     def focus_main(self) -> None:
         for pane in self.query("#presets" if self.charlstm.run_path is None else "#chart"):
@@ -163,6 +171,7 @@ class TrainScreen(ModeScreen):
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
         self._waits_to_play = False
+        self.minimize()
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
         if path is None:
@@ -222,7 +231,8 @@ class TrainScreen(ModeScreen):
         self.setup.choose_model()
 
     def do_start(self) -> None:
-        self.run_worker(self._start(), group="start", exclusive=True)
+        if not self.setup.starting:  # its thread could not be called back, and would start a second run
+            self.run_worker(self._start(), group="start", exclusive=True)
 
     async def _start(self) -> None:
         run = await self.setup.start(self.charlstm.opening.runs_dir)
@@ -282,18 +292,20 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     # ---- during
-    async def _send(self, command: str, words: str, value: float | None = None) -> None:
+    async def _send(self, command: str, words: str, value: float | None = None) -> bool:
+        """Ask the worker for something; whether it was asked."""
         view = self.view
         if view is None:
-            return
+            return False
         try:
             asked = await in_thread(lambda check: send(view.run, command, value))
         except CharLSTMError as error:
             self.charlstm.complain(str(error))
-            return
+            return False
         self._asked = (words, asked.id)
         self.charlstm.watcher.look_now()
         self.charlstm.refresh_screen()
+        return True
 
     async def do_pause(self) -> None:
         view = self.view
@@ -321,9 +333,9 @@ class TrainScreen(ModeScreen):
         await self._send("finish", "finish: the rate falls to zero within half a minute, then it ends")
 
     async def do_checkpoint(self) -> None:
-        await self._send("checkpoint", "save its exact state")
-        self._asked = None
-        self.charlstm.say("The exact state is saved between two steps.")
+        if await self._send("checkpoint", "save its exact state"):
+            self._asked = None
+            self.charlstm.say("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
         view, series = self.view, self.charlstm.snapshot.series
@@ -369,8 +381,11 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     async def do_go_on(self) -> None:
+        view = self.view
+        if view is None:
+            return
         if not self._diverged():
-            await self._resume({})
+            await self._resume(view.run, {})
             return
         usual = self._spec.settings.lr / 3 if self._spec is not None else 1e-3
         self._prompt(
@@ -378,20 +393,17 @@ class TrainScreen(ModeScreen):
             "The loss ran away. From the last checkpoint on, the highest learning rate is:",
             rate_words(usual),
             _check_rate,
-            lambda text: self._resume({"lr": float(text)}),
+            lambda text: self._resume(view.run, {"lr": float(text)}),
         )
 
     def _diverged(self) -> bool:
         series = self.charlstm.snapshot.series
         return series is not None and series.finished is not None and series.finished.reason == "diverged"
 
-    async def _resume(self, changes: dict[str, Any]) -> None:
-        view = self.view
-        if view is None:
-            return
+    async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.watching.card_closed = False
         try:
-            await in_thread(lambda check: resume_run(view.run, changes=changes))
+            await in_thread(lambda check: resume_run(run, changes=changes))
         except CharLSTMError as error:
             self.charlstm.complain(str(error))
             return
@@ -407,15 +419,16 @@ class TrainScreen(ModeScreen):
             "Minutes more. The learning rate climbs again, then falls to zero at the new end.",
             str(usual),
             _check_minutes,
-            lambda text: self._more(float(text)),
+            lambda text: self._more(view.run, float(text)),
         )
 
-    async def _more(self, minutes: float) -> None:
-        view, series = self.view, self.charlstm.snapshot.series
-        if view is None or series is None or not series.step or not series.train_seconds:
+    async def _more(self, run: Run, minutes: float) -> None:
+        """Of ``run``, whichever is looked at when it has stopped."""
+        snapshot = self.charlstm.snapshot
+        series = snapshot.series if snapshot.attached == run.path else None
+        if series is None or not series.step or not series.train_seconds:
             self.charlstm.complain("It has taken no step yet, so nobody knows how many steps a minute has.")
             return
-        run = view.run
         steps = max(1, round(minutes * 60 * series.step / series.train_seconds))
         end = steps + (series.step if self.over else max(series.step, series.planned_steps or 0))
         if not self.over:
@@ -424,7 +437,7 @@ class TrainScreen(ModeScreen):
             if not await self._until(lambda: not run.status().alive, STOPPING):
                 self.charlstm.complain(f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
                 return
-        await self._resume({"max_steps": end, "epochs": None, "max_minutes": None})
+        await self._resume(run, {"max_steps": end, "epochs": None, "max_minutes": None})
 
     # ---- small dialogs
     def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
@@ -432,7 +445,7 @@ class TrainScreen(ModeScreen):
             if answer is not None:
                 await then(answer)
 
-        self.app.push_screen(ChoiceDialog(title, Content(about), choices), answered)
+        self.app.push_screen(ChoiceDialog(title, about, choices), answered)
 
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]

@@ -22,7 +22,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from charlstm.errors import CharLSTMError
-from charlstm.model.file import ModelConfig
+from charlstm.model.file import ModelConfig, read_info
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
@@ -76,9 +76,15 @@ class Setup(Vertical):
         self.changes: dict[str, Any] = {}
         self.model_from: Path | None = None
         self.model_words = "from nothing"
+        self.model_size: dict[str, int] = {}
+        """The settings that the model to start from decides."""
         self.measured: dict[str, dict[str, Any]] = {}
+        self.measured_changed: dict[str, dict[str, Any]] = {}
+        """The same with what was changed."""
         self.references: References = ()
         self.measuring = False
+        self.starting = False
+        """Whether a run is being made."""
         self.note = ""
         self.problem = ""
         self.bits = False
@@ -109,7 +115,7 @@ class Setup(Vertical):
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
         self.set_class(event.size.height >= TALL, "-tall")
-        self.draw()
+        self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     @property
     def ready(self) -> bool:
@@ -131,6 +137,7 @@ class Setup(Vertical):
         if choice == self.corpus and not self.problem:
             return
         self.corpus, self.known, self.measured, self.references = choice, None, {}, ()
+        self.measured_changed = {}
         self.note = self.problem = ""
         self._read_or_refused.clear()
         if choice is not None:
@@ -149,19 +156,35 @@ class Setup(Vertical):
             settings = self.settings()
             self.references = await references(self.known.record, settings.val_fraction, settings.split) or ()
             self.draw()
-            await self._measure(choice)
+            self.measured = await self._measure(choice, {})
+            self.draw()
+            if self.altered:
+                await self._measure_changed()
 
-    async def _measure(self, choice: CorpusChoice) -> None:
-        """Ask what the presets cost on this machine; without an answer the table keeps its dashes."""
+    async def _measure(self, choice: CorpusChoice, changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What each preset costs on this machine; without an answer the table keeps its dashes."""
         self.measuring = True
         self.draw()
+        words = [word for name, value in changes.items() for word in ("--set", f"{name}={written(value)}")]
         try:
-            answer = await ask("presets", choice.source, *_flags(choice))
-            self.measured = {str(each["name"]): each for each in answer}
+            answer = await ask("presets", choice.source, *_flags(choice), *words)
+            return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
-            self.measured = {}
-        self.measuring = False
+            return {}
+        finally:
+            self.measuring = False
+
+    async def _measure_changed(self) -> None:
+        if self.corpus is not None:
+            self.measured_changed = await self._measure(self.corpus, self.altered)
         self.draw()
+
+    def _alter(self) -> None:
+        """Settings were changed, and what was known of their costs holds no more."""
+        self.measured_changed = {}
+        self.draw()
+        if self.altered and self.measured:
+            self.run_worker(self._measure_changed(), group="measure", exclusive=True)
 
     # ---- the choices
     def settings(self, name: str | None = None, *, changed: bool = True) -> Settings:
@@ -170,7 +193,17 @@ class Setup(Vertical):
         settings = preset(name or self.preset_name, chars, symbols)
         if self.corpus is not None:
             settings = settings.with_changes(split=self.corpus.split)
-        return settings.with_changes(**self.changes) if changed and self.changes else settings
+        return settings.with_changes(**self.altered) if changed else settings
+
+    @property
+    def altered(self) -> dict[str, Any]:
+        """What differs from the preset: what was changed by hand, and the size of the model to start from."""
+        return {**self.changes, **self.model_size}
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """What the chosen settings were measured to cost; empty while nobody knows."""
+        return (self.measured_changed if self.altered else self.measured).get(self.preset_name, {})
 
     def move(self, by: int) -> None:
         """To the next (1) or previous (-1) preset."""
@@ -189,7 +222,7 @@ class Setup(Vertical):
             if settings is not None:
                 usual = self.settings(changed=False).to_dict()
                 self.changes = {name: value for name, value in settings.to_dict().items() if value != usual[name]}
-                self.draw()
+                self._alter()
 
         screen = SettingsScreen(self.preset_name, self.settings(), self.settings(changed=False))
         self.app.push_screen(screen, edited)
@@ -222,8 +255,16 @@ class Setup(Vertical):
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
 
     def _start_from(self, name: str, path: Path | None) -> None:
-        self.model_from, self.model_words = path, f"from {name}" if path is not None else "from nothing"
-        self.draw()
+        self.model_from, self.model_words, self.model_size = path, "from nothing", {}
+        if path is not None:
+            try:
+                config, _ = read_info(path)
+            except CharLSTMError as error:
+                self.model_from, self.note = None, f"✗ {error}"
+            else:
+                self.model_words = f"from {name}"
+                self.model_size = {"hidden_size": config.hidden_size, "num_layers": config.num_layers}
+        self._alter()
 
     # ---- the start
     async def start(self, runs_dir: Path | None) -> Run | None:
@@ -237,6 +278,11 @@ class Setup(Vertical):
         if self.known is None or choice != self.corpus:
             return None
         settings, name = self.settings(), self.preset_name
+        if not settings.ends:
+            self.note = "✗ It would never end: a sets epochs, max_steps or max_minutes."
+            self.draw()
+            return None
+        self.starting = True
         try:
             run = await in_thread(
                 lambda check: start_run(
@@ -252,6 +298,8 @@ class Setup(Vertical):
             self.note = f"✗ {error}"
             self.draw()
             return None
+        finally:
+            self.starting = False
         self.note = ""
         self.draw()
         return run
@@ -269,7 +317,7 @@ class Setup(Vertical):
         for number, name in enumerate(PRESETS):
             chosen = number == self.index
             settings = self.settings(name, changed=chosen)
-            measured = self.measured.get(name, {}) if not (chosen and self.changes) else {}
+            measured = self.costs if chosen else self.measured.get(name, {})
             found.append(
                 PresetFacts(
                     name=name,
@@ -279,7 +327,7 @@ class Setup(Vertical):
                     seconds=_figure(measured, "seconds") or _planned(settings),
                     memory=_figure(measured, "memory_bytes"),
                     chars_per_second=_figure(measured, "chars_per_second"),
-                    changed=chosen and bool(self.changes),
+                    changed=chosen and bool(self.altered),
                     measuring=self.measuring or (self.known is None and not self.problem),
                 )
             )
@@ -338,7 +386,8 @@ class Setup(Vertical):
         if settings.dropout or settings.weight_drop:
             lines.append(("dropout", f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"))
         lines.append(("checkpoints", checkpoint_words(settings)))
-        lines += [(name, f"{written(value)}, changed") for name, value in self.changes.items()]
+        changed = {name: value for name, value in self.changes.items() if name not in self.model_size}
+        lines += [(name, f"{written(value)}, changed") for name, value in changed.items()]
         width = max(len(name) for name, _ in lines) + 2
         return Content("\n").join(
             Content.assemble((f"  {name.ljust(width)}", "$foreground 60%"), text) for name, text in lines
@@ -348,8 +397,7 @@ class Setup(Vertical):
         """How often it will read the text, as far as that is known."""
         if settings.epochs is not None:
             return f"{settings.epochs:g} × the text"
-        measured = self.measured.get(self.preset_name, {}) if not self.changes else {}
-        seconds, speed = _figure(measured, "seconds"), _figure(measured, "chars_per_second")
+        seconds, speed = _figure(self.costs, "seconds"), _figure(self.costs, "chars_per_second")
         if self.known is None or not seconds or not speed:
             return ""
         chars = seconds * speed

@@ -21,7 +21,7 @@ from charlstm.runs.verdict import verdict
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView, Snapshot
 from charlstm_tui.screens.base import leaving
-from charlstm_tui.train_words import ENDED, ending, figures, headline, progress
+from charlstm_tui.train_words import ENDED, ending, figures, headline, progress, remarks
 from charlstm_tui.widgets.chart_paint import ChartData
 from charlstm_tui.widgets.end_card import EndCard
 from charlstm_tui.widgets.figures import Figures
@@ -43,6 +43,9 @@ class Watch(Vertical):
 
     class Ready(Message):
         """The body has all of its parts."""
+
+    class Resized(Message):
+        """What is shown was made for another size."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -76,6 +79,8 @@ class Watch(Vertical):
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
         self.query_one(EndCard).make_small(height < 30, height < 20 or width < NARROW)
+        self._shown = ()  # the headline and the figures are made to measure
+        self.post_message(self.Resized())
 
     def clear(self) -> None:
         """Forget the run that was shown."""
@@ -200,4 +205,5 @@ class Watch(Vertical):
         # The keys stand in the key bar too: here only where they cost no second line.
         if said.press and line.cell_length + len(said.press) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {said.press}", "$foreground 60%"))
-        return line
+        told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in remarks(series))
+        return Content("\n").join([line, *told])

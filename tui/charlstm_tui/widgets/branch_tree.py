@@ -70,7 +70,7 @@ class BranchTree(OptionList):
         stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
         span = f"  {branch.start:,}–{branch.stop:,}"
         room = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
-        name = branch.name or visible(branch.text, keep="").replace("\n", "↵") or "…"
+        name = visible(branch.name, keep="") or visible(branch.text, keep="").replace("\n", "↵") or "…"
         words = Content(name)
         if words.cell_length > room:
             words = words.truncate(room, ellipsis=True)

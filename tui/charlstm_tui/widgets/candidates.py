@@ -20,8 +20,8 @@ from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.session import Outlook
 from charlstm.generation.steps import Alternative
 from charlstm.text.visible import symbol, visible
+from charlstm_tui.widgets.bars import bar
 
-EIGHTHS = " ▏▎▍▌▋▊▉"
 MARGIN = 1
 
 
@@ -112,16 +112,17 @@ class Candidates(Widget):
         kept = [one for one in shown if one.kept]
         cut = [one for one in shown if not one.kept]
         digits = {one.char: number for number, one in enumerate(alternatives, 1)}
+        column = 1 + max((cell_len(symbol(one.char)) for one in shown), default=1)
         for one in kept:
             self._clicks[len(rows)] = one.char
-            rows.append(self._candidate(one, digits[one.char], width))
+            rows.append(self._candidate(one, digits[one.char], column, width))
         if cut:
             names = ", ".join(cut_by(self._settings, alternatives)) or "the sampler"
             line = f"── cut by {names} "
             rows.append(self._line([(line + "─" * (width - len(line)), self._style("quiet"))], width))
             for one in cut:
                 self._clicks[len(rows)] = one.char
-                rows.append(self._candidate(one, digits[one.char], width))
+                rows.append(self._candidate(one, digits[one.char], column, width))
         outlook = self._outlook
         foot = f"{outlook.kept} of {outlook.total} kept, {_percent(outlook.kept_probability).strip()}"
         if len(foot) + 12 < width:
@@ -138,13 +139,13 @@ class Candidates(Widget):
         words.append((f"“…{tail}”" if tail else "the start", self._style("quiet")))
         return self._line(words, width)
 
-    def _candidate(self, one: Alternative, digit: int, width: int) -> Strip:
+    def _candidate(self, one: Alternative, digit: int, column: int, width: int) -> Strip:
         sign = symbol(one.char)
-        sign += " " * max(0, 2 - cell_len(sign))
+        sign += " " * (column - cell_len(sign))
         percent = _percent(one.sampled if one.kept else one.probability)
-        room = max(0, width - 4 - len(percent) - MARGIN - 1)
+        room = max(0, width - 2 - column - len(percent) - MARGIN - 1)
         after = one.sampled * room
-        solid = _bar(after)
+        solid = bar(int(8 * after))
         hollow = "░" * max(0, round(one.probability * room) - len(solid))
         if not one.kept and not hollow:
             hollow = "░"
@@ -170,12 +171,6 @@ class Candidates(Widget):
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
         base = self._base
         return Strip([Segment(text, base + style) for text, style in parts if text]).adjust_cell_length(width, base)
-
-
-def _bar(cells: float) -> str:
-    whole = int(cells)
-    part = int((cells - whole) * 8)
-    return "█" * whole + (EIGHTHS[part] if part else "")
 
 
 def _percent(share: float) -> str:

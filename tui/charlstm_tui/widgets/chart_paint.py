@@ -29,7 +29,7 @@ BITS = 1 / math.log(2)
 SPACE = ord(" ")
 MARKS_APART = 4
 """Columns between two validation marks that lie on the training curve."""
-ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label", "mark")
+ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label")
 ROLE = {name: number for number, name in enumerate(ROLES)}
 
 _BRAILLE_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # [dot row, dot column]
@@ -40,7 +40,7 @@ _HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"])
 class ChartData:
     """What a loss chart shows: x rises (steps or seconds), y is in nats, not-a-number is a gap. ``train`` is the
     smoothed curve, ``raw`` the one behind it; ``references`` are labelled losses in nats; ``planned`` is where x will
-    end, ``marks`` are places on x where something happened (a resume), ``words`` stand where there is no curve yet."""
+    end, ``words`` stand where there is no curve yet."""
 
     train: Curve = NOTHING
     validation: Curve = NOTHING
@@ -48,7 +48,6 @@ class ChartData:
     best: tuple[float, float] | None = None
     references: tuple[tuple[str, float], ...] = ()
     planned: float | None = None
-    marks: tuple[float, ...] = ()
     words: str = ""
 
 
@@ -120,7 +119,6 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> Picture:
         return picture
     inside = Picture(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
     unit = BITS if view.bits else 1.0
-    _marks(inside, data.marks, x)
     labels = _references(inside, data.references, y, unit)
     for curve, role in ((data.raw, "raw"), (data.train, "train")):
         if curve is not None:
@@ -332,16 +330,6 @@ def _write(picture: Picture, column: int, row: int, text: str, role: str) -> Non
         if 0 <= column + offset < columns:
             picture.codes[row, column + offset] = ord(character)
             picture.roles[row, column + offset] = ROLE[role]
-
-
-def _marks(inside: Picture, marks: Sequence[float], x: Scale) -> None:
-    columns = inside.codes.shape[1]
-    for place in marks:
-        across = float(x(place))
-        if 0 <= across <= 1:
-            column = min(int(across * columns), columns - 1)
-            inside.codes[:, column] = ord("┊")
-            inside.roles[:, column] = ROLE["mark"]
 
 
 def _references(

@@ -17,6 +17,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from charlstm.text.visible import visible
 from charlstm_tui.screens.steady import pass_over_old_sizes
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
@@ -62,17 +63,17 @@ class ChoiceDialog(Dialog):
 
     def __init__(self, title: str, about: str | Content, choices: Sequence[Choice]) -> None:
         super().__init__()
-        self._title, self._about, self._choices = title, about, tuple(choices)
+        self._title = visible(title, keep="")
+        self._about = about if isinstance(about, Content) else Content(visible(about))
+        self._choices = tuple(choices)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content(self._title), classes="dialog-title")
-            yield Static(
-                self._about if isinstance(self._about, Content) else Content(self._about), classes="dialog-text"
-            )
+            yield Static(self._about, classes="dialog-text")
             yield Options(
                 *(
-                    Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {choice.label}"))
+                    Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {visible(choice.label, keep='')}"))
                     for choice in self._choices
                 ),
                 compact=True,
@@ -107,7 +108,8 @@ class PromptDialog(Dialog):
         suggester: Suggester | None = None,
     ) -> None:
         super().__init__()
-        self._title, self._about, self._value, self._placeholder = title, about, value, placeholder
+        self._title, self._about = visible(title, keep=""), visible(about)
+        self._value, self._placeholder = value, placeholder
         self._check, self._suggester = check, suggester
 
     def compose(self) -> ComposeResult:
@@ -138,5 +140,5 @@ class PromptDialog(Dialog):
 
     def _complain(self, sentence: str) -> None:
         error = self.query_one(".dialog-error", Static)
-        error.update(Content(sentence))
+        error.update(Content(visible(sentence)))
         error.display = bool(sentence)

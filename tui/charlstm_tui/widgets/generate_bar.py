@@ -56,12 +56,12 @@ class GenerateBar(Widget):
             if room == self._room:
                 tabs.append(Content.styled(f"[{title}]", here))
             else:
-                click = Style.from_meta(
-                    {"@click": "screen.leave_room" if room == "play" else f"screen.do('generate.{room}')"}
-                )
+                click = _click("screen.leave_room" if room == "play" else f"screen.do('generate.{room}')")
                 tabs.append(Content.assemble((letter, key + click), (f" {title}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        age = Content.assemble("   ", ("[ ]", key), (" age", other)) if self._aged else Content("")
+        younger, older = (key + _click(f"screen.do('generate.{age}')") for age in ("younger", "older"))
+        ages = Content.assemble("   ", ("[", younger), " ", ("]", older), (" age", other))
+        age = ages if self._aged else Content("")
         for name in (*self._names, ""):
             right = Content.assemble((name, here), age if name else "")
             if left.cell_length + right.cell_length + 2 <= width:
@@ -69,6 +69,10 @@ class GenerateBar(Widget):
         if not len(left):
             return right
         return Content.assemble(left, " " * max(1, width - left.cell_length - right.cell_length), right)
+
+
+def _click(action: str) -> Style:
+    return Style.from_meta({"@click": action})
 
 
 class StatusLine(Widget):

@@ -23,9 +23,13 @@ class KeyBar(Widget):
         super().__init__()
         self._items: tuple[tuple[str, str, str], ...] = ()
 
-    def show_actions(self, actions: Sequence[Action], labels: dict[str, str], help_hint: bool = True) -> None:
-        """Show these actions; ``labels`` (by action id) replaces a label, as "licence: kept" does for "licence"."""
-        chosen = sorted((action for action in actions if action.footer), key=lambda action: action.footer)
+    def show_actions(
+        self, actions: Sequence[Action], labels: dict[str, str], help_hint: bool = True, first: str = ""
+    ) -> None:
+        """Show these actions; ``labels`` (by action id) replaces a label, as "licence: kept" does for "licence", and
+        ``first`` is the id of one that matters most now."""
+        shown = (action for action in actions if action.footer)
+        chosen = sorted(shown, key=lambda action: (action.id != first, action.footer))
         items = [(action.id, action.key_label, labels.get(action.id, action.label)) for action in chosen]
         self._items = (*items, ("app.help_key" if help_hint else "app.help", "?" if help_hint else "F1", "help"))
         self.refresh()

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -44,7 +43,6 @@ class LossChart(Widget, can_focus=True):
         "loss-chart--reference",
         "loss-chart--axis",
         "loss-chart--label",
-        "loss-chart--mark",
     }
     BINDINGS: ClassVar[list[BindingType]] = []
 
@@ -57,15 +55,7 @@ class LossChart(Widget, can_focus=True):
     LossChart > .loss-chart--reference { color: $foreground 45%; }
     LossChart > .loss-chart--axis { color: $foreground 30%; }
     LossChart > .loss-chart--label { color: $foreground 60%; }
-    LossChart > .loss-chart--mark { color: $foreground 25%; }
     """
-
-    class Looked(Message):
-        """The chart is shown in another way now."""
-
-        def __init__(self, view: ChartView) -> None:
-            super().__init__()
-            self.view = view
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -89,7 +79,6 @@ class LossChart(Widget, can_focus=True):
         if view != self.view:
             self.view = view
             self._forget()
-            self.post_message(self.Looked(view))
 
     def picture(self) -> Picture:
         """The chart as painted for the present size."""

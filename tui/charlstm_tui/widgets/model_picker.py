@@ -13,9 +13,11 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from charlstm.text.visible import visible
 from charlstm_tui.widgets.dialogs import Dialog
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
+from charlstm_tui.words import typed_path
 
 if TYPE_CHECKING:
     from charlstm_tui.backend import RunView, Snapshot
@@ -31,8 +33,9 @@ class ModelPicker(Dialog):
 
     def __init__(self, snapshot: Snapshot, here: str, sessions: Sequence[Path] = ()) -> None:
         super().__init__()
-        self._entries = entries(snapshot)
-        self._entries += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
+        found = entries(snapshot)
+        found += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
+        self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
         self._shown = self._entries
         self._here = here
 
@@ -81,13 +84,14 @@ class ModelPicker(Dialog):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         options, typed = self.query_one(OptionList), event.value.strip()
-        if typed.endswith((".safetensors", ".json")) and Path(typed).expanduser().is_file():
-            self.dismiss(str(Path(typed).expanduser()))
+        if typed.endswith((".safetensors", ".json")) and typed_path(typed).is_file():
+            self.dismiss(str(typed_path(typed)))
         elif self._shown and options.highlighted is not None:
             self.dismiss(self._shown[options.highlighted][0])
         else:
             error = self.query_one(".dialog-error", Static)
-            error.update(Content(f"There is no model or session called {typed}: take one listed, or a file's path."))
+            named = visible(typed, keep="")
+            error.update(Content(f"There is no model or session called {named}: take one listed, or a file's path."))
             error.display = True
 
 

@@ -13,16 +13,15 @@ MOST = 2_000  # names of a folder that are looked at
 class PathSuggester(Suggester):
     """The first name, in order, that what was typed begins; folders end with a slash."""
 
-    def __init__(self, suffixes: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._suffixes = suffixes
 
     async def get_suggestion(self, value: str) -> str | None:
-        return complete(value, self._suffixes)
+        return complete(value)
 
 
-def complete(typed: str, suffixes: tuple[str, ...] = ()) -> str | None:
-    """The path that ``typed`` could become; ``None`` when there is none. ``suffixes`` narrows which files count."""
+def complete(typed: str) -> str | None:
+    """The path that ``typed`` could become; ``None`` when there is none."""
     folder, _, begun = typed.rpartition("/")
     place = Path(os.path.expanduser(folder + "/")) if typed.startswith(("/", "~")) or folder else Path()
     if "\0" in typed or not begun:
@@ -32,9 +31,7 @@ def complete(typed: str, suffixes: tuple[str, ...] = ()) -> str | None:
         with os.scandir(place) as entries:
             for _, entry in zip(range(MOST), entries, strict=False):
                 if entry.name.startswith(begun) and entry.name.isprintable():
-                    is_folder = entry.is_dir()
-                    if is_folder or not suffixes or entry.name.endswith(suffixes):
-                        names.append(entry.name + ("/" if is_folder else ""))
+                    names.append(entry.name + ("/" if entry.is_dir() else ""))
     except OSError:
         return None
     return f"{folder}/{min(names)}" if names and (folder or typed.startswith("/")) else min(names, default=None)

@@ -18,7 +18,7 @@ MEASURING = "…"
 
 @dataclass(frozen=True)
 class PresetFacts:
-    """What a preset costs on this text. ``None`` is what is still being measured; ``unknown`` says it never will be."""
+    """What a preset costs on this text. ``None`` is what is still being measured."""
 
     name: str
     about: str

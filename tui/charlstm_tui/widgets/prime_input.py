@@ -78,6 +78,8 @@ class PrimeInput(TextArea):
         self.move_cursor(self.document.end)
 
     def on_blur(self) -> None:
+        if not self.app.app_focus:
+            return  # another window has the keyboard; what is being typed waits
         if self.text != self._given:
             self.load_text(self._given)
         self.scroll_home(animate=False)

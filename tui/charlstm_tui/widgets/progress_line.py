@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widget import Widget
 
+from charlstm_tui.widgets.bars import bar
 from charlstm_tui.words import clock
-
-EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,5 @@ class ProgressLine(Widget):
         room = width - len(facts) - 2
         if room < 6:
             return Content(facts[:width])
-        filled, rest = divmod(round((progress.part or 0.0) * room * 8), 8)
-        bar = ("█" * filled + (EIGHTHS[rest] if rest else ""))[:room]
-        return Content.assemble(bar, ("─" * (room - len(bar)), "$foreground 20%"), "  ", (facts, "$foreground"))
+        done = bar(round((progress.part or 0.0) * room * 8))[:room]
+        return Content.assemble(done, ("─" * (room - len(done)), "$foreground 20%"), "  ", (facts, "$foreground"))

@@ -13,7 +13,7 @@ from textual.content import Content
 
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.log import read_events
+from charlstm.runs.log import EventTail
 from charlstm.runs.series import RunSeries
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView
@@ -29,19 +29,20 @@ class Study:
     spec: RunSpec | None
     series: RunSeries
     snapshots: int
+    tail: EventTail
     problem: str = ""
 
 
-def study(run: Run) -> Study:
-    """Read the run's request and its whole log. Never raises for what a folder may hold."""
+def study(run: Run, known: Study | None = None) -> Study:
+    """Read the run's request and its log, from where ``known`` came to. Never raises for what a folder may hold."""
     spec, problem = None, ""
-    series = RunSeries()
+    tail, series = (EventTail(run), RunSeries()) if known is None else (known.tail, known.series.copy())
     try:
         spec = run.spec()
-        series.feed(read_events(run.events_path))
+        series.feed(tail.read())
     except RunError as error:
         problem = str(error)
-    return Study(spec, series, len(run.snapshots()), problem)
+    return Study(spec, series, len(run.snapshots()), tail, problem)
 
 
 def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir: Path | None = None) -> Content:

@@ -72,7 +72,7 @@ def _columns() -> tuple[Column, ...]:
 
 
 COLUMNS = _columns()
-NAME_LEAST = 15
+NAME_LEAST, NAME_MOST = 15, 32
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
@@ -82,7 +82,7 @@ def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
     columns = list(COLUMNS)
     while columns and _room(width, columns) < NAME_LEAST:
         columns.remove(max(columns, key=lambda column: column.rank))
-    return max(4, min(44, _room(width, columns))), tuple(columns)
+    return max(4, min(NAME_MOST, _room(width, columns))), tuple(columns)
 
 
 def _room(width: int, columns: Sequence[Column]) -> int:

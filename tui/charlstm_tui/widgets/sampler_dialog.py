@@ -8,7 +8,7 @@ from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -16,7 +16,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui.widgets.dialogs import Dialog
-from charlstm_tui.widgets.line import Line
+from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.sampler_panel import CAPTION
 
 COPIED = "copied"
@@ -73,48 +73,27 @@ def parse(name: str, text: str) -> Any:
     return value
 
 
-class SamplerRow(Horizontal):
-    """One setting: its name, its field, and what it does or why its value cannot be."""
+class SamplerRow(FormRow):
+    """One of the sampler's settings, or :data:`COPIED`."""
 
+    SELECT = True
     DEFAULT_CSS = """
-    SamplerRow { height: 1; }
-    SamplerRow > .sampler-name { width: 20; text-wrap: nowrap; }
-    SamplerRow > Input { width: 11; background: $foreground 8%; }
-    SamplerRow > Input:focus { background: $primary 30%; }
-    SamplerRow > .sampler-about { width: 1fr; padding: 0 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis; }
-    SamplerRow.-wrong > .sampler-about { color: $error; }
-    SamplerRow.-changed > .sampler-name { color: $accent; text-style: bold; }
+    SamplerRow > .form--name { width: 20; padding: 0; }
+    SamplerRow > Input { width: 11; }
     """
 
-    def __init__(self, name: str, value: Any, usual: Any) -> None:
-        super().__init__(id=f"sampler-{name}")
-        self.setting, self.value, self.usual = name, value, usual
-        self.error = ""
-        self.caption = CAPTION.get(name, name.replace("_", " "))
+    def read(self, text: str) -> Any:
+        return parse(self.setting, text)
 
-    def compose(self) -> ComposeResult:
-        yield Static(classes="sampler-name", markup=False)
-        yield Line(written(self.setting, self.value), compact=True, select_on_focus=True)
-        yield Static(classes="sampler-about", markup=False)
+    def write(self, value: Any) -> str:
+        return written(self.setting, value)
 
-    def on_mount(self) -> None:
-        self.judge(written(self.setting, self.value))
+    def about(self) -> str:
+        return self.error.removeprefix(f"{self.setting} ") or ABOUT[self.setting]
 
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
-        self.judge(event.value)
-
-    def judge(self, text: str) -> None:
-        """Read ``text``; keep its value, or say what is wrong with it."""
-        try:
-            self.value, self.error = parse(self.setting, text), ""
-        except GenerationError as error:
-            self.error = str(error).removeprefix(f"{self.setting} ")
-        changed = not self.error and self.value != self.usual
-        self.set_class(bool(self.error), "-wrong")
-        self.set_class(changed, "-changed")
-        self.query_one(".sampler-name", Static).update(Content(f"{'*' if changed else ' '} {self.caption}"))
-        self.query_one(".sampler-about", Static).update(Content(self.error or ABOUT[self.setting]))
+    @property
+    def caption(self) -> str:
+        return CAPTION.get(self.setting, self.setting.replace("_", " "))
 
 
 class SamplerDialog(Dialog):
@@ -139,9 +118,11 @@ class SamplerDialog(Dialog):
             yield Static(Content(self._title), classes="dialog-title")
             with VerticalScroll(can_focus=False):
                 for field in fields(SamplerSettings):
-                    yield SamplerRow(field.name, getattr(self._settings, field.name), getattr(usual, field.name))
+                    name = field.name
+                    row = SamplerRow(name, getattr(self._settings, name), getattr(usual, name), id=f"sampler-{name}")
+                    yield row
                 if self._copied is not None:
-                    yield SamplerRow(COPIED, self._copied, MIN_LENGTH)
+                    yield SamplerRow(COPIED, self._copied, MIN_LENGTH, id=f"sampler-{COPIED}")
             keys = "Enter take   ↑↓ rows   Ctrl+R all as at first   * changed   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
@@ -150,16 +131,10 @@ class SamplerDialog(Dialog):
 
     def action_reset(self) -> None:
         for row in self.query(SamplerRow):
-            row.query_one(Input).value = written(row.setting, row.usual)
+            row.reset()
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        rows = list(self.query(SamplerRow))
-        for row in rows:
-            row.judge(row.query_one(Input).value)
-            if row.error:
-                row.query_one(Input).focus()
-                return
-        values = {row.setting: row.value for row in rows}
-        copied = values.pop(COPIED, None)
-        self.dismiss(Chosen(SamplerSettings(**values), copied))
+        if (found := values(self.query(SamplerRow))) is not None:
+            copied = found.pop(COPIED, None)
+            self.dismiss(Chosen(SamplerSettings(**found), copied))

@@ -14,7 +14,6 @@ from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -51,13 +50,6 @@ class Samples(ScrollView, can_focus=True):
     Samples > .samples--quiet { color: $foreground 50%; }
     """
 
-    class Chosen(Message):
-        """Another sample was walked to."""
-
-        def __init__(self, sample: Sampled) -> None:
-            super().__init__()
-            self.sample = sample
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.samples: tuple[Sampled, ...] = ()
@@ -86,7 +78,6 @@ class Samples(ScrollView, can_focus=True):
     def action_walk(self, by: int) -> None:
         if self.samples:
             self._select(min(max(self.selected + by, 0), len(self.samples) - 1))
-            self.post_message(self.Chosen(self.samples[self.selected]))
 
     def _select(self, index: int) -> None:
         if index != self.selected:

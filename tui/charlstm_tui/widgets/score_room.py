@@ -194,7 +194,7 @@ class ScoreRoom(Vertical):
         facts, model = self._facts, self._model
         if facts is None:
             return
-        self._name = name
+        self._name = name = visible(name, keep="")
         self._say(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Scores, str]:
@@ -217,7 +217,7 @@ class ScoreRoom(Vertical):
             scores, words = await in_thread(job)
         except (CharLSTMError, OSError) as error:
             self._show(None)
-            self._say(Content.assemble((str(error), "$error"), "\n", ("o", "bold $primary"), " opens a text"))
+            self._say(Content.assemble((visible(str(error)), "$error"), "\n", ("o", "bold $primary"), " opens a text"))
             return
         self._show(scores, words)
 
@@ -243,7 +243,7 @@ class ScoreRoom(Vertical):
                     (f"{scores.bits_per_char:.3f}", "bold $accent"),
                     " bits per character",
                     (f" · perplexity {scores.perplexity:.1f}", ""),
-                    (f" · {scores.chars:,} characters of {words}", "$quiet"),
+                    (f" · {scores.chars:,} characters of {visible(words, keep='')}", "$quiet"),
                     (f" · {left_out:,} left out, never seen" if left_out else "", "$warning"),
                 )
             )

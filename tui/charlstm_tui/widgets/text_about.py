@@ -11,6 +11,7 @@ from textual.content import Content
 
 from charlstm.text.visible import described, symbol, visible
 from charlstm.training.presets import PRESETS, preset
+from charlstm_tui.widgets.bars import bar
 from charlstm_tui.words import count
 
 if TYPE_CHECKING:
@@ -18,14 +19,11 @@ if TYPE_CHECKING:
     from charlstm.text.statistics import Statistics
 
 USUAL = 1_000_000  # characters of a text for which the presets are made
-FULL, HALVES = "█", " ▏▎▍▌▋▊▉"
 
 
-def bar(share: float, width: int) -> str:
-    """``share`` (0 to 1) of ``width`` cells, in eighths of a cell."""
-    eighths = max(1, round(min(1.0, max(0.0, share)) * width * 8))
-    whole, rest = divmod(eighths, 8)
-    return FULL * whole + (HALVES[rest] if rest else "")
+def share_bar(share: float, width: int) -> str:
+    """``share`` (0 to 1) of ``width`` cells, never nothing."""
+    return bar(max(1, round(min(1.0, max(0.0, share)) * width * 8)))
 
 
 def figures(stats: Statistics, width: int) -> Content:
@@ -56,7 +54,7 @@ def bits(stats: Statistics, width: int) -> Content:
     most = max([*stats.bits.values(), 0.01])
     room = max(8, min(60, width - 8 - 7))
     for name, value in stats.bits.items():
-        drawn = bar(value / most, room)
+        drawn = share_bar(value / most, room)
         lines.append(
             Content.assemble((f"{name:<8}", "$quiet"), (drawn, "$primary"), " " * (room - len(drawn)), f"{value:>6.2f}")
         )
@@ -80,7 +78,7 @@ def frequent_bars(stats: Statistics, width: int, rows: int) -> Content:
     most = max((number for _, number in stats.top), default=1)
     room = max(6, min(40, width - 12))
     for char, number in stats.top[:rows]:
-        drawn = bar(number / most, room)
+        drawn = share_bar(number / most, room)
         sign = Content.styled(symbol(char), "bold")
         lines.append(
             Content.assemble(

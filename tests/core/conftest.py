@@ -1,0 +1,16 @@
+"""What all tests of the core share: a training that is begun measures this machine shortly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_measurements() -> Iterator[None]:
+    from charlstm.training import opening
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "BUDGET", 0.05)
+        yield
