@@ -236,11 +236,13 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
     from charlstm.cli.drawing import EventView
     from charlstm.errors import RunError
     from charlstm.runs.worker import run_foreground
-    from charlstm.training.events import Failed, Finished
+    from charlstm.training.events import Controlled, Failed, Finished
+    from charlstm.training.ranks import place
 
     if not as_json:
         remark(f"Run {run.name} in {run.path}")
     last: Event | None = None
+    interrupted = False
     # closed at once when drawing fails (a terminal that went away), so that the run still checkpoints and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
@@ -248,12 +250,17 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
     ):
         for event in events:
             last = event
+            interrupted = interrupted or (isinstance(event, Controlled) and event.id.startswith("SIG"))
             view.show([event])
     if isinstance(last, Failed):
         raise RunError(last.message)
-    if isinstance(last, Finished) and not as_json:
+    if not isinstance(last, Finished):  # stopped before it had begun, or while nothing could be written
+        raise RunError(run.status().message or f"The run {run.name} has not begun")
+    if not as_json:
         verb = "resume" if last.reason == "stopped" else "generate"
         remark(f"Next: charlstm {verb} {run.name}")
+    if interrupted and place() is None:  # torchrun would call it a failure, at length
+        raise click.exceptions.Exit(130)
 
 
 def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""Every test of this floor has caches of its own, one thread, short measurements, and the same small run to train."""
+"""Every test of this floor has caches of its own, one thread, and the same small run to train."""
 
 from __future__ import annotations
 
@@ -26,9 +26,6 @@ def one_thread() -> Iterator[None]:
     """Networks this small gain nothing from more, and lose much on a busy machine."""
     import torch
 
-    from charlstm.training import opening
-
-    opening.BUDGET = 0.05
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
