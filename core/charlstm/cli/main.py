@@ -16,7 +16,6 @@ from importlib import metadata
 import click
 
 from charlstm.errors import CharLSTMError
-from charlstm.text.visible import visible
 
 _COMMANDS = {
     "corpora": ("texts", "The texts at hand"),
@@ -129,7 +128,7 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    click.echo(visible(f"charlstm: {sentence}"), err=True)  # it may quote a file or a log
+    click.echo(f"charlstm: {sentence}", err=True)
     return 2
 
 

@@ -213,7 +213,6 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answ
         (["generate", "gone.safetensors"], "gone.safetensors"),
         (["generate", "~nobody-here"], "no run"),
         (["generate", "~nobody-here/x.safetensors"], "no model file"),
-        (["generate", "\x1b[2J.safetensors"], "␛[2J.safetensors"),
         (["control", "fox", "pause"], "nobody is there"),
         (["control", "fox", "dance"], "dance"),
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
