@@ -106,7 +106,8 @@ def soak(run: Run, app: App, minutes: float) -> dict[str, object]:
                 app.read(SETTLE)
         status = run.status()
         if status.pid is None or status.state != "running":
-            raise SystemExit(f"the run ended: {status}")
+            print(f"the run ended, and the soak with it: {status}", file=sys.stderr)
+            break
         memory.append({"step": status.step, "app_mb": anonymous(app.pid), "worker_mb": anonymous(status.pid)})
         print(json.dumps(memory[-1] | {"load": os.getloadavg()[0]}), file=sys.stderr, flush=True)
     events = [event for event in read_events(run.events_path) if isinstance(event, Stepped)]

@@ -61,6 +61,11 @@ class EventLog:
                 storage.disk.sync(self._descriptor)
                 self._dirty = False
 
+    @property
+    def deleted(self) -> bool:
+        """Whether nobody can ever read it again: its file was removed, which a disk that is gone for a while is not."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def close(self) -> None:
         os.close(self._descriptor)
 

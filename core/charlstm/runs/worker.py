@@ -59,7 +59,7 @@ PRIME_CHARS = 24
 
 
 class _Ended(Exception):
-    """The run was told to stop before training had begun, or while nothing can be written."""
+    """The run was told to stop before training had begun, or while nothing can be written; or there is no run left."""
 
 
 def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
@@ -275,6 +275,8 @@ class _Worker:
     def _listen(self) -> bool:
         """Take in what people asked, and say whether somebody, or a signal, asked to end. The trainer hears of it
         between two steps only, and while nothing can be written there are none."""
+        if self._log.deleted:
+            raise _Ended("its folder was deleted")
         self._heard += self._reader()
         self._stop_heard = self._stop_heard or any(command.command == "stop" for command in self._heard)
         return self._stop_heard or self._signals.asked is not None

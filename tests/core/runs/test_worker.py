@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 import signal
 import sys
 import time
@@ -185,6 +186,18 @@ def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]
             events.close()  # type: ignore[attr-defined]
     assert [event.name for event in read_events(run.events_path)][-2:] == ["control", "finished"]
     assert run.status().state == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
+def test_a_worker_whose_run_is_deleted_does_not_stay(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    train(until_stopped)
+    steps = []
+    for event in worker.run_foreground(run):
+        steps.append(event.step)
+        if event.step == 7:
+            shutil.rmtree(run.path)
+    assert steps[-1] < 10
+    assert not run.path.exists()
 
 
 def test_a_second_worker_is_refused_and_harms_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
