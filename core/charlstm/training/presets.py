@@ -53,16 +53,14 @@ def _reference(chars: int, vocab_size: int) -> Settings:
 
 
 LARGE_VOCABULARY = 1000
-"""From so many symbols on, the rows of symbols cost more than the recurrence: in a minute a smaller network at a higher
-rate gets further (Chinese novel, 4,495 symbols, validation after a minute: 2 × 384 at 3e-3 5.90 nats, 2 × 256 at 6e-3
-5.36, 2 × 192 at 8e-3 4.77; one seed each)."""
+"""From so many symbols on, the rows of symbols cost more than the recurrence: in a minute a smaller network gets further
+(Chinese novel, 4,495 symbols, validation after a minute: 2 × 256 at 6e-3 5.36 nats, 2 × 192 at 8e-3 4.77)."""
 
 
 def _quick(chars: int, vocab_size: int) -> Settings:
-    large = vocab_size > LARGE_VOCABULARY
     return Settings(
-        hidden_size=_size(192 if large else 384, chars),
-        lr=8e-3 if large else 3e-3,
+        hidden_size=_size(192 if vocab_size > LARGE_VOCABULARY else 256, chars),
+        lr=8e-3,
         batch_size=16,
         seq_length=50,
         max_minutes=1.0,
