@@ -53,8 +53,8 @@ def _reference(chars: int, vocab_size: int) -> Settings:
 
 
 LARGE_VOCABULARY = 1000
-"""From so many symbols on, the rows of symbols cost more than the recurrence: in a minute a smaller network gets further
-(Chinese novel, 4,495 symbols, validation after a minute: 2 × 256 at 6e-3 5.36 nats, 2 × 192 at 8e-3 4.77)."""
+"""From so many symbols on, the rows of symbols cost more than the recurrence: in a minute a smaller network gets
+further (Chinese novel, 4,495 symbols, validation after a minute: 2 × 256 at 6e-3 5.36 nats, 2 × 192 at 8e-3 4.77)."""
 
 
 def _quick(chars: int, vocab_size: int) -> Settings:
