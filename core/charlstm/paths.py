@@ -38,7 +38,7 @@ def _private_folder(variable: str, default: Path, make: bool = True) -> Path:
     Raises :class:`CharLSTMError` when it cannot be made.
     """
     chosen = os.environ.get(variable)
-    folder = Path(chosen).expanduser().absolute() if chosen else default
+    folder = Path(os.path.expanduser(chosen)).absolute() if chosen else default
     if not make:
         return folder
     try:

@@ -73,7 +73,7 @@ def create(
     if model_from is not None:
         from charlstm.model.file import read_info
 
-        path = Path(model_from).expanduser().absolute()
+        path = Path(os.path.expanduser(model_from)).absolute()
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
