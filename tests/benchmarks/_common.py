@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
+from charlstm.runs.system import before_torch
 from charlstm.text.corpus import open_corpus
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"
@@ -42,6 +46,46 @@ def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds
                 taken[name].append(time.perf_counter() - before)
         done += 1
     return taken
+
+
+class Apart:
+    """A step to be taken in turns, in a process of its own with as many threads: ``make(*arguments)`` there gives the
+    step and what is to be known of it (``about``). With ``worker`` the process is made a good place for training, as a
+    run's worker is; else it is as Python starts it."""
+
+    def __init__(self, make: Callable[..., tuple[Callable[[], object], Any]], *arguments: Any, worker: bool) -> None:
+        spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_take_steps, args=(theirs, make, arguments, threads, worker), daemon=True)
+        with mock.patch.dict(os.environ):
+            if worker:
+                before_torch()  # what it sets in the environment is read as soon as the new process loads torch
+            self._process.start()
+        self.about = self._pipe.recv()
+
+    def __call__(self) -> None:
+        """Take a step there."""
+        self._pipe.send(None)
+        self._pipe.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+
+
+def _take_steps(
+    pipe: Any, make: Callable[..., tuple[Callable[[], object], Any]], arguments: Any, threads: int, worker: bool
+) -> None:
+    if worker:
+        before_torch()
+    torch.set_num_threads(threads)
+    step, about = make(*arguments)
+    pipe.send(about)
+    while True:
+        pipe.recv()
+        step()
+        pipe.send(None)
 
 
 def rates(taken: Mapping[str, list[float]], work: float) -> dict[str, dict[str, float]]:

@@ -25,10 +25,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from _common import default_text, machine, rates, take_turns
 from reference_script import train
-from train_speed import our_step, reference_step
+from train_speed import both
 
 from charlstm import CharLSTMError, Corpus, Run, Settings, find_run, open_corpus, preset, resume_run, start_run
 from charlstm.cli.training import changes_of
@@ -72,12 +73,9 @@ def rated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds: flo
     if goal.epochs is None:
         return None
     shape = (settings.num_layers, settings.hidden_size, goal.rows, SEQ_LENGTH)
-    steps = {
-        "reference": reference_step(corpus.ids, tuple(corpus.vocabulary.symbols), shape),
-        "ours": our_step(corpus.ids, len(corpus.vocabulary), shape, settings.kernel)[0],
-    }
     work = goal.rows * SEQ_LENGTH
-    speeds = rates(take_turns(steps, seconds), work)
+    with both(np.asarray(corpus.ids), tuple(corpus.vocabulary.symbols), shape, settings.kernel) as steps:
+        speeds = rates(take_turns(steps, seconds), work)
     chars = goal.epochs * (int(corpus.chars * (1 - HELD_OUT)) // work * work)
     return {
         "how": f"not trained: the characters of {goal.epochs} epochs at its best rate, timed in turns with ours",

@@ -1,11 +1,13 @@
-"""Training speed: the reference script and ours in turn, on the same text and shapes, in one process.
+"""Training speed: the reference script and ours in turn, on the same text and shapes.
 
     python tests/benchmarks/train_speed.py [--json] [--text FILE] [--shape 2x512:64x100 …] [--seconds S]
 
 A step is everything that training does with a batch: gathering it, forward, backward, clipping, update; ours draws
-dropout masks too. Prints characters a second of each, the ratio, and which part of the measured matrix-product rate
-each reaches: bfloat16's only where the processor computes it itself, since an emulated one takes minutes and says
-nothing. The best of many turns is the figure; medians stand beside it. The machine should be idle.
+dropout masks too. Each side has a process of its own: the script's as Python starts it, ours made ready as a run's
+worker is, so that neither gains from the other. Prints characters a second of each, the ratio, and which part of the
+measured matrix-product rate each reaches: bfloat16's only where the processor computes it itself, since an emulated one
+takes minutes and says nothing. The best of many turns is the figure; medians stand beside it. The machine should be
+idle.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import argparse
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from _common import default_text, machine, matrix_product, rates, read_text, take_turns
+from _common import Apart, default_text, machine, matrix_product, rates, read_text, take_turns
 from reference_script import CharRNN, Training
 from reference_script import batches as reference_batches
 
@@ -34,11 +37,13 @@ FLOOR = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x
 """The ratio that each shape has to reach."""
 
 
-def reference_step(ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int]) -> Callable[[], object]:
+def reference_step(
+    ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int]
+) -> tuple[Callable[[], object], None]:
     layers, hidden, rows, length = shape
     training = Training(CharRNN(symbols, hidden, layers))
     endless = itertools.chain.from_iterable(reference_batches(ids, rows, length) for _ in itertools.count())
-    return lambda: training.step(*next(endless))
+    return lambda: training.step(*next(endless)), None
 
 
 def our_step(
@@ -55,6 +60,22 @@ def our_step(
     return lambda: learner.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
 
 
+@contextmanager
+def both(
+    ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int], kernel: str
+) -> Iterator[dict[str, Apart]]:
+    """A step of each side, to be taken in turns."""
+    sides = {
+        "reference": Apart(reference_step, ids, symbols, shape, worker=False),
+        "ours": Apart(our_step, ids, len(symbols), shape, kernel, worker=True),
+    }
+    try:
+        yield sides
+    finally:
+        for side in sides.values():
+            side.close()
+
+
 def operations(shape: tuple[int, int, int, int], vocab_size: int) -> float:
     """Floating point operations of a character's forward and backward, one-hot look-ups not counted."""
     layers, hidden, _, _ = shape
@@ -69,13 +90,13 @@ def compare(text: str, name: str, *, kernel: str, seconds: float) -> dict[str, A
     symbols = tuple(sorted(set(text)))
     numbers = {symbol: number for number, symbol in enumerate(symbols)}
     ids = np.array([numbers[char] for char in text[:1_000_000]], dtype=np.int64)
-    ours, choice = our_step(ids, len(symbols), shape, kernel)
     multiply, work = matrix_product(torch.float32)
     products = {"f32": multiply}
     if fast_bfloat16():
         products["bf16"], _ = matrix_product(torch.bfloat16)
-    trained = {"reference": reference_step(ids, symbols, shape), "ours": ours}
-    taken = take_turns(trained | products, seconds)
+    with both(ids, symbols, shape, kernel) as trained:
+        taken = take_turns({**trained, **products}, seconds)
+        choice = trained["ours"].about
     training = rates({name: taken[name] for name in trained}, rows * length)
     flops = {name: rate["best"] for name, rate in rates({name: taken[name] for name in products}, work).items()}
     computed = {name: operations(shape, len(symbols)) * training[name]["best"] for name in trained}

@@ -93,8 +93,10 @@ def presets(
         described = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
+    from charlstm.runs.system import before_torch
     from charlstm.training.estimate import estimate
 
+    before_torch()  # as the worker that would train
     corpus = load_corpus(text, options)
     changes = changes_of(assignments, {})
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What differs between operating systems: priorities, process identity, memory, detaching, probing a lock.
+"""What differs between operating systems: priorities, memory, process identity, detaching, probing a lock.
 
 Every POSIX or /proc call of the program stands here beside its macOS and Windows twin. Nothing here raises: what a
 system cannot say is ``None`` or an empty word, and what it will not do is left undone.
@@ -21,6 +21,9 @@ NICENESS = 10
 
 OOM_SCORE = 700
 """Of 1,000: when memory runs out, a checkpointed training is the cheapest thing on the machine to lose."""
+
+KEPT_MEMORY = 256 << 20
+"""Bytes of freed memory that a training process keeps for its next step."""
 
 
 @functools.cache
@@ -85,6 +88,24 @@ def step_back() -> None:
             _set_autogroup(NICENESS)
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+
+
+def before_torch() -> None:
+    """Make this process a good place for training; what it does is measured in tests/benchmarks/README.md.
+
+    OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own threads
+    need by then: they are told to give up sooner, which is read once, when torch is loaded. And glibc gives memory back
+    to the system at the end of every step, to be handed it again in pages of zeros: it is told to keep some.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    if sys.platform == "linux":
+        import ctypes
+
+        trim_threshold, mmap_threshold = -1, -3
+        with contextlib.suppress(AttributeError):  # a libc that has no mallopt
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(mmap_threshold, KEPT_MEMORY // 2)
+            mallopt(trim_threshold, KEPT_MEMORY)
 
 
 def detached() -> dict[str, Any]:

@@ -88,7 +88,7 @@ def follow() -> None:
     here = place()
     assert here is not None
     system.step_back()
-    _before_torch()
+    system.before_torch()
     wire = Wire(here)
     from charlstm.training.following import follow
 
@@ -204,7 +204,7 @@ class _Worker:
         self._going_on = state is not None
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
-        _before_torch()
+        system.before_torch()
         from charlstm.training.seams import Plan
         from charlstm.training.trainer import Trainer
 
@@ -318,12 +318,6 @@ class _Worker:
                     time.sleep(RETRY)
         if self._heart.beat.state == "waiting" and before.state != "waiting":
             self._heart.update(state=before.state, message=before.message)
-
-
-def _before_torch() -> None:
-    # OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own
-    # threads need by then. Read once, when torch is loaded; measured in tests/benchmarks/README.md.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def opening(corpus: Corpus) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +100,30 @@ def test_gradients_in_double_are_slopes_of_the_loss() -> None:
             below = loss(network, inputs, targets, state)
             flat[place] = value
             assert slopes[place].item() == pytest.approx((above - below) / (2 * step), abs=1e-8), (name, place)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(11, 16, 2, 13, 6)
+    run, start, seen = fused._Shard.run, fused._start_thread, []
+
+    def watched(*arguments: Any) -> float:
+        seen.append(torch.get_num_threads())
+        return run(*arguments)
+
+    def slowly(its: int) -> None:  # so that all of them begin before anything is asked of one
+        start(its)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(fused._Shard, "run", watched)
+    monkeypatch.setattr(fused, "_start_thread", slowly)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        make_kernel("fused-f32", network).step(inputs, targets, state)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1] * threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ class FusedKernel:
         # Of each layer, what its steps read and their gate gradients: of all shards in one piece, for one product.
         self._reads: list[Tensor] = []
         self._gradients: list[Tensor] = []
+        # Weights on their way to being packed, and gradients to the parameters: new ones would be new pages each step.
+        self._scratch: dict[tuple[int, str], Tensor] = {}
 
     @torch.no_grad()
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
@@ -112,10 +115,13 @@ class FusedKernel:
         parts = max(1, min(threads, rows // ROWS_PER_THREAD))
         if self._pool is not None:
             self._pool.shutdown()
+        together = Barrier(parts + 1)
         self._pool = ThreadPoolExecutor(parts, "fused", _start_thread, (threads // parts,))
         bounds = [rows * part // parts for part in range(parts + 1)]
         self._shards = [_Shard(self._network, self._dtype, start, stop) for start, stop in pairwise(bounds)]
-        list(self._pool.map(lambda _: None, range(parts)))
+        for _ in range(parts):
+            self._pool.submit(together.wait)  # each waits for all, so that none serves twice and all are started
+        together.wait()
         # A thread that sets its own number of threads sets what later threads begin with, too: set that back.
         torch.set_num_threads(threads)
         self._layout = (rows, threads)
@@ -149,10 +155,14 @@ class FusedKernel:
                 return (bias if index else _scaled(weight_ih.clone(), GATE_SCALES).t() + bias).to(dtype)
             if masks.recurrent:
                 weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
-            parts = [weight_ih, weight_hh] if index else [weight_hh]
-            weight = _scaled(torch.cat([part.to(dtype) for part in parts], 1), GATE_SCALES)
+            hidden, inner = weight_hh.size(1), weight_ih.size(1) if index else 0
+            weight = self._buffer(index, use, 4 * hidden, inner + hidden)
+            weight[:, inner:].copy_(weight_hh)
+            if index:
+                weight[:, :inner].copy_(weight_ih)
+            _scaled(weight, GATE_SCALES)
             if use == "backward":
-                weight = weight.t().clone(memory_format=torch.contiguous_format)
+                weight = self._buffer(index, "transposed", inner + hidden, 4 * hidden).copy_(weight.t())
                 _scaled(weight.t(), GATE_FACTORS)
             return _packed(weight, rows)
 
@@ -165,6 +175,12 @@ class FusedKernel:
             network.fc.bias.to(dtype),
         )
 
+    def _buffer(self, layer: int, use: str, rows: int, columns: int) -> Tensor:
+        """The tensor (rows, columns) that ``use`` of ``layer`` fills anew every step."""
+        if (layer, use) not in self._scratch:
+            self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
+        return self._scratch[layer, use]
+
     def _gather(self, characters: int, masks: Masks) -> None:
         """The parameters' gradients, of all shards together, with the scales taken out again."""
         network, shards = self._network, self._shards
@@ -174,7 +190,8 @@ class FusedKernel:
         for index, (reads, gradients) in enumerate(zip(self._reads, self._gradients, strict=True)):
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
             gradients = gradients[:characters]
-            product = gradients.t() @ reads[:characters]
+            product = self._buffer(index, "product", gradients.size(1), reads.size(1))
+            torch.mm(gradients.t(), reads[:characters], out=product)
             inner = product.size(1) - weight_hh.size(1)
             _put(weight_hh, product[:, inner:], GATE_GRADIENTS)
             _put(weight_ih, product[:, :inner] if index else symbols.t(), GATE_GRADIENTS)
@@ -327,6 +344,8 @@ def _backward() -> Callable[..., None]:
 
 
 def _start_thread(threads: int) -> None:
+    # A thread's first look takes the number of whoever set it last, in place of its own: look, and then set.
+    torch.get_num_threads()
     torch.set_num_threads(threads)
 
 
