@@ -89,6 +89,7 @@ class Settings:
     # the optimiser
     optimizer: Optimizer = _setting("adamw", "Adam as the reference uses it, or AdamW")
     lr: float = _setting(3e-3, "highest learning rate", low=0, open_low=True)
+    head_lr: float = _setting(1.0, "how many times as fast the layer to characters learns", low=0, open_low=True)
     schedule: Schedule = _setting("linear", "the rate after the warm-up: constant, or down to zero")
     warmup: float = _setting(0.1, "part of the run in which the rate climbs from zero", low=0, high=1)
     beta2: float = _setting(0.99, "Adam's memory of squared gradients", low=0, high=0.99999)

@@ -77,7 +77,7 @@ class Learner:
         self._settings = settings
         self._kernel = make_kernel(kernel, network)
         self._parameters = list(network.parameters())
-        self._optimizer = _optimizer(self._parameters, settings)
+        self._optimizer = _optimizer(network, settings)
         self._generator = torch.Generator()
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
@@ -123,7 +123,7 @@ class Learner:
         outcome = Outcome(nats, count, norm)
         if outcome.finite:
             for group in self._optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             self._optimizer.step()
             self._move_average(step)
         return outcome
@@ -180,14 +180,21 @@ class Learner:
         return [state[parameter] for parameter in self._parameters if state[parameter]]
 
 
-def _optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """Adam, or AdamW whose decay spares the biases. Fused: one pass over the weights instead of a dozen."""
-    betas = (0.9, settings.beta2)
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=settings.lr, betas=betas, fused=fused)
+def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
+    """Adam, or AdamW whose decay spares the biases. Fused: one pass over the weights instead of a dozen.
+
+    Each group has a ``factor``, by which it learns faster than the rest.
+    """
+    decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
     groups = [
-        {"params": [each for each in parameters if each.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [each for each in parameters if each.dim() == 1], "weight_decay": 0.0},
+        {
+            "params": [each for each in part.parameters() if (each.dim() > 1) == decays],
+            "weight_decay": decay if decays else 0.0,
+            "factor": factor,
+        }
+        for part, factor in ((network.lstm, 1.0), (network.fc, settings.head_lr))
+        for decays in (True, False)
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=betas, fused=fused)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    fused = network.fc.weight.device.type in ("cpu", "cuda")
+    return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

@@ -61,6 +61,7 @@ def _quick(chars: int, vocab_size: int) -> Settings:
     return Settings(
         hidden_size=_size(192 if vocab_size > LARGE_VOCABULARY else 256, chars),
         lr=8e-3,
+        head_lr=10.0,
         batch_size=16,
         seq_length=50,
         max_minutes=1.0,
@@ -71,6 +72,8 @@ def _quick(chars: int, vocab_size: int) -> Settings:
 def _standard(chars: int, vocab_size: int) -> Settings:
     return Settings(
         hidden_size=_size(512, chars),
+        lr=4e-3,
+        head_lr=5.0,
         batch_size=32,
         seq_length=64,
         max_minutes=10.0,
@@ -81,13 +84,17 @@ def _standard(chars: int, vocab_size: int) -> Settings:
 
 
 def _best(chars: int, vocab_size: int) -> Settings:
+    dropout = _dropout(chars, 0.4)
     return Settings(
-        hidden_size=_size(512, chars),
+        hidden_size=_size(768, chars),
+        head_lr=5.0,
+        warmup=0.05,
         batch_size=32,
         seq_length=64,
         max_minutes=120.0,
         val_fraction=_held_out(chars, 5_000_000),
-        dropout=_dropout(chars, 0.45),
+        dropout=dropout,
+        weight_drop=0.3 if dropout else 0.0,
         weight_decay=0.05,
         ema_decay=0.999,
         patience=10,

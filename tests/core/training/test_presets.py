@@ -7,7 +7,7 @@ from charlstm.training.presets import PRESETS, preset
 
 
 def test_reference_is_the_scripts_own() -> None:
-    """As FIELD-NOTES describes the script: nothing adapts, whatever the text."""
+    """As the script is known: nothing adapts, whatever the text."""
     settings = preset("reference", 5_000, 10)
     assert settings == preset("reference", 10**9, 4000)
     assert (settings.hidden_size, settings.num_layers, settings.init) == (512, 2, "torch")
