@@ -145,19 +145,26 @@ def control(run: str, command: str, value: float | None, as_json: bool, runs_dir
 @click.command()
 @run_argument
 @click.argument("name")
+@json_option
 @runs_dir_option
-def rename(run: str, name: str, runs_dir: Path | None) -> None:
+def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
     """Give RUN another NAME."""
     from charlstm.runs.folder import rename_run
 
-    remark(f"It is called {rename_run(find_run(run, runs_dir), name).name} now")
+    found = find_run(run, runs_dir)
+    renamed = rename_run(found, name)
+    if as_json:
+        result(True, {"name": renamed.name, "path": str(renamed.path), "former": found.name})
+    else:
+        remark(f"It is called {renamed.name} now")
 
 
 @click.command()
 @run_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @runs_dir_option
-def delete(run: str, yes: bool, runs_dir: Path | None) -> None:
+def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
     """Delete RUN and everything in its folder, for good."""
     import sys
 
@@ -171,4 +178,7 @@ def delete(run: str, yes: bool, runs_dir: Path | None) -> None:
             remark("Nothing was deleted")
             return
     delete_run(found)
-    remark(f"Deleted {found.name}")
+    if as_json:
+        result(True, {"name": found.name, "path": str(found.path)})
+    else:
+        remark(f"Deleted {found.name}")

@@ -186,6 +186,15 @@ def test_rename_and_delete(place: Path, said: Said, answer: Answer) -> None:
     assert "past" not in [row["name"] for row in answer("runs")]
 
 
+def test_rename_and_delete_as_json(place: Path, said: Said, answer: Answer) -> None:
+    said("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
+    runs_dir = find_run("passing").path.parent
+    renamed = {"name": "past", "path": str(runs_dir / "past"), "former": "passing"}
+    assert answer("rename", str(runs_dir / "passing"), "past") == renamed
+    assert answer("delete", "past", "--yes") == {"name": "past", "path": str(runs_dir / "past")}
+    assert said("delete", "past", "--yes", "--json", code=2)[0] == ""
+
+
 def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answer: Answer) -> None:
     (place / "passing.txt").write_text("seen once, and never trained on\n" * 50, encoding="utf-8")
     said("stats", "passing.txt")
