@@ -11,6 +11,8 @@ import click
 
 from charlstm.cli.showing import StatusLine, columns, counted, cut, minutes
 from charlstm.runs.series import RunSeries
+from charlstm.runs.status import RunStatus
+from charlstm.runs.verdict import Verdict, verdict
 from charlstm.text.visible import visible
 from charlstm.training.events import (
     Checkpointed,
@@ -54,6 +56,7 @@ class EventView:
         self._json = json
         self._line = StatusLine(draws=not json and not plain)
         self._last_line = -math.inf
+        self._judged: Verdict | None = None
 
     def __enter__(self) -> Self:
         self.wait("starting: measuring what is fastest here")
@@ -77,6 +80,15 @@ class EventView:
     def say(self, line: str) -> None:
         """One line for the person, above the status line where there is one; literally, as it may quote a log."""
         self._line.say(visible(line))
+
+    def judge(self, status: RunStatus | None = None) -> Verdict:
+        """Say how the run is doing, in the app's words, unless that is what was said last. ``status`` as for
+        :func:`~charlstm.runs.verdict.verdict`; the text is not read for it, so being stuck is not seen."""
+        judged = verdict(self.series, status)
+        if not self._json and judged != self._judged:
+            self.say(judged.text)
+        self._judged = judged
+        return judged
 
     def wait(self, words: str) -> None:
         """Say on the status line why nothing moves; literally too."""

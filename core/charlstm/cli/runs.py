@@ -95,12 +95,14 @@ def _asked(run: Run) -> tuple[str, str]:
 @json_option
 @runs_dir_option
 def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Follow RUN until it ends: its progress, validations and samples. Ctrl-C stops watching, not the run.
+    """Follow RUN until it ends: its progress, validations, samples, and how it is doing in words. Ctrl-C stops
+    watching, not the run.
 
     With --json, one event a line on stdout, from the first one on.
     """
     from charlstm.cli.drawing import EventView
     from charlstm.runs.log import EventTail
+    from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
     tail = EventTail(found)
@@ -108,18 +110,22 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
         try:
             while True:
                 status = found.status()  # before the events, so that the last of them are not missed
-                view.show(tail.read())
+                events = tail.read()
+                view.show(events)
                 if not status.alive:
                     break
+                if any(isinstance(event, Validated) and event.step for event in events):
+                    view.judge()
                 if status.state != "running":
                     view.wait(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_EVERY)
         except KeyboardInterrupt:
             view.say(f"\n{found.name} goes on; to stop it: charlstm control {found.name} stop")
             raise click.exceptions.Exit(130) from None
-        # the log tells of an ordinary end; a message tells what came after it, such as a resume that was refused
-        if not as_json and (status.message or status.state not in ("finished", "stopped")):
-            view.say(f"{found.name} is {status.state}{': ' + status.message if status.message else ''}")
+        said = view.judge(status)
+        # a message tells what came after the end, such as a resume that was refused; of a bad end the verdict has it
+        if not as_json and status.message and said.kind not in ("failed", "crashed"):
+            view.say(f"{found.name} is {status.state}: {status.message}")
 
 
 @click.command()

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pyte
@@ -23,6 +24,7 @@ from charlstm.runs import heartbeat
 from charlstm.runs.folder import find_run
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from command_line import TEXT, TINY, Answer, Refused, Said
+from recorded_run import record
 
 
 class Terminal(io.StringIO):
@@ -60,6 +62,24 @@ def test_watch_replays_the_log(place: Path, said: Said) -> None:
     assert lines[0]["event"] == "started"
     assert lines[-1]["event"] == "finished"
     assert "finished after" in said("watch", "fox", "--plain")[1]
+
+
+def test_watch_says_in_words_how_a_run_is_doing(
+    place: Path, said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with record(tmp_path, "running", name="live", steps=100) as recorded:
+        doings = iter([lambda: recorded.advance(50), lambda: recorded.end("crashed")])
+        monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: next(doings)()))
+        lines = said("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
+    assert [line for line in lines if not line.startswith("step ")][2:] == [
+        "Still learning: validation fell 13% in the last 2 s. No overfitting.",
+        "Still learning: validation fell 12% in the last 2 s. No overfitting.",
+        "Crashed: Its worker was killed, or memory ran out; resume it. Best 2.71 nats (3.90 bits) at step 150, kept.",
+    ]
+    ended = said("watch", "fox", "--plain")[1].splitlines()[-1]
+    assert ended.startswith("Finished after ")
+    out, err = said("watch", "fox", "--json")
+    assert "Finished after" not in out + err
 
 
 def test_why_a_finished_run_was_not_resumed_is_told(place: Path, said: Said) -> None:
