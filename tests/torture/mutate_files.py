@@ -382,7 +382,7 @@ def remembered_settings(place: Path) -> Kind:
 
 
 def recent_texts(place: Path) -> Kind:
-    from charlstm_tui.texts import sections
+    from charlstm_tui.texts import noted, sections
 
     for name in ("a.txt", "b.txt"):
         (place / name).write_text(TEXT)
@@ -392,7 +392,7 @@ def recent_texts(place: Path) -> Kind:
 
     def use() -> None:
         texts = discovery.recent_texts()
-        sections(place, [])
+        sections(place, noted())
         for text in texts:
             f"{text.name} {text.chars:,} {text.time:.0f}"
         discovery.remember_text([str(place / "a.txt")], "a.txt", 7)

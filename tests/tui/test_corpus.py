@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from charlstm import paths
 from charlstm.text.discovery import recent_texts
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.screens.corpus import CorpusScreen
@@ -266,6 +267,19 @@ async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path:
         await app.until(lambda: recent_texts())
     async with driven(places) as app:
         await app.shows("RECENT", "tale.txt")
+
+
+async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: Path, tmp_path: Path) -> None:
+    path = paths.state_dir() / "recent-texts.json"
+    path.write_text(newer := '{"format": 2, "texts": []}')
+    (tmp_path / "tale.txt").write_text(PROSE)
+    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
+        await app.shows("▸ tale.txt", "by a newer charlstm")
+        await screen(app).reload().wait()
+        await app.press("enter")
+        await app.in_mode("train")
+        assert len(app.app._notifications) == 1
+    assert path.read_text() == newer
 
 
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:

@@ -23,7 +23,7 @@ from charlstm.text.corpus import open_corpus
 from charlstm_tui.app import CharLSTMApp, Opening
 from charlstm_tui.kept_sessions import save_as
 from charlstm_tui.pictures import FULL, Picture
-from charlstm_tui.remembered import Memory, remember
+from charlstm_tui.remembered import Memory, remember, state_file
 from charlstm_tui.screens.generate import GenerateScreen
 from charlstm_tui.widgets.branch_tree import BranchTree
 from charlstm_tui.widgets.candidates import Candidates
@@ -399,6 +399,19 @@ async def test_settings_are_remembered_for_each_model(model: Path) -> None:
         await it.until(lambda: it.screen.playing)
         assert (it.picture.settings.temperature, it.picture.speed) == (0.85, 1000)
         assert it.screen._scale.name == "entropy"
+
+
+async def test_what_a_newer_charlstm_remembers_is_left_alone_and_said_once(model: Path) -> None:
+    path = state_file()
+    path.parent.mkdir(parents=True)
+    path.write_text(newer := '{"format": 2, "models": {}}')
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing)
+        it.screen._open("demo")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name != "tiny")
+        [told] = [each.message for each in it.app._notifications]
+        assert "written by a newer charlstm (format 2) and stays as it is; update this one" in told
+    assert path.read_text() == newer
 
 
 async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None:

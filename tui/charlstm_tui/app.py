@@ -109,6 +109,7 @@ class CharLSTMApp(App[None]):
         self.farewell = ""
         self.leaving = False
         self._quitting: Screen[Any] | None = None
+        self._complaints: set[str] = set()
         self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
         self.watcher = Watcher(self._tell, opening.runs_dir)
         theme = theme_for(self.console.color_system)
@@ -208,6 +209,12 @@ class CharLSTMApp(App[None]):
     def complain(self, sentence: str) -> None:
         """Something went wrong, and there is no pane of its own to say it in."""
         self.notify(visible(sentence), severity="error", markup=False, timeout=8)
+
+    def complain_once(self, sentence: str) -> None:
+        """The same of something that is met again and again."""
+        if sentence not in self._complaints:
+            self._complaints.add(sentence)
+            self.complain(sentence)
 
     # ---- actions of the table
     async def action_do(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """What the app remembers of each model between two openings: sampler settings, speed, colour and prime.
 
 One small file in the user's state folder. Losing it loses nothing that matters, so a file that cannot be read or
-written is no error.
+written is no error; one of a newer charlstm's is left to that.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from charlstm import paths, storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 
+FORMAT = 1
 MOST = 200
 """Models remembered; the one not played for longest is forgotten first."""
 MOST_BYTES = 4_000_000
@@ -42,7 +43,8 @@ def state_file() -> Path:
 
 
 def recall(model: str) -> Memory | None:
-    """How ``model`` was last played, if it is known."""
+    """How ``model`` was last played, if it is known. Raises :class:`GenerationError` when the file is a newer
+    charlstm's."""
     entry = _read().get(model)
     if not isinstance(entry, dict):
         return None
@@ -61,8 +63,11 @@ def recall(model: str) -> Memory | None:
 
 
 def remember(model: str, memory: Memory) -> None:
-    """Keep how ``model`` is played."""
-    entries = _read()
+    """Keep how ``model`` is played, unless the file is a newer charlstm's."""
+    try:
+        entries = _read()
+    except GenerationError:  # whoever recalls hears of it
+        return
     entries.pop(model, None)
     entries[model] = {
         "settings": memory.settings.to_dict(),
@@ -73,7 +78,7 @@ def remember(model: str, memory: Memory) -> None:
     }
     while len(entries) > MOST:
         del entries[next(iter(entries))]
-    content = json.dumps({"format": 1, "models": entries}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    content = json.dumps({"format": FORMAT, "models": entries}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     path = state_file()
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -81,7 +86,16 @@ def remember(model: str, memory: Memory) -> None:
 
 
 def _read() -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        models = storage.read_json(state_file(), most=MOST_BYTES).get("models")
-        return models if isinstance(models, dict) else {}
-    return {}
+    try:
+        content = storage.read_json(state_file(), most=MOST_BYTES)
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    version, models = content.get("format"), content.get("models")
+    if type(version) is int and version > FORMAT:
+        raise GenerationError(
+            f"What is remembered of models was written by a newer charlstm (format {version}) and stays as it is; "
+            f"update this one to use it, or delete {state_file()}"
+        )
+    return models if isinstance(models, dict) else {}

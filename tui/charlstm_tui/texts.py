@@ -106,8 +106,7 @@ class Section:
 
 
 def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | None = None) -> tuple[Section, ...]:
-    """Everything that is on offer now. ``recent`` are sources with the times of their last use (Unix seconds), to
-    which those that :func:`remember` noted are added."""
+    """Everything that is on offer now. ``recent`` are sources with the times of their last use (Unix seconds)."""
     data = Path("data").absolute()
     own = [entry for entry in _entries(data)[0] if isinstance(entry, Text)]
     named = [Section("BUILT IN", "", tuple(Text(each.name, each.name, chars=each.chars) for each in builtins()))]
@@ -117,14 +116,19 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
     if given is not None and (asked := _given(given)).source not in known:
         known.add(asked.source)
         named.insert(0, Section("GIVEN", "", (asked,)))
-    noted = [(one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1]
-    before = _recent([source for _, source in sorted([*recent, *noted], reverse=True)], known)
+    before = _recent([source for _, source in sorted(recent, reverse=True)], known)
     if before:
         named.append(Section("RECENT", "", before))
     entries, problem = _entries(browsed)
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
     named.append(Section("FOLDER", str(browsed), (*up, *entries), problem))
     return tuple(named)
+
+
+def noted() -> tuple[tuple[float, str], ...]:
+    """The texts that :func:`remember` noted, with the times of their last use. Raises :class:`TextError` when they are
+    a newer charlstm's."""
+    return tuple((one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1)
 
 
 def remember(source: str, name: str, chars: int) -> None:

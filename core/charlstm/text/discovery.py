@@ -25,6 +25,8 @@ from charlstm.text.visible import visible
 TEXT_PATTERN = "*.txt,*.text,*.md,*.rst,*.abc,*.tex,*.org,*.csv,*.tsv,*.log,*.py,*.c,*.h,*.rs,*.js,*.html,*.xml,*.srt"
 """File names that a list of texts shows."""
 MOST_LISTED = 1000
+FORMAT = 1
+"""Of the list of recent texts."""
 _MOST_RECENT = 12
 
 
@@ -85,7 +87,10 @@ class Recent:
 
 
 def recent_texts() -> tuple[Recent, ...]:
-    """The texts used last, the latest first; those whose files are gone are left out."""
+    """The texts used last, the latest first; those whose files are gone are left out.
+
+    Raises :class:`TextError` when the list is a newer charlstm's.
+    """
     found = []
     for entry in _recorded():
         try:
@@ -99,12 +104,16 @@ def recent_texts() -> tuple[Recent, ...]:
 
 
 def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
-    """Put a text (a corpus's ``sources``, ``name`` and ``chars``) first among the recent ones."""
+    """Put a text (a corpus's ``sources``, ``name`` and ``chars``) first among the recent ones; not into a list that is
+    a newer charlstm's."""
     if STDIN in sources:
         return
     entry = {"sources": list(sources), "name": name, "chars": chars, "time": time.time()}
-    others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
-    content = {"format": 1, "texts": [entry, *others][:_MOST_RECENT]}
+    try:
+        others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
+    except TextError:  # whoever lists the texts hears of it
+        return
+    content = {"format": FORMAT, "texts": [entry, *others][:_MOST_RECENT]}
     with suppress(OSError):  # a full disk is no reason to stop
         storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
 
@@ -118,5 +127,11 @@ def _recorded() -> list[dict[str, Any]]:
         content = storage.read_json(_path())
     except (OSError, ValueError):
         return []
-    texts = content.get("texts") if isinstance(content, dict) and content.get("format") == 1 else None
+    version = content.get("format") if isinstance(content, dict) else None
+    if type(version) is int and version > FORMAT:
+        raise TextError(
+            f"The list of recent texts was written by a newer charlstm (format {version}) and stays as it is; update "
+            f"this one to use it, or delete {_path()}"
+        )
+    texts = content.get("texts") if version == FORMAT else None
     return [entry for entry in texts if isinstance(entry, dict)] if isinstance(texts, list) else []

@@ -59,13 +59,23 @@ def test_the_texts_used_last(tmp_path: Path) -> None:
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 2}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "2"}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
 def test_a_damaged_list_is_an_empty_one(content: str, tmp_path: Path) -> None:
     (paths.state_dir() / "recent-texts.json").write_text(content)
     assert recent_texts() == ()
     (tmp_path / "a.txt").write_text("a")
     remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
     assert len(recent_texts()) == 1
+
+
+def test_a_newer_list_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = paths.state_dir() / "recent-texts.json"
+    path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
+    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and stays as it is; update this one"):
+        recent_texts()
+    (tmp_path / "a.txt").write_text("a")
+    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
+    assert path.read_text() == newer
 
 
 def test_built_in_texts() -> None:

@@ -21,7 +21,7 @@ from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.backend import Snapshot, in_thread
 from charlstm_tui.screens.base import ModeScreen
-from charlstm_tui.texts import Folder, Section, Text, remember, sections
+from charlstm_tui.texts import Folder, Section, Text, noted, remember, sections
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.words import count, home, shorten, size, typed_path
@@ -108,6 +108,10 @@ class CorpusScreen(ModeScreen):
     async def reload(self) -> None:
         """List again what there is to choose from."""
         browsed, recent, given = self._browsed, self._recent, self._given
+        try:
+            recent += await in_thread(lambda check: noted())
+        except CharLSTMError as error:
+            self.charlstm.complain_once(str(error))
         self._sections = await in_thread(lambda check: sections(browsed, recent, given))
         self._fill()
 

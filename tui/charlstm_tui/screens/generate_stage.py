@@ -20,6 +20,7 @@ from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
+from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.text.visible import visible
@@ -188,7 +189,7 @@ class GenerateStage(ModeScreen):
         """Play another model, as it was last played, or from a saved session on."""
         self._remember()
         self._opened, self._last, self._note = True, None, ""
-        memory = recall(word) or Memory()
+        memory = self._recall(word)
         self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
         self.stream.scale = self._scale
         self._copied_from = memory.copied
@@ -198,6 +199,14 @@ class GenerateStage(ModeScreen):
                 settings=memory.settings, speed=memory.speed, go=memory.speed > 0 and session is None, session=session,
             )
         )  # fmt: skip
+
+    def _recall(self, word: str) -> Memory:
+        """How the model was last played, or is at first."""
+        try:
+            return recall(word) or Memory()
+        except GenerationError as error:
+            self.charlstm.complain_once(str(error))
+            return Memory()
 
     def _load(self, wish: Wish) -> None:
         self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
