@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from charlstm.errors import RunError
 from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
@@ -346,6 +349,71 @@ async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
             await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "r resume")
             await pilot.press("r")
             await until(pilot, lambda: asked == [(recorded.run.name, {})])
+
+
+async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RunError("Nothing can be written in [/red]: make room")
+
+    monkeypatch.setattr("charlstm_tui.screens.train.send", refuse)
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("space")
+            await shows(pilot, "✗ Nothing can be written in [/red]: make room   Space pause, x stop")
+            recorded.advance(100)
+            await shows(pilot, "50 %", "✗ Nothing can be written in [/red]")
+            await pilot.press("g")
+            await shows(pilot, "Still learning")
+            assert "Nothing can be written" not in screen_text(app)
+            assert not app._notifications
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50), (60, 16)], ids=str)
+async def test_what_is_refused_is_seen_beside_the_card_and_escape_takes_it_away_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RunError("The worker cannot be started: no memory")
+
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", refuse)
+    run = record(tmp_path, "crashed").run
+    async with app_on(tmp_path, run.name, size) as (app, pilot):
+        await shows(pilot, "Crashed · ")
+        await pilot.press("r")
+        await shows(pilot, "Crashed · ", "✗ The worker cannot be started: no memory")
+        await pilot.press("escape")
+        await until(pilot, lambda: "cannot be started" not in screen_text(app))
+        await shows(pilot, "Crashed · ")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Crashed · " not in screen_text(app))
+        assert not app._notifications
+
+
+async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def refuse(*_: object, **__: object) -> None:
+        assert tried.wait(DEADLINE)
+        raise RunError("The worker cannot be started: no memory")
+
+    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", refuse)
+    other = record(tmp_path, "finished", name="other").run
+    run = record(tmp_path, "crashed", name="crashed").run
+    async with app_on(tmp_path, run.name) as (app, pilot):
+        await shows(pilot, "Crashed · ")
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        resuming = asyncio.create_task(screen._resume(run, {}))
+        app.attach(other.path)
+        await shows(pilot, "Finished · ")
+        tried.set()
+        await resuming
+        assert "✗" not in screen_text(app)
+        assert [each.message for each in app._notifications] == ["The worker cannot be started: no memory"]
 
 
 async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ class TrainScreen(ModeScreen):
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
         self._asked: tuple[str, str] | None = None  # what the worker was asked, and the command's id
+        self._refusal = ""  # why what was asked last cannot be
         self._state: tuple[object, ...] = ()
         self._waits_to_play = False  # Enter came before the run had learnt anything
 
@@ -155,10 +156,10 @@ class TrainScreen(ModeScreen):
             self.refresh_keys()
         if self._waits_to_play and view is not None and self.is_current:
             self._play(view)
+        remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
+        if self._waits_to_play:
             remark = "Plays as soon as it has learnt a little, seconds after its first step."
-        else:
-            remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
-        self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark)
+        self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
 
     @staticmethod
     def _is_answered(command: str, snapshot: Snapshot) -> bool:
@@ -170,7 +171,7 @@ class TrainScreen(ModeScreen):
 
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
-        self._waits_to_play = False
+        self._waits_to_play, self._refusal = False, ""
         self.minimize()
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
@@ -210,6 +211,8 @@ class TrainScreen(ModeScreen):
 
     def step_out(self) -> bool:
         watch = self.watching
+        if self._take_back():
+            return True
         if self._waits_to_play:
             self._waits_to_play = False
             self.charlstm.refresh_screen()
@@ -219,6 +222,26 @@ class TrainScreen(ModeScreen):
             self.charlstm.refresh_screen()
             return True
         return False
+
+    # ---- what was refused
+    def _refuse(self, run: Run, sentence: str) -> None:
+        """Say in the pane, until the next action, why what was asked of ``run`` cannot be."""
+        if run.path != self.charlstm.run_path:  # the pane is another run's by now
+            self.charlstm.complain(sentence)
+            return
+        self._refusal = sentence
+        self.charlstm.refresh_screen()
+
+    def _take_back(self) -> bool:
+        """Let the sentence go; whether there was one."""
+        refused, self._refusal = bool(self._refusal), ""
+        if refused:
+            self.charlstm.refresh_screen()
+        return refused
+
+    async def action_do(self, name: str) -> None:
+        self._take_back()
+        await super().action_do(name)
 
     # ---- before: choosing
     def do_preset(self, by: int) -> None:
@@ -300,7 +323,7 @@ class TrainScreen(ModeScreen):
         try:
             asked = await in_thread(lambda check: send(view.run, command, value))
         except CharLSTMError as error:
-            self.charlstm.complain(str(error))
+            self._refuse(view.run, str(error))
             return False
         self._asked = (words, asked.id)
         self.charlstm.watcher.look_now()
@@ -371,7 +394,7 @@ class TrainScreen(ModeScreen):
                 self.charlstm.refresh_screen()
         else:
             self._waits_to_play = False
-            self.charlstm.complain(f"{view.name} has no model: it ended before its first validation.")
+            self._refuse(view.run, f"{view.name} has no model: it ended before its first validation.")
 
     # ---- after, and more
     def do_new(self) -> None:
@@ -405,7 +428,7 @@ class TrainScreen(ModeScreen):
         try:
             await in_thread(lambda check: resume_run(run, changes=changes))
         except CharLSTMError as error:
-            self.charlstm.complain(str(error))
+            self._refuse(run, str(error))
             return
         self.charlstm.watcher.look_now()
 
@@ -427,7 +450,7 @@ class TrainScreen(ModeScreen):
         snapshot = self.charlstm.snapshot
         series = snapshot.series if snapshot.attached == run.path else None
         if series is None or not series.step or not series.train_seconds:
-            self.charlstm.complain("It has taken no step yet, so nobody knows how many steps a minute has.")
+            self._refuse(run, "It has taken no step yet, so nobody knows how many steps a minute has.")
             return
         steps = max(1, round(minutes * 60 * series.step / series.train_seconds))
         end = steps + (series.step if self.over else max(series.step, series.planned_steps or 0))
@@ -435,7 +458,7 @@ class TrainScreen(ModeScreen):
             # A run that trains takes its plan from its folder when it starts: stop it exactly, and go on with more.
             await self._send("stop", f"stop, to go on with {minutes:g} minutes more")
             if not await self._until(lambda: not run.status().alive, STOPPING):
-                self.charlstm.complain(f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
+                self._refuse(run, f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
                 return
         await self._resume(run, {"max_steps": end, "epochs": None, "max_minutes": None})
 

@@ -100,8 +100,10 @@ class Watch(Vertical):
         bits: bool,
         references: Sequence[tuple[str, float]],
         remark: str = "",
+        refusal: str = "",
     ) -> None:
-        """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict."""
+        """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict, and
+        ``refusal``, why what was asked cannot be, either of them."""
         view, series = snapshot.attached_run, snapshot.series
         chart = self.query_one(LossChart)
         key = (
@@ -111,6 +113,7 @@ class Watch(Vertical):
             bits,
             tuple(references),
             remark,
+            refusal,
             self.smoothing,
             self.card_closed,
             chart.view,
@@ -134,7 +137,8 @@ class Watch(Vertical):
         shown = over and not self.card_closed
         card.show(ending(view, series, spec, bits, references) if view is not None and shown else None)
         self.set_class(shown, "-ended")
-        self.query_one("#verdict", Static).update(self._verdict(snapshot, series, references, remark))
+        self.set_class(bool(refusal), "-refused")
+        self.query_one("#verdict", Static).update(self._verdict(snapshot, series, references, remark, refusal))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -191,16 +195,19 @@ class Watch(Vertical):
         return "This run has written no samples."
 
     def _verdict(
-        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], remark: str
+        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
     ) -> Content:
         view = snapshot.attached_run
+        said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
+        if refusal:
+            line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
+            return Content.assemble(line, (f"   {said.press}", "$foreground 60%"))
         if remark:
             return Content(visible(remark))
         if snapshot.error:
             return Content.styled(visible(snapshot.error), "$error")
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
-        said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
         line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))
         # The keys stand in the key bar too: here only where they cost no second line.
         if said.press and line.cell_length + len(said.press) + 5 <= self.size.width:
