@@ -9,6 +9,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm import paths
+from charlstm.text.corpus import Progress
 from charlstm.text.discovery import recent_texts
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.screens.corpus import CorpusScreen
@@ -120,6 +121,28 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
         assert "█" in text
         await app.press("l")
         await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
+
+
+async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("times.txt").write_text(PROSE)
+    async with driven(places, text="times.txt") as app:
+        await app.shows("It was the best of times", "Reading it all")
+        choice = screen(app)._choice()
+        assert choice is not None
+        report = screen(app)._reporter(screen(app)._study(choice))
+        for now, progress, words in (
+            (100.0, Progress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
+            (110.0, Progress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
+            (114.0, Progress(300, 1000, "checking"), "30%  checking 1.0 kB"),  # the next file of a folder
+            (120.0, Progress(500, 1000, "reading"), "50%  left 0:20  reading 1.0 kB"),
+            (140.0, Progress(0, 500, "encoding"), "0%  encoding 500 B"),
+            (143.0, Progress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
+        ):
+            monkeypatch.setattr("charlstm_tui.screens.corpus.monotonic", lambda now=now: now)
+            report(progress)
+            await app.shows(words)
 
 
 @pytest.mark.usefixtures("counted")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -24,7 +25,7 @@ from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.texts import Folder, Section, Text, noted, remember, sections
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.words import count, home, shorten, size, typed_path
+from charlstm_tui.words import clock, count, home, shorten, size, typed_path
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, Preview, Progress
@@ -46,6 +47,7 @@ class Study:
     corpus: Corpus | None = None
     stats: Statistics | None = None
     progress: Progress | None = None
+    seconds_left: float | None = None
     problem: str = ""
 
 
@@ -231,12 +233,17 @@ class CorpusScreen(ModeScreen):
     def _reporter(self, study: Study) -> Callable[[Progress], None]:
         """Shows progress, ten times a second at most, from the thread that reads."""
         loop = asyncio.get_running_loop()
-        shown = [0.0]
+        shown = 0.0
+        began: dict[str, tuple[int, float]] = {}  # a folder's files come to the same stages one after another
 
         def report(progress: Progress) -> None:
-            if loop.time() - shown[0] > 0.1:
-                shown[0] = loop.time()
+            nonlocal shown
+            now = monotonic()
+            first, since = began.setdefault(progress.stage, (progress.done, now))
+            if now - shown > 0.1:
+                shown = now
                 study.progress = progress
+                study.seconds_left = _left(progress.total - progress.done, progress.done - first, now - since)
                 loop.call_soon_threadsafe(self._show)
 
         return report
@@ -319,7 +326,9 @@ class CorpusScreen(ModeScreen):
             return Content.styled("Reading it all, to say what it is made of …", "$quiet")
         share = min(1.0, progress.done / progress.total)
         drawn = ("█" * round(share * 24)).ljust(24, "░")
-        return Content.assemble((drawn, "$primary"), f" {100 * share:.0f}%  {progress.stage} {size(progress.total)}")
+        left = f"left {clock(study.seconds_left)}  " if study.seconds_left is not None else ""
+        words = f" {100 * share:.0f}%  {left}{progress.stage} {size(progress.total)}"
+        return Content.assemble((drawn, "$primary"), words)
 
     # ---- the table of actions
     def can(self, action: Action) -> bool:
@@ -433,6 +442,11 @@ class CorpusScreen(ModeScreen):
         else:
             return False
         return True
+
+
+def _left(todo: int, done: int, seconds: float) -> float | None:
+    """Seconds for what is still to do, once those for what is done are enough to tell."""
+    return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None
 
 
 def _key(section: Section, entry: Text | Folder) -> str:
