@@ -95,16 +95,17 @@ class Heartbeat:
     """Writes beats to ``path`` each second from a thread of its own until it is closed; a context manager.
 
     ``update`` may be called from any thread and at any rate; a change of state is written at once. A disk that refuses
-    is ignored: the next second tries again, and a sign of life must not end the life. It starts with the figures (step,
-    best and so on) that stand in the file already.
+    is ignored: the next second tries again, and a sign of life must not end the life. It starts with ``first`` and the
+    figures (step, best and so on) that stand in the file already. Who holds the run's lock gives a ``first`` from
+    before it did: to learn when this process started, some systems start another program.
     """
 
-    def __init__(self, path: Path, *, interval: float = 1.0) -> None:
+    def __init__(self, path: Path, first: Beat | None = None, *, interval: float = 1.0) -> None:
         self._path = path
         self._interval = interval
         before = read(path)
         figures = {} if before is None else {name: getattr(before, name) for name in _FIGURES}
-        self._beat = Beat(state="starting", **figures)
+        self._beat = replace(first or Beat(state="starting"), **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._descriptor: int | None = None

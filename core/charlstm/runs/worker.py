@@ -28,7 +28,7 @@ from charlstm.runs import launch, lock, system
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import explain, versions
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.heartbeat import Heartbeat
+from charlstm.runs.heartbeat import Beat, Heartbeat
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.signals import Signals
@@ -143,11 +143,12 @@ class _Worker:
     def events(self) -> Iterator[Event]:
         """Everything from taking the lock to letting it go."""
         spec = self._run.spec()
-        found = versions()  # asks other programs on some systems, and no process may be forked once the lock is held
+        # both ask other programs on some systems, and no process may be forked once the lock is held
+        found, beat = versions(), Beat(state="starting")
         system.step_back()
         with contextlib.ExitStack() as stack:
             stack.callback(lock.take(self._run.lock_path).release)
-            self._heart = stack.enter_context(Heartbeat(self._run.heartbeat_path))
+            self._heart = stack.enter_context(Heartbeat(self._run.heartbeat_path, beat))
             _note(self._run, f"{SESSION}{os.getpid()} on {system.host()}, {time.strftime('%Y-%m-%d %H:%M:%S')} —")
             try:
                 for folder in (self._run.path, self._run.snapshots_dir):

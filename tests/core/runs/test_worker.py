@@ -20,7 +20,7 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, lock, worker
+from charlstm.runs import launch, lock, system, worker
 from charlstm.runs.control import send
 from charlstm.runs.failures import explain
 from charlstm.runs.folder import Run
@@ -133,6 +133,31 @@ def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]])
     assert made[0].settings == Settings(max_steps=100)
     with pytest.raises(RunError, match="is finished: give it more"):
         next(worker.run_foreground(run))
+
+
+def test_no_other_program_is_asked_once_the_lock_is_held(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, bool | None]] = []
+
+    def answer(*command: str) -> str:
+        asked.append((command[0], system.is_locked(run.lock_path)))
+        return "somewhen"
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        assert system.is_locked(run.lock_path)
+        yield ended(10)
+
+    train(script)
+    monkeypatch.setattr(system, "sys", types.SimpleNamespace(platform="darwin"))  # where the system does not say it
+    monkeypatch.setattr(system, "_output", answer)
+    system.boot_id.cache_clear()
+    try:
+        list(worker.run_foreground(run))
+    finally:
+        system.boot_id.cache_clear()
+    assert asked == [("ps", False), ("sysctl", False)]
 
 
 def test_two_samples_of_one_model_are_the_same(run: Run) -> None:
