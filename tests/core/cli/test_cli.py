@@ -22,7 +22,10 @@ from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.showing import StatusLine, table
 from charlstm.runs import heartbeat
 from charlstm.runs.folder import find_run
+from charlstm.training.config import Settings, setting_names
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
+from charlstm.training.planning import Measured
+from charlstm.training.presets import PRESETS, preset
 from command_line import TEXT, TINY, Answer, Refused, Said
 from recorded_run import record
 
@@ -38,6 +41,28 @@ def test_texts_at_hand(place: Path, answer: Answer) -> None:
     names = [row["name"] for row in answer("corpora")]
     assert names[0] == "data/fox.txt"
     assert "python-reference" in names
+
+
+def test_presets_say_what_they_cost_on_a_text(
+    place: Path, answer: Answer, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+        return Measured("fused", rows * length / 20_000, rows * length)
+
+    monkeypatch.setattr("charlstm.training.estimate._measure", measure)
+    rows = answer("presets", "data/fox.txt", "--set", "num_layers=3")
+    assert [row["name"] for row in rows] == list(PRESETS)
+    costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second", "kernel"}
+    for row in rows:
+        assert set(row) == {"name", "about", "settings", *costs}
+        assert set(row["settings"]) == set(setting_names())
+        settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
+        assert Settings.from_dict(row["settings"]) == settings
+        assert row["model_bytes"] == 4 * row["parameters"]
+        assert min(row[name] for name in costs - {"kernel"}) > 0
+        assert (row["chars_per_second"], row["kernel"]) == (pytest.approx(20_000), "fused")
+    assert [row["name"] for row in answer("presets")] == list(PRESETS)
+    assert "20,000" in said("presets", "data/fox.txt")[0]
 
 
 def test_statistics(place: Path, said: Said, answer: Answer) -> None:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from charlstm.errors import SettingsError, TextError
 from charlstm.model.network import CharLSTM
 from charlstm.text.corpus import Corpus
+from charlstm.training import trainer as trainer_room
 from charlstm.training.config import Settings
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
@@ -33,16 +35,28 @@ from charlstm.training.trainer import Trainer
 from small_training import Asker, MemoryStore, make_corpus, make_plan, words
 
 
+class Clock:
+    """What the trainer takes for the time: each step that is told takes ``seconds``, and nothing else takes any."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+        monkeypatch.setattr(trainer_room, "time", SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now))
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, Stepped):
+            self.now += self.seconds
+
+
 def kinds(events: list[Event]) -> list[str]:
     return [event.name for event in events]
 
 
-def run(trainer: Trainer, asker: Asker | None = None) -> list[Event]:
+def run(trainer: Trainer, *watchers: Asker | Clock) -> list[Event]:
     events = []
     for event in trainer.events():
         events.append(event)
-        if asker is not None:
-            asker.see(event)
+        for watcher in watchers:
+            watcher.see(event)
     return events
 
 
@@ -143,6 +157,17 @@ def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, p
     assert [state.control_position for state in store.states] == [0, 100, 400, 500]
 
 
+def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, 10.0)
+    store, plan = MemoryStore(), make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan), clock)
+    assert [state.step for state in store.states] == [0, 3, 6, 9, 10]
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 3, 6, 9, 10]
+    store = MemoryStore()
+    run(Trainer(corpus, settings.with_changes(checkpoint_minutes=None), store=store, plan=plan), clock)
+    assert [state.step for state in store.states] == [0, 10]
+
+
 def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     waits: list[float] = []
     asker = Asker({4: [("pause", None)]})
@@ -169,6 +194,23 @@ def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> No
     rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
     assert rates[35] == pytest.approx(rates[21] / 15)
     assert next(event for event in events if isinstance(event, Controlled)).value == 15
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
+def test_finish_takes_its_25_seconds_as_steps_take_now(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
+) -> None:
+    clock, asker = Clock(monkeypatch, seconds), Asker({20: [("finish", None)]})
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
+    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, inbox=asker)
+    events = run(trainer, asker, clock)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 20 + steps)
+    assert clock.now == seconds * (20 + steps)
+    rates = [event.lr for event in events if isinstance(event, Stepped)]
+    assert rates[20:] == pytest.approx([settings.lr * (1 - step / steps) for step in range(steps)])
+    assert trainer.schedule.rate(last.step) == 0
 
 
 def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings) -> None:
