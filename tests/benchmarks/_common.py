@@ -32,18 +32,30 @@ def read_text(source: str) -> str:
     return open_corpus(source).text()
 
 
-def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 4) -> dict[str, list[float]]:
-    """Seconds of every call of each of ``steps``, called in turn for about ``seconds``, so that a busy neighbour
-    slows all of them alike. The first round, which warms up, is not counted."""
+SPELL = 0.5
+"""Seconds of a turn."""
+
+
+def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 3) -> dict[str, list[float]]:
+    """Seconds of calls of each of ``steps``, in turn for about ``seconds``, so that a busy neighbour slows all alike.
+
+    A turn is a short spell of calls. The first of them is not counted: it finds caches that others filled, and cores on
+    which the others' threads still wait for more.
+    """
     taken: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds
-    done = -1
+    done = 0
     while done < rounds or time.perf_counter() < end:
         for name, step in steps.items():
-            before = time.perf_counter()
             step()
-            if done >= 0:
-                taken[name].append(time.perf_counter() - before)
+            until = time.perf_counter() + SPELL
+            while True:
+                before = time.perf_counter()
+                step()
+                after = time.perf_counter()
+                taken[name].append(after - before)
+                if after > until:
+                    break
         done += 1
     return taken
 

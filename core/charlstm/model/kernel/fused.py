@@ -51,7 +51,8 @@ class _LayerWeights:
 
     forward: Tensor  # (4H, D + H)
     backward: Tensor  # (D + H, 4H)
-    table: Tensor  # layer 0: (V, 4H), a row to add for each symbol; else (4H,), a bias
+    bias: Tensor  # (4H,)
+    table: Tensor  # layer 0: (V, 4H) in the cell's precision, a row to add for each symbol; else nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,12 @@ class FusedKernel:
         def pack(job: tuple[int, str]) -> Tensor:
             index, use = job
             weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
+            if use == "bias":
+                return _scaled(bias_ih + bias_hh, GATE_SCALES).to(dtype)
             if use == "table":
-                bias = _scaled(bias_ih + bias_hh, GATE_SCALES)
-                return (bias if index else _scaled(weight_ih.clone(), GATE_SCALES).t() + bias).to(dtype)
+                table = weight_ih.new_empty(0) if index else weight_ih.t().contiguous()
+                _scaled(table.t(), GATE_SCALES)
+                return table
             if masks.recurrent:
                 weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
             hidden, inner = weight_hh.size(1), weight_ih.size(1) if index else 0
@@ -166,11 +170,11 @@ class FusedKernel:
                 _scaled(weight.t(), GATE_FACTORS)
             return _packed(weight, rows)
 
-        # The largest first, so that threads end together.
-        jobs = [(index, use) for use in ("backward", "forward", "table") for index in reversed(layers)]
+        uses = ("backward", "forward", "table", "bias")  # the largest first, so that threads end together
+        jobs = [(index, use) for use in uses for index in reversed(layers)]
         packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
         return _Weights(
-            [_LayerWeights(*(packs[index, use] for use in ("forward", "backward", "table"))) for index in layers],
+            [_LayerWeights(**{use: packs[index, use] for use in uses}) for index in layers],
             network.fc.weight.to(dtype),
             network.fc.bias.to(dtype),
         )
@@ -252,11 +256,12 @@ class _Shard:
                 weights.layers[layer].table,
                 [] if layer else list(inputs.unbind(0)),
                 weights.layers[layer].forward,
+                weights.layers[layer].bias,
                 list(reads[layer][:length].unbind(0)),
                 self.cell[layer],
                 list(own[1:].unbind(0)),
                 list(upper.unbind(0)),
-                multipliers[layer] if multipliers else [],
+                list(multipliers[layer].unbind(0)) if multipliers else [],
                 list(kept[layer]),
             )
             self.hidden[layer] = own[length]
@@ -264,8 +269,7 @@ class _Shard:
         above = self._above[:length]
         nats = self._head(weights, top, targets, above, scale)
         if multipliers:
-            for slot, multiplier in zip(above.unbind(0), multipliers[-1], strict=True):
-                slot.mul_(multiplier)
+            above.mul_(multipliers[-1])
         for layer in reversed(layers):
             gradients[layer][length] = 0
             _backward()(
@@ -274,7 +278,7 @@ class _Shard:
                 list(kept[layer]),
                 list(gradients[layer][:length].unbind(0)),
                 list(above.unbind(0)) if layer else [],
-                multipliers[layer - 1] if multipliers and layer else [],
+                list(multipliers[layer - 1].unbind(0)) if multipliers and layer else [],
                 self._scratch,
             )
         self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
@@ -289,15 +293,14 @@ class _Shard:
         def low(steps: int, width: int) -> Tensor:
             return torch.empty(steps, rows, width, dtype=self._dtype)
 
-        self._kept = [low(length, 6 * hidden) for _ in range(self._layers)]
+        self._kept = [low(length, 6 * hidden).flatten(1) for _ in range(self._layers)]
         self._top, self._above = low(length, hidden), low(length, hidden)
         self._scratch = torch.empty(rows, hidden, dtype=self._master)
         self._capacity = length
 
-    def _multipliers(self, mask: Tensor, length: int, scale: float) -> list[Tensor]:
-        """T of (b, H): what outputs are multiplied by."""
-        multiplier = mask.to(self._dtype).mul_(scale)
-        return [multiplier] * length if mask.dim() == 2 else list(multiplier.unbind(0))
+    def _multipliers(self, mask: Tensor, length: int, scale: float) -> Tensor:
+        """What outputs are multiplied by: (T, b, H)."""
+        return mask.to(self._dtype).mul_(scale).expand(length, -1, -1)
 
     def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
         """Loss, summed; gradients of the head, and of ``top`` into ``above``, both times ``scale``."""

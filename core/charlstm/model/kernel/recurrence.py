@@ -29,12 +29,10 @@ GATE_FACTORS = (1.0, 1.0, 4.0, 1.0)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``x @ weight.T + bias``; ``bias`` is (N,) or as large as the result, ``weight`` plain or packed by oneDNN."""
+    """``x @ weight.T + bias``; ``bias`` is (N,), ``weight`` plain or packed by oneDNN."""
     if weight.is_mkldnn:
-        if bias.dim() == 1:
-            none: List[Optional[Union[int, float, complex]]] = []  # noqa: UP006, UP045, UP007
-            return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", none, "")  # type: ignore[no-any-return]
-        return torch.ops.mkldnn._linear_pointwise(x, bias, weight, None, "add")  # type: ignore[no-any-return]
+        none: List[Optional[Union[int, float, complex]]] = []  # noqa: UP006, UP045, UP007
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", none, "")  # type: ignore[no-any-return]
     return torch.addmm(bias, x, weight.t())
 
 
@@ -42,6 +40,7 @@ def forward_layer(
     table: Tensor,
     ids: List[Tensor],  # noqa: UP006
     weight: Tensor,
+    bias: Tensor,
     inputs: List[Tensor],  # noqa: UP006
     cell: Tensor,
     outputs: List[Tensor],  # noqa: UP006
@@ -51,43 +50,45 @@ def forward_layer(
 ) -> None:
     """Run a layer of H units over T characters of b rows; D is the width of its input side in ``inputs``, or 0.
 
-    ``table``: what is added to the products: a bias (4H,), or with ``ids``, T of (b,), that symbol's row of (V, 4H):
-    one-hot times a matrix is a row of it. ``weight``: (4H, D + H).
+    ``weight``: (4H, D + H), ``bias``: (4H,). With ``ids``, T of (b,), that symbol's row of ``table`` (V, 4H), in the
+    precision of the cell, is added besides: one-hot times a matrix is a row of it.
     ``inputs``: T of (b, D + H), input and previous output side by side. ``cell``: (b, H), C before and after.
     ``outputs``: T of (b, H), where the outputs go (usually the next step's ``inputs``). ``passed_on``: T of (b, H),
-    where the masked outputs go for whatever reads them; ``masks``: T of (b, H) or none. ``kept``: T of (b, 6H), for
-    :func:`backward_layer`: the factors of i, f, g, o and the cell, and f.
+    where the masked outputs go for whatever reads them; ``masks``: T of (b, H) or none. ``kept``: T of (6bH,), for
+    :func:`backward_layer`: the factors of i, f, g, o, (b, 4H), those of the cell and f, (b, H) each.
     """
-    hidden = cell.size(1)
-    gates = cell.new_empty((cell.size(0), 4 * hidden))
-    factors = cell.new_empty((cell.size(0), 5 * hidden))
-    squashed, candidate, exposed = torch.empty_like(cell), torch.empty_like(cell), torch.empty_like(cell)
+    rows, hidden = cell.size(0), cell.size(1)
+    gated, whole = 4 * cell.numel(), 5 * cell.numel()
+    # What is a logistic function of something, what its derivative is to be multiplied by, and both together.
+    squashed, outer, factors = cell.new_empty((whole,)), cell.new_empty((whole,)), cell.new_empty((whole,))
+    gates, exposing = squashed[:gated].view(rows, -1), squashed[gated:].view(rows, -1)
     i, f, g, o = gates.chunk(4, 1)
+    candidate, before, outer_g, exposed = outer[:gated].view(rows, -1).chunk(4, 1)
+    outer_c = outer[gated:].view(rows, -1)
     minus_one, minus_two = cell.new_full((), -1.0), cell.new_full((), -2.0)
-    bias = table if len(ids) == 0 else table.new_empty((cell.size(0), 4 * hidden))
-    factor_i, factor_f, factor_g, factor_o, factor_c = factors.chunk(5, 1)
     for t in range(len(inputs)):
         if len(ids) > 0:
-            torch.index_select(table, 0, ids[t], out=bias)
-        gates.copy_(product(inputs[t], weight, bias))
+            torch.index_select(table, 0, ids[t], out=gates)
+            gates.add_(product(inputs[t], weight, bias))
+        else:
+            gates.copy_(product(inputs[t], weight, bias))
         gates.sigmoid_()
         torch.add(minus_two, g, alpha=4.0, out=candidate)
-        torch.ops.aten.sigmoid_backward(cell, f, grad_input=factor_f)
+        before.copy_(cell)
         cell.mul_(f)
         cell.addcmul_(i, candidate)
-        torch.sigmoid(cell, out=squashed)
-        torch.add(minus_one, squashed, alpha=2.0, out=exposed)
+        torch.sigmoid(cell, out=exposing)
+        torch.add(minus_one, exposing, alpha=2.0, out=exposed)
         torch.mul(o, exposed, out=outputs[t])
         if len(masks) > 0:
             torch.mul(outputs[t], masks[t], out=passed_on[t])
         else:
             passed_on[t].copy_(outputs[t])
-        torch.ops.aten.sigmoid_backward(candidate, i, grad_input=factor_i)
-        torch.ops.aten.sigmoid_backward(i, g, grad_input=factor_g)
-        torch.ops.aten.sigmoid_backward(exposed, o, grad_input=factor_o)
-        torch.ops.aten.sigmoid_backward(o, squashed, grad_input=factor_c)
-        kept[t][:, : 5 * hidden].copy_(factors)
-        kept[t][:, 5 * hidden :].copy_(f)
+        outer_g.copy_(i)
+        outer_c.copy_(o)
+        torch.ops.aten.sigmoid_backward(outer, squashed, grad_input=factors)
+        kept[t][:whole].copy_(factors)
+        kept[t][whole:].view(rows, hidden).copy_(f)
 
 
 def backward_layer(
@@ -106,36 +107,32 @@ def backward_layer(
     (b, D), where the gradients of the input side go, times ``masks`` if there are any; none when D = 0.
     ``scratch``: (b, H) in the precision of the cell.
     """
-    hidden = scratch.size(1)
+    rows, hidden = scratch.size(0), scratch.size(1)
+    gated = 4 * scratch.numel()
     zero = above[0].new_zeros((weight.size(0),))
     cell = torch.zeros_like(scratch)
     cell_low = torch.empty_like(above[0])
     output = torch.empty_like(above[0])
-    factors = scratch.new_empty((scratch.size(0), 2 * hidden))
-    factor_c, f = factors.chunk(2, 1)
+    factors = scratch.new_empty((2 * scratch.numel(),))
+    factor_c, f = factors.view(2, rows, hidden).unbind(0)
     steps = len(above)
     for s in range(steps):
         t = steps - 1 - s
         if s == 0:
             output.copy_(above[t])
-        elif len(below) == 0:
-            output = product(gradients[t + 1], weight, above[t])
         else:
             both = product(gradients[t + 1], weight, zero)
-            _pass_below(both[:, :-hidden], t + 1, below, masks)
+            if len(below) > 0:
+                _pass_below(both[:, :-hidden], t + 1, below, masks)
             torch.add(above[t], both[:, -hidden:], out=output)
-        if s > 0:
             cell.mul_(f)
         scratch.copy_(output)
-        factors.copy_(kept[t][:, 4 * hidden :])
+        factors.copy_(kept[t][gated:])
         cell.addcmul_(scratch, factor_c, value=2.0)
         cell_low.copy_(cell)
-        torch.mul(
-            kept[t][:, : 3 * hidden].view(-1, 3, hidden),
-            cell_low.unsqueeze(1),
-            out=gradients[t][:, : 3 * hidden].view(-1, 3, hidden),
-        )
-        torch.mul(kept[t][:, 3 * hidden : 4 * hidden], output, out=gradients[t][:, 3 * hidden :])
+        gate_factors = kept[t][:gated].view(rows, 4, hidden)
+        torch.mul(gate_factors[:, :3], cell_low.unsqueeze(1), out=gradients[t][:, : 3 * hidden].view(rows, 3, hidden))
+        torch.mul(gate_factors[:, 3], output, out=gradients[t][:, 3 * hidden :])
     if len(below) > 0:
         _pass_below(product(gradients[0], weight, zero)[:, :-hidden], 0, below, masks)
 
