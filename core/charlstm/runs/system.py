@@ -22,7 +22,7 @@ NICENESS = 10
 OOM_SCORE = 700
 """Of 1,000: when memory runs out, a checkpointed training is the cheapest thing on the machine to lose."""
 
-KEPT_MEMORY = 256 << 20
+KEPT_MEMORY = 64 << 20
 """Bytes of freed memory that a training process keeps for its next step."""
 
 

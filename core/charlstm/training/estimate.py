@@ -25,6 +25,9 @@ from charlstm.training.planning import Measured
 BASE_MEMORY = 330_000_000
 """Bytes of a worker before its network: Python, torch and its buffers."""
 
+VALIDATED_AT_ONCE = 3200
+"""Characters of :mod:`~charlstm.training.evaluation`, which is torch's: its rows times its chunk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -85,10 +88,11 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
 
 def _memory(settings: Settings, config: ModelConfig, batch_chars: int) -> int:
     """Bytes of the network in training. Weights are there as themselves, gradient, two moments, the best so far, and
-    all of that again as copies for a checkpoint; a batch keeps gates, states and outputs of every layer and logits."""
+    all of that again as copies for a checkpoint; a batch, and a validation besides, keeps gates, states and outputs of
+    every layer and logits."""
     copies = 9 + (2 if settings.ema_decay is not None else 0)
-    activations = batch_chars * (12 * config.num_layers * config.hidden_size + 3 * config.vocab_size)
-    return 4 * (copies * config.parameters + activations)
+    kept = 12 * config.num_layers * config.hidden_size + 3 * config.vocab_size
+    return 4 * (copies * config.parameters + (batch_chars + VALIDATED_AT_ONCE) * kept)
 
 
 def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:

@@ -74,3 +74,9 @@ def test_a_real_measurement() -> None:
     found = estimate(settings, 5_000, 20)
     assert found.kernel == "nn"
     assert found.chars_per_second > 100
+
+
+def test_a_validation_is_as_large_as_is_reckoned() -> None:
+    from charlstm.training.evaluation import CHUNK, ROWS
+
+    assert room.VALIDATED_AT_ONCE == ROWS * CHUNK
