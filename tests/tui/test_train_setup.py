@@ -201,6 +201,15 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "1 layers of 8", "quick *")  # a model keeps its size
 
 
+async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "from nothing", "23,456")
+        app.screen.setup._start_from("a text", text)  # type: ignore[attr-defined]
+        await shows(pilot, "✗ ")
+        app.screen.setup._start_from("nothing", None)  # type: ignore[attr-defined]
+        assert not app.screen.query_one("#setup-note").display
+
+
 async def test_enter_starts_with_what_was_chosen_and_watches_it(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

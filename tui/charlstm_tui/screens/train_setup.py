@@ -255,7 +255,7 @@ class Setup(Vertical):
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
 
     def _start_from(self, name: str, path: Path | None) -> None:
-        self.model_from, self.model_words, self.model_size = path, "from nothing", {}
+        self.model_from, self.model_words, self.model_size, self.note = path, "from nothing", {}, ""
         if path is not None:
             try:
                 config, _ = read_info(path)
