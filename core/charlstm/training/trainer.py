@@ -387,9 +387,14 @@ class Trainer:
         return max(1, round(FINISH_SECONDS / self._pace()))
 
     def _pace(self) -> float:
-        """Seconds of work a step in this process, validations and samples included."""
+        """Seconds of work a step in this process, validations and samples included; the planned ones until it has gone
+        from one validation to the next, since few steps beside one would seem slow."""
         seconds, steps = self._worked() - self._session[0], self.progress.step - self._session[1]
-        return seconds / steps if steps else self.plan.seconds_per_step
+        return seconds / steps if self._whole_rounds else self.plan.seconds_per_step
+
+    @property
+    def _whole_rounds(self) -> bool:
+        return self.progress.step - self._session[1] >= self.plan.val_every
 
     def _pause(self) -> Iterator[Event]:
         yield Paused(step=self.progress.step)
@@ -421,6 +426,8 @@ class Trainer:
             return
         if worked >= 60 * self.settings.max_minutes:
             progress.ended = "time"
+        elif progress.step % self.plan.val_every == 0 and not self._whole_rounds:
+            self._session = (worked, progress.step)  # this process began between two validations: the pace is from here
         elif progress.step % self.plan.val_every == 0:
             end = planning.replanned(
                 self.settings,

@@ -133,6 +133,27 @@ def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> N
         assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
+def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowToValidate(Clock):
+        def see(self, event: Event) -> None:
+            super().see(event)
+            if isinstance(event, Validated) and event.step:
+                self.now += 30.0
+
+    clock = SlowToValidate(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    asker = Asker({38: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker, clock)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    assert again.progress.step == 38
+    ends = [event.step + (event.value or 0) for event in run(again, clock) if isinstance(event, Controlled)]
+    assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
+    assert 190 < again.progress.step < 240
+
+
 def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     asker = Asker(
