@@ -387,14 +387,9 @@ class Trainer:
         return max(1, round(FINISH_SECONDS / self._pace()))
 
     def _pace(self) -> float:
-        """Seconds of work a step in this process, validations and samples included; the planned ones until it has gone
-        from one validation to the next, since few steps beside one would seem slow."""
+        """Seconds of work a step in this process, validations and samples included."""
         seconds, steps = self._worked() - self._session[0], self.progress.step - self._session[1]
-        return seconds / steps if self._whole_rounds else self.plan.seconds_per_step
-
-    @property
-    def _whole_rounds(self) -> bool:
-        return self.progress.step - self._session[1] >= self.plan.val_every
+        return seconds / steps if steps else self.plan.seconds_per_step
 
     def _pause(self) -> Iterator[Event]:
         yield Paused(step=self.progress.step)
@@ -426,9 +421,11 @@ class Trainer:
             return
         if worked >= 60 * self.settings.max_minutes:
             progress.ended = "time"
-        elif progress.step % self.plan.val_every == 0 and not self._whole_rounds:
-            self._session = (worked, progress.step)  # this process began between two validations: the pace is from here
         elif progress.step % self.plan.val_every == 0:
+            if progress.step - self._session[1] < self.plan.val_every:
+                # This process began between two validations: few steps beside one seem slow. Its pace counts from here.
+                self._session = (worked, progress.step)
+                return
             end = planning.replanned(
                 self.settings,
                 self.plan,
