@@ -103,6 +103,8 @@ def main() -> None:
     corpus = open_corpus(options.text)
     base = {"threads": options.threads, "kernel": "fused"} | changes_of(tuple(options.base), {})
     known = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
+    for result in known:  # a setting that came later had its default
+        result["settings"] = Settings.from_dict(result["settings"]).to_dict()
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     losses: dict[str, dict[int, float]] = {row: {} for row in options.rows}
     options.results.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 Same parameters and equations as ``nn.LSTM`` plus a linear head; ``recurrence`` has the loops over time, this module
 what stands around them: weights are cast, scaled and packed once a step, the rows of the batch are divided among
-threads that work without waiting for each other, and each computes the weights' gradients as one product over all
-its characters. Master weights, cell state and sums stay in the parameters' own precision.
+threads that work without waiting for each other, and the inner weights' gradients are one product over the characters
+of all threads. Master weights, cell state and sums stay in the parameters' own precision.
 """
 
 from __future__ import annotations
