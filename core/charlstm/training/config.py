@@ -151,8 +151,9 @@ class Settings:
 
 _NETWORK = {"hidden_size", "num_layers", "init"}
 _COURSE = {"batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"}
-_TEXT = {"val_fraction", "split"}
-FIXED = _NETWORK | _COURSE | _TEXT
+_TEXT = {"val_fraction", "val_chars", "split"}
+_MACHINE = {"device", "kernel"}
+FIXED = _NETWORK | _COURSE | _TEXT | _MACHINE
 """Settings that a run keeps for life: with others it would be another run."""
 
 LENGTH = {"epochs", "max_steps", "max_minutes"}

@@ -81,7 +81,8 @@ def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tup
     """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds of work, and at which step: it may
     be there already. Raises :class:`SettingsError` when none does."""
     left = None if settings.max_minutes is None else 60 * settings.max_minutes - worked
-    return _first_limit(settings, plan.steps_per_epoch, plan.seconds_per_step, left, step)
+    pace = worked / step if step and worked else plan.seconds_per_step
+    return _first_limit(settings, plan.steps_per_epoch, pace, left, step)
 
 
 def later_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> int:
@@ -112,13 +113,17 @@ def make_plan(
     """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are gone."""
     speed = VALIDATION_SPEED * measured.chars_per_second
     total = None if settings.max_minutes is None else 60 * settings.max_minutes
-    left = None
+    left, step_seconds = None, measured.seconds
     if total is not None:
         # What is not steps: the way's validations and samples, and the whole held-out part at the end.
         left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
         chars, count = _validations(settings, left, held_out, speed)
-        left -= count * (chars / speed + 0.05)
-    steps = planned_steps(settings, steps_per_epoch, measured.seconds, left)
+        look = chars / speed + 0.05
+        if settings.val_every is None:
+            left -= count * look
+        else:
+            step_seconds += look / settings.val_every
+    steps = planned_steps(settings, steps_per_epoch, step_seconds, left)
     chars, count = _validations(settings, steps * measured.seconds, held_out, speed)
     return Plan(
         device=device,

@@ -53,7 +53,7 @@ def _reference(chars: int, vocab_size: int) -> Settings:
 
 
 LARGE_VOCABULARY = 1000
-"""From so many symbols on, the rows of symbols cost more than the recurrence: in a minute a smaller network gets
+"""With more symbols than these, the rows of symbols cost more than the recurrence: in a minute a smaller network gets
 further (Chinese novel, 4,495 symbols, validation after a minute: 2 × 256 at 6e-3 5.36 nats, 2 × 192 at 8e-3 4.77)."""
 
 WIDE_ENOUGH = 800_000
@@ -108,7 +108,7 @@ def _size(most: int, chars: int) -> int:
     """Units a layer: halved for each time that the text is less than a hundred thousand characters by four."""
     size, enough = most, 100_000
     while chars < enough and size > 64:
-        size, enough = size // 2, enough // 4
+        size, enough = max(64, size // 2), enough // 4
     return size
 
 

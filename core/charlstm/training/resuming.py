@@ -80,7 +80,7 @@ def amended(
     """The schedule after ``changes``: another rate rescales the rest, another length stretches it, and a run that had
     come to its end climbs again. Raises :class:`SettingsError` when the new end has already been passed."""
     step, over = progress.step, progress.step >= schedule.planned_steps or progress.ended not in (None, "stopped")
-    if "lr" in changes and not over:
+    if "lr" in changes and not (over and LENGTH & set(changes)):
         value = schedule.rate(step) * changes["lr"] / before.lr
         schedule = schedule.amended(Amendment(step, "set-lr", value))
     if not LENGTH & set(changes):

@@ -60,6 +60,16 @@ class LearningRate:
                 planned = change.step + max(1, int(change.value))
         return planned
 
+    @property
+    def finishing(self) -> bool:
+        """Whether the end was brought near by hand, and nobody asked for more since."""
+        return [change.kind for change in self.amendments if change.kind != "set-lr"][-1:] == ["finish"]
+
+    @property
+    def extended(self) -> bool:
+        """Whether more was asked for when the run had come to its end."""
+        return any(change.kind == "more" for change in self.amendments)
+
     def rate(self, step: int) -> float:
         """The learning rate of step ``step``, counted from 0."""
         return self._rate(step, len(self.amendments))

@@ -22,7 +22,7 @@ from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import planning, resuming
-from charlstm.training.config import Settings, changed
+from charlstm.training.config import LENGTH, Settings, changed
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
     Controlled,
@@ -185,7 +185,8 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         """Whether something that comes ``every`` so many steps, and at the end, comes now."""
-        return self.progress.step % every == 0 or self.progress.step == self.schedule.planned_steps
+        progress = self.progress
+        return progress.step % every == 0 or progress.step == self.schedule.planned_steps or progress.ended == "time"
 
     # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -334,7 +335,7 @@ class Trainer:
                 progress.best_val, progress.best_step = loss, progress.step
                 self._best = self._model(None).weights
                 self._keep_best(loss)
-            elif self.settings.patience is not None and progress.stale >= self.settings.patience:
+            elif self._is_out_of_patience():
                 progress.ended = "patience"
         model = self._model(loss)
         if self._sample is not None:
@@ -342,6 +343,11 @@ class Trainer:
             yield Sampled(step=progress.step, prime=prime, text=text)
         if progress.step in self.plan.snapshot_steps:
             self._keeper.snapshot(model, progress.step)
+
+    def _is_out_of_patience(self) -> bool:
+        """Not when more was asked for: the rate climbs again then, and it takes long to get below what was."""
+        patience = self.settings.patience
+        return patience is not None and self.progress.stale >= patience and not self.schedule.extended
 
     def _obey(self) -> Iterator[Event]:
         """Act on what people asked, write what is due, and move on what is being written."""
@@ -365,8 +371,7 @@ class Trainer:
         value = command.value
         if command.command == "finish":
             value = float(min(self._finish_steps(), self.schedule.planned_steps - progress.step))
-        event = Controlled(step=progress.step, id=command.id, command=command.command, value=value)
-        progress.control_position = max(progress.control_position, command.position)
+        event = self._controlled(command, value)
         yield event
         match command.command:
             case "stop":
@@ -377,6 +382,10 @@ class Trainer:
                 self._amend(event)
             case "pause":
                 yield from self._pause()
+
+    def _controlled(self, command: Command, value: float | None) -> Controlled:
+        self.progress.control_position = max(self.progress.control_position, command.position)
+        return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
 
     def _amend(self, event: Controlled) -> None:
         if event.value is not None and not self.schedule.knows(event.id):
@@ -396,14 +405,19 @@ class Trainer:
         self._checkpoint()
         self._worked()
         while self.progress.ended is None:
-            yield from self._settle()
+            for event in self._settle():
+                yield event
+                if isinstance(event, Resumed):  # from waiting for the disk
+                    yield Paused(step=self.progress.step)
             self._listen()
             if not self._queue:
                 self._rest(0.1)
                 continue
             command = self._queue.popleft()
             self._mark = time.perf_counter()  # what counts the work, as a checkpoint does, must not count the pause
-            if command.command != "pause":
+            if command.command == "pause":
+                yield self._controlled(command, None)
+            else:
                 yield from self._act(command)
             if command.command in ("resume", "finish"):
                 break
@@ -420,17 +434,20 @@ class Trainer:
         if self.settings.max_minutes is None or self._over():
             return
         if worked >= 60 * self.settings.max_minutes:
+            looked = self._due(self.plan.val_every)
             progress.ended = "time"
-        elif progress.step % self.plan.val_every == 0:
+            if not looked:  # else what was learnt since would be lost
+                yield from self._look()
+        elif progress.step % self.plan.val_every == 0 and not self.schedule.finishing:
+            pace = self._pace()
             if progress.step - self._session[1] < self.plan.val_every:
                 # This process began between two validations: few steps beside one seem slow. Its pace counts from here.
-                self._session = (worked, progress.step)
-                return
+                pace, self._session = worked / progress.step, (worked, progress.step)
             end = planning.replanned(
                 self.settings,
                 self.plan,
                 step=progress.step,
-                pace=self._pace(),
+                pace=pace,
                 worked=worked,
                 held_out=self._material.held_out_targets,
             )
@@ -476,10 +493,15 @@ class Trainer:
         self.plan = resuming.plan_here(plan, self.settings, record["environment"], self._ranks)
         schedule = LearningRate.from_dict(record["schedule"])
         self.schedule = resuming.amended(schedule, before, changes, plan, self.progress)
+        if LENGTH & changes.keys() and self.settings.val_every is None:
+            left = self.schedule.planned_steps - self.progress.step
+            self.plan = replace(self.plan, val_every=max(plan.val_every, math.ceil(left / planning.VALIDATIONS)))
         if self.progress.ended == "stopped" or changes:
             self.progress.ended = self.progress.whole_val = None
             self.progress.stale = 0 if changes else self.progress.stale
-        asked = {event.id: event for event in replay if event.command in ("set-lr", "finish")}
+        # What a person says now goes before what was said then.
+        outdated = {"set-lr": "lr" in changes, "finish": bool(LENGTH & changes.keys())}
+        asked = {event.id: event for event in replay if outdated.get(event.command) is False}
         for event in asked.values():
             if event.step >= state.step and not schedule.knows(event.id):
                 self._replay[event.step].append(event)

@@ -85,3 +85,10 @@ def test_a_slow_machine_spends_its_minute_on_training(speed: float) -> None:
     assert 30 < plan.planned_steps * plan.seconds_per_step < 60
     assert plan.val_chars > 0
     assert plan.val_every < plan.planned_steps or plan.planned_steps < 8
+
+
+def test_validations_that_come_by_steps_take_their_time_from_the_steps() -> None:
+    settings = Settings(max_minutes=1.0, batch_size=16, seq_length=50)
+    often, seldom = (planned(settings.with_changes(val_every=every)) for every in (50, 5000))
+    assert 1 < often.planned_steps < seldom.planned_steps
+    assert seldom.planned_steps * seldom.seconds_per_step > 45

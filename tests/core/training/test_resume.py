@@ -13,7 +13,10 @@ from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
 from charlstm.training.config import Settings
-from charlstm.training.events import Controlled, Event, Finished, Resumed
+from charlstm.training.events import Controlled, Event, Finished, Resumed, Stepped
+from charlstm.training.progress import Progress
+from charlstm.training.resuming import amended
+from charlstm.training.schedule import LearningRate
 from charlstm.training.seams import Plan
 from charlstm.training.state import TrainingState, load_state, save_state
 from charlstm.training.trainer import Trainer
@@ -218,3 +221,34 @@ def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, pla
     assert names.count("paused") == names.count("resumed") == 1
     assert log_of(events) == log_of(whole)
     assert_same_end(store, reference)
+
+
+def test_more_is_not_cut_short_by_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """The rate climbs again, and the loss with it: here so high that nothing gets better any more."""
+    settings = settings.with_changes(patience=1, ema_decay=None)
+    _, store = untouched(corpus, settings.with_changes(patience=None), plan)
+    state = store.states[-1]
+    state.record["asked"]["patience"] = state.record["settings"]["patience"] = 1
+    longer = settings.with_changes(max_steps=120, lr=1.0)
+    last = drain(Trainer.resume(corpus, longer, state))[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason) == (120, "done")
+
+
+def test_a_lower_rate_after_patience_is_lower(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    progress = Progress(step=30, ended="patience", work_seconds=3.0)
+    schedule = LearningRate(3e-3, "linear", 6, 60)
+    changed = amended(schedule, settings, {"lr": 1e-3}, plan, progress)
+    assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
+
+
+def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker)
+    first = drain(trainer, asker, until=32)
+    logged = [event for event in first if isinstance(event, Controlled)]
+    [state] = [state for state in store.states if state.step == 20]
+    again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, replay=logged)
+    assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3

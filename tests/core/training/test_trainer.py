@@ -23,6 +23,7 @@ from charlstm.training.events import (
     Controlled,
     Event,
     Finished,
+    Paused,
     Resumed,
     Sampled,
     Started,
@@ -152,6 +153,54 @@ def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
     ends = [event.step + (event.value or 0) for event in run(again, clock) if isinstance(event, Controlled)]
     assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
     assert 190 < again.progress.step < 240
+
+
+def test_finish_is_not_undone_by_the_clock(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asker = Clock(monkeypatch, 1.0), Asker({20: [("finish", None)]})
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0)
+    plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker, clock)
+    assert events[-1].step <= 50
+
+
+def test_what_was_learnt_until_time_was_up_is_looked_at(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.with_changes(max_steps=None, max_minutes=0.5)
+    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings, plan=plan), Clock(monkeypatch, 1.0))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason) == (30, "time")
+    assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
+    assert last.best_step == 30
+
+
+def test_a_pause_within_a_pause_is_answered(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    asker = Asker({8: [("pause", None), ("pause", None), ("resume", None)]})
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
+    assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
+    assert events[-1].step == 60
+
+
+def test_a_disk_that_was_full_in_a_pause_leaves_it_a_pause(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore(trouble=[])
+    asker = Asker({8: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        if not store.trouble:
+            asker.at[8].append(("resume", None))
+
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    said = []
+    for event in trainer.events():
+        asker.see(event)
+        if isinstance(event, Paused) and not said:
+            store.trouble.append(OSError(errno.ENOSPC, "full"))
+        if isinstance(event, Paused | Resumed):
+            said.append((event.name, getattr(event, "reason", "")))
+    assert [name for name, _ in said] == ["paused", "paused", "resumed", "paused", "resumed"]
+    assert "full" in said[1][1]
 
 
 def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, plan: Plan) -> None:

@@ -367,7 +367,10 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 
 def _sum(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.stack([*parts]).sum(0)
+    """All of ``parts`` together, in the first of them."""
+    for part in parts[1:]:
+        parts[0].add_(part)
+    return parts[0]
 
 
 def _put(parameter: Tensor, gradient: Tensor, scales: Sequence[float] = ()) -> None:
