@@ -87,7 +87,7 @@ def _standard(chars: int, vocab_size: int) -> Settings:
 
 
 def _best(chars: int, vocab_size: int) -> Settings:
-    dropout = _dropout(chars, 0.4)
+    dropout = _dropout(chars, 0.5)
     return Settings(
         hidden_size=_size(768 if chars >= WIDE_ENOUGH else 512, chars),
         head_lr=5.0,
@@ -97,7 +97,7 @@ def _best(chars: int, vocab_size: int) -> Settings:
         max_minutes=120.0,
         val_fraction=_held_out(chars, 5_000_000),
         dropout=dropout,
-        weight_drop=0.3 if dropout else 0.0,
+        weight_drop=0.4 if dropout else 0.0,
         weight_decay=0.05,
         ema_decay=0.999,
         patience=10,
