@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -111,12 +111,14 @@ def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch
         seen.append(torch.get_num_threads())
         return run(*arguments)
 
-    def slowly(its: int) -> None:  # so that all of them begin before anything is asked of one
+    together = Barrier(threads)
+
+    def all_at_once(its: int) -> None:  # so that all of them begin before anything is asked of one
         start(its)
-        time.sleep(0.02)
+        together.wait(30)
 
     monkeypatch.setattr(fused._Shard, "run", watched)
-    monkeypatch.setattr(fused, "_start_thread", slowly)
+    monkeypatch.setattr(fused, "_start_thread", all_at_once)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
