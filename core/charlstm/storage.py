@@ -24,6 +24,7 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 _TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO}
+_TROUBLE |= {errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH}  # of disks over a network
 
 
 class Disk:

@@ -182,6 +182,20 @@ async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str
 
 
 @pytest.mark.usefixtures("counted")
+async def test_a_text_that_was_mended_or_written_anew_is_read_anew(places: Path) -> None:
+    text = Path("notes.txt")
+    text.write_bytes(b"")
+    async with driven(places, text="notes.txt") as app:
+        await app.shows("empty", "o opens another text")
+        for content in ("It was better by then. " * 300, "It was written anew. " * 100):
+            text.write_text(content)
+            await app.press("4")
+            await app.in_mode("runs")
+            await app.press("1")
+            await app.shows(f"{len(content):,} characters", content[:20])
+
+
+@pytest.mark.usefixtures("counted")
 async def test_hostile_text_is_shown_literally(places: Path) -> None:
     Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
     async with driven(places, (120, 36), text="[red]evil.txt") as app:

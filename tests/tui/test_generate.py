@@ -22,15 +22,16 @@ from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.app import CharLSTMApp, Opening
 from charlstm_tui.kept_sessions import save_as
-from charlstm_tui.pictures import FULL, Picture
+from charlstm_tui.pictures import FULL, Picture, Wish
 from charlstm_tui.remembered import Memory, remember, state_file
 from charlstm_tui.screens.generate import GenerateScreen
 from charlstm_tui.widgets.branch_tree import BranchTree
 from charlstm_tui.widgets.candidates import Candidates
-from charlstm_tui.widgets.dialogs import PromptDialog
+from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.generate_bar import GenerateBar, StatusLine
 from charlstm_tui.widgets.model_picker import ModelPicker
 from charlstm_tui.widgets.sampler_dialog import SamplerDialog, SamplerRow
+from charlstm_tui.widgets.top_bar import TopBar
 from recorded_run import NASTY, SYMBOLS, record, tiny_model
 
 
@@ -225,7 +226,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         before = it.text
         await it.pilot.press("left", "left", "enter")
         await it.until(lambda: it.picture.position == it.picture.length - 2)
-        alternatives = it.screen.query_one(Candidates).alternatives
+        alternatives = it.screen.query_one(Candidates).shown
         other = next(number for number, one in enumerate(alternatives, 1) if one.char != before[-2])
         await it.pilot.press(str(other))
         await it.until(lambda: len(it.picture.branches) == 2)
@@ -370,6 +371,69 @@ async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:
             await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
 
 
+async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(home: Path) -> None:
+    with record(home / "runs", "running", steps=120) as worker:
+        async with playing(worker.run.path) as it:
+            await it.until(lambda: it.screen.playing)
+            worker.advance(100)
+            await it.pilot.press("4")
+            it.app.play(str(worker.run.path))
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+            await it.until(lambda: it.screen.playing)
+            take = it.picture.take
+            it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
+            await it.paused(5)
+            assert it.picture.take == take
+            it.app.play(str(worker.run.path), 0)  # while Generate is shown
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+
+
+async def test_a_model_that_cannot_be_opened_leaves_the_settings_in_use(model: Path, home: Path) -> None:
+    broken = home / "broken.json"
+    broken.write_text('{"kind": "charlstm session"}')
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("T", "T", "=")
+        await it.until(lambda: it.picture.settings.temperature == 0.9)
+        speed = it.screen._speed
+        it.screen._load(Wish(str(model), session=broken))
+        await it.until(lambda: "broken.json" in it.screen._note)
+        assert (it.screen._settings, it.screen._speed) == (it.picture.settings, speed)
+        assert it.screen._settings.temperature == 0.9
+
+
+async def test_a_name_typed_in_full_is_the_one_that_is_meant(model: Path, home: Path) -> None:
+    for name in ("novel-1", "novel-10"):
+        record(home / "runs", "finished", name=name, steps=100)
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        for name in ("novel-1", "novel-10"):
+            await it.pilot.press("o")
+            await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+            it.app.screen.query_one(Input).value = name
+            await it.pilot.press("enter")
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == name)  # noqa: B023
+
+
+async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
+    async with playing(model, size=(50, 14)) as it:
+        await it.paused(20)
+        it.screen._player.choose("q", 10)
+        await it.until(lambda: len(it.picture.branches) == 2)
+        await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
+        assert it.screen.playing
+
+
+async def test_the_mouse_goes_to_another_mode_from_within_an_input(model: Path) -> None:
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing)
+        await it.pilot.press("e")
+        assert it.screen.in_input()
+        bar = it.screen.query_one(TopBar)
+        await it.pilot.click(bar, offset=(bar.render().plain.index("Runs"), 0))
+        await it.until(lambda: it.app.mode_screen is not None and it.app.mode_screen.MODE == "runs")
+
+
 async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) -> None:
     record(home / "runs", "finished", name="novel-quick-1", steps=200)
     record(home / "runs", "stopped", name="[b]anna-1", steps=200)
@@ -451,7 +515,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         it.app.screen.query_one(Input).value = str(broken)
         await it.pilot.press("enter")
-        await it.until(lambda: "broken.json" in it.picture.note)
+        await it.until(lambda: "broken.json" in it.screen._note)
         assert it.text == text != here
 
 
@@ -465,7 +529,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
         assert it.app.screen.query_one(Input).value.endswith(".json")
         it.app.screen.query_one(Input).value = str(target)
         await it.pilot.press("enter")
-        await it.until(lambda: "mine" in it.picture.note)
+        await it.until(lambda: "mine" in it.screen._note)
         text = it.text
     assert target.is_file()
     if ending == "json":
@@ -474,6 +538,24 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
         assert json.loads(target.read_text())["format"] == 1
     elif ending == "txt":
         assert target.read_text() == text
+
+
+async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model: Path, home: Path) -> None:
+    novel = home / "novel.txt"
+    novel.write_text("mine")
+    async with playing(model) as it:
+        await it.paused(10)
+        for answer in ("enter", "y"):
+            await it.pilot.press("ctrl+s")
+            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            it.app.screen.query_one(Input).value = str(novel)
+            await it.pilot.press("enter")
+            await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+            await it.pilot.press(answer)
+            if answer == "enter":
+                assert novel.read_text() == "mine"
+        await it.until(lambda: "novel.txt" in it.screen._note)
+        assert novel.read_text() == it.text
 
 
 async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
@@ -689,7 +771,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         it.app.screen.query_one(Input).value = str(home / "own.txt")
         await it.pilot.press("enter")
         await it.until(lambda: room.view.text().startswith("The morning, red and "))
-        assert "left out" in it.screen_text()
+        assert "that it does not know" in it.screen_text()
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = str(home / "missing.txt")
@@ -748,10 +830,11 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.until(lambda: (p := duel.picture(2)) is not None and p.settings.temperature == 1.15)
         assert first.settings.temperature == 0.8
         line = duel.view(2).text()
-        await it.pilot.press("r")
+        await it.pilot.press("equals_sign", "r")
         await it.until(lambda: (p := duel.picture(2)) is not None and p.length > 5 and duel.view(2).text() != line)
+        assert {duel.picture(voice).speed for voice in (1, 2)} == {it.screen._speed}  # type: ignore[union-attr]
         await it.pilot.press("escape")
-        await it.until(lambda: it.screen.room == "play")
+        await it.until(lambda: it.screen.room == "play" and it.picture.speed == it.screen._speed)
         assert it.text.startswith("The morning")
 
 

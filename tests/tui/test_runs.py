@@ -12,11 +12,13 @@ from textual.widgets import Input
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
+from charlstm.runs.status import RunStatus
+from charlstm_tui.backend import RunView
 from charlstm_tui.screens.runs import RunsScreen
 from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.run_details import spark
-from charlstm_tui.widgets.run_table import COLUMNS, fitting
+from charlstm_tui.widgets.run_table import COLUMNS, fitting, line
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
 
@@ -80,6 +82,28 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
     for width in range(40, 200):
         room, columns = fitting(width)
         assert 4 + room + sum(len(column.gap) + column.width for column in columns) < width
+
+
+def test_wide_names_leave_the_columns_where_they_are() -> None:
+    status = RunStatus(state="finished", alive=False, step=950, best_val=1.5)
+    lines = [
+        line(RunView(Run(Path("r")), status, text=text, preset="quick"), False, 100, False)
+        for text in ("novel.txt", "红楼梦第一回第二回第三回.txt")
+    ]
+    assert len({each.cell_length for each in lines}) == 1
+
+
+async def test_details_are_read_again_when_the_run_went_on_unseen(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (160, 45)) as app:
+        await onto(app, "tunes-quick-1")
+        await app.shows("SAMPLE at step 400")
+        app.app.go("corpus")
+        await app.in_mode("corpus")
+        three[2].advance(200)
+        three[2].end("finished")
+        await app.until(lambda: not any(run.live for run in app.app.snapshot.runs))
+        await onto(app, "tunes-quick-1")
+        await app.shows("SAMPLE at step 600")
 
 
 async def test_the_table_follows_a_running_run(three: list[Recorded], places: Path) -> None:

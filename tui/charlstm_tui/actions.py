@@ -140,7 +140,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.live", "more", "m", "more", "Lengthen the run; the schedule is planned anew.", footer=6),
     A("train.live", "finish", "f", "finish", "Bring the rate to zero within half a minute and end well.", footer=7),
     A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4),
-    A("train.live", "play_now", "enter", "play now", "Play the newest model of this run.", handler="play", footer=5),
+    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
     A("train.after", "more_after", "m", "more", "Train it further.", handler="more", footer=2),

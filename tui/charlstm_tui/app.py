@@ -108,6 +108,8 @@ class CharLSTMApp(App[None]):
         self.opening = opening
         self.farewell = ""
         self.leaving = False
+        self.asked_anew = False
+        """Whether somebody asked to play a model, and Generate has not answered yet."""
         self._quitting: Screen[Any] | None = None
         self._complaints: set[str] = set()
         self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
@@ -175,7 +177,11 @@ class CharLSTMApp(App[None]):
     def play(self, model: str, step: int | None = None) -> None:
         """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
         self.model, self._newly_watched = ModelChoice(model, step), None
+        self.asked_anew = True
+        here = self.mode_screen
         self.go("generate")
+        if here is not None and here.MODE == "generate":
+            here.entered()
 
     # ---- what the data thread saw
     def _tell(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from charlstm import paths, storage
+from charlstm.errors import GenerationError
 from charlstm.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -82,21 +83,16 @@ def forget_old(place: Path) -> None:
 
 def save_as(path: Path, colour: str, session: Session) -> str:
     """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
-    from charlstm.generation.export import export_session
-    from charlstm.generation.saving import save_session
+    from charlstm.generation import export
 
-    if not path.name or path.is_dir():
-        return f"{path} is a folder: give the file a name in it."
     try:
         make(path.parent)
-        if path.suffix.lower() in ("", ".json"):
-            path = path.with_suffix(".json")
-            save_session(session, path)
-            return f"Saved as {path}"
-        export_session(session, path, "rank" if colour == "off" else cast(Any, colour))
+        path = export.save_as(session, path, "rank" if colour == "off" else cast(Any, colour))
+    except GenerationError as error:
+        return f"{error}."
     except OSError as error:
         return f"{path} cannot be written: {error.strerror}."
-    return f"Exported to {path}"
+    return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path}"
 
 
 def _autos(place: Path) -> list[Kept]:

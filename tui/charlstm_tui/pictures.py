@@ -54,6 +54,8 @@ class Facts:
     ages: tuple[int, ...] = ()
     shape: str = ""
     vocab_size: int = 0
+    stands: str | None = None
+    """The symbol that stands for all that the model does not know, if it has one."""
     corpus: str = ""
 
 
@@ -125,5 +127,6 @@ def describe(model: Model, path: Path, wish: Wish) -> Facts:
         ages=ages,
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
+        stands=model.vocabulary.replacement,
         corpus=str(info.get("corpus") or ""),
     )

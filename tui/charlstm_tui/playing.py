@@ -322,7 +322,7 @@ class Player:
             voice.save()
         if voice.own:  # what a person made of it stays in its file
             voice.keep, voice.own = None, False
-        before, old_wish = voice.session, voice.wish
+        before, old_wish, old_speed = voice.session, voice.wish, voice.speed
         voice.take += 1
         voice.shown = 0
         voice.wish, voice.speed = wish, wish.speed
@@ -360,6 +360,7 @@ class Player:
         except CharLSTMError as error:
             if before is not None and before.model is voice.model:  # the model is not to blame: back to what was
                 voice.wish, voice.session, voice.note = old_wish, before, str(error)
+                voice.speed = old_speed
                 voice.branches = tuple(before.branches())
             else:
                 voice.error = str(error)
@@ -425,7 +426,12 @@ class Player:
 
         self._branch(voice, session, position, type_all)
         if unknown:
-            voice.note = f"The model has never seen {', '.join(map(repr, unknown))}: left out."
+            names, stands = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
+            voice.note = (
+                f"The model has never seen {names}: left out."
+                if stands is None
+                else f"The model has no symbol of its own for {names}: read as {stands}."
+            )
 
     def _branch(self, voice: Voice, session: Session, position: int, change: Callable[[], object]) -> None:
         """A change of the line at ``position``; the cursor stays behind it."""

@@ -145,6 +145,7 @@ class Voice:
         rows = session.rows(shown, length)
         self.shown = length
         recent = session.rows(max(0, position - RECENT), position)["probability"]
+        note, self.note = self.note, ""  # said once: it stands on the screen until something else is said
         return Picture(
             voice=self.number,
             take=self.take,
@@ -152,7 +153,7 @@ class Voice:
             facts=self.facts,
             busy=self.busy,
             error=self.error,
-            note=self.note,
+            note=note,
             prime=session.prime,
             unknown=tuple(session.unknown),
             start=shown,

@@ -76,7 +76,8 @@ def eval_(
     """How well MODEL predicts TEXT: nats and bits per character, perplexity.
 
     Without TEXT a run is judged on its own held-out part, with the very function that validation uses; --part chooses
-    another part. Characters that the model has never seen are left out and counted.
+    another part. Characters that the model does not know are counted, and left out unless it has a symbol for rare
+    ones.
     """
     loaded = open_model(model, runs_dir, snapshot)
     spans, which = None, ""
@@ -94,7 +95,7 @@ def eval_(
         raise RunError(f"The model of {model} was not trained on its text {corpus.name}, so it has no part of it")
     if len(ids) < 2:
         raise TextError(f"{corpus.name} has fewer than two characters that the model knows: there is nothing to judge")
-    says_unknown(unknown, "left out")
+    says_unknown(unknown, "left out", loaded.vocabulary)
     from charlstm.model.network import CharLSTM
     from charlstm.training.evaluation import evaluate
 
@@ -150,7 +151,7 @@ def score(
     corpus = _read_for(loaded, text, encoding, max_chars)
     with ReadingProgress() as bar:
         scores = score_text(loaded, corpus.text(), progress=bar.named("scoring"))
-    says_unknown(scores.unknown, "left out")
+    says_unknown(scores.unknown, "left out", loaded.vocabulary)
     if as_json:
         result(True, _scores_json(scores, top))
     elif per_line:
@@ -236,19 +237,22 @@ def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
 def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
     """The text that a run was trained on, and the spans of a part of it (None: all)."""
     from charlstm.text.corpus import reopen_corpus
+    from charlstm.training.material import Material
 
     if word == "demo" or word.endswith(".safetensors"):
-        raise TextError(f"{word} is a model without a text of its own: name a TEXT, or a run instead")
+        raise TextError(f"{word} is a model without a text of its own: name a run instead, or a text")
     run = find_run(word, runs_dir)
     spec = run.spec()
     corpus = reopen_corpus(spec.corpus)
-    split = corpus.split(spec.settings.val_fraction, spec.settings.split)
-    spans = {"validation": split.held_out, "training": split.train, "all": None}[part]
-    if spans is not None and not spans:
-        raise RunError(
-            f"{run.name} held nothing out: its text was too short for a validation part; try --part training"
-        )
-    return corpus, spans
+    if part == "all":
+        return corpus, None
+    parts = Material.of(corpus, corpus.vocabulary, spec.settings.val_fraction, spec.settings.split)
+    if part == "training":
+        return corpus, parts.train
+    if not parts.held_out:
+        why = "its text was too short for that" if spec.settings.val_fraction else "val_fraction was 0"
+        raise RunError(f"{run.name} held nothing out, {why}; try --part training")
+    return corpus, parts.held_out
 
 
 # -- showing -----------------------------------------------------------------------------------------------------

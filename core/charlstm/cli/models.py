@@ -82,6 +82,7 @@ def import_(file: Path, out: Path | None, as_json: bool) -> None:
     from charlstm.model.file import save_model
     from charlstm.model.foreign import import_checkpoint
 
+    _check(out)
     model = import_checkpoint(file)
     if out is None:
         out = _free(Path(f"{file.stem}.safetensors"))
@@ -122,6 +123,7 @@ def export(model: str, kind: str, out: Path | None, snapshot: int | None, as_jso
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
+    _check(out)
     path = find_model(model, runs_dir, snapshot=snapshot)
     loaded = load_model(path)
     if out is None:
@@ -144,6 +146,11 @@ def _name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -
     if model == "demo" or model.endswith(".safetensors"):
         return path.stem
     return find_run(model, runs_dir).name + ("" if snapshot is None else f"-{snapshot}")
+
+
+def _check(out: Path | None) -> None:
+    if out is not None and (not out.name or out.is_dir()):
+        raise ModelError(f"{out} is a folder: give the file a name in it with --out")
 
 
 def _free(path: Path) -> Path:

@@ -21,7 +21,7 @@ import click
 
 from charlstm.cli.opening import open_model
 from charlstm.cli.options import MODEL_HELP, model_argument, runs_dir_option, whole
-from charlstm.cli.showing import remark, says_unknown
+from charlstm.cli.showing import counted, remark, says_unknown
 from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, unescaped, write_steps
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.session import Session
@@ -80,6 +80,7 @@ class Player:
         self._length, self._until = length, until
         self._session: Session | None = None
         self._from = 0  # where the last continuation began
+        self._saved: set[Path] = set()  # may be written over
 
     def take(self, line: str) -> None:
         """Act on one line. Raises :class:`CharLSTMError` in a sentence for what cannot be done, :class:`Quit`."""
@@ -113,7 +114,7 @@ class Player:
     def _add(self, text: str) -> None:
         """The person's own text at the cursor, and then the model's."""
         unknown = self._begin(text).unknown if self._session is None else self._session.type(text)
-        says_unknown(unknown, "left out")
+        says_unknown(unknown, "left out", self._model.vocabulary)
         self._go_on(text)
 
     def _go_on(self, start: str = "") -> None:
@@ -134,7 +135,7 @@ class Player:
         self._go_on()
 
     def do_back(self, argument: str) -> None:
-        """N: go N characters back; what you or the model write next takes another way."""
+        """N: go N characters back; what you write there takes another way, and so does /again."""
         session = self._playing()
         count = _whole(argument or "1", "/back")
         if count > session.position:
@@ -212,24 +213,32 @@ class Player:
 
     def do_settings(self, argument: str) -> None:
         """Say how characters are chosen. /temperature 0.7, /top-k 5, /min-p off and the like change it."""
-        for name in NUMBERS:
+        alone = self._settings.kind == "reference"
+        if alone:
+            remark("sampler reference")
+        for name in ("top-k",) if alone else NUMBERS:
             self._say_setting(name.replace("-", "_"))
         for say in (self.do_length, self.do_until, self.do_seed):
             say("")
 
     def do_save(self, argument: str) -> None:
         """FILE: .txt, .md or .html for the text, .json for the whole session with its branches."""
-        from charlstm.generation.export import export_session
-        from charlstm.generation.saving import save_session
+        from charlstm.generation.export import save_as
 
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html")
-        path = Path(os.path.expanduser(argument))
+        path, session = Path(os.path.expanduser(argument)), self._playing()
+        there = path if path.suffix or not path.name else path.with_suffix(".json")
+        if there.is_file() and there not in self._saved:
+            raise GenerationError(f"There is a file {there} already: choose another name")
         try:
-            (save_session if path.suffix == ".json" else export_session)(self._playing(), path)
+            path = save_as(session, path)
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}") from None
-        remark(f"Saved {path}")
+        self._saved.add(path)
+        after = len(session) - session.position
+        more = f", with the {counted(after, 'character')} that stand after this place" if after else ""
+        remark(f"Saved {path}{more}")
 
     def do_open(self, argument: str) -> None:
         """FILE: go on with a session that /save FILE.json kept."""
@@ -243,7 +252,8 @@ class Player:
     def do_help(self, argument: str) -> None:
         r"""List the commands."""
         remark(
-            "A line of text is put where the cursor is, exactly as typed (\\n is a newline), and the model goes on.\n"
+            "A line of text is put where the cursor is, and the model goes on. \\n in it is a newline, \\\\ a\n"
+            "backslash, \\x2f at its beginning a slash; otherwise it is taken exactly as typed.\n"
             "An empty line only goes on. Ctrl-C stops the writing, Ctrl-D or /quit ends."
         )
         for word, command in self._commands().items():
@@ -258,6 +268,8 @@ class Player:
 
     def _set(self, name: str, argument: str) -> None:
         """One sampler setting, from the next character on; without an argument only say it."""
+        if argument and self._settings.kind == "reference" and name != "top_k":
+            raise GenerationError("The reference sampler knows /top-k alone")
         if argument:
             changes: dict[str, Any] = {name: _setting(name, argument)}
             self._settings = replace(self._settings, **changes)
@@ -282,7 +294,7 @@ def command_words() -> list[str]:
 
 
 def _until_interrupted(steps: Iterator[Step]) -> Generator[Step, None, None]:
-    """``steps`` up to the one during which Ctrl-C came. What stands, stands: only the writing ends.
+    """``steps`` up to the one during which Ctrl-C came. What stands, stands: on a terminal only the writing ends.
 
     Ctrl-C only leaves a note: raised as :class:`KeyboardInterrupt` it would strike in the middle of a step, when the
     character stands already and the model has not read it.
@@ -298,6 +310,8 @@ def _until_interrupted(steps: Iterator[Step]) -> Generator[Step, None, None]:
         for step in steps:
             yield step
             if asked:
+                if not sys.stdin.isatty():  # the lines that are still to come would go on writing
+                    raise KeyboardInterrupt
                 return
     finally:
         signal.signal(signal.SIGINT, before)

@@ -16,14 +16,20 @@ from charlstm.text.visible import described, symbol, visible
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Progress
+    from charlstm.text.vocabulary import Vocabulary
 
 
-def says_unknown(unknown: Mapping[str, int], what: str) -> None:
-    """A remark on the characters that a model has never seen; ``what`` became of them."""
+def says_unknown(unknown: Mapping[str, int], what: str, vocabulary: Vocabulary) -> None:
+    """A remark on the characters that are not in a model's ``vocabulary``; ``what`` became of them, unless it has a
+    symbol that stands for all such."""
     if unknown:
         listed = [f"{symbol(char)} ({described(char)}) × {count:,}" for char, count in unknown.items()]
         more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
-        remark(f"The model has never seen {', '.join(listed[:6])}{more}: {what}")
+        names = f"{', '.join(listed[:6])}{more}"
+        if (stands := vocabulary.replacement) is not None:
+            remark(f"The model has no symbol of its own for {names}: read as {symbol(stands)} ({described(stands)})")
+        else:
+            remark(f"The model has never seen {names}: {what}")
 
 
 def result(as_json: bool, value: Any, text: str | None = None) -> None:

@@ -78,7 +78,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(found.too_little)
         return
     click.echo(f"bits per character of the held-out {found.held_out_chars:,}" + (", sampled" if found.sampled else ""))
-    most = max(found.bits.values())
+    most = max(found.bits.values()) or 1.0
     for name, value in found.bits.items():
         click.echo(f"  {name:<8} {'█' * max(1, round(BAR * value / most)):<{BAR}} {value:.3f}")
 

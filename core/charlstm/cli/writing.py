@@ -132,7 +132,7 @@ def generate(
         result(as_json, {"texts": texts}, whole)
         return
     session = Session(loaded, text, seed=seed, settings=settings)
-    says_unknown(session.unknown, "the rest of the prime is used")
+    says_unknown(session.unknown, "the rest of the prime is used", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
         made = list(steps)
@@ -176,7 +176,7 @@ def literal(text: str) -> str:
 def _read_prime(path: Path) -> str:
     if str(path) == "-":
         return sys.stdin.read()
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) -> list[str]:
@@ -184,7 +184,7 @@ def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) ->
     from charlstm.generation.generate import generate_many
     from charlstm.generation.priming import prepare_prime
 
-    says_unknown(prepare_prime(model, prime).unknown, "the rest of the prime is used")
+    says_unknown(prepare_prime(model, prime).unknown, "the rest of the prime is used", model.vocabulary)
     with ReadingProgress() as bar:
         show, total = bar.named("writing"), samples * length
         return generate_many(

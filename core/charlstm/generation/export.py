@@ -1,4 +1,4 @@
-"""The current line of a session for reading elsewhere: plain text, Markdown, or HTML with its colours."""
+"""A session under a name: its current line as plain text, Markdown, or HTML with its colours, or all of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import GenerationError
+from charlstm.generation.saving import save_session
 from charlstm.generation.session import Session
 from charlstm.generation.steps import Rows
 from charlstm.storage import replace_bytes
@@ -105,6 +106,19 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
     replace_bytes(path, content.encode("utf-8", "replace"))
 
 
+def save_as(session: Session, path: Path, colour: Colour = "rank") -> Path:
+    """Keep a session as the ending of ``path`` says: the whole of it as ``.json``, which may be left away, or its
+    current line as :func:`export_session`. Returns where it is; raises the same, and for a folder."""
+    if not path.name or path.is_dir():
+        raise GenerationError(f"{path} is a folder: give the file a name in it")
+    if path.suffix.lower() in ("", ".json"):
+        path = path.with_suffix(".json")
+        save_session(session, path)
+    else:
+        export_session(session, path, colour)
+    return path
+
+
 def _title(session: Session) -> str:
     run = session.model.info.get("run")
     return f"Played by {run}" if isinstance(run, str) else "Played by a character LSTM"
@@ -112,6 +126,8 @@ def _title(session: Session) -> str:
 
 def _about(session: Session) -> list[tuple[str, str]]:
     shown = {name: value for name, value in session.settings.to_dict().items() if value is not None}
+    if session.settings.kind == "reference":
+        shown = {name: shown[name] for name in ("kind", "top_k") if name in shown}
     about = [("seed", str(session.seed)), *((name, str(value)) for name, value in shown.items())]
     bits = -np.log2(np.maximum(session.rows()["probability"], 2.0**-149), dtype=np.float64)
     if len(bits) and math.isfinite(mean := float(bits.mean())):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
+MOST = 2**40
+"""Characters in all beyond which nobody waits for the last; no memory holds them."""
+
+
 def generate(
     model: Model,
     prime: str = "",
@@ -64,7 +68,7 @@ def generate_many(
     Raises:
         GenerationError: settings or counts that make no sense.
     """
-    if samples < 1 or length < 0:
+    if samples < 1 or not 0 <= length < MOST // max(samples, 1):
         raise GenerationError(f"There can be no {samples} samples of {length} characters")
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 STATE_BYTES = 150_000_000
 """Kept hidden states take at most so much; beyond it every second one is let go, and rewinding replays further."""
 
-LINE, PARAGRAPH = "\n", "\n\n"
-"""Stop strings: the end of the line, of the paragraph."""
-
 
 class Session:
     """A tree of generated text with a cursor on one line of it.
@@ -230,8 +227,8 @@ class Session:
     def stream(self, length: int | None = None, *, stop: str | Sequence[str] = ()) -> Iterator[Step]:
         """Draw characters one by one until ``length`` are drawn or they end with a string of ``stop``.
 
-        The string is part of the text. ``LINE`` and ``PARAGRAPH`` stop at the end of the line or paragraph. Nothing is
-        drawn ahead: whatever is changed between two characters acts on the next.
+        The string is part of the text. Nothing is drawn ahead: whatever is changed between two characters acts on the
+        next.
         """
         strings = stop_strings(stop)
         longest = max(map(len, strings), default=0)

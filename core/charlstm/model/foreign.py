@@ -36,6 +36,7 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
 _NAMED = {
     "collections OrderedDict",
+    "torch._utils _rebuild_tensor",  # before torch 0.4
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
     *(f"torch {name}" for name in _STORAGES),

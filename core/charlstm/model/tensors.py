@@ -122,8 +122,8 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
                     raise _damaged(path, what, "it ends too early")
                 checksum.update(raw.data)
                 tensors[name] = raw.view(DTYPES[spec.dtype]).reshape(spec.shape)
-        except MemoryError:
-            raise ModelError(f"{path} needs more memory than there is: its arrays are {header.size:,} bytes") from None
+        except MemoryError as error:
+            raise ModelError(f"{path} needs more memory than there is: its arrays are {header.size:,} bytes") from error
         except OSError as error:
             raise _unreadable(path, what, error) from error
     if checksum.hexdigest() != expected:

@@ -64,7 +64,10 @@ class EventLog:
     @property
     def deleted(self) -> bool:
         """Whether nobody can ever read it again: its file was removed, which a disk that is gone for a while is not."""
-        return os.fstat(self._descriptor).st_nlink == 0
+        try:
+            return os.fstat(self._descriptor).st_nlink == 0
+        except OSError:
+            return False
 
     def close(self) -> None:
         os.close(self._descriptor)

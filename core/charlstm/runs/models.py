@@ -21,16 +21,32 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
     """
     text = os.fspath(word)
     if text.endswith(".safetensors"):
-        path = Path(os.path.expanduser(text))
+        path = Path(os.path.expanduser(text)).absolute()
         if not path.is_file():
             raise ModelError(f"There is no model file {text}")
-        return path.absolute()
+        if snapshot is None:
+            return path
+        home = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
+        if home.exists():
+            return run_model(home, snapshot)
+        raise ModelError(f"{text} is a file and has no snapshots: name a run, or leave the snapshot away")
     if text == DEMO:
         demo = demo_path()
         if demo is None:
             raise ModelError("This installation has no model in the box; train one with: charlstm train TEXT")
+        if snapshot is not None:
+            raise ModelError("The model in the box has no snapshots: name a run, or leave the snapshot away")
         return demo
-    return run_model(find_run(text, runs_dir), snapshot)
+    try:
+        run = find_run(text, runs_dir)
+    except RunError:
+        if Path(os.path.expanduser(text)).is_file():
+            raise ModelError(
+                f"{text} is a file but no .safetensors: a checkpoint of the reference script becomes a model with "
+                f"charlstm import {text}"
+            ) from None
+        raise
+    return run_model(run, snapshot)
 
 
 def run_model(run: Run, snapshot: int | None = None) -> Path:

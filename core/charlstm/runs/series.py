@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.training.config import LENGTH
 from charlstm.training.events import (
     Controlled,
     Event,
@@ -289,6 +290,10 @@ class RunSeries:
             self.planned_steps = event.planned_steps
         if event.inexact or event.changes:
             self.inexact.append(event)
+        # what a person said at a resume stands, and what was said before it of the same does not come back
+        named = {part.split(" ", 1)[0] for part in (event.changes or "").split(", ")}
+        outdated = {"set-lr": "lr" in named, "finish": bool(LENGTH & named)}
+        self.every_control = [each for each in self.every_control if not outdated.get(each.command, False)]
         self._session = [(event.time, event.step)]
 
     def _pace(self, event: Stepped) -> None:

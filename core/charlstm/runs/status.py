@@ -87,16 +87,21 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
         return _status(beat, state, True, message)
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
+    if heartbeat.read(path / "heartbeat") != beat:  # it ended, or another began, between the two looks
+        return read_status(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
 
 
 def _crash(path: Path, beat: Beat) -> str:
     """What is known of how the worker ended."""
-    if words := last_words(path / "worker.log"):
+    words = last_words(path / "worker.log")
+    if re.match(r"Fatal|[\w.]*(Error|Exception)\b", words):
         return words
     if beat.boot != system.boot_id():
-        return "the machine was restarted; resume it"
-    return "its worker was killed, or memory ran out; resume it"
+        cause = "the machine was restarted; resume it"
+    else:
+        cause = "its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network"
+    return f"{cause}. It last said: {words}" if words else cause
 
 
 def last_words(log: Path) -> str:

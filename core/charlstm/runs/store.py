@@ -65,7 +65,7 @@ class RunStore:
 def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
     """The state that a resume takes, and a sentence when that is not the last one; no state when none was committed.
 
-    Raises :class:`RunError` when there are states and none can be read.
+    Raises :class:`RunError` when there are states and none can be read, or one is whole and cannot be read here or now.
     """
     first_error: ModelError | None = None
     for path in (run.state_path, run.previous_state_path):
@@ -74,9 +74,14 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         try:
             state = exact.load_state(path)
         except ModelError as error:
+            # Only damage is stepped over: to go on from the one before would in time replace what is whole.
+            if isinstance(error, exact.NewerState):
+                raise RunError(str(error)) from error
+            if isinstance(error.__cause__, (OSError, MemoryError)):
+                raise RunError(f"{error}; move the file away to go on from the checkpoint before it") from error
             first_error = first_error or error
         else:
-            return state, _not_the_last(path, state, first_error)
+            return state, _not_the_last(state, first_error)
     if first_error is not None:
         raise RunError(f"No checkpoint of the run {run.name} can be read: {first_error}")
     return None, None
@@ -100,7 +105,7 @@ def _digest(path: Path) -> str:
         raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
 
 
-def _not_the_last(path: Path, state: TrainingState, error: ModelError | None) -> str | None:
+def _not_the_last(state: TrainingState, error: ModelError | None) -> str | None:
     if error is None:
         return None
     return f"The last checkpoint is damaged; going on from the one before it, at step {state.step:,}"

@@ -30,6 +30,10 @@ STUCK_NEAR = 0.03
 STUCK_AFTER = 100
 
 
+_OVER = ("stopped", "finished", "failed", "crashed")
+"""States in which no worker is on a run: while one is, how the run ended before is no longer true."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One or two sentences, without and with the keys of ``SCREENS.md``: ``text`` for anyone, ``press`` for the app.
@@ -50,13 +54,13 @@ def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float
     entropy of letter frequencies on the held-out part in nats per character, without which being stuck is not seen."""
     state = status.state if status is not None else None
     message = status.message if status is not None else ""
-    if ended := _ended(series, state, message):
+    if state in (None, *_OVER) and (ended := _ended(series, state, message)):
         return ended
     if state == "waiting":
         return Verdict("waiting", _sentence(message or "Waiting for the disk"), "x stop")
     if state == "paused" or (state is None and series.paused is not None):
         return Verdict("paused", f"Paused at step {series.step:,}.", "Space go on, x stop")
-    if series.started is None or not series.step:
+    if state == "starting" or series.started is None or not series.step:
         return Verdict("starting", _sentence(f"Starting: {message}" if message else "Starting"), "x stop")
     return _learning(series, order0)
 

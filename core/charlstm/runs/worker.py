@@ -227,7 +227,7 @@ class _Worker:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
-        vocabulary = spec.vocabulary
+        vocabulary, model = spec.vocabulary, None
         if state is None:
             plan = None if spec.plan is None else Plan.from_dict(spec.plan)
             model = _start_model(spec)
@@ -237,7 +237,9 @@ class _Worker:
         else:
             replay = self._series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **seams)
-        amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
+        step = 0 if state is None else state.step
+        state = model = None  # the trainer lets go of them in time; held here they would stay to the end
+        amendment = {"time": time.time(), "step": step, "changes": changes}
         after = replace(
             spec,
             corpus=corpus.to_record(),
@@ -248,7 +250,7 @@ class _Worker:
         )
         if after != spec:
             self._patiently(lambda: self._run.write_spec(after))
-        self._heart.update(message="measuring what is fastest here" if state is None else "taking up its exact state")
+        self._heart.update(message="taking up its exact state" if self._going_on else "measuring what is fastest here")
         for event in trainer.events():
             yield event
             if warning is not None:

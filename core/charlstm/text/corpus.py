@@ -78,7 +78,12 @@ class Corpus:
         return self.vocabulary.decode(self.ids[start:stop])
 
     def split(self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail") -> Split:
-        """Hold out ``val_fraction`` of the text: its end, or blocks spread over it. The same every time."""
+        """Hold out ``val_fraction`` of the text: its end, or blocks spread over it. The same every time.
+
+        Raises :class:`TextError` for a fraction that leaves nothing to train on.
+        """
+        if not 0 <= val_fraction < 1:
+            raise TextError(f"A fraction to hold out is from 0 to below 1, not {val_fraction:g}")
         kept = int(self.chars * (1 - val_fraction))
         if mode == "tail" or kept == self.chars:
             return _split(self.chars, [Span(kept, self.chars)])

@@ -213,12 +213,13 @@ def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
 
 
 _HIGH = re.compile(rb"[\x80-\xff]")
-_HIGH_WORDS = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+# Each looks at a long row of letters once, not anew from every letter in it.
+_HIGH_WORDS = re.compile(rb"(?<![A-Za-z\x80-\xff])[A-Za-z]*+[\x80-\xff][A-Za-z\x80-\xff]*+")
 _WELL_FORMED = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _WEST = "cp1252"
 _ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœßùúûüÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ"
 _WESTERN = re.compile(
-    f"(?:[A-Za-z][{_ACCENTED}]+|[{_ACCENTED}]+[A-Za-z]|\\b[àéèóöåæÀÉ]\\b|[‘’“”„–—…«»¿¡°§£€©®·ªº\u00a0])"
+    f"(?:[A-Za-z][{_ACCENTED}]+|(?<![{_ACCENTED}])[{_ACCENTED}]++[A-Za-z]|\\b[àéèóöåæÀÉ]\\b|[‘’“”„–—…«»¿¡°§£€©®·ªº\u00a0])"
 )
 
 

@@ -196,7 +196,7 @@ def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
     ending, count = endings.most_common(1)[0]
     return TextError(
         f"The folder {shown} holds no files that fit {pattern}, but {count:,} that fit *{visible(ending)}: "
-        "give that as the pattern"
+        f"read them with the pattern *{visible(ending)}, or name the files"
     )
 
 

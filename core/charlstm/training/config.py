@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from charlstm.errors import SettingsError
+from charlstm.records import MOST_WHOLE
 
 Split = Literal["tail", "blocks"]
 Optimizer = Literal["adam", "adamw"]
@@ -282,6 +283,8 @@ def _check(name: str, value: Any, hint: Any, metadata: typing.Mapping[str, Any])
         return
     if isinstance(value, bool) or not isinstance(value, int if int in kinds else (int, float)) or not abs(value) < MOST:
         raise wrong
+    if int in kinds and name != "seed" and value >= MOST_WHOLE:
+        raise SettingsError(f"{name} takes whole numbers up to {MOST_WHOLE - 1:,}, not {value!r}")
     low, high = metadata["low"], metadata["high"]
     if (low is not None and (value <= low if metadata["open_low"] else value < low)) or (
         high is not None and value > high

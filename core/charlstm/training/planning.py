@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from charlstm.errors import SettingsError
+from charlstm.records import MOST_WHOLE
 from charlstm.training.config import LENGTH, Settings
 from charlstm.training.seams import Plan
 
@@ -174,7 +175,7 @@ def _first_limit(
     if not limits:
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     name = min(limits, key=lambda name: limits[name])
-    return name, max(1, int(min(2**62, limits[name])))
+    return name, max(1, int(min(MOST_WHOLE - 1, limits[name])))
 
 
 def _validations(settings: Settings, seconds: float, held_out: int, speed: float) -> tuple[int, int]:

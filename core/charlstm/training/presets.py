@@ -63,7 +63,7 @@ WIDE_ENOUGH = 800_000
 def _quick(chars: int, vocab_size: int) -> Settings:
     return Settings(
         hidden_size=_size(192 if vocab_size > LARGE_VOCABULARY else 256, chars),
-        lr=8e-3,
+        lr=1.2e-2,
         head_lr=10.0,
         batch_size=16,
         seq_length=50,

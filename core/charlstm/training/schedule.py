@@ -72,7 +72,27 @@ class LearningRate:
 
     def rate(self, step: int) -> float:
         """The learning rate of step ``step``, counted from 0."""
-        return self._rate(step, len(self.amendments))
+        planned = [self.first_plan]
+        for change in self.amendments:
+            planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
+        # From the latest change back to the one that says what the rate is; those between scale it or move the step.
+        place, scaled = float(step), list[Amendment]()
+        for change, before in zip(reversed(self.amendments), reversed(planned[:-1]), strict=True):
+            since, length = place - change.step, max(1, int(change.value))
+            if since < 0:
+                continue
+            if change.kind == "set-lr":
+                scaled.append(change)
+            elif change.kind == "replan":
+                place = change.step + since * max(1, before - change.step) / length
+            else:
+                rate = self._fixed(change, since, length)
+                break
+        else:
+            rate = self._first(place)
+        for change in reversed(scaled):
+            rate = change.value * (rate / change.start) if change.start > 0 else change.value
+        return rate
 
     def amended(self, change: Amendment) -> Self:
         """The schedule with ``change`` from its step on. Amendments come in the order of their steps."""
@@ -82,21 +102,10 @@ class LearningRate:
         """Whether the command ``id`` has already amended this schedule."""
         return any(change.id == id for change in self.amendments)
 
-    def _rate(self, step: float, count: int) -> float:
-        """The rate at ``step`` by the first ``count`` amendments."""
-        if count == 0:
-            return self._first(step)
-        change, before = self.amendments[count - 1], count - 1
-        if step < change.step:
-            return self._rate(step, before)
-        since, length = step - change.step, max(1, int(change.value))
-        if change.kind == "set-lr":
-            return change.value * (self._rate(step, before) / change.start) if change.start > 0 else change.value
+    def _fixed(self, change: Amendment, since: float, length: int) -> float:
+        """The rate ``since`` steps after *finish* or *more*, which ask of what was before only where to start."""
         if change.kind == "finish":
             return change.start * max(0.0, 1 - since / length)
-        if change.kind == "replan":
-            planned = replace(self, amendments=self.amendments[:before]).planned_steps
-            return self._rate(change.step + since * max(1, planned - change.step) / length, before)
         peak = self.lr if change.peak is None else change.peak
         climb = max(1, round(REWARM * length))
         low = min(peak, change.start)

@@ -21,6 +21,10 @@ FORMAT = 1
 _KIND = "training state"
 
 
+class NewerState(ModelError):
+    """The state is whole, but of a format that this program does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingState:
     """A run between two steps. ``record`` is JSON-ready; ``tensors`` are copies that nothing else writes to."""
@@ -69,7 +73,7 @@ def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[
     try:
         version = int(metadata["format"])
         if version > FORMAT:
-            raise ModelError(f"{path} was written by a newer charlstm (format {version}): update this one to resume")
+            raise NewerState(f"{path} was written by a newer charlstm (format {version}): update this one to resume")
         values = json.loads(metadata["charlstm-state"])
         step, position = (operator.index(values[name]) for name in ("step", "control_position"))
         if min(step, position) < 0:

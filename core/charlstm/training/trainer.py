@@ -1,16 +1,18 @@
 """The training loop as a stream of events: it prints nothing and knows no screen, file or folder.
 
 :meth:`Trainer.events` is the loop; the rest is what its lines mean. A step itself is in ``learner``, the rate in
-``schedule``, how often and how long in ``planning``, what may change between two processes in ``resuming``.
+``schedule``, how often and how long in ``planning``, how long it has been in ``clock``, what may change between two
+processes in ``resuming``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +24,7 @@ from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import planning, resuming
+from charlstm.training.clock import Clock
 from charlstm.training.config import LENGTH, Settings, changed
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
@@ -60,6 +63,13 @@ FINISH_SECONDS = 25.0
 
 REPLAN_BEYOND = 0.02
 """Part of the steps left by which the clock must disagree before ``max_minutes`` moves the end."""
+
+
+class _Stopped(Exception):
+    """Somebody asked to stop while a validation is on its way."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
 
 
 class Trainer:
@@ -158,6 +168,15 @@ class Trainer:
 
     def events(self) -> Iterator[Event]:
         """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``."""
+        self._clock = Clock(self.progress)
+        self._saved = time.perf_counter()
+        with contextlib.closing(self._course()) as course:
+            for event in course:
+                self._clock.worked()
+                yield event
+                self._clock.skip()  # who takes the event may have to wait for a disk or a terminal
+
+    def _course(self) -> Generator[Event]:
         try:
             yield from self._begin()
             while not self._over():
@@ -194,13 +213,13 @@ class Trainer:
         self._material = Material.of(corpus, vocabulary, self.settings.val_fraction, self.settings.split)
 
     def _begin(self) -> Iterator[Event]:
-        self._mark = time.perf_counter()
-        self._saved = self._mark
         if self._state is not None and self._resumed is not None:
             shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
             self._prepare(CharLSTM(*shape, init="torch"))
             self._restore(self._state)
-            self._session = (self.progress.work_seconds, self.progress.step)
+            self._clock.start_pace()
+            if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
+                self._keep_best(self.progress.best_val if self.progress.whole_val is None else self.progress.whole_val)
             yield self._resumed
             return
         yield from self._start()
@@ -232,13 +251,14 @@ class Trainer:
         if not material.held_out:
             yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")
         yield from self._look()
-        self._session = (self._worked(), 0)
+        self._clock.start_pace()
         self._checkpoint()
 
     def _first_network(self) -> CharLSTM:
         """The network before its first step; drawing it leaves torch's global generator as it was."""
         if self._start_from is not None:
-            return CharLSTM.from_model(extended(self._start_from, self._material.vocabulary, self.settings.seed))
+            model, self._start_from = self._start_from, None  # which would be kept to the end
+            return CharLSTM.from_model(extended(model, self._material.vocabulary, self.settings.seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
@@ -260,24 +280,35 @@ class Trainer:
 
     def _end(self) -> Iterator[Event]:
         progress = self.progress
-        progress.ended = progress.ended or "done"
-        if progress.ended != "stopped" and progress.whole_val is None and progress.best_val is not None:
-            yield from self._validate_whole()
-        if progress.ended != "diverged":  # else a resume goes on from the last good state
+        progress.ended = reason = progress.ended or "done"
+        diverged = reason == "diverged"  # then a resume goes on from the last good state
+        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
+            if not diverged:
+                self._checkpoint()  # to read all that is held out may take long
+                yield from self._settle(wait=True)
+            if (yield from self._validate_whole()):
+                reason = "stopped"
+        if not diverged:
             self._checkpoint()
         yield from self._settle(wait=True)
         yield Finished(
             step=progress.step,
-            reason=progress.ended,
+            reason=reason,
             best_val=progress.best_val if progress.whole_val is None else progress.whole_val,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
         )
 
-    def _validate_whole(self) -> Iterator[Event]:
-        """The last figure: the best model over all that is held out."""
+    def _validate_whole(self) -> Generator[Event, None, bool]:
+        """The last figure: the best model over all that is held out. Returns whether that was stopped, and is still to
+        be done by a resume."""
         network = CharLSTM.from_model(self.best).to(self.plan.device)
-        figure = evaluate(network, self._material.ids, self._material.held_out)
+        try:
+            figure = evaluate(network, self._material.ids, self._material.held_out, progress=self._break_off)
+        except _Stopped as stopped:
+            self._queue.remove(stopped.command)
+            yield self._controlled(stopped.command, None)
+            return True
         self.progress.whole_val = figure.nats
         yield Validated(
             step=self.progress.step,
@@ -288,6 +319,13 @@ class Trainer:
             train_seconds=self.progress.train_seconds,
         )
         self._keep_best(figure.nats)
+        return False
+
+    def _break_off(self, *_: int) -> None:
+        self._listen()
+        for command in self._queue:
+            if command.command == "stop":
+                raise _Stopped(command)
 
     # ── between two steps ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -393,17 +431,12 @@ class Trainer:
             self.schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
 
     def _finish_steps(self) -> int:
-        return max(1, round(FINISH_SECONDS / self._pace()))
-
-    def _pace(self) -> float:
-        """Seconds of work a step in this process, validations and samples included."""
-        seconds, steps = self._worked() - self._session[0], self.progress.step - self._session[1]
-        return seconds / steps if steps else self.plan.seconds_per_step
+        return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))
 
     def _pause(self) -> Iterator[Event]:
         yield Paused(step=self.progress.step)
         self._checkpoint()
-        self._worked()
+        self._clock.worked()
         while self.progress.ended is None:
             for event in self._settle():
                 yield event
@@ -414,7 +447,7 @@ class Trainer:
                 self._rest(0.1)
                 continue
             command = self._queue.popleft()
-            self._mark = time.perf_counter()  # what counts the work, as a checkpoint does, must not count the pause
+            self._clock.skip()
             if command.command == "pause":
                 yield self._controlled(command, None)
             else:
@@ -430,7 +463,7 @@ class Trainer:
 
     def _watch_clock(self) -> Iterator[Event]:
         """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
-        worked, progress = self._worked(), self.progress
+        worked, progress = self._clock.worked(), self.progress
         if self.settings.max_minutes is None or self._over():
             return
         if worked >= 60 * self.settings.max_minutes:
@@ -439,10 +472,11 @@ class Trainer:
             if not looked:  # else what was learnt since would be lost
                 yield from self._look()
         elif progress.step % self.plan.val_every == 0 and not self.schedule.finishing:
-            pace = self._pace()
-            if progress.step - self._session[1] < self.plan.val_every:
+            pace = self._clock.pace()
+            if pace is None or self._clock.steps < self.plan.val_every:
                 # This process began between two validations: few steps beside one seem slow. Its pace counts from here.
-                pace, self._session = worked / progress.step, (worked, progress.step)
+                pace = worked / progress.step
+                self._clock.start_pace()
             end = planning.replanned(
                 self.settings,
                 self.plan,
@@ -456,13 +490,6 @@ class Trainer:
                 left = end - progress.step
                 yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
                 self.schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
-
-    def _worked(self) -> float:
-        """Seconds of work so far, pauses left out."""
-        now = time.perf_counter()
-        self.progress.work_seconds += now - self._mark
-        self._mark = now
-        return self.progress.work_seconds
 
     # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -528,10 +555,11 @@ class Trainer:
         """Copy the state and line it up to be written."""
         if not self._keeper.keeps:
             return
-        self._worked()
+        self._clock.worked()
+        before = time.perf_counter()
         state = self.state()
         self._saved = time.perf_counter()
-        self._keeper.state(state, self._saved - self._mark)
+        self._keeper.state(state, self._saved - before)
 
     @property
     def best(self) -> Model:
@@ -561,7 +589,7 @@ class Trainer:
                 self._rest(1.0)
             else:
                 if attempt:
-                    self._mark = time.perf_counter()
+                    self._clock.skip()
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
                 return
 

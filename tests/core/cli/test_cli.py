@@ -71,6 +71,8 @@ def test_statistics(place: Path, said: Said, answer: Answer) -> None:
     assert found["distinct"] == len(set(TEXT))
     assert found["bits"]["order 2"] < found["bits"]["order 1"] < found["bits"]["order 0"] <= math.log2(len(set(TEXT)))
     assert "order 0" in said("stats", "data/fox.txt")[0]
+    (place / "a.txt").write_text("a" * 20_000, encoding="utf-8")
+    assert "order 0" in said("stats", "a.txt")[0]
 
 
 def test_runs_are_listed(place: Path, said: Said, answer: Answer) -> None:
@@ -99,7 +101,8 @@ def test_watch_says_in_words_how_a_run_is_doing(
     assert [line for line in lines if not line.startswith("step ")][2:] == [
         "Still learning: validation fell 13% in the last 2 s. No overfitting.",
         "Still learning: validation fell 12% in the last 2 s. No overfitting.",
-        "Crashed: Its worker was killed, or memory ran out; resume it. Best 2.71 nats (3.90 bits) at step 150, kept.",
+        "Crashed: Its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network. "
+        "Best 2.71 nats (3.90 bits) at step 150, kept.",
     ]
     ended = said("watch", "fox", "--plain")[1].splitlines()[-1]
     assert ended.startswith("Finished after ")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import TEXT, Answer, Refused, Said
+from command_line import TEXT, TINY, Answer, Refused, Said
 
 LINE = "the quick brown fox jumps over the lazy dog.\n"
 
@@ -91,6 +91,23 @@ def test_novelty_against_what_a_run_was_trained_on(place: Path, said: Said, answ
     text.write_text("something else\n", encoding="utf-8")
     assert answer("novelty", str(text), "--model", "fox")["stretches"] == []
     assert "Nothing is copied" in said("novelty", str(text), "--model", "fox")[0]
+
+
+def test_what_training_held_out_is_what_is_judged(place: Path, said: Said, answer: Answer, refused: Refused) -> None:
+    (place / "ab.txt").write_text("ab" * 4, encoding="utf-8")
+    said("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
+    assert "too short" in refused("eval", "ab")
+    assert answer("eval", "ab", "--part", "training")["chars"] == 6
+    said("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
+    assert "val_fraction was 0" in refused("eval", "all")
+
+
+def test_folded_characters_are_read_as_their_symbol(place: Path, said: Said) -> None:
+    (place / "rare.txt").write_text("the fox and the dog " * 60 + "é", encoding="utf-8")
+    said("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
+    err = said("eval", "rare", "rare.txt")[1]
+    assert "no symbol of its own for é (" in err
+    assert "left out" not in err
 
 
 @pytest.mark.parametrize(

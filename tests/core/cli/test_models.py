@@ -91,6 +91,12 @@ def test_export_to_onnx(place: Path, answer: Answer, tmp_path: Path) -> None:
         (["export", "fox", "--to", "script", "--out", "x.safetensors"], "name the export"),
         (["export", "fox", "--to", "gguf"], "script"),
         (["export", "fox"], "--to"),
+        (["export", "fox", "--to", "script", "--out", "."], "is a folder"),
+        (["import", "theirs.net", "--out", "data"], "is a folder"),
+        (["export", "demo", "--to", "script", "--snapshot", "0"], "no snapshots"),
+        (["info", "lone.safetensors", "--snapshot", "0"], "no snapshots"),
+        (["info", "runs/fox/model.safetensors", "--snapshot", "7"], "it has 0, "),
+        (["generate", "theirs.net"], "charlstm import theirs.net"),
         (["export", "nobody", "--to", "script"], "no run"),
     ],
 )
@@ -99,6 +105,7 @@ def test_what_cannot_be_done_is_one_sentence(
 ) -> None:
     if "theirs.net" in words:
         said("export", "fox", "--to", "script", "--out", "theirs.net")
+    (place / "lone.safetensors").write_bytes((place / "runs/fox/model.safetensors").read_bytes())
     assert sentence in refused(*words)
 
 

@@ -23,11 +23,21 @@ Played = Callable[..., tuple[str, str]]
 def played(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Played:
     """stdout and stderr of `charlstm play fox` that is given some lines."""
 
-    def ask(*lines: str, length: int = 20, code: int = 0, options: tuple[str, ...] = ()) -> tuple[str, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    def ask(
+        *lines: str, length: int = 20, code: int = 0, options: tuple[str, ...] = (), live: bool = False
+    ) -> tuple[str, str]:
+        stdin = io.StringIO("".join(f"{line}\n" for line in lines))
+        monkeypatch.setattr(stdin, "isatty", lambda: live)
+        monkeypatch.setattr("sys.stdin", stdin)
         return said("play", "fox", "--length", str(length), *options, code=code)
 
     return ask
+
+
+def last(out: str, length: int) -> str:
+    """The last ``length`` characters that were said, which may well be of several lines."""
+    assert out.endswith("\n")
+    return out[:-1][-length:]
 
 
 def test_it_goes_on_from_what_is_typed(played: Played, answer: Answer) -> None:
@@ -43,11 +53,9 @@ def test_from_nothing(played: Played, answer: Answer) -> None:
 
 
 def test_back_and_another_way(played: Played) -> None:
-    first, _ = played("the quick ", "/text")
-    text = first.splitlines()[-1]
+    kept = last(played("the quick ", "/text")[0], len("the quick ") + 20)[:-15]
     out, err = played("the quick ", "/back 15", "dog ", "/text")
-    assert out.endswith("\n")
-    assert out.splitlines()[-1].startswith(f"{text[: len(text) - 15]}dog ")
+    assert last(out, len(f"{kept}dog ") + 20).startswith(f"{kept}dog ")
     assert "At character 5 of 20" in err
     assert "At character 20 of 20" in played("the ", "/back 5", "/forward 5")[1]
 
@@ -86,17 +94,39 @@ def test_settings_act_on_what_comes_next(played: Played, answer: Answer) -> None
 def test_a_session_is_saved_and_opened(played: Played, tmp_path: Path) -> None:
     session, page = tmp_path / "s.json", tmp_path / "s.html"
     out, _ = played("the ", f"/save {session}", f"/save {page}", "/text")
-    text = out.splitlines()[-1]
+    text = last(out, len("the ") + 20)
     assert json.loads(session.read_text())["kind"] == "charlstm session"
     assert "<pre" in page.read_text()
     assert played(f"/open {session}", "/text")[0] == f"{text}\n"
 
 
 def test_new_forgets_and_help_tells(played: Played) -> None:
-    assert played("the ", "/new dog ", "/text")[0].splitlines()[-1].startswith("dog ")
+    assert last(played("the ", "/new dog ", "/text")[0], len("dog ") + 20).startswith("dog ")
     _, err = played("/help", "/quit", "never")
     for word in ("/again", "/back", "/pick", "/save", "/temperature"):
         assert word in err
+
+
+def test_the_reference_sampler_has_one_setting(played: Played, tmp_path: Path) -> None:
+    page = tmp_path / "s.md"
+    _, err = played("/settings", "the ", f"/save {page}", options=("--sampler", "reference", "--top-k", "3"))
+    assert "sampler reference\ntop-k 3\nlength" in err
+    assert "temperature" not in page.read_text()
+    refusal = played("/temperature 0.2", options=("--sampler", "reference"), code=2)[1]
+    assert "/top-k alone" in refusal
+
+
+def test_what_is_saved_is_said(played: Played, tmp_path: Path) -> None:
+    _, err = played("the ", "/back 5", f"/save {tmp_path / 'a.TXT'}", f"/save {tmp_path / 'b'}")
+    assert f"Saved {tmp_path / 'a.TXT'}, with the 5 characters that stand after this place" in err
+    assert json.loads((tmp_path / "b.json").read_text())["kind"] == "charlstm session"
+    assert "is a folder" in played("the ", f"/save {tmp_path}", code=2)[1]
+    # what somebody else wrote is not written over, what was saved here is
+    novel = tmp_path / "novel.txt"
+    novel.write_text("mine")
+    assert "already" in played("the ", f"/save {novel}", code=2)[1]
+    assert novel.read_text() == "mine"
+    assert played("the ", f"/save {tmp_path / 'c.txt'}", "", f"/save {tmp_path / 'c.txt'}")[1].count("Saved") == 2
 
 
 def test_unknown_characters_are_said(played: Played) -> None:
@@ -146,8 +176,12 @@ def test_ctrl_c_ends_the_writing_after_a_whole_character(
         before(stepper, which, state)
 
     monkeypatch.setattr(Stepper, "advance", interrupted)
+    # in a pipe the lines that are still to come would go on writing
+    assert played("the ", "", "/text", code=130)[0] == f"the {whole[:5]}"
+    fed.clear()
     # all of the fifth character was done, and what comes then is as if nothing had happened
-    assert played("the ", "", "/text")[0] == f"the {whole[:5]}\n{whole[5:]}\nthe {whole}\n"
+    out, _ = played("the ", "", "/text", live=True)
+    assert out == f"the {whole[:5]}\n{whole[5:]}\nthe {whole}\n"
     assert signal.getsignal(signal.SIGINT) is handler
 
 

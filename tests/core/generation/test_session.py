@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from charlstm.errors import GenerationError
 from charlstm.generation.generate import generate, generate_many
 from charlstm.generation.samplers import Sampler, SamplerSettings
-from charlstm.generation.session import LINE, PARAGRAPH, Session
+from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED
 from charlstm.generation.threads import blas_threads
@@ -231,11 +231,11 @@ def test_primes(make_model):
 def test_stop_strings(model):
     text = generate(model, "ab", 400, seed=9, settings=FREE)
     assert text.count("\n") > 3
-    assert generate(model, "ab", 400, seed=9, settings=FREE, stop=LINE) == text[: text.index("\n") + 1]
+    assert generate(model, "ab", 400, seed=9, settings=FREE, stop="\n") == text[: text.index("\n") + 1]
     first = min((text.index(s) + len(s), s) for s in ("ab", "cd", " a") if s in text)[0]
     assert generate(model, "ab", 400, seed=9, settings=FREE, stop=("ab", "cd", " a")) == text[:first]
     assert "\n\n" in text
-    assert generate(model, "ab", 400, seed=9, settings=FREE, stop=PARAGRAPH) == text[: text.index("\n\n") + 2]
+    assert generate(model, "ab", 400, seed=9, settings=FREE, stop="\n\n") == text[: text.index("\n\n") + 2]
     with pytest.raises(GenerationError, match="stop string"):
         generate(model, "ab", 10, stop="")
     assert generate(model, "ab", 0) == ""

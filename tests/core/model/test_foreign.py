@@ -247,6 +247,20 @@ def test_a_model_of_this_program_is_told_so(tmp_path: Path) -> None:
     assert "a safetensors file and no checkpoint" in refusal(tmp_path / "other.safetensors")
 
 
+def test_tensors_of_the_first_torches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = torch.Tensor._reduce_ex_internal  # before torch 0.4 tensors knew of no gradients and hooks
+
+    def older(tensor: Tensor, protocol: int) -> Any:
+        return torch._utils._rebuild_tensor, newer(tensor, protocol)[1][:4]
+
+    net = network()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "_reduce_ex_internal", older)
+        path = saved(tmp_path / "old.net", checkpoint(net), legacy=True)
+    assert b"_rebuild_tensor\n" in path.read_bytes()
+    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], net.fc.bias.detach().numpy())
+
+
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_a_whole_module_is_not_opened(tmp_path: Path, legacy: bool) -> None:
     sentence = refusal(saved(tmp_path / "whole.pt", Lookalike(), legacy=legacy))

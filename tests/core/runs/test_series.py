@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.runs.log import read_events
 from charlstm.runs.series import Curve, RunSeries, bounds, decimate, smooth
-from charlstm.training.events import Event, Finished, Paused, Resumed, Sampled
+from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled
 from recorded_run import record, started, stepped, validated
 
 LOSSES = st.floats(0, 10) | st.just(math.nan)
@@ -89,6 +89,17 @@ def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
     series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 2")])
     assert (series.finished, series.final, series.planned_steps, series.step) == (None, None, 200, 20)
     assert len(series.inexact) == 1
+
+
+def test_what_a_resume_overrules_does_not_come_back() -> None:
+    asked = [Controlled(step=9, id=word, command=word, value=1.0) for word in ("set-lr", "finish", "checkpoint")]
+    series = RunSeries.of([started(), *life(range(10)), *asked])
+    series.feed([Resumed(step=5, planned_steps=200, changes="head_lr 1.0 → 5.0")])
+    assert [each.command for each in series.every_control] == ["set-lr", "finish", "checkpoint"]
+    series.feed([Resumed(step=5, planned_steps=200, changes="lr 0.1 → 0.2, patience None → 3")])
+    assert [each.command for each in series.every_control] == ["finish", "checkpoint"]
+    series.feed([Resumed(step=5, planned_steps=200, changes="epochs 1.0 → 2.0")])
+    assert [each.command for each in series.every_control] == ["checkpoint"]
 
 
 def test_a_run_that_begins_anew_forgets_what_it_never_kept() -> None:

@@ -186,6 +186,21 @@ def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
     assert last_words(log) == "Fatal Python error: Segmentation fault"
     log.write_bytes(b"\xff" * 100_000)
     assert len(last_words(log)) == 300
+    log.write_text(f"{SESSION}1 —\nUserWarning: this is slow\n")
+    say(tmp_path)
+    assert read_status(tmp_path).message.startswith("its worker was killed; ")
+    assert read_status(tmp_path).message.endswith("It last said: UserWarning: this is slow")
+
+
+def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(tmp_path)
+
+    def end(_: Path) -> bool:
+        say(tmp_path, state="finished")
+        return False
+
+    monkeypatch.setattr("charlstm.runs.system.is_locked", end)
+    assert read_status(tmp_path).state == "finished"
 
 
 def test_stretches_of_time_are_said_as_people_say_them() -> None:

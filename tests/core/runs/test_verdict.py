@@ -8,6 +8,7 @@ import pytest
 
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
+from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import overfitting_since, verdict
 from charlstm.training.events import Event, Failed, Finished, Paused
 from recorded_run import record, started, stepped, validated
@@ -110,7 +111,16 @@ def test_every_state_has_its_words(tmp_path: Path, state: str) -> None:
         if state == "waiting":
             assert found.text == "The disk is full."
         if state == "crashed":
-            assert found.text.startswith("Crashed: It broke. Best")
+            assert "It last said: it broke. Best" in found.text
+
+
+def test_how_it_ended_before_is_not_said_of_a_run_that_starts_again() -> None:
+    series = run([4.5, 3.0, 2.2])
+    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
+    assert verdict(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
+        "Starting: loading torch."
+    )
+    assert verdict(series, RunStatus(state="finished", alive=False)).kind == "finished"
 
 
 def test_the_log_alone_knows_pauses_and_failures() -> None:

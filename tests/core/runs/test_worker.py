@@ -179,7 +179,7 @@ def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Scrip
             signal.raise_signal(getattr(signal, number))
             if number == "SIGHUP":
                 signal.raise_signal(signal.SIGHUP)  # the shell sends it again
-    assert [event.name for event in events[-2:]] == ["control", "finished"]
+    assert [event.name for event in events[-2:]] == ["control", "finished"], events[-1]
     assert isinstance(events[-2], Controlled)
     assert (events[-2].id, events[-2].command, events[-2].step) == (number, "stop", 8)
     assert run.status().state == "stopped"

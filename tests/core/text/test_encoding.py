@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zipfile
 
 import pytest
@@ -80,6 +81,13 @@ def test_a_little_damage_hides_no_utf16() -> None:
     data = bytearray(RUSSIAN.encode("utf-16-le") * 5)
     data[100:102] = b"\x00\xd8"
     assert found(bytes(data)).name == "utf-16-le"
+
+
+@pytest.mark.parametrize("data", [b"\xe9" * 100_000, b"A" * 100_000 + b"\xe9", b"A" * 50_000 + b"\xe9" * 50_000])
+def test_long_rows_of_letters_take_no_time(data: bytes) -> None:
+    begin = time.process_time()
+    found(data)
+    assert time.process_time() - begin < 5.0  # it took half a minute when each letter was begun from
 
 
 def test_far_apart_accents_are_found() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,15 @@ def test_replan_stretches_the_rest() -> None:
     assert again.planned_steps == 110
     assert again.rate(100) == pytest.approx(0.25)
     assert again.rate(105) == pytest.approx(0.125)
+
+
+def test_any_number_of_changes_can_be_made() -> None:
+    schedule = linear(steps=10_000)
+    for step in range(100, 5000):
+        kind, value = ("set-lr", 0.5) if step % 2 else ("replan", 10_000 - step)
+        schedule = replace(schedule, amendments=(*schedule.amendments, Amendment(step, kind, value, start=0.5)))  # type: ignore[arg-type]
+    assert schedule.planned_steps == 10_000
+    assert 0 < schedule.rate(6000) < schedule.rate(5000)
 
 
 def test_more_climbs_again() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ import pytest
 from charlstm.errors import SettingsError, TextError
 from charlstm.model.network import CharLSTM
 from charlstm.text.corpus import Corpus
+from charlstm.training import clock as clock_room
 from charlstm.training import trainer as trainer_room
 from charlstm.training.config import Settings
-from charlstm.training.evaluation import evaluate
+from charlstm.training.evaluation import Evaluation, evaluate
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
@@ -31,28 +33,35 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
+from charlstm.training.learner import Learner, Outcome
 from charlstm.training.seams import Plan
+from charlstm.training.state import TrainingState
 from charlstm.training.trainer import Trainer
 from small_training import Asker, MemoryStore, make_corpus, make_plan, words
 
 
-class Clock:
-    """What the trainer takes for the time: each step that is told takes ``seconds``, and nothing else takes any."""
+class Time:
+    """What the trainer takes for the time: each step takes ``seconds``, and nothing else takes any."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        self.now, self.seconds = 0.0, seconds
-        monkeypatch.setattr(trainer_room, "time", SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now))
+        self.now = 0.0
+        told = SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now)
+        for room in (trainer_room, clock_room):
+            monkeypatch.setattr(room, "time", told)
+        step = Learner.step
 
-    def see(self, event: Event) -> None:
-        if isinstance(event, Stepped):
-            self.now += self.seconds
+        def timed(learner: Learner, number: int, rate: float) -> Outcome:
+            self.now += seconds
+            return step(learner, number, rate)
+
+        monkeypatch.setattr(Learner, "step", timed)
 
 
 def kinds(events: list[Event]) -> list[str]:
     return [event.name for event in events]
 
 
-def run(trainer: Trainer, *watchers: Asker | Clock) -> list[Event]:
+def run(trainer: Trainer, *watchers: Asker) -> list[Event]:
     events = []
     for event in trainer.events():
         events.append(event)
@@ -77,7 +86,7 @@ def test_a_run_from_start_to_end(corpus: Corpus, settings: Settings, plan: Plan)
     )
     assert sorted(store.snapshots) == [0, 3, 20]
     assert store.snapshots[0].info["step"] == 0
-    assert len(store.states) == 2  # at step 0 and at the end
+    assert [state.step for state in store.states] == [0, 60, 60]  # before and after the last validation
     assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in on_the_way)
 
 
@@ -137,43 +146,114 @@ def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> N
 def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowToValidate(Clock):
-        def see(self, event: Event) -> None:
-            super().see(event)
-            if isinstance(event, Validated) and event.step:
-                self.now += 30.0
+    clock = Time(monkeypatch, 1.0)
 
-    clock = SlowToValidate(monkeypatch, 1.0)
+    def slowly(*args: Any, **how: Any) -> Evaluation:
+        clock.now += 30.0 if clock.now else 0.0
+        return evaluate(*args, **how)
+
+    monkeypatch.setattr(trainer_room, "evaluate", slowly)
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     asker = Asker({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker, clock)
+    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
-    ends = [event.step + (event.value or 0) for event in run(again, clock) if isinstance(event, Controlled)]
+    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
     assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
     assert 190 < again.progress.step < 240
 
 
+def test_a_resume_does_not_take_its_start_for_the_pace(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    asker = Asker({40: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    restore = again._restore
+
+    def slowly(state: TrainingState) -> None:
+        restore(state)
+        clock.now += 100.0
+
+    monkeypatch.setattr(again, "_restore", slowly)
+    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    assert ends[0] > 400  # at 6 seconds a step it would have been 140
+
+
 def test_finish_is_not_undone_by_the_clock(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, asker = Clock(monkeypatch, 1.0), Asker({20: [("finish", None)]})
+    Time(monkeypatch, 1.0)
+    asker = Asker({20: [("finish", None)]})
     settings = settings.with_changes(max_steps=None, max_minutes=10.0)
     plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker, clock)
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
     assert events[-1].step <= 50
 
 
 def test_what_was_learnt_until_time_was_up_is_looked_at(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5)
     plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan), Clock(monkeypatch, 1.0))
+    events = run(Trainer(corpus, settings, plan=plan))
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.step, last.reason) == (30, "time")
     assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
     assert last.best_step == 30
+
+
+def test_to_wait_for_who_takes_the_events_is_no_work(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    trainer = Trainer(corpus, settings, plan=make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1))
+    for _ in trainer.events():
+        clock.now += 100.0  # a disk that is full
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.work_seconds == trainer.progress.step > 30
+
+
+def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = Asker({})
+
+    def asked(*args: Any, progress: Any = None, **how: Any) -> Evaluation:
+        if progress is not None:
+            asker.at[plan.planned_steps] = [("stop", None)]
+        return evaluate(*args, progress=progress, **how)
+
+    monkeypatch.setattr(trainer_room, "evaluate", asked)
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", plan.planned_steps)
+    assert not any(isinstance(event, Validated) and event.whole for event in events)
+    monkeypatch.undo()
+    again = run(Trainer.resume(corpus, settings, store.states[-1], store=store))
+    assert [event.step for event in again if isinstance(event, Validated)] == [plan.planned_steps]
+    last = again[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "done"
+
+
+def test_the_state_is_kept_before_the_last_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = Trainer(corpus, settings, store=store, plan=plan).events()
+    for event in events:
+        if isinstance(event, Validated) and event.whole:
+            assert store.states[-1].step == plan.planned_steps
+            break
+    else:
+        pytest.fail("nothing was validated at the end")
+    events.close()  # type: ignore[attr-defined]
 
 
 def test_a_pause_within_a_pause_is_answered(corpus: Corpus, settings: Settings, plan: Plan) -> None:
@@ -228,14 +308,14 @@ def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, p
 
 
 def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch, 10.0)
+    Time(monkeypatch, 10.0)
     store, plan = MemoryStore(), make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan), clock)
-    assert [state.step for state in store.states] == [0, 3, 6, 9, 10]
-    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 3, 6, 9, 10]
+    events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan))
+    assert [state.step for state in store.states] == [0, 3, 6, 9, 10, 10]
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 3, 6, 9, 10, 10]
     store = MemoryStore()
-    run(Trainer(corpus, settings.with_changes(checkpoint_minutes=None), store=store, plan=plan), clock)
-    assert [state.step for state in store.states] == [0, 10]
+    run(Trainer(corpus, settings.with_changes(checkpoint_minutes=None), store=store, plan=plan))
+    assert [state.step for state in store.states] == [0, 10, 10]
 
 
 def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
@@ -270,10 +350,10 @@ def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> No
 def test_finish_takes_its_25_seconds_as_steps_take_now(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
 ) -> None:
-    clock, asker = Clock(monkeypatch, seconds), Asker({20: [("finish", None)]})
+    clock, asker = Time(monkeypatch, seconds), Asker({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
     trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, inbox=asker)
-    events = run(trainer, asker, clock)
+    events = run(trainer, asker)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("done", 20 + steps)
@@ -289,7 +369,7 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
     def wait(seconds: float) -> None:
         assert len(asker.at[20]) == 1, "it is still paused"
         asker.at[20] += [("checkpoint", None), ("finish", None)]
-        trainer._mark -= 1000  # as if it had been a long pause
+        trainer._clock._mark -= 1000  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
     trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, inbox=asker, wait=wait)

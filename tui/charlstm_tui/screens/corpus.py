@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +51,8 @@ class Study:
     progress: Progress | None = None
     seconds_left: float | None = None
     problem: str = ""
+    stamp: tuple[int, int] | None = None
+    """When the file was written, and its size."""
 
 
 class CorpusScreen(ModeScreen):
@@ -104,6 +108,11 @@ class CorpusScreen(ModeScreen):
         if recent != self._recent:
             self._recent = recent
             self.reload()
+
+    def entered(self) -> None:
+        if self._sections:  # files come and go while one is elsewhere
+            self.reload()
+            self.look()
 
     # ---- the list
     @work(exclusive=True, group="list")
@@ -190,7 +199,12 @@ class CorpusScreen(ModeScreen):
         choice = self._choice()
         if choice is None:
             return
+        stamp = await in_thread(lambda check: _stamp(choice.source))
         study = self._study(choice)
+        if study.problem or study.stamp not in (None, stamp):  # perhaps mended, or written anew
+            study = self._studies[choice] = Study(choice)
+            self._show()
+        study.stamp = stamp
         if (study.stats is not None and study.stats.bits is not None) or study.problem:
             return
         options = choice.options()
@@ -449,6 +463,15 @@ def _left(todo: int, done: int, seconds: float) -> float | None:
     return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None
 
 
+def _stamp(source: str) -> tuple[int, int] | None:
+    """When a file was written and its size; ``None`` for what is no file."""
+    try:
+        info = os.stat(source)
+    except (OSError, ValueError):
+        return None
+    return (info.st_mtime_ns, info.st_size) if stat.S_ISREG(info.st_mode) else None
+
+
 def _key(section: Section, entry: Text | Folder) -> str:
     return f"{section.title}:{entry.source if isinstance(entry, Text) else entry.path}"
 
@@ -458,7 +481,8 @@ def _line(entry: Text | Folder, width: int) -> Content:
     if isinstance(entry, Folder):
         return Content.styled(visible(entry.name, keep=""), "$secondary")
     big = count(entry.chars) if entry.chars is not None else size(entry.octets) if entry.octets is not None else ""
-    name = Content(shorten(visible(entry.name, keep=""), max(4, width - len(big) - 1)))
+    room = max(4, width - len(big) - 1)
+    name = Content(shorten(visible(entry.name, keep=""), room)).truncate(room, ellipsis=True)
     return Content.assemble(name, " " * max(1, width - name.cell_length - len(big)), (big, "$quiet"))
 
 

@@ -60,7 +60,7 @@ class GenerateScreen(ViewKeys):
             branch = self.query_one(BranchTree).highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
         if action.scope == "generate.choices":
-            return action.args[0] <= len(self.query_one(Candidates).alternatives)
+            return action.args[0] <= len(self.query_one(Candidates).shown)
         if action.handler == "age":
             return self._picture is not None and self._picture.facts is not None and bool(self._picture.facts.ages)
         if action.handler == "open_model":
@@ -73,9 +73,10 @@ class GenerateScreen(ViewKeys):
         running = self._picture is not None and self._picture.running
         if self.room == "duel":
             running = self.duel.running
+        shown = max((len(candidates.shown) for candidates in self.query(Candidates)), default=0)
         return {
             "generate.stream": "pause" if running else "one more" if self._speed == 0 else "go on",
-            "generate.pick_1": "to 9 take it and branch",
+            "generate.pick_1": f"to {min(9, shown)} take it and branch",
         }
 
     def step_out(self) -> bool:
@@ -91,7 +92,7 @@ class GenerateScreen(ViewKeys):
             self._choose(False)
         elif self._picture is not None and self._picture.busy:
             self._player.give_up()
-        elif self._note:
+        elif self._note and not self.prime_input.has_focus:  # which stands in the note's place
             self._say("")
         elif self.focused is not self.stream:
             if self.has_class("-tree"):
@@ -180,7 +181,7 @@ class GenerateScreen(ViewKeys):
 
     @on(StreamView.Walked)
     def _walked(self, event: StreamView.Walked) -> None:
-        if self._picture is not None:
+        if self._picture is not None and event.view is self.stream:
             self._player.walk(max(0, event.position - len(self._picture.prime)))
 
     def do_find(self) -> None:
@@ -212,6 +213,7 @@ class GenerateScreen(ViewKeys):
         candidates = self.query_one(Candidates)
         candidates.set_class(choosing, "-choosing")
         if choosing:
+            self.minimize()
             self.remove_class("-tree")  # where there is little room it stands in the candidates' place
         self._draw_panels()
         self.refresh_keys()
@@ -226,9 +228,9 @@ class GenerateScreen(ViewKeys):
         self._choose(True)
 
     def do_pick(self, number: int) -> None:
-        alternatives = self.query_one(Candidates).alternatives
-        if number <= len(alternatives):
-            self._pick(alternatives[number - 1].char)
+        shown = self.query_one(Candidates).shown
+        if number <= len(shown):
+            self._pick(shown[number - 1].char)
 
     @on(Candidates.Picked)
     def _picked(self, event: Candidates.Picked) -> None:
@@ -354,9 +356,7 @@ class GenerateScreen(ViewKeys):
             if word is not None and word.endswith(".json"):
                 self._open_session(Path(word))
             elif word is not None and self.room == "duel":
-                voice = self.duel.chosen
-                wish = self._duel_wishes[voice] = replace(self._duel_wishes[voice], word=word, step=None)
-                self._player.load(wish, voice)
+                self._load_side(self.duel.chosen, word=word, step=None)
             elif word is not None:
                 self._asked = self.charlstm.model = ModelChoice(word)
                 self._open(word)
@@ -385,7 +385,7 @@ class GenerateScreen(ViewKeys):
 
     def do_save(self) -> None:
         """Ask where to: the file's ending says whether it is the session or its text."""
-        from charlstm_tui.widgets.dialogs import PromptDialog
+        from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 
         picture = self._picture
         if picture is None or picture.facts is None:
@@ -394,9 +394,24 @@ class GenerateScreen(ViewKeys):
         offered = kept_sessions.new_name(place, "session-")
         about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
 
+        def save(path: Path) -> None:
+            self._player.run_with(partial(kept_sessions.save_as, path, self._scale.name))
+
         def named(name: str | None) -> None:
-            if name:
-                self._player.run_with(partial(kept_sessions.save_as, typed_path(name), self._scale.name))
+            if not name:
+                return
+            path = typed_path(name)
+            there = path if path.suffix else path.with_suffix(".json")
+            if not there.is_file():
+                save(path)
+                return
+            choices = [Choice("n", "no, keep it as it is", None), Choice("y", "yes, write over it", path)]
+            about = "There is a file of that name already."
+            self.app.push_screen(ChoiceDialog(f"Replace {there}?", about, choices), replaced)
+
+        def replaced(path: Path | None) -> None:
+            if path is not None:
+                save(path)
 
         self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
 

@@ -20,7 +20,7 @@ from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.text.visible import visible
@@ -99,6 +99,7 @@ class GenerateStage(ModeScreen):
         self._opened = False
         self._copied: Copied | None = None
         self._copied_from = MIN_LENGTH
+        self._fall_back = (self._scale, self._copied_from)
         self._corpus: Corpus | None = None
         self._source: tuple[Match, str] | None = None
         self._copied_marks: set[tuple[int, int]] = set()
@@ -161,13 +162,26 @@ class GenerateStage(ModeScreen):
     def entered(self) -> None:
         self._player.watched(True)
         choice = self.charlstm.model or self._first_choice()
+        asked, self.charlstm.asked_anew = self.charlstm.asked_anew, False
         if choice is None:
             self._draw_empty()
-        elif choice != self._asked:
+        elif choice != self._asked or (asked and not self._plays(choice)):
             self._asked = choice
             if self.room != "play":  # the other views are of the model that was played
                 self.enter_room("play")
             self._open(choice.model, choice.step)
+
+    def _plays(self, choice: ModelChoice) -> bool:
+        """Whether what is played is what ``choice`` means by now: a run that trains has soon a better model."""
+        from charlstm.model.file import read_info
+
+        picture, wish = self._picture, self._wish
+        if picture is None or picture.facts is None or wish is None or wish.step != choice.step:
+            return False
+        try:
+            return read_info(picture.facts.path)[1].get("step") == picture.facts.step
+        except CharLSTMError:
+            return False
 
     def enter_room(self, room: str) -> None:
         """Show a view: what its keys do is the subclass's business."""
@@ -190,6 +204,7 @@ class GenerateStage(ModeScreen):
         self._remember()
         self._opened, self._last, self._note = True, None, ""
         memory = self._recall(word)
+        self._fall_back = (self._scale, self._copied_from)
         self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
         self.stream.scale = self._scale
         self._copied_from = memory.copied
@@ -245,9 +260,16 @@ class GenerateStage(ModeScreen):
             self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
             self._draw_unknown(picture)
         if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
+            fell_back = picture.wish is not self._wish  # what was to be opened could not be
             self._wish = picture.wish
-            if picture.wish.session is not None:  # else they are what was asked, or newer
+            if fell_back or picture.wish.session is not None:  # else they are what was asked, or newer
                 self._settings = picture.settings
+            if fell_back:
+                self._speed = picture.speed
+                if self._opened:
+                    self._opened = False
+                    self._scale, self._copied_from = self._fall_back
+                    stream.scale = self._scale
             if self._opened:
                 self._opened = False
                 # What the app consists of stays until it ends. Looking for garbage among it holds everything up for
@@ -385,7 +407,14 @@ class GenerateStage(ModeScreen):
             from charlstm.text.visible import symbol
 
             some = " ".join(symbol(char) for char in picture.unknown[:20]) + (" …" if len(picture.unknown) > 20 else "")
-            line.update(Content(f"This model has never seen {some} — left out of the prime."))
+            stands = picture.facts.stands if picture.facts is not None else None
+            line.update(
+                Content(
+                    f"This model has never seen {some} — left out of the prime."
+                    if stands is None
+                    else f"This model has no symbol of its own for {some} — read as {symbol(stands)}."
+                )
+            )
 
     def _draw_empty(self) -> None:
         """The sentence in the pane when there is nothing to play: what is the matter and the key that mends it."""

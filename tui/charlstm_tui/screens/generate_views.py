@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from textual import events, on
 from textual.widgets import ContentSwitcher
@@ -26,6 +27,7 @@ class ViewKeys(GenerateStage):
         if self.room == "duel":
             for voice in VOICES:
                 self._player.drop(voice)
+            self._player.set_speed(self._speed)  # which may have been changed there
         if self._writing:
             self._player.give_up()  # a long text that is still coming in
         if self._writing != (room == "write"):
@@ -101,10 +103,15 @@ class ViewKeys(GenerateStage):
 
     def do_duel_again(self) -> None:
         for voice in VOICES:
-            picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
-            settings = wish.settings if picture is None else picture.settings
-            self._duel_wishes[voice] = replace(wish, seed=wish.seed + 1, settings=settings, go=True)
-            self._player.load(self._duel_wishes[voice], voice)
+            self._load_side(voice, seed=self._duel_wishes[voice].seed + 1)
+
+    def _load_side(self, voice: int, **changes: Any) -> None:
+        """One side of Duel from the prime on, with ``changes`` and the settings of now."""
+        picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
+        settings = wish.settings if picture is None else picture.settings
+        wish = replace(wish, settings=settings, speed=self._speed or 60.0, go=True, **changes)
+        self._duel_wishes[voice] = wish
+        self._player.load(wish, voice)
 
     def do_score(self) -> None:
         picture = self._picture

@@ -50,6 +50,7 @@ class RunsScreen(ModeScreen):
         self._sort = "newest"
         self._comparing = False
         self._studies: dict[Path, Study] = {}
+        self._studied_at: dict[Path, tuple[str, int]] = {}  # the run's state and step then
         self._studying: dict[Path, asyncio.Task[Study]] = {}
 
     def compose_body(self) -> ComposeResult:
@@ -148,12 +149,12 @@ class RunsScreen(ModeScreen):
         known = self._studies.get(run.path)
         place = folder.runs_dir(self.charlstm.opening.runs_dir)
         about.update(details(run, known, width, bits, place))
-        if known is None or run.live:
-            about.update(details(run, await self._study(run), width, bits, place))
+        if (study := await self._study(run)) is not known:
+            about.update(details(run, study, width, bits, place))
 
     async def _study(self, run: RunView) -> Study:
-        known = self._studies.get(run.path)
-        if known is None or run.live or known.series.step != run.status.step:
+        known, now = self._studies.get(run.path), (run.status.state, run.status.step)
+        if known is None or run.live or self._studied_at.get(run.path) != now:
             from charlstm_tui.widgets.run_details import study  # brings numpy: not before the first picture
 
             task = self._studying.get(run.path)
@@ -161,6 +162,7 @@ class RunsScreen(ModeScreen):
                 task = asyncio.create_task(in_thread(lambda check: study(run.run, known)))
                 self._studying[run.path] = task
             known = self._studies[run.path] = await asyncio.shield(task)
+            self._studied_at[run.path] = now
         return known
 
     # ---- the table of actions

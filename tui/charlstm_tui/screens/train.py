@@ -410,7 +410,12 @@ class TrainScreen(ModeScreen):
         if not self._diverged():
             await self._resume(view.run, {})
             return
-        usual = self._spec.settings.lr / 3 if self._spec is not None else 1e-3
+        try:
+            spec = await in_thread(lambda check: view.run.spec())  # what an earlier resume changed is in it
+        except RunError as error:
+            self._refuse(view.run, str(error))
+            return
+        usual = spec.settings.lr / 3
         self._prompt(
             "Go on with a lower rate",
             "The loss ran away. From the last checkpoint on, the highest learning rate is:",

@@ -221,7 +221,11 @@ class Setup(Vertical):
         def edited(settings: Settings | None) -> None:
             if settings is not None:
                 usual = self.settings(changed=False).to_dict()
-                self.changes = {name: value for name, value in settings.to_dict().items() if value != usual[name]}
+                self.changes = {
+                    name: value
+                    for name, value in settings.to_dict().items()
+                    if value != usual[name] and name not in self.model_size
+                }
                 self._alter()
 
         screen = SettingsScreen(self.preset_name, self.settings(), self.settings(changed=False))

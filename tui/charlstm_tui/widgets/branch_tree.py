@@ -12,9 +12,10 @@ from textual.widgets.option_list import Option
 
 from charlstm.generation.session import BranchInfo
 from charlstm.text.visible import visible
+from charlstm_tui.widgets.options import Options
 
 
-class BranchTree(OptionList):
+class BranchTree(Options):
     """Enter or a click on a branch makes it the line."""
 
     DEFAULT_CSS = """

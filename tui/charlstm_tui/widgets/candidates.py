@@ -72,9 +72,9 @@ class Candidates(Widget):
         self.refresh()
 
     @property
-    def alternatives(self) -> tuple[Alternative, ...]:
-        """What is shown, in order: the digit n picks the n-th."""
-        return () if self._outlook is None else self._outlook.alternatives
+    def shown(self) -> tuple[Alternative, ...]:
+        """What there is room for, in order: the digit n picks the n-th."""
+        return () if self._outlook is None else self._outlook.alternatives[: _room(self.content_region.height)]
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -106,9 +106,7 @@ class Candidates(Widget):
             return [Strip.blank(width, self.rich_style)]
         rows = [self._title(width)]
         alternatives = self._outlook.alternatives
-        # Title, foot and the rule between kept and cut take three lines.
-        room = max(1, height - 3)
-        shown = alternatives[:room]
+        shown = alternatives[: _room(height)]
         kept = [one for one in shown if one.kept]
         cut = [one for one in shown if not one.kept]
         digits = {one.char: number for number, one in enumerate(alternatives, 1)}
@@ -171,6 +169,11 @@ class Candidates(Widget):
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
         base = self._base
         return Strip([Segment(text, base + style) for text, style in parts if text]).adjust_cell_length(width, base)
+
+
+def _room(height: int) -> int:
+    """Candidates in so many lines: title, foot and the rule between kept and cut take three."""
+    return max(1, height - 3) if height > 1 else 0
 
 
 def _percent(share: float) -> str:

@@ -68,6 +68,10 @@ class DuelRoom(Horizontal):
             view.replace_from(base + picture.start, picture.text, picture.marks)
         self.draw_heads()
 
+    def on_descendant_focus(self) -> None:
+        """The other side's settings are under the keys now."""
+        self.draw_heads()
+
     def draw_heads(self) -> None:
         """Say of each side what plays and, of the one in focus, that the keys are its."""
         for voice, picture in self._pictures.items():

@@ -49,6 +49,7 @@ class ModelPicker(Dialog):
 
     def on_mount(self) -> None:
         self._fill("")
+        self.query_one(Options).can_focus = False
         self.query_one(Input).focus()
 
     def key_down(self) -> None:
@@ -65,7 +66,7 @@ class ModelPicker(Dialog):
     def _fill(self, needle: str) -> None:
         needle = needle.strip().lower()
         found = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
-        self._shown = sorted(found, key=lambda entry: needle not in entry[1].lower())
+        self._shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
         options = self.query_one(OptionList)
         options.clear_options()
         width = max((len(name) for _, name, _ in self._shown), default=0)

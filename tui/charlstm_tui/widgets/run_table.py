@@ -110,7 +110,7 @@ def _line(run: RunView, marked: bool, width: int, bits: bool, age: str) -> Conte
     name = Content(shorten(visible(run.name, keep=""), room)).truncate(room, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
     for column in columns:
-        cell = column.cell(run, bits)
+        cell = column.cell(run, bits).truncate(column.width, ellipsis=True)
         rest = " " * max(0, column.width - cell.cell_length)
         parts += [column.gap, *((rest, cell) if column.right else (cell, rest))]
     return Content.assemble(*parts)

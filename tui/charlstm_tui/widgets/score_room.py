@@ -180,6 +180,7 @@ class ScoreRoom(Vertical):
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
+        self._name = ""
         self._show(None)
         self._say(Content.assemble(("Stopped. ", "$warning"), ("o", "bold $primary"), " opens a text"))
         return True
@@ -216,6 +217,7 @@ class ScoreRoom(Vertical):
         try:
             scores, words = await in_thread(job)
         except (CharLSTMError, OSError) as error:
+            self._name = ""
             self._show(None)
             self._say(Content.assemble((visible(str(error)), "$error"), "\n", ("o", "bold $primary"), " opens a text"))
             return
@@ -237,14 +239,14 @@ class ScoreRoom(Vertical):
             view.append(scores.text, grade(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
             view.cursor = 0
             view.scroll_to(y=0, animate=False, force=True)
-            left_out = sum(scores.unknown.values())
+            unknown = sum(scores.unknown.values())
             self._say(
                 Content.assemble(
                     (f"{scores.bits_per_char:.3f}", "bold $accent"),
                     " bits per character",
                     (f" · perplexity {scores.perplexity:.1f}", ""),
                     (f" · {scores.chars:,} characters of {visible(words, keep='')}", "$quiet"),
-                    (f" · {left_out:,} left out, never seen" if left_out else "", "$warning"),
+                    (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
                 )
             )
         self.query_one(SurpriseStrip).show(scores)

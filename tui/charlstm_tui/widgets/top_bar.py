@@ -44,8 +44,10 @@ class TopBar(Widget):
         return Content.assemble(tabs, " " * gap, right).truncate(width)
 
     async def on_click(self, event: events.Click) -> None:
-        if mode := event.style.meta.get("mode"):
-            await self.run_action(f"app.do('app.mode_{mode}')")
+        from charlstm_tui.app import CharLSTMApp
+
+        if (mode := event.style.meta.get("mode")) and isinstance(self.app, CharLSTMApp) and not self.app.leaving:
+            self.app.go(mode)  # not by the action of a digit, which in an input is a letter
 
     def _tabs(self) -> list[Content]:
         def tab(number: int, mode: str, title: str, full: bool) -> Content:
