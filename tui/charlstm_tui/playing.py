@@ -35,7 +35,7 @@ SWITCH = 0.001
 PICTURE_EVERY = 1 / 20
 """Seconds between two pictures. Drawing one takes the screen some 10 ms, which keys wait for."""
 PICTURE_EVERY_UNWATCHED = 1.0
-"""The same while another screen is looked at: a training beside it has better use for the processor."""
+"""The same while another screen is looked at."""
 MOST_UNSEEN = 20_000
 """Characters made ahead of a screen that does not take them."""
 MOST_WAITING = 256
@@ -99,9 +99,10 @@ class Player:
         return pictures
 
     def watched(self, watched: bool) -> None:
-        """Whether anybody looks; pictures are rare while nobody does."""
-        self._watched = watched
-        self._ask(lambda: None)
+        """Whether anybody looks. While nobody does, pictures are rare and no character is made: a training beside it
+        has better use for the processor. All that has become due is made when somebody looks again."""
+        before, self._watched = self._watched, watched
+        self._ask(self._catch_up if watched and not before else lambda: None)
 
     def load(self, wish: Wish, voice: int = 0) -> None:
         """Play this from its prime on; an equal model is not read again. What was being loaded is given up."""
@@ -246,7 +247,7 @@ class Player:
         waits = [soon] if self._dirty() else []
         still = max(BREATH, self._still_until - now)
         for voice in self._voices.values():
-            if voice.running:
+            if voice.running and self._watched:
                 due = voice.due(now, between)
                 # What was due before the last picture and is not made yet does not wait for the next.
                 waits.append(max(still, due - now, soon if voice.speed != FULL and due > self._last_picture else 0.0))
@@ -260,7 +261,7 @@ class Player:
         return any(voice.dirty for voice in self._voices.values())
 
     def _plays(self, voice: Voice) -> bool:
-        if voice.session is None or not voice.running:
+        if voice.session is None or not voice.running or not self._watched:
             return False
         return time.monotonic() >= self._still_until and len(voice.session) - voice.shown < MOST_UNSEEN
 
@@ -312,6 +313,10 @@ class Player:
 
     def _voice(self, number: int) -> Voice:
         return self._voices.setdefault(number, Voice(number))
+
+    def _catch_up(self) -> None:
+        for voice in self._voices.values():
+            voice.catch_up(time.monotonic())
 
     def _drop(self, number: int) -> None:
         self._voices.pop(number, None)

@@ -59,6 +59,7 @@ class Voice:
         self._made = 0
         self._rate_since = 0.0
         self._rate_made = 0
+        self._owed = 0  # characters that became due while nobody looked
         self.rate: float | None = None
 
     # ---- time
@@ -66,13 +67,19 @@ class Voice:
     def pace(self) -> None:
         """Begin to count time anew: characters are due from now on."""
         self._since = self._rate_since = time.monotonic()
-        self._made = self._rate_made = 0
+        self._made = self._rate_made = self._owed = 0
         self.rate = None
+
+    def catch_up(self, now: float) -> None:
+        """Somebody looks again: what has become due since is made at once."""
+        if self.running and self.speed not in (0, FULL):
+            self._owed = max(0, int((now - self._since) * self.speed) - self._made)
+        self._rate_since, self._rate_made = now, 0
 
     def due(self, now: float, between: float) -> float:
         """When the next character is due, with ``between`` seconds from picture to picture; in the past when it is
         time."""
-        if self.speed == FULL:
+        if self.speed == FULL or self._owed:
             return now
         due = self._since + (self._made + 1) / self.speed
         if now - due > BEHIND + between:  # the model is slower, or the screen did not take: do not run after it
@@ -83,6 +90,7 @@ class Voice:
     def count(self, now: float) -> None:
         self._made += 1
         self._rate_made += 1
+        self._owed = max(0, self._owed - 1)
         if now - self._rate_since >= 0.5:
             self.rate = self._rate_made / (now - self._rate_since)
             self._rate_since, self._rate_made = now, 0
