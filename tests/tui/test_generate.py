@@ -422,6 +422,15 @@ async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) ->
         await it.until(lambda: len(it.picture.branches) == 2)
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.playing
+        assert "BRANCHES" not in it.screen_text()
+        await it.pilot.press("left", "enter")  # the choices take the room of the text
+        await it.until(lambda: "CHOOSE after" in it.screen_text())
+        shown = it.screen.query_one(Candidates).shown
+        assert 0 < len(shown) < 10
+        await it.pilot.press(str(len(shown) + 1))  # what is not seen is not picked
+        assert it.screen._choosing
+        await it.pilot.press("escape")
+        await it.until(lambda: "CHOOSE" not in it.screen_text() and it.screen.focused is it.screen.stream)
 
 
 async def test_the_mouse_goes_to_another_mode_from_within_an_input(model: Path) -> None:

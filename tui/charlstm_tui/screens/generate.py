@@ -210,6 +210,7 @@ class GenerateScreen(ViewKeys):
 
     def _choose(self, choosing: bool) -> None:
         self._choosing = choosing
+        self.set_class(choosing, "-choosing")
         candidates = self.query_one(Candidates)
         candidates.set_class(choosing, "-choosing")
         if choosing:
@@ -219,8 +220,10 @@ class GenerateScreen(ViewKeys):
         self.refresh_keys()
         if choosing:
             self._say("1–9 pick a character, and the text branches there; Esc leaves it as it is.")
+            self.call_after_refresh(self.refresh_keys)  # by then it is known how many there is room for
         else:
             self._say("")
+            self.focus_main()
 
     def do_choices(self) -> None:
         if self._picture is not None and self._picture.running:

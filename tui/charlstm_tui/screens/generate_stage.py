@@ -226,6 +226,7 @@ class GenerateStage(ModeScreen):
     def _load(self, wish: Wish) -> None:
         self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
         self._choosing = False
+        self.remove_class("-choosing")
         self._player.load(wish)
 
     def _replay(self, wish: Wish) -> None:
@@ -432,12 +433,9 @@ class GenerateStage(ModeScreen):
             said = Content.assemble(
                 "Nothing to play yet.\n\n", ("1", key), " chooses a text to train on\n", ("o", key), " opens a model"
             )
-        empty = self.query_one("#empty", Static)
-        empty.display = said is not None
-        for part in ("#stream", "#side"):
-            self.query_one(part).display = said is None
+        self.set_class(said is not None, "-empty")
         if said is not None:
-            empty.update(said)
+            self.query_one("#empty", Static).update(said)
         elif self.focused is None and self.app.app_focus:
             self.focus_main()
 

@@ -35,11 +35,11 @@ class ViewKeys(GenerateStage):
             self._ghost_hidden = False
             self._player.write(self._writing)
         self._choosing = False
+        self.remove_class("-choosing")
         self._note = ""
         self.query_one("#rooms", ContentSwitcher).current = "play" if room == "write" else room
         self.query_one("#prime-row").display = room == "play"
-        self.query_one("#sampler").display = room == "play"  # in Write its keys are letters, as the tree's are
-        self.set_class(room == "write", "-typing")
+        self.set_class(room == "write", "-typing")  # the sampler's and the tree's keys are letters then
         self.query_one(Candidates).set_class(room == "write", "-typing")
         if room in ("play", "write"):
             self.focus_main()
