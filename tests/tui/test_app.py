@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.events import MouseDown
 from textual.widgets import Input, OptionList
+from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import FOCUSES
@@ -97,6 +99,20 @@ async def test_clicks_on_the_tabs_and_on_the_footer_do_what_their_keys_do(places
         last = app.text().splitlines()[-1]
         await app.pilot.click(offset=(last.index("? help"), 23))
         await app.until(lambda: isinstance(app.screen, HelpScreen))
+
+
+async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with driven(places) as app:
+        app.app.say("[red] a remark")
+        await app.shows("a remark")
+        toast = app.app.screen.query_one(Toast)
+        at = toast.region.center
+        with monkeypatch.context() as patch:
+            patch.setattr(toast, "_parent", None)
+            app.app.post_message(MouseDown(None, int(at[0]), int(at[1]), 0, 0, 1, False, False, False))
+            await app.pilot.pause()
+        await app.press("4")
+        await app.in_mode("runs")
 
 
 @pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])

@@ -6,6 +6,7 @@ the world looks like in ``backend``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App
+from textual.errors import NoWidget
+from textual.events import Event, MouseDown
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
@@ -182,6 +185,16 @@ class CharLSTMApp(App[None]):
         self.go("generate")
         if here is not None and here.MODE == "generate":
             here.entered()
+
+    async def on_event(self, event: Event) -> None:
+        """Pass over a press of the mouse on what is just being taken away, such as a notification whose time is up:
+        Textual would look for its parent."""
+        if isinstance(event, MouseDown) and not event.is_forwarded:
+            with contextlib.suppress(NoWidget):
+                widget, _ = self.get_widget_at(event.x, event.y)
+                if widget.parent is None:
+                    return
+        await super().on_event(event)
 
     # ---- what the data thread saw
     def _tell(self) -> None:

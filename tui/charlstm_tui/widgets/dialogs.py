@@ -39,6 +39,13 @@ class Dialog(ModalScreen[Any]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium")]  # noqa: RUF012
     _answered = False
 
+    def on_mount(self) -> None:
+        if self.children:  # there are none when the app was left in this very moment
+            self.opened()
+
+    def opened(self) -> None:
+        """The dialog is there, with all its parts."""
+
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""
         if not self.is_mounted:  # a key that was quicker than the dialog
@@ -80,9 +87,8 @@ class ChoiceDialog(Dialog):
             )
             yield Static(Content("Enter choose   Esc cancel"), classes="dialog-keys")
 
-    def on_mount(self) -> None:
-        for options in self.query(OptionList):  # none when the app was left in this very moment
-            options.highlighted = 0
+    def opened(self) -> None:
+        self.query_one(OptionList).highlighted = 0
 
     def on_key(self, event: Any) -> None:
         for choice in self._choices:

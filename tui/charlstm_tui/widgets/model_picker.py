@@ -47,7 +47,7 @@ class ModelPicker(Dialog):
             yield Static(Content(""), classes="dialog-error")
             yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         self._fill("")
         self.query_one(Options).can_focus = False
         self.query_one(Input).focus()

@@ -35,7 +35,7 @@ class Palette(Dialog):
             yield Line(placeholder="What would you like to do?", compact=True)
             yield Options(compact=True)
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         self.query_one(OptionList).can_focus = False
         self._fill("")
 

@@ -126,7 +126,7 @@ class SamplerDialog(Dialog):
             keys = "Enter take   ↑↓ rows   Ctrl+R all as at first   * changed   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         self.query(Input).first().focus()
 
     def action_reset(self) -> None:

@@ -85,7 +85,8 @@ class SettingsForm(VerticalScroll, can_focus=False):
             yield SettingRow(name, now[name], usual[name], id=f"setting-{name}")
 
     def on_mount(self) -> None:
-        self.query(Input).first().focus()
+        for field in self.query(Input)[:1]:  # none when the app was left in this very moment
+            field.focus()
 
     def reset(self) -> None:
         """Back to the preset's values."""
