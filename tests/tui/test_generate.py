@@ -423,6 +423,8 @@ async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) ->
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.playing
         assert "BRANCHES" not in it.screen_text()
+        await it.pilot.press("b", "home", "enter")  # a branch that is taken is seen
+        await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.stream)
         await it.pilot.press("left", "enter")  # the choices take the room of the text
         await it.until(lambda: "CHOOSE after" in it.screen_text())
         shown = it.screen.query_one(Candidates).shown
@@ -563,6 +565,18 @@ async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model:
             await it.pilot.press(answer)
             if answer == "enter":
                 assert novel.read_text() == "mine"
+        for name in ("/", "x" * 300, "novel.txt/x.txt"):  # what cannot be is said
+            await it.pilot.press("ctrl+s")
+            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            it.app.screen.query_one(Input).value = name
+            await it.pilot.press("enter")
+            await it.until(lambda: it.app.screen is it.screen)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(novel)
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+        await it.pilot.press("y")
         await it.until(lambda: "novel.txt" in it.screen._note)
         assert novel.read_text() == it.text
 

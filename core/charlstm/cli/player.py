@@ -223,16 +223,15 @@ class Player:
 
     def do_save(self, argument: str) -> None:
         """FILE: .txt, .md or .html for the text, .json for the whole session with its branches."""
-        from charlstm.generation.export import save_as
+        from charlstm.generation.export import save_as, target
 
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html")
-        path, session = Path(os.path.expanduser(argument)), self._playing()
-        there = path if path.suffix or not path.name else path.with_suffix(".json")
-        if there.is_file() and there not in self._saved:
-            raise GenerationError(f"There is a file {there} already: choose another name")
+        path, session = target(Path(os.path.expanduser(argument))), self._playing()
+        if os.path.lexists(path) and path not in self._saved:
+            raise GenerationError(f"There is a file {path} already: choose another name")
         try:
-            path = save_as(session, path)
+            save_as(session, path)
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}") from None
         self._saved.add(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 import re
 from collections.abc import Callable
 from itertools import groupby
@@ -106,13 +107,18 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
     replace_bytes(path, content.encode("utf-8", "replace"))
 
 
+def target(path: Path) -> Path:
+    """The file that :func:`save_as` makes for ``path``. Raises :class:`GenerationError` for a folder."""
+    if not path.name or os.path.isdir(path):
+        raise GenerationError(f"{path} is a folder: give the file a name in it")
+    return path.with_suffix(".json") if path.suffix.lower() in ("", ".json") else path
+
+
 def save_as(session: Session, path: Path, colour: Colour = "rank") -> Path:
     """Keep a session as the ending of ``path`` says: the whole of it as ``.json``, which may be left away, or its
     current line as :func:`export_session`. Returns where it is; raises the same, and for a folder."""
-    if not path.name or path.is_dir():
-        raise GenerationError(f"{path} is a folder: give the file a name in it")
-    if path.suffix.lower() in ("", ".json"):
-        path = path.with_suffix(".json")
+    path = target(path)
+    if path.suffix == ".json":
         save_session(session, path)
     else:
         export_session(session, path, colour)

@@ -18,7 +18,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.training.config import LENGTH
 from charlstm.training.events import (
     Controlled,
     Event,
@@ -32,6 +31,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
+from charlstm.training.schedule import overruled
 
 Axis = Literal["step", "seconds"]
 Line = Literal["train", "validation", "lr", "grad_norm", "speed"]
@@ -291,9 +291,8 @@ class RunSeries:
         if event.inexact or event.changes:
             self.inexact.append(event)
         # what a person said at a resume stands, and what was said before it of the same does not come back
-        named = {part.split(" ", 1)[0] for part in (event.changes or "").split(", ")}
-        outdated = {"set-lr": "lr" in named, "finish": bool(LENGTH & named)}
-        self.every_control = [each for each in self.every_control if not outdated.get(each.command, False)]
+        outdated = overruled([part.split(" ", 1)[0] for part in (event.changes or "").split(", ")])
+        self.every_control = [each for each in self.every_control if each.command not in outdated]
         self._session = [(event.time, event.step)]
 
     def _pace(self, event: Stepped) -> None:

@@ -77,7 +77,9 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
             # Only damage is stepped over: to go on from the one before would in time replace what is whole.
             if isinstance(error, exact.NewerState):
                 raise RunError(str(error)) from error
-            if isinstance(error.__cause__, (OSError, MemoryError)):
+            if isinstance(error.__cause__, MemoryError):
+                raise RunError(str(error)) from error
+            if isinstance(error.__cause__, OSError):
                 raise RunError(f"{error}; move the file away to go on from the checkpoint before it") from error
             first_error = first_error or error
         else:

@@ -201,8 +201,8 @@ class _Worker:
                 yield failed
 
     def _train(self, spec: RunSpec, found: dict[str, str]) -> Iterator[Event]:
+        self._going_on = self._run.state_path.exists() or self._run.previous_state_path.exists()
         state, warning = load_state(self._run)
-        self._going_on = state is not None
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
         system.before_torch()

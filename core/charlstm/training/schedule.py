@@ -7,15 +7,22 @@ run that would have been. Free of torch. Who amends, and when, is the trainer's 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from charlstm.records import readers, typed
+from charlstm.training.config import LENGTH
 from charlstm.training.config import Schedule as Shape
 
 Kind = Literal["set-lr", "finish", "replan", "more"]
 REWARM = 0.1
 """Part of the added steps in which *more* climbs back to its rate."""
+
+
+def overruled(changed: Collection[str]) -> set[str]:
+    """Commands whose earlier say ends with a resume that changes the settings of these names."""
+    return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
 
 
 @dataclass(frozen=True, slots=True)

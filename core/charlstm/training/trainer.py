@@ -45,7 +45,7 @@ from charlstm.training.material import Material
 from charlstm.training.opening import open_plan
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
-from charlstm.training.schedule import Amendment, Kind, LearningRate
+from charlstm.training.schedule import Amendment, Kind, LearningRate, overruled
 from charlstm.training.seams import Command, Inbox, Plan, Store
 from charlstm.training.state import TrainingState
 
@@ -286,7 +286,7 @@ class Trainer:
             if not diverged:
                 self._checkpoint()  # to read all that is held out may take long
                 yield from self._settle(wait=True)
-            if (yield from self._validate_whole()):
+            if (yield from self._validate_whole()) and not diverged:
                 reason = "stopped"
         if not diverged:
             self._checkpoint()
@@ -447,7 +447,6 @@ class Trainer:
                 self._rest(0.1)
                 continue
             command = self._queue.popleft()
-            self._clock.skip()
             if command.command == "pause":
                 yield self._controlled(command, None)
             else:
@@ -460,6 +459,7 @@ class Trainer:
     def _rest(self, seconds: float) -> None:
         self._ranks.idle()
         self._wait(seconds)
+        self._clock.skip()
 
     def _watch_clock(self) -> Iterator[Event]:
         """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
@@ -527,8 +527,8 @@ class Trainer:
             self.progress.ended = self.progress.whole_val = None
             self.progress.stale = 0 if changes else self.progress.stale
         # What a person says now goes before what was said then.
-        outdated = {"set-lr": "lr" in changes, "finish": bool(LENGTH & changes.keys())}
-        asked = {event.id: event for event in replay if outdated.get(event.command) is False}
+        again = {"set-lr", "finish"} - overruled(changes)
+        asked = {event.id: event for event in replay if event.command in again}
         for event in asked.values():
             if event.step >= state.step and not schedule.knows(event.id):
                 self._replay[event.step].append(event)
@@ -589,7 +589,6 @@ class Trainer:
                 self._rest(1.0)
             else:
                 if attempt:
-                    self._clock.skip()
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
                 return
 

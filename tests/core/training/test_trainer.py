@@ -219,6 +219,26 @@ def test_to_wait_for_who_takes_the_events_is_no_work(
     assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
+def test_to_wait_for_a_full_disk_is_no_work(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asker, store = Time(monkeypatch, 1.0), Asker({5: [("checkpoint", None)]}), MemoryStore()
+
+    def wait(seconds: float) -> None:
+        clock.now += 1000.0
+
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    for event in trainer.events():
+        asker.see(event)
+        if event.step == 5 and event.name == "step":
+            store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
+    assert clock.now > 3000
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.work_seconds == trainer.progress.step > 30
+
+
 def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,8 @@ class CorpusScreen(ModeScreen):
     def entered(self) -> None:
         if self._sections:  # files come and go while one is elsewhere
             self.reload()
-            self.look()
+            if not any(each.group == "look" and each.is_running for each in self.workers if each.node is self):
+                self.look()
 
     # ---- the list
     @work(exclusive=True, group="list")

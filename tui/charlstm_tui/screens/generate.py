@@ -7,13 +7,14 @@ candidates and settings look is the widgets' business, what a character is worth
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from textual import on
 
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.samplers import SamplerSettings
 from charlstm_tui import kept_sessions
 from charlstm_tui.actions import Action
@@ -211,8 +212,6 @@ class GenerateScreen(ViewKeys):
     def _choose(self, choosing: bool) -> None:
         self._choosing = choosing
         self.set_class(choosing, "-choosing")
-        candidates = self.query_one(Candidates)
-        candidates.set_class(choosing, "-choosing")
         if choosing:
             self.minimize()
             self.remove_class("-tree")  # where there is little room it stands in the candidates' place
@@ -388,6 +387,7 @@ class GenerateScreen(ViewKeys):
 
     def do_save(self) -> None:
         """Ask where to: the file's ending says whether it is the session or its text."""
+        from charlstm.generation.export import target
         from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 
         picture = self._picture
@@ -403,14 +403,17 @@ class GenerateScreen(ViewKeys):
         def named(name: str | None) -> None:
             if not name:
                 return
-            path = typed_path(name)
-            there = path if path.suffix else path.with_suffix(".json")
-            if not there.is_file():
+            try:
+                path = target(typed_path(name))
+            except GenerationError as error:
+                self._say(f"{error}.")
+                return
+            if not os.path.lexists(path):
                 save(path)
                 return
             choices = [Choice("n", "no, keep it as it is", None), Choice("y", "yes, write over it", path)]
             about = "There is a file of that name already."
-            self.app.push_screen(ChoiceDialog(f"Replace {there}?", about, choices), replaced)
+            self.app.push_screen(ChoiceDialog(f"Replace {path}?", about, choices), replaced)
 
         def replaced(path: Path | None) -> None:
             if path is not None:

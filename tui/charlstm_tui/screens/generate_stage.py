@@ -26,7 +26,7 @@ from charlstm.generation.samplers import SamplerSettings
 from charlstm.text.visible import visible
 from charlstm_tui import kept_sessions, words
 from charlstm_tui.actions import bindings
-from charlstm_tui.pictures import Picture, Wish
+from charlstm_tui.pictures import Picture, Wish, model_path
 from charlstm_tui.playing import Player
 from charlstm_tui.remembered import Memory, recall, remember
 from charlstm_tui.screens.base import ModeScreen
@@ -139,6 +139,11 @@ class GenerateStage(ModeScreen):
     def prime_input(self) -> PrimeInput:
         return self.query_one("#prime", PrimeInput)
 
+    def focus_main(self) -> None:
+        if self.has_class("-tiny"):
+            self.remove_class("-tree")  # which has the text's room there
+        super().focus_main()
+
     def on_mount(self) -> None:
         if self.leaving:
             return
@@ -179,7 +184,8 @@ class GenerateStage(ModeScreen):
         if picture is None or picture.facts is None or wish is None or wish.step != choice.step:
             return False
         try:
-            return read_info(picture.facts.path)[1].get("step") == picture.facts.step
+            path = model_path(Wish(choice.model, choice.step, self.charlstm.opening.runs_dir))
+            return path == picture.facts.path and read_info(path)[1].get("step") == picture.facts.step
         except CharLSTMError:
             return False
 

@@ -108,7 +108,7 @@ class ViewKeys(GenerateStage):
     def _load_side(self, voice: int, **changes: Any) -> None:
         """One side of Duel from the prime on, with ``changes`` and the settings of now."""
         picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
-        settings = wish.settings if picture is None else picture.settings
+        settings = wish.settings if picture is None or picture.outlook is None else picture.settings
         wish = replace(wish, settings=settings, speed=self._speed or 60.0, go=True, **changes)
         self._duel_wishes[voice] = wish
         self._player.load(wish, voice)

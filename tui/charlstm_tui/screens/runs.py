@@ -160,9 +160,8 @@ class RunsScreen(ModeScreen):
             task = self._studying.get(run.path)
             if task is None or task.done():  # else join it: a long log may take longer than until the next look
                 task = asyncio.create_task(in_thread(lambda check: study(run.run, known)))
-                self._studying[run.path] = task
+                self._studying[run.path], self._studied_at[run.path] = task, now
             known = self._studies[run.path] = await asyncio.shield(task)
-            self._studied_at[run.path] = now
         return known
 
     # ---- the table of actions

@@ -43,7 +43,6 @@ class Candidates(Widget):
         & > .candidates--quiet { color: $quiet; }
         & > .candidates--number { color: $quiet; }
         & > .candidates--standing { text-style: underline; }
-        &.-choosing > .candidates--number { color: $accent; text-style: bold; }
     }
     """
 
@@ -129,7 +128,7 @@ class Candidates(Widget):
         return rows
 
     def _title(self, width: int) -> Strip:
-        lead = "CHOOSE after " if self.has_class("-choosing") else "NEXT after "
+        lead = "CHOOSE after " if self.screen.has_class("-choosing") else "NEXT after "
         tail = visible(self._after, keep="")
         while tail and cell_len(tail) > width - len(lead) - 3:
             tail = tail[1:]
