@@ -4,10 +4,9 @@
 
 Round after round, five minutes each: the app stands still (SIGSTOP: what training does alone), Train is watched while
 text streams at 60 characters a second (behind another mode it is owed, and made when somebody looks), Generate is used
-at that speed, and at full speed. Each key turns the
-temperature; its answer is the new figure among the bytes that the terminal gets. Prints one line of JSON: the cost of
-the app to training, keys' latencies in milliseconds, and the anonymous memory of both processes at the first and the
-last round's end. The machine should do nothing else.
+at that speed, and at full speed. Each key turns the temperature; its answer is the new figure among the bytes that the
+terminal gets. Prints one line of JSON: the cost of the app to training, keys' latencies in milliseconds, and the
+anonymous memory of both processes at each round's end. The machine should do nothing else.
 """
 
 from __future__ import annotations
