@@ -40,8 +40,11 @@ def keys(output: str) -> Iterator[Row]:
         yield f"app: keys, mouse, pastes, resizes, seed {seed}", int(tried), int(wrong != "0")
 
 
+FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256", "--kills", "60", "--cuts", "40"]
+
 PARTS = (
     (["kill_worker.py"], kills),
+    (["kill_worker.py", *FUSED], kills),
     (["mutate_files.py"], files),
     (["bad_corpora.py", "--train"], corpora),
     (["fuzz_app.py"], keys),

@@ -1,8 +1,8 @@
 """Kills the real worker before changes of the disk and cuts its power, goes on, and compares with the untouched run.
 
-``python tests/torture/kill_worker.py [--kills N] [--cuts N] [--again N] [--seed S]`` prints a table and fails when
-anything differs: the log as the contracts compare it, the weights, the whole exact state. Each accident takes a fresh
-copy of one run; the process is forked from one that has torch loaded already, which makes hundreds of them affordable.
+``python tests/torture/kill_worker.py [--kills N] [--cuts N] [--kernel K] …`` prints a table and fails when anything
+differs: the log as the contracts compare it, the weights, the whole exact state. Each accident takes a fresh copy of
+one run; the process is forked from one that has torch loaded already, which makes hundreds of them affordable.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from charlstm import storage
 from charlstm.model.file import load_model
+from charlstm.model.kernel import fast_bfloat16
 from charlstm.runs import worker
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import create
@@ -40,11 +41,11 @@ from faulty_disk import FaultyDisk, PowerLossDisk, killed
 
 STEPS = 60
 SETTINGS = Settings(
-    hidden_size=12, num_layers=2, batch_size=4, seq_length=12, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
+    hidden_size=12, num_layers=2, batch_size=8, seq_length=12, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
     dropout=0.2, checkpoint_steps=7, checkpoint_minutes=None, val_every=10, ema_decay=0.9, state_reset=0.1,
 )  # fmt: skip
 PLAN = Plan(
-    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=12, steps_per_epoch=20, planned_steps=STEPS,
+    device="cpu", kernel="nn", threads=1, batch_size=8, seq_length=12, steps_per_epoch=20, planned_steps=STEPS,
     warmup_steps=5, log_every=3, val_every=10, val_chars=200, snapshot_steps=(0, 20), checkpoint_every=7,
     seconds_per_step=0.001, chars_per_second=10_000.0,
 )  # fmt: skip
@@ -128,8 +129,15 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=200, help="the same for power cuts")
     parser.add_argument("--again", type=float, default=0.3, help="chance that a resume meets the same accident")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kernel", default="nn", help="that trains; fused is the one of these that is fast here")
+    parser.add_argument("--threads", type=int, default=1, help="that train")
+    parser.add_argument("--hidden-size", type=int, default=12)
     asked = parser.parse_args()
     random.seed(asked.seed)
+    kernel = asked.kernel
+    if kernel == "fused":
+        kernel = "fused-bf16" if fast_bfloat16() else "fused-f32"
+    trains = f"{kernel} on {asked.threads}"
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
     worker.system.step_back = lambda: None  # the accidents are what takes time here, not their politeness
@@ -140,8 +148,10 @@ def main() -> int:
             os.environ[name] = str(folder / name)
         text = folder / "text.txt"
         text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
-        template = create(text, SETTINGS, "quick", runs_dir=folder / "runs")
-        template.write_spec(replace(template.spec(), plan=PLAN.to_dict()))
+        how = {"kernel": kernel, "threads": asked.threads}
+        settings = SETTINGS.with_changes(**how, hidden_size=asked.hidden_size)
+        template = create(text, settings, "quick", runs_dir=folder / "runs")
+        template.write_spec(replace(template.spec(), plan=replace(PLAN, **how).to_dict()))
         untouched = Run(folder / "untouched")
         shutil.copytree(template.path, untouched.path)
         if status := work(untouched, good):
@@ -154,21 +164,23 @@ def main() -> int:
             return [min(total - 1, int((place + random.random()) * total / count)) for place in range(count)]
 
         kinds: dict[str, list[MakeDisk]] = {
-            "kill -9, some in the middle of a write": [
+            f"kill -9, some in the middle of a write, {trains}": [
                 lambda run, n=n: FaultyDisk(n, killed, half=n % 2 == 0) for n in at(asked.kills)
             ],
-            "power cut, names late": [lambda run, n=n: PowerLossDisk(run.path, n) for n in at(asked.cuts // 2)],
-            "power cut, names early": [
+            f"power cut, names late, {trains}": [
+                lambda run, n=n: PowerLossDisk(run.path, n) for n in at(asked.cuts // 2)
+            ],
+            f"power cut, names early, {trains}": [
                 lambda run, n=n: PowerLossDisk(run.path, n, names_first=True) for n in at(asked.cuts - asked.cuts // 2)
             ],
         }
         print(f"{total} changes of the disk in the untouched run of {STEPS} steps")
-        print(f"{'what':<42}{'runs':>6}{'accidents':>11}{'different':>11}")
+        print(f"{'what':<62}{'runs':>6}{'accidents':>11}{'different':>11}")
         lost = 0
         for what, disks in kinds.items():
             count, different = accidents(folder, template, untouched, disks, asked.again)
             lost += different + (count < len(disks) / 2)  # what never struck proves nothing
-            print(f"{what:<42}{len(disks):>6}{count:>11}{different:>11}", flush=True)
+            print(f"{what:<62}{len(disks):>6}{count:>11}{different:>11}", flush=True)
         print(f"{time.monotonic() - began:.0f} s")
     return 1 if lost else 0
 

@@ -321,7 +321,7 @@ async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: 
 
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(50_000)[1] is False
-    assert enough_for(150_000) == ("Enough text for: quick.", True)
+    assert enough_for(150_000) == ("Enough text for: quick, standard.", True)
     assert enough_for(2_000_000) == ("Enough text for: quick, standard, best.", True)
 
 

@@ -22,7 +22,16 @@ def test_ours_end_by_the_clock_and_shrink_with_the_text(name: str, minutes: floa
     large, small = preset(name, 2_000_000, 83), preset(name, 3_000, 40)
     assert large.max_minutes == small.max_minutes == minutes
     assert small.hidden_size < large.hidden_size
-    assert small.dropout >= large.dropout
+
+
+@pytest.mark.parametrize("name", ["quick", "standard", "best"])
+def test_the_more_often_a_text_is_read_the_more_it_is_held_back(name: str) -> None:
+    held = [preset(name, chars, 83) for chars in (10**9, 10**7, 2 * 10**6, 400_000, 100_000)]
+    assert (held[0].dropout, held[0].weight_drop) == (0.0, 0.0)  # not read twice
+    assert [settings.dropout for settings in held] == sorted(settings.dropout for settings in held)
+    assert [settings.weight_drop for settings in held] == sorted(settings.weight_drop for settings in held)
+    assert held[-1].dropout > 0.3
+    assert held[-1].weight_drop > 0.1
 
 
 def test_unknown_names_are_told_the_known() -> None:

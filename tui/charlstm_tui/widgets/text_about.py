@@ -123,17 +123,12 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
 
 
 def enough_for(chars: int) -> tuple[str, bool]:
-    """For which presets a text is long enough to be given a whole network, and no more dropout than usual; and whether
-    it is for any."""
-    names = [name for name in PRESETS if name != "reference" and _sized(name, chars) == _sized(name, USUAL)]
+    """For which presets a text is long enough to be given a network of the usual size; and whether it is for any."""
+    ours = [name for name in PRESETS if name != "reference"]
+    names = [name for name in ours if preset(name, chars).hidden_size == preset(name, USUAL).hidden_size]
     if not names:
         return "Little text: the networks are smaller, and soon know it by heart.", False
     return f"Enough text for: {', '.join(names)}.", True
-
-
-def _sized(name: str, chars: int) -> tuple[int, float]:
-    settings = preset(name, chars)
-    return settings.hidden_size, settings.dropout
 
 
 def _fine(sentence: str) -> Content:
