@@ -129,14 +129,12 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=200, help="the same for power cuts")
     parser.add_argument("--again", type=float, default=0.3, help="chance that a resume meets the same accident")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kernel", default="nn", help="that trains; fused is the one of these that is fast here")
+    parser.add_argument("--kernel", choices=("nn", "fused"), default="nn", help="that trains")
     parser.add_argument("--threads", type=int, default=1, help="that train")
     parser.add_argument("--hidden-size", type=int, default=12)
     asked = parser.parse_args()
     random.seed(asked.seed)
-    kernel = asked.kernel
-    if kernel == "fused":
-        kernel = "fused-bf16" if fast_bfloat16() else "fused-f32"
+    kernel = "nn" if asked.kernel == "nn" else "fused-bf16" if fast_bfloat16() else "fused-f32"
     trains = f"{kernel} on {asked.threads}"
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
@@ -148,10 +146,10 @@ def main() -> int:
             os.environ[name] = str(folder / name)
         text = folder / "text.txt"
         text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
-        how = {"kernel": kernel, "threads": asked.threads}
-        settings = SETTINGS.with_changes(**how, hidden_size=asked.hidden_size)
+        settings = SETTINGS.with_changes(kernel=asked.kernel, threads=asked.threads, hidden_size=asked.hidden_size)
         template = create(text, settings, "quick", runs_dir=folder / "runs")
-        template.write_spec(replace(template.spec(), plan=replace(PLAN, **how).to_dict()))
+        plan = replace(PLAN, kernel=kernel, threads=asked.threads)
+        template.write_spec(replace(template.spec(), plan=plan.to_dict()))
         untouched = Run(folder / "untouched")
         shutil.copytree(template.path, untouched.path)
         if status := work(untouched, good):
