@@ -25,7 +25,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/terminal --ignore tests/torture
 	$(BIN)/python -m pytest tests/terminal tests/torture
 
-# Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes a quarter of an hour.
+# Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes some twenty minutes.
 torture: $(VENV)/.dev
 	$(BIN)/python tests/torture/everything.py
 
