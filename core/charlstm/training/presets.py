@@ -129,7 +129,7 @@ def _held_out(chars: int, most: int) -> float:
 def _held_back(read: int, chars: int, size: int) -> tuple[float, float]:
     """Dropout and weight drop for a network of ``size`` units that reads about ``read`` characters, as a preset does in
     its time on two cores: the more, the more often it reads each, since it begins to learn by heart at the second time.
-    A network of twice the size is held to do so in half the readings. Measured: see the benchmarks' recipe."""
+    Drawn from the benchmarks' table; that a network of twice the size does so in half the readings is assumed."""
     doublings = math.log2(max(1.0, read / (0.9 * max(chars, 1)) * size / 256))
     dropout, weight_drop = min(0.5, 0.1 * (doublings - 0.5)), min(0.4, 0.1 * (doublings - 2.3))
     return max(0, round(20 * dropout)) / 20, max(0, round(20 * weight_drop)) / 20
