@@ -33,7 +33,8 @@ from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
 
 GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
-"""What a product of stored gate gradients has to be multiplied by to be the gradient of a weight."""
+"""By what the rows of a gate have to be multiplied where stored gate gradients meet them: to make a gradient of what
+their product gives, or beforehand in the weights that they are led through."""
 
 ROWS_PER_THREAD = 4
 """Fewer rows than these are not worth a thread of their own: the weights are read anew for each."""
@@ -50,7 +51,8 @@ class _LayerWeights:
     """A layer's weights as products take them: scaled, in the products' precision, packed."""
 
     forward: Tensor  # (4H, D + H)
-    backward: Tensor  # (D + H, 4H)
+    backward: Tensor  # (H, 4H)
+    to_below: Tensor  # (4H, D), by which gradients reach the layer below
     bias: Tensor  # (4H,)
     table: Tensor  # layer 0: (V, 4H) in the cell's precision, a row to add for each symbol; else nothing
 
@@ -148,30 +150,35 @@ class FusedKernel:
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
 
+        def beside(index: int, use: str, weights: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
+            """``weights`` of as many rows side by side, in the products' precision."""
+            widths = [weight.size(1) for weight in weights]
+            together = self._buffer(index, use, len(weights[0]), sum(widths))
+            for place, weight in zip(torch.split(together, widths, 1), weights, strict=True):
+                place.copy_(weight)
+            return _scaled(together, scales)
+
         def pack(job: tuple[int, str]) -> Tensor:
             index, use = job
             weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
             if use == "bias":
                 return _scaled(bias_ih + bias_hh, GATE_SCALES).to(dtype)
+            # The first layer's input side is a table and no product.
+            table, inner = (weight_ih[:, :0], weight_ih) if index else (weight_ih, weight_ih[:, :0])
             if use == "table":
-                table = weight_ih.new_empty(0) if index else weight_ih.t().contiguous()
-                _scaled(table.t(), GATE_SCALES)
-                return table
+                return _scaled(table.clone(), GATE_SCALES).t().contiguous()
+            if use == "to_below":
+                return beside(index, use, [inner], GATE_GRADIENTS)
             if masks.recurrent:
                 weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
-            hidden, inner = weight_hh.size(1), weight_ih.size(1) if index else 0
-            weight = self._buffer(index, use, 4 * hidden, inner + hidden)
-            weight[:, inner:].copy_(weight_hh)
-            if index:
-                weight[:, :inner].copy_(weight_ih)
-            _scaled(weight, GATE_SCALES)
-            if use == "backward":
-                weight = self._buffer(index, "transposed", inner + hidden, 4 * hidden).copy_(weight.t())
-                _scaled(weight.t(), GATE_FACTORS)
-            return _packed(weight, rows)
+            if use == "forward":
+                return _packed(beside(index, use, [inner, weight_hh], GATE_SCALES), rows)
+            weight = beside(index, use, [weight_hh], GATE_GRADIENTS)
+            return _packed(self._buffer(index, "transposed", *weight.t().shape).copy_(weight.t()), rows)
 
-        uses = ("backward", "forward", "table", "bias")  # the largest first, so that threads end together
+        uses = ("forward", "backward", "to_below", "table", "bias")
         jobs = [(index, use) for use in uses for index in reversed(layers)]
+        jobs.sort(key=(0, "forward").__eq__)  # what takes long comes first, so that threads end together; this is short
         packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
         return _Weights(
             [_LayerWeights(**{use: packs[index, use] for use in uses}) for index in layers],
@@ -197,14 +204,19 @@ class FusedKernel:
             product = self._buffer(index, "product", gradients.size(1), reads.size(1))
             torch.mm(gradients.t(), reads[:characters], out=product)
             inner = product.size(1) - weight_hh.size(1)
-            _put(weight_hh, product[:, inner:], GATE_GRADIENTS)
-            _put(weight_ih, product[:, :inner] if index else symbols.t(), GATE_GRADIENTS)
-            # As a product: torch's own sum over rows takes three times as long.
-            bias = (gradients.new_ones(1, characters) @ gradients)[0] if index else symbols.sum(0)
-            for parameter in (bias_ih, bias_hh):
-                _put(parameter, bias, GATE_GRADIENTS)
+            _scaled(product, GATE_GRADIENTS)
+            _put(weight_hh, product[:, inner:])
             if masks.recurrent:
-                _put(weight_hh, _gradient(weight_hh) * masks.recurrent[index] * masks.recurrent_scale)
+                _gradient(weight_hh).mul_(masks.recurrent[index]).mul_(masks.recurrent_scale)
+            if index:
+                _put(weight_ih, product[:, :inner])
+                # As a product: torch's own sum over rows takes three times as long.
+                bias = _scaled((gradients.new_ones(1, characters) @ gradients)[0], GATE_GRADIENTS)
+            else:
+                _put(weight_ih, _scaled(symbols.t(), GATE_GRADIENTS))
+                bias = symbols.sum(0)
+            for parameter in (bias_ih, bias_hh):
+                _put(parameter, bias)
 
 
 class _Shard:
@@ -244,43 +256,39 @@ class _Shard:
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
         inputs = inputs.contiguous()
-        multipliers = [self._multipliers(mask, length, masks.layer_scale) for mask in masks.layers]
-        kept = [self._kept[layer][:length].unbind(0) for layer in layers]
+        keep = [mask.to(self._dtype).mul_(masks.layer_scale) for mask in masks.layers]
         top = self._top[:length]
         for layer in layers:
             own = reads[layer][:, :, -self._hidden :]
             own[0] = state[0][layer]
             torch.mul(state[1][layer], 2.0, out=self.cell[layer])
-            upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
             _forward()(
                 weights.layers[layer].table,
-                [] if layer else list(inputs.unbind(0)),
+                inputs,
                 weights.layers[layer].forward,
                 weights.layers[layer].bias,
-                list(reads[layer][:length].unbind(0)),
+                reads[layer][:length],
                 self.cell[layer],
-                list(own[1:].unbind(0)),
-                list(upper.unbind(0)),
-                list(multipliers[layer].unbind(0)) if multipliers else [],
-                list(kept[layer]),
+                own[1:],
+                self._kept[layer][:length],
             )
+            upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
+            if keep:
+                torch.mul(own[1:], keep[layer], out=upper)
+            else:
+                upper.copy_(own[1:])
             self.hidden[layer] = own[length]
 
         above = self._above[:length]
         nats = self._head(weights, top, targets, above, scale)
-        if multipliers:
-            above.mul_(multipliers[-1])
         for layer in reversed(layers):
+            if keep:
+                above.mul_(keep[layer])
+            own = gradients[layer][:length]
             gradients[layer][length] = 0
-            _backward()(
-                list(above.unbind(0)),
-                weights.layers[layer].backward,
-                list(kept[layer]),
-                list(gradients[layer][:length].unbind(0)),
-                list(above.unbind(0)) if layer else [],
-                list(multipliers[layer - 1].unbind(0)) if multipliers and layer else [],
-                self._scratch,
-            )
+            _backward()(above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch)
+            if layer:
+                torch.mm(own.flatten(0, 1), weights.layers[layer].to_below, out=above.flatten(0, 1))
         self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
         return nats
 
@@ -297,10 +305,6 @@ class _Shard:
         self._top, self._above = low(length, hidden), low(length, hidden)
         self._scratch = torch.empty(rows, hidden, dtype=self._master)
         self._capacity = length
-
-    def _multipliers(self, mask: Tensor, length: int, scale: float) -> Tensor:
-        """What outputs are multiplied by: (T, b, H)."""
-        return mask.to(self._dtype).mul_(scale).expand(length, -1, -1)
 
     def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
         """Loss, summed; gradients of the head, and of ``top`` into ``above``, both times ``scale``."""
@@ -373,11 +377,9 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
     return parts[0]
 
 
-def _put(parameter: Tensor, gradient: Tensor, scales: Sequence[float] = ()) -> None:
-    """Make ``gradient``, its gates' rows times ``scales``, the gradient of ``parameter``."""
+def _put(parameter: Tensor, gradient: Tensor) -> None:
+    """Make ``gradient`` the gradient of ``parameter``."""
     _gradient(parameter).copy_(gradient)
-    if scales:
-        _scaled(_gradient(parameter), scales)
 
 
 def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:
