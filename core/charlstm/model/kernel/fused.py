@@ -88,7 +88,8 @@ class FusedKernel:
         self._divide(rows)
         self._reserve(length, rows)
         count = int((targets != NO_TARGET).sum())
-        weights = self._pack(masks)
+        recurrent = [_multiplier(mask, masks.recurrent_scale, self._dtype) for mask in masks.recurrent]
+        weights = self._pack(recurrent)
 
         def run(shard: _Shard) -> float:
             some = slice(shard.start, shard.stop)
@@ -105,7 +106,7 @@ class FusedKernel:
             )
 
         nats = sum(self._each(run, self._shards))
-        self._gather((length + 1) * rows, masks)
+        self._gather((length + 1) * rows, recurrent)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
         return StepResult(nats, count, (hidden, cell.mul_(0.5)))
@@ -145,18 +146,21 @@ class FusedKernel:
         assert self._pool is not None
         return list(self._pool.map(torch.no_grad()(work), things))
 
-    def _pack(self, masks: Masks) -> _Weights:
-        """Cast, scale and pack the weights; layers and directions in parallel."""
+    def _pack(self, recurrent: Sequence[Tensor]) -> _Weights:
+        """Cast, scale and pack the weights; layers and directions in parallel. ``recurrent``: what each layer's
+        recurrent weights are multiplied by, (4H, H), or nothing."""
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
 
-        def beside(index: int, use: str, weights: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
+        def low(index: int, use: str, *weights: Tensor, scales: Sequence[float]) -> Tensor:
             """``weights`` of as many rows side by side, in the products' precision."""
             widths = [weight.size(1) for weight in weights]
-            together = self._buffer(index, use, len(weights[0]), sum(widths))
-            for place, weight in zip(torch.split(together, widths, 1), weights, strict=True):
+            beside = self._buffer(index, use, len(weights[0]), sum(widths))
+            for place, weight in zip(torch.split(beside, widths, 1), weights, strict=True):
                 place.copy_(weight)
-            return _scaled(together, scales)
+            if recurrent and use != "to_below":
+                beside[:, -widths[-1] :].mul_(recurrent[index])
+            return _scaled(beside, scales)
 
         def pack(job: tuple[int, str]) -> Tensor:
             index, use = job
@@ -168,13 +172,11 @@ class FusedKernel:
             if use == "table":
                 return _scaled(table.clone(), GATE_SCALES).t().contiguous()
             if use == "to_below":
-                return beside(index, use, [inner], GATE_GRADIENTS)
-            if masks.recurrent:
-                weight_hh = weight_hh * masks.recurrent[index] * masks.recurrent_scale
+                return low(index, use, inner, scales=GATE_GRADIENTS)
             if use == "forward":
-                return _packed(beside(index, use, [inner, weight_hh], GATE_SCALES), rows)
-            weight = beside(index, use, [weight_hh], GATE_GRADIENTS)
-            return _packed(self._buffer(index, "transposed", *weight.t().shape).copy_(weight.t()), rows)
+                return _packed(low(index, use, inner, weight_hh, scales=GATE_SCALES), rows)
+            weight = low(index, use, weight_hh, scales=GATE_GRADIENTS).t()
+            return _packed(self._buffer(index, "transposed", *weight.shape).copy_(weight), rows)
 
         uses = ("forward", "backward", "to_below", "table", "bias")
         jobs = [(index, use) for use in uses for index in reversed(layers)]
@@ -192,7 +194,7 @@ class FusedKernel:
             self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
         return self._scratch[layer, use]
 
-    def _gather(self, characters: int, masks: Masks) -> None:
+    def _gather(self, characters: int, recurrent: Sequence[Tensor]) -> None:
         """The parameters' gradients, of all shards together, with the scales taken out again."""
         network, shards = self._network, self._shards
         _put(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
@@ -204,10 +206,10 @@ class FusedKernel:
             product = self._buffer(index, "product", gradients.size(1), reads.size(1))
             torch.mm(gradients.t(), reads[:characters], out=product)
             inner = product.size(1) - weight_hh.size(1)
+            if recurrent:
+                product[:, inner:].mul_(recurrent[index])
             _scaled(product, GATE_GRADIENTS)
             _put(weight_hh, product[:, inner:])
-            if masks.recurrent:
-                _gradient(weight_hh).mul_(masks.recurrent[index]).mul_(masks.recurrent_scale)
             if index:
                 _put(weight_ih, product[:, :inner])
                 # As a product: torch's own sum over rows takes three times as long.
@@ -256,7 +258,7 @@ class _Shard:
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
         inputs = inputs.contiguous()
-        keep = [mask.to(self._dtype).mul_(masks.layer_scale) for mask in masks.layers]
+        keep = [_multiplier(mask, masks.layer_scale, self._dtype) for mask in masks.layers]
         top = self._top[:length]
         for layer in layers:
             own = reads[layer][:, :, -self._hidden :]
@@ -362,6 +364,11 @@ def _packed(weight: Tensor, rows: int) -> Tensor:
         with contextlib.suppress(AttributeError, RuntimeError):
             return torch.ops.mkldnn._reorder_linear_weight(weight, rows)  # type: ignore[no-any-return]
     return weight
+
+
+def _multiplier(mask: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """What is to be multiplied where ``mask`` says what is kept; torch converts bytes eight times sooner than bool."""
+    return mask.view(torch.uint8).to(dtype).mul_(scale)
 
 
 def _gradient(parameter: Tensor) -> Tensor:
