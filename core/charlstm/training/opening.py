@@ -1,4 +1,5 @@
-"""The opening of a run: how fast whole training steps are here, on a throwaway network of the same shape, and the plan.
+"""The opening of a run: how fast whole training steps are here, on a throwaway network of the same shape, the plan,
+and the network before its first step.
 
 Nothing of the measurement reaches a run but the figures: its weights, randomness and text are not touched. Caching
 belongs to ``estimate``, what follows from the figures to ``planning``.
@@ -8,19 +9,24 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from charlstm.model.kernel import candidates, choose_kernel
-from charlstm.model.network import CharLSTM
+from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
+from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.config import Settings
 from charlstm.training.learner import Learner, choose_device
 from charlstm.training.material import Material
 from charlstm.training.planning import Measured, fit_batch, make_plan
 from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.seams import Plan
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
 
 BUDGET = 1.2
 """Seconds for the choice of the kernel, and again for whole steps."""
@@ -47,6 +53,16 @@ def open_plan(settings: Settings, material: Material, ranks: Ranks = ALONE) -> P
         threads=threads,
         spent=time.perf_counter() - start,
     )
+
+
+def first_network(settings: Settings, vocabulary: Vocabulary, start_from: Model | None) -> CharLSTM:
+    """The network before its first step, drawn by the seed, or ``start_from`` with new rows for characters it lacks.
+    Torch's global generator is as before."""
+    if start_from is not None:
+        return CharLSTM.from_model(extended(start_from, vocabulary, settings.seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init)
 
 
 def cores() -> int:

@@ -36,6 +36,11 @@ class Progress:
     """Why the run ended: a reason of ``events.Finished``."""
     control_position: int = 0
 
+    @property
+    def loss(self) -> float | None:
+        """The best model's, over all that is held out if that is known, else as it was seen on the way."""
+        return self.best_val if self.whole_val is None else self.whole_val
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return asdict(self)

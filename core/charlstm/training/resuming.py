@@ -1,12 +1,16 @@
-"""Going on with a run: what a person changed since, and whether the machine still computes alike.
+"""Going on with a run: what a person changed since, what has to be done again, and whether the machine still computes
+alike.
 
 The rules for what may differ between two processes. How far the run had come is in ``progress``, which settings may
-change in ``config``; what a state file looks like is ``state``'s business.
+change in ``config``; what a state file looks like is ``state``'s business, its tensors are the learner's.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,18 +19,67 @@ from charlstm.errors import SettingsError
 from charlstm.model.kernel import kernel_names
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings
+from charlstm.training.events import Controlled, Resumed
 from charlstm.training.learner import choose_device
 from charlstm.training.opening import cores
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
-from charlstm.training.schedule import Amendment, LearningRate
+from charlstm.training.schedule import Amendment, LearningRate, overruled
 from charlstm.training.seams import Plan
+from charlstm.training.state import TrainingState
 
 MORE_PEAK = 0.5
 """Part of the highest rate to which *more* climbs: enough to move on, without undoing what was learnt."""
 
 PROCESSES = "processes"
 """States from before training could be shared do not name them: it was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Where and how a run goes on."""
+
+    progress: Progress
+    plan: Plan
+    schedule: LearningRate
+    again: Mapping[int, Sequence[Controlled]]
+    """What was asked for after the state was kept, by the step at which it was acted on: to be done again there."""
+    event: Resumed
+
+
+def going_on(
+    state: TrainingState, replay: Sequence[Controlled], before: Settings, changes: dict[str, Any], ranks: Ranks
+) -> Continuation:
+    """How the run of ``state``, which had the settings ``before``, goes on with ``changes`` of them. ``replay`` is what
+    its log says it was asked for, from the beginning.
+
+    Raises :class:`SettingsError` for a change that such a run cannot take, KeyError, TypeError or ValueError for a
+    record that lacks something.
+    """
+    record, settings = state.record, before.with_changes(**changes)
+    progress = Progress.from_dict(record["progress"])
+    logged, schedule = Plan.from_dict(record["plan"]), LearningRate.from_dict(record["schedule"])
+    plan = plan_here(logged, settings, record["environment"], ranks)
+    new_schedule = amended(schedule, before, changes, logged, progress)
+    if LENGTH & changes.keys() and settings.val_every is None:
+        left = new_schedule.planned_steps - progress.step
+        plan = replace(plan, val_every=max(logged.val_every, math.ceil(left / planning.VALIDATIONS)))
+    if progress.ended == "stopped" or changes:
+        progress.ended = progress.whole_val = None
+        progress.stale = 0 if changes else progress.stale
+    again: dict[int, list[Controlled]] = defaultdict(list)
+    # What a person says now goes before what was said then.
+    lasting = {"set-lr", "finish"} - overruled(changes)
+    for event in {event.id: event for event in replay if event.command in lasting}.values():
+        if event.step >= state.step and not schedule.knows(event.id):
+            again[event.step].append(event)
+    resumed = Resumed(
+        step=state.step,
+        planned_steps=new_schedule.planned_steps,
+        inexact=differences(record["environment"], environment(plan, ranks)),
+        changes=in_words(before, changes),
+    )
+    return Continuation(progress, plan, new_schedule, again, resumed)
 
 
 def environment(plan: Plan, ranks: Ranks = ALONE) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The training loop as a stream of events: it prints nothing and knows no screen, file or folder.
 
 :meth:`Trainer.events` is the loop; the rest is what its lines mean. A step itself is in ``learner``, the rate in
-``schedule``, how often and how long in ``planning``, how long it has been in ``clock``, what may change between two
-processes in ``resuming``.
+``schedule``, how often and how long in ``planning``, how long it has been in ``clock``, what it is told meanwhile in
+``commands``, how a run of an earlier process goes on in ``resuming``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import math
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -20,12 +19,13 @@ import torch
 
 from charlstm import storage
 from charlstm.errors import ModelError, TextError
-from charlstm.model.network import CharLSTM, extended
+from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import planning, resuming
 from charlstm.training.clock import Clock
-from charlstm.training.config import LENGTH, Settings, changed
+from charlstm.training.commands import Commands
+from charlstm.training.config import Settings, changed
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
     Controlled,
@@ -42,10 +42,10 @@ from charlstm.training.events import (
 from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome
 from charlstm.training.material import Material
-from charlstm.training.opening import open_plan
+from charlstm.training.opening import first_network, open_plan
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
-from charlstm.training.schedule import Amendment, Kind, LearningRate, overruled
+from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.seams import Command, Inbox, Plan, Store
 from charlstm.training.state import TrainingState
 
@@ -113,16 +113,13 @@ class Trainer:
         known = corpus.vocabulary if start_from is None else start_from.vocabulary
         self._take(corpus, known.extended(corpus.vocabulary.symbols))
         self._sample = sample
-        self._inbox = inbox
+        self._commands = Commands(inbox, {})
         self._info = dict(info or {})
         self._wait = wait
         self._ranks = ranks
         self._keeper = Keeper(store)
-        self._queue: deque[Command] = deque()
-        self._replay: dict[int, list[Controlled]] = defaultdict(list)
         self._best: Weights | None = None
-        self._state: TrainingState | None = None
-        self._resumed: Resumed | None = None
+        self._going_on: tuple[TrainingState, Resumed] | None = None
 
     @classmethod
     def resume(
@@ -151,7 +148,7 @@ class Trainer:
             before = Settings.from_dict(state.record["settings"])
             changes = changed(asked, settings)
             now = before.with_changes(**changes)
-            trainer = cls(corpus, now, sample=sample, store=store, inbox=inbox, info=info, wait=wait, ranks=ranks)
+            trainer = cls(corpus, now, sample=sample, store=store, info=info, wait=wait, ranks=ranks)
             if state.record["fingerprint"] != corpus.fingerprint:
                 raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
             trainer._asked = settings
@@ -159,9 +156,12 @@ class Trainer:
             if known != known.extended(corpus.vocabulary.symbols):
                 raise ModelError("The training state lacks characters of its own text: resume from the one before it")
             trainer._take(corpus, known)
-            trainer._continue(state, replay, before, changes)
+            on = resuming.going_on(state, replay, before, changes, ranks)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
+        trainer.progress, trainer.plan, trainer.schedule = on.progress, on.plan, on.schedule
+        trainer._commands = Commands(inbox, on.again)
+        trainer._going_on = (state, on.event)
         return trainer
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,16 +213,19 @@ class Trainer:
         self._material = Material.of(corpus, vocabulary, self.settings.val_fraction, self.settings.split)
 
     def _begin(self) -> Iterator[Event]:
-        if self._state is not None and self._resumed is not None:
-            shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
-            self._prepare(CharLSTM(*shape, init="torch"))
-            self._restore(self._state)
-            self._clock.start_pace()
-            if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
-                self._keep_best(self.progress.best_val if self.progress.whole_val is None else self.progress.whole_val)
-            yield self._resumed
+        if self._going_on is None:
+            yield from self._start()
             return
-        yield from self._start()
+        (state, event), self._going_on = self._going_on, None  # the tensors would be kept to the end
+        shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+        self._prepare(CharLSTM(*shape, init="torch"))
+        self._learner.load(state.tensors)
+        best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
+        self._best = best or None
+        self._clock.start_pace()
+        if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
+            self._keep_best()
+        yield event
 
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
@@ -231,7 +234,8 @@ class Trainer:
         if self._frozen is None:
             self._keeper.plan(plan)
             yield from self._settle(wait=True)
-        self._prepare(self._first_network())
+        self._prepare(first_network(settings, material.vocabulary, self._start_from))
+        self._start_from = None  # it would be kept to the end
         yield Started(
             step=0,
             planned_steps=plan.planned_steps,
@@ -253,16 +257,6 @@ class Trainer:
         yield from self._look()
         self._clock.start_pace()
         self._checkpoint()
-
-    def _first_network(self) -> CharLSTM:
-        """The network before its first step; drawing it leaves torch's global generator as it was."""
-        if self._start_from is not None:
-            model, self._start_from = self._start_from, None  # which would be kept to the end
-            return CharLSTM.from_model(extended(model, self._material.vocabulary, self.settings.seed))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
-            return CharLSTM(*shape, init=self.settings.init)
 
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan
@@ -294,7 +288,7 @@ class Trainer:
         yield Finished(
             step=progress.step,
             reason=reason,
-            best_val=progress.best_val if progress.whole_val is None else progress.whole_val,
+            best_val=progress.loss,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
         )
@@ -306,7 +300,7 @@ class Trainer:
         try:
             figure = evaluate(network, self._material.ids, self._material.held_out, progress=self._break_off)
         except _Stopped as stopped:
-            self._queue.remove(stopped.command)
+            self._commands.drop(stopped.command)
             yield self._controlled(stopped.command, None)
             return True
         self.progress.whole_val = figure.nats
@@ -318,14 +312,13 @@ class Trainer:
             whole=True,
             train_seconds=self.progress.train_seconds,
         )
-        self._keep_best(figure.nats)
+        self._keep_best()
         return False
 
     def _break_off(self, *_: int) -> None:
-        self._listen()
-        for command in self._queue:
-            if command.command == "stop":
-                raise _Stopped(command)
+        self._commands.listen()
+        if (command := self._commands.first("stop")) is not None:
+            raise _Stopped(command)
 
     # ── between two steps ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,7 +365,7 @@ class Trainer:
             if better:
                 progress.best_val, progress.best_step = loss, progress.step
                 self._best = self._model(None).weights
-                self._keep_best(loss)
+                self._keep_best()
             elif self._is_out_of_patience():
                 progress.ended = "patience"
         model = self._model(loss)
@@ -389,20 +382,15 @@ class Trainer:
 
     def _obey(self) -> Iterator[Event]:
         """Act on what people asked, write what is due, and move on what is being written."""
-        for again in self._replay.pop(self.progress.step, ()):
+        for again in self._commands.again(self.progress.step):
             yield replace(again, step=self.progress.step, time=time.time())
             self._amend(again)
-        self._listen()
-        while self._queue and self.progress.ended is None:
-            yield from self._act(self._queue.popleft())
+        self._commands.listen()
+        while self.progress.ended is None and (command := self._commands.next()) is not None:
+            yield from self._act(command)
         if self._checkpoint_due():
             self._checkpoint()
         yield from self._settle()
-
-    def _listen(self) -> None:
-        if self._inbox is not None:
-            again = {event.id for events in self._replay.values() for event in events}
-            self._queue.extend(command for command in self._inbox() if command.id not in again)
 
     def _act(self, command: Command) -> Iterator[Event]:
         progress = self.progress
@@ -442,11 +430,11 @@ class Trainer:
                 yield event
                 if isinstance(event, Resumed):  # from waiting for the disk
                     yield Paused(step=self.progress.step)
-            self._listen()
-            if not self._queue:
+            self._commands.listen()
+            command = self._commands.next()
+            if command is None:
                 self._rest(0.1)
                 continue
-            command = self._queue.popleft()
             if command.command == "pause":
                 yield self._controlled(command, None)
             else:
@@ -509,42 +497,6 @@ class Trainer:
         }
         return TrainingState(self.progress.step, self.progress.control_position, record, tensors)
 
-    def _continue(
-        self, state: TrainingState, replay: Sequence[Controlled], before: Settings, changes: dict[str, Any]
-    ) -> None:
-        """Take over the bookkeeping of ``state``, with ``changes`` applied; the tensors follow when training begins."""
-        record = state.record
-        self._state = state
-        self.progress = Progress.from_dict(record["progress"])
-        plan = Plan.from_dict(record["plan"])
-        self.plan = resuming.plan_here(plan, self.settings, record["environment"], self._ranks)
-        schedule = LearningRate.from_dict(record["schedule"])
-        self.schedule = resuming.amended(schedule, before, changes, plan, self.progress)
-        if LENGTH & changes.keys() and self.settings.val_every is None:
-            left = self.schedule.planned_steps - self.progress.step
-            self.plan = replace(self.plan, val_every=max(plan.val_every, math.ceil(left / planning.VALIDATIONS)))
-        if self.progress.ended == "stopped" or changes:
-            self.progress.ended = self.progress.whole_val = None
-            self.progress.stale = 0 if changes else self.progress.stale
-        # What a person says now goes before what was said then.
-        again = {"set-lr", "finish"} - overruled(changes)
-        asked = {event.id: event for event in replay if event.command in again}
-        for event in asked.values():
-            if event.step >= state.step and not schedule.knows(event.id):
-                self._replay[event.step].append(event)
-        self._resumed = Resumed(
-            step=state.step,
-            planned_steps=self.schedule.planned_steps,
-            inexact=resuming.differences(record["environment"], resuming.environment(self.plan, self._ranks)),
-            changes=resuming.in_words(before, changes),
-        )
-
-    def _restore(self, state: TrainingState) -> None:
-        self._learner.load(state.tensors)
-        best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
-        self._best = best or None
-        self._state = None
-
     def _checkpoint_due(self) -> bool:
         every, minutes = self.plan.checkpoint_every, self.settings.checkpoint_minutes
         if every is not None and self.progress.step % every == 0 and self.progress.step:
@@ -566,12 +518,10 @@ class Trainer:
         """The best model so far, as the run keeps it. Raises :class:`ModelError` before the first validation."""
         if self._best is None:
             raise ModelError("There is no model yet: training has not begun")
-        progress = self.progress
-        loss = progress.best_val if progress.whole_val is None else progress.whole_val
-        return replace(self._model(loss, progress.best_step), weights=self._best)
+        return replace(self._model(self.progress.loss, self.progress.best_step), weights=self._best)
 
-    def _keep_best(self, val_loss: float | None) -> None:
-        self._keeper.model(self.best, self.progress.best_step, val_loss)
+    def _keep_best(self) -> None:
+        self._keeper.model(self.best, self.progress.best_step, self.progress.loss)
 
     def _settle(self, *, wait: bool = False) -> Iterator[Event]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""
@@ -583,8 +533,8 @@ class Trainer:
                     raise
                 if not attempt:
                     yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
-                self._listen()
-                if any(command.command == "stop" for command in self._queue):
+                self._commands.listen()
+                if self._commands.first("stop") is not None:
                     raise
                 self._rest(1.0)
             else:

@@ -33,9 +33,8 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.learner import Learner, Outcome
+from charlstm.training.learner import Learner, Outcome, Tensors
 from charlstm.training.seams import Plan
-from charlstm.training.state import TrainingState
 from charlstm.training.trainer import Trainer
 from small_training import Asker, MemoryStore, make_corpus, make_plan, words
 
@@ -173,13 +172,13 @@ def test_a_resume_does_not_take_its_start_for_the_pace(
     asker = Asker({40: [("stop", None)]})
     run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
     again = Trainer.resume(corpus, settings, store.states[-1])
-    restore = again._restore
+    load = Learner.load
 
-    def slowly(state: TrainingState) -> None:
-        restore(state)
+    def slowly(learner: Learner, tensors: Tensors) -> None:
+        load(learner, tensors)
         clock.now += 100.0
 
-    monkeypatch.setattr(again, "_restore", slowly)
+    monkeypatch.setattr(Learner, "load", slowly)
     ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
     assert ends[0] > 400  # at 6 seconds a step it would have been 140
 
