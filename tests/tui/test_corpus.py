@@ -177,6 +177,7 @@ async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str
     Path(name).write_bytes(content)
     async with driven(places, text=name) as app:
         await app.shows(words, "o opens another text")
+        await app.lacks("Enter use")
         await app.press("enter")
         assert app.app.corpus is None
 

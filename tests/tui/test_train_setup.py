@@ -107,6 +107,13 @@ async def test_presets_show_what_they_cost(
         assert answers == [("presets", str(text), "--clean")]
 
 
+async def test_a_text_too_short_to_count_says_so(tmp_path: Path) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("A line.\n" * 20)
+    async with setup_for(tmp_path, short, (120, 36)) as (_app, pilot):
+        await shows(pilot, "Too little text for figures")
+
+
 async def test_a_small_terminal_keeps_the_choice(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text, (60, 20)) as (_app, pilot):
         await shows(pilot, *PRESETS, "▸ quick", "Enter start")

@@ -100,7 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
     A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", handler="quit", palette=False),
     A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text.", palette=False),
-    A(ANYWHERE, "back", "escape", "back", "One step out: dialog, ghost, input, view. Never quits.", palette=False),
+    A(ANYWHERE, "back", "escape", "back", "One step out: dialog, suggestion, input, view. Never quits.", palette=False),
     A(PANES, "next_pane", "tab", "next pane", "Move to the next pane.", palette=False),
     A(PANES, "previous_pane", "shift+tab", "previous pane", "Move to the previous pane.", palette=False),
     *(

@@ -59,7 +59,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         result(True, {"name": corpus.name, **found.to_dict()})
         return
     click.echo(
-        f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} lines, "
+        f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "
         f"{found.distinct:,} distinct"
     )
     click.echo(f"read as    {found.encoding}, newlines {found.newlines}")

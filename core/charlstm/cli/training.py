@@ -108,10 +108,11 @@ def presets(
         result(True, rows)
         return
     for line in table(
-        ("PRESET", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", ""),
+        ("PRESET", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", ""),
         [
             (
                 row["name"],
+                "{num_layers} × {hidden_size}".format_map(row["settings"]),
                 f"{row['parameters']:,}",
                 minutes(row["seconds"]),
                 f"{row['memory_bytes'] / 2**20:,.0f} MB",

@@ -30,23 +30,24 @@ class Prime:
 def prepare_prime(model: Model, prime: str, *, empty_is_fine: bool = False) -> Prime:
     """What of ``prime`` the model can be fed.
 
-    When nothing is left, and unless ``empty_is_fine``, it starts from a newline, where a text usually starts; a model
-    that knows none starts from its most frequent character (``info["frequent"]``, else the space, else the first).
+    When nothing is left, and unless ``empty_is_fine``, it starts from what comes before a new beginning in the model's
+    own text (``info["start"]``), else from a newline; a model that knows none starts from its most frequent character
+    (``info["frequent"]``, else the space, else the first).
     """
     ids, unknown = model.vocabulary.encode(model.text_options.apply(prime))
     ids = ids.astype(np.intp)
     if not len(ids) and not empty_is_fine:
-        ids = np.array([_start(model)], np.intp)
-        return Prime("", ids, unknown)
+        return Prime("", _start(model), unknown)
     return Prime(model.vocabulary.decode(ids), ids, unknown)
 
 
-def _start(model: Model) -> int:
-    for char in ("\n", model.info.get("frequent"), " "):
-        which = model.vocabulary.index(char) if isinstance(char, str) and len(char) == 1 else None
-        if which is not None:
-            return which
-    return 0
+def _start(model: Model) -> npt.NDArray[np.intp]:
+    for start in (model.info.get("start"), "\n", model.info.get("frequent"), " "):
+        if isinstance(start, str) and start:
+            ids, unknown = model.vocabulary.encode(start)
+            if not unknown:
+                return ids.astype(np.intp)
+    return np.zeros(1, np.intp)
 
 
 def prime_suggestion(model: Model) -> str:

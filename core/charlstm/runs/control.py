@@ -32,7 +32,8 @@ def send(run: Run, command: str, value: float | None = None) -> Command:
     check(command, value)
     status = run.status()
     if not status.alive:
-        remedy = "start it again with `charlstm resume " + run.name + "`"
+        again = f"`charlstm resume {run.name}`"
+        remedy = f"{again} tells how to give it more" if status.state == "finished" else f"start it again with {again}"
         raise RunError(f"The run {run.name} is {status.state}: nobody is there to {command} it; {remedy}")
     asked = Command(secrets.token_hex(4), command, value)
     line = {"id": asked.id, "time": time.time(), "command": command, "value": value}
@@ -51,7 +52,8 @@ def check(command: str, value: float | None) -> None:
         if value is not None:
             raise RunError(f"{command} takes no value, but was given {value!r}")
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_RATE:
-        raise RunError(f"set-lr takes the new learning rate, a number above zero, not {value!r}")
+        given = "" if value is None else f", not {value!r}"
+        raise RunError(f"set-lr takes the new learning rate, a number above zero{given}")
 
 
 class ControlReader:

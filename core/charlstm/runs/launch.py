@@ -160,10 +160,11 @@ def control_size(run: Run) -> int:
 def _more(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> str:
     """How to give a finished run more: by the setting that ended it, since raising another changes nothing."""
     if checkpoint is None:
-        return f"with `charlstm resume {run.name} --set epochs=…`"
+        return f"with `charlstm resume {run.name} --epochs …`"
     plan, progress = checkpoint
     name, _ = planning.next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
-    return f"than {name}={getattr(settings, name):.12g} in all, with `charlstm resume {run.name} --set {name}=…`"
+    option = name.replace("_", "-")
+    return f"than {name}={getattr(settings, name):.12g} in all, with `charlstm resume {run.name} --{option} …`"
 
 
 def _starting(run: Run) -> Beat:

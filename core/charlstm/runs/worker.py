@@ -56,6 +56,10 @@ RETRY = 1.0
 
 SAMPLE_CHARS = 300
 PRIME_CHARS = 24
+BEGINNING_CHARS = 100_000
+"""So much of a text is looked at to learn how a new beginning is set off in it."""
+BLANK_LINES = 20
+"""One end of a line in so many is followed by an empty line where paragraphs are set off by these."""
 
 
 class _Ended(Exception):
@@ -224,6 +228,7 @@ class _Worker:
                 "preset": spec.preset,
                 "lineage": spec.lineage,
                 "prime": prime,
+                "start": beginning(corpus),
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
@@ -332,6 +337,12 @@ def opening(corpus: Corpus) -> str:
         return line
     words = line[: PRIME_CHARS + 1].rpartition(" ")[0]
     return words or line[:PRIME_CHARS]
+
+
+def beginning(corpus: Corpus) -> str:
+    """What comes before a new beginning in this text: an empty line where it has such lines, else the end of a line."""
+    text = corpus.text(0, BEGINNING_CHARS)
+    return "\n\n" if BLANK_LINES * text.count("\n\n") >= text.count("\n") > 0 else "\n"
 
 
 def sampler(prime: str, seed: int) -> Callable[[Model], tuple[str, str]]:

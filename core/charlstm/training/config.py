@@ -83,7 +83,7 @@ class Settings:
     epochs: float | None = _setting(None, "passes over the training text", low=0, open_low=True)
     max_steps: int | None = _setting(None, "training steps at most", low=1)
     max_minutes: float | None = _setting(
-        None, "minutes of training; planned as steps, and a hard stop besides", low=0, open_low=True
+        None, "minutes in all, validations too; planned as steps, and a hard stop besides", low=0, open_low=True
     )
     patience: int | None = _setting(None, "end after so many validations without a better one; none: never", low=1)
 

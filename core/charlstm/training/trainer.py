@@ -249,8 +249,8 @@ class Trainer:
         )
         if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
             yield self._warning(
-                f"The text is small, so training reads {plan.batch_size} rows of {plan.seq_length} characters a step "
-                f"instead of {settings.batch_size} of {settings.seq_length}"
+                f"The text is small, so training reads {plan.batch_size} × {plan.seq_length} characters a step "
+                f"instead of {settings.batch_size} × {settings.seq_length}: it will learn little but the text by heart"
             )
         if not material.held_out:
             yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")

@@ -218,6 +218,11 @@ def test_primes(make_model):
     for prime in ("", "XYZ"):
         assert Session(model, prime).prime == ""
         assert generate(model, prime, 50) == generate(model, "\n", 50)
+    # Where the model remembers what comes before a new beginning in its text, that; unless it does not know it.
+    model.info["start"] = "\n\n"
+    assert generate(model, "", 50) == generate(model, "\n\n", 50) != generate(model, "\n", 50)
+    model.info["start"] = "\nX"
+    assert generate(model, "", 50) == generate(model, "\n", 50)
     without = make_model("xyz ")
     without.info["frequent"] = "y"
     assert generate(without, "", 30) == generate(without, "y", 30)

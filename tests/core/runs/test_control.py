@@ -35,6 +35,7 @@ def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
     with pytest.raises(RunError, match="nobody is there") as caught:
         send(run, "pause")
     assert "\n" not in str(caught.value)
+    assert ("give it more" in str(caught.value)) == (state == "finished")
     assert not run.control_path.exists()
 
 

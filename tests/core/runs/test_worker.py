@@ -516,5 +516,21 @@ def test_the_opening_is_the_first_real_line(tmp_path: Path) -> None:
         assert worker.opening(open_corpus(path)) == prime
 
 
+@pytest.mark.parametrize(
+    ("content", "start"),
+    [
+        ("A first paragraph\nof two lines.\n\nAnd another.\n", "\n\n"),
+        ("anna\nbob\ncarla\n" * 9 + "\n", "\n"),
+        ("all in one line", "\n"),
+    ],
+)
+def test_what_comes_before_a_new_beginning_is_learnt_from_the_text(tmp_path: Path, content: str, start: str) -> None:
+    from charlstm.text.corpus import open_corpus
+
+    path = tmp_path / "t.txt"
+    path.write_text(content)
+    assert worker.beginning(open_corpus(path)) == start
+
+
 def test_memory_is_told_from_other_errors() -> None:
     assert "Memory" not in explain(RuntimeError("shapes do not fit"), Settings(epochs=1))

@@ -221,6 +221,7 @@ class CorpusScreen(ModeScreen):
             study.problem = f"{visible(study.choice.name, keep='')} cannot be prepared: {error.strerror or error}."
         study.progress = None
         self._show()
+        self.refresh_keys()
 
     async def _read(self, study: Study) -> None:
         from charlstm.text.corpus import open_corpus
@@ -292,7 +293,7 @@ class CorpusScreen(ModeScreen):
             return
         head.update(Content("\n").join(self._head(study, width)))
         if study.problem:
-            problem = f"{study.problem.rstrip('.')}."
+            problem = study.problem if study.problem.endswith((".", "?", "!")) else f"{study.problem}."
             start.update(Content.assemble((problem, "$error"), "\n\n", ("o", "bold $primary"), " opens another text."))
             hints.update(Content(""))
             return
@@ -352,7 +353,8 @@ class CorpusScreen(ModeScreen):
             case "licence" | "clean" | "held_out":
                 return isinstance(entry, Text)
             case "use":
-                return entry is not None
+                choice = self._choice()
+                return entry is not None and (choice is None or not self._study(choice).problem)
         return True
 
     def labels(self) -> dict[str, str]:

@@ -81,7 +81,8 @@ class Setup(Vertical):
         self.measured: dict[str, dict[str, Any]] = {}
         self.measured_changed: dict[str, dict[str, Any]] = {}
         """The same with what was changed."""
-        self.references: References = ()
+        self.references: References | None = None
+        """``None`` until they are counted; none at all for a text that is too short, or gone."""
         self.measuring = False
         self.starting = False
         """Whether a run is being made."""
@@ -136,7 +137,7 @@ class Setup(Vertical):
         """Plan for this text; what was known of another is forgotten."""
         if choice == self.corpus and not self.problem:
             return
-        self.corpus, self.known, self.measured, self.references = choice, None, {}, ()
+        self.corpus, self.known, self.measured, self.references = choice, None, {}, None
         self.measured_changed = {}
         self.note = self.problem = ""
         self._read_or_refused.clear()
@@ -410,15 +411,17 @@ class Setup(Vertical):
     def _beat(self, width: int) -> Content:
         """Simpler models and earlier runs of this text as bars, the worst first."""
         unit = BITS if self.bits else 1.0
-        rows = [(name, nats * unit, False) for name, nats in self.references]
+        rows = [(name, nats * unit, False) for name, nats in self.references or ()]
         name = self.corpus.name if self.corpus is not None else ""
         runs = [view for view in self._snapshot.runs if view.text == name and view.status.best_val is not None]
         runs.sort(key=lambda view: view.status.best_val or 0)
         rows += [(view.name, (view.status.best_val or 0) * unit, True) for view in runs[:3]]
         rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: -row[1])
         if not rows:
-            waits = self.known is not None and not self.problem
-            return Content.styled("  counting…" if waits else "", "$foreground 50%")
+            if self.known is None or self.problem:
+                return Content("")
+            words = "counting…" if self.references is None else "Too little text for figures."
+            return Content.styled(f"  {words}", "$foreground 50%")
         longest = max(loss for _, loss, _ in rows)
         named = min(max(len(name) for name, _, _ in rows), max(width // 3, 8))
         room = max(width - named - 9, 4)

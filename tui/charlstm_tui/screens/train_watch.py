@@ -192,7 +192,7 @@ class Watch(Vertical):
     def _empty(view: RunView | None) -> str:
         if view is None or view.status.state == "starting":
             return "The first sample comes with the first validation, in a few seconds."
-        return "This run has written no samples."
+        return "No sample yet." if view.live else "This run has written no samples."
 
     def _verdict(
         self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
