@@ -23,8 +23,10 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.showing import ReadingProgress, columns, cut, remark, result, says_unknown
 from charlstm.errors import RunError, TextError
+from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import symbol, visible
+from charlstm.training.config import Settings
 
 if TYPE_CHECKING:
     from charlstm.generation.novelty import Match
@@ -169,7 +171,7 @@ def score(
     )
 )
 @text_argument
-@click.option("--model", "run", metavar="RUN", help="Compare with the text that this run was trained on.")
+@click.option("--model", "run", metavar="RUN", help="Compare with the text that this run, or demo, was trained on.")
 @click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
 @whole("--min-length", least=2, default=30, help="Shorter stretches do not count.")
 @whole("--top", least=0, default=10, help="How many stretches to show.")
@@ -235,24 +237,39 @@ def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
 
 
 def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
-    """The text that a run was trained on, and the spans of a part of it (None: all)."""
+    """The text that a run was trained on, or a model's that is built in, and the spans of a part of it (None: all)."""
     from charlstm.text.corpus import reopen_corpus
     from charlstm.training.material import Material
 
     if word == "demo" or word.endswith(".safetensors"):
-        raise TextError(f"{word} is a model without a text of its own: name a run instead, or a text")
-    run = find_run(word, runs_dir)
-    spec = run.spec()
-    corpus = reopen_corpus(spec.corpus)
+        name, corpus, settings = word, *_built_in(word, runs_dir)
+    else:
+        run = find_run(word, runs_dir)
+        spec = run.spec()
+        name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
     if part == "all":
         return corpus, None
-    parts = Material.of(corpus, corpus.vocabulary, spec.settings.val_fraction, spec.settings.split)
+    parts = Material.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split)
     if part == "training":
         return corpus, parts.train
     if not parts.held_out:
-        why = "its text was too short for that" if spec.settings.val_fraction else "val_fraction was 0"
-        raise RunError(f"{run.name} held nothing out, {why}; try --part training")
+        why = "its text was too short for that" if settings.val_fraction else "val_fraction was 0"
+        raise RunError(f"{name} held nothing out, {why}; try --part training")
     return corpus, parts.held_out
+
+
+def _built_in(word: str, runs_dir: Path | None) -> tuple[Corpus, Settings]:
+    """The built-in text that a model outside a run was trained on, and its settings."""
+    from charlstm.text.corpus import open_corpus
+
+    info = open_model(word, runs_dir).info
+    name, settings = info.get("corpus"), info.get("settings")
+    if not isinstance(name, str) or not is_builtin(name) or not isinstance(settings, dict):
+        raise TextError(f"{word} is a model without a text of its own: name a run instead, or a text")
+    corpus = open_corpus(name)
+    if corpus.fingerprint != info.get("fingerprint"):
+        raise TextError(f"{word} was trained on the {name} of another Python than this: name a text")
+    return corpus, Settings.from_dict(settings)
 
 
 # -- showing -----------------------------------------------------------------------------------------------------
@@ -294,7 +311,8 @@ def _show_scores(name: str, scores: Scores, top: int) -> None:
     strip = scores.strip(max(10, min(columns(), 100) - 22))
     highest = float(strip.max()) or 1.0
     cells = "".join(_LEVELS[min(7, int(8 * value / highest))] for value in strip.tolist())
-    click.echo(f"along it    {cells}  {highest:.1f} at most")
+    each = max(1, round(scores.chars / len(cells)))
+    click.echo(f"along it    {cells}  up to {highest:.1f}" + (f" over {each:,} characters" if each > 1 else ""))
     places = scores.places(top, CONTEXT)
     if places:
         click.echo("most surprising")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.model.file import load_model, save_model
+from charlstm.text.corpus import open_corpus
 from command_line import TEXT, TINY, Answer, Refused, Said
 
 LINE = "the quick brown fox jumps over the lazy dog.\n"
@@ -108,6 +110,19 @@ def test_folded_characters_are_read_as_their_symbol(place: Path, said: Said) -> 
     err = said("eval", "rare", "rare.txt")[1]
     assert "no symbol of its own for é (" in err
     assert "left out" not in err
+
+
+def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
+    place: Path, answer: Answer, refused: Refused
+) -> None:
+    corpus = open_corpus("python-reference")
+    model = load_model(place / "runs/fox/model.safetensors")
+    model.info.update(corpus=corpus.name, fingerprint=corpus.fingerprint)
+    save_model(place / "m.safetensors", model)
+    assert answer("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
+    model.info["fingerprint"] = "of another Python"
+    save_model(place / "m.safetensors", model)
+    assert "of another Python" in refused("novelty", "data/fox.txt", "--model", "m.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -481,4 +481,6 @@ def _figure(measured: dict[str, Any], name: str) -> Any:
 
 
 def _planned(settings: Settings) -> float | None:
-    return settings.max_minutes * 60 if settings.max_minutes is not None else None
+    """Seconds that a run takes at most, where nothing but the clock ends it."""
+    by_steps = (settings.epochs, settings.max_steps) != (None, None)
+    return settings.max_minutes * 60 if settings.max_minutes is not None and not by_steps else None
