@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from charlstm.errors import SettingsError
 from charlstm.model.kernel.fused import FusedKernel
-from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, draw_masks
+from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, draw_masks, multiplier
 from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
 
@@ -83,7 +83,8 @@ class NNKernel:
         hidden = functional.one_hot(inputs, network.config.vocab_size).to(network.fc.weight.dtype)
         weights: list[list[Tensor]] = [list(network.layer(index)) for index in range(layers)]
         for index, mask in enumerate(masks.recurrent):
-            weights[index][1] = weights[index][1] * mask * masks.recurrent_scale
+            weight = weights[index][1]
+            weights[index][1] = weight * multiplier(mask, masks.recurrent_scale, weight.dtype)
         if not masks.layers:
             flat = [weight for layer in weights for weight in layer]
             hidden, h, c = torch.lstm(hidden, state, flat, True, layers, 0.0, True, False, False)
@@ -92,7 +93,7 @@ class NNKernel:
         for index, mask in enumerate(masks.layers):
             own = (state[0][index : index + 1], state[1][index : index + 1])
             hidden, h, c = torch.lstm(hidden, own, weights[index], True, 1, 0.0, True, False, False)
-            hidden = hidden * (mask * masks.layer_scale).to(hidden.dtype)
+            hidden = hidden * multiplier(mask, masks.layer_scale, hidden.dtype)
             states.append((h, c))
         return hidden, (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
 

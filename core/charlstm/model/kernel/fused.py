@@ -28,7 +28,7 @@ from charlstm.model.kernel.recurrence import (
     compiled,
     forward_layer,
 )
-from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult
+from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
 
@@ -88,7 +88,7 @@ class FusedKernel:
         self._divide(rows)
         self._reserve(length, rows)
         count = int((targets != NO_TARGET).sum())
-        recurrent = [_multiplier(mask, masks.recurrent_scale, self._dtype) for mask in masks.recurrent]
+        recurrent = [multiplier(mask, masks.recurrent_scale, self._dtype) for mask in masks.recurrent]
         weights = self._pack(recurrent)
 
         def run(shard: _Shard) -> float:
@@ -258,7 +258,7 @@ class _Shard:
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
         inputs = inputs.contiguous()
-        keep = [_multiplier(mask, masks.layer_scale, self._dtype) for mask in masks.layers]
+        keep = [multiplier(mask, masks.layer_scale, self._dtype) for mask in masks.layers]
         top = self._top[:length]
         for layer in layers:
             own = reads[layer][:, :, -self._hidden :]
@@ -364,11 +364,6 @@ def _packed(weight: Tensor, rows: int) -> Tensor:
         with contextlib.suppress(AttributeError, RuntimeError):
             return torch.ops.mkldnn._reorder_linear_weight(weight, rows)  # type: ignore[no-any-return]
     return weight
-
-
-def _multiplier(mask: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
-    """What is to be multiplied where ``mask`` says what is kept; torch converts bytes eight times sooner than bool."""
-    return mask.view(torch.uint8).to(dtype).mul_(scale)
 
 
 def _gradient(parameter: Tensor) -> Tensor:
