@@ -1,0 +1,79 @@
+"""The app on Generate as tests drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.pictures import FULL, Picture
+from charlstm_tui.remembered import Memory, remember
+from charlstm_tui.screens.generate import GenerateScreen
+from charlstm_tui.widgets.generate_bar import StatusLine
+
+
+class Session:
+    """The app on Generate, and what a test wants to know of it."""
+
+    def __init__(self, app: CharLSTMApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def screen(self) -> GenerateScreen:
+        screen = self.app.mode_screen
+        assert isinstance(screen, GenerateScreen)
+        return screen
+
+    @property
+    def picture(self) -> Picture:
+        assert self.screen._picture is not None
+        return self.screen._picture
+
+    @property
+    def text(self) -> str:
+        return self.screen.stream.text()
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10, *, settle: bool = True) -> None:
+        """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                if settle:
+                    await self.pilot.pause()
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen._picture}")
+
+    async def paused(self, count: int) -> None:
+        """Stand still after ``count`` characters."""
+        await self.until(lambda: self.screen.playing)
+        self.screen._speed = FULL
+        player = self.screen._player
+        player.set_speed(FULL)
+        player.go(count - self.picture.length)
+        await self.until(lambda: self.picture.length == count and not self.picture.running)
+
+    def status(self) -> str:
+        return self.screen.query_one(StatusLine).render().plain
+
+    def screen_text(self) -> str:
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+
+@asynccontextmanager
+async def playing(
+    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0
+) -> AsyncIterator[Session]:
+    if speed is not None:
+        remember(str(model), Memory(speed=speed))
+    app = CharLSTMApp(Opening(model=str(model)))
+    async with app.run_test(size=size) as pilot:
+        session = Session(app, pilot)
+        await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        yield session
+    assert not app.is_running

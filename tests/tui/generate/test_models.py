@@ -1,0 +1,281 @@
+"""What Generate plays and keeps: models and their ages, sessions, what is remembered and exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from charlstm.generation.saving import load_session
+from charlstm.model.file import load_model, save_model
+from charlstm_tui.app import CharLSTMApp, Opening
+from charlstm_tui.kept_sessions import save_as
+from charlstm_tui.pictures import Wish
+from charlstm_tui.remembered import state_file
+from charlstm_tui.screens.generate import GenerateScreen
+from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.widgets.generate_bar import GenerateBar
+from charlstm_tui.widgets.model_picker import ModelPicker
+from playing_app import Session, playing
+from recorded_run import record, tiny_model
+
+
+async def test_younger_and_older_selves_play_the_same_prime(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.until(lambda: it.screen.playing)
+        assert it.picture.facts is not None
+        best = it.picture.facts.step
+        assert best == 400
+        await it.pilot.press("left_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+        await it.pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+        await it.paused(30)
+        young = it.text
+        await it.pilot.press("left_square_bracket")
+        await it.until(lambda: "cannot be younger" in it.status())
+        bar = it.screen.query_one(GenerateBar).render().plain
+        assert "novel-quick-1 @ step 0 of 1,000" in bar
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 50)
+        await it.until(lambda: it.picture.length >= 30)
+        assert it.text[:30] != young
+
+
+async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:
+    with record(home / "runs", "running", steps=120) as worker:
+        async with playing(worker.run.path) as it:
+            await it.until(lambda: it.screen.playing)
+            assert it.picture.facts is not None
+            assert it.picture.facts.step == 100
+            worker.advance(100)
+            await it.pilot.press("right_square_bracket")
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+
+
+async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(home: Path) -> None:
+    with record(home / "runs", "running", steps=120) as worker:
+        async with playing(worker.run.path) as it:
+            await it.until(lambda: it.screen.playing)
+            worker.advance(100)
+            await it.pilot.press("4")
+            it.app.play(str(worker.run.path))
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+            await it.until(lambda: it.screen.playing)
+            take = it.picture.take
+            it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
+            await it.paused(5)
+            assert it.picture.take == take
+            it.app.play(str(worker.run.path), 0)  # while Generate is shown
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+
+
+async def test_a_model_that_cannot_be_opened_leaves_the_settings_in_use(model: Path, home: Path) -> None:
+    broken = home / "broken.json"
+    broken.write_text('{"kind": "charlstm session"}')
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("T", "T", "=")
+        await it.until(lambda: it.picture.settings.temperature == 0.9)
+        speed = it.screen._speed
+        it.screen._load(Wish(str(model), session=broken))
+        await it.until(lambda: "broken.json" in it.screen._note)
+        assert (it.screen._settings, it.screen._speed) == (it.picture.settings, speed)
+        assert it.screen._settings.temperature == 0.9
+
+
+async def test_a_name_typed_in_full_is_the_one_that_is_meant(model: Path, home: Path) -> None:
+    for name in ("novel-1", "novel-10"):
+        record(home / "runs", "finished", name=name, steps=100)
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        for name in ("novel-1", "novel-10"):
+            await it.pilot.press("o")
+            await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+            it.app.screen.query_one(Input).value = name
+            await it.pilot.press("enter")
+            await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == name)  # noqa: B023
+
+
+async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) -> None:
+    record(home / "runs", "finished", name="novel-quick-1", steps=200)
+    record(home / "runs", "stopped", name="[b]anna-1", steps=200)
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        assert "[b]anna-1" in it.screen_text()
+        await it.pilot.press(*"novel", "enter")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "novel-quick-1")
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = "nothing like that"
+        await it.pilot.press("enter")
+        await it.until(lambda: "There is no model or session called" in it.screen_text())
+        it.app.screen.query_one(Input).value = str(model)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "tiny")
+
+
+async def test_settings_are_remembered_for_each_model(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("T", "minus", "c")  # from full
+        await it.until(lambda: it.picture.settings.temperature == 0.85)
+    async with playing(model, speed=None) as it:
+        await it.until(lambda: it.screen.playing)
+        assert (it.picture.settings.temperature, it.picture.speed) == (0.85, 1000)
+        assert it.screen._scale.name == "entropy"
+
+
+async def test_what_a_newer_charlstm_remembers_is_left_alone_and_said_once(model: Path) -> None:
+    path = state_file()
+    path.parent.mkdir(parents=True)
+    path.write_text(newer := '{"format": 2, "models": {}}')
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.playing)
+        it.screen._open("demo")
+        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name != "tiny")
+        [told] = [each.message for each in it.app._notifications]
+        assert "written by a newer charlstm (format 2) and stays as it is; update this one" in told
+    assert path.read_text() == newer
+
+
+async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        text = it.text
+    async with playing(model) as it:
+        await it.until(lambda: "last session" in it.status())
+        await it.pilot.press("l")
+        await it.until(lambda: it.text == text)
+        assert not it.picture.running
+
+
+async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        session = run.sessions_dir / "mine.json"
+        it.screen._player.run_with(lambda played: save_as(session, "rank", played))
+        await it.until(session.is_file)
+        text = it.text
+        await it.pilot.press("o")
+        await it.until(lambda: "mine.json" in it.screen_text())  # it stands in the list
+        await it.pilot.press("escape")
+    async with playing(model) as it:
+        await it.paused(3)
+        here = it.text
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = str(session)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen.playing and it.picture.facts is not None and it.picture.facts.run == run.path)
+        await it.until(lambda: it.text == text)
+        broken = home / "broken.json"
+        broken.write_text('{"kind": "charlstm session"}')
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = str(broken)
+        await it.pilot.press("enter")
+        await it.until(lambda: "broken.json" in it.screen._note)
+        assert it.text == text != here
+
+
+@pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
+async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> None:
+    target = home / "kept" / f"mine.{ending}"
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        assert it.app.screen.query_one(Input).value.endswith(".json")
+        it.app.screen.query_one(Input).value = str(target)
+        await it.pilot.press("enter")
+        await it.until(lambda: "mine" in it.screen._note)
+        text = it.text
+    assert target.is_file()
+    if ending == "json":
+        loaded = load_session(target, load_model(model))
+        assert loaded.prime + loaded.read() == text
+        assert json.loads(target.read_text())["format"] == 1
+    elif ending == "txt":
+        assert target.read_text() == text
+
+
+async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model: Path, home: Path) -> None:
+    novel = home / "novel.txt"
+    novel.write_text("mine")
+    async with playing(model) as it:
+        await it.paused(10)
+        for answer in ("enter", "y"):
+            await it.pilot.press("ctrl+s")
+            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            it.app.screen.query_one(Input).value = str(novel)
+            await it.pilot.press("enter")
+            await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+            await it.pilot.press(answer)
+            if answer == "enter":
+                assert novel.read_text() == "mine"
+        for name in ("/", "x" * 300, "novel.txt/x.txt"):  # what cannot be is said
+            await it.pilot.press("ctrl+s")
+            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            it.app.screen.query_one(Input).value = name
+            await it.pilot.press("enter")
+            await it.until(lambda: it.app.screen is it.screen)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(novel)
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+        await it.pilot.press("y")
+        await it.until(lambda: "novel.txt" in it.screen._note)
+        assert novel.read_text() == it.text
+
+
+async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
+    broken = home / "broken.safetensors"
+    broken.write_bytes(b"not a model [/red]")
+    async with playing(broken) as it:
+        await it.until(lambda: "is no model file" in " ".join(it.screen_text().split()))
+        assert "opens another model" in it.screen_text()
+        await it.pilot.press("space", "enter", "t", "left", "e", "c")
+        assert not it.screen.playing
+
+
+async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
+    app = CharLSTMApp(Opening())
+    async with app.run_test(size=(80, 24)) as pilot:
+        it = Session(app, pilot)
+        await pilot.press("3")
+        await it.until(lambda: isinstance(app.screen, GenerateScreen))
+        assert "Nothing to play yet" in it.screen_text()
+        record(home / "runs", "finished", steps=100)
+        await it.until(lambda: it.screen.playing)
+
+
+async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
+    other = home / "other.safetensors"
+    save_model(other, tiny_model(seed=1, prime="The other"))
+    async with playing(model) as it:
+        await it.paused(10)
+        for view in ("s", "d", "w"):
+            await it.pilot.press(view)
+            await it.until(lambda: it.screen.room != "play")
+            wanted = other if it.picture.prime == "The morning" else model
+            it.app.go("runs")
+            await it.pilot.pause()
+            it.app.play(str(wanted))
+            await it.pilot.pause()
+            await it.until(lambda wanted=wanted: it.screen.room == "play" and it.picture.facts.path == wanted)
+            await it.until(lambda: it.picture.outlook is not None)
+
+
+def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (".", "/", str(tmp_path)):
+        assert "is a folder" in save_as(Path(path), "rank", None)  # type: ignore[arg-type]

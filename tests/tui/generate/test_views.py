@@ -1,0 +1,178 @@
+"""Write, Score, Duel and what is copied: Generate's other views."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from textual.widgets import Input
+
+from charlstm.generation.scoring import score
+from charlstm.model.file import load_model
+from charlstm.text.corpus import open_corpus
+from charlstm_tui.widgets.candidates import Candidates
+from charlstm_tui.widgets.dialogs import PromptDialog
+from playing_app import playing
+from recorded_run import record
+
+
+async def test_write_together(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.picture.ghost))
+        await it.pilot.press(*"q? 1")
+        await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
+        assert "never seen" in it.status()
+        ghost = it.picture.ghost
+        assert ghost[:5] in "".join(it.screen.stream._page.chars)
+        await it.pilot.press("tab")
+        await it.until(lambda: it.text == before + "q? " + ghost)
+        await it.pilot.press("backspace")
+        await it.until(lambda: it.text == before + "q? " + ghost[:-1])
+        word = it.picture.ghost
+        await it.pilot.press("ctrl+right")
+        await it.until(lambda: len(it.text) > len(before + "q? " + ghost[:-1]))
+        assert (ghost[:-1] + word).startswith(it.text[len(before + "q? ") :])
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.room == "write")
+        assert "generate.write.ghost" not in it.screen.scopes()
+        await it.pilot.press("enter", "x")
+        await it.until(lambda: it.text.endswith("\nx"))
+        assert "generate.write.ghost" in it.screen.scopes()
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.room == "play")
+        await it.until(lambda: not it.picture.ghost)
+
+
+async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"mine")
+        await it.until(lambda: it.text.endswith("mine"))
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "written.txt")
+        await it.pilot.press("enter")
+        await it.until(lambda: (home / "written.txt").exists())
+        assert (home / "written.txt").read_text().rstrip("\n").endswith("mine")
+        assert it.screen.room == "write"
+
+
+async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(5)
+        await it.until(lambda: "BRANCHES" in it.screen_text())
+        first = it.screen.query_one(Candidates).render_line(1).text
+        assert first.startswith("1 ")
+        await it.pilot.press("w")
+        await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
+        assert it.screen.query_one(Candidates).render_line(1).text == f"  {first[2:]}"
+        assert "paused" not in it.status()
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: "BRANCHES" in it.screen_text() and "paused" in it.status())
+
+
+async def test_writing_in_the_middle_hides_the_rest_and_play_shows_it_again(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left", "left", "left", "w")
+        await it.until(lambda: it.text == before[:-4])
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.text == before)
+
+
+async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        room = it.screen.score_room
+        await it.until(lambda: room.scores is not None)
+        expected = score(load_model(model), it.text)
+        assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
+        await it.pilot.press("enter")
+        await it.until(lambda: "rank" in it.status())
+        assert room.view.cursor == min(place.position for place in expected.places(40))
+        shown = it.screen_text()
+        assert "8 bits┤" in shown
+        assert "MOST SURPRISING, in bits" in shown
+        assert shown.count("▸") == 1  # the place that the cursor is on
+        (home / "own.txt").write_text("The morning, [/red] and 1 more\n" * 20)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "own.txt")
+        await it.pilot.press("enter")
+        await it.until(lambda: room.view.text().startswith("The morning, red and "))
+        assert "that it does not know" in it.screen_text()
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "missing.txt")
+        await it.pilot.press("enter")
+        await it.until(lambda: "missing.txt" in "".join(it.screen_text().split()))  # a long path is wrapped
+
+
+async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        room = it.screen.score_room
+        await it.until(lambda: room.scores is not None)
+        (home / "long.txt").write_text("The morning and the sea. " * 24_000)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "long.txt")
+        it.app.simulate_key("enter")
+        await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
+        it.app.simulate_key("escape")
+        await it.until(lambda: "Stopped." in it.screen_text())
+        assert it.screen.room == "score"
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.room == "play")
+
+
+async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        await it.until(lambda: all((p := duel.picture(v)) is not None and p.length > 5 for v in (1, 2)))
+        assert duel.view(1).text().startswith("The morning")
+        await it.pilot.press("space")
+        await it.until(lambda: not duel.running)
+        first, second = duel.picture(1), duel.picture(2)
+        assert first is not None
+        assert second is not None
+        assert second.settings.temperature > first.settings.temperature
+        await it.pilot.press("tab", "t")
+        await it.until(lambda: (p := duel.picture(2)) is not None and p.settings.temperature == 1.15)
+        assert first.settings.temperature == 0.8
+        line = duel.view(2).text()
+        await it.pilot.press("equals_sign", "r")
+        await it.until(lambda: (p := duel.picture(2)) is not None and p.length > 5 and duel.view(2).text() != line)
+        assert {duel.picture(voice).speed for voice in (1, 2)} == {it.screen._speed}  # type: ignore[union-attr]
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.room == "play" and it.picture.speed == it.screen._speed)
+        assert it.text.startswith("The morning")
+
+
+async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path) -> None:
+    text = home / "novel.txt"
+    text.write_text("Some line.\n" * 5 + "she had not been in the house for seven long years\n" * 3)
+    recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
+    spec = json.loads(recorded.run.spec_path.read_text())
+    spec["corpus"] = open_corpus(text).to_record()
+    recorded.run.spec_path.write_text(json.dumps(spec))
+    async with playing(recorded.run.path) as it:
+        await it.paused(3)
+        await it.pilot.press("w")
+        it.screen._player.write_text("she had not been in the house for seven long years")
+        await it.until(lambda: it.screen._copied is not None and it.screen._copied.share > 0.8)
+        await it.pilot.press("escape", "escape", "left", "left", "left")
+        await it.until(lambda: " of novel.txt" in it.status())
+        copied = it.screen.stream.get_component_rich_style("stream--copied", partial=True)
+        assert copied.bgcolor is not None
+        assert copied.bgcolor.name == "#34412e"  # dark: own text on it is green
+        await it.pilot.press(*["left"] * 3, *["right"] * 6)
+        await it.until(lambda: "copied" in it.status())
