@@ -69,9 +69,9 @@ class MemoryStore:
         self._write("plan")
         self.plans.append(plan)
 
-    def save_model(self, model: Model, step: int, val_loss: float | None) -> None:
+    def save_model(self, model: Model) -> None:
         self._write("model")
-        self.models.append((step, val_loss, model))
+        self.models.append((model.info["step"], model.info["val_loss"], model))
 
     def save_snapshot(self, model: Model, step: int) -> None:
         self._write("snapshot")

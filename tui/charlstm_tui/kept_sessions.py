@@ -6,6 +6,8 @@ Names and places; what is in a session file is ``charlstm.generation.saving``'s.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,8 @@ def folder(run: Path | None, model: Path) -> Path:
     """The folder for sessions of a model; made by who writes the first."""
     if run is not None:
         return Run(run).sessions_dir
-    return paths.state_dir(make=False) / "sessions" / model.stem
+    place = hashlib.sha256(os.fsencode(model.absolute())).hexdigest()[:8]  # others may have its name elsewhere
+    return paths.state_dir(make=False) / "sessions" / f"{model.stem}-{place}"
 
 
 def saved(place: Path) -> list[Path]:

@@ -242,7 +242,7 @@ def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
     from charlstm.training.material import Material
 
     if word == "demo" or word.endswith(".safetensors"):
-        name, corpus, settings = word, *_built_in(word, runs_dir)
+        name, corpus, settings = word, *_built_in(word, open_model(word, runs_dir))
     else:
         run = find_run(word, runs_dir)
         spec = run.spec()
@@ -258,15 +258,15 @@ def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
     return corpus, parts.held_out
 
 
-def _built_in(word: str, runs_dir: Path | None) -> tuple[Corpus, Settings]:
+def _built_in(word: str, model: Model) -> tuple[Corpus, Settings]:
     """The built-in text that a model outside a run was trained on, and its settings."""
     from charlstm.text.corpus import open_corpus
 
-    info = open_model(word, runs_dir).info
+    info = model.info
     name, settings = info.get("corpus"), info.get("settings")
     if not isinstance(name, str) or not is_builtin(name) or not isinstance(settings, dict):
         raise TextError(f"{word} is a model without a text of its own: name a run instead, or a text")
-    corpus = open_corpus(name)
+    corpus = open_corpus(name, model.text_options)
     if corpus.fingerprint != info.get("fingerprint"):
         raise TextError(f"{word} was trained on the {name} of another Python than this: name a text")
     return corpus, Settings.from_dict(settings)

@@ -63,7 +63,9 @@ def _said(key: str, value: Any) -> str:
         return f"{value:.4f} nats, {value / math.log(2):.3f} bits per character"
     if isinstance(value, dict):
         value = " ".join(f"{name}={each}" for name, each in value.items() if each is not None)
-    return "".join(map(symbol, value)) if key in ("frequent", "start") else visible(str(value)[:1000], keep="")
+    if key in ("frequent", "start") and isinstance(value, str):
+        return "".join(map(symbol, value[:100]))
+    return visible(str(value)[:1000], keep="")
 
 
 @click.command(

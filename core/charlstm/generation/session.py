@@ -333,6 +333,7 @@ class Session:
         if self._pending.branch in (doomed := list(branch.descendants())):
             self._pending.branch = None
         gone = {id(one) for one in doomed}
+        self._kept -= sum(len(one.states) for one in doomed)
         branch.parent.children.remove(branch)
         self.tree = {number: one for number, one in self.tree.items() if id(one) not in gone}
         if id(self._line.tip) in gone:

@@ -133,11 +133,18 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # so that the run is `starting` from this moment on; the worker soon writes its own over it
-            beat = _starting(run)
+            beat, before = _starting(run), heartbeat.read(run.heartbeat_path)
             heartbeat.write(run.heartbeat_path, beat)
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True, **system.detached()
-            )
+            try:
+                child = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True, **system.detached()
+                )
+            except OSError:  # then nothing has happened to the run
+                if before is None:
+                    run.heartbeat_path.unlink(missing_ok=True)
+                else:
+                    heartbeat.write(run.heartbeat_path, before)
+                raise
             # in its name, since this process may be gone before the worker has a word of its own
             start = system.process_start(child.pid) or ""
             heartbeat.write(run.heartbeat_path, replace(beat, pid=child.pid, start=start))

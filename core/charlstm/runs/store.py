@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
 from charlstm.model.file import digest, save_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as exact
 from charlstm.training.progress import Progress
 from charlstm.training.seams import Plan
@@ -27,22 +27,24 @@ if TYPE_CHECKING:
 
 
 class RunStore:
-    """``training.seams.Store`` over a run's folder; ``sync_events`` makes the log durable.
+    """``training.seams.Store`` over a run's folder; ``spec`` is what its ``run.json`` says, and ``sync_events`` makes
+    the log durable.
 
     Every :class:`OSError` of the disk goes to the caller, and what was saved before stays as it was.
     """
 
-    def __init__(self, run: Run, sync_events: Callable[[], None]) -> None:
+    def __init__(self, run: Run, spec: RunSpec, sync_events: Callable[[], None]) -> None:
         self._run = run
+        self._spec = spec
         self._sync_events = sync_events
         self._digest: str | None = None
 
     def save_plan(self, plan: Plan) -> None:
         """Freeze what was measured into ``run.json``."""
-        self._run.write_spec(replace(self._run.spec(), plan=plan.to_dict()))
+        self._run.write_spec(replace(self._spec, plan=plan.to_dict()))
 
-    def save_model(self, model: Model, step: int, val_loss: float | None) -> None:
-        """Replace the best model. ``step`` and ``val_loss`` are in the model's own ``info``."""
+    def save_model(self, model: Model) -> None:
+        """Replace the best model."""
         self._sync_events()
         self._digest = None
         save_model(self._run.model_path, model)

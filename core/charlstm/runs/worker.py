@@ -69,7 +69,8 @@ class _Ended(Exception):
 def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
     """Be the worker of ``run``: train it, or go on with it, and yield every event once it is in the log.
 
-    The last event is ``finished`` or ``failed``. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
+    The last event is ``finished`` or ``failed``, unless it was stopped before it began to train, or while nothing could
+    be written. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
     raises :class:`KeyboardInterrupt`. Closing the iterator counts as the first, and it should be closed when what is
     done with the events fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or
     it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`follow`.
@@ -161,7 +162,7 @@ class _Worker:
                 stack.callback(self._log.close)
                 self._series = RunSeries.of(read_events(self._run.events_path))
                 stack.callback(lambda: self._ranks.close())
-                yield from self._logged(lambda: self._train(spec, found))
+                yield from self._logged(spec, lambda: self._train(spec, found))
             except _Ended as ended:
                 self._heart.update(state="stopped", message=str(ended))
             except OSError as error:  # nothing to write into, nothing to train for
@@ -174,7 +175,7 @@ class _Worker:
                 )
                 raise
 
-    def _logged(self, train: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+    def _logged(self, spec: RunSpec, train: Callable[[], Iterator[Event]]) -> Iterator[Event]:
         """The events of ``train``, each in the log before it is seen; whatever goes wrong becomes the last of them."""
         try:
             for event in train():
@@ -190,7 +191,7 @@ class _Worker:
         except BaseException as error:
             if storage.is_disk_trouble(error) and self._listen():
                 raise _Ended(f"it was stopped while nothing could be written ({error})") from None
-            message = explain(error, self._run.spec().settings)
+            message = explain(error, spec.settings)
             if not isinstance(error, CharLSTMError):
                 _note(self._run, "".join(traceback.format_exception(error)).rstrip())
             if self._going_on and not self._begun:  # nothing has happened to the run
@@ -216,10 +217,26 @@ class _Worker:
         self._ranks = self._join()
         changes = {key: value for key, value in self._changes.items() if getattr(spec.settings, key) != value}
         settings = spec.settings.with_changes(**changes)
+        vocabulary, model, plan = spec.vocabulary, None, spec.plan
+        if state is None:
+            plan = None if changes else plan  # what was measured was measured for other settings
+            model = _start_model(spec)
+            known = corpus.vocabulary if model is None else model.vocabulary.extended(corpus.vocabulary.symbols)
+            vocabulary = tuple(known.symbols)
+        amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
+        after = replace(
+            spec,
+            corpus=corpus.to_record(),
+            settings=settings,
+            vocabulary=vocabulary,
+            versions=spec.versions or found,
+            amendments=(*spec.amendments, amendment) if changes else spec.amendments,
+            plan=plan,
+        )
         prime = opening(corpus)
         seams: dict[str, Any] = {
             "sample": sampler(prime, settings.seed),
-            "store": RunStore(self._run, self._log.sync),
+            "store": RunStore(self._run, after, self._log.sync),
             "inbox": self._inbox,
             "ranks": self._ranks,
             "info": {
@@ -232,27 +249,13 @@ class _Worker:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
-        vocabulary, model = spec.vocabulary, None
         if state is None:
-            plan = None if spec.plan is None else Plan.from_dict(spec.plan)
-            model = _start_model(spec)
-            trainer = Trainer(corpus, settings, start_from=model, plan=plan, **seams)
-            known = corpus.vocabulary if model is None else model.vocabulary.extended(corpus.vocabulary.symbols)
-            vocabulary = tuple(known.symbols)
+            frozen = None if plan is None else Plan.from_dict(plan)
+            trainer = Trainer(corpus, settings, start_from=model, plan=frozen, **seams)
         else:
             replay = self._series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **seams)
-        step = 0 if state is None else state.step
         state = model = None  # the trainer lets go of them in time; held here they would stay to the end
-        amendment = {"time": time.time(), "step": step, "changes": changes}
-        after = replace(
-            spec,
-            corpus=corpus.to_record(),
-            settings=settings,
-            vocabulary=vocabulary,
-            versions=spec.versions or found,
-            amendments=(*spec.amendments, amendment) if changes else spec.amendments,
-        )
         if after != spec:
             self._patiently(lambda: self._run.write_spec(after))
         self._heart.update(message="taking up its exact state" if self._going_on else "measuring what is fastest here")

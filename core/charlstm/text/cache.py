@@ -63,8 +63,8 @@ def load(fingerprint: str) -> Stored | None:
     """The prepared text, or None when it is not here or not what its fingerprint says."""
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
         return None
-    folder = texts_dir() / fingerprint
     try:
+        folder = texts_dir() / fingerprint
         about = storage.read_json(folder / "corpus.json", most=_MOST_ABOUT)
         if about["format"] != FORMAT or about["fingerprint"] != fingerprint:
             return None

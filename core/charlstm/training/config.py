@@ -109,7 +109,7 @@ class Settings:
 
     # what is held out
     val_fraction: float = _setting(0.1, "part of the text that is held out", low=0, high=0.9)
-    val_chars: int = _setting(1_000_000, "held-out characters that a validation on the way reads at most", low=2)
+    val_chars: int = _setting(1_000_000, "held-out characters that a validation on the way reads, about", low=2)
     val_every: int | None = _setting(None, "steps between validations; none: about thirty over the run", low=1)
     split: Split = _setting("tail", "what is held out: the end of the text, or blocks spread over it")
 

@@ -97,7 +97,8 @@ def evaluate(
 
 
 def plan_rows(spans: Sequence[tuple[int, int]], limit: int | None = None) -> list[Row]:
-    """Cut the targets of ``spans`` into rows of about equal length, at most ``limit`` targets in all.
+    """Cut the targets of ``spans`` into rows of about equal length, ``limit`` targets in all, or :data:`PRIMING`
+    if that is more, and not a whole row beyond.
 
     Rows are :data:`PRIMING` targets or longer, but for the last of a span, so that each has its whole priming or
     stands at the beginning of its span.

@@ -46,9 +46,9 @@ class Keeper:
         """Line up the plan of a new run."""
         self._put(lambda store: store.save_plan(plan))
 
-    def model(self, model: Model, step: int, val_loss: float | None) -> None:
+    def model(self, model: Model) -> None:
         """Line up the best model so far."""
-        self._put(lambda store: store.save_model(model, step, val_loss))
+        self._put(lambda store: store.save_model(model))
 
     def snapshot(self, model: Model, step: int) -> None:
         """Line up a picture of the model's childhood."""

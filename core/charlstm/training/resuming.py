@@ -23,7 +23,7 @@ from charlstm.training.events import Controlled, Resumed
 from charlstm.training.learner import choose_device
 from charlstm.training.opening import cores
 from charlstm.training.progress import Progress
-from charlstm.training.ranks import ALONE, Ranks
+from charlstm.training.ranks import Ranks
 from charlstm.training.schedule import Amendment, LearningRate, overruled
 from charlstm.training.seams import Plan
 from charlstm.training.state import TrainingState
@@ -53,8 +53,8 @@ def going_on(
     """How the run of ``state``, which had the settings ``before``, goes on with ``changes`` of them. ``replay`` is what
     its log says it was asked for, from the beginning.
 
-    Raises :class:`SettingsError` for a change that such a run cannot take, KeyError, TypeError or ValueError for a
-    record that lacks something.
+    Raises :class:`SettingsError` for a change that such a run cannot take, :class:`ModelError`, KeyError, TypeError,
+    ValueError or AttributeError for a record that lacks something.
     """
     record, settings = state.record, before.with_changes(**changes)
     progress = Progress.from_dict(record["progress"])
@@ -82,7 +82,7 @@ def going_on(
     return Continuation(progress, plan, new_schedule, again, resumed)
 
 
-def environment(plan: Plan, ranks: Ranks = ALONE) -> dict[str, str]:
+def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
     """What the last digits of a run depend on, in words."""
     return {
         "torch": torch.__version__,

@@ -50,8 +50,8 @@ class Store(Protocol):
     def save_plan(self, plan: Plan) -> None:
         """Keep what was measured and is now frozen; called once, before the first event of a new run."""
 
-    def save_model(self, model: Model, step: int, val_loss: float | None) -> None:
-        """Keep ``model`` as the best so far. ``val_loss`` in nats per character; None without a held-out part."""
+    def save_model(self, model: Model) -> None:
+        """Keep ``model`` as the best so far; its ``info`` has the step and the loss."""
 
     def save_snapshot(self, model: Model, step: int) -> None:
         """Keep ``model`` as one of the at most 12 pictures of its childhood."""

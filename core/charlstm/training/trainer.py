@@ -224,8 +224,12 @@ class Trainer:
         self._best = best or None
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
-            self._keep_best()
+            self._keeper.model(self.best)
         yield event
+        if event.changes:
+            # From here on they are the run's own: else a second resume would put them before what is asked now.
+            self._checkpoint()
+            yield from self._settle(wait=True)
 
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
@@ -312,7 +316,7 @@ class Trainer:
             whole=True,
             train_seconds=self.progress.train_seconds,
         )
-        self._keep_best()
+        self._keeper.model(self.best)
         return False
 
     def _break_off(self, *_: int) -> None:
@@ -365,7 +369,7 @@ class Trainer:
             if better:
                 progress.best_val, progress.best_step = loss, progress.step
                 self._best = self._model(None).weights
-                self._keep_best()
+                self._keeper.model(self.best)
             elif self._is_out_of_patience():
                 progress.ended = "patience"
         model = self._model(loss)
@@ -519,9 +523,6 @@ class Trainer:
         if self._best is None:
             raise ModelError("There is no model yet: training has not begun")
         return replace(self._model(self.progress.loss, self.progress.best_step), weights=self._best)
-
-    def _keep_best(self) -> None:
-        self._keeper.model(self.best, self.progress.best_step, self.progress.loss)
 
     def _settle(self, *, wait: bool = False) -> Iterator[Event]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""

@@ -237,11 +237,13 @@ def _tens(losses: list[float]) -> list[float]:
     return [sum(losses[start : start + 10]) / 10 for start in range(0, len(losses), 10)]
 
 
-def test_bfloat16_gradients_are_close() -> None:
+@pytest.mark.parametrize("kind", ["none", "weights"])
+def test_bfloat16_gradients_are_close(kind: str) -> None:
     network, inputs, targets, state = problem(83, 64, 2, 16, 20)
-    make_kernel("nn", network).step(inputs, targets, state)
+    masks = masks_for(network, 16, 20, kind)
+    make_kernel("nn", network).step(inputs, targets, state, masks)
     wanted = gradients(network)
-    make_kernel("fused-bf16", network).step(inputs, targets, state)
+    make_kernel("fused-bf16", network).step(inputs, targets, state, masks)
     assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
 
 

@@ -24,7 +24,7 @@ def begun(folder: Path, state: State = "finished", *, ended: str = "done", **set
     run = record(folder, state, name="mine", steps=200, planned=200, settings=Settings(**settings)).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
     kept = {"plan": make_plan(steps_per_epoch=100).to_dict(), "progress": progress.to_dict()}
-    RunStore(run, lambda: None).save_state(TrainingState(200, 0, kept, {}))
+    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, 0, kept, {}))
     return run
 
 
@@ -41,7 +41,7 @@ def test_a_finished_run_is_given_more_by_what_ended_it(
     tmp_path: Path, settings: dict[str, Any], name: str, value: str
 ) -> None:
     run = begun(tmp_path, **settings)
-    hint = f"more than {name}={value} in all, with `charlstm resume mine --set {name}=…`"
+    hint = f"more than {name}={value} in all, with `charlstm resume mine --{name.replace('_', '-')} …`"
     with pytest.raises(RunError, match=f"is finished: give it {hint}"):
         check_resume(run, {})
     with pytest.raises(RunError, match="is finished"):

@@ -19,7 +19,7 @@ from recorded_run import record
 
 def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(tmp_path).run
-    store = RunStore(run, lambda: None)
+    store = RunStore(run, run.spec(), lambda: None)
     for step in (7, 8):
         store.save_state(TrainingState(step, 0, {}, {}))
     whole = run.state_path.read_bytes()
@@ -45,7 +45,7 @@ def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: 
 
 def test_a_model_that_cannot_be_read_back_is_the_disks_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(tmp_path).run
-    store, state = RunStore(run, lambda: None), TrainingState(7, 0, {}, {})
+    store, state = RunStore(run, run.spec(), lambda: None), TrainingState(7, 0, {}, {})
 
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -109,7 +109,7 @@ def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]])
         assert run.status().state == "running"
         yield stepped(5)
         yield validated(5, 2.5)
-        trainer.store.save_model(tiny_model(), 5, 2.5)
+        trainer.store.save_model(tiny_model())
         trainer.store.save_snapshot(tiny_model(), 5)
         trainer.store.save_state(state(5))
         assert trainer.info["prime"] == "The old pond: a frog"
@@ -435,7 +435,7 @@ def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    store = RunStore(run, lambda: None)
+    store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
     content = bytearray(run.state_path.read_bytes())
@@ -479,15 +479,15 @@ def test_leftovers_of_a_killed_worker_are_removed(run: Run, train: Callable[[Scr
 @pytest.mark.parametrize("half", [False, True])
 def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) -> None:
     with storage.using(FaultyDisk()) as counting:
-        store = RunStore(run, lambda: None)
-        store.save_model(tiny_model(seed=0), 1, 2.0)
+        store = RunStore(run, run.spec(), lambda: None)
+        store.save_model(tiny_model(seed=0))
         store.save_state(state(1))
         before = counting.calls
         store.save_state(state(2))
         total = counting.calls - before
     assert total > 5
     for at in range(total):
-        store = RunStore(run, lambda: None)
+        store = RunStore(run, run.spec(), lambda: None)
         last = load_state(run)[0]
         assert last is not None
         with storage.using(FaultyDisk(at, half=half)):

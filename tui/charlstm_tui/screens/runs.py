@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
+from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
 from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
@@ -154,15 +155,21 @@ class RunsScreen(ModeScreen):
 
     async def _study(self, run: RunView) -> Study:
         known, now = self._studies.get(run.path), (run.status.state, run.status.step)
-        if known is None or run.live or self._studied_at.get(run.path) != now:
-            from charlstm_tui.widgets.run_details import study  # brings numpy: not before the first picture
+        if known is not None and not run.live and self._studied_at.get(run.path) == now:
+            return known
+        task = self._studying.get(run.path)
+        if task is None or task.done():  # else join it: a long log may take longer than until the next look
+            task = self._studying[run.path] = asyncio.create_task(self._read_study(run))
+        return await asyncio.shield(task)
 
-            task = self._studying.get(run.path)
-            if task is None or task.done():  # else join it: a long log may take longer than until the next look
-                task = asyncio.create_task(in_thread(lambda check: study(run.run, known)))
-                self._studying[run.path], self._studied_at[run.path] = task, now
-            known = self._studies[run.path] = await asyncio.shield(task)
-        return known
+    async def _read_study(self, run: RunView) -> Study:
+        """Read on in the log, and keep what came of it whether somebody still waits or not: what was read is over."""
+        from charlstm_tui.widgets.run_details import study  # brings numpy: not before the first picture
+
+        known = self._studies.get(run.path)
+        found = self._studies[run.path] = await in_thread(lambda check: study(run.run, known))
+        self._studied_at[run.path] = run.status.state, run.status.step
+        return found
 
     # ---- the table of actions
     def can(self, action: Action) -> bool:
@@ -250,12 +257,12 @@ class RunsScreen(ModeScreen):
 
         def named(name: str | None) -> None:
             if name is not None and name.strip() != run.name:
-                self._attempt(lambda: self._rename(run, name.strip()), "")
+                new = name.strip()
+                self._attempt(lambda: folder.rename_run(run.run, new), "", lambda renamed: self._renamed(run, renamed))
 
         self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
 
-    def _rename(self, run: RunView, name: str) -> None:
-        renamed = folder.rename_run(run.run, name)
+    def _renamed(self, run: RunView, renamed: Run) -> None:
         self._marked = tuple(renamed.path if path == run.path else path for path in self._marked)
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(renamed.path, show=False)
@@ -279,7 +286,8 @@ class RunsScreen(ModeScreen):
 
         def answered(answer: bool | None) -> None:
             if answer:
-                self._attempt(lambda: self._delete(run), f"{run.name} is deleted.")
+                done = f"{run.name} is deleted."
+                self._attempt(lambda: folder.delete_run(run.run), done, lambda _: self._deleted(run))
 
         name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
         self.app.push_screen(
@@ -291,8 +299,7 @@ class RunsScreen(ModeScreen):
             answered,
         )
 
-    def _delete(self, run: RunView) -> None:
-        folder.delete_run(run.run)
+    def _deleted(self, run: RunView) -> None:
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(None, show=False)
 
@@ -368,12 +375,15 @@ class RunsScreen(ModeScreen):
         line.set_class(bad, "bad")
         line.display = bool(sentence)
 
-    def _attempt(self, act: Callable[[], object], done: str) -> None:
-        """Do what may be refused, and say how it went. These are single file operations: they do not block."""
+    @work(group="attempt")
+    async def _attempt(self, act: Callable[[], Any], done: str, then: Callable[[Any], None] | None = None) -> None:
+        """Do what may take a while or be refused, off the screen's thread, and say how it went."""
         try:
-            act()
+            result = await in_thread(lambda check: act())
         except CharLSTMError as error:
             self.note(str(error), bad=True)
         else:
+            if then is not None:
+                then(result)
             self.note(done)
         self.charlstm.watcher.look_now()

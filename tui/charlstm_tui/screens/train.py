@@ -36,6 +36,8 @@ from charlstm_tui.widgets.loss_chart import LossChart
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
 
+CLIMBS = "The learning rate climbs again, then goes on by its schedule to the new end."
+
 STOPPING = 120.0
 """Seconds that a worker gets to reach its checkpoint before *more* gives up on it."""
 
@@ -444,7 +446,8 @@ class TrainScreen(ModeScreen):
         usual = max(1, round(series.train_seconds / 60)) if series.train_seconds else 1
         self._prompt(
             f"Train {view.name} further",
-            "Minutes more. The learning rate climbs again, then falls to zero at the new end.",
+            "Minutes more. "
+            + (CLIMBS if self.over else "It stops for a moment, and the rest of its schedule is stretched."),
             str(usual),
             _check_minutes,
             lambda text: self._more(view.run, float(text)),

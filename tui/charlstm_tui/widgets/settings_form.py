@@ -36,7 +36,9 @@ def written(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):  # short, where that reads back as the same
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 class SettingRow(FormRow):

@@ -47,7 +47,7 @@ class Kernel(Protocol):
         """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, some of which may be none.
 
         ``state`` is ``network.zero_state(B)`` or an earlier step's (rows to start afresh are zeroed by the caller);
-        the new state is detached, and may be overwritten by the step after the next. On return every parameter's
+        the new state is detached. On return every parameter's
         ``grad`` is the gradient of the MEAN loss over the ``count`` targets: replaced, not added to.
         """
         ...
@@ -84,7 +84,7 @@ class NNKernel:
         weights: list[list[Tensor]] = [list(network.layer(index)) for index in range(layers)]
         for index, mask in enumerate(masks.recurrent):
             weight = weights[index][1]
-            weights[index][1] = weight * multiplier(mask, masks.recurrent_scale, weight.dtype)
+            weights[index][1] = weight * multiplier(mask, weight.dtype, masks.recurrent_scale)
         if not masks.layers:
             flat = [weight for layer in weights for weight in layer]
             hidden, h, c = torch.lstm(hidden, state, flat, True, layers, 0.0, True, False, False)
@@ -93,7 +93,7 @@ class NNKernel:
         for index, mask in enumerate(masks.layers):
             own = (state[0][index : index + 1], state[1][index : index + 1])
             hidden, h, c = torch.lstm(hidden, own, weights[index], True, 1, 0.0, True, False, False)
-            hidden = hidden * multiplier(mask, masks.layer_scale, hidden.dtype)
+            hidden = hidden * multiplier(mask, hidden.dtype, masks.layer_scale)
             states.append((h, c))
         return hidden, (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
 

@@ -88,8 +88,8 @@ class FusedKernel:
         self._divide(rows)
         self._reserve(length, rows)
         count = int((targets != NO_TARGET).sum())
-        recurrent = [multiplier(mask, masks.recurrent_scale, self._dtype) for mask in masks.recurrent]
-        weights = self._pack(recurrent)
+        kept = [multiplier(mask, self._dtype) for mask in masks.recurrent]
+        weights = self._pack(kept, masks.recurrent_scale)
 
         def run(shard: _Shard) -> float:
             some = slice(shard.start, shard.stop)
@@ -106,7 +106,7 @@ class FusedKernel:
             )
 
         nats = sum(self._each(run, self._shards))
-        self._gather((length + 1) * rows, recurrent)
+        self._gather((length + 1) * rows, kept, masks.recurrent_scale)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
         return StepResult(nats, count, (hidden, cell.mul_(0.5)))
@@ -146,9 +146,9 @@ class FusedKernel:
         assert self._pool is not None
         return list(self._pool.map(torch.no_grad()(work), things))
 
-    def _pack(self, recurrent: Sequence[Tensor]) -> _Weights:
-        """Cast, scale and pack the weights; layers and directions in parallel. ``recurrent``: what each layer's
-        recurrent weights are multiplied by, (4H, H), or nothing."""
+    def _pack(self, kept: Sequence[Tensor], scale: float) -> _Weights:
+        """Cast, scale and pack the weights; layers and directions in parallel. ``kept``: which of each layer's
+        recurrent weights are, (4H, H) of ones and zeros, or nothing; these are multiplied by ``scale``."""
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
 
@@ -158,8 +158,8 @@ class FusedKernel:
             beside = self._buffer(index, use, len(weights[0]), sum(widths))
             for place, weight in zip(torch.split(beside, widths, 1), weights, strict=True):
                 place.copy_(weight)
-            if recurrent and use != "to_below":
-                beside[:, -widths[-1] :].mul_(recurrent[index])
+            if kept and use != "to_below":
+                beside[:, -widths[-1] :].mul_(kept[index]).mul_(scale)  # itself rounded, it would be off by up to 0.4 %
             return _scaled(beside, scales)
 
         def pack(job: tuple[int, str]) -> Tensor:
@@ -194,7 +194,7 @@ class FusedKernel:
             self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
         return self._scratch[layer, use]
 
-    def _gather(self, characters: int, recurrent: Sequence[Tensor]) -> None:
+    def _gather(self, characters: int, kept: Sequence[Tensor], scale: float) -> None:
         """The parameters' gradients, of all shards together, with the scales taken out again."""
         network, shards = self._network, self._shards
         _put(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
@@ -206,8 +206,8 @@ class FusedKernel:
             product = self._buffer(index, "product", gradients.size(1), reads.size(1))
             torch.mm(gradients.t(), reads[:characters], out=product)
             inner = product.size(1) - weight_hh.size(1)
-            if recurrent:
-                product[:, inner:].mul_(recurrent[index])
+            if kept:
+                product[:, inner:].mul_(kept[index]).mul_(scale)
             _scaled(product, GATE_GRADIENTS)
             _put(weight_hh, product[:, inner:])
             if index:
@@ -258,7 +258,7 @@ class _Shard:
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
         inputs = inputs.contiguous()
-        keep = [multiplier(mask, masks.layer_scale, self._dtype) for mask in masks.layers]
+        keep = [multiplier(mask, self._dtype, masks.layer_scale) for mask in masks.layers]
         top = self._top[:length]
         for layer in layers:
             own = reads[layer][:, :, -self._hidden :]

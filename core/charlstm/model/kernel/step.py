@@ -83,7 +83,7 @@ def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tenso
     return words.view(torch.uint8)[:elements].ge_(cut).view(torch.bool).view(shape)
 
 
-def multiplier(mask: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+def multiplier(mask: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
     """``scale`` where ``mask`` keeps, else 0. Torch converts bytes eight times sooner than bool."""
     return mask.view(torch.uint8).to(dtype).mul_(scale)
 
