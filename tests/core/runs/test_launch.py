@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import check_resume
+from charlstm.runs.launch import check_resume, launch
 from charlstm.runs.status import State
 from charlstm.runs.store import RunStore
 from charlstm.training.config import Settings
@@ -77,3 +77,21 @@ def test_a_damaged_checkpoint_is_left_to_the_worker(tmp_path: Path) -> None:
     run = begun(tmp_path, max_minutes=1.0)
     run.state_path.write_bytes(b"junk")
     check_resume(run, {"max_minutes": 0.5})
+
+
+@pytest.mark.parametrize("beaten", [True, False])
+def test_a_worker_that_cannot_be_started_leaves_the_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: bool
+) -> None:
+    run = begun(tmp_path, "stopped")
+    if not beaten:
+        run.heartbeat_path.unlink()
+    before = run.status()
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("charlstm.runs.launch.subprocess.Popen", refused)
+    with pytest.raises(RunError, match="cannot be started: Resource"):
+        launch(run)
+    assert run.status() == before

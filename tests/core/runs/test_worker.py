@@ -11,6 +11,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,21 @@ def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]])
     assert made[0].settings == Settings(max_steps=100)
     with pytest.raises(RunError, match="is finished: give it more"):
         next(worker.run_foreground(run))
+
+
+def test_changes_before_the_first_checkpoint_are_planned_anew(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        yield ended(0, "stopped")
+
+    run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
+    made = train(script)
+    list(worker.run_foreground(run))
+    assert made[-1].plan == PLAN
+    list(worker.run_foreground(run, changes={"batch_size": 4}))
+    assert made[-1].plan is None
+    assert run.spec().plan is None
+    assert run.spec().settings.batch_size == 4
 
 
 def test_no_other_program_is_asked_once_the_lock_is_held(

@@ -252,3 +252,16 @@ def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
     [state] = [state for state in store.states if state.step == 20]
     again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, replay=logged)
     assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3
+
+
+def test_what_is_asked_after_a_changed_resume_outlives_a_crash(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)]})
+    drain(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker, until=24)
+    [state] = [state for state in store.states if state.step == 20]
+    changed, asker = settings.with_changes(lr=1e-3), Asker({28: [("set-lr", 1e-5)]})
+    killed = drain(Trainer.resume(corpus, changed, state, store=store, inbox=asker), asker, until=32)
+    logged = [event for event in killed if isinstance(event, Controlled)]
+    again = drain(Trainer.resume(corpus, changed, store.states[-1], replay=logged))
+    assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]
+    assert isinstance(again[0], Resumed)
+    assert again[0].changes is None
