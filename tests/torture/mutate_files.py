@@ -55,7 +55,7 @@ from charlstm.runs import known
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.log import read_events
-from charlstm.runs.series import RunSeries, bounds
+from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.verdict import verdict
 from charlstm.text import cache, corpus, discovery, statistics
@@ -214,10 +214,8 @@ def look_at(run: Run) -> None:
     verdict(series, None, order0=3.0)
     for line in ("train", "validation", "lr", "grad_norm", "speed"):
         for axis in ("step", "seconds"):
-            curve = series.curve(line, axis, smoothing=0.6, buckets=20, within=(0, 1e6))
-            bounds([curve], log=True)
-    (series.seconds_left(), series.progress(), series.chars_per_second, series.best_val, series.best_step, series.final)
-    series.sample_at(3)
+            series.curve(line, axis, smoothing=0.6)
+    (series.seconds_left(), series.progress(), series.chars_per_second, series.best_val, series.best_step)
 
 
 def control(place: Path) -> Kind:

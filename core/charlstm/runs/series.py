@@ -1,14 +1,13 @@
 """Logged events as drawable series: the one reader of a run's log, for charts, tables and the verdict in words.
 
-It knows which events never were (those that a resume replays), and how a curve is smoothed and thinned so that spikes
-survive. It draws nothing; units are nats per character, steps and seconds of training.
+It knows which events never were (those that a resume replays), and how a curve is smoothed. It draws nothing, and
+thinning is for who draws; units are nats per character, steps and seconds of training.
 """
 
 from __future__ import annotations
 
 import bisect
 import copy
-import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -158,11 +157,6 @@ class RunSeries:
         return None if self.best is None else self.best.step
 
     @property
-    def final(self) -> Validated | None:
-        """The validation over the whole held-out part at the end of the run, if it came that far."""
-        return next((each for each in reversed(self.validations) if each.whole), None)
-
-    @property
     def train_loss(self) -> float | None:
         """The last training loss, nats per character; not-a-number when it was not finite."""
         values = self._lines["train"].values
@@ -203,29 +197,10 @@ class RunSeries:
         x = points.steps if axis == "step" else points.seconds
         return Curve(np.array(x, dtype=np.float64), np.array(points.values, dtype=np.float64))
 
-    def curve(
-        self,
-        line: Line,
-        axis: Axis = "step",
-        *,
-        smoothing: float = 0.0,
-        buckets: int | None = None,
-        within: tuple[float, float] | None = None,
-    ) -> Curve:
-        """A line ready to draw: smoothed over all of it, then cut to ``within`` (x), then thinned to ``buckets``."""
+    def curve(self, line: Line, axis: Axis = "step", *, smoothing: float = 0.0) -> Curve:
+        """The same, smoothed."""
         curve = self.points(line, axis)
-        curve = Curve(curve.x, smooth(curve.y, smoothing))
-        if within is not None:
-            # one neighbour on each side, so that a line that goes on does not seem to end at the edge
-            low = max(0, int(np.searchsorted(curve.x, within[0], "left")) - 1)
-            high = int(np.searchsorted(curve.x, within[1], "right")) + 1
-            curve = Curve(curve.x[low:high], curve.y[low:high])
-        return curve if buckets is None else decimate(curve, buckets)
-
-    def sample_at(self, step: int) -> Sampled | None:
-        """The latest sample that was written at or before ``step``."""
-        keep = bisect.bisect_right(self.samples, step, key=lambda sample: sample.step)
-        return self.samples[keep - 1] if keep else None
+        return Curve(curve.x, smooth(curve.y, smoothing))
 
     def _take(self, event: Event) -> None:
         match event:
@@ -320,45 +295,6 @@ def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:
             mass = weight * mass + (1 - weight)
             smoothed[index] = mean / mass
     return smoothed
-
-
-def decimate(curve: Curve, buckets: int) -> Curve:
-    """At most three points for each of ``buckets`` equal stretches of x: the lowest, the highest and a gap if there is
-    one, in order, so that a single spike and a single gap survive any thinning."""
-    if buckets < 1:
-        raise ValueError(f"a curve is thinned to one bucket at least, not {buckets!r}")
-    count = len(curve)
-    if count <= 2 * buckets:
-        return curve
-    edges = np.linspace(curve.x[0], curve.x[-1], buckets + 1)[1:-1]
-    bounds = [0, *np.searchsorted(curve.x, edges, "left").tolist(), count]
-    keep: set[int] = {0, count - 1}
-    for start, stop in itertools.pairwise(bounds):
-        part = curve.y[start:stop]
-        gaps = np.flatnonzero(~np.isfinite(part))
-        if len(gaps) < len(part):
-            keep.update((start + int(np.nanargmin(part)), start + int(np.nanargmax(part))))
-        if len(gaps):
-            keep.add(start + int(gaps[0]))
-    chosen = np.array(sorted(keep))
-    return Curve(curve.x[chosen], curve.y[chosen])
-
-
-def bounds(curves: Iterable[Curve], *, log: bool = False, spread: float = 0.05) -> tuple[float, float] | None:
-    """The lowest and highest y to show, with a little air; on a log axis only what is above zero counts.
-
-    ``None`` when there is nothing to show. Extreme peaks of the first steps are not cut off: zooming is the viewer's.
-    """
-    parts = [curve.y[np.isfinite(curve.y) & ((curve.y > 0) | (not log))] for curve in curves]
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    if not len(values):
-        return None
-    low, high = float(values.min()), float(values.max())
-    if log:
-        air = (math.log(high) - math.log(low)) * spread or 0.1
-        return low * math.exp(-air), high * math.exp(air)
-    air = (high - low) * spread or 0.1
-    return low - air, high + air
 
 
 def _number(value: Any, otherwise: float = math.nan) -> float:

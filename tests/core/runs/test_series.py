@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.runs.log import read_events
-from charlstm.runs.series import Curve, RunSeries, bounds, decimate, smooth
+from charlstm.runs.series import RunSeries, smooth
 from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled
 from recorded_run import record, started, stepped, validated
 
@@ -84,10 +84,9 @@ def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
     series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
     assert series.finished is end
     assert series.best_val == 2.0
-    assert series.final is not None
     assert series.seconds_left() is None
     series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 2")])
-    assert (series.finished, series.final, series.planned_steps, series.step) == (None, None, 200, 20)
+    assert (series.finished, series.planned_steps, series.step) == (None, 200, 20)
     assert len(series.inexact) == 1
 
 
@@ -128,13 +127,9 @@ def test_time_left_follows_the_pace_of_now_and_not_the_pauses() -> None:
     assert RunSeries().progress() is None
 
 
-def test_samples_are_found_by_step() -> None:
+def test_samples_are_kept_in_order() -> None:
     series = RunSeries.of([started(), *life(range(12))])
     assert [sample.step for sample in series.samples] == [0, 5, 10]
-    found = series.sample_at(9)
-    assert found is not None
-    assert found.step == 5
-    assert RunSeries().sample_at(9) is None
 
 
 def slow_smooth(values: list[float], weight: float) -> list[float]:
@@ -161,52 +156,10 @@ def test_smoothing_takes_what_makes_sense() -> None:
             smooth([1.0], weight)
 
 
-@given(st.lists(LOSSES, min_size=1, max_size=400), st.integers(1, 50))
-def test_thinning_keeps_peaks_gaps_and_order(values: list[float], buckets: int) -> None:
-    curve = Curve(np.arange(len(values), dtype=np.float64), np.array(values))
-    thin = decimate(curve, buckets)
-    assert len(thin) <= max(2 * buckets, 3 * buckets + 2)
-    assert (np.diff(thin.x) > 0).all()
-    pairs = dict(zip(curve.x.tolist(), curve.y.tolist(), strict=True))
-    for x, y in zip(thin.x.tolist(), thin.y.tolist(), strict=True):
-        assert pairs[x] == y or math.isnan(y)
-    finite = curve.y[np.isfinite(curve.y)]
-    kept = thin.y[np.isfinite(thin.y)]
-    if len(finite):
-        assert (kept.min(), kept.max()) == (finite.min(), finite.max())
-    assert np.isnan(thin.y).any() == np.isnan(curve.y).any()
-    assert (thin.x[0], thin.x[-1]) == (curve.x[0], curve.x[-1])
-
-
-def test_a_curve_is_smoothed_before_it_is_cut_and_thinned() -> None:
-    series = RunSeries.of([started(), *(stepped(step, float(step % 7)) for step in range(1, 1001))])
-    whole = series.curve("train", smoothing=0.9)
-    part = series.curve("train", smoothing=0.9, within=(500, 510))
-    assert part.x.tolist() == list(range(499, 512))
-    np.testing.assert_allclose(part.y, whole.y[498:511])
-    thin = series.curve("train", "seconds", smoothing=0.9, buckets=20)
-    assert len(thin) <= 62
-    assert set(thin.y.tolist()) <= set(whole.y.tolist())
-    assert thin.x[-1] == 500.0
-
-
-def test_bounds_leave_air_and_know_logarithms() -> None:
-    one = Curve(np.arange(4.0), np.array([1.0, np.nan, 3.0, 2.0]))
-    low, high = bounds([one]) or (0, 0)
-    assert (low, high) == (pytest.approx(0.9), pytest.approx(3.1))
-    low, high = bounds([one, Curve(np.arange(2.0), np.array([0.0, -5.0]))], log=True) or (0, 0)
-    assert 0 < low < 1 < 3 < high
-    flat = bounds([Curve(np.arange(2.0), np.array([2.0, 2.0]))])
-    assert flat is not None
-    assert flat[0] < 2 < flat[1]
-    assert bounds([]) is None
-    assert bounds([Curve(np.arange(1.0), np.array([np.nan]))]) is None
-
-
 def test_a_long_run_is_cheap() -> None:
     import time
 
     series = RunSeries.of([started(planned_steps=100_000), *(stepped(step) for step in range(1, 50_001))])
     begin = time.perf_counter()
-    series.curve("train", smoothing=0.9, buckets=200)
+    series.curve("train", smoothing=0.9)
     assert time.perf_counter() - begin < 0.5
