@@ -1,8 +1,15 @@
-"""What all tests share: Hypothesis has no deadline, since a slow disk or a busy neighbour is no fault of the code."""
+"""What all tests share: Hypothesis has no deadline, since a slow disk or a busy neighbour is no fault of the code; and
+signals are not ignored, as they are for what nohup or a shell's ``&`` starts."""
 
 from __future__ import annotations
+
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -189,16 +189,12 @@ def test_two_samples_of_one_model_are_the_same(run: Run) -> None:
 def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Script], list[Any]], number: str) -> None:
     train(until_stopped)
     events = []
-    before = signal.signal(getattr(signal, number), signal.SIG_DFL)  # under nohup the tests inherit one that is ignored
-    try:
-        for event in worker.run_foreground(run):
-            events.append(event)
-            if event.step == 7 and event.name == "step":
-                signal.raise_signal(getattr(signal, number))
-                if number == "SIGHUP":
-                    signal.raise_signal(signal.SIGHUP)  # the shell sends it again
-    finally:
-        signal.signal(getattr(signal, number), before)
+    for event in worker.run_foreground(run):
+        events.append(event)
+        if event.step == 7 and event.name == "step":
+            signal.raise_signal(getattr(signal, number))
+            if number == "SIGHUP":
+                signal.raise_signal(signal.SIGHUP)  # the shell sends it again
     assert [event.name for event in events[-2:]] == ["control", "finished"], events[-1]
     assert isinstance(events[-2], Controlled)
     assert (events[-2].id, events[-2].command, events[-2].step) == (number, "stop", 8)
