@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +168,7 @@ def train(
     from charlstm.runs import launch
     from charlstm.runs.models import find_model
 
-    if _has_followed(detach):
-        return
+    _follow(detach)
     changes = changes_of(assignments, given)
     model = None if model_from is None else find_model(model_from, runs_dir)
     corpus = load_corpus(text, options)
@@ -208,8 +209,7 @@ def resume(
     """
     from charlstm.runs import launch
 
-    if _has_followed(detach):
-        return
+    _follow(detach)
     found = find_run(run, runs_dir)
     changes = changes_of(assignments, given)
     if detach:
@@ -218,20 +218,23 @@ def resume(
     _work(found, changes, as_json=as_json, plain=plain)
 
 
-def _has_followed(detach: bool) -> bool:
-    """Under torchrun, be what all but rank 0 are: they neither read the text nor make a run. ``False`` for the rest."""
+def _follow(detach: bool) -> None:
+    """Under torchrun, be what all but rank 0 are: they neither read the text nor make a run, and this
+    process ends with it. The rest go on."""
     from charlstm.training.ranks import place
 
     if place() is None:
-        return False
+        return
     if detach:
         raise SettingsError("--detach takes one process, and torchrun started several: leave --detach away")
     from charlstm.runs import worker
 
     if not worker.follows():
-        return False
+        return
     worker.follow()
-    return True
+    # It has nothing to save, and gloo's threads have been seen to abort a Python that went down in good order.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> None:
