@@ -43,6 +43,7 @@ from mutations import (
     damage_lines,
     damage_tensors,
     damage_zip,
+    flip_bit,
     hostile_pickles,
 )
 
@@ -450,6 +451,22 @@ def checkpoints(place: Path) -> Kind:
     return Kind(path, tuple(goods), damage, use)
 
 
+def flipped_checkpoints(place: Path) -> Kind:
+    """Zip checkpoints of the reference script with one bit flipped: refused, or the very same model."""
+    from charlstm.model.foreign import export_checkpoint, import_checkpoint
+
+    path = place / "flipped.net"
+    model = tiny_model(symbols=tuple("abc\n"), hidden_size=32)  # nearly all of the file is weights
+    export_checkpoint(path, model)
+
+    def use() -> None:
+        found = import_checkpoint(path)
+        assert found.vocabulary == model.vocabulary
+        assert all(np.array_equal(found.weights[name], array) for name, array in model.weights.items())
+
+    return Kind(path, (path.read_bytes(),), flip_bit, use)
+
+
 KINDS: dict[str, Callable[[Path], Kind]] = {
     "model": models,
     "exact state": states,
@@ -469,6 +486,7 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "measured speeds": measurements,
     "worker.log": worker_logs,
     "foreign checkpoint": checkpoints,
+    "checkpoint: one bit": flipped_checkpoints,
 }
 
 

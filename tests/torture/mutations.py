@@ -68,6 +68,13 @@ def damage_bytes(random: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
+def flip_bit(random: random.Random, content: bytes) -> bytes:
+    """One bit flipped, as memory, cables and disks do it."""
+    data = bytearray(content)
+    data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    return bytes(data)
+
+
 def _damage_once(random: random.Random, data: bytearray) -> None:
     size = len(data)
     start = random.randrange(size + 1)

@@ -32,6 +32,8 @@ MAX_BYTES = 2**32
 MAX_PICKLE = 2**20
 """Bytes of pickle that are looked through and built: room for 70,000 characters. Each byte can become 200 in memory."""
 
+_PIECE = 2**20
+_ZIP_START = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
 _NAMED = {
@@ -55,17 +57,26 @@ def import_checkpoint(path: str | Path) -> Model:
     ``n_hidden`` and ``n_layers`` say), the output layer under any name. The script reads texts as they are, so the
     model's text options leave accents as they are too.
 
+    torch does not compare the CRC-32 of a zip member, so every member is checked here before torch reads it. A legacy
+    container has no checksums: of it only the sizes are checked.
+
     Raises:
         ModelError: in a sentence that says why the file is no such checkpoint. Nothing in it was executed.
     """
     path = Path(path)
-    size = _inspect(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch on old pickle protocols
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # it has passed for a checkpoint: whatever torch now stumbles over is damage
-        raise ModelError(f"{path} is damaged or was cut short: use another copy of it") from None
+    with _opened(path) as file:  # torch reads the very file that was checked, even if another now has its name
+        size = _inspect(file, path)
+        file.seek(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch on old pickle protocols
+                content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception:  # it has passed for a checkpoint: whatever torch now stumbles over is damage
+            raise _damaged(path) from None
+        end = file.tell()
+        file.seek(0)
+        if not file.read(16).startswith(_ZIP_START) and end != size:  # a legacy container is read from start to end
+            raise _damaged(path)
     return _model(content, path, size)
 
 
@@ -85,27 +96,33 @@ def export_checkpoint(path: str | Path, model: Model) -> None:
 # -- looking through a file before it is opened ------------------------------------------------------------------
 
 
-def _inspect(path: Path) -> int:
-    """Refuse what is no checkpoint, or would do more than fill tensors; returns the file's size in bytes."""
+def _opened(path: Path) -> BinaryIO:
     if not path.is_file():
         raise ModelError(f"{path} is not a file" if path.exists() else f"There is no file {path}")
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    with file:
-        size = file.seek(0, io.SEEK_END)
-        if size > MAX_BYTES:
-            raise ModelError(f"{path} is larger than any character model ({size:,} bytes)")
-        file.seek(0)
-        start = file.read(16)
-        file.seek(0)
-        if start.startswith(b"PK\x03\x04"):
-            _inspect_zip(file, path)
-        elif start.startswith(b"\x80"):
-            _inspect_legacy(file, path)
-        else:
-            _refuse_other(path, start)
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} is damaged or was cut short: use another copy of it")
+
+
+def _inspect(file: BinaryIO, path: Path) -> int:
+    """Refuse what is no checkpoint, is damaged, or would do more than fill tensors; returns the size in bytes."""
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_BYTES:
+        raise ModelError(f"{path} is larger than any character model ({size:,} bytes)")
+    file.seek(0)
+    start = file.read(16)
+    file.seek(0)
+    if start.startswith(_ZIP_START):
+        _inspect_zip(file, path)
+    elif start.startswith(b"\x80"):
+        _inspect_legacy(file, path)
+    else:
+        _refuse_other(path, start)
     return size
 
 
@@ -121,8 +138,12 @@ def _inspect_zip(file: BinaryIO, path: Path) -> None:
             if pickles[0].file_size > MAX_PICKLE:
                 raise ModelError(f"{path} describes far more than a character model has: it is no such checkpoint")
             _look_through(io.BytesIO(archive.read(pickles[0])), path)
+            for entry in entries:
+                with archive.open(entry) as member:
+                    while member.read(_PIECE):  # at its end zipfile compares the CRC-32
+                        pass
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, OSError):  # all that it raises
-        raise ModelError(f"{path} is damaged or was cut short: use another copy of it") from None
+        raise _damaged(path) from None
 
 
 def _inspect_legacy(file: BinaryIO, path: Path) -> None:
@@ -153,7 +174,7 @@ def _look_through(pickle: BinaryIO, path: Path) -> list[Any]:
             if opcode.name.startswith(("LONG", "BININT")):
                 numbers.append(argument)
     except (ValueError, IndexError, EOFError, OverflowError):
-        raise ModelError(f"{path} is damaged or was cut short: use another copy of it") from None
+        raise _damaged(path) from None
     return numbers
 
 

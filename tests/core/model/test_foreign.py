@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
+import random
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -343,6 +345,63 @@ def test_a_truncated_file_is_refused(tmp_path: Path, both_containers: list[bytes
     content = both_containers[which]
     (tmp_path / "x.net").write_bytes(content[: int(part * len(content))])
     refusal(tmp_path / "x.net")
+
+
+def flipped(content: bytes, at: int, bit: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
+
+
+def test_import_refuses_every_flipped_bit_in_the_weights(tmp_path: Path, both_containers: list[bytes]) -> None:
+    content = both_containers[0]
+    places = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for entry in archive.infolist():
+            if "/data/" in entry.filename:
+                start = content.index(archive.read(entry))
+                places += range(start, start + entry.file_size)
+    dice = random.Random(1)
+    for _ in range(300):
+        (tmp_path / "x.net").write_bytes(flipped(content, dice.choice(places), dice.randrange(8)))
+        assert "damaged" in refusal(tmp_path / "x.net")
+
+
+def test_import_never_gives_other_weights_for_a_flipped_bit(tmp_path: Path, both_containers: list[bytes]) -> None:
+    content = both_containers[0]  # a container before torch 1.6 has no checksums
+    (tmp_path / "x.net").write_bytes(content)
+    whole = import_checkpoint(tmp_path / "x.net")
+    dice = random.Random(2)
+    for _ in range(600):
+        (tmp_path / "x.net").write_bytes(flipped(content, dice.randrange(len(content)), dice.randrange(8)))
+        with contextlib.suppress(ModelError):
+            found = import_checkpoint(tmp_path / "x.net")
+            assert found.vocabulary == whole.vocabulary
+            assert all(np.array_equal(found.weights[name], array) for name, array in whole.weights.items())
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\x80\x02", bytes(4096)])
+def test_import_refuses_a_legacy_file_that_is_longer_than_its_storages(
+    tmp_path: Path, both_containers: list[bytes], more: bytes
+) -> None:
+    (tmp_path / "x.net").write_bytes(both_containers[1] + more)
+    assert "damaged" in refusal(tmp_path / "x.net")
+
+
+def test_import_reads_the_very_file_that_it_has_checked(
+    tmp_path: Path, both_containers: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "x.net", tmp_path / "other.net"
+    path.write_bytes(both_containers[0])
+    expected = import_checkpoint(path).weights["fc.bias"]
+    net = network(4, 1)
+    net.fc.bias.data += 1
+    load = torch.load
+
+    def load_later(*arguments: Any, **named: Any) -> Any:
+        os.replace(saved(other, checkpoint(net)), path)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(torch, "load", load_later)
+    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
