@@ -24,6 +24,11 @@ def kills(output: str) -> Iterator[Row]:
         yield f"worker: {what}", int(accidents), int(different)
 
 
+def pieces(output: str) -> Iterator[Row]:
+    for what, tried, lost in re.findall(r"^(trainer iterated .*?)  +(\d+) +(\d+)$", output, re.M):
+        yield what, int(tried), int(lost)
+
+
 def files(output: str) -> Iterator[Row]:
     for what, tried, lost in re.findall(r"^(\S.*?)  +(\d+) +\d+ +\d+ +[\d.]+ s +(\d+)$", output, re.M):
         yield f"damaged files: {what}", int(tried), int(lost)
@@ -45,6 +50,7 @@ FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256", "--kills
 PARTS = (
     (["kill_worker.py"], kills),
     (["kill_worker.py", *FUSED], kills),
+    (["iterate_again.py"], pieces),
     (["mutate_files.py"], files),
     (["bad_corpora.py", "--train"], corpora),
     (["fuzz_app.py"], keys),

@@ -31,8 +31,9 @@ class CharLSTM(nn.Module):
 
     ``init="torch"`` leaves torch's own first weights. ``"orthogonal"`` draws input rows with a standard deviation of
     :data:`INPUT_STD` and an orthogonal block for every gate's recurrent and inner weights, and opens the forget
-    gates (bias 1). Both draw from torch's global generator. ``dropout`` acts after every layer, only in training
-    mode; the training kernels draw their own masks instead.
+    gates (bias 1). Both draw from ``generator``, or without one from torch's global generator. ``"none"`` draws
+    nothing and leaves the weights to be filled in. ``dropout`` acts after every layer, only in training mode; the
+    training kernels draw their own masks instead.
     """
 
     def __init__(
@@ -41,28 +42,42 @@ class CharLSTM(nn.Module):
         hidden_size: int,
         num_layers: int,
         dropout: float = 0.0,
-        init: Literal["torch", "orthogonal"] = "orthogonal",
+        init: Literal["torch", "orthogonal", "none"] = "orthogonal",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
         self.dropout = dropout
-        self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
-        self.fc = nn.Linear(hidden_size, vocab_size)
+        with torch.device("meta"):  # torch's modules draw their first weights from the global generator, where they are
+            self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
+            self.fc = nn.Linear(hidden_size, vocab_size)
+        self.to_empty(device=torch.get_default_device())
+        if init != "none":
+            self._init_torch(generator)
         if init == "orthogonal":
-            self._init_orthogonal()
+            self._init_orthogonal(generator)
 
     @torch.no_grad()
-    def _init_orthogonal(self) -> None:
+    def _init_torch(self, generator: torch.Generator | None) -> None:
+        """The draws of ``nn.LSTM`` and ``nn.Linear``, in their order."""
+        bound = 1 / math.sqrt(self.config.hidden_size)
+        for weight in self.lstm.parameters():
+            weight.uniform_(-bound, bound, generator=generator)
+        nn.init.kaiming_uniform_(self.fc.weight, a=math.sqrt(5), generator=generator)
+        self.fc.bias.uniform_(-bound, bound, generator=generator)
+
+    @torch.no_grad()
+    def _init_orthogonal(self, generator: torch.Generator | None) -> None:
         hidden = self.config.hidden_size
         for layer in range(self.config.num_layers):
             weight_ih, weight_hh, bias_ih, bias_hh = self.layer(layer)
             for block in weight_hh.chunk(4):
-                nn.init.orthogonal_(block)
+                nn.init.orthogonal_(block, generator=generator)
             if layer == 0:
-                weight_ih.normal_(0.0, INPUT_STD)
+                weight_ih.normal_(0.0, INPUT_STD, generator=generator)
             else:
                 for block in weight_ih.chunk(4):
-                    nn.init.orthogonal_(block)
+                    nn.init.orthogonal_(block, generator=generator)
             bias_ih.zero_()
             bias_hh.zero_()
             bias_ih[hidden : 2 * hidden] = 1.0
@@ -90,7 +105,7 @@ class CharLSTM(nn.Module):
     def from_model(cls, model: Model, dropout: float = 0.0) -> Self:
         """A network with ``model``'s weights (copied)."""
         config = model.config
-        network = cls(config.vocab_size, config.hidden_size, config.num_layers, dropout, init="torch")
+        network = cls(config.vocab_size, config.hidden_size, config.num_layers, dropout, init="none")
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.weights.items()})
         return network
 

@@ -63,7 +63,7 @@ def _learner(wire: Wire, member: Member, values: dict[str, Any]) -> Learner:
     settings = Settings.from_dict(values["settings"]).with_changes(ema_decay=None)
     torch.set_num_threads(settings.threads or member.threads(cores()))
     symbols, hidden_size, num_layers = values["network"]
-    network = CharLSTM(symbols, hidden_size, num_layers, init="torch")
+    network = CharLSTM(symbols, hidden_size, num_layers, init="none")
     with torch.no_grad():
         for parameter in network.parameters():
             wire.spread(parameter.data)

@@ -23,14 +23,14 @@ MAX_WAITING = 4
 
 
 class Keeper:
-    """A line of writes. :meth:`poll` between two steps moves it on; :meth:`close` at the end."""
+    """A line of writes. :meth:`poll` between two steps moves it on; :meth:`close` at the end, or for a time."""
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
         self._jobs: deque[tuple[Callable[[], None], Event | None]] = deque()
         self._done: list[Event] = []
         self._running: Future[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "keeper")
+        self._thread: ThreadPoolExecutor | None = None
 
     @property
     def keeps(self) -> bool:
@@ -69,6 +69,7 @@ class Keeper:
         """
         while self._jobs:
             if self._running is None:
+                self._thread = self._thread or ThreadPoolExecutor(1, "keeper")
                 self._running = self._thread.submit(self._jobs[0][0])
             if not wait and not self._running.done():
                 break
@@ -81,5 +82,8 @@ class Keeper:
         return done
 
     def close(self) -> None:
-        """Wait for the write that runs, and give the thread back; what is still in line is dropped."""
-        self._thread.shutdown(wait=True)
+        """Wait for the write that runs, and give the thread back. What is still in line stays there for another
+        :meth:`poll`, and is dropped when there is none."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None

@@ -57,12 +57,11 @@ def open_plan(settings: Settings, material: Material, ranks: Ranks = ALONE) -> P
 
 def first_network(settings: Settings, vocabulary: Vocabulary, start_from: Model | None) -> CharLSTM:
     """The network before its first step, drawn by the seed, or ``start_from`` with new rows for characters it lacks.
-    Torch's global generator is as before."""
+    Torch's global generator is not used."""
     if start_from is not None:
         return CharLSTM.from_model(extended(start_from, vocabulary, settings.seed))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init)
+    generator = torch.Generator().manual_seed(settings.seed)
+    return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
 def cores() -> int:
@@ -81,11 +80,10 @@ def measure(
     """Choose the kernel that ``settings`` leaves open, on this rank's rows, and time whole steps: data, masks,
     gradients, update.
 
-    Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is as before.
+    Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is not used.
     """
-    with torch.random.fork_rng(devices=[]):
-        network = CharLSTM(vocab_size, settings.hidden_size, settings.num_layers, init="torch").to(device)
-    network.train()
+    shape = (vocab_size, settings.hidden_size, settings.num_layers)
+    network = CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
     rows = ranks.rows(batch_size)
     names = candidates(settings.kernel, network)
     kernel = names[0]

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from charlstm import storage
-from charlstm.errors import ModelError, TextError
+from charlstm.errors import ModelError, RunError, TextError
+from charlstm.model.file import Model, Weights
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
@@ -50,7 +50,6 @@ from charlstm.training.seams import Command, Inbox, Plan, Store
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from charlstm.model.file import Model, Weights
     from charlstm.text.corpus import Corpus
 
 __all__ = ["Command", "Inbox", "Plan", "Sample", "Store", "Trainer"]
@@ -120,6 +119,10 @@ class Trainer:
         self._keeper = Keeper(store)
         self._best: Weights | None = None
         self._going_on: tuple[TrainingState, Resumed] | None = None
+        self._clock = Clock(self.progress)
+        self._threads: int | None = None
+        self._course = self._train()  # suspended between two events, whichever iterator asks for the next one
+        self._iterating = self._broken_off = False
 
     @classmethod
     def resume(
@@ -162,42 +165,70 @@ class Trainer:
         trainer.progress, trainer.plan, trainer.schedule = on.progress, on.plan, on.schedule
         trainer._commands = Commands(inbox, on.again)
         trainer._going_on = (state, on.event)
+        trainer._clock = Clock(trainer.progress)
         return trainer
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def events(self) -> Iterator[Event]:
-        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``."""
-        self._clock = Clock(self.progress)
-        self._saved = time.perf_counter()
-        with contextlib.closing(self._course()) as course:
-            for event in course:
-                self._clock.worked()
-                yield event
-                self._clock.skip()  # who takes the event may have to wait for a disk or a terminal
+    def events(self) -> Generator[Event]:
+        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``.
 
-    def _course(self) -> Generator[Event]:
+        Training rests while the iterator is not asked for more. It may be closed at any event: what is written to the
+        store is then completed, what waits to be written goes on waiting, and the next call of this method goes on with
+        the very next event, as if there had been one iterator. After ``finished`` there are no more events.
+
+        torch's number of threads is the caller's at each event, and its global generator is never drawn from. Raises
+        :class:`RunError` while another iterator of this trainer is neither exhausted nor closed, and after an exception
+        (an interrupt among them) that broke training off within a step.
+        """
+        if self._iterating:
+            raise RunError("This trainer is already being iterated: go on with that iterator, or close it first")
+        self._iterating = True
         try:
-            yield from self._begin()
-            while not self._over():
-                yield from self._obey()
-                if self._over():
-                    break
-                rate = self.schedule.rate(self.progress.step)
-                before = time.perf_counter()
-                outcome = self._learner.step(self.progress.step, rate)  # forward, backward, clip, update, average
-                if not outcome.finite:
-                    yield self._diverged(rate)
-                    break
-                self._tally(outcome, time.perf_counter() - before)
-                if self._due(self.plan.log_every):
-                    yield self._stepped(rate)
-                if self._due(self.plan.val_every) or self.progress.step in self.plan.snapshot_steps:
-                    yield from self._look()
-                yield from self._watch_clock()
-            yield from self._end()
+            while (event := self._next_event()) is not None:
+                yield event
         finally:
+            self._iterating = False
             self._keeper.close()
+
+    def _next_event(self) -> Event | None:
+        if self._broken_off:
+            raise RunError(
+                f"Training broke off at step {self.progress.step:,}, perhaps with a step half done: use Trainer.resume "
+                "to go on from the last state that was kept, or make a new trainer"
+            )
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self._threads or threads)
+        self._clock.skip()  # who took the last event may have had to wait for a disk or a terminal
+        try:
+            return next(self._course, None)
+        except BaseException:
+            self._broken_off = True
+            raise
+        finally:
+            self._clock.worked()
+            torch.set_num_threads(threads)
+
+    def _train(self) -> Iterator[Event]:
+        self._saved = time.perf_counter()
+        yield from self._begin()
+        while not self._over():
+            yield from self._obey()
+            if self._over():
+                break
+            rate = self.schedule.rate(self.progress.step)
+            before = time.perf_counter()
+            outcome = self._learner.step(self.progress.step, rate)  # forward, backward, clip, update, average
+            if not outcome.finite:
+                yield self._diverged(rate)
+                break
+            self._tally(outcome, time.perf_counter() - before)
+            if self._due(self.plan.log_every):
+                yield self._stepped(rate)
+            if self._due(self.plan.val_every) or self.progress.step in self.plan.snapshot_steps:
+                yield from self._look()
+            yield from self._watch_clock()
+        yield from self._end()
 
     def _over(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -218,7 +249,7 @@ class Trainer:
             return
         (state, event), self._going_on = self._going_on, None  # the tensors would be kept to the end
         shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
-        self._prepare(CharLSTM(*shape, init="torch"))
+        self._prepare(CharLSTM(*shape, init="none"))
         self._learner.load(state.tensors)
         best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
         self._best = best or None
@@ -264,6 +295,7 @@ class Trainer:
 
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan
+        self._threads = plan.threads
         torch.set_num_threads(plan.threads)
         batches = Batches(self._material.ids, self._material.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
@@ -351,7 +383,9 @@ class Trainer:
 
     def _look(self) -> Iterator[Event]:
         """Validate, write a sample, keep the best model and the pictures of its childhood."""
-        progress, material, loss = self.progress, self._material, None
+        progress, material = self.progress, self._material
+        loss: float | None = None
+        model: Model | None = None  # one copy of the weights, for all that asks for it
         if self._due(self.plan.val_every):
             better = True
             if material.held_out:
@@ -368,16 +402,17 @@ class Trainer:
             progress.stale = 0 if better else progress.stale + 1
             if better:
                 progress.best_val, progress.best_step = loss, progress.step
-                self._best = self._model(None).weights
-                self._keeper.model(self.best)
+                model = self._model(loss)
+                self._best = model.weights
+                self._keeper.model(model)
             elif self._is_out_of_patience():
                 progress.ended = "patience"
-        model = self._model(loss)
         if self._sample is not None:
+            model = model or self._model(loss)
             prime, text = self._sample(model)
             yield Sampled(step=progress.step, prime=prime, text=text)
-        if progress.step in self.plan.snapshot_steps:
-            self._keeper.snapshot(model, progress.step)
+        if self._keeper.keeps and progress.step in self.plan.snapshot_steps:
+            self._keeper.snapshot(model or self._model(loss), progress.step)
 
     def _is_out_of_patience(self) -> bool:
         """Not when more was asked for: the rate climbs again then, and it takes long to get below what was."""
@@ -522,7 +557,9 @@ class Trainer:
         """The best model so far, as the run keeps it. Raises :class:`ModelError` before the first validation."""
         if self._best is None:
             raise ModelError("There is no model yet: training has not begun")
-        return replace(self._model(self.progress.loss, self.progress.best_step), weights=self._best)
+        material, info = self._material, self._about(self.progress.loss, self.progress.best_step)
+        config = self._learner.network.config
+        return Model(config, material.vocabulary, self._best, material.corpus.options, info)
 
     def _settle(self, *, wait: bool = False) -> Iterator[Event]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""
@@ -543,17 +580,21 @@ class Trainer:
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
                 return
 
-    def _model(self, val_loss: float | None, step: int | None = None) -> Model:
+    def _model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model (copies)."""
-        info = {
+        info = self._about(val_loss, self.progress.step)
+        return self._learner.result.to_model(self._material.vocabulary, self._material.corpus.options, info)
+
+    def _about(self, val_loss: float | None, step: int) -> dict[str, Any]:
+        """What is said of the model of ``step``, whose loss is ``val_loss``."""
+        return {
             **self._info,
-            "step": self.progress.step if step is None else step,
+            "step": step,
             "val_loss": val_loss,
             "corpus": self._info.get("corpus", self._material.corpus.name),
             "fingerprint": self._material.corpus.fingerprint,
             "settings": self.settings.to_dict(),
         }
-        return self._learner.result.to_model(self._material.vocabulary, self._material.corpus.options, info)
 
     def _warning(self, message: str) -> Event:
         return Warned(step=self.progress.step, message=message)

@@ -92,3 +92,23 @@ def test_known_characters_keep_their_weights_wherever_they_stand() -> None:
     assert wider.weights["fc.bias"][new.index("x")] == model.weights["fc.bias"].min()
     assert wider.config.vocab_size == 3
     assert model.weights["fc.weight"].shape == (3, 6)
+
+
+def test_first_weights_are_those_that_torch_draws() -> None:
+    torch.manual_seed(3)
+    lstm, fc = torch.nn.LSTM(5, 6, 2), torch.nn.Linear(6, 5)
+    theirs = [*lstm.parameters(), *fc.parameters()]
+    torch.manual_seed(3)
+    after = torch.get_rng_state()
+    own = CharLSTM(5, 6, 2, init="torch", generator=torch.Generator().manual_seed(3))
+    assert torch.equal(torch.get_rng_state(), after)
+    for network in (own, CharLSTM(5, 6, 2, init="torch")):
+        assert all(torch.equal(a, b) for a, b in zip(network.parameters(), theirs, strict=True))
+
+
+def test_network_of_a_model_draws_nothing() -> None:
+    model = CharLSTM(2, 6, 2).to_model(Vocabulary("ab"))
+    before = torch.get_rng_state()
+    network = CharLSTM.from_model(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(np.array_equal(tensor.numpy(), model.weights[name]) for name, tensor in network.state_dict().items())

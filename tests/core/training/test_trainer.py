@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from charlstm.errors import SettingsError, TextError
+from charlstm.model.file import Model
 from charlstm.model.network import CharLSTM
 from charlstm.text.corpus import Corpus
 from charlstm.training import clock as clock_room
@@ -106,6 +107,29 @@ def test_the_last_figure_is_the_best_models_over_all_that_is_held_out(
     assert (whole.val_loss, whole.chars) == (figure.nats, figure.chars)
     best = min((e for e in events if isinstance(e, Validated) and not e.whole), key=lambda event: event.val_loss)
     assert best.step == step
+
+
+def test_trainer_copies_the_weights_once_for_each_look(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the best model, the sample and the snapshot together, and not at all when none of them is wanted."""
+    copies, to_model = [], CharLSTM.to_model
+
+    def counted(network: CharLSTM, *args: Any, **how: Any) -> Model:
+        copies.append(network)
+        return to_model(network, *args, **how)
+
+    monkeypatch.setattr(CharLSTM, "to_model", counted)
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…"))
+    events = run(trainer)
+    assert len(copies) == sum(isinstance(event, Sampled) for event in events)
+    assert store.snapshots[0].weights is store.models[0][2].weights
+    assert trainer.best.weights is store.models[-1][2].weights
+    copies.clear()
+    hopeless = settings.with_changes(lr=1e-12, ema_decay=None)
+    looks = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
+    assert len(copies) == sum(event.best for event in looks) < len(looks) - 1
 
 
 def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
