@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,8 +21,8 @@ TEXT = """the quick brown fox jumps over the lazy dog
 while seven wizards boil black quartz in a deep jug"""
 
 
-def make_corpus(text: str, name: str = "words.txt") -> Corpus:
-    vocabulary = Vocabulary.from_text(text)
+def make_corpus(text: str, name: str = "words.txt", fold_rare: int = 0) -> Corpus:
+    vocabulary = Vocabulary.from_counts(Counter(text), fold_rare=fold_rare)
     ids, _ = vocabulary.encode(text)
     counts = np.bincount(ids, minlength=len(vocabulary))
     report = ReadReport(encoding="utf-8")

@@ -221,7 +221,7 @@ class _Worker:
         if state is None:
             plan = None if changes else plan  # what was measured was measured for other settings
             model = _start_model(spec)
-            known = corpus.vocabulary if model is None else model.vocabulary.extended(corpus.vocabulary.symbols)
+            known = corpus.vocabulary if model is None else model.vocabulary.extended(corpus.vocabulary)
             vocabulary = tuple(known.symbols)
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
         after = replace(

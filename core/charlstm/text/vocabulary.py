@@ -5,7 +5,7 @@ It knows nothing of files, words or bytes. Text becomes numbers through one tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -71,10 +71,12 @@ class Vocabulary:
             return cls(sorted(seen))
         return cls(sorted(seen - rare | {REPLACEMENT}), REPLACEMENT)
 
-    def extended(self, chars: Iterable[str]) -> Vocabulary:
-        """This vocabulary with those of ``chars`` that it lacks appended in code point order; numbers stay."""
-        new = sorted(set(chars) - set(self.symbols))
-        return Vocabulary(self.symbols + tuple(new), self.replacement) if new else self
+    def extended(self, other: Vocabulary) -> Vocabulary:
+        """This vocabulary with the symbols of ``other`` that it lacks appended in code point order; numbers stay. Where
+        it has no replacement symbol, it takes over that of ``other``."""
+        new = sorted(set(other.symbols) - set(self.symbols))
+        both = Vocabulary(self.symbols + tuple(new), self.replacement or other.replacement)
+        return self if both == self else both
 
     def __len__(self) -> int:
         return len(self.symbols)

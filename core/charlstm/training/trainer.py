@@ -110,7 +110,7 @@ class Trainer:
             self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
         self._start_from = start_from
         known = corpus.vocabulary if start_from is None else start_from.vocabulary
-        self._take(corpus, known.extended(corpus.vocabulary.symbols))
+        self._take(corpus, known.extended(corpus.vocabulary))
         self._sample = sample
         self._commands = Commands(inbox, {})
         self._info = dict(info or {})
@@ -156,9 +156,10 @@ class Trainer:
                 raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
             trainer._asked = settings
             known = Vocabulary.from_dict(state.record["vocabulary"])
-            if known != known.extended(corpus.vocabulary.symbols):
+            whole = known.extended(corpus.vocabulary)  # states of 0.1 may lack the replacement symbol's role alone
+            if known.symbols != whole.symbols:
                 raise ModelError("The training state lacks characters of its own text: resume from the one before it")
-            trainer._take(corpus, known)
+            trainer._take(corpus, whole)
             on = resuming.going_on(state, replay, before, changes, ranks)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error

@@ -49,8 +49,20 @@ def test_without_rare_characters_there_is_no_replacement() -> None:
 def test_the_order_found_is_kept() -> None:
     vocabulary = Vocabulary(["z", "a", "é"])
     assert vocabulary.encode("éza")[0].tolist() == [2, 0, 1]
-    assert vocabulary.extended("xyaé").symbols == ("z", "a", "é", "x", "y")
-    assert vocabulary.extended("az") is vocabulary
+    assert vocabulary.extended(Vocabulary("xyaé")).symbols == ("z", "a", "é", "x", "y")
+    assert vocabulary.extended(Vocabulary("az")) is vocabulary
+
+
+def test_extended_vocabulary_keeps_a_replacement_symbol() -> None:
+    plain, folded = Vocabulary("ab"), Vocabulary.from_counts({"a": 9, "c": 9, "q": 1}, fold_rare=2)
+    assert plain.extended(folded) == Vocabulary(["a", "b", "c", REPLACEMENT], REPLACEMENT)
+    assert folded.extended(plain).replacement == REPLACEMENT
+    assert (
+        Vocabulary(["a", REPLACEMENT]).extended(Vocabulary(["a", REPLACEMENT], REPLACEMENT)).replacement == REPLACEMENT
+    )
+    own = Vocabulary("a?", "?")
+    assert own.extended(folded).replacement == "?"
+    assert own.extended(Vocabulary("a")) is own
 
 
 @given(st.lists(st.characters(exclude_categories=()), min_size=1, unique=True))

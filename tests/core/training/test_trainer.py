@@ -17,6 +17,7 @@ from charlstm.errors import SettingsError, TextError
 from charlstm.model.file import Model
 from charlstm.model.network import CharLSTM
 from charlstm.text.corpus import Corpus
+from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_room
 from charlstm.training import trainer as trainer_room
 from charlstm.training.config import Settings
@@ -517,6 +518,22 @@ def test_from_a_model_starts_lower_and_learns_new_characters(corpus: Corpus, set
     assert isinstance(resumed[0], Resumed)
     assert isinstance(resumed[-1], Finished)
     assert resumed[-1].best_val == events[-1].best_val  # type: ignore[attr-defined]
+
+
+def test_from_a_model_keeps_the_replacement_symbol_of_the_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    parent = MemoryStore()
+    run(Trainer(corpus, settings, store=parent, plan=plan))
+    folded = make_corpus(words(800, seed=3) + " ß", fold_rare=2)
+    store = MemoryStore()
+    run(Trainer(folded, settings, start_from=parent.models[-1][2], store=store, plan=plan))
+    model = store.models[-1][2]
+    assert model.vocabulary.replacement == REPLACEMENT
+    assert model.vocabulary.encode("ß")[0].tolist() == [model.vocabulary.index(REPLACEMENT)]
+    # a state of 0.1, which had lost it, stays readable, and what is trained on from there has it
+    state = store.states[0]
+    state.record["vocabulary"]["replacement"] = None
+    run(Trainer.resume(folded, settings, state, store=store))
+    assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
 
 
 def test_rooms_without_torch() -> None:
