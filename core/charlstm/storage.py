@@ -15,13 +15,15 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+CLOCK_GRAIN_NS = 2_000_000_000
+"""Two changes of a file within this time may leave it the same times: FAT counts in two seconds."""
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 _TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO}
 _TROUBLE |= {errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH}  # of disks over a network
@@ -183,6 +185,32 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply") from None
+
+
+class FileStamp(NamedTuple):
+    """What tells that a file is unchanged without reading it.
+
+    No program can set ``ctime_ns`` back, unlike ``mtime_ns``, so a change that keeps size and modification time shows
+    too. On Windows it is the time of creation, and such a change does not show.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> Self:
+        """The stamp of the file that ``info`` describes."""
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether any change at ``now_ns`` or later gives another stamp: the last one is long enough ago.
+
+        Only then may the content that is read from ``now_ns`` on be known by this stamp (git's index has this rule).
+        """
+        return max(self.mtime_ns, self.ctime_ns) + CLOCK_GRAIN_NS <= now_ns
 
 
 def remove_leftovers(folder: Path) -> None:

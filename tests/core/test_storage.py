@@ -96,3 +96,11 @@ def test_trouble_with_the_disk_is_told_from_other_errors() -> None:
     with pytest.raises(OSError, match="space") as caught:
         full()
     assert storage.is_disk_trouble(caught.value)
+
+
+def test_file_stamp_is_settled_once_a_change_must_show() -> None:
+    stamp = storage.FileStamp(size=4, mtime_ns=5_000, ctime_ns=10**12, inode=1, device=1)
+    assert not stamp.is_settled(10**12)
+    assert not stamp.is_settled(10**12 + storage.CLOCK_GRAIN_NS - 1)
+    assert stamp.is_settled(10**12 + storage.CLOCK_GRAIN_NS)
+    assert not stamp._replace(mtime_ns=10**18).is_settled(10**13)  # a file from the future

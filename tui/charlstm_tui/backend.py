@@ -24,6 +24,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.status import RunStatus
+from charlstm.storage import FileStamp
 
 if TYPE_CHECKING:
     from charlstm.runs.log import EventTail
@@ -111,7 +112,7 @@ class RunsReader:
 
     def __init__(self, runs_dir: Path | None = None) -> None:
         self._runs_dir = runs_dir
-        self._specs: dict[Path, tuple[float, RunView]] = {}
+        self._specs: dict[Path, tuple[FileStamp | None, RunView]] = {}
         self._sizes: dict[Path, tuple[float, int]] = {}
         self._runs: tuple[RunView, ...] = ()
         self._attached: Path | None = None
@@ -138,18 +139,19 @@ class RunsReader:
 
     def _spec(self, run: Run) -> RunView:
         try:
-            changed = run.spec_path.stat().st_mtime
+            stamp = FileStamp.of(run.spec_path.stat())
         except OSError:
-            changed = 0.0
+            stamp = None
         known = self._specs.get(run.path)
-        if known is not None and known[0] == changed:
+        if known is not None and known[0] == stamp:
             return known[1]
         try:
             spec = run.spec()
             view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created, sources=_sources(spec))
         except RunError as problem:
-            view = RunView(run, _UNKNOWN, created=changed, problem=str(problem))
-        self._specs[run.path] = (changed, view)
+            created = 0.0 if stamp is None else stamp.mtime_ns / 1e9
+            view = RunView(run, _UNKNOWN, created=created, problem=str(problem))
+        self._specs[run.path] = (stamp, view)
         return view
 
     def _size(self, run: Run, fresh: bool) -> int:

@@ -5,6 +5,7 @@ Only that thread touches it; what is asked of it, and when, is ``playing``'s.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
+from charlstm.storage import FileStamp
 from charlstm_tui import kept_sessions
 from charlstm_tui.pictures import FULL, NORMAL_SPEED, Facts, Picture, Wish, describe, model_path
 from charlstm_tui.widgets.marks import marks
@@ -40,7 +42,7 @@ class Voice:
         self.session: Session | None = None
         self.model: Model | None = None
         self.stepper: Stepper | None = None
-        self.source: tuple[Path, int] | None = None
+        self.source: tuple[Path, FileStamp | None] | None = None
         self.facts: Facts | None = None
         self.busy = self.error = self.note = self.why = ""
         self.running = False
@@ -100,10 +102,10 @@ class Voice:
     def open(self, wish: Wish) -> None:
         """Load the model that ``wish`` names, unless it is the one that is there. Raises :class:`CharLSTMError`."""
         path = model_path(wish)
-        try:
-            source = (path, path.stat().st_mtime_ns)
-        except OSError:
-            source = (path, 0)  # load_model says what is wrong with it
+        stamp = None  # load_model says what is wrong with it
+        with contextlib.suppress(OSError):
+            stamp = FileStamp.of(path.stat())
+        source = (path, stamp)
         if self.source != source or self.model is None:
             self.model = load_model(path)
             self.stepper = Stepper(self.model)

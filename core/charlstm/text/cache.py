@@ -1,7 +1,8 @@
 """Prepared texts on this machine: encoded once, found again by what they hold or by the files they came from.
 
-``texts/FINGERPRINT/`` has ``ids.bin`` and ``corpus.json``; ``sources/KEY.json`` says which fingerprint a source had
-when its files had these stamps. A folder is filled under another name and renamed, so a reader sees all of it or
+``texts/FINGERPRINT/`` has ``ids.bin`` and ``corpus.json``, and in ``verified.json`` the stamps that they had when all
+of them was last read and compared with the fingerprint; ``sources/KEY.json`` says which fingerprint a source had when
+its files had these stamps. A folder is filled under another name and renamed, so a reader sees all of it or
 nothing. Everything here may be deleted at any time. What the numbers mean is ``corpus``'s.
 """
 
@@ -26,12 +27,10 @@ import numpy.typing as npt
 from charlstm import storage
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.paths import cache_dir
-from charlstm.text.sources import Stamp
 from charlstm.text.vocabulary import Vocabulary
 
 FORMAT = 1
 IDS = "ids.bin"
-_TRUST_AFTER_NS = 2_000_000_000
 _PIECE = 4 * 1024 * 1024
 _STALE_SECONDS = 24 * 3600
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
@@ -59,12 +58,18 @@ def _folder(name: str) -> Path:
     return folder
 
 
-def load(fingerprint: str) -> Stored | None:
-    """The prepared text, or None when it is not here or not what its fingerprint says."""
+def load(fingerprint: str, *, verify: bool = True) -> Stored | None:
+    """The prepared text, or None when it is not here or not what its fingerprint says.
+
+    All of it is read only when its files may have changed since that was last done (:class:`storage.FileStamp`), and
+    never without ``verify``.
+    """
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
         return None
+    folder = texts_dir() / fingerprint
     try:
-        folder = texts_dir() / fingerprint
+        verified = _Verified(folder)
+        known = verified.covers("corpus.json", IDS)
         about = storage.read_json(folder / "corpus.json", most=_MOST_ABOUT)
         if about["format"] != FORMAT or about["fingerprint"] != fingerprint:
             return None
@@ -72,26 +77,66 @@ def load(fingerprint: str) -> Stored | None:
         counts = np.array(about["counts"], np.int64)
         if counts.shape != (len(vocabulary),) or (counts < 0).any():
             return None
-        ids = map_ids(folder / IDS, vocabulary, int(counts.sum()))
-        if _digest(vocabulary, ids) != fingerprint:
-            return None
-        with suppress(OSError):
-            os.utime(folder)  # the last use, for pruning
+        ids = _map_ids(folder / IDS, vocabulary, int(counts.sum()))
+        if verify and not known:
+            if not np.array_equal(_counts(ids, len(vocabulary)), counts) or _digest(vocabulary, ids) != fingerprint:
+                return None
+            verified.add("corpus.json", IDS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, CharLSTMError):
         return None
     return Stored(fingerprint, vocabulary, counts, ids)
 
 
-def map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
-    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them, or one
-    stands for no character."""
+class _Verified:
+    """Which files of a prepared text hold what they should, by the stamps that they had before they were read.
+
+    Kept in ``verified.json``; where that is missing or damaged, the files are verified again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "verified.json"
+        with suppress(OSError):
+            os.utime(folder)  # the last use, for pruning
+        self._now = folder.stat().st_mtime_ns  # by the clock of the file system, which may be a server's
+        self._stamps: dict[str, storage.FileStamp] = {}
+        self._kept: dict[str, Any] = {}
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = storage.read_json(self._path)
+            self._kept = dict(kept["files"]) if kept["format"] == FORMAT else {}
+
+    def covers(self, *names: str) -> bool:
+        """Whether all these files are as they were when they were verified. To be asked before they are read."""
+        for name in names:
+            self._stamps[name] = storage.FileStamp.of((self._folder / name).stat())
+        return all(self._kept.get(name) == list(self._stamps[name]) for name in names)
+
+    def add(self, *names: str) -> None:
+        """Keep that these files, read since :meth:`covers` was asked, hold what they should."""
+        if all(self._stamps[name].is_settled(self._now) for name in names):
+            files = self._kept | {name: self._stamps[name] for name in names}
+            with suppress(OSError):  # a full disk costs the time to verify them again
+                storage.replace_bytes(self._path, json.dumps({"format": FORMAT, "files": files}).encode())
+
+
+def _map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
+    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them."""
     dtype = vocabulary.dtype.newbyteorder("<")
     if path.stat().st_size != chars * dtype.itemsize:
         raise ValueError(f"{path} is not whole")
     ids: npt.NDArray[Any] = np.memmap(path, dtype, mode="r").view(np.ndarray)
-    if ids.max() >= len(vocabulary):
-        raise ValueError(f"{path} holds numbers of no character")
     return ids
+
+
+def _counts(ids: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
+    """How often each number comes. Raises ValueError for one that is not below ``size``."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(ids), _PIECE):
+        counted = np.bincount(ids[start : start + _PIECE], minlength=size)
+        if len(counted) > size:
+            raise ValueError("there are numbers of no character")
+        counts += counted
+    return counts
 
 
 def start_digest(vocabulary: Vocabulary) -> Any:
@@ -149,27 +194,45 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
     }
     if unknown and vocabulary.replacement is not None:
         known[known < 0] = vocabulary.index(vocabulary.replacement)
-    chars = int(text.counts[known >= 0].sum())  # as they should be; written are those that there are
+    chars = int(text.counts[known >= 0].sum())
+    if not chars:
+        return np.zeros(0, vocabulary.dtype), unknown
+    table = np.maximum(known, 0).astype(vocabulary.dtype.newbyteorder("<"))
     digest = hashlib.sha256(json.dumps(vocabulary.to_dict()).encode()).hexdigest()[:16]
     path = texts_dir() / text.fingerprint / f"ids-{digest}.bin"
 
-    def write(file: BinaryIO) -> None:
-        table = np.maximum(known, 0).astype(vocabulary.dtype.newbyteorder("<"))
+    def pieces() -> Iterator[npt.NDArray[Any]]:
         for start in range(0, len(text.ids), _PIECE):
             ids = text.ids[start : start + _PIECE]
-            file.write(table[ids[known[ids] >= 0]].data)
+            yield table[ids[known[ids] >= 0]]
 
-    if not chars:
-        return np.zeros(0, vocabulary.dtype), unknown
+    def write(file: BinaryIO) -> None:
+        for piece in pieces():
+            file.write(piece.data)
+
+    with suppress(OSError, ValueError):  # it is not here yet, or damaged
+        verified = _Verified(path.parent)
+        if verified.covers(path.name):
+            return _map_ids(path, vocabulary, chars), unknown
+        if _equal(_map_ids(path, vocabulary, chars), pieces()):
+            verified.add(path.name)
+            return _map_ids(path, vocabulary, chars), unknown
     try:
-        return map_ids(path, vocabulary, chars), unknown
-    except (OSError, ValueError):
-        try:
-            path.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
-            storage.replace_file(path, write)
-        except OSError as error:
-            raise no_room(error) from None
-    return map_ids(path, vocabulary, path.stat().st_size // vocabulary.dtype.itemsize), unknown
+        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
+        storage.replace_file(path, write)
+        return _map_ids(path, vocabulary, chars), unknown
+    except OSError as error:
+        raise no_room(error) from None
+
+
+def _equal(whole: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]) -> bool:
+    """Whether ``pieces`` one after the other are ``whole``."""
+    start = 0
+    for piece in pieces:
+        if not np.array_equal(whole[start : start + len(piece)], piece):
+            return False
+        start += len(piece)
+    return start == len(whole)
 
 
 def no_room(error: OSError) -> TextError:
@@ -207,8 +270,8 @@ def source_key(sources: Sequence[str], options: dict[str, Any], version: str) ->
     return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]
 
 
-def recall(key: str, stamps: Sequence[Stamp]) -> dict[str, Any] | None:
-    """The record kept under ``key`` if the files still have these ``stamps``.
+def recall(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
+    """The record kept under ``key`` if the files, which it names, still have these ``stamps``.
 
     A text that was cut short has no stamps of the files after its end, which ``key`` names and nobody opened.
     """
@@ -221,9 +284,9 @@ def recall(key: str, stamps: Sequence[Stamp]) -> dict[str, Any] | None:
         return None
 
 
-def remember(key: str, stamps: Sequence[Stamp], record: dict[str, Any]) -> None:
-    """Keep ``record``, unless a file is so new that a change within the clock's grain would not show."""
-    if any(time.time_ns() - stamp.mtime_ns < _TRUST_AFTER_NS for stamp in stamps):
+def remember(key: str, stamps: Sequence[storage.FileStamp], record: dict[str, Any], read_ns: int) -> None:
+    """Keep ``record`` of files that were read from ``read_ns`` on (Unix time), unless a later change might not show."""
+    if not all(stamp.is_settled(read_ns) for stamp in stamps):
         return
     content = {"format": FORMAT, "stamps": stamps, "record": record}
     with suppress(OSError):  # a full disk costs the time to read the text again

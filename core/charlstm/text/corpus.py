@@ -156,12 +156,12 @@ def _prepared(
     found: Resolved, options: TextOptions, progress: ProgressCallback | None, key: str | None = None
 ) -> Corpus:
     prepared = prepare(found, options, progress)
-    stored = cache.load(prepared.fingerprint)
+    stored = cache.load(prepared.fingerprint, verify=False)  # preparing has written it, or verified it, just now
     if stored is None:
         raise TextError(f"The prepared text vanished from {cache.texts_dir()}: try again, and see if the disk is full")
     corpus = _corpus(stored, found.name, found.sources, options, prepared.report)
     if key is not None:
-        cache.remember(key, prepared.stamps, corpus.to_record())
+        cache.remember(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
     return corpus
 
 

@@ -7,6 +7,7 @@ the second pass looks every code point up. Leaving out boilerplate and folding r
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
+from charlstm.storage import FileStamp
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
@@ -24,7 +26,6 @@ from charlstm.text.sources import (
     Progress,
     ProgressCallback,
     Resolved,
-    Stamp,
     copy_stdin,
     ignore,
     item_text,
@@ -38,16 +39,18 @@ _PIECE = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What preparing made: the text is in the cache under ``fingerprint``; ``stamps`` are its files'."""
+    """What preparing made: the text is in the cache under ``fingerprint``; ``stamps`` are its files', which were read
+    from ``began_ns`` on (Unix time)."""
 
     fingerprint: str
     report: ReadReport
-    stamps: list[Stamp]
+    stamps: list[FileStamp]
+    began_ns: int
 
 
 def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
     """Read all of ``found`` and leave it encoded in the cache. Raises :class:`TextError`."""
-    progress = progress or ignore
+    progress, began_ns = progress or ignore, time.time_ns()
     if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
         limit: int | None = builtin.SOURCE_CHARS
     else:
@@ -66,7 +69,7 @@ def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | 
                         raise TextError(f"Nothing of {_shown(found)} is left without its licence text: keep that")
                 fingerprint = _encode(spool, options, folder, progress)
             report = _report(found, reading)
-            return Prepared(fingerprint, report, reading.stamps)
+            return Prepared(fingerprint, report, reading.stamps, began_ns)
     except OSError as error:
         raise cache.no_room(error) from None
 
@@ -81,7 +84,7 @@ def _shown(found: Resolved) -> str:
 class _Reading:
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
-    stamps: list[Stamp] = field(default_factory=list)
+    stamps: list[FileStamp] = field(default_factory=list)
 
 
 def _read(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from charlstm.errors import TextError
+from charlstm.storage import FileStamp
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Characters, Tally, TextOptions, decoded
@@ -41,16 +42,6 @@ class Progress(NamedTuple):
 
 
 ProgressCallback = Callable[[Progress], None]
-
-
-class Stamp(NamedTuple):
-    """What tells that a file is unchanged without reading it."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    inode: int
-    device: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +192,7 @@ def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
 
 
 @contextmanager
-def open_regular(item: Item) -> Iterator[tuple[BinaryIO, Stamp]]:
+def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
     """The file of ``item``, and its stamp. Raises :class:`TextError`; opening never waits for a pipe's other end."""
     assert item.path is not None
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -210,28 +201,24 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, Stamp]]:
         with os.fdopen(os.open(item.path, flags), "rb") as file:
             info = os.fstat(file.fileno())
             _refuse_special(info.st_mode, item.shown)
-            yield file, _stamp(item.path, info)
+            yield file, FileStamp.of(info)
     except OSError as error:
         raise _unreadable(item.shown, error, item.path) from None
 
 
-def stamps_of(items: Sequence[Item]) -> list[Stamp]:
+def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
     """The stamps of the files among ``items``, which are not opened. Raises :class:`TextError`."""
     stamps = []
     for item in items:
         if item.path is not None:
             try:
-                stamps.append(_stamp(item.path, item.path.stat()))
+                stamps.append(FileStamp.of(item.path.stat()))
             except OSError as error:
                 raise _unreadable(item.shown, error, item.path) from None
     return stamps
 
 
-def _stamp(path: Path, info: os.stat_result) -> Stamp:
-    return Stamp(str(path), info.st_size, info.st_mtime_ns, info.st_ino, info.st_dev)
-
-
-def _blocks(file: BinaryIO, start: int, stamp: Stamp, item: Item, size: int) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, start: int, stamp: FileStamp, item: Item, size: int) -> Iterator[bytes]:
     """The bytes from ``start`` to the size that the file had when it was opened, if it stays as it was."""
     file.seek(start)
     left = stamp.size - start
@@ -252,7 +239,7 @@ def item_text(
     tally: Tally,
     *,
     progress: ProgressCallback | None = None,
-    stamps: list[Stamp] | None = None,
+    stamps: list[FileStamp] | None = None,
     block: int | None = None,
 ) -> Iterator[str]:
     """The characters of ``item``, ``block`` bytes at a time; what is noticed goes into ``tally``, the file's stamp

@@ -3,18 +3,22 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 import tracemalloc
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text import cache, preparing
+from charlstm.text import corpus as corpus_module
 from charlstm.text.corpus import Corpus, Progress, Span, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
@@ -22,12 +26,27 @@ from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 LICENCE = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence…\n"
 
 
-def written(path: Path, content: str | bytes, *, old: bool = True) -> Path:
-    """A file, old enough for the cache to believe its stamp."""
+def written(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if old:
-        os.utime(path, (1_700_000_000, 1_700_000_000))
     return path
+
+
+@pytest.fixture
+def stamps_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are believed to be unchanged by their stamps, even those that a test has just written."""
+    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
+
+
+def wait_for_another_time(path: Path) -> None:
+    """Return when a change of ``path`` would give it another time: file systems count in milliseconds."""
+    before, deadline = path.stat().st_ctime_ns, time.monotonic() + 10
+    probe = path.with_name("probe")
+    while time.monotonic() < deadline:
+        probe.write_bytes(b"")
+        if probe.stat().st_ctime_ns > before:
+            probe.unlink()
+            return
+    raise AssertionError("the clock of the file system stands still")
 
 
 @pytest.fixture
@@ -41,7 +60,7 @@ def text(tmp_path: Path) -> Path:
 @example("字" * 10 + "\x00")
 def test_any_text_is_kept_as_it_is(tmp_path: Path, content: str) -> None:
     options = TextOptions(normalize=False, encoding="utf-8")
-    corpus = open_corpus(written(tmp_path / "any.txt", content, old=False), options)
+    corpus = open_corpus(written(tmp_path / "any.txt", content), options)
     expected = options.apply(content.removeprefix("\ufeff"))
     assert corpus.text() == expected
     assert corpus.chars == len(expected)
@@ -73,6 +92,7 @@ def test_anna_is_what_everybody_measures_on(shared_data: Path) -> None:
     assert stripped.text(-5) == 'it."\n'
 
 
+@pytest.mark.usefixtures("stamps_count")
 def test_the_second_time_it_comes_from_the_cache(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_corpus(text)
     monkeypatch.setattr("charlstm.text.corpus.prepare", None)
@@ -82,6 +102,7 @@ def test_the_second_time_it_comes_from_the_cache(text: Path, monkeypatch: pytest
     assert again.text() == first.text()
 
 
+@pytest.mark.usefixtures("stamps_count")
 def test_a_text_that_was_cut_short_comes_from_the_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         written(tmp_path / f"{name}.txt", 5 * name)
@@ -100,12 +121,122 @@ def test_a_text_that_was_cut_short_comes_from_the_cache_too(tmp_path: Path, monk
     assert open_corpus(tmp_path, asked).text() == "aaaaa\naf"
 
 
-@pytest.mark.parametrize("old", [True, False])
-def test_a_changed_file_is_read_again(text: Path, old: bool) -> None:
-    written(text, "aaaa", old=old)
+def test_a_changed_file_is_read_again(text: Path) -> None:
+    written(text, "aaaa")
     assert open_corpus(text).text() == "aaaa"
-    written(text, "bbbb", old=False)  # the same size, within the clock's grain
+    written(text, "bbbb")  # the same size, within the clock's grain
     assert open_corpus(text).text() == "bbbb"
+
+
+@pytest.mark.usefixtures("stamps_count")
+@pytest.mark.parametrize("how", ["in place", "renamed"])
+def test_a_file_that_changed_behind_the_same_size_and_time_is_read_again(text: Path, how: str) -> None:
+    written(text, "aaaa")
+    os.utime(text, ns=(10**18, 10**18))
+    for _ in range(2):
+        assert open_corpus(text).text() == "aaaa"
+    wait_for_another_time(text)
+    if how == "in place":
+        with text.open("r+b") as file:
+            file.write(b"bbbb")
+    else:
+        os.replace(written(text.with_name("other"), "bbbb"), text)
+    os.utime(text, ns=(10**18, 10**18))  # as rsync --times, cp --preserve and touch --reference do
+    assert open_corpus(text).text() == "bbbb"
+
+
+def test_cache_forgets_a_text_that_was_written_just_before_it_was_read(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second change within the clock's grain may have come after the first bytes were read."""
+    prepare = corpus_module.prepare
+
+    def prepare_slowly(*arguments: Any) -> Any:
+        done = prepare(*arguments)
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now + 60 * 10**9)
+        return done
+
+    monkeypatch.setattr(corpus_module, "prepare", prepare_slowly)
+    open_corpus(text)
+    folder = cache.texts_dir().parent / "sources"
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many numbers were hashed, from now on."""
+    seen: list[int] = []
+    real = cache._digest
+    monkeypatch.setattr(cache, "_digest", lambda words, ids: seen.append(len(ids)) or real(words, ids))
+    return seen
+
+
+@pytest.mark.usefixtures("stamps_count")
+def test_opening_reads_all_of_a_cached_text_once(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = open_corpus(text).to_record()
+    assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"  # it may check once what was written
+    hashed = bytes_read(monkeypatch)
+    assert open_corpus(text).text() == reopen_corpus(record).text() == "Hello, wörld.\nAgain.\n"
+    assert hashed == []
+
+
+def test_opening_checks_a_cached_text_until_a_change_would_show(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = open_corpus(text).to_record()
+    hashed = bytes_read(monkeypatch)
+    for _ in range(2):
+        reopen_corpus(record)
+    assert len(hashed) == 2
+
+
+@pytest.mark.usefixtures("stamps_count")
+@pytest.mark.parametrize("name", ["ids.bin", "corpus.json", "verified.json"])
+@pytest.mark.parametrize("damage", ["flipped", "swapped", "cut", "gone", "folder"])
+def test_a_cached_text_that_was_verified_and_then_damaged_is_made_again(text: Path, name: str, damage: str) -> None:
+    for _ in range(3):
+        first = open_corpus(text)
+    path = cache.texts_dir() / first.fingerprint / name
+    content, times = path.read_bytes(), path.stat()
+    wait_for_another_time(path)
+    match damage:
+        case "flipped":
+            path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+        case "swapped":
+            os.replace(written(path.with_name("other"), content[::-1]), path)
+        case "cut":
+            path.write_bytes(content[:-1])
+        case "gone":
+            path.unlink()
+        case "folder":
+            path.unlink()
+            path.mkdir()
+    if path.is_file():
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"
+
+
+def test_a_cached_text_with_wrong_counts_is_made_again(text: Path) -> None:
+    first = open_corpus(text)
+    path = cache.texts_dir() / first.fingerprint / "corpus.json"
+    about = json.loads(path.read_text())
+    about["counts"][:2] = [about["counts"][0] + 1, about["counts"][1] - 1]  # their sum is right
+    path.write_text(json.dumps(about))
+    assert open_corpus(text).counts.tolist() == first.counts.tolist()
+
+
+@pytest.mark.parametrize("count_stamps", [True, False])
+def test_damaged_numbers_for_another_model_are_made_again(
+    text: Path, count_stamps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if count_stamps:
+        monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
+    corpus, model = open_corpus(text), Vocabulary(list("zolHe"))
+    for _ in range(3):
+        assert model.decode(corpus.encoded_for(model)[0]) == "Hellol"
+    [path] = (cache.texts_dir() / corpus.fingerprint).glob("ids-*.bin")
+    wait_for_another_time(path)
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    for _ in range(2):
+        assert model.decode(corpus.encoded_for(model)[0]) == "Hellol"
 
 
 def test_the_same_text_is_kept_once(text: Path, tmp_path: Path) -> None:
@@ -331,7 +462,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
     )
 )
 def test_any_bytes_are_a_text_or_get_one_sentence(tmp_path: Path, data: bytes) -> None:
-    path = written(tmp_path / "any.txt", data, old=False)
+    path = written(tmp_path / "any.txt", data)
     try:
         corpus = open_corpus(path)
     except TextError as error:
@@ -350,7 +481,7 @@ def test_a_disk_that_fills_up_later_costs_only_time(text: Path, monkeypatch: pyt
 
     corpus = open_corpus(text)
     monkeypatch.setattr(cache.storage, "replace_bytes", full)
-    cache.remember("key", [], corpus.to_record())
+    cache.remember("key", [], corpus.to_record(), 0)
     cache.remember_figures(corpus.fingerprint, "name", {"bits": 1})
     assert cache.recall_figures(corpus.fingerprint, "name") is None
     monkeypatch.setattr(cache.storage, "replace_file", full)
@@ -369,7 +500,6 @@ def test_what_a_killed_preparation_left_is_swept(text: Path) -> None:
 def test_a_cache_that_is_not_what_it_was_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("the quick brown fox\n" * 50)
-    os.utime(path, (1e9, 1e9))
     expected = open_corpus(path).text()
     folder = next(cache.texts_dir().iterdir())
     for name, content in (

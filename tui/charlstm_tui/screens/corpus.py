@@ -19,6 +19,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.models import demo_path
+from charlstm.storage import FileStamp
 from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice
@@ -51,7 +52,7 @@ class Study:
     progress: Progress | None = None
     seconds_left: float | None = None
     problem: str = ""
-    stamp: tuple[int, int] | None = None
+    stamp: FileStamp | None = None
     """When the file was written, and its size."""
 
 
@@ -466,13 +467,13 @@ def _left(todo: int, done: int, seconds: float) -> float | None:
     return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None
 
 
-def _stamp(source: str) -> tuple[int, int] | None:
-    """When a file was written and its size; ``None`` for what is no file."""
+def _stamp(source: str) -> FileStamp | None:
+    """What shows that a file has changed; ``None`` for what is no file."""
     try:
         info = os.stat(source)
     except (OSError, ValueError):
         return None
-    return (info.st_mtime_ns, info.st_size) if stat.S_ISREG(info.st_mode) else None
+    return FileStamp.of(info) if stat.S_ISREG(info.st_mode) else None
 
 
 def _key(section: Section, entry: Text | Folder) -> str:
