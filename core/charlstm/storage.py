@@ -32,9 +32,9 @@ _TROUBLE |= {errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNR
 class Disk:
     """The calls that change what is on the disk, nothing more. Tests put another in its place."""
 
-    def open(self, path: Path, flags: int) -> int:
-        """A descriptor; files are made for the user alone."""
-        return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), PRIVATE_FILE)
+    def open(self, path: Path, flags: int, mode: int = PRIVATE_FILE) -> int:
+        """A descriptor; a file that is made gets the permissions ``mode``, less the umask."""
+        return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), mode)
 
     def write(self, descriptor: int, data: Buffer) -> int:
         """Write at the descriptor's position; how many bytes went in."""
@@ -101,23 +101,38 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], None], *, keep: Path | None = None) -> None:
+def replace_file(
+    path: Path,
+    write: Callable[[BinaryIO], None],
+    *,
+    keep: Path | None = None,
+    mode: int | None = PRIVATE_FILE,
+    overwrite: bool = True,
+) -> None:
     """Write ``path`` so that a reader or a crash sees the old content or the new, never a part.
 
     The bytes go into a file beside it, which is synced and renamed; then the folder is synced. If ``write`` or the
     disk fails, the old file is untouched and the one beside it is removed. With ``keep`` the old content goes on
-    under that name, and at no moment is neither name there.
+    under that name, and at no moment is neither name there. The file gets the permissions ``mode``; with ``None``
+    those that the umask leaves. Without ``overwrite`` a file that is there, even since this began, stays:
+    :class:`FileExistsError`.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # threads may write it too
     try:
-        descriptor = disk.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)  # the folder may be anybody's
+        descriptor = disk.open(beside, flags, 0o666 if mode is None else PRIVATE_FILE)
+        if mode not in (None, PRIVATE_FILE):
+            os.chmod(beside, mode)
         with io.BufferedWriter(_Through(descriptor)) as file:
             write(cast(BinaryIO, file))
             file.flush()
             disk.sync(descriptor)
         if keep is not None and path.exists():
             _keep(path, keep)
-        disk.rename(beside, path)
+        if overwrite:
+            disk.rename(beside, path)
+        else:
+            _give_free_name(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):  # the failure that is already on its way matters more
             disk.unlink(beside)
@@ -127,7 +142,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None], *, keep: Path | 
 
 def replace_bytes(path: Path, content: Buffer, *, keep: Path | None = None) -> None:
     """:func:`replace_file` for content that is already in memory."""
-    replace_file(path, lambda file: _write_all(file, content), keep=keep)
+    replace_file(path, lambda file: write_all(file, content), keep=keep)
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
@@ -242,6 +257,20 @@ class _Through(io.RawIOBase):
                 os.close(self._descriptor)
 
 
+def _give_free_name(beside: Path, path: Path) -> None:
+    """Rename ``beside`` to ``path``, which must not be there: a rename would replace it, a second name does not."""
+    try:
+        disk.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        disk.rename(beside, path)
+    else:
+        disk.unlink(beside)
+
+
 def _keep(path: Path, keep: Path) -> None:
     """Let the content of ``path`` go on under the name ``keep``, which it replaces."""
     second = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
@@ -254,7 +283,8 @@ def _keep(path: Path, keep: Path) -> None:
         disk.rename(second, keep)
 
 
-def _write_all(file: BinaryIO, content: Buffer) -> None:
+def write_all(file: BinaryIO, content: Buffer) -> None:
+    """Write ``content`` into ``file``, for what takes a function that does."""
     file.write(content)
 
 

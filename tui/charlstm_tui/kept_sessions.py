@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from charlstm import paths, storage
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError
+from charlstm.output import is_private
 from charlstm.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def run_of(session: Path) -> Path | None:
 
 
 def make(path: Path) -> None:
-    """Make the folder, for the user alone. Raises :class:`OSError`."""
-    path.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+    """Make the folder, for the user alone unless it is one of their own choice. Raises :class:`OSError`."""
+    mode = storage.PRIVATE_FOLDER if is_private(path / "session") else 0o777
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
 def new_name(place: Path, start: str = AUTO, ending: str = ".json") -> Path:
@@ -91,7 +93,7 @@ def save_as(path: Path, colour: str, session: Session) -> str:
     try:
         make(path.parent)
         path = export.save_as(session, path, "rank" if colour == "off" else cast(Any, colour))
-    except GenerationError as error:
+    except CharLSTMError as error:
         return f"{error}."
     except OSError as error:
         return f"{path} cannot be written: {error.strerror}."

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.saving import save_session
+from charlstm import storage
+from charlstm.generation.saving import to_bytes
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
@@ -132,7 +133,7 @@ class Voice:
         begin = time.monotonic()
         try:
             kept_sessions.make(self.keep.parent)
-            save_session(self.session, self.keep)
+            storage.replace_bytes(self.keep, to_bytes(self.session))
             kept_sessions.forget_old(self.keep.parent)
         except OSError as error:
             self.note = f"The session cannot save itself: {error.strerror}."

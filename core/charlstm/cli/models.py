@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable
-from functools import partial
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from charlstm.cli.opening import find_run
-from charlstm.cli.options import MODEL_HELP, examples, json_option, model_argument, runs_dir_option, whole
-from charlstm.cli.showing import remark, result
+from charlstm.cli.options import MODEL_HELP, F, examples, json_option, model_argument, runs_dir_option, whole
+from charlstm.cli.showing import remark, result, write_stdout
 from charlstm.errors import ModelError
+from charlstm.output import STDOUT, destination, save
 from charlstm.text.visible import symbol, visible
 
 _ENDINGS = {"script": ".net", "onnx": ".onnx"}
+
+
+def _out_option(default: str) -> Callable[[F], F]:
+    return click.option("--out", metavar="FILE", help=f"The file to write; - is standard output.  [default: {default}]")
+
+
+_force_option = click.option("--force", is_flag=True, help="Replace the file if there is one.")
 
 
 @click.command(epilog=MODEL_HELP)
@@ -73,33 +82,35 @@ def _said(key: str, value: Any) -> str:
     epilog=examples("charlstm import rnn_20_epoch.net", "charlstm generate rnn_20_epoch.safetensors --prime Anna"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Where to put the model.  [default: ./FILE.safetensors]")
+@_out_option("./FILE.safetensors")
+@_force_option
 @json_option
-def import_(file: Path, out: Path | None, as_json: bool) -> None:
+def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     """Turn a checkpoint of the reference script into a model that every command and the app can use.
 
     FILE is what the script saved with torch.save: a dictionary of n_hidden, n_layers, state_dict and tokens, old or new
     container, from a CPU or a GPU. Nothing in it is executed. Prints the path of the model.
     """
-    from charlstm.model.file import save_model
+    from charlstm.model.file import model_writer
     from charlstm.model.foreign import import_checkpoint
 
-    _check(out)
+    out = out or str(_free(Path(f"{file.stem}.safetensors")))
+    _check(out, force=force, as_json=as_json)
     model = import_checkpoint(file)
-    if out is None:
-        out = _free(Path(f"{file.stem}.safetensors"))
-    elif out.suffix != ".safetensors":
-        raise ModelError(f"The name of a model ends in .safetensors: --out {out.with_suffix('.safetensors')}")
-    _write(out, partial(save_model, out, model))
+    if out != STDOUT and Path(out).suffix != ".safetensors":
+        raise ModelError(f"The name of a model ends in .safetensors: --out {Path(out).with_suffix('.safetensors')}")
+    _write(out, model_writer(model, out), force=force)
+    if out == STDOUT:
+        return
     config = model.config
     values = {
-        "out": str(out.absolute()),
+        "out": str(Path(out).absolute()),
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "vocab_size": config.vocab_size,
         "parameters": config.parameters,
     }
-    result(as_json, values, str(out))
+    result(as_json, values, out)
     if not as_json:
         remark(
             f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
@@ -110,11 +121,14 @@ def import_(file: Path, out: Path | None, as_json: bool) -> None:
 @click.command(epilog=MODEL_HELP)
 @model_argument
 @click.option("--to", "kind", type=click.Choice(list(_ENDINGS)), required=True, help="The reference script, or ONNX.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to put it.  [default: ./MODEL.net or ./MODEL.onnx]")
+@_out_option("./MODEL.net or ./MODEL.onnx")
+@_force_option
 @whole("--snapshot", help="The run as it was after this many steps.")
 @json_option
 @runs_dir_option
-def export(model: str, kind: str, out: Path | None, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
+def export(
+    model: str, kind: str, out: str | None, force: bool, snapshot: int | None, as_json: bool, runs_dir: Path | None
+) -> None:
     """Write MODEL in a form that other programs read. Prints the path of the file.
 
     script: the dictionary that the reference script loads with torch.load and load_state_dict.
@@ -125,22 +139,22 @@ def export(model: str, kind: str, out: Path | None, snapshot: int | None, as_jso
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
-    _check(out)
     path = find_model(model, runs_dir, snapshot=snapshot)
-    loaded = load_model(path)
-    if out is None:
-        out = _free(Path(_name(model, path, snapshot, runs_dir) + _ENDINGS[kind]))
-    elif out.suffix == ".safetensors":
+    out = out or str(_free(Path(_name(model, path, snapshot, runs_dir) + _ENDINGS[kind])))
+    _check(out, force=force, as_json=as_json)
+    if Path(out).suffix == ".safetensors":
         raise ModelError(f"{out} is what a model of this program would be called: name the export {_ENDINGS[kind][1:]}")
+    loaded = load_model(path)
     if kind == "script":
-        from charlstm.model.foreign import export_checkpoint
+        from charlstm.model.foreign import checkpoint_writer
 
-        _write(out, partial(export_checkpoint, out, loaded))
+        _write(out, checkpoint_writer(loaded), force=force)
     else:
-        from charlstm.model.onnx_graph import export_onnx
+        from charlstm.model.onnx_graph import onnx_writer
 
-        _write(out, partial(export_onnx, out, loaded))
-    result(as_json, {"out": str(out.absolute()), "to": kind}, str(out))
+        _write(out, onnx_writer(loaded), force=force)
+    if out != STDOUT:
+        result(as_json, {"out": str(Path(out).absolute()), "to": kind}, out)
 
 
 def _name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
@@ -150,22 +164,43 @@ def _name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -
     return find_run(model, runs_dir).name + ("" if snapshot is None else f"-{snapshot}")
 
 
-def _check(out: Path | None) -> None:
-    if out is not None and (not out.name or out.is_dir()):
+def _check(out: str, *, force: bool, as_json: bool) -> None:
+    """Refuse what :func:`_write` would refuse, before the work is done."""
+    if out == STDOUT:
+        if as_json:
+            raise ModelError("--json and --out - would both write to standard output: leave one of them out")
+        return
+    if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: give the file a name in it with --out")
+    with _refusals(out):
+        destination(out, overwrite=force)
 
 
 def _free(path: Path) -> Path:
     """``path``, or with a number if something is there: a name that was not asked for replaces nothing."""
     numbers = itertools.count(2)
     free = path
-    while free.exists():
+    while os.path.lexists(free):
         free = path.with_stem(f"{path.stem}-{next(numbers)}")
     return free
 
 
-def _write(out: Path, write: Callable[[], None]) -> None:
+def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:
+    if out == STDOUT:
+        write_stdout(write)
+        return
+    with _refusals(out):
+        save(out, write, overwrite=force)
+
+
+@contextlib.contextmanager
+def _refusals(out: str) -> Iterator[None]:
+    """Says in a sentence why a file cannot be written, and what to do."""
     try:
-        write()
+        yield
+    except FileExistsError:
+        raise ModelError(
+            f"There is a file {out} already: replace it with --force, or choose another place with --out"
+        ) from None
     except OSError as error:
         raise ModelError(f"{out} cannot be written: {error.strerror}; choose another place with --out") from None

@@ -21,10 +21,12 @@ import click
 
 from charlstm.cli.opening import open_model
 from charlstm.cli.options import MODEL_HELP, model_argument, runs_dir_option, whole
-from charlstm.cli.showing import counted, remark, says_unknown
+from charlstm.cli.showing import counted, remark, says_unknown, write_stdout
 from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, unescaped, write_steps
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.session import Session
+from charlstm.output import STDOUT
+from charlstm.storage import write_all
 from charlstm.text.visible import described, symbol, visible
 
 if TYPE_CHECKING:
@@ -222,16 +224,22 @@ class Player:
             say("")
 
     def do_save(self, argument: str) -> None:
-        """FILE: .txt, .md or .html for the text, .json for the whole session with its branches."""
+        """FILE: .txt, .md or .html for the text, .json for the whole session with its branches; - prints that."""
         from charlstm.generation.export import save_as, target
+        from charlstm.generation.saving import to_bytes
 
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html")
-        path, session = target(Path(os.path.expanduser(argument))), self._playing()
-        if os.path.lexists(path) and path not in self._saved:
-            raise GenerationError(f"There is a file {path} already: choose another name")
+        session = self._playing()
+        if argument == STDOUT:
+            content = to_bytes(session) + b"\n"
+            write_stdout(lambda file: write_all(file, content))
+            return
+        path = target(Path(os.path.expanduser(argument)))
         try:
-            save_as(session, path)
+            save_as(session, path, overwrite=path in self._saved)
+        except FileExistsError:
+            raise GenerationError(f"There is a file {path} already: choose another name") from None
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}") from None
         self._saved.add(path)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from charlstm.errors import CharLSTMError
 from charlstm.text.visible import described, symbol, visible
 
 if TYPE_CHECKING:
@@ -35,6 +37,17 @@ def says_unknown(unknown: Mapping[str, int], what: str, vocabulary: Vocabulary) 
 def result(as_json: bool, value: Any, text: str | None = None) -> None:
     """The command's result on stdout: ``value`` as JSON, else ``text``."""
     click.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
+
+
+def write_stdout(write: Callable[[BinaryIO], None]) -> None:
+    """Let ``write`` write a file to standard output. Raises :class:`CharLSTMError` where that is a terminal."""
+    if sys.stdout.isatty():
+        raise CharLSTMError("Standard output is a terminal: redirect it into a file, or name a file instead of -")
+    content = io.BytesIO()  # whole, since not every writer can write to a pipe or says when that is closed
+    write(content)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content.getbuffer())
+    sys.stdout.buffer.flush()
 
 
 def remark(message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-import os
 import re
 from collections.abc import Callable
 from itertools import groupby
@@ -14,11 +13,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import output
 from charlstm.errors import GenerationError
-from charlstm.generation.saving import save_session
+from charlstm.generation.saving import to_bytes
 from charlstm.generation.session import Session
 from charlstm.generation.steps import Rows
-from charlstm.storage import replace_bytes
+from charlstm.storage import write_all
 
 Colour = Literal["rank", "probability", "entropy"]
 
@@ -88,12 +88,16 @@ def to_html(session: Session, colour: Colour = "rank") -> str:
 
 
 def export_session(session: Session, path: str | Path, colour: Colour = "rank") -> None:
-    """Write the current line as the ending of ``path`` says: ``.txt``, ``.md`` or ``.html``. Replaces atomically.
+    """Create or replace the file ``path``: the current line as its ending says, ``.txt``, ``.md`` or ``.html``.
 
-    Raises :class:`GenerationError` for another ending, :class:`OSError` when the disk does not take it.
+    Raises :class:`CharLSTMError` for another ending or what is not a regular file, :class:`OSError` when the disk does
+    not take it.
     """
-    path = Path(path)
-    match path.suffix.lower():
+    _save(Path(path), _exported(session, Path(path).suffix, colour), overwrite=True)
+
+
+def _exported(session: Session, ending: str, colour: Colour) -> bytes:
+    match ending.lower():
         case ".txt":
             content = to_text(session)
         case ".md":
@@ -104,25 +108,30 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
             raise GenerationError(
                 f"A session is exported as .txt, .md or .html, not as {other or 'a name without ending'}"
             )
-    replace_bytes(path, content.encode("utf-8", "replace"))
+    return content.encode("utf-8", "replace")
 
 
 def target(path: Path) -> Path:
-    """The file that :func:`save_as` makes for ``path``. Raises :class:`GenerationError` for a folder."""
-    if not path.name or os.path.isdir(path):
-        raise GenerationError(f"{path} is a folder: give the file a name in it")
-    return path.with_suffix(".json") if path.suffix.lower() in ("", ".json") else path
-
-
-def save_as(session: Session, path: Path, colour: Colour = "rank") -> Path:
-    """Keep a session as the ending of ``path`` says: the whole of it as ``.json``, which may be left away, or its
-    current line as :func:`export_session`. Returns where it is; raises the same, and for a folder."""
-    path = target(path)
-    if path.suffix == ".json":
-        save_session(session, path)
-    else:
-        export_session(session, path, colour)
+    """The file that :func:`save_as` makes for ``path``. Raises :class:`CharLSTMError` for a folder, a device and the
+    like."""
+    output.destination(path)
+    path = path.with_suffix(".json") if path.suffix.lower() in ("", ".json") else path
+    output.destination(path)
     return path
+
+
+def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite: bool = True) -> Path:
+    """Keep a session as the ending of ``path`` says: the whole of it as ``.json``, which need not be written, or its
+    current line as :func:`export_session`. Returns where it is; raises the same, and :class:`FileExistsError` when
+    there is a file and ``overwrite`` is false."""
+    path = target(path)
+    content = to_bytes(session) if path.suffix == ".json" else _exported(session, path.suffix, colour)
+    _save(path, content, overwrite=overwrite)
+    return path
+
+
+def _save(path: Path, content: bytes, *, overwrite: bool) -> None:
+    output.save(path, lambda file: write_all(file, content), overwrite=overwrite)
 
 
 def _title(session: Session) -> str:

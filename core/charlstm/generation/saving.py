@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from charlstm import output
 from charlstm.errors import GenerationError
 from charlstm.generation.priming import Prime
 from charlstm.generation.samplers import SamplerSettings
@@ -24,7 +25,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.steps import CHOSEN
 from charlstm.generation.tree import STATES_EVERY, Branch, Pending
-from charlstm.storage import replace_bytes
+from charlstm.storage import write_all
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -37,8 +38,17 @@ MAX_STATES = 256
 
 
 def save_session(session: Session, path: str | Path) -> None:
-    """Replace ``path`` atomically by the whole tree. Raises :class:`OSError` when the disk does not take it."""
-    replace_bytes(Path(path), json.dumps(to_dict(session), ensure_ascii=True).encode("ascii"))
+    """Create or replace the file ``path``, atomically: the whole tree.
+
+    Raises :class:`CharLSTMError` for what is not a regular file, :class:`OSError` when the disk does not take it.
+    """
+    content = to_bytes(session)
+    output.save(path, lambda file: write_all(file, content))
+
+
+def to_bytes(session: Session) -> bytes:
+    """What a session file holds."""
+    return json.dumps(to_dict(session), ensure_ascii=True).encode("ascii")
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:

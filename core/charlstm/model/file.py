@@ -7,20 +7,21 @@ Reading and writing it needs numpy, not torch, so the app and generation use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import output
 from charlstm.errors import CharLSTMError, ModelError
-from charlstm.model.tensors import Header, TensorSpec, digest, read_header, read_tensors, write_tensors
+from charlstm.model.tensors import Header, TensorSpec, digest, read_header, read_tensors, tensors_writer
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
-__all__ = ["FORMAT", "Model", "ModelConfig", "digest", "load_model", "read_info", "save_model"]
+__all__ = ["FORMAT", "Model", "ModelConfig", "digest", "load_model", "model_writer", "read_info", "save_model"]
 
 FORMAT = 1
 MAX_PARAMETERS = 2**31
@@ -82,16 +83,21 @@ class Model:
 
 
 def save_model(path: str | Path, model: Model) -> None:
-    """Replace ``path`` atomically by ``model``. Equal models give equal bytes.
+    """Create or replace the file ``path``, atomically. Equal models give equal bytes.
 
-    Raises :class:`ModelError` when the weights do not fit the configuration or are not finite, :class:`OSError`
-    when the disk does not take the file.
+    Raises :class:`CharLSTMError` when the weights do not fit the configuration or are not finite, or ``path`` is not a
+    regular file; :class:`OSError` when the disk does not take the file.
     """
-    path = Path(path)
-    _check_vocabulary(model.config, model.vocabulary, str(path))
+    output.save(path, model_writer(model, str(path)))
+
+
+def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
+    """What writes ``model`` into a file. Raises :class:`ModelError`, in which ``path`` names the model, when the
+    weights do not fit the configuration or are not finite."""
+    _check_vocabulary(model.config, model.vocabulary, path)
     specs = {name: TensorSpec(_type_name(array), array.shape, 0, 0) for name, array in model.weights.items()}
-    _check_shapes(model.config, specs, str(path))
-    _check_finite(model.weights, str(path))
+    _check_shapes(model.config, specs, path)
+    _check_finite(model.weights, path)
     about = {
         "config": {
             "vocab_size": model.config.vocab_size,
@@ -102,7 +108,7 @@ def save_model(path: str | Path, model: Model) -> None:
         "text_options": model.text_options.to_dict(),
         "info": model.info,
     }
-    write_tensors(path, model.weights, {"format": str(FORMAT), "charlstm": json.dumps(about, sort_keys=True)})
+    return tensors_writer(model.weights, {"format": str(FORMAT), "charlstm": json.dumps(about, sort_keys=True)})
 
 
 def load_model(path: str | Path) -> Model:

@@ -14,15 +14,16 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import torch
 from torch import Tensor
 
+from charlstm import output
 from charlstm.errors import CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
-from charlstm.storage import replace_file
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -81,8 +82,16 @@ def import_checkpoint(path: str | Path) -> Model:
 
 
 def export_checkpoint(path: str | Path, model: Model) -> None:
-    """Replace ``path`` by the dictionary that the reference script saves, for its ``torch.load`` and
-    ``load_state_dict``. Raises :class:`OSError` when the disk does not take it."""
+    """Create or replace the file ``path``: the dictionary that the reference script saves, for its ``torch.load`` and
+    ``load_state_dict``.
+
+    Raises :class:`CharLSTMError` for what is not a regular file, :class:`OSError` when the disk does not take it.
+    """
+    output.save(path, checkpoint_writer(model))
+
+
+def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
+    """What writes the reference script's dictionary into a file."""
     state = OrderedDict((name, torch.from_numpy(model.weights[name])) for name in model.config.shapes)
     content = {
         "n_hidden": model.config.hidden_size,
@@ -90,7 +99,7 @@ def export_checkpoint(path: str | Path, model: Model) -> None:
         "state_dict": state,
         "tokens": model.vocabulary.symbols,
     }
-    replace_file(Path(path), lambda file: torch.save(content, file))
+    return lambda file: torch.save(content, file)
 
 
 # -- looking through a file before it is opened ------------------------------------------------------------------

@@ -8,14 +8,16 @@ the vocabulary, a JSON list in the order of the numbers. Needs the package onnx,
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import output
 from charlstm.errors import ModelError
-from charlstm.storage import replace_bytes
+from charlstm.storage import write_all
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -29,12 +31,18 @@ MAX_BYTES = 2**31 - 2**20
 
 
 def export_onnx(path: str | Path, model: Model) -> None:
-    """Replace ``path`` by the graph.
+    """Create or replace the file ``path``: the graph.
 
     Raises:
-        ModelError: the package onnx is not installed, or the model is too large for one file.
+        CharLSTMError: the package onnx is not installed, the model is too large for one file, or ``path`` is not a
+            regular file.
         OSError: the disk does not take it.
     """
+    output.save(path, onnx_writer(model))
+
+
+def onnx_writer(model: Model) -> Callable[[BinaryIO], None]:
+    """What writes the graph into a file. Raises :class:`ModelError` as :func:`export_onnx` does."""
     try:
         import onnx
     except ImportError:
@@ -52,7 +60,8 @@ def export_onnx(path: str | Path, model: Model) -> None:
     )
     onnx.helper.set_model_props(whole, {"symbols": json.dumps(model.vocabulary.symbols)})
     onnx.checker.check_model(whole)
-    replace_bytes(Path(path), whole.SerializeToString())
+    content = whole.SerializeToString()
+    return lambda file: write_all(file, content)
 
 
 def _graph(model: Model) -> Any:

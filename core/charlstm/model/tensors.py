@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -65,12 +65,17 @@ class Header:
 def write_tensors(
     path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], *, keep: Path | None = None
 ) -> None:
-    """Replace ``path`` atomically by a file of ``tensors`` (any shapes, C order, types of :data:`DTYPES`).
+    """Replace ``path``, a file of the program's own, atomically by ``tensors`` (as :func:`tensors_writer` takes them).
 
     With ``keep`` the old content goes on under that name.
 
     Raises :class:`OSError` when the disk does not take it; the old file is untouched then.
     """
+    replace_file(path, tensors_writer(tensors, metadata), keep=keep)
+
+
+def tensors_writer(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> Callable[[BinaryIO], None]:
+    """What writes ``tensors`` (any shapes, C order, types of :data:`DTYPES`) and ``metadata`` into a file."""
     specs: dict[str, TensorSpec] = {}
     contents: list[memoryview] = []
     offset = 0
@@ -91,7 +96,7 @@ def write_tensors(
         for content in contents:
             file.write(content)
 
-    replace_file(path, write, keep=keep)
+    return write
 
 
 def read_header(path: Path, what: str = "model") -> Header:

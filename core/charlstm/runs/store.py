@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
-from charlstm.model.file import digest, save_model
+from charlstm.model.file import digest, model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as exact
 from charlstm.training.progress import Progress
@@ -47,13 +47,13 @@ class RunStore:
         """Replace the best model."""
         self._sync_events()
         self._digest = None
-        save_model(self._run.model_path, model)
+        _replace(self._run.model_path, model)
 
     def save_snapshot(self, model: Model, step: int) -> None:
         """Keep the model as it is at ``step``."""
         with contextlib.suppress(FileExistsError):
             storage.make_folder(self._run.snapshots_dir)
-        save_model(self._run.snapshots_dir / f"{step}.safetensors", model)
+        _replace(self._run.snapshots_dir / f"{step}.safetensors", model)
 
     def save_state(self, state: TrainingState) -> None:
         """Commit ``state``; the one before stays beside it."""
@@ -62,6 +62,10 @@ class RunStore:
             self._digest = _digest(self._run.model_path)
         state = state.with_digest(self._digest)
         exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+
+
+def _replace(path: Path, model: Model) -> None:
+    storage.replace_file(path, model_writer(model, str(path)))
 
 
 def load_state(run: Run) -> tuple[TrainingState | None, str | None]:

@@ -50,9 +50,9 @@ def test_import_for_the_app(checkpoint: Path, answer: Answer, monkeypatch: pytes
         "vocab_size": len(set(TEXT)),
         "parameters": load_model(found["out"]).config.parameters,
     }
-    # a name that was not asked for replaces nothing, one that was does
+    # a name that was not asked for is a free one
     assert Path(answer("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
-    asked = ("import", str(checkpoint), "--out", "theirs.safetensors")
+    asked = ("import", str(checkpoint), "--out", "theirs.safetensors", "--force")
     assert Path(answer(*asked)["out"]).name == "theirs.safetensors"
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_one_sentence(
     place: Path, said: Said, refused: Refused, words: list[str], sentence: str
 ) -> None:
     if "theirs.net" in words:
-        said("export", "fox", "--to", "script", "--out", "theirs.net")
+        said("export", "fox", "--to", "script", "--out", "theirs.net", "--force")
     (place / "lone.safetensors").write_bytes((place / "runs/fox/model.safetensors").read_bytes())
     assert sentence in refused(*words)
 

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import resource
-import stat
 import struct
 import subprocess
 import sys
@@ -72,10 +71,6 @@ def test_the_safetensors_library_reads_it(saved: Path) -> None:
 def test_equal_models_are_equal_bytes(saved: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "other", make())
     assert digest(tmp_path / "other") == digest(saved)
-
-
-def test_it_is_for_the_user_alone(saved: Path) -> None:
-    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
 
 
 def test_parameters_are_counted() -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from textual import on
 
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.errors import CharLSTMError
 from charlstm.generation.samplers import SamplerSettings
+from charlstm.output import STDOUT
 from charlstm_tui import kept_sessions
 from charlstm_tui.actions import Action
 from charlstm_tui.pictures import Picture
@@ -403,9 +404,12 @@ class GenerateScreen(ViewKeys):
         def named(name: str | None) -> None:
             if not name:
                 return
+            if name.strip() == STDOUT:
+                self._say("Standard output is this terminal: name a file.")
+                return
             try:
                 path = target(typed_path(name))
-            except GenerationError as error:
+            except CharLSTMError as error:
                 self._say(f"{error}.")
                 return
             if not os.path.lexists(path):

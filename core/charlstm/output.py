@@ -1,0 +1,74 @@
+"""Files that a person names for a result: what may be replaced there, and who may read what is written.
+
+One rule for models, exports and saved sessions. A regular file is replaced atomically; through a symbolic link the
+file that it points to is replaced and the link stays; folders, pipes, devices and links to nothing are refused. A new
+file has the permissions that the umask leaves, and in a run's folder, or among the app's own files, those of the user
+alone. A replaced file keeps its permissions. Files that the program names itself go through ``charlstm.storage``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from charlstm.errors import CharLSTMError
+from charlstm.paths import state_dir
+from charlstm.storage import PRIVATE_FILE, replace_file
+
+STDOUT = "-"
+"""How a command line names standard output."""
+
+
+def save(path: str | Path, write: Callable[[BinaryIO], None], *, overwrite: bool = True) -> None:
+    """Create or replace the file ``path`` by what ``write`` writes.
+
+    Raises :class:`CharLSTMError` for what is not a regular file, :class:`FileExistsError` when there is a file and
+    ``overwrite`` is false, another :class:`OSError` when the disk does not take the file.
+    """
+    file = destination(path, overwrite=overwrite)
+    replace_file(file, write, mode=_mode(file), overwrite=overwrite)
+
+
+def destination(path: str | Path, *, overwrite: bool = True) -> Path:
+    """The file that :func:`save` creates or replaces: ``path``, or the regular file that it links to.
+
+    Raises as :func:`save` does, before anything is written.
+    """
+    path = Path(path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise CharLSTMError(
+                f"{path} is a link to a file that does not exist: remove the link or choose another name"
+            ) from None
+        return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such name can be"
+        raise CharLSTMError(f"{path} cannot be written ({reason}): choose another name") from None
+    if stat.S_ISDIR(mode):
+        raise CharLSTMError(f"{path} is a folder: give the file a name in it")
+    if not stat.S_ISREG(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else "a device"
+        raise CharLSTMError(f"{path} is {kind} and not a file: choose another name")
+    if not overwrite:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    return path.resolve(strict=True) if path.is_symlink() else path
+
+
+def is_private(path: Path) -> bool:
+    """Whether a file at ``path`` is for the user alone: in a run's folder, a folder of it, or among the app's own."""
+    above = path.absolute().parents
+    return any((folder / "run.json").is_file() for folder in above[:2]) or state_dir(make=False) in above
+
+
+def _mode(file: Path) -> int | None:
+    """The permissions of ``file`` if it is there, else those of a new one; ``None``: what the umask leaves."""
+    try:
+        return stat.S_IMODE(os.stat(file).st_mode)
+    except FileNotFoundError:
+        return PRIVATE_FILE if is_private(file) else None
