@@ -7,8 +7,9 @@ the fused kernel for CPUs is in ``fused``. Here are what they share and the meas
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,12 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import SettingsError
-from charlstm.model.kernel.fused import FusedKernel
+from charlstm.model.kernel import recurrence
+from charlstm.model.kernel.fused import FusedKernel, packs
 from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, draw_masks, multiplier
 from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
 
 __all__ = [
+    "KERNELS",
     "NO_MASKS",
     "Kernel",
     "KernelChoice",
@@ -32,9 +35,12 @@ __all__ = [
     "candidates",
     "choose_kernel",
     "draw_masks",
+    "fast_path_problem",
+    "kernel_name",
     "kernel_names",
     "make_kernel",
-    "measure",
+    "preferred",
+    "runs_well",
 ]
 
 
@@ -42,6 +48,8 @@ class Kernel(Protocol):
     """Computes the loss and gradients of one truncated stretch of back-propagation through time."""
 
     name: str
+    path: str
+    """Which of several ways to the same result it takes on this machine; the last digits may depend on it."""
 
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
         """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, some of which may be none.
@@ -54,12 +62,19 @@ class Kernel(Protocol):
 
 
 class NNKernel:
-    """``nn.LSTM`` with autograd: in float32 on CPUs and MPS, under bfloat16 autocast where CUDA has it."""
+    """``nn.LSTM`` with autograd in float32, on any device.
 
-    def __init__(self, network: CharLSTM, name: str = "nn") -> None:
-        self.name = name
+    On CUDA cuDNN rounds the factors of products to TF32 where the card has that, torch's own setting for recurrent
+    networks. Not under autocast: it would run cuDNN's LSTM in float16, whatever type it is given
+    (``aten/src/ATen/cudnn/AutocastRNN.cpp`` in torch), and most gradients of a mean over thousands of characters are
+    below what float16 can hold.
+    """
+
+    name = "nn"
+    path = "torch.lstm"
+
+    def __init__(self, network: CharLSTM) -> None:
         self._network = network
-        self._autocast = torch.bfloat16 if name == "nn-bf16" else None
 
     def step(self, inputs: Tensor, targets: Tensor, state: State, masks: Masks = NO_MASKS) -> StepResult:
         """See :class:`Kernel`."""
@@ -68,13 +83,11 @@ class NNKernel:
         masks = masks.to(device)
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
-        with torch.autocast(device.type, dtype=self._autocast, enabled=self._autocast is not None):
-            hidden, new_state = self._layers(inputs, state, masks)
-            logits = network.fc(hidden)
-        flat = logits.float().flatten(0, 1)
+        hidden, new_state = self._layers(inputs, state, masks)
+        flat = network.fc(hidden).flatten(0, 1)
         loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
         (loss / max(count, 1)).backward()  # type: ignore[no-untyped-call]
-        return StepResult(loss.item(), count, (new_state[0].detach().float(), new_state[1].detach().float()))
+        return StepResult(loss.item(), count, (new_state[0].detach(), new_state[1].detach()))
 
     def _layers(self, inputs: Tensor, state: State, masks: Masks) -> tuple[Tensor, State]:
         """Every layer over the whole stretch: (T, B) ids → (T, B, H). One call where nothing comes in between."""
@@ -112,10 +125,36 @@ class KernelChoice:
         return self.measured.get(self.name)
 
 
-MEASURED_CHARS = 2048
-"""Characters of a step by which kernels are compared."""
+MEASURED_CHARS = 1024
+"""Characters of a step by which kernels are compared: short turns, so that each kernel gets many, and on a busy machine
+one of them undisturbed."""
 
-_FUSED = {"fused-bf16": torch.bfloat16, "fused-f32": torch.float32}
+LEAST_NOISE = 1.05
+"""Kernels whose times differ by less than this factor count as equally fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelKind:
+    """What a kernel is: ``family`` is what the setting ``kernel`` calls it, ``precision`` that of its products."""
+
+    family: str
+    precision: torch.dtype
+
+
+KERNELS: Mapping[str, KernelKind] = {
+    "fused-bf16": KernelKind("fused", torch.bfloat16),
+    "fused-f32": KernelKind("fused", torch.float32),
+    "nn": KernelKind("nn", torch.float32),
+}
+"""The kernels by the names that runs record, in the order in which they usually are fastest."""
+
+_OLD_NAMES = {"nn-bf16": "nn"}
+"""Names that runs of version 0.1 recorded, and what computes for them now."""
+
+
+def kernel_name(recorded: str) -> str:
+    """Today's name of the kernel that a run recorded; a name that nobody knows stays as it is."""
+    return _OLD_NAMES.get(recorded, recorded)
 
 
 def make_kernel(name: str, network: CharLSTM) -> Kernel:
@@ -123,51 +162,98 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
 
     Raises :class:`SettingsError` for a name that this program or this device does not have.
     """
-    if name in ("nn", "nn-bf16"):
-        return NNKernel(network, name)
-    if name in _FUSED and network.fc.weight.device.type == "cpu":
-        return FusedKernel(network, name, _FUSED[name])
+    kind = KERNELS.get(kernel_name(name))
+    if kind is not None and kind.family == "nn":
+        return NNKernel(network)
+    if kind is not None and network.fc.weight.device.type == "cpu":
+        return FusedKernel(network, name, kind.precision)
     raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(kernel_names())}")
 
 
 def kernel_names() -> tuple[str, ...]:
     """Every kernel's recorded name."""
-    return ("nn", "nn-bf16", *_FUSED)
+    return tuple(KERNELS)
+
+
+def runs_well(name: str, device: torch.device) -> bool:
+    """Whether ``device`` of this machine has what the kernel ``name`` computes with."""
+    kind = KERNELS.get(name)
+    if kind is None or kind.family == "nn":
+        return kind is not None
+    return device.type == "cpu" and (kind.precision != torch.bfloat16 or fast_bfloat16())
 
 
 def candidates(asked: str, network: CharLSTM) -> Sequence[str]:
-    """The kernels among which ``asked`` (``auto``, ``fused``, ``nn`` or a recorded name) leaves a choice."""
+    """The kernels among which ``asked`` (``auto``, ``fused``, ``nn`` or a recorded name) leaves a choice, in the order
+    of :data:`KERNELS`."""
+    if asked in KERNELS:
+        return [asked]
     device = network.fc.weight.device
-    plain = "nn-bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "nn"
-    if asked in ("auto", "fused") and device.type == "cpu":
-        fused = list(_FUSED) if fast_bfloat16() else ["fused-f32"]
-        return [*fused, plain] if asked == "auto" else fused
-    return [asked] if asked in kernel_names() and asked != "nn" else [plain]
+    names = [name for name, kind in KERNELS.items() if asked in ("auto", kind.family) and runs_well(name, device)]
+    return names or ["nn"]
 
 
 def fast_bfloat16() -> bool:
-    """Whether this CPU computes bfloat16 in its instructions; emulated, one step could outlast the measurement."""
+    """Whether oneDNN computes bfloat16 in this CPU's vector instructions; emulated, one step could outlast the
+    measurement."""
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return check is not None and bool(check())
+
+
+def fast_path_problem(asked: str, device: torch.device) -> str | None:
+    """In words, why the fused kernel is slower here than this machine allows, or None. ``asked`` as for
+    :func:`candidates`: where that leaves out the fused kernel there is nothing to say.
+
+    A torch without oneDNN (macOS) lacks nothing: its plain products are what is fast there.
+    """
+    if asked == "nn" or device.type != "cpu":
+        return None
+    problems = []
+    if (problem := recurrence.loops().problem) is not None:
+        problems.append(f"its loops are not compiled ({problem})")
+    if torch.backends.mkldnn.is_available():
+        if not packs(torch.float32):
+            problems.append("oneDNN's products with packed weights are missing")
+        if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
+            problems.append("it is not known whether this CPU computes in bfloat16")
+    if not problems:
+        return None
+    return (
+        f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: "
+        f"{', '.join(problems)}; another version of torch, or of Python, may do better"
+    )
 
 
 def choose_kernel(
     asked: str, network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
 ) -> KernelChoice:
-    """Measure what ``asked`` leaves open, on ``network``'s device and shape, and name the fastest.
+    """Measure what ``asked`` leaves open, on ``network``'s device and shape, and name the one to train with.
 
     Takes about ``budget`` seconds, or three steps of each; the weights and torch's global generator are as before,
     gradients are dropped.
     """
     names = candidates(asked, network)
-    measured = measure(names, network, batch_size, seq_length, budget=budget)
-    return KernelChoice(max(measured, key=measured.__getitem__), measured)
+    turns, chars = _turns(names, network, batch_size, seq_length, budget)
+    return KernelChoice(preferred(turns), {name: chars / min(seconds) for name, seconds in turns.items()})
 
 
-def measure(
-    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
-) -> dict[str, float]:
-    """Characters a second of each kernel in ``names``: the best of steps taken in turn, for ``budget`` seconds.
+def preferred(turns: Mapping[str, Sequence[float]]) -> str:
+    """The first of the kernels ``turns``, which have their order, that is not clearly slower than another.
+
+    ``turns``: what the same work took of each, in seconds. Other programs only ever add to that, so the shortest
+    counts. By how much the middle one exceeds it says how far the shortest ones themselves can be wrong: on a quiet
+    machine by some 5 %, on a busy one by several times, and then the usual order decides.
+    """
+    best = {name: min(seconds) for name, seconds in turns.items()}
+    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in turns.values()))
+    fastest = min(best.values())
+    return next(name for name, seconds in best.items() if seconds <= noise * fastest)
+
+
+def _turns(
+    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float
+) -> tuple[dict[str, list[float]], int]:
+    """Seconds of each kernel's short steps, taken in turn for ``budget`` seconds, and the characters of such a step.
 
     Long stretches are measured on a shorter one of at least :data:`MEASURED_CHARS` characters: the rate hardly
     depends on it, and on a slow machine one full step of ``nn`` alone could outlast the budget.
@@ -179,7 +265,7 @@ def measure(
         torch.randint(network.config.vocab_size, shape, generator=generator).to(device) for _ in range(2)
     )
     kernels = {name: make_kernel(name, network) for name in names}
-    best = dict.fromkeys(names, float("inf"))
+    turns: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
     rounds = 0
     # The first round warms up: memory is touched and libraries prepare their code.
@@ -189,7 +275,7 @@ def measure(
             kernel.step(inputs, targets, network.zero_state(batch_size))
             seconds = time.perf_counter() - before
             if rounds:
-                best[name] = min(best[name], seconds)
+                turns[name].append(seconds)
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return {name: shape[0] * shape[1] / seconds for name, seconds in best.items()}
+    return turns, shape[0] * shape[1]

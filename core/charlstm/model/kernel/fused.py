@@ -8,11 +8,9 @@ of all threads. Master weights, cell state and sums stay in the parameters' own 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from threading import Barrier
 from typing import Any
@@ -21,13 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.model.kernel.recurrence import (
-    GATE_FACTORS,
-    GATE_SCALES,
-    backward_layer,
-    compiled,
-    forward_layer,
-)
+from charlstm.model.kernel import recurrence
+from charlstm.model.kernel.recurrence import GATE_FACTORS, GATE_SCALES, Loops
 from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
@@ -71,6 +64,15 @@ class FusedKernel:
         self.name = name
         self._network = network
         self._dtype = dtype
+        self._loops = recurrence.loops()
+        self._packs = packs(dtype)
+        self.path = ", ".join(
+            (
+                "Python loops" if self._loops.problem else "TorchScript loops",
+                "packed weights" if self._packs else "plain weights",
+            )
+        )
+        """Which of the ways to compute this is."""
         self._shards: list[_Shard] = []
         self._pool: ThreadPoolExecutor | None = None
         self._layout: tuple[int, int] | None = None
@@ -122,7 +124,9 @@ class FusedKernel:
         together = Barrier(parts + 1)
         self._pool = ThreadPoolExecutor(parts, "fused", _start_thread, (threads // parts,))
         bounds = [rows * part // parts for part in range(parts + 1)]
-        self._shards = [_Shard(self._network, self._dtype, start, stop) for start, stop in pairwise(bounds)]
+        self._shards = [
+            _Shard(self._network, self._dtype, self._loops, start, stop) for start, stop in pairwise(bounds)
+        ]
         for _ in range(parts):
             self._pool.submit(together.wait)  # each waits for all, so that none serves twice and all are started
         together.wait()
@@ -174,9 +178,9 @@ class FusedKernel:
             if use == "to_below":
                 return low(index, use, inner, scales=GATE_GRADIENTS)
             if use == "forward":
-                return _packed(low(index, use, inner, weight_hh, scales=GATE_SCALES), rows)
+                return self._packed(low(index, use, inner, weight_hh, scales=GATE_SCALES), rows)
             weight = low(index, use, weight_hh, scales=GATE_GRADIENTS).t()
-            return _packed(self._buffer(index, "transposed", *weight.shape).copy_(weight), rows)
+            return self._packed(self._buffer(index, "transposed", *weight.shape).copy_(weight), rows)
 
         uses = ("forward", "backward", "to_below", "table", "bias")
         jobs = [(index, use) for use in uses for index in reversed(layers)]
@@ -187,6 +191,10 @@ class FusedKernel:
             network.fc.weight.to(dtype),
             network.fc.bias.to(dtype),
         )
+
+    def _packed(self, weight: Tensor, rows: int) -> Tensor:
+        """``weight`` (N, K) in oneDNN's own order for products with about ``rows`` rows, where this torch has it."""
+        return torch.ops.mkldnn._reorder_linear_weight(weight, rows) if self._packs else weight
 
     def _buffer(self, layer: int, use: str, rows: int, columns: int) -> Tensor:
         """The tensor (rows, columns) that ``use`` of ``layer`` fills anew every step."""
@@ -224,9 +232,10 @@ class FusedKernel:
 class _Shard:
     """The rows ``start`` to ``stop`` of the batch: their buffers, forward, backward and gradients, in one thread."""
 
-    def __init__(self, network: CharLSTM, dtype: torch.dtype, start: int, stop: int) -> None:
+    def __init__(self, network: CharLSTM, dtype: torch.dtype, loops: Loops, start: int, stop: int) -> None:
         self.start, self.stop = start, stop
         self._dtype = dtype
+        self._loops = loops
         self._hidden = network.config.hidden_size
         self._layers = network.config.num_layers
         self._symbols = network.config.vocab_size
@@ -264,7 +273,7 @@ class _Shard:
             own = reads[layer][:, :, -self._hidden :]
             own[0] = state[0][layer]
             torch.mul(state[1][layer], 2.0, out=self.cell[layer])
-            _forward()(
+            self._loops.forward(
                 weights.layers[layer].table,
                 inputs,
                 weights.layers[layer].forward,
@@ -288,7 +297,7 @@ class _Shard:
                 above.mul_(keep[layer])
             own = gradients[layer][:length]
             gradients[layer][length] = 0
-            _backward()(above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch)
+            self._loops.backward(above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch)
             if layer:
                 torch.mm(own.flatten(0, 1), weights.layers[layer].to_below, out=above.flatten(0, 1))
         self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
@@ -342,28 +351,22 @@ class _Shard:
             self.symbol_gradients.index_add_(0, ids[some], gradients[some].to(self._master))
 
 
-@cache
-def _forward() -> Callable[..., None]:
-    return compiled(forward_layer)
-
-
-@cache
-def _backward() -> Callable[..., None]:
-    return compiled(backward_layer)
-
-
 def _start_thread(threads: int) -> None:
     # A thread's first look takes the number of whoever set it last, in place of its own: look, and then set.
     torch.get_num_threads()
     torch.set_num_threads(threads)
 
 
-def _packed(weight: Tensor, rows: int) -> Tensor:
-    """``weight`` (N, K) in oneDNN's own order for products with about ``rows`` rows, where this torch has it."""
-    if weight.dtype != torch.float64:
-        with contextlib.suppress(AttributeError, RuntimeError):
-            return torch.ops.mkldnn._reorder_linear_weight(weight, rows)  # type: ignore[no-any-return]
-    return weight
+def packs(dtype: torch.dtype) -> bool:
+    """Whether this torch packs weights of ``dtype`` for oneDNN's products and then multiplies by them."""
+    if dtype == torch.float64 or not recurrence.has_packed_products():
+        return False
+    try:
+        weight = torch.ops.mkldnn._reorder_linear_weight(torch.zeros(16, 16, dtype=dtype), 4)
+        recurrence.product(torch.zeros(4, 16, dtype=dtype), weight, None)
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return True
 
 
 def _gradient(parameter: Tensor) -> Tensor:

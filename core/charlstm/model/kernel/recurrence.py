@@ -1,7 +1,7 @@
 """One LSTM layer over a stretch of time, forward and backward by hand, as plain loops of tensor operations.
 
 Knows nothing of networks, masks' origin, threads or losses: ``fused`` arranges those around it. The two loops are
-written so that TorchScript compiles them (:func:`compiled`): then they run without the interpreter lock, several
+written so that TorchScript compiles them (:func:`loops`): then they run without the interpreter lock, several
 rows' worth of them in parallel threads, and an operation costs half a microsecond to start. Uncompiled they do the
 same, slower.
 
@@ -14,9 +14,12 @@ powers of two, so nothing is lost in any floating point format. ``fused`` scales
 
 from __future__ import annotations
 
+import functools
+import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, List, Optional, Union  # noqa: UP035 - TorchScript reads these
+from dataclasses import dataclass
+from typing import List, Optional, Union  # noqa: UP035 - TorchScript reads these
 
 import torch
 from torch import Tensor
@@ -28,12 +31,25 @@ GATE_FACTORS = (1.0, 1.0, 4.0, 1.0)
 """What a stored gate gradient has to be multiplied by."""
 
 
-def product(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
-    """``x @ weight.T + bias``; ``bias`` is (N,) or nothing, ``weight`` (N, K) plain or packed by oneDNN."""
+def has_packed_products() -> bool:
+    """Whether this torch has oneDNN's products with packed weights; both operators are private and may disappear."""
+    return hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _plain_product(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
+    return torch.nn.functional.linear(x, weight, bias)
+
+
+def _packed_product(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
     if weight.is_mkldnn:
         none: List[Optional[Union[int, float, complex]]] = []  # noqa: UP006, UP045, UP007
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", none, "")  # type: ignore[no-any-return]
     return torch.nn.functional.linear(x, weight, bias)
+
+
+product = _packed_product if has_packed_products() else _plain_product
+"""``x @ weight.T + bias``; ``bias`` is (N,) or nothing, ``weight`` (N, K) plain or packed by oneDNN. A function that
+names an operator which is missing cannot be compiled, hence the two."""
 
 
 def forward_layer(
@@ -117,13 +133,34 @@ def backward_layer(above: Tensor, weight: Tensor, kept: Tensor, gradients: Tenso
         torch.mul(factor[:, 3], output, out=gates[:, 3])
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` without the interpreter around it, where this torch still has TorchScript; else itself."""
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """:func:`forward_layer` and :func:`backward_layer`, compiled unless ``problem`` says why they are not."""
+
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    problem: str | None = None
+
+
+_lock = threading.Lock()
+
+
+def loops() -> Loops:
+    """Both loops, compiled when this is first called. Threads may call it at the same time."""
+    with _lock:
+        return _compiled()
+
+
+@functools.cache
+def _compiled() -> Loops:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            script: Callable[..., Any] = torch.jit.script(function)
-            return script
-    except Exception:
-        # Any failure to compile, of whatever kind, leaves the function that does the same.
-        return function
+            warnings.simplefilter("ignore")  # torch.jit.script is deprecated, and not supported from Python 3.14 on
+            forward, backward = (torch.jit.script(function) for function in (forward_layer, backward_layer))
+    except Exception as error:
+        # Any failure to compile, of whatever kind, leaves the functions that do the same.
+        lines = str(error).strip().splitlines() or [""]
+        return Loops(forward_layer, backward_layer, f"{type(error).__name__}: {lines[0][:100]}")
+    if not isinstance(forward, torch.jit.ScriptFunction):
+        return Loops(forward_layer, backward_layer, "TorchScript is switched off")
+    return Loops(forward, backward)
