@@ -30,7 +30,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A run begins: what was asked and what was measured. First line of every log."""
+    """A run begins: what was asked and what was measured. First line of every log. ``kernel_path`` says which of
+    several ways to compute the ``kernel`` takes on this machine."""
 
     name: ClassVar[str] = "started"
     format: int = FORMAT
@@ -41,6 +42,7 @@ class Started(Event):
     val_chars: int
     device: str
     kernel: str
+    kernel_path: str = ""
     threads: int
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from charlstm.errors import SettingsError
+from charlstm.model.kernel import candidates, runs_well
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batch, Batches
 from charlstm.training.config import Settings
@@ -68,8 +69,11 @@ def _learner(wire: Wire, member: Member, values: dict[str, Any]) -> Learner:
         for parameter in network.parameters():
             wire.spread(parameter.data)
     network.to(choose_device(device)).train()
+    kernel = values["kernel"]
+    if not runs_well(kernel, network.fc.weight.device):  # rank 0's machine has instructions that this one lacks
+        kernel = candidates(settings.kernel, network)[0]
     no_text = Batches(np.empty(0, np.uint8), [], values["batch_size"], values["seq_length"])
-    return Learner(network, no_text, settings, values["kernel"], member)
+    return Learner(network, no_text, settings, kernel, member)
 
 
 def _received(wire: Wire, length: int) -> Any:

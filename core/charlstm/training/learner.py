@@ -75,7 +75,7 @@ class Learner:
         """The moving average of the weights, which is then what is validated and saved."""
         self._batches = batches
         self._settings = settings
-        self._kernel = make_kernel(kernel, network)
+        self.kernel = make_kernel(kernel, network)
         self._parameters = list(network.parameters())
         self._optimizer = _optimizer(network, settings)
         self._generator = torch.Generator()
@@ -115,7 +115,7 @@ class Learner:
             generator=self._generator,
         ).rows(rows.start, rows.stop)
         inputs, targets = (torch.from_numpy(each[:, rows]).to(device) for each in (batch.inputs, batch.targets))
-        result = self._kernel.step(inputs, targets, self._state, masks)
+        result = self.kernel.step(inputs, targets, self._state, masks)
         self._state = result.state
         count = batch.chars
         nats = self._ranks.reduce(self._parameters, result.nats, result.count, count)

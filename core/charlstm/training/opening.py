@@ -69,6 +69,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = ALONE) -> str:
+    """Choose the kernel that ``settings`` leave open for steps of ``plan`` on its device, measured where there is a
+    choice. torch's thread count is as before."""
+    rows = ranks.rows(plan.batch_size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        network = _throwaway_network(settings, vocab_size, torch.device(plan.device))
+        names = candidates(settings.kernel, network)
+        if len(names) == 1:
+            return names[0]
+        return choose_kernel(settings.kernel, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET).name
+    finally:
+        torch.set_num_threads(before)
+
+
+def _throwaway_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
+    shape = (vocab_size, settings.hidden_size, settings.num_layers)
+    return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
+
+
 def measure(
     settings: Settings,
     vocab_size: int,
@@ -82,8 +103,7 @@ def measure(
 
     Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is not used.
     """
-    shape = (vocab_size, settings.hidden_size, settings.num_layers)
-    network = CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
+    network = _throwaway_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
     names = candidates(settings.kernel, network)
     kernel = names[0]

@@ -7,7 +7,9 @@ change in ``config``; what a state file looks like is ``state``'s business, its 
 
 from __future__ import annotations
 
+import functools
 import math
+import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +18,12 @@ from typing import Any
 import torch
 
 from charlstm.errors import SettingsError
-from charlstm.model.kernel import kernel_names
+from charlstm.model.kernel import kernel_name, kernel_path, runs_well
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings
 from charlstm.training.events import Controlled, Resumed
 from charlstm.training.learner import choose_device
-from charlstm.training.opening import cores
+from charlstm.training.opening import choose_kernel_here, cores
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import Ranks
 from charlstm.training.schedule import Amendment, LearningRate, overruled
@@ -59,7 +61,8 @@ def going_on(
     record, settings = state.record, before.with_changes(**changes)
     progress = Progress.from_dict(record["progress"])
     logged, schedule = Plan.from_dict(record["plan"]), LearningRate.from_dict(record["schedule"])
-    plan = plan_here(logged, settings, record["environment"], ranks)
+    symbols = len(record["vocabulary"]["symbols"])
+    plan = plan_here(logged, settings, record["environment"], symbols, ranks)
     new_schedule = amended(schedule, before, changes, logged, progress)
     if LENGTH & changes.keys() and settings.val_every is None:
         left = new_schedule.planned_steps - progress.step
@@ -84,42 +87,74 @@ def going_on(
 
 def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
     """What the last digits of a run depend on, in words."""
-    return {
+    device = torch.device(plan.device)
+    found = {
         "torch": torch.__version__,
+        "CPU": _cpu_model(),
         "CPU capability": torch.backends.cpu.get_cpu_capability(),
         "threads": str(plan.threads),
         "kernel": plan.kernel,
+        "kernel path": kernel_path(plan.kernel),
         "device": plan.device,
         PROCESSES: str(ranks.size),
     }
+    if device.type == "cuda":
+        found |= {"GPU": torch.cuda.get_device_name(device), "cuDNN": str(torch.backends.cudnn.version())}
+    return found
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str | None:
-    """In words, what of the environment is not as it was; None when a resume is exact."""
+    """In words, what of the environment is not as it was; None when a resume is exact. What ``before`` does not name,
+    because the program that wrote it did not look at it, counts as unchanged."""
     before = {PROCESSES: "1", **before}
-    words = [f"{name} {before.get(name, '?')} → {value}" for name, value in now.items() if before.get(name) != value]
+    words = [f"{name} {before[name]} → {value}" for name, value in now.items() if before.get(name, value) != value]
     return ", ".join(words) or None
 
 
-def plan_here(plan: Plan, settings: Settings, before: dict[str, str], ranks: Ranks) -> Plan:
-    """The plan with what a person changed, and on a machine that lacks its device or kernel, with what is there.
+def as_named_now(plan: Plan) -> Plan:
+    """``plan``, whose kernel may have the name that an earlier program gave it."""
+    return replace(plan, kernel=kernel_name(plan.kernel))
+
+
+def runs_here(plan: Plan) -> bool:
+    """Whether this machine has the device of ``plan``, and that what its kernel computes with."""
+    try:
+        return runs_well(kernel_name(plan.kernel), choose_device(plan.device))
+    except SettingsError:
+        return False
+
+
+def plan_here(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:
+    """The plan with what a person changed, and on a machine that lacks its device or what its kernel computes with,
+    with the device that is there and the kernel that is fastest on it. The network knows ``symbols`` characters.
 
     Cores are divided anew when ``ranks`` are not as many as in the environment ``before``.
     """
-    device = plan.device
     as_many = before.get(PROCESSES, "1") == str(ranks.size)
-    try:
-        choose_device(device)
-    except SettingsError:
-        device = choose_device("auto").type
-    return replace(
-        plan,
-        device=device,
-        kernel=plan.kernel if plan.kernel in kernel_names() and device == plan.device else "nn",
+    plan = replace(
+        as_named_now(plan),
         threads=settings.threads or (plan.threads if as_many else ranks.threads(cores())),
         val_every=settings.val_every or plan.val_every,
         checkpoint_every=settings.checkpoint_steps,
     )
+    if runs_here(plan):
+        return plan
+    try:
+        choose_device(plan.device)
+    except SettingsError:
+        plan = replace(plan, device=choose_device("auto").type)
+    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
+
+
+@functools.cache
+def _cpu_model() -> str:
+    """What the processor calls itself, where Linux tells; else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
 
 
 def in_words(before: Settings, changes: dict[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ import torch
 from charlstm import storage
 from charlstm.errors import ModelError, RunError, TextError
 from charlstm.model.file import Model, Weights
+from charlstm.model.kernel import fast_path_problem
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
@@ -258,6 +259,7 @@ class Trainer:
         if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
             self._keeper.model(self.best)
         yield event
+        yield from self._warn_of_slow_kernel()
         if event.changes:
             # From here on they are the run's own: else a second resume would put them before what is asked now.
             self._checkpoint()
@@ -265,6 +267,9 @@ class Trainer:
 
     def _start(self) -> Iterator[Event]:
         settings, material = self.settings, self._material
+        if self._frozen is not None:
+            # A plan that was made on another machine is made again: nothing has been trained by it.
+            self._frozen = resuming.as_named_now(self._frozen) if resuming.runs_here(self._frozen) else None
         self.plan = plan = self._frozen or open_plan(settings, material, self._ranks)
         self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         if self._frozen is None:
@@ -280,9 +285,11 @@ class Trainer:
             train_chars=sum(stop - start for start, stop in material.train),
             val_chars=sum(stop - start for start, stop in material.held_out),
             device=plan.device,
-            kernel=plan.kernel,
+            kernel=self._learner.kernel.name,
+            kernel_path=self._learner.kernel.path,
             threads=plan.threads,
         )
+        yield from self._warn_of_slow_kernel()
         if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
             yield self._warning(
                 f"The text is small, so training reads {plan.batch_size} × {plan.seq_length} characters a step "
@@ -301,6 +308,11 @@ class Trainer:
         batches = Batches(self._material.ids, self._material.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
         self._learner = Learner(network, batches, self.settings, plan.kernel, self._ranks)
+
+    def _warn_of_slow_kernel(self) -> Iterator[Event]:
+        problem = fast_path_problem(self.settings.kernel, torch.device(self.plan.device))
+        if problem is not None:
+            yield self._warning(problem)
 
     def _diverged(self, rate: float) -> Event:
         self.progress.ended = "diverged"

@@ -463,7 +463,7 @@ class TestFastPath:
         monkeypatch.setattr(recurrence, "loops", without.loops)
         kernel = make_kernel("fused-f32", network)
         kernel.step(inputs, targets, state)
-        assert kernel.path == "TorchScript loops, plain weights"
+        assert kernel.path == "TorchScript loops with plain weights"
         assert all(distance(gradient, wanted[key]) < 1e-5 for key, gradient in gradients(network).items())
         said = fast_path_problem("auto", torch.device("cpu"))
         assert said is not None

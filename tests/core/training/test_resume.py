@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.model import kernel as kernels
 from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
 from charlstm.training.config import Settings
-from charlstm.training.events import Controlled, Event, Finished, Resumed, Stepped
+from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped
 from charlstm.training.progress import Progress
-from charlstm.training.resuming import amended
+from charlstm.training.ranks import ALONE
+from charlstm.training.resuming import amended, differences, environment
 from charlstm.training.schedule import LearningRate
 from charlstm.training.seams import Plan
 from charlstm.training.state import TrainingState, load_state, save_state
@@ -149,8 +152,6 @@ def test_a_run_killed_before_its_first_state_starts_again_alike(corpus: Corpus, 
 
 
 def test_what_happens_between_steps_does_not_shift_randomness(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    import torch
-
     def noisy(model: Model) -> tuple[str, str]:
         torch.rand(17)
         return sample(model)
@@ -209,6 +210,88 @@ def test_another_machine_is_an_inexact_resume(corpus: Corpus, settings: Settings
     assert "torch 2.6.0 →" in resumed.inexact
     assert "threads 1 → 2" in resumed.inexact
     assert resumed.changes == "threads 1 → 2"
+
+
+@pytest.fixture
+def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    for accelerator in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(accelerator, "is_available", lambda: False)
+
+
+def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings: Settings) -> Resumed:
+    """How a run of ``plan``, which was checkpointed in ``environment``, goes on here."""
+    _, store = untouched(corpus, settings, make_plan())
+    state = store.states[0]
+    state.record["plan"] = plan.to_dict()
+    state.record["asked"]["kernel"] = state.record["settings"]["kernel"] = settings.kernel
+    state.record["environment"] |= environment
+    resumed = drain(Trainer.resume(corpus, settings, state), until=0)[0]
+    assert isinstance(resumed, Resumed)
+    return resumed
+
+
+def test_a_cpu_without_bfloat16_takes_another_kernel_and_says_so(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
+    monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
+    settings = settings.with_changes(kernel="auto")
+    resumed = resumed_in({"kernel": "fused-bf16"}, make_plan(kernel="fused-bf16"), corpus, settings)
+    assert resumed.inexact is not None
+    assert "kernel fused-bf16 → fused-f32" in resumed.inexact
+
+
+@pytest.mark.usefixtures("no_card")
+def test_a_run_that_leaves_its_graphics_card_chooses_its_kernel_anew(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
+    settings = settings.with_changes(kernel="auto")
+    before = {"device": "cuda", "kernel": "nn", "GPU": "NVIDIA A100", "cuDNN": "91002"}
+    resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings)
+    assert resumed.inexact is not None
+    assert "device cuda → cpu" in resumed.inexact
+    assert "kernel nn → fused" in resumed.inexact
+
+
+def test_the_kernel_of_an_old_run_has_todays_name(corpus: Corpus, settings: Settings) -> None:
+    resumed = resumed_in({"kernel": "nn-bf16"}, make_plan(kernel="nn-bf16"), corpus, settings)
+    assert resumed.inexact == "kernel nn-bf16 → nn"
+
+
+def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
+    here = environment(make_plan(device="cuda:1"), ALONE)
+    assert (here["GPU"], here["cuDNN"]) == ("NVIDIA H100", "91300")
+    assert differences(here, here) is None
+    before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}
+    assert differences(before, here) == (
+        f"CPU another → {here['CPU']}, GPU NVIDIA A100 → NVIDIA H100, cuDNN 91002 → 91300"
+    )
+
+
+def test_what_an_old_state_does_not_tell_counts_as_unchanged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    _, store = untouched(corpus, settings, plan)
+    state = store.states[0]
+    for name in ("CPU", "kernel path", "processes"):
+        del state.record["environment"][name]
+    resumed = drain(Trainer.resume(corpus, settings, state), until=0)[0]
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is None
+
+
+@pytest.mark.usefixtures("no_card")
+def test_a_plan_for_another_machine_is_made_again_before_the_first_step(corpus: Corpus, settings: Settings) -> None:
+    store = MemoryStore()
+    settings = settings.with_changes(max_steps=2)
+    frozen = make_plan(device="cuda", kernel="nn-bf16", planned_steps=2)
+    events = drain(Trainer(corpus, settings, store=store, plan=frozen))
+    assert events[-1].name == "finished"
+    assert (store.plans[0].device, store.plans[0].kernel) == ("cpu", "nn")
+    old = drain(Trainer(corpus, settings, store=store, plan=make_plan(kernel="nn-bf16", planned_steps=2)))
+    assert isinstance(old[0], Started)
+    assert old[0].kernel == "nn"
 
 
 def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, plan: Plan) -> None:

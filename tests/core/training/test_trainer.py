@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from charlstm.errors import SettingsError, TextError
 from charlstm.model.file import Model
+from charlstm.model.kernel import recurrence
 from charlstm.model.network import CharLSTM
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
@@ -147,6 +149,34 @@ def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
     assert plan.seconds_per_step > 0
     assert Plan.from_dict(plan.to_dict()) == plan
     stream.close()
+
+
+def test_a_lost_fast_path_is_in_the_log(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(function: Any) -> Any:
+        raise RuntimeError("not supported here")
+
+    settings, plan = settings.with_changes(kernel="fused", max_steps=8), replace(plan, kernel="fused-f32")
+    store = MemoryStore()
+    recurrence._compiled.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.jit, "script", unsupported)
+        first = run(
+            Trainer(corpus, settings.with_changes(max_steps=8), store=store, plan=replace(plan, planned_steps=8))
+        )
+    recurrence._compiled.cache_clear()
+    started, warned = first[:2]
+    assert isinstance(started, Started)
+    assert started.kernel_path.startswith("Python loops")
+    assert isinstance(warned, Warned)
+    assert "its loops are not compiled (RuntimeError: not supported here)" in warned.message
+    # where it is there again, the log says that too
+    resumed, *rest = run(Trainer.resume(corpus, settings, store.states[0]))
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is not None
+    assert "kernel path Python loops with" in resumed.inexact
+    assert not [event for event in rest if isinstance(event, Warned)]
 
 
 def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:

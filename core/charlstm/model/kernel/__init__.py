@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import SettingsError
-from charlstm.model.kernel import recurrence
-from charlstm.model.kernel.fused import FusedKernel, packs
+from charlstm.model.kernel import fused, recurrence
+from charlstm.model.kernel.fused import FusedKernel
 from charlstm.model.kernel.step import NO_MASKS, Masks, StepResult, draw_masks, multiplier
 from charlstm.model.network import CharLSTM, State
 from charlstm.text.batches import NO_TARGET
@@ -38,6 +38,7 @@ __all__ = [
     "fast_path_problem",
     "kernel_name",
     "kernel_names",
+    "kernel_path",
     "make_kernel",
     "preferred",
     "runs_well",
@@ -175,6 +176,12 @@ def kernel_names() -> tuple[str, ...]:
     return tuple(KERNELS)
 
 
+def kernel_path(name: str) -> str:
+    """The ``path`` that the kernel ``name`` takes on this machine."""
+    kind = KERNELS[name]
+    return fused.path(kind.precision) if kind.family == "fused" else NNKernel.path
+
+
 def runs_well(name: str, device: torch.device) -> bool:
     """Whether ``device`` of this machine has what the kernel ``name`` computes with."""
     kind = KERNELS.get(name)
@@ -212,7 +219,7 @@ def fast_path_problem(asked: str, device: torch.device) -> str | None:
     if (problem := recurrence.loops().problem) is not None:
         problems.append(f"its loops are not compiled ({problem})")
     if torch.backends.mkldnn.is_available():
-        if not packs(torch.float32):
+        if not fused.packs(torch.float32):
             problems.append("oneDNN's products with packed weights are missing")
         if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
             problems.append("it is not known whether this CPU computes in bfloat16")

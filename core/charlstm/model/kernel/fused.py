@@ -64,15 +64,9 @@ class FusedKernel:
         self.name = name
         self._network = network
         self._dtype = dtype
+        self.path = path(dtype)
         self._loops = recurrence.loops()
         self._packs = packs(dtype)
-        self.path = ", ".join(
-            (
-                "Python loops" if self._loops.problem else "TorchScript loops",
-                "packed weights" if self._packs else "plain weights",
-            )
-        )
-        """Which of the ways to compute this is."""
         self._shards: list[_Shard] = []
         self._pool: ThreadPoolExecutor | None = None
         self._layout: tuple[int, int] | None = None
@@ -355,6 +349,12 @@ def _start_thread(threads: int) -> None:
     # A thread's first look takes the number of whoever set it last, in place of its own: look, and then set.
     torch.get_num_threads()
     torch.set_num_threads(threads)
+
+
+def path(dtype: torch.dtype) -> str:
+    """Which of the ways to compute in ``dtype`` a kernel takes on this machine."""
+    loops = "Python" if recurrence.loops().problem else "TorchScript"
+    return f"{loops} loops with {'packed' if packs(dtype) else 'plain'} weights"
 
 
 def packs(dtype: torch.dtype) -> bool:
