@@ -99,7 +99,8 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
         PROCESSES: str(ranks.size),
     }
     if device.type == "cuda":
-        found |= {"GPU": torch.cuda.get_device_name(device), "cuDNN": str(torch.backends.cudnn.version())}
+        version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"GPU": torch.cuda.get_device_name(device), "cuDNN": str(version)}
     return found
 
 

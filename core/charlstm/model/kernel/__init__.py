@@ -218,7 +218,7 @@ def fast_path_problem(asked: str, device: torch.device) -> str | None:
     problems = []
     if (problem := recurrence.loops().problem) is not None:
         problems.append(f"its loops are not compiled ({problem})")
-    if torch.backends.mkldnn.is_available():
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         if not fused.packs(torch.float32):
             problems.append("oneDNN's products with packed weights are missing")
         if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
