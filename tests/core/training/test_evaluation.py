@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from charlstm.generation.scoring import score
+from charlstm.model.file import load_model
+from charlstm.model.foreign import import_checkpoint
 from charlstm.model.network import CharLSTM
+from charlstm.runs.models import demo_path
+from charlstm.text.corpus import open_corpus
 from charlstm.training import evaluation
 from charlstm.training.evaluation import PRIMING, Evaluation, evaluate, plan_rows
 
 SYMBOLS = 11
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +57,68 @@ def sequentially(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]
 def test_as_reading_from_beginning_to_end(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> None:
     expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
-    assert found.nats == pytest.approx(expected.nats, rel=1e-4)
+    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
     assert found.bits == pytest.approx(found.nats / math.log(2))
     assert found.perplexity == pytest.approx(math.exp(found.nats))
+
+
+@pytest.mark.parametrize("spans", [[(0, 20_000)], [(0, 9000), (9500, 9600), (10_000, 20_000)]])
+@pytest.mark.parametrize("forget", [2.0, 7.0, 12.0])
+def test_exact_figure_of_network_that_remembers_for_long(forget: float, spans: list[tuple[int, int]]) -> None:
+    """Forget gates near 1: what was read is remembered for some 10, 1,000 or 200,000 characters."""
+    torch.manual_seed(1)
+    network = CharLSTM(SYMBOLS, 16, 2)
+    with torch.no_grad():
+        network.fc.weight.mul_(8)
+        for layer in range(2):
+            weight_ih, weight_hh, bias_ih, _ = network.layer(layer)
+            for tensor in (weight_ih, weight_hh, bias_ih):
+                tensor[16:32] = 0.0
+            bias_ih[16:32] = forget
+    ids = np.random.default_rng(0).integers(0, SYMBOLS, 20_000).astype(np.uint8)
+    expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
+    assert found.chars == expected.chars
+    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
+
+
+def test_exact_figure_over_more_rows_than_are_read_at_once(
+    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "ROWS", 3)
+    monkeypatch.setattr(evaluation, "ROW_LEAST", 300)
+    monkeypatch.setattr(evaluation, "ROW_MOST", 400)
+    told: list[tuple[int, int]] = []
+    spans = [(0, 5000), (5100, 5900)]
+    found = evaluate(network, ids, spans, progress=lambda done, total: told.append((done, total)))
+    assert found.nats == pytest.approx(sequentially(network, ids, spans).nats, abs=1e-5)
+    assert told[-1] == (5798, 5798)
+    assert told == sorted(told)
+
+
+def test_losses_that_are_not_numbers_end(network: CharLSTM, ids: np.ndarray) -> None:
+    broken = CharLSTM(SYMBOLS, 16, 2)
+    broken.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        broken.fc.bias[3] = math.nan
+    assert math.isnan(evaluate(broken, ids, [(0, 6000)]).nats)
+
+
+@pytest.mark.parametrize("name", ["demo", "zip_cuda_256x2.net"])
+def test_exact_figure_of_trained_networks(name: str) -> None:
+    if name == "demo":
+        path = demo_path()
+        assert path is not None
+        model, text = load_model(path), open_corpus("python-reference").text()[-8000:]
+    elif not (SHARED / "anna.txt").exists():
+        pytest.skip("the shared data is not here")
+    else:
+        model = import_checkpoint(SHARED / "checkpoints" / name)
+        text = (SHARED / "anna.txt").read_text(encoding="utf-8")[-8000:]
+    ids, _ = model.vocabulary.encode(text)
+    trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
+    expected = sequentially(trained, ids, spans).nats
+    assert evaluate(trained, ids, spans).nats == pytest.approx(expected, abs=2e-5)
+    assert score(model, text).mean_nats == pytest.approx(expected, abs=2e-5)
 
 
 def test_looked_up_rows_are_the_same(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +144,7 @@ def test_nothing_else_changes(network: CharLSTM, ids: np.ndarray) -> None:
 def test_no_targets_is_not_a_number(network: CharLSTM, ids: np.ndarray) -> None:
     for spans in ([], [(5, 6)], [(5, 5)]):
         assert math.isnan(evaluate(network, ids, spans).nats)
+        assert math.isnan(evaluate(network, ids, spans, 100).nats)
 
 
 spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
@@ -86,13 +153,13 @@ spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
 
 
 @settings(max_examples=60)
-@given(spans_of_a_text, st.none() | st.integers(1, 9000))
-def test_rows_cover_each_target_once_and_are_primed(spans: list[tuple[int, int]], limit: int | None) -> None:
+@given(spans_of_a_text, st.integers(1, 9000))
+def test_rows_cover_each_target_once_and_are_primed(spans: list[tuple[int, int]], limit: int) -> None:
     rows = plan_rows(spans, limit)
     targets = [target for row in rows for target in range(row.first, row.last)]
     every = [target for start, stop in spans for target in range(start + 1, stop)]
     assert len(set(targets)) == len(targets)
-    if limit is None or limit >= len(every):
+    if limit >= len(every):
         assert sorted(targets) == every
     else:
         assert set(targets) <= set(every)
