@@ -87,6 +87,7 @@ class Recorded:
         self._sample = sample
         self._best = math.inf
         self._best_step = 0
+        self._whole = False
         self._now = time.time() - LONG_AGO - planned * 0.05
         self._log = EventLog(run.events_path)
         self._inbox = ControlReader(run.control_path)
@@ -159,6 +160,19 @@ class Recorded:
         if state in ("stopped", "finished"):
             reason = "stopped" if state == "stopped" else "done"
             best = None if math.isinf(self._best) else self._best
+            self._whole = state == "finished" and best is not None
+            if self._whole:
+                self.append(
+                    Validated(
+                        step=self.step,
+                        time=self._now,
+                        val_loss=self._best,
+                        chars=44_999,
+                        best=False,
+                        whole=True,
+                        train_seconds=self.step * 0.05,
+                    )
+                )
             self.append(
                 Checkpointed(step=self.step, seconds=0.01, time=self._now),
                 Finished(
@@ -168,6 +182,7 @@ class Recorded:
                     best_val=best,
                     best_step=self._best_step,
                     train_seconds=self.step * 0.05,
+                    best_whole=self._whole,
                 ),
             )
         elif state == "failed":
@@ -190,6 +205,7 @@ class Recorded:
             "step": self.step,
             "planned": self.planned,
             "best_val": best,
+            "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,
             "train_seconds": self.step * 0.05,
         }

@@ -93,6 +93,25 @@ def test_wide_names_leave_the_columns_where_they_are() -> None:
     assert len({each.cell_length for each in lines}) == 1
 
 
+def test_best_of_unfinished_runs_is_marked_as_estimate() -> None:
+    lines = {}
+    for state in ("running", "stopped", "finished"):
+        status = RunStatus(state=state, alive=False, best_val=1.5, best_whole=state == "finished")
+        lines[state] = line(RunView(Run(Path("r")), status, text="novel.txt"), False, 100, False).plain
+    assert " ~1.50 " in lines["running"]
+    assert " ~1.50 " in lines["stopped"]
+    assert " 1.50 " in lines["finished"]
+
+
+async def test_details_say_what_the_mark_of_an_estimate_means(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (160, 45)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("best 1.44 nats")
+        assert "estimated from slices" not in app.text()
+        await onto(app, "anna-standard-1")
+        await app.shows("best ~", "~ estimated from slices of the held-out text")
+
+
 async def test_details_are_read_again_when_the_run_went_on_unseen(three: list[Recorded], places: Path) -> None:
     async with driven(places, (160, 45)) as app:
         await onto(app, "tunes-quick-1")

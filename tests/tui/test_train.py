@@ -15,11 +15,15 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
+from charlstm.runs.log import read_events
+from charlstm.runs.series import RunSeries
+from charlstm.runs.status import State
 from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
 from charlstm_tui.screens.train import TrainScreen
 from charlstm_tui.screens.train_watch import SMOOTHING, Watch
+from charlstm_tui.train_words import figures
 from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.widgets.loss_chart import LossChart
 from charlstm_tui.widgets.samples import Samples
@@ -511,6 +515,21 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
         assert app.screen.query_one(Input).value == "1.0e-3"
         await pilot.press("enter")
         await until(pilot, lambda: asked == [{"lr": 1e-3}])
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "finished"])
+async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: State) -> None:
+    with record(tmp_path, state) as recorded:
+        series = RunSeries.of(read_events(recorded.run.events_path))
+        shown = {figure.name: figure.value for figure in figures(series, None, bits=False)}
+        assert shown["best"].startswith("~") == shown["valid"].startswith("~") == (state != "finished")
+        if state == "running":
+            return
+        async with app_on(tmp_path, recorded.run.name, (120, 36)) as (_app, pilot):
+            words = (
+                "best on slices of the held-out text, an estimate" if state == "stopped" else "best on held-out text"
+            )
+            await shows(pilot, words)
 
 
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, Line, RunSeries
+from charlstm.runs.status import ESTIMATE
 from charlstm.runs.verdict import overfitting_since
 from charlstm.text.visible import visible
 from charlstm.training.config import Settings
@@ -33,11 +34,11 @@ DONE = {
 }
 
 
-def loss_words(nats: float | None, bits: bool) -> str:
-    """A loss in the chosen unit; a dash before there is one."""
+def loss_words(nats: float | None, bits: bool, *, whole: bool = True) -> str:
+    """A loss in the chosen unit, marked unless it is over the ``whole`` held-out part; a dash before there is one."""
     if nats is None:
         return "–"
-    return f"{nats * (BITS if bits else 1):.3f}" if math.isfinite(nats) else "not finite"
+    return f"{'' if whole else ESTIMATE}{nats * (BITS if bits else 1):.3f}" if math.isfinite(nats) else "not finite"
 
 
 def rate_words(rate: float | None) -> str:
@@ -77,11 +78,12 @@ def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = 
     last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS)
+    mark = "" if series.best_whole else ESTIMATE
     found = [
         Figure("train", loss_words(series.train_loss, bits), "·", "$train", short=True),
-        Figure("valid", loss_words(series.val_loss, bits), "o", "$valid", short=True),
-        Figure("best", loss_words(best_loss, bits), "◆", "$success", short=True),
-        Figure("nats" if bits else "bits", "–" if other is None else f"{other:.3f}", short=True),
+        Figure("valid", loss_words(series.val_loss, bits, whole=series.val_whole), "o", "$valid", short=True),
+        Figure("best", loss_words(best_loss, bits, whole=series.best_whole), "◆", "$success", short=True),
+        Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
         Figure("rate", rate_words(last.lr if last else None), curve=_small(series, "lr", curves), short=True),
     ]
     speed = series.chars_per_second
@@ -149,14 +151,17 @@ def ending(
     held = status.state == "stopped"
     titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
     title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
-    loss = status.best_val if series.best_val is None else series.best_val
+    loss, whole = series.best_val, series.best_whole
+    if loss is None:
+        loss, whole = status.best_val, status.best_whole
     words = status.message or (series.failed.message if series.failed is not None else "")
     measures = ""
     lines: list[str] = []
     if loss is not None and math.isfinite(loss):
         own, other = ("bits", "nats") if bits else ("nats", "bits")
         in_other = loss if bits else loss * BITS
-        measures = f"{own} per character, best on held-out text ({in_other:.3f} {other})"
+        where = "held-out text" if whole else "slices of the held-out text, an estimate"
+        measures = f"{own} per character, best on {where} ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
     best_step = series.best_step

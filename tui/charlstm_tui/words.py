@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm.runs.status import ESTIMATE
 from charlstm.text.visible import visible
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def status_words(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(sorted(words, key=len, reverse=True))
 
 
-def loss(nats: float | None, bits: bool) -> str:
-    """A loss with two decimals, in nats per character or in bits."""
+def loss(nats: float | None, bits: bool, *, whole: bool = True) -> str:
+    """A loss with two decimals, in nats per character or in bits; marked unless it is over the ``whole`` held-out
+    part."""
     if nats is None or not math.isfinite(nats):
         return "–"
-    return f"{nats / math.log(2) if bits else nats:.2f}"
+    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.2f}"
 
 
 def typed_path(text: str) -> Path:

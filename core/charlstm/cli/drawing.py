@@ -11,7 +11,7 @@ import click
 
 from charlstm.cli.showing import StatusLine, columns, counted, cut, minutes
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.runs.verdict import Verdict, verdict
 from charlstm.text.visible import visible
 from charlstm.training.events import (
@@ -106,7 +106,7 @@ class EventView:
         best = self.series.best
         parts = [f"loss {event.train_loss:.3f}"]
         if best is not None:
-            parts.append(f"best {best.val_loss:.3f}")
+            parts.append(f"best {ESTIMATE}{best.val_loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         left = self.series.seconds_left()
         if left is not None:
@@ -126,9 +126,9 @@ def milestone(event: Event) -> str | None:
                 f"{counted(event.threads, 'thread')}"
             )
         case Validated():
-            what = "all held out" if event.whole else "held out"
+            what = "all held out " if event.whole else f"held out {ESTIMATE}"
             star = "  best so far" if event.best and not event.whole else ""
-            return f"{at}{what} {event.val_loss:.4f} nats, {event.val_loss * BITS:.3f} bits per character{star}"
+            return f"{at}{what}{event.val_loss:.4f} nats, {event.val_loss * BITS:.3f} bits per character{star}"
         case Sampled():
             width = min(SAMPLE_WIDTH, columns() - len(at) - 1)
             return f"{at}{cut(visible(event.prime + event.text, keep=''), width)}"
@@ -142,7 +142,10 @@ def milestone(event: Event) -> str | None:
         case Warned():
             return f"{at}note: {event.message}"
         case Finished():
-            best = "" if event.best_val is None else f"; best {event.best_val:.4f} nats, at step {event.best_step:,}"
+            best = ""
+            if event.best_val is not None:
+                mark = "" if event.is_whole else ESTIMATE
+                best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = ENDS.get(event.reason, event.reason)
             return f"{at}{word} after {minutes(event.train_seconds)} of training{best}"
         case Failed():

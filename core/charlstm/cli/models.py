@@ -62,8 +62,10 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         f"{config.vocab_size:,} characters: {symbols}{'…' if config.vocab_size > 200 else ''}"
     )
     for key, value in loaded.info.items():
-        if value not in (None, "", {}):
-            click.echo(f"{visible(key, keep=''):<13} {_said(key, value)}")
+        if value not in (None, "", {}) and key != "val_whole":
+            estimate = key == "val_loss" and loaded.info.get("val_whole") is False
+            about = " (estimated from slices of the held-out part)" if estimate else ""
+            click.echo(f"{visible(key, keep=''):<13} {_said(key, value)}{about}")
 
 
 def _said(key: str, value: Any) -> str:

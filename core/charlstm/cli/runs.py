@@ -12,6 +12,7 @@ from charlstm.cli.opening import find_run
 from charlstm.cli.options import json_option, run_argument, runs_dir_option
 from charlstm.cli.showing import megabytes, minutes, remark, result, table
 from charlstm.errors import RunError
+from charlstm.runs.status import ESTIMATE
 from charlstm.training.seams import COMMANDS
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ WATCH_EVERY = 0.2
 @json_option
 @click.option("--all", "elsewhere", is_flag=True, help="Also runs that were started in other folders.")
 def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
-    """List the runs: state, text, best validation loss (nats per character), step, training time and size on disk."""
+    """List the runs: state, text, best validation loss (nats per character), step, training time and size on disk.
+
+    A best loss with ~ is an estimate from slices of the held-out part, as long as a run goes on and where it was
+    stopped (with --json, `best_kind` is "estimate"); without, it is over all of that part ("whole"), as `eval` has it.
+    """
     from charlstm.runs import folder
 
     found = [(run, run.status()) for run in folder.list_runs(runs_dir, elsewhere=elsewhere)]
@@ -45,6 +50,8 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
         right=("BEST", "STEP", "TIME", "SIZE"),
     ):
         click.echo(line)
+    if any(status.best_val is not None and not status.best_whole for _, status in found):
+        remark("~ estimated from slices of the held-out part; `charlstm eval RUN` reads all of it")
 
 
 def _row(run: Run, status: RunStatus) -> dict[str, Any]:
@@ -55,6 +62,7 @@ def _row(run: Run, status: RunStatus) -> dict[str, Any]:
         "step": status.step,
         "planned_steps": status.planned_steps,
         "best_val": status.best_val,
+        "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
         "train_seconds": status.train_seconds,
         "text": text,
         "preset": preset,
@@ -67,7 +75,7 @@ def _row(run: Run, status: RunStatus) -> dict[str, Any]:
 def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
     running = status.alive and status.progress is not None
     state = f"{status.state} {status.progress:.0%}" if running else status.state
-    best = "–" if status.best_val is None else f"{status.best_val:.4f}"
+    best = "–" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
     return (
         run.name,
         state,

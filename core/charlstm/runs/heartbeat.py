@@ -26,7 +26,7 @@ FRESH = 10.0
 """Seconds for which another host's worker is believed to be there. On this host the lock is asked, however long a
 worker is silent; only the words about it change then."""
 
-_FIGURES = ("step", "planned", "best_val", "best_step", "train_seconds")
+_FIGURES = ("step", "planned", "best_val", "best_whole", "best_step", "train_seconds")
 
 FINAL = ("stopped", "finished", "failed")
 """States in which the worker has left for good."""
@@ -35,13 +35,15 @@ FINAL = ("stopped", "finished", "failed")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
     """What the heartbeat says. ``start`` is the process's start as ``system.process_start`` words it, ``memory`` its
-    resident bytes, ``time`` Unix seconds of the writing, ``best_val`` nats per character."""
+    resident bytes, ``time`` Unix seconds of the writing, ``best_val`` nats per character; ``best_whole``:
+    it is over all that is held out and no estimate from slices (``None``: not said, as by 0.1)."""
 
     state: str
     step: int = 0
     planned: int | None = None
     message: str = ""
     best_val: float | None = None
+    best_whole: bool | None = None
     best_step: int | None = None
     train_seconds: float = 0.0
     pid: int = field(default_factory=os.getpid)

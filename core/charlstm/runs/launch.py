@@ -182,6 +182,7 @@ def _starting(run: Run) -> Beat:
         step=status.step,
         planned=status.planned_steps,
         best_val=status.best_val,
+        best_whole=status.best_whole,
         best_step=status.best_step,
         train_seconds=status.train_seconds,
     )

@@ -152,6 +152,11 @@ class RunSeries:
         return None if self.best is None else _number(self.best.val_loss)
 
     @property
+    def best_whole(self) -> bool:
+        """Whether :attr:`best_val` is over the whole held-out part; else it is an estimate from slices of it."""
+        return self.finished is not None and self.finished.is_whole
+
+    @property
     def best_step(self) -> int | None:
         """The step of the model that was kept."""
         return None if self.best is None else self.best.step
@@ -166,6 +171,11 @@ class RunSeries:
     def val_loss(self) -> float | None:
         """The last validation loss, nats per character."""
         return _number(self.validations[-1].val_loss) if self.validations else None
+
+    @property
+    def val_whole(self) -> bool:
+        """Whether :attr:`val_loss` is over the whole held-out part."""
+        return bool(self.validations) and self.validations[-1].whole
 
     @property
     def chars_per_second(self) -> float | None:

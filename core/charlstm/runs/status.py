@@ -29,6 +29,9 @@ STARTING = 15.0
 LAST_WORDS = 16_000
 """Bytes at the end of ``worker.log`` that are looked at."""
 
+ESTIMATE = "~"
+"""Stands before a loss that is estimated from slices of the held-out part; without it, it is over all of it."""
+
 SESSION = "— worker "
 """How the line starts with which each worker opens its part of ``worker.log``."""
 
@@ -36,14 +39,16 @@ SESSION = "— worker "
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
     """``alive``: a worker is on it, here or on another host. ``elsewhere``: it is another host's, whose worker cannot
-    be asked from here. ``best_val`` in nats per character; ``memory`` in bytes; ``updated`` Unix seconds of the last
-    sign of life. ``message`` is one sentence for people, or empty."""
+    be asked from here. ``best_val`` in nats per character, over the whole held-out part if ``best_whole``, which only
+    runs that ended by themselves have, else estimated from slices of it; ``memory`` in bytes; ``updated`` Unix seconds
+    of the last sign of life. ``message`` is one sentence for people, or empty."""
 
     state: State
     alive: bool
     step: int = 0
     planned_steps: int | None = None
     best_val: float | None = None
+    best_whole: bool = False
     best_step: int | None = None
     train_seconds: float = 0.0
     message: str = ""
@@ -146,6 +151,7 @@ def _status(beat: Beat, state: State, alive: bool, message: str, *, elsewhere: b
         step=beat.step,
         planned_steps=beat.planned,
         best_val=beat.best_val,
+        best_whole=beat.state == "finished" if beat.best_whole is None else beat.best_whole,
         best_step=beat.best_step,
         train_seconds=beat.train_seconds,
         message=message,
@@ -177,6 +183,7 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
         step=series.step,
         planned_steps=series.planned_steps,
         best_val=series.best_val,
+        best_whole=series.best_whole,
         best_step=series.best_step,
         train_seconds=series.train_seconds,
         message=message,

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.training.events import Validated
 
 Going = Literal["starting", "learning", "flattening", "overfitting", "stuck", "paused", "waiting"]
@@ -28,7 +28,6 @@ FLAT_FALL = 0.005
 STUCK_NEAR = 0.03
 """Within this part of the letter frequencies' entropy after ``STUCK_AFTER`` steps, a model knows nothing else."""
 STUCK_AFTER = 100
-
 
 _OVER = ("stopped", "finished", "failed", "crashed")
 """States in which no worker is on a run: while one is, how the run ended before is no longer true."""
@@ -120,7 +119,7 @@ def _learning(series: RunSeries, order0: float | None) -> Verdict:
         rise = _change(best.val_loss, series.validations[-1].val_loss)
         text = (
             f"Overfitting since step {best.step:,}: validation rose {rise:.0%} while training fell. "
-            f"The best model ({best.val_loss:.2f} nats) is kept."
+            f"The best model ({ESTIMATE}{best.val_loss:.2f} nats) is kept."
         )
         return Verdict("overfitting", text, "x stop")
     points = [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
@@ -163,7 +162,8 @@ def _best(series: RunSeries) -> str:
         return ""
     bits = series.best_val / math.log(2)
     where = f" at step {series.best_step:,}" if series.best_step is not None else ""
-    return f"Best {series.best_val:.2f} nats ({bits:.2f} bits){where}, kept."
+    mark = "" if series.best_whole else ESTIMATE
+    return f"Best {mark}{series.best_val:.2f} nats ({bits:.2f} bits){where}, kept."
 
 
 def _sentence(text: str) -> str:

@@ -376,6 +376,7 @@ def _figures(series: RunSeries) -> dict[str, Any]:
         "step": series.step,
         "planned": series.planned_steps,
         "best_val": series.best_val,
+        "best_whole": series.best_whole,
         "best_step": series.best_step,
         "train_seconds": series.train_seconds,
     }

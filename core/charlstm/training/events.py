@@ -135,14 +135,22 @@ class Warned(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished(Event):
     """The run ended by itself or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes),
-    ``patience`` or ``diverged``. ``best_val`` is the best model's, over the whole held-out part unless the run was
-    stopped; ``None`` without one."""
+    ``patience`` or ``diverged``. ``best_val`` is the best model's, ``None`` without one; ``best_whole`` says whether it
+    is over the whole held-out part, which it is unless the run was stopped, or an estimate from slices (``None``: not
+    said, as by 0.1)."""
 
     name: ClassVar[str] = "finished"
     reason: str
     best_val: float | None
     best_step: int
     train_seconds: float
+    best_whole: bool | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether ``best_val`` is over the whole held-out part."""
+        whole = self.reason != "stopped" if self.best_whole is None else self.best_whole
+        return whole and self.best_val is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

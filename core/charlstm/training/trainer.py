@@ -340,6 +340,7 @@ class Trainer:
             best_val=progress.loss,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
+            best_whole=progress.whole_val is not None,
         )
 
     def _validate_whole(self) -> Generator[Event, None, bool]:
@@ -570,7 +571,8 @@ class Trainer:
         """The best model so far, as the run keeps it. Raises :class:`ModelError` before the first validation."""
         if self._best is None:
             raise ModelError("There is no model yet: training has not begun")
-        material, info = self._material, self._about(self.progress.loss, self.progress.best_step)
+        material, progress = self._material, self.progress
+        info = self._about(progress.loss, progress.best_step, whole=progress.whole_val is not None)
         config = self._learner.network.config
         return Model(config, material.vocabulary, self._best, material.corpus.options, info)
 
@@ -595,15 +597,17 @@ class Trainer:
 
     def _model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model (copies)."""
-        info = self._about(val_loss, self.progress.step)
+        info = self._about(val_loss, self.progress.step, whole=False)
         return self._learner.result.to_model(self._material.vocabulary, self._material.corpus.options, info)
 
-    def _about(self, val_loss: float | None, step: int) -> dict[str, Any]:
-        """What is said of the model of ``step``, whose loss is ``val_loss``."""
+    def _about(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
+        """What is said of the model of ``step``, whose loss is ``val_loss``, over the ``whole`` held-out part or an
+        estimate."""
         return {
             **self._info,
             "step": step,
             "val_loss": val_loss,
+            "val_whole": None if val_loss is None else whole,
             "corpus": self._info.get("corpus", self._material.corpus.name),
             "fingerprint": self._material.corpus.fingerprint,
             "settings": self.settings.to_dict(),

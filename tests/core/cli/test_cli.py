@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +85,33 @@ def test_runs_are_listed(place: Path, said: Said, answer: Answer) -> None:
     assert "finished" in said("runs")[0]
 
 
+def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, said: Said, answer: Answer) -> None:
+    with ExitStack() as runs:
+        for state in ("running", "stopped", "crashed", "finished"):
+            runs.enter_context(record(tmp_path, state, name=state))
+        rows = {row["name"]: row for row in answer("runs", "--runs-dir", str(tmp_path))}
+        assert {name: row["best_kind"] for name, row in rows.items()} == {
+            "running": "estimate",
+            "stopped": "estimate",
+            "crashed": "estimate",
+            "finished": "whole",
+        }
+        out, err = said("runs", "--runs-dir", str(tmp_path))
+        for line in out.splitlines()[1:]:
+            name = line.split()[0]
+            assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
+            assert f"{rows[name]['best_val']:.4f}" in line
+        assert err.startswith("~ estimated from slices")
+        told = said("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
+        assert "held out ~" in told
+        assert "; best ~" in told
+        assert "Best ~" in told
+        told = said("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
+        assert "all held out 1" in told
+        assert "; best 1" in told
+        assert "Best 1" in told
+
+
 def test_watch_replays_the_log(place: Path, said: Said) -> None:
     lines = [json.loads(line) for line in said("watch", "fox", "--json")[0].splitlines()]
     assert lines[0]["event"] == "started"
@@ -102,7 +130,7 @@ def test_watch_says_in_words_how_a_run_is_doing(
         "Still learning: validation fell 13% in the last 2 s. No overfitting.",
         "Still learning: validation fell 12% in the last 2 s. No overfitting.",
         "Crashed: Its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network. "
-        "Best 2.71 nats (3.90 bits) at step 150, kept.",
+        "Best ~2.71 nats (3.90 bits) at step 150, kept.",
     ]
     ended = said("watch", "fox", "--plain")[1].splitlines()[-1]
     assert ended.startswith("Finished after ")

@@ -84,10 +84,31 @@ def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
     series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
     assert series.finished is end
     assert series.best_val == 2.0
+    assert not series.best_whole
     assert series.seconds_left() is None
     series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 2")])
     assert (series.finished, series.planned_steps, series.step) == (None, 200, 20)
     assert len(series.inexact) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "whole"),
+    [
+        ("done", True, True),
+        ("time", None, True),
+        ("stopped", False, False),
+        ("stopped", None, False),
+        ("diverged", False, False),
+    ],
+)
+def test_best_loss_is_whole_once_the_run_ended_by_itself(reason: str, said: bool | None, whole: bool) -> None:
+    end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=said)
+    series = RunSeries.of([started(), *life(range(21))])
+    assert not series.best_whole
+    series.feed([validated(20, 2.0, whole=True), end])
+    assert series.best_whole == whole
+    series.feed([Resumed(step=20, planned_steps=200, changes="epochs 2")])
+    assert not series.best_whole
 
 
 def test_what_a_resume_overrules_does_not_come_back() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,15 @@ def test_a_beat_has_one_size_and_is_read_back(message: str, host: str) -> None:
 def test_what_a_beat_says_is_read_back(tmp_path: Path) -> None:
     beat = say(tmp_path, message="no room – 没有空间", best_val=1.25, best_step=5, memory=123)
     assert heartbeat.read(tmp_path / "heartbeat") == beat
+
+
+def test_best_loss_of_old_heartbeats_is_whole_when_they_are_finished(tmp_path: Path) -> None:
+    for state, whole in (("finished", True), ("stopped", False), ("failed", False)):
+        beat = say(tmp_path, state=state, best_val=1.25)
+        old = json.loads(beat.to_bytes())
+        del old["best_whole"]
+        (tmp_path / "heartbeat").write_bytes(json.dumps(old).encode())
+        assert read_status(tmp_path).best_whole == whole
 
 
 def test_a_file_name_that_is_not_unicode_does_not_stop_the_heart(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.series import Curve
+from charlstm.runs.status import ESTIMATE
 from charlstm.text.visible import visible
 from charlstm.training.config import Settings
 from charlstm.training.presets import PRESETS, preset
@@ -411,31 +412,34 @@ class Setup(Vertical):
     def _beat(self, width: int) -> Content:
         """Simpler models and earlier runs of this text as bars, the worst first."""
         unit = BITS if self.bits else 1.0
-        rows = [(name, nats * unit, False) for name, nats in self.references or ()]
+        rows = [(name, nats * unit, False, "") for name, nats in self.references or ()]
         name = self.corpus.name if self.corpus is not None else ""
         runs = [view for view in self._snapshot.runs if view.text == name and view.status.best_val is not None]
         runs.sort(key=lambda view: view.status.best_val or 0)
-        rows += [(view.name, (view.status.best_val or 0) * unit, True) for view in runs[:3]]
+        for view in runs[:3]:
+            mark = "" if view.status.best_whole else ESTIMATE
+            rows.append((view.name, (view.status.best_val or 0) * unit, True, mark))
         rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: -row[1])
         if not rows:
             if self.known is None or self.problem:
                 return Content("")
             words = "counting…" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$foreground 50%")
-        longest = max(loss for _, loss, _ in rows)
-        named = min(max(len(name) for name, _, _ in rows), max(width // 3, 8))
-        room = max(width - named - 9, 4)
+        longest = max(loss for _, loss, _, _ in rows)
+        named = min(max(len(name) for name, _, _, _ in rows), max(width // 3, 8))
+        room = max(width - named - 10, 4)
         lines = [
             Content.assemble(
                 (f" {shorten(visible(name), named).ljust(named)} ", "bold" if own else "$foreground 60%"),
                 ("█" * max(1, round(room * loss / longest)), "$success" if own else "$foreground 30%"),
-                f" {loss:.2f}",
+                f" {mark}{loss:.2f}",
             )
-            for name, loss, own in rows
+            for name, loss, own, mark in rows
         ]
-        return Content("\n").join(
-            [*lines, Content.styled(f" {'bits' if self.bits else 'nats'} per character", "$foreground 50%")]
-        )
+        words = f" {'bits' if self.bits else 'nats'} per character"
+        if any(mark for *_, mark in rows):
+            words += f"; {ESTIMATE} estimated from slices"
+        return Content("\n").join([*lines, Content.styled(words, "$foreground 50%")])
 
     def _rate_plan(self, width: int, height: int) -> Content:
         """The rate of every step, in outline."""

@@ -17,7 +17,7 @@ from charlstm.text.visible import visible
 from charlstm_tui.widgets.dialogs import Dialog
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options
-from charlstm_tui.words import typed_path
+from charlstm_tui.words import loss, typed_path
 
 if TYPE_CHECKING:
     from charlstm_tui.backend import RunView, Snapshot
@@ -116,5 +116,5 @@ def _about(view: RunView) -> str:
     best = view.status.best_val
     parts = [view.status.state, view.text, f"step {view.status.step:,}"]
     if best is not None:
-        parts.append(f"best {best:.2f}")
+        parts.append(f"best {loss(best, False, whole=view.status.best_whole)}")
     return " · ".join(part for part in parts if part)

@@ -15,6 +15,7 @@ from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import EventTail
 from charlstm.runs.series import RunSeries
+from charlstm.runs.status import ESTIMATE
 from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView
 from charlstm_tui.words import clock, home, loss, shorten
@@ -72,10 +73,12 @@ def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir
         lines.append(Content.styled(visible(status.message, keep=""), style))
     if status.best_val is not None:
         unit = "bits" if bits else "nats"
+        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {unit}"
+        estimate = "" if status.best_whole else f" · {ESTIMATE} estimated from slices of the held-out text"
         lines.append(
             Content.assemble(
-                "best ", (f"{loss(status.best_val, bits)} {unit}", "bold"), f" at step {status.best_step or 0:,}",
-                (f" · {clock(status.train_seconds)} of training · {found.snapshots} snapshots", "$quiet"),
+                "best ", (figure, "bold"), f" at step {status.best_step or 0:,}",
+                (f" · {clock(status.train_seconds)} of training · {found.snapshots} snapshots{estimate}", "$quiet"),
             )
         )  # fmt: skip
     curve = series.points("validation")
@@ -134,7 +137,10 @@ def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bi
 
 def _facts(views: Sequence[RunView], found: Sequence[Study], bits: bool) -> list[tuple[str, list[str]]]:
     facts: list[tuple[str, list[str]]] = [
-        ("best bits" if bits else "best nats", [loss(view.status.best_val, bits) for view in views]),
+        (
+            "best bits" if bits else "best nats",
+            [loss(view.status.best_val, bits, whole=view.status.best_whole) for view in views],
+        ),
         ("training time", [clock(view.status.train_seconds) for view in views]),
         ("steps", [f"{view.status.step:,}" for view in views]),
         ("state", [view.status.state for view in views]),

@@ -45,6 +45,11 @@ class Column:
         return " " if self.right else "  "
 
 
+def best(run: RunView, bits: bool) -> str:
+    """The best loss, marked while it is an estimate."""
+    return loss(run.status.best_val, bits, whole=run.status.best_whole)
+
+
 def state_words(run: RunView) -> Content:
     """The state with its mark, and how far a live run has come."""
     status = run.status
@@ -63,7 +68,7 @@ def _columns() -> tuple[Column, ...]:
         Column("STATE", 13, 1, lambda run, bits: state_words(run)),
         Column("TEXT", 12, 3, lambda run, bits: plain(shorten(visible(run.text, keep=""), 12))),
         Column("PRESET", 10, 7, lambda run, bits: plain(shorten(visible(run.preset, keep=""), 10))),
-        Column("BEST", 5, 2, lambda run, bits: plain(loss(run.status.best_val, bits)), right=True),
+        Column("BEST", 5, 2, lambda run, bits: plain(best(run, bits)), right=True),
         Column("STEP", 7, 4, lambda run, bits: plain(_steps(run.status.step)), right=True),
         Column("TIME", 8, 5, lambda run, bits: plain(clock(run.status.train_seconds)), right=True),
         Column("SIZE", 6, 6, lambda run, bits: plain(size(run.size), quiet=True), right=True),
