@@ -5,6 +5,7 @@ Whatever is heavy is imported after the arguments are understood, so that ``--he
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import click
 
+from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
+
 # Before anything imports Textual. A change of the screen waits there for the next tick, or after a frame that took
 # longer than a tick for the one after it: up to 33 ms with Textual's 60 a second, too long for a key.
 os.environ.setdefault("TEXTUAL_FPS", "240")
 
 
-@click.command(name="charlstm-tui", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(name="charlstm-tui", cls=QuietPipes, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("text", required=False, metavar="[TEXT]")
 @click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
 @click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
@@ -52,12 +55,16 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
 
 def main(argv: list[str] | None = None) -> None:
     """Run the app and exit with its code. What is wrong with the arguments is said in one sentence."""
+    replace_closed()
     try:
         code = command.main(args=argv, prog_name="charlstm-tui", standalone_mode=False)
     except click.UsageError as error:
         code = _refuse(f"{error.format_message().rstrip('.')}; see charlstm-tui --help")
     except click.ClickException as error:
         code = _refuse(error.format_message())
+    except PipeClosedError:
+        code = PIPE_CLOSED
+    discard_unwritten()
     code = code if isinstance(code, int) else 0
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         sys.stdout.flush()
@@ -67,5 +74,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _refuse(sentence: str) -> int:
-    click.echo(f"charlstm-tui: {sentence}", err=True)
+    with contextlib.suppress(OSError):  # of a closed stderr: the code says it too
+        click.echo(f"charlstm-tui: {sentence}", err=True)
     return 2

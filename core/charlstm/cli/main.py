@@ -2,19 +2,20 @@
 
 Commands live in modules by family and are imported only when they run, so that `charlstm generate` does not pay for
 what `charlstm train` needs. stdout carries the result and nothing else; progress and remarks go to stderr. Exit
-codes: 0 success, 2 something the user can put right, 130 interrupted.
+codes: 0 success, 2 something the user can put right, 130 interrupted, 141 nobody reads what it writes (`| head`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
-import os
 import sys
 from importlib import metadata
 
 import click
 
+from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.errors import CharLSTMError
 
 _COMMANDS = {
@@ -43,7 +44,7 @@ _COMMANDS = {
 imports nothing."""
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(QuietPipes, click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -92,7 +93,10 @@ def cli(context: click.Context) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(argv))
+    replace_closed()
+    code = run(argv)
+    discard_unwritten()
+    sys.exit(code)
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -114,12 +118,9 @@ def run(argv: list[str] | None = None) -> int:
     except CharLSTMError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        # the reader (head, less) has seen enough; keep Python from complaining when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _end("Interrupted", 130)
+    except (PipeClosedError, BrokenPipeError):
+        return PIPE_CLOSED
     except MemoryError:
         return _refuse("This machine has not the memory for so much: ask for less at once")
     except OSError as error:
@@ -128,8 +129,13 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    click.echo(f"charlstm: {sentence}", err=True)
-    return 2
+    return _end(f"charlstm: {sentence}", 2)
+
+
+def _end(words: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # of a closed stderr: the code says it too
+        click.echo(words, err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""Closed pipes and streams: a quiet end with one exit code, whatever the command; nothing is lost by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm.runs.folder import find_run
+from command_line import TINY
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+
+CHARLSTM = [sys.executable, "-P", "-m", "charlstm"]
+
+
+def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``line`` in bash with ``"$@"`` as charlstm with ``words``."""
+    command = ["bash", "-c", f"set -o pipefail; {line}", "bash", *CHARLSTM, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+WORDS = {
+    "generate": ("generate", "fox", "--length", "100000"),
+    "samples": ("generate", "fox", "--length", "2000", "--samples", "9"),
+    "settings": ("presets", "--settings"),
+    "help": ("--help",),
+    "version": ("--version",),
+    "watch": ("watch", "fox", "--json"),
+    "export": ("export", "fox", "--to", "script", "--out", "-"),
+}
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_standard_output_without_a_reader_is_a_quiet_end(place: Path, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*CHARLSTM, *words], stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [('"$@" --help >&-', 141), ('"$@" <&-', 2), ('"$@" 2>&-', 2), ('"$@" >&-', 2)],
+)
+def test_the_app_on_closed_streams(place: Path, line: str, code: int) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}", "bash", sys.executable, "-P", "-m", "charlstm_tui"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('"$@" | head -c 5', 141),
+        ('"$@" >&-', 141),
+        ('"$@" 2>&1 | head -c 5', 141),
+        ('"$@" 2>&- | wc -c', 0),
+        ('"$@" <&- | wc -c', 0),
+        ('"$@" >&- 2>&- <&-', 141),
+    ],
+)
+def test_generate_on_closed_streams(place: Path, line: str, code: int) -> None:
+    done = shell(line, *WORDS["generate"])
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2> >(exit)"])
+def test_a_refusal_stays_a_refusal(place: Path, closing: str) -> None:
+    done = shell(f'"$@" {closing}', "generate", "nobody")
+    assert done.returncode == 2
+    assert done.stderr == "" or (done.stderr.startswith("charlstm: There is no run") and done.stderr.count("\n") == 1)
+
+
+def test_play_and_texts_from_closed_standard_input(place: Path) -> None:
+    assert shell('"$@" <&-', "play", "fox").returncode == 0
+    done = shell('"$@" <&-', "eval", "fox", "-")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    done = shell('"$@" <&-', "generate", "fox", "--prime-file", "-", "--length", "3")
+    assert (done.returncode, len(done.stdout)) == (0, 4)
+
+
+def test_a_full_standard_output_is_one_sentence(place: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    done = shell('"$@" > /dev/full', *WORDS["settings"])
+    assert (done.returncode, done.stderr) == (2, "charlstm: No space left on device\n")
+
+
+def test_training_whose_reader_leaves_checkpoints_and_ends(place: Path) -> None:
+    done = shell('"$@" | head -1', "train", "data/fox.txt", *TINY, "--max-steps", "100000", "--name", "left", "--json")
+    assert (done.returncode, done.stderr) == (141, "")
+    assert json.loads(done.stdout)["event"] == "started"
+    status = find_run("left").status()
+    assert (status.state, find_run("left").state_path.exists()) == ("stopped", True)
+
+
+def test_files_that_are_opened_do_not_become_standard_streams(place: Path) -> None:
+    done = shell('"$@" >&- 2>&- <&-', "train", "data/fox.txt", *TINY, "--name", "silent")
+    assert done.returncode == 0
+    lines = find_run("silent").events_path.read_bytes().splitlines()
+    assert {json.loads(line)["event"] for line in lines} >= {"started", "finished"}
