@@ -19,7 +19,10 @@ from charlstm.runs.folder import Run
 from charlstm.training.seams import COMMANDS, Command
 
 MAX_RATE = 1_000.0
-MAX_UNREAD = 1_000_000
+MAX_LINE = 100_000
+"""A line longer than this is no command."""
+
+CHUNK = 1_000_000
 """Bytes of commands that are read at once; nobody types more between two steps."""
 
 
@@ -65,24 +68,32 @@ class ControlReader:
     def __init__(self, path: Path, position: int = 0) -> None:
         self._path = path
         self.position = position
+        self._skipping = False
 
     def __call__(self) -> Sequence[Command]:
         """New commands, in order; lines that are none are passed over. Cheap when there is nothing: one stat."""
         try:
-            if os.stat(self._path).st_size <= self.position:
+            size = os.stat(self._path).st_size
+            if size < self.position:  # not the file it was
+                self.position, self._skipping = 0, False
+            if size == self.position:
                 return ()
             with self._path.open("rb") as file:
                 file.seek(self.position)
-                content = file.read(MAX_UNREAD)
+                content = file.read(CHUNK)
         except OSError:  # not there yet, or gone for now with its disk
             return ()
         commands = []
         complete = content.rfind(b"\n") + 1
-        for line in content[:complete].splitlines(keepends=True):
-            self.position += len(line)
-            command = _parse(line, self.position)
+        for line in content[:complete].split(b"\n")[:-1]:
+            self.position += len(line) + 1
+            command = None if self._skipping else _parse(line, self.position)
+            self._skipping = False
             if command is not None:
                 commands.append(command)
+        if len(content) - complete > MAX_LINE:  # to its end, which may not be there yet
+            self.position += len(content) - complete
+            self._skipping = True
         return commands
 
 

@@ -58,6 +58,33 @@ def test_what_makes_no_sense_is_refused_before_it_is_sent(command: str, value: f
         check(command, value)
 
 
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_a_line_that_is_too_long_costs_only_itself(tmp_path: Path, pieces: int) -> None:
+    path = tmp_path / "control.jsonl"
+    stop = b'{"id":"x","command":"stop","value":null}\n'
+    content = stop + b"x" * 3_000_005 + stop + b"y" * 200_000 + b"\n" + stop
+    reader, heard = ControlReader(path), 0
+    size = -(-len(content) // pieces)
+    for start in range(0, len(content), size):
+        with path.open("ab") as file:
+            file.write(content[start : start + size])
+        heard += sum(len(reader()) for _ in range(6))
+    assert heard == 2
+    assert reader.position == len(content)
+
+
+def test_commands_are_heard_after_their_file_was_removed(tmp_path: Path) -> None:
+    path = tmp_path / "control.jsonl"
+    stop = b'{"id":"x","command":"stop","value":null}\n'
+    path.write_bytes(stop * 3)
+    reader = ControlReader(path)
+    assert len(reader()) == 3
+    path.unlink()
+    assert reader() == ()
+    path.write_bytes(stop)
+    assert len(reader()) == 1
+
+
 @given(st.binary(max_size=400))
 def test_lines_that_are_no_commands_are_passed_over(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     path = tmp_path_factory.mktemp("control") / "control.jsonl"
