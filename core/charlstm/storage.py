@@ -12,6 +12,7 @@ import errno
 import io
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ PRIVATE_FOLDER = 0o700
 CLOCK_GRAIN_NS = 2_000_000_000
 """Two changes of a file within this time may leave it the same times: FAT counts in two seconds."""
 _TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
-_TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO}
+_TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO, errno.ELOOP}
 _TROUBLE |= {errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH}  # of disks over a network
 
 
@@ -33,8 +34,17 @@ class Disk:
     """The calls that change what is on the disk, nothing more. Tests put another in its place."""
 
     def open(self, path: Path, flags: int, mode: int = PRIVATE_FILE) -> int:
-        """A descriptor; a file that is made gets the permissions ``mode``, less the umask."""
-        return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), mode)
+        """A descriptor; a file that is made gets the permissions ``mode``, less the umask. A symbolic link is not
+        followed: what it leads to is another file, which only looks like one of the program's."""
+        for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"):
+            flags |= getattr(os, flag, 0)
+        name, folder = _at(path)
+        try:
+            return os.open(name, flags, mode, dir_fd=folder)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path)) from None
 
     def write(self, descriptor: int, data: Buffer) -> int:
         """Write at the descriptor's position; how many bytes went in."""
@@ -50,21 +60,26 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Give ``source`` the name ``target``, which it replaces."""
-        os.replace(source, target)
+        (old, old_folder), (new, new_folder) = _at(source), _at(target)
+        os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def link(self, source: Path, target: Path) -> None:
         """Give ``source`` a second name."""
-        os.link(source, target)
+        (old, old_folder), (new, new_folder) = _at(source), _at(target)
+        os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def unlink(self, path: Path) -> None:
         """Remove the name ``path`` if it is there."""
-        path.unlink(missing_ok=True)
+        name, folder = _at(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in ``folder`` durable, where the system can (Windows has no such call)."""
         if os.name == "nt":
             return
-        descriptor = os.open(folder, os.O_RDONLY)
+        name, anchor = _at(folder)
+        descriptor = os.open(name, os.O_RDONLY, dir_fd=anchor)
         try:
             os.fsync(descriptor)
         finally:
@@ -85,6 +100,55 @@ def using(other: Disk) -> Iterator[Disk]:
         disk = before
 
 
+_anchors: dict[Path, int] = {}
+
+
+@contextlib.contextmanager
+def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
+    """Inside the block every change below the path ``folder`` is made in the folder that ``descriptor`` has open, even
+    when that one was moved and the path leads to another. Without a descriptor (Windows) the block changes nothing.
+    """
+    if descriptor is None:
+        yield
+        return
+    _anchors[folder] = descriptor
+    try:
+        yield
+    finally:
+        del _anchors[folder]
+
+
+def _at(path: Path) -> tuple[Path, int | None]:
+    """``path`` as the system's calls take it: a name, and the descriptor of the folder that it is relative to."""
+    if _anchors:
+        for folder in (path, *path.parents):
+            if (descriptor := _anchors.get(folder)) is not None:
+                return path.relative_to(folder), descriptor
+    return path, None
+
+
+def exists(path: Path) -> bool:
+    """Whether something is at ``path``, below an anchored folder too. Raises :class:`OSError` when nobody can tell."""
+    name, folder = _at(path)
+    try:
+        os.stat(name, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Whether ``path`` still leads to the file that ``descriptor`` has open; also when the disk does not answer."""
+    name, folder = _at(path)
+    try:
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
 def is_disk_trouble(error: BaseException) -> bool:
     """Whether ``error`` is a disk that is full, over quota, read-only, failing or gone: worth waiting for."""
     return isinstance(error, OSError) and error.errno in _TROUBLE
@@ -97,7 +161,8 @@ def sync_folder(folder: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Create ``path`` for the user alone. Raises :class:`FileExistsError` when it is there already."""
-    path.mkdir(mode=PRIVATE_FOLDER)
+    name, folder = _at(path)
+    os.mkdir(name, PRIVATE_FOLDER, dir_fd=folder)
     sync_folder(path.parent)
 
 
@@ -119,7 +184,7 @@ def replace_file(
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # threads may write it too
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)  # the folder may be anybody's
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         descriptor = disk.open(beside, flags, 0o666 if mode is None else PRIVATE_FILE)
         if mode not in (None, PRIVATE_FILE):
             os.chmod(beside, mode)
@@ -127,7 +192,7 @@ def replace_file(
             write(cast(BinaryIO, file))
             file.flush()
             disk.sync(descriptor)
-        if keep is not None and path.exists():
+        if keep is not None and exists(path):
             _keep(path, keep)
         if overwrite:
             disk.rename(beside, path)
@@ -228,10 +293,16 @@ class FileStamp(NamedTuple):
         return max(self.mtime_ns, self.ctime_ns) + CLOCK_GRAIN_NS <= now_ns
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a file is called as :func:`replace_file` calls what it has not yet written whole."""
+    return re.fullmatch(r"\..+\.\d+(\.\d+)?\.tmp", name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what processes that were killed inside :func:`replace_file` left in ``folder``. For its one writer."""
     for path in folder.glob(".*.tmp"):
-        disk.unlink(path)
+        if is_leftover(path.name):
+            disk.unlink(path)
 
 
 class _Through(io.RawIOBase):

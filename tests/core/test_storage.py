@@ -104,3 +104,49 @@ def test_file_stamp_is_settled_once_a_change_must_show() -> None:
     assert not stamp.is_settled(10**12 + storage.CLOCK_GRAIN_NS - 1)
     assert stamp.is_settled(10**12 + storage.CLOCK_GRAIN_NS)
     assert not stamp._replace(mtime_ns=10**18).is_settled(10**13)  # a file from the future
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_links_are_not_followed_by_what_appends_or_cuts(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious, and no line")
+    link = tmp_path / "events.jsonl"
+    link.symlink_to(mine)
+    for write in (lambda: storage.append_line(link, b"one"), lambda: storage.mend_lines(link)):
+        with pytest.raises(OSError, match=r"events\.jsonl is a link to another file") as caught:
+            write()
+        assert storage.is_disk_trouble(caught.value)
+    assert mine.read_text() == "precious, and no line"
+    storage.replace_bytes(link, b"new")
+    assert (link.is_symlink(), mine.read_text()) == (False, "precious, and no line")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder cannot be held open")
+def test_an_anchored_folder_is_written_to_wherever_it_is(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    folder.mkdir()
+    storage.replace_bytes(folder / "state", b"1")
+    descriptor = os.open(folder, os.O_RDONLY)
+    with storage.anchored(folder, descriptor):
+        folder.rename(moved)
+        folder.mkdir()
+        (folder / "state").write_bytes(b"another's")
+        (moved / ".x.1.tmp").touch()
+        storage.replace_bytes(folder / "state", b"2", keep=folder / "before")
+        storage.append_line(folder / "log", b"line")
+        storage.make_folder(folder / "sub")
+        storage.replace_bytes(folder / "sub" / "x", b"3")
+        storage.disk.unlink(folder / ".x.1.tmp")
+    os.close(descriptor)
+    files = {str(path.relative_to(moved)): path.read_bytes() for path in moved.rglob("*") if path.is_file()}
+    assert files == {"state": b"2", "before": b"1", "log": b"line\n", str(Path("sub", "x")): b"3"}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"state": b"another's"}
+    storage.append_line(folder / "log", b"line")  # and afterwards by its path again
+    assert (folder / "log").exists()
+
+
+def test_leftovers_are_told_from_what_people_hide(tmp_path: Path) -> None:
+    for name in (".state.safetensors.12.345.tmp", ".state.prev.safetensors.12.tmp", ".mine.tmp", ".1.tmp"):
+        (tmp_path / name).touch()
+    storage.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".1.tmp", ".mine.tmp"]

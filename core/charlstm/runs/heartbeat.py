@@ -65,6 +65,11 @@ class Beat:
                 return line.ljust(SIZE - 1) + b"\n"
             message = message[: max(0, len(message) - max(1, (len(line) - SIZE) // 4) - 2)] + "…"
 
+    @property
+    def is_of_living(self) -> bool:
+        """Whether the process that it speaks of is still there, by this machine's table of processes."""
+        return self.boot == system.boot_id() and system.is_same_process(self.pid, self.start)
+
     def age(self, now: float | None = None) -> float:
         """Seconds since it was written; never negative, since clocks are set back."""
         return max(0.0, (time.time() if now is None else now) - self.time)
@@ -86,7 +91,7 @@ def read(path: Path) -> Beat | None:
 
 def write(path: Path, beat: Beat) -> None:
     """Write ``beat`` once, in the stead of a worker that is about to be started. Raises :class:`OSError`."""
-    descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT)
+    descriptor = _open(path)
     try:
         storage.disk.write(descriptor, beat.to_bytes())
     finally:
@@ -151,13 +156,19 @@ class Heartbeat:
     def _write(self) -> None:
         self._beat = replace(self._beat, time=time.time(), memory=system.memory_bytes())
         with contextlib.suppress(OSError):
-            if self._descriptor is None or not self._path.exists():  # the folder can vanish and come back
-                if self._descriptor is not None:
-                    os.close(self._descriptor)
-                    self._descriptor = None
-                self._descriptor = storage.disk.open(self._path, os.O_RDWR | os.O_CREAT)
+            if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
+                os.close(self._descriptor)  # it was removed, or the folder vanished, which can come back
+                self._descriptor = None
+            if self._descriptor is None:
+                self._descriptor = _open(self._path)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             storage.disk.write(self._descriptor, self._beat.to_bytes())
+
+
+def _open(path: Path) -> int:
+    if path.is_symlink():  # in its place a file is made; what it leads to is somebody's
+        storage.disk.unlink(path)
+    return storage.disk.open(path, os.O_RDWR | os.O_CREAT)
 
 
 def _own_start() -> str:

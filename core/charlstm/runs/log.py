@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from charlstm import storage
 from charlstm.errors import RunError
@@ -37,7 +37,7 @@ class EventLog:
         self._dirty = False
         self._lock = threading.Lock()  # checkpoints sync from a thread of their own
         storage.mend_lines(path)
-        self._descriptor = storage.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._descriptor = self._open()
 
     def append(self, event: Event, *, sync: bool = False) -> None:
         """Write one event. Raises :class:`OSError` when the disk does not take it; then it is not in the log."""
@@ -62,12 +62,34 @@ class EventLog:
                 self._dirty = False
 
     @property
-    def deleted(self) -> bool:
-        """Whether nobody can ever read it again: its file was removed, which a disk that is gone for a while is not."""
-        try:
-            return os.fstat(self._descriptor).st_nlink == 0
-        except OSError:
-            return False
+    def removed(self) -> bool:
+        """Whether another file, or none, is at its path, where readers look."""
+        return not storage.leads_to(self._path, self._descriptor)
+
+    def restore(self) -> bool:
+        """After the file was removed, write all of it again, or go on with the one that is there now. ``False`` when
+        the disk does not take it yet; what is appended until then is not lost."""
+        with self._lock:
+            try:
+                if not storage.exists(self._path):
+                    storage.replace_file(self._path, self._copy)
+                storage.mend_lines(self._path)
+                descriptor = self._open()
+            except OSError as error:
+                if not storage.is_disk_trouble(error):
+                    raise
+                return False
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+        return True
+
+    def _open(self) -> int:
+        return storage.disk.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+    def _copy(self, file: BinaryIO) -> None:
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        while content := os.read(self._descriptor, CHUNK):
+            file.write(content)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -95,8 +117,9 @@ class EventTail:
                 if size < self._position:  # not the file it was
                     self._position = 0
                 file.seek(self._position)
-                rest = b""
-                while (limit is None or limit > 0) and (chunk := file.read(CHUNK)):
+                rest, start = b"", self._position
+                # at least one line, or a limit that is shorter than it would stay there for ever
+                while (limit is None or limit > 0 or self._position == start) and (chunk := file.read(CHUNK)):
                     limit = None if limit is None else limit - len(chunk)
                     lines = (rest + chunk).split(b"\n")
                     rest = lines.pop()

@@ -82,8 +82,9 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
         words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
-    if locked is None:  # nobody may ask: believe the process table
-        locked = beat.boot == system.boot_id() and system.is_same_process(beat.pid, beat.start)
+    if locked is None or (not locked and beat.age(now) < heartbeat.FRESH and not _exists(path / "lock")):
+        # nobody may ask, or the lock was removed from under its worker: believe the process table
+        locked = beat.is_of_living
     if locked:
         silent = beat.age(now) > heartbeat.FRESH and beat.state != "starting"
         message = (
@@ -95,6 +96,13 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     if heartbeat.read(path / "heartbeat") != beat:  # it ended, or another began, between the two looks
         return read_status(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _crash(path: Path, beat: Beat) -> str:

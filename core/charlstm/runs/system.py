@@ -116,14 +116,46 @@ def detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def open_folder(path: Path) -> int | None:
+    """A descriptor of the folder ``path``; ``None`` on Windows, where a folder cannot be opened, and not be moved or
+    removed while a file in it is open. Raises :class:`OSError`, as an exception among these functions."""
+    if sys.platform == "win32":
+        return None
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def lock_folder(descriptor: int | None) -> bool | None:
+    """Take the OS lock on an open folder, which nobody can remove as one removes a file. ``False`` when another process
+    holds it, ``None`` where folders have no locks."""
+    if descriptor is None or sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
 def is_locked(path: Path) -> bool | None:
-    """Whether a process holds the OS lock on ``path``; ``None`` when this user or file system cannot tell.
+    """Whether a process holds the OS lock on ``path`` or on its folder; ``None`` when this user or file system cannot
+    tell.
 
     On POSIX the probe is a shared lock for an instant: probes do not see each other, and a worker that starts in that
     instant tries again.
     """
     if sys.platform == "win32":
         return _windows_is_locked(path)
+    answers = (_probe(path), _probe(path.parent))
+    return True if True in answers else None if None in answers else False
+
+
+def _probe(path: Path) -> bool | None:
+    if sys.platform == "win32":
+        return None
     import fcntl
 
     try:

@@ -62,8 +62,23 @@ BLANK_LINES = 20
 """One end of a line in so many is followed by an empty line where paragraphs are set off by these."""
 
 
+REMOVAL = 0.2
+"""Seconds in which the rest of a folder goes that is being deleted, when its log was the first to go."""
+
+LOSSES = {
+    "moved": "its folder was moved or replaced while it trained; resume it under its new name",
+    "deleted": "its folder was deleted while it trained",
+    "unlocked": "its file `lock` was removed while it trained, so that another worker may be on it; resume it",
+}
+LOG_RESTORED = "The event log was removed while the run trained; it was written again"
+
+
 class _Ended(Exception):
     """The run was told to stop before training had begun, or while nothing can be written; or there is no run left."""
+
+
+class _Lost(_Ended):
+    """The folder is gone, or may be another worker's: nothing more is written."""
 
 
 def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
@@ -144,15 +159,20 @@ class _Worker:
         self._going_on = False
         self._begun = False
         self._watched = True
+        self._moved = False
+        self._warnings: list[str] = []
 
     def events(self) -> Iterator[Event]:
         """Everything from taking the lock to letting it go."""
-        spec = self._run.spec()
+        self._run.spec()  # before anything is made in a folder that is no run
         # both ask other programs on some systems, and no process may be forked once the lock is held
         found, beat = versions(), Beat(state="starting")
         system.step_back()
         with contextlib.ExitStack() as stack:
-            stack.callback(lock.take(self._run.lock_path).release)
+            self._lock = lock.take(self._run.lock_path)
+            stack.callback(self._lock.release)
+            stack.enter_context(storage.anchored(self._run.path, self._lock.folder))
+            spec = self._run.spec()
             self._heart = stack.enter_context(Heartbeat(self._run.heartbeat_path, beat))
             _note(self._run, f"{SESSION}{os.getpid()} on {system.host()}, {time.strftime('%Y-%m-%d %H:%M:%S')} —")
             try:
@@ -163,8 +183,13 @@ class _Worker:
                 self._series = RunSeries.of(read_events(self._run.events_path))
                 stack.callback(lambda: self._ranks.close())
                 yield from self._logged(spec, lambda: self._train(spec, found))
+                if self._moved:
+                    raise _Lost(LOSSES["moved"])
             except _Ended as ended:
-                self._heart.update(state="stopped", message=str(ended))
+                message = LOSSES["moved"] if self._moved else str(ended)
+                self._heart.update(state="stopped", message=message)
+                if self._watched and (self._moved or isinstance(ended, _Lost)):
+                    raise RunError(f"The run {self._run.name} ended: {message}") from None
             except OSError as error:  # nothing to write into, nothing to train for
                 message = explain(error, spec.settings)
                 self._heart.update(state="failed", message=message)
@@ -208,6 +233,8 @@ class _Worker:
     def _train(self, spec: RunSpec, found: dict[str, str]) -> Iterator[Event]:
         self._going_on = self._run.state_path.exists() or self._run.previous_state_path.exists()
         state, warning = load_state(self._run)
+        if warning is not None:
+            self._warnings.append(warning)
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
         system.before_torch()
@@ -261,9 +288,8 @@ class _Worker:
         self._heart.update(message="taking up its exact state" if self._going_on else "measuring what is fastest here")
         for event in trainer.events():
             yield event
-            if warning is not None:
-                yield Warned(step=event.step, message=warning)
-                warning = None
+            while self._warnings:
+                yield Warned(step=event.step, message=self._warnings.pop(0))
 
     def _corpus(self, spec: RunSpec) -> Corpus:
         """The text: the very one that the run knows, or at its first start what was named."""
@@ -278,6 +304,7 @@ class _Worker:
         return open_corpus(sources if len(sources) > 1 else sources[0], options, progress=self._reading)
 
     def _reading(self, progress: Progress) -> None:
+        self._check_folder()
         if self._signals.asked:
             raise _Ended("it was stopped while the text was being read")
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
@@ -286,11 +313,26 @@ class _Worker:
     def _listen(self) -> bool:
         """Take in what people asked, and say whether somebody, or a signal, asked to end. The trainer hears of it
         between two steps only, and while nothing can be written there are none."""
-        if self._log.deleted:
-            raise _Ended("its folder was deleted")
-        self._heard += self._reader()
+        self._check_folder()
+        if not self._moved:  # else these may be another run's
+            self._heard += self._reader()
         self._stop_heard = self._stop_heard or any(command.command == "stop" for command in self._heard)
         return self._stop_heard or self._signals.asked is not None
+
+    def _check_folder(self) -> None:
+        """See to it that this process writes into its own run only. One that was moved is told to stop and keeps its
+        state where it is now; in one that is gone, or may be another worker's, nothing more is written."""
+        loss = self._lock.loss()
+        if loss is None and not self._moved and self._log.removed:
+            time.sleep(REMOVAL)
+            loss = self._lock.loss()
+        if loss == "moved":
+            self._moved = True
+            self._signals.ask("moved")
+        elif loss is not None:
+            raise _Lost(LOSSES[loss])
+        elif not self._moved and self._log.removed and self._log.restore():
+            self._warnings.append(LOG_RESTORED)
 
     def _inbox(self) -> list[Command]:
         """What people asked between two steps; the first signal is a ``stop``."""

@@ -161,6 +161,34 @@ def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> 
     assert "last heard of 3 days ago" in silent.message
 
 
+def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ``lock`` was removed, on a file system where folders have no locks."""
+    monkeypatch.setattr("charlstm.runs.system.is_locked", lambda _: False)
+    beat = say(tmp_path)
+    assert (read_status(tmp_path).state, read_status(tmp_path).alive) == ("running", True)
+    assert read_status(tmp_path, now=beat.time + FRESH + 1).state == "crashed"
+    say(tmp_path, start="another start")
+    assert read_status(tmp_path).state == "crashed"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_a_heartbeat_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
+    for write in (lambda: heartbeat.write(path, Beat(state="starting")), lambda: Heartbeat(path, interval=30).close()):
+        mine.write_text("precious")
+        path.unlink(missing_ok=True)
+        path.symlink_to(mine)
+        write()
+        assert mine.read_text() == "precious"
+        assert heartbeat.read(path) is not None
+        assert not path.is_symlink()
+    with Heartbeat(path, interval=30) as heart:
+        path.unlink()
+        path.symlink_to(mine)
+        heart.update(state="running")
+        assert mine.read_text() == "precious"
+
+
 def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_path: Path) -> None:
     now = time.time()
     say(tmp_path, time=now - FRESH - 5)
@@ -182,6 +210,7 @@ def test_a_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None
 
 def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
+    (tmp_path / "lock").touch()
     say(tmp_path)
     assert "memory ran out" in read_status(tmp_path).message
     say(tmp_path, boot="another boot")
@@ -203,6 +232,7 @@ def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lock").touch()
     say(tmp_path)
 
     def end(_: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -24,7 +25,7 @@ from charlstm.model.file import load_model
 from charlstm.runs import launch, lock, system, worker
 from charlstm.runs.control import send
 from charlstm.runs.failures import explain
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
 from charlstm.training.config import Settings
@@ -232,12 +233,177 @@ def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_a_worker_whose_run_is_deleted_does_not_stay(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
-    steps = []
-    for event in worker.run_foreground(run):
-        steps.append(event.step)
-        if event.step == 7:
-            shutil.rmtree(run.path)
+    steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
     assert steps[-1] < 10
+    assert not run.path.exists()
+
+
+def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None) -> list[int]:
+    """Train ``run``, do something to its folder at step 7, and end by the sentence ``match``, or by a signal at step
+    20; the steps of all events."""
+    steps = []
+    with pytest.raises(RunError, match=match) if match else contextlib.nullcontext():
+        for event in worker.run_foreground(run):
+            steps.append(event.step)
+            if event.name == "step" and event.step == 7:
+                act()
+            if event.name == "step" and event.step == 20:
+                signal.raise_signal(signal.SIGTERM)
+    return steps
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_worker_whose_folder_was_moved_keeps_its_state_there_and_stops(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], replaced: bool
+) -> None:
+    moved = Run(tmp_path / "runs" / "moved")
+    other = tmp_path / "another run of that name"
+    shutil.copytree(run.path, other)
+    for name in ("model.safetensors", "state.safetensors", "state.prev.safetensors", "heartbeat", "events.jsonl"):
+        (other / name).write_bytes(b"another's")
+    (other / "control.jsonl").write_text('{"id":"x","command":"finish","value":null}\n' * 9)
+    before = content(other)
+
+    def move() -> None:
+        run.path.rename(moved.path)
+        if replaced:
+            other.rename(run.path)
+
+    def script(trainer: Any) -> Iterator[Event]:
+        for event in until_stopped(trainer):
+            if event.name == "step" and event.step in (3, 7):
+                trainer.store.save_model(tiny_model())
+                trainer.store.save_snapshot(tiny_model(), event.step)
+                trainer.store.save_state(state(event.step))
+            if event.name == "control":  # what is still under way once the folder has gone
+                trainer.store.save_model(tiny_model())
+                trainer.store.save_snapshot(tiny_model(), event.step)
+                trainer.store.save_plan(PLAN)
+            yield event
+
+    train(script)
+    steps = act_at_step_7(run, move, match="ended: its folder was moved or replaced while it trained")
+    assert steps[-1] == 8
+    assert run.path.exists() == replaced
+    if replaced:
+        assert content(run.path) == before
+    last = [(event.name, event.step) for event in read_events(moved.events_path)][-2:]
+    assert last == [("control", 8), ("finished", 8)]
+    kept, _ = load_state(moved)
+    assert kept is not None
+    assert kept.step == 8
+    assert [snapshot.step for snapshot in moved.snapshots()] == [3, 7, 8]
+    assert moved.spec().plan == PLAN.to_dict()
+    status = moved.status()
+    assert (status.state, status.alive) == ("stopped", False)
+    assert "was moved or replaced" in status.message
+    made = train(until_stopped)
+    act_at_step_7(moved, lambda: None)  # and it goes on there
+    assert made[0].state.step == 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
+def test_a_run_that_was_replaced_and_deleted_ends_without_a_trace(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
+) -> None:
+    def replace_and_delete() -> None:
+        run.path.rename(tmp_path / "moved")
+        shutil.copytree(tmp_path / "moved", run.path)
+        shutil.rmtree(tmp_path / "moved")
+        before.update(content(run.path))
+
+    before: dict[str, bytes] = {}
+    train(until_stopped)
+    act_at_step_7(run, replace_and_delete, match="its folder was deleted")
+    assert content(run.path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be moved")
+def test_a_folder_that_was_moved_ends_the_wait_for_the_disk(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+            yield stepped(1)
+
+    waited: list[float] = []
+
+    def move(seconds: float) -> None:
+        waited.append(seconds)
+        assert len(waited) == 1
+        run.path.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(worker.time, "sleep", move)
+    train(script)
+    with pytest.raises(RunError, match="its folder was moved or replaced"):
+        list(worker.run_foreground(run))
+    assert waited
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
+def test_a_log_that_was_removed_is_written_again(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove() -> None:
+        if how == "removed":
+            run.events_path.unlink()
+        else:
+            run.events_path.rename(tmp_path / "aside")
+        if how == "replaced":
+            shutil.copy(tmp_path / "aside", run.events_path)
+
+    monkeypatch.setattr(worker, "REMOVAL", 0.0)
+    train(until_stopped)
+    steps = act_at_step_7(run, remove)
+    events = list(read_events(run.events_path))
+    assert [event.step for event in events] == steps
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert warnings == ["The event log was removed while the run trained; it was written again"]
+    assert events[-1].name == "finished"
+    assert run.status().state == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def remove_lock() -> None:
+        run.lock_path.unlink()
+        assert run.status().state == "running"
+        for start in (launch.resume_run, lambda run: next(worker.run_foreground(run))):
+            with pytest.raises(RunError, match="is running already"):
+                start(run)
+        assert worker.main([str(run.path)]) == 2
+        for change in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
+            with pytest.raises(RunError, match="has a worker"):
+                change()
+
+    train(until_stopped)
+    steps = act_at_step_7(run, remove_lock)
+    assert steps[-1] > 20
+    assert run.status().state == "stopped"
+    assert not system.is_locked(run.lock_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+def test_without_its_lock_a_worker_stops_where_folders_have_none(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "lock_folder", lambda _: None)
+    train(until_stopped)
+    steps = act_at_step_7(run, run.lock_path.unlink, match="its file `lock` was removed")
+    assert steps[-1] < 10
+
+
+def test_no_run_is_made_by_a_worker_of_one_that_was_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    train(until_stopped)
+    delete_run(run)
+    assert worker.main([str(run.path)]) == 2
     assert not run.path.exists()
 
 
