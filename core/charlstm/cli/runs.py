@@ -179,10 +179,10 @@ def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
 @json_option
 @runs_dir_option
 def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Delete RUN and everything in its folder, for good."""
+    """Delete RUN for good: its model, states, snapshots, sessions and logs. Other files in its folder stay."""
     import sys
 
-    from charlstm.runs.folder import delete_run
+    from charlstm.runs.folder import delete_run, left_over
 
     found = find_run(run, runs_dir)
     if not yes:
@@ -191,8 +191,10 @@ def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
         if not click.confirm(f"Delete {found.path} for good?", err=True):
             remark("Nothing was deleted")
             return
-    delete_run(found)
+    left = delete_run(found)
     if as_json:
-        result(True, {"name": found.name, "path": str(found.path)})
-    else:
-        remark(f"Deleted {found.name}")
+        result(True, {"name": found.name, "path": str(found.path), "left": left})
+        return
+    remark(f"Deleted {found.name}")
+    if left:
+        remark(left_over(found, left))

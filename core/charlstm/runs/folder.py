@@ -12,9 +12,9 @@ import contextlib
 import difflib
 import json
 import os
-import shutil
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,12 +22,16 @@ from typing import Any, Self
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.paths import data_dir
-from charlstm.runs import heartbeat, known, lock, system
+from charlstm.runs import heartbeat, known, lock
 from charlstm.runs.names import check_name, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
+from charlstm.text.visible import visible
 from charlstm.training.config import Settings
 
 FORMAT = 1
+OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
+"""What every ``run.json`` of this program says; other programs write files of that name, too."""
+
 MAX_SPEC_BYTES = 16_000_000
 """A ``run.json`` longer than this is no run's: 60,000 characters of vocabulary take less than one."""
 
@@ -159,11 +163,34 @@ class Run:
         return self.path / "sessions"
 
     def exists(self) -> bool:
-        """Whether the folder is there and holds a run; one that cannot be looked at does not."""
+        """Whether the folder is there and holds a run; one that cannot be looked at does not. A run is known by what
+        its ``run.json`` says, or, when that is damaged, by its worker's heartbeat."""
         try:
-            return self.spec_path.is_file()
-        except OSError:  # one entry on a disk or server that is gone must not hide the others of a list
+            if not self.spec_path.is_file():
+                return False
+            if heartbeat.read(self.heartbeat_path) is not None:
+                return True
+            values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
+        except (OSError, ValueError):  # one entry on a disk or server that is gone must not hide the others of a list
             return False
+        return isinstance(values, dict) and values.keys() >= OWN_KEYS
+
+    def parts(self) -> Iterator[Path]:
+        """The files that the run consists of, ``run.json`` first. What else is in its folder is somebody's."""
+        own = (
+            *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
+            *(self.model_path, self.state_path, self.previous_state_path),
+        )
+        yield from (path for path in own if _is_part(path))
+        names = {path.name for path in own}
+        yield from (path for path in _entries(self.path) if _written_for(path.name) in names and _is_part(path))
+        for path in _entries(self.snapshots_dir):
+            name = _written_for(path.name) or path.name
+            if re.fullmatch(r"[0-9]+\.safetensors", name) and _is_part(path):
+                yield path
+        for path in _entries(self.sessions_dir):
+            if (_written_for(path.name) or path.name).endswith(".json") and _is_part(path):
+                yield path
 
     def spec(self) -> RunSpec:
         """What was asked and measured. Raises :class:`RunError` when ``run.json`` is missing, damaged or newer."""
@@ -247,7 +274,8 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         run = Run(as_path.absolute())
         if run.exists():
             return run
-        raise RunError(f"{text} is a folder but not a run: it has no run.json")
+        why = "its run.json is another program's" if run.spec_path.exists() else "it has no run.json"
+        raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
         others = [run for run in known_runs() if run.name == text]
         if len(others) == 1:
@@ -292,7 +320,7 @@ def rename_run(run: Run, name: str) -> Run:
     target = Run(run.path.with_name(name))
     _need_run(run)
     if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
-        raise RunError(f"There is a run {name} already; choose another name")
+        raise RunError(f"There is {_taken(target)} already; choose another name")
     with _alone(run, "renamed"):
         try:
             os.rename(run.path, target.path)
@@ -303,25 +331,40 @@ def rename_run(run: Run, name: str) -> Run:
     return target
 
 
-def delete_run(run: Run) -> None:
-    """Remove ``run`` and everything in its folder, for good. Raises :class:`RunError` while a worker is on it."""
+def delete_run(run: Run) -> list[str]:
+    """Remove ``run`` for good, but nothing else that is in its folder. What was left there, as names: when there is
+    none, the folder is gone too. Raises :class:`RunError` while a worker is on it."""
     _need_run(run)
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
-    doomed = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
     with _alone(run, "deleted"):
         try:
-            os.rename(run.path, doomed)  # first out of sight whole, so that half a run is never found
+            storage.disk.unlink(run.spec_path)  # without it no run is found, so that never half of one is
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
     known.rewrite(lambda paths: [path for path in paths if path != run.path])
     try:
-        shutil.rmtree(doomed)  # once the lock is closed: NFS keeps what is open, under another name
+        for path in run.parts():  # once the lock is closed: NFS keeps what is open, under another name
+            storage.disk.unlink(path)
+        for folder in (run.snapshots_dir, run.sessions_dir, run.path):
+            if folder.is_symlink():
+                storage.disk.unlink(folder)
+            elif folder.is_dir() and not _entries(folder):
+                folder.rmdir()
     except OSError as error:
         raise RunError(
             f"The run {run.name} is gone from the list, but not all of it could be removed: {error.strerror}; "
-            f"what is left is in {doomed}"
+            f"what is left is in {run.path}"
         ) from None
+    return sorted(path.name for path in _entries(run.path))
+
+
+def left_over(run: Run, names: Sequence[str]) -> str:
+    """A sentence on what :func:`delete_run` left; empty when that is nothing."""
+    if not names:
+        return ""
+    some = ", ".join(names[:5]) + ", …" * (len(names) > 5)
+    return visible(f"Not of the run, and still in {run.path}: {some}", keep="")
 
 
 def known_runs() -> list[Run]:
@@ -335,8 +378,9 @@ def _make(run: Run, *, given: bool) -> bool:
         storage.make_folder(run.path)
     except FileExistsError:
         if given:
-            remedy = f"continue it with `charlstm resume {run.name}`, or choose another name"
-            raise RunError(f"There is a run {run.name} already: {remedy}") from None
+            other = "choose another name"
+            remedy = f"continue it with `charlstm resume {run.name}`, or {other}" if run.exists() else other
+            raise RunError(f"There is {_taken(run)} already: {remedy}") from None
         return False  # somebody was quicker with this number
     return True
 
@@ -351,6 +395,26 @@ def _typed(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(kind.__name__)
     return value
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir()) if not folder.is_symlink() else []
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_part(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def _written_for(name: str) -> str:
+    """The file that was to be replaced, if ``name`` is what a killed process left of that; else an empty word."""
+    return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if storage.is_leftover(name) else ""
+
+
+def _taken(run: Run) -> str:
+    return f"a run {run.name}" if run.exists() else f"something else called {run.name}"
 
 
 def _is_path(text: str) -> bool:
@@ -371,18 +435,23 @@ def _need_run(run: Run) -> None:
 @contextlib.contextmanager
 def _alone(run: Run, what: str) -> Iterator[None]:
     """Holds the run's lock, so that no worker is on it and none can start."""
-    beat = heartbeat.read(run.heartbeat_path)
-    away = beat is not None and beat.host != system.host() and beat.state not in heartbeat.FINAL
-    if beat is not None and away and beat.age() < heartbeat.FRESH:
-        raise RunError(f"The run {run.name} is running on {beat.host} and cannot be {what}; stop it there first")
+    status = run.status()
+    if status.alive and status.elsewhere:
+        raise RunError(f"The run {run.name} is running on {status.host} and cannot be {what}; stop it there first")
+    if status.alive:
+        raise _has_worker(run, what)
     try:
         held = lock.take(run.lock_path, patience=0.5)
     except lock.HeldError:
-        remedy = f"stop it first with `charlstm control {run.name} stop`"
-        raise RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}") from None
+        raise _has_worker(run, what) from None
     except OSError as error:
         raise RunError(f"The run {run.name} cannot be {what}: {error.strerror}") from None
     try:
         yield
     finally:
         held.release()
+
+
+def _has_worker(run: Run, what: str) -> RunError:
+    remedy = f"stop it first with `charlstm control {run.name} stop`"
+    return RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}")

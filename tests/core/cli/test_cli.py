@@ -267,7 +267,8 @@ def test_rename_and_delete_as_json(place: Path, said: Said, answer: Answer) -> N
     runs_dir = find_run("passing").path.parent
     renamed = {"name": "past", "path": str(runs_dir / "past"), "former": "passing"}
     assert answer("rename", str(runs_dir / "passing"), "past") == renamed
-    assert answer("delete", "past", "--yes") == {"name": "past", "path": str(runs_dir / "past")}
+    gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
+    assert answer("delete", "past", "--yes") == gone
     assert said("delete", "past", "--yes", "--json", code=2)[0] == ""
 
 

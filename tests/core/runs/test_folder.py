@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm import storage
 from charlstm.errors import RunError
-from charlstm.runs import known, system
+from charlstm.runs import heartbeat, known, system
 from charlstm.runs.folder import (
     Run,
     RunSpec,
@@ -22,10 +22,12 @@ from charlstm.runs.folder import (
     delete_run,
     find_run,
     known_runs,
+    left_over,
     list_runs,
     rename_run,
     runs_dir,
 )
+from charlstm.runs.heartbeat import Beat
 from charlstm.runs.names import check_name
 from charlstm.training.config import Settings
 from recorded_run import record
@@ -80,6 +82,7 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
 )
 def test_a_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
     run = create_run(spec(), folder=tmp_path)
+    heartbeat.write(run.heartbeat_path, Beat(state="stopped"))  # what else shows that it is a run
     run.spec_path.write_bytes(content)
     with pytest.raises(RunError, match=says) as caught:
         run.spec()
@@ -180,27 +183,92 @@ def test_renaming(tmp_path: Path) -> None:
         rename_run(run, "again")
 
 
-def test_deleting_takes_the_folder_and_nothing_else(tmp_path: Path) -> None:
-    run = create_run(spec(), name="doomed", folder=tmp_path / "runs")
-    outside = tmp_path / "outside.txt"
-    outside.write_text("precious")
-    (run.path / "link").symlink_to(tmp_path)
-    delete_run(run)
+def whole_run(folder: Path) -> Run:
+    """A run with every file that a run can have."""
+    run = record(folder, name="doomed", last_words="all is well").run
+    for path in (run.control_path, run.lock_path, run.state_path, run.previous_state_path):
+        path.touch()
+    (run.path / ".model.safetensors.12.345.tmp").write_bytes(b"half")
+    (run.snapshots_dir / ".50.safetensors.12.345.tmp").write_bytes(b"half")
+    run.sessions_dir.mkdir()
+    (run.sessions_dir / "auto-1.json").touch()
+    return run
+
+
+def test_deleting_takes_all_of_a_run(tmp_path: Path) -> None:
+    run = whole_run(tmp_path / "runs")
+    assert delete_run(run) == []
     assert os.listdir(tmp_path / "runs") == []
-    assert outside.read_text() == "precious"
     assert known_runs() == []
 
 
-def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_leaves_what_is_not_of_the_run(tmp_path: Path) -> None:
+    run = whole_run(tmp_path / "runs")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("precious")
+    (run.path / "link").symlink_to(tmp_path)
+    (run.path / "notes.txt").write_text("precious")
+    (run.path / ".notes.tmp").write_text("precious")
+    (run.snapshots_dir / "best one.safetensors").write_text("precious")
+    (run.sessions_dir / "poem.txt").write_text("precious")
+    left = delete_run(run)
+    assert left == [".notes.tmp", "link", "notes.txt", "sessions", "snapshots"]
+    assert "Not of the run, and still in" in left_over(run, left)
+    found = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file())
+    assert found == [".notes.tmp", "notes.txt", "sessions/poem.txt", "snapshots/best one.safetensors"]
+    assert outside.read_text() == "precious"
+    assert list_runs(tmp_path / "runs") == known_runs() == []
+
+
+def test_deleting_follows_no_link(tmp_path: Path) -> None:
+    run = whole_run(tmp_path / "runs")
+    elsewhere = tmp_path / "elsewhere"
+    run.snapshots_dir.rename(elsewhere)
+    run.snapshots_dir.symlink_to(elsewhere)
+    run.model_path.rename(elsewhere / "7.safetensors")
+    run.model_path.symlink_to(elsewhere / "7.safetensors")
+    before = sorted(elsewhere.iterdir())
+    assert delete_run(run) == []
+    assert sorted(elsewhere.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", '{"scripts":{}}', "[1]", "", "{", '{"format": 1, "settings": {}}', '"format"']
+)
+def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path, content: str) -> None:
+    project = tmp_path / "runs" / "project"
+    project.mkdir(parents=True)
+    (project / "run.json").write_text(content)
+    (project / "mine.txt").write_text("precious")
+    known.remember(project)
+    assert not Run(project).exists()
+    assert list_runs(tmp_path / "runs", elsewhere=True) == known_runs() == []
+    for word in (str(project), "project"):
+        with pytest.raises(RunError, match=r"its run\.json is another program's|There is no run"):
+            find_run(word, tmp_path / "runs")
+    for attempt in (lambda: delete_run(Run(project)), lambda: rename_run(Run(project), "other")):
+        with pytest.raises(RunError, match="There is no run in"):
+            attempt()
+    with pytest.raises(RunError, match="something else called project already: choose another name"):
+        create_run(spec(), name="project", folder=tmp_path / "runs")
+    assert sorted(os.listdir(project)) == ["mine.txt", "run.json"]
+
+
+def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path) -> None:
     run = create_run(spec(), name="doomed", folder=tmp_path / "runs")
     locked: list[bool | None] = []
 
-    def busy(path: Path) -> None:
-        locked.append(system.is_locked(path / "lock"))
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    class Busy(storage.Disk):
+        def unlink(self, path: Path) -> None:
+            if path == run.spec_path:
+                return super().unlink(path)
+            locked.append(system.is_locked(path))
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    monkeypatch.setattr(shutil, "rmtree", busy)
-    with pytest.raises(RunError, match=r"gone from the list.*busy; what is left is in .*\.deleted-doomed"):
+    with (
+        storage.using(Busy()),
+        pytest.raises(RunError, match=r"gone from the list.*busy; what is left is in .*doomed"),
+    ):
         delete_run(run)
     assert locked == [False]
     assert list_runs(tmp_path / "runs") == known_runs() == []
@@ -232,6 +300,10 @@ def test_a_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> N
             with pytest.raises(RunError, match="has a worker"):
                 attempt()
         assert recorded.run.status().state == "running"
+        recorded.run.lock_path.unlink()
+        for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
+            with pytest.raises(RunError, match="has a worker"):
+                attempt()
 
 
 def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> None:

@@ -286,8 +286,10 @@ class RunsScreen(ModeScreen):
 
         def answered(answer: bool | None) -> None:
             if answer:
-                done = f"{run.name} is deleted."
-                self._attempt(lambda: folder.delete_run(run.run), done, lambda _: self._deleted(run))
+                self._attempt(lambda: folder.delete_run(run.run), deleted, lambda _: self._deleted(run))
+
+        def deleted(left: list[str]) -> str:
+            return f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip()
 
         name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
         self.app.push_screen(
@@ -376,7 +378,12 @@ class RunsScreen(ModeScreen):
         line.display = bool(sentence)
 
     @work(group="attempt")
-    async def _attempt(self, act: Callable[[], Any], done: str, then: Callable[[Any], None] | None = None) -> None:
+    async def _attempt(
+        self,
+        act: Callable[[], Any],
+        done: str | Callable[[Any], str],
+        then: Callable[[Any], None] | None = None,
+    ) -> None:
         """Do what may take a while or be refused, off the screen's thread, and say how it went."""
         try:
             result = await in_thread(lambda check: act())
@@ -385,5 +392,5 @@ class RunsScreen(ModeScreen):
         else:
             if then is not None:
                 then(result)
-            self.note(done)
+            self.note(done if isinstance(done, str) else done(result))
         self.charlstm.watcher.look_now()
