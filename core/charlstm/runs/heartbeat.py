@@ -66,6 +66,12 @@ class Beat:
             message = message[: max(0, len(message) - max(1, (len(line) - SIZE) // 4) - 2)] + "…"
 
     @property
+    def is_here(self) -> bool:
+        """Whether it was written on this machine. A machine's name can change while it runs, on some networks by
+        itself, so the boot is compared first. The name decides after a restart, and on systems without a boot id."""
+        return (bool(self.boot) and self.boot == system.boot_id()) or self.host == system.host()
+
+    @property
     def is_of_living(self) -> bool:
         """Whether the process that it speaks of is still there, by this machine's table of processes."""
         return self.boot == system.boot_id() and system.is_same_process(self.pid, self.start)

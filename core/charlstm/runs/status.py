@@ -77,7 +77,7 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     state = cast(State, beat.state)
     if beat.state in heartbeat.FINAL:
         return _status(beat, state, False, beat.message)
-    if beat.host != system.host():
+    if not beat.is_here:
         fresh = beat.age(now) < heartbeat.FRESH
         words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)

@@ -152,13 +152,26 @@ def test_a_log_that_cannot_be_read_is_a_message_and_not_an_error(tmp_path: Path)
 
 
 def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> None:
-    say(tmp_path, host="far away")
+    say(tmp_path, host="far away", boot="another boot")
     fresh = read_status(tmp_path)
     assert (fresh.state, fresh.alive, fresh.elsewhere) == ("running", True, True)
     assert "on far away" in fresh.message
     silent = read_status(tmp_path, now=time.time() + 3 * 86400)
     assert (silent.state, silent.alive) == ("running", False)
     assert "last heard of 3 days ago" in silent.message
+
+
+def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path) -> None:
+    say(tmp_path, host="its former name")
+    (tmp_path / "lock").touch()
+    dead = read_status(tmp_path)
+    assert (dead.state, dead.alive, dead.elsewhere) == ("crashed", False, False)
+    held = lock.take(tmp_path / "lock")
+    live = read_status(tmp_path, now=time.time() + 60)
+    held.release()
+    assert (live.state, live.alive, live.elsewhere) == ("running", True, False)
+    say(tmp_path, boot="another boot")  # the name still tells after a restart
+    assert read_status(tmp_path).elsewhere is False
 
 
 def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
