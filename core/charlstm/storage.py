@@ -141,12 +141,11 @@ def leads_to(path: Path, descriptor: int) -> bool:
     """Whether ``path`` still leads to the file that ``descriptor`` has open; also when the disk does not answer."""
     name, folder = _at(path)
     try:
-        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor))
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
-    return os.path.samestat(there, os.fstat(descriptor))
 
 
 def is_disk_trouble(error: BaseException) -> bool:
