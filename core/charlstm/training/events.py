@@ -30,8 +30,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A run begins: what was asked and what was measured. First line of every log. ``kernel_path`` says which of
-    several ways to compute the ``kernel`` takes on this machine."""
+    """A run begins: what was asked and what was measured. First line of every log; where there
+    is another one, the run began anew there, and what was before never was. ``kernel_path`` says which of several ways
+    to compute the ``kernel`` takes on this machine."""
 
     name: ClassVar[str] = "started"
     format: int = FORMAT

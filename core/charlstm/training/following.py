@@ -71,7 +71,7 @@ def _learner(wire: Wire, member: Member, values: dict[str, Any]) -> Learner:
     network.to(choose_device(device)).train()
     kernel = values["kernel"]
     if not runs_well(kernel, network.fc.weight.device):  # rank 0's machine has instructions that this one lacks
-        kernel = candidates(settings.kernel, network)[0]
+        kernel = candidates(settings.kernel, network.fc.weight.device)[0]
     no_text = Batches(np.empty(0, np.uint8), [], values["batch_size"], values["seq_length"])
     return Learner(network, no_text, settings, kernel, member)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from charlstm.model.kernel import candidates, choose_kernel
+from charlstm.model.kernel import KernelChoice, candidates, choose_kernel
 from charlstm.model.network import CharLSTM, extended
 from charlstm.text.batches import Batches
 from charlstm.text.vocabulary import Vocabulary
@@ -31,9 +31,18 @@ if TYPE_CHECKING:
 BUDGET = 1.2
 """Seconds for the choice of the kernel, and again for whole steps."""
 
+UNLIKE = 1.5
+"""Factor between the measured time of a step and that of training beyond which the measurement is not trusted."""
 
-def open_plan(settings: Settings, material: Material, ranks: Ranks = ALONE) -> Plan:
-    """Measure, and plan a run of ``settings`` on ``material``; the time that it takes counts for ``max_minutes``.
+MUCH_FASTER = 1.25
+"""Factor by which another kernel has to be faster to begin a run anew, which costs its first seconds."""
+
+
+def open_plan(
+    settings: Settings, material: Material, ranks: Ranks = ALONE, *, kernel: str | None = None, spent: float = 0.0
+) -> Plan:
+    """Measure, and plan a run of ``settings`` on ``material``; the time that it takes counts for ``max_minutes``, as do
+    ``spent`` seconds before it. The kernel is chosen by measurement unless it is given.
 
     Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when no end is set, or when there
     are more ``ranks`` than rows to share.
@@ -44,14 +53,14 @@ def open_plan(settings: Settings, material: Material, ranks: Ranks = ALONE) -> P
     torch.set_num_threads(threads)
     return make_plan(
         settings,
-        measured=measure(settings, len(material.vocabulary), device, rows, length, ranks),
+        measured=measure(settings, len(material.vocabulary), device, rows, length, ranks, kernel),
         batch_size=rows,
         seq_length=length,
         steps_per_epoch=Batches(material.ids, material.train, rows, length).steps_per_epoch,
         held_out=material.held_out_targets,
         device=str(device),
         threads=threads,
-        spent=time.perf_counter() - start,
+        spent=spent + time.perf_counter() - start,
     )
 
 
@@ -69,20 +78,39 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = ALONE) -> str:
+def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = ALONE) -> KernelChoice:
     """Choose the kernel that ``settings`` leave open for steps of ``plan`` on its device, measured where there is a
     choice. torch's thread count is as before."""
     rows = ranks.rows(plan.batch_size)
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
-        network = _throwaway_network(settings, vocab_size, torch.device(plan.device))
-        names = candidates(settings.kernel, network)
+        device = torch.device(plan.device)
+        names = candidates(settings.kernel, device)
         if len(names) == 1:
-            return names[0]
-        return choose_kernel(settings.kernel, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET).name
+            return KernelChoice(names[0])
+        network = _throwaway_network(settings, vocab_size, device)
+        return choose_kernel(settings.kernel, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET)
     finally:
         torch.set_num_threads(before)
+
+
+def faster_kernel(
+    settings: Settings, vocab_size: int, plan: Plan, pace: float, ranks: Ranks = ALONE
+) -> tuple[str, float] | None:
+    """Another kernel than that of ``plan`` and how many times as fast it is now, or None when none is much faster.
+
+    ``pace``: seconds that a step of training takes. It is measured again only where the choice at the start may have
+    been wrong: that of a kernel that is seldom the fastest, or one made by figures that training does not confirm.
+    """
+    usual = candidates(settings.kernel, torch.device(plan.device))[0]
+    if plan.kernel == usual and 1 / UNLIKE < pace / plan.seconds_per_step < UNLIKE:
+        return None
+    choice = choose_kernel_here(settings, vocab_size, plan, ranks)
+    if choice.name == plan.kernel or plan.kernel not in choice.measured:
+        return None
+    faster = choice.measured[choice.name] / choice.measured[plan.kernel]
+    return (choice.name, faster) if faster > MUCH_FASTER else None
 
 
 def _throwaway_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
@@ -97,15 +125,16 @@ def measure(
     batch_size: int,
     seq_length: int,
     ranks: Ranks = ALONE,
+    kernel: str | None = None,
 ) -> Measured:
-    """Choose the kernel that ``settings`` leaves open, on this rank's rows, and time whole steps: data, masks,
-    gradients, update.
+    """Choose the kernel that ``settings`` leaves open unless it is given, on this rank's rows, and time whole steps:
+    data, masks, gradients, update.
 
     Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is not used.
     """
     network = _throwaway_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
-    names = candidates(settings.kernel, network)
+    names = candidates(settings.kernel, device) if kernel is None else [kernel]
     kernel = names[0]
     if len(names) > 1:
         kernel = choose_kernel(settings.kernel, network, rows.stop - rows.start, seq_length, budget=BUDGET).name

@@ -144,7 +144,7 @@ def plan_here(plan: Plan, settings: Settings, before: dict[str, str], symbols: i
         choose_device(plan.device)
     except SettingsError:
         plan = replace(plan, device=choose_device("auto").type)
-    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
+    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks).name)
 
 
 @functools.cache

@@ -48,7 +48,8 @@ class Store(Protocol):
     """
 
     def save_plan(self, plan: Plan) -> None:
-        """Keep what was measured and is now frozen; called once, before the first event of a new run."""
+        """Keep what was measured and is now frozen, before the first event of a new run. It is called once more where
+        the run begins anew with a faster kernel, after its first seconds."""
 
     def save_model(self, model: Model) -> None:
         """Keep ``model`` as the best so far; its ``info`` has the step and the loss."""

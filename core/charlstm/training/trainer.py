@@ -43,7 +43,7 @@ from charlstm.training.events import (
 from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome
 from charlstm.training.material import Material
-from charlstm.training.opening import first_network, open_plan
+from charlstm.training.opening import faster_kernel, first_network, open_plan
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.schedule import Amendment, Kind, LearningRate
@@ -60,6 +60,11 @@ Sample = Callable[["Model"], tuple[str, str]]
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the rate to zero; with a last validation the run ends within 30 s."""
+
+CHECK_KERNEL_SECONDS = 3.0
+"""Seconds of training after which the choice of the kernel is checked."""
+WORTH_CHECKING = 20.0
+"""Seconds that training has to go on for, else the check would cost more than it gains."""
 
 REPLAN_BEYOND = 0.02
 """Part of the steps left by which the clock must disagree before ``max_minutes`` moves the end."""
@@ -120,6 +125,7 @@ class Trainer:
         self._keeper = Keeper(store)
         self._best: Weights | None = None
         self._going_on: tuple[TrainingState, Resumed] | None = None
+        self._kernel_checked = True  # by an earlier process, unless this one makes the plan
         self._clock = Clock(self.progress)
         self._threads: int | None = None
         self._course = self._train()  # suspended between two events, whichever iterator asks for the next one
@@ -173,7 +179,8 @@ class Trainer:
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self) -> Generator[Event]:
-        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``.
+        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``. ``started``
+        comes once more, at step 0, when training begins again with a faster kernel after its first seconds.
 
         Training rests while the iterator is not asked for more. It may be closed at any event: what is written to the
         store is then completed, what waits to be written goes on waiting, and the next call of this method goes on with
@@ -225,6 +232,8 @@ class Trainer:
                 yield self._diverged(rate)
                 break
             self._tally(outcome, time.perf_counter() - before)
+            if (yield from self._begin_anew()):
+                continue
             if self._due(self.plan.log_every):
                 yield self._stepped(rate)
             if self._due(self.plan.val_every) or self.progress.step in self.plan.snapshot_steps:
@@ -270,13 +279,18 @@ class Trainer:
         if self._frozen is not None:
             # A plan that was made on another machine is made again: nothing has been trained by it.
             self._frozen = resuming.as_named_now(self._frozen) if resuming.runs_here(self._frozen) else None
-        self.plan = plan = self._frozen or open_plan(settings, material, self._ranks)
+        self._kernel_checked = self._frozen is not None
+        yield from self._begin_at_step_0(self._frozen or open_plan(settings, material, self._ranks))
+
+    def _begin_at_step_0(self, plan: Plan) -> Iterator[Event]:
+        settings, material, self.plan = self.settings, self._material, plan
         self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
-        if self._frozen is None:
+        if plan is not self._frozen:
             self._keeper.plan(plan)
             yield from self._settle(wait=True)
         self._prepare(first_network(settings, material.vocabulary, self._start_from))
-        self._start_from = None  # it would be kept to the end
+        if self._kernel_checked:
+            self._start_from = None  # it would be kept to the end
         yield Started(
             step=0,
             planned_steps=plan.planned_steps,
@@ -300,6 +314,38 @@ class Trainer:
         yield from self._look()
         self._clock.start_pace()
         self._checkpoint()
+
+    def _begin_anew(self) -> Generator[Event, None, bool]:
+        """Check the choice of the kernel, once and after the first seconds of training: it was made in one moment, in
+        which the machine may have been busy. Where another is much faster, begin the run again with that one and a plan
+        that fits it, and return true: it is then the run that a better choice would have made from the start.
+
+        Done before anything of a later step is kept; afterwards the kernel stays, so that a resume is exact.
+        """
+        progress, plan = self.progress, self.plan
+        keeps = self._due(plan.val_every) or progress.step in plan.snapshot_steps
+        if self._kernel_checked or not (keeps or progress.train_seconds >= CHECK_KERNEL_SECONDS):
+            return False
+        self._kernel_checked = True
+        start_from, self._start_from = self._start_from, None
+        pace = progress.train_seconds / progress.step
+        if self.schedule.amendments or (self.schedule.planned_steps - progress.step) * pace < WORTH_CHECKING:
+            return False
+        found = faster_kernel(self.settings, len(self._material.vocabulary), plan, pace, self._ranks)
+        if found is None:
+            return False
+        kernel, factor = found
+        spent = self._clock.worked()
+        better = open_plan(self.settings, self._material, self._ranks, kernel=kernel, spent=spent)
+        self.progress = Progress(work_seconds=self._clock.worked(), control_position=progress.control_position)
+        self._clock = Clock(self.progress)
+        self._best, self._start_from = None, start_from
+        yield from self._begin_at_step_0(better)
+        yield self._warning(
+            f"Training began again after {progress.step:,} steps, with the kernel {kernel}: it is {factor:.1f} times "
+            f"as fast here as {plan.kernel}, which was chosen when the machine was busy"
+        )
+        return True
 
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan
@@ -562,6 +608,8 @@ class Trainer:
             return
         self._clock.worked()
         before = time.perf_counter()
+        if self.progress.step:
+            self._kernel_checked = True  # from here on the kernel is that of what is kept
         state = self.state()
         self._saved = time.perf_counter()
         self._keeper.state(state, self._saved - before)

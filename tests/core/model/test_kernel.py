@@ -6,7 +6,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from threading import Barrier, Thread
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +31,7 @@ from charlstm.model.kernel import (
 from charlstm.model.kernel.fused import FusedKernel
 from charlstm.model.network import CharLSTM, State
 
+CPU = torch.device("cpu")
 SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
 
 
@@ -308,17 +309,16 @@ class TestChoice:
         before = torch.get_rng_state()
         choice = choose_kernel("auto", network, 8, 16, budget=0.1)
         assert torch.equal(torch.get_rng_state(), before)
-        assert set(choice.measured) == set(candidates("auto", network))
+        assert set(choice.measured) == set(candidates("auto", CPU))
         assert "nn" in choice.measured
         assert choice.chars_per_second == choice.measured[choice.name]
         assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
         assert all(parameter.grad is None for parameter in network.parameters())
 
     def test_what_was_asked_is_what_one_gets(self) -> None:
-        network = CharLSTM(5, 16, 1)
-        assert candidates("nn", network) == ["nn"]
-        assert all(name.startswith("fused") for name in candidates("fused", network))
-        assert candidates("fused-f32", network) == ["fused-f32"]
+        assert candidates("nn", CPU) == ["nn"]
+        assert all(name.startswith("fused") for name in candidates("fused", CPU))
+        assert candidates("fused-f32", CPU) == ["fused-f32"]
 
     def test_noise_does_not_choose_another_kernel_than_is_usually_fastest(self) -> None:
         """As it was seen: all kernels disturbed, the fastest one most, and none of its turns is a good one."""
@@ -357,15 +357,10 @@ class TestChoice:
             assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
 
 
-def on_cuda() -> CharLSTM:
-    """What ``candidates`` asks of a network on a graphics card."""
-    return cast(CharLSTM, SimpleNamespace(fc=SimpleNamespace(weight=SimpleNamespace(device=torch.device("cuda")))))
-
-
 @pytest.mark.parametrize("asked", ["auto", "fused", "nn"])
 def test_cuda_has_one_kernel_in_float32(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
-    assert candidates(asked, on_cuda()) == ["nn"]
+    assert candidates(asked, torch.device("cuda")) == ["nn"]
 
 
 def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,7 +392,7 @@ def test_cuda_gradients_are_those_of_the_cpu(kind: str) -> None:
     expected = make_kernel("nn", network).step(inputs, targets, state, masks)
     wanted = gradients(network)
     network = network.cuda()
-    kernel = make_kernel(candidates("auto", network)[0], network)
+    kernel = make_kernel(candidates("auto", torch.device("cuda"))[0], network)
     result = kernel.step(inputs.cuda(), targets.cuda(), (state[0].cuda(), state[1].cuda()), masks)
     assert result.count == expected.count
     assert result.nats == pytest.approx(expected.nats, rel=1e-4)
@@ -444,13 +439,13 @@ class TestFastPath:
             patch.setattr(torch.jit, "script", unsupported)
             forget_loops()
             kernel = make_kernel("fused-f32", network)
-            problem_here = fast_path_problem("auto", torch.device("cpu"))
+            problem_here = fast_path_problem("auto", CPU)
         forget_loops()
         kernel.step(inputs, targets, state)
         assert kernel.path.startswith("Python loops")
         assert problem_here is not None
         assert "TorchScript is not supported on this Python)" in problem_here
-        assert fast_path_problem("nn", torch.device("cpu")) is None
+        assert fast_path_problem("nn", CPU) is None
 
     @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
     def test_missing_operators_are_said_and_the_loops_still_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,15 +460,15 @@ class TestFastPath:
         kernel.step(inputs, targets, state)
         assert kernel.path == "TorchScript loops with plain weights"
         assert all(distance(gradient, wanted[key]) < 1e-5 for key, gradient in gradients(network).items())
-        said = fast_path_problem("auto", torch.device("cpu"))
+        said = fast_path_problem("auto", CPU)
         assert said is not None
         assert "packed weights are missing" in said
         assert "bfloat16" in said
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)  # as on macOS: nothing is lost there
-        assert fast_path_problem("auto", torch.device("cpu")) is None
+        assert fast_path_problem("auto", CPU) is None
 
     def test_nothing_is_lost_here(self) -> None:
-        assert fast_path_problem("auto", torch.device("cpu")) is None
+        assert fast_path_problem("auto", CPU) is None
         assert make_kernel("fused-f32", CharLSTM(5, 16, 1)).path.startswith("TorchScript loops")
 
 

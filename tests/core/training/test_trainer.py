@@ -16,11 +16,13 @@ import torch
 
 from charlstm.errors import SettingsError, TextError
 from charlstm.model.file import Model
-from charlstm.model.kernel import recurrence
+from charlstm.model.kernel import KernelChoice, recurrence
 from charlstm.model.network import CharLSTM
+from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_room
+from charlstm.training import opening, planning
 from charlstm.training import trainer as trainer_room
 from charlstm.training.config import Settings
 from charlstm.training.evaluation import Evaluation, evaluate
@@ -40,7 +42,7 @@ from charlstm.training.events import (
 from charlstm.training.learner import Learner, Outcome, Tensors
 from charlstm.training.seams import Plan
 from charlstm.training.trainer import Trainer
-from small_training import Asker, MemoryStore, make_corpus, make_plan, words
+from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
 
 
 class Time:
@@ -177,6 +179,92 @@ def test_a_lost_fast_path_is_in_the_log(
     assert resumed.inexact is not None
     assert "kernel path Python loops with" in resumed.inexact
     assert not [event for event in rest if isinstance(event, Warned)]
+
+
+class Choices:
+    """What is found when the speeds of nn and the fused kernel are compared, each time the next of ``found``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None:
+        self.left = list(found)
+        monkeypatch.setattr(opening, "BUDGET", 0.01)
+        monkeypatch.setattr(opening, "choose_kernel", self)
+        monkeypatch.setattr(opening, "candidates", lambda asked, device: ["fused-f32", "nn"])
+
+    def __call__(self, *arguments: Any, budget: float) -> KernelChoice:
+        measured = self.left.pop(0)
+        return KernelChoice(max(measured, key=measured.__getitem__), measured)
+
+
+BUSY, QUIET = {"fused-f32": 2_000.0, "nn": 3_000.0}, {"fused-f32": 38_000.0, "nn": 12_000.0}
+
+
+def test_a_kernel_that_was_chosen_in_a_busy_moment_is_replaced_before_anything_is_kept(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was seen: nn was chosen at 2 to 4 thousand characters a second where 38 thousand are possible."""
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, BUSY, QUIET)
+    settings = settings.with_changes(kernel="auto", val_every=25)
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store))
+    starts = [place for place, event in enumerate(events) if isinstance(event, Started)]
+    assert [events[place].kernel for place in starts] == ["nn", "fused-f32"]  # type: ignore[attr-defined]
+    assert events[starts[1] - 1].step <= 3
+    assert [plan.kernel for plan in store.plans] == ["nn", "fused-f32"]
+    assert not choices.left
+    said = next(event for event in events if isinstance(event, Warned))
+    assert "began again after 3 steps, with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
+    # the run is the one that the better choice would have made from the start, up to its clock
+    kept = MemoryStore()
+    wanted = run(Trainer(corpus, settings, store=kept, plan=store.plans[1]))
+    assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(wanted)
+    for name, array in kept.states[-1].tensors.items():
+        assert array.tobytes() == store.states[-1].tensors[name].tobytes(), name
+    # who reads the log sees that run alone
+    series = RunSeries.of(events)
+    assert series.started is events[starts[1]]
+    assert series.warnings == [said]
+    assert list(series.points("train").x) == sorted(set(series.points("train").x))
+    # it is resumed with that kernel, and never checked again
+    resumed = run(Trainer.resume(corpus, settings, store.states[-3]))[0]
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is None
+
+
+@pytest.mark.parametrize("second", [BUSY, {"fused-f32": 14_000.0, "nn": 12_000.0}], ids=["slower", "hardly faster"])
+def test_a_kernel_that_others_hardly_beat_stays(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, second: dict[str, float]
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, BUSY, second)
+    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
+    assert not choices.left
+
+
+def test_a_choice_that_training_confirms_is_not_measured_again(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, QUIET, QUIET)
+    measure = opening.measure
+    monkeypatch.setattr(opening, "measure", lambda *some: replace(measure(*some), seconds=1.2))
+    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["fused-f32"]
+    assert len(choices.left) == 1
+
+
+@pytest.mark.parametrize("command", [("checkpoint", None), ("set-lr", 1e-4)], ids=str)
+def test_a_kernel_by_which_something_was_kept_or_changed_stays(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, float | None]
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices, asker = Choices(monkeypatch, BUSY, QUIET), Asker({1: [command]})
+    monkeypatch.setattr(planning, "LOG_SECONDS", 0.0)  # so that the asker sees every step
+    settings = settings.with_changes(kernel="auto", val_every=25)
+    events = run(Trainer(corpus, settings, store=MemoryStore(), inbox=asker), asker)
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
+    assert len(choices.left) == 1
 
 
 def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:

@@ -190,12 +190,11 @@ def runs_well(name: str, device: torch.device) -> bool:
     return device.type == "cpu" and (kind.precision != torch.bfloat16 or fast_bfloat16())
 
 
-def candidates(asked: str, network: CharLSTM) -> Sequence[str]:
-    """The kernels among which ``asked`` (``auto``, ``fused``, ``nn`` or a recorded name) leaves a choice, in the order
-    of :data:`KERNELS`."""
+def candidates(asked: str, device: torch.device) -> Sequence[str]:
+    """The kernels on ``device`` among which ``asked`` leaves a choice, in the order of :data:`KERNELS`. ``asked`` is
+    ``auto``, ``fused``, ``nn`` or a recorded name."""
     if asked in KERNELS:
         return [asked]
-    device = network.fc.weight.device
     names = [name for name, kind in KERNELS.items() if asked in ("auto", kind.family) and runs_well(name, device)]
     return names or ["nn"]
 
@@ -239,7 +238,7 @@ def choose_kernel(
     Takes about ``budget`` seconds, or three steps of each; the weights and torch's global generator are as before,
     gradients are dropped.
     """
-    names = candidates(asked, network)
+    names = candidates(asked, network.fc.weight.device)
     turns, chars = _turns(names, network, batch_size, seq_length, budget)
     return KernelChoice(preferred(turns), {name: chars / min(seconds) for name, seconds in turns.items()})
 
