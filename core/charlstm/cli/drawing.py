@@ -7,9 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Self
 
-import click
-
-from charlstm.cli.showing import StatusLine, columns, counted, cut, minutes
+from charlstm.cli.showing import StatusLine, columns, counted, cut, echo_json, minutes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.runs.verdict import Verdict, verdict
@@ -70,7 +68,7 @@ class EventView:
         for event in events:
             self.series.feed([event])
             if self._json:
-                click.echo(to_line(event))
+                echo_json(to_line(event))
                 sys.stdout.flush()
             elif isinstance(event, Stepped):
                 self._progress(event)

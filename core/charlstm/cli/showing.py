@@ -36,7 +36,26 @@ def says_unknown(unknown: Mapping[str, int], what: str, vocabulary: Vocabulary) 
 
 def result(as_json: bool, value: Any, text: str | None = None) -> None:
     """The command's result on stdout: ``value`` as JSON, else ``text``."""
-    click.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
+    if as_json:
+        echo_json(json.dumps(value, ensure_ascii=False))
+    else:
+        click.echo(visible(text or "") if sys.stdout.isatty() else text)
+
+
+def echo_json(line: str) -> None:
+    """A line of JSON on stdout; as escapes what would act on a terminal that it is, and what is no character."""
+    live = sys.stdout.isatty()
+    if not line.isprintable():
+        line = "".join(char if _may_stand(char, live) else _json_escape(char) for char in line)
+    click.echo(line)
+
+
+def _may_stand(char: str, live: bool) -> bool:
+    return char.isprintable() or not (live or "\ud800" <= char <= "\udfff")
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
 
 
 def write_stdout(write: Callable[[BinaryIO], None]) -> None:
@@ -51,8 +70,8 @@ def write_stdout(write: Callable[[BinaryIO], None]) -> None:
 
 
 def remark(message: str) -> None:
-    """One line for the person, on stderr."""
-    click.echo(message, err=True)
+    """One line for the person, on stderr; literally, as it may quote a path or a name."""
+    click.echo(visible(message), err=True)
 
 
 def minutes(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -285,7 +284,7 @@ def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) 
 
 def _say_where(run: Run, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"name": run.name, "path": str(run.path)}))
+        result(True, {"name": run.name, "path": str(run.path)})
     else:
-        click.echo(run.name)
+        result(False, None, run.name)
         remark(f"It trains in the background. Watch it: charlstm watch {run.name}, or open charlstm-tui")

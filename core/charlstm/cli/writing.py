@@ -29,6 +29,9 @@ BETWEEN = "-" * 8
 
 ALTERNATIVES_SHOWN = 6
 
+MAX_PRIME = 10_000_000
+"""Characters of a prime; what is longer is refused, since a device or a pipe may never end."""
+
 _SAMPLER = (
     number("--temperature", default=0.8, help="0 greedy, 1 as learnt, above wilder."),
     whole("--top-k", help="Keep the K most likely characters."),
@@ -174,9 +177,15 @@ def literal(text: str) -> str:
 
 
 def _read_prime(path: Path) -> str:
+    """The prime in a file that may have no end, such as a device or a pipe."""
     if str(path) == "-":
-        return sys.stdin.read()
-    return path.read_text(encoding="utf-8-sig", errors="replace")
+        text, name = sys.stdin.read(MAX_PRIME + 1), "Standard input"
+    else:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            text, name = file.read(MAX_PRIME + 1), str(path)
+    if len(text) > MAX_PRIME:
+        raise GenerationError(f"{name} is longer than {MAX_PRIME:,} characters, too long for a prime: give less of it")
+    return text
 
 
 def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) -> list[str]:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import stat
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,10 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):  # a device may have no end, and a pipe would wait for a writer
+            raise GenerationError(f"{path} is not a file: name a session file")
+        if info.st_size > MAX_BYTES:
             raise GenerationError(f"The session file {path} is too large to be one of this program's")
         values = json.loads(path.read_bytes())
     except FileNotFoundError:

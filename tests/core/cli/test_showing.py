@@ -1,0 +1,94 @@
+"""What is printed: JSON that acts on no terminal, and says the same everywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli.drawing import EventView
+from charlstm.cli.showing import remark, result
+from charlstm.training.events import Warned
+from command_line import Said
+
+FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\U000e0001é\t\n\udcff"
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_json_acts_on_no_terminal_and_says_the_same_everywhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stream(terminal)
+    monkeypatch.setattr("sys.stdout", stdout)
+    result(True, {FOUL: [FOUL]})
+    with EventView(json=True) as view:
+        view.show([Warned(step=1, message=FOUL)])
+    value, event = stdout.getvalue().splitlines() if terminal else stdout.getvalue().removesuffix("\n").split("\n")
+    assert json.loads(value) == {FOUL: [FOUL]}
+    assert json.loads(event)["message"] == FOUL
+    stdout.getvalue().encode()  # with what is no character too
+    if terminal:
+        assert stdout.getvalue().replace("\n", "").isprintable()
+        assert "é" in stdout.getvalue()
+
+
+def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout, stderr = Stream(True), Stream(True)
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("sys.stderr", stderr)
+    result(False, None, f"first{FOUL}\nsecond")
+    remark(f"first{FOUL}\nsecond")
+    for stream in (stdout, stderr):
+        assert stream.getvalue().startswith("first")
+        assert stream.getvalue().endswith("\nsecond\n")
+        assert stream.getvalue().replace("\n", "").isprintable()
+
+
+def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stream(False)
+    monkeypatch.setattr("sys.stdout", stdout)
+    result(False, None, "a path\u202e")
+    assert stdout.getvalue() == "a path\u202e\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--prime-file", "/dev/zero"), "/dev/zero is longer than"),
+        (("--prime-file", "long.txt"), "long.txt is longer than"),
+        (("--prime-file", "-"), "Standard input is longer than"),
+        (("--prime-file", "data"), "data"),
+    ],
+)
+def test_a_prime_without_end_is_refused(
+    place: Path, said: Said, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from charlstm.cli import writing
+
+    monkeypatch.setattr(writing, "MAX_PRIME", 1000)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
+    (place / "long.txt").write_text("a" * 1001)
+    (place / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
+    out, err = said("generate", "fox", "--length", "3", *words, code=2)
+    assert (out, err.count("\n")) == ("", 1)
+    assert sentence in err
+    assert said("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
+def test_a_session_without_end_is_refused(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(place / "pipe.json")
+    for name in ("/dev/zero", "pipe.json"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
+        assert f"{name} is not a file" in said("play", "fox", code=2)[1]
