@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         """Make the file's content durable."""
-        os.fsync(descriptor)
+        sync_file(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
         """Give ``source`` the name ``target``, which it replaces."""
@@ -81,9 +82,20 @@ class Disk:
         name, anchor = _at(folder)
         descriptor = os.open(name, os.O_RDONLY, dir_fd=anchor)
         try:
-            os.fsync(descriptor)
+            sync_file(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sync_file(descriptor: int) -> None:
+    """Bring what was written through the drive's own cache: fsync, which on macOS ends before that."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system that does not know it, such as a network's
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 disk = Disk()

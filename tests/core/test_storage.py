@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,29 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, mended: byt
     path.write_bytes(content)
     assert storage.mend_lines(path) == len(content) - len(mended)
     assert path.read_bytes() == mended
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
+@pytest.mark.parametrize("known", [True, False])
+def test_on_macos_the_drive_is_flushed_too(tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By simulation: which calls would be made there, for a file and for its folder."""
+    import fcntl
+
+    called: list[tuple[str, bool]] = []
+
+    def full(descriptor: int, command: int) -> None:
+        called.append((f"fcntl {command}", stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+        if not known:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", full)
+    monkeypatch.setattr(os, "fsync", lambda it: called.append(("fsync", stat.S_ISDIR(os.fstat(it).st_mode))))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    storage.replace_bytes(tmp_path / "file", NEW)
+    monkeypatch.undo()
+    plain = [] if known else ["fsync"]
+    assert called == [(call, folder) for folder in (False, True) for call in ("fcntl 51", *plain)]
 
 
 def test_trouble_with_the_disk_is_told_from_other_errors() -> None:

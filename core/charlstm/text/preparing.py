@@ -6,7 +6,6 @@ the second pass looks every code point up. Leaving out boilerplate and folding r
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
-from charlstm.storage import FileStamp
+from charlstm.storage import FileStamp, sync_file
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
@@ -207,7 +206,7 @@ def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: Progres
             done += ids.nbytes
             progress(Progress(done, total, "encoding"))
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     fingerprint: str = digest.hexdigest()
     cache.keep(folder, fingerprint, vocabulary, counts)
     return fingerprint

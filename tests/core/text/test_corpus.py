@@ -406,7 +406,7 @@ def test_a_full_disk_gets_a_sentence(text: Path, monkeypatch: pytest.MonkeyPatch
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(preparing.os, "fsync", full)
+    monkeypatch.setattr(preparing, "sync_file", full)
     with pytest.raises(TextError, match=r"No space left on device.*make room.*CHARLSTM_CACHE"):
         open_corpus(text)
     assert list(cache.texts_dir().iterdir()) == []
