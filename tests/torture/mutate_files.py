@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import io
 import json
+import math
 import mmap
 import os
 import pickle
@@ -44,6 +45,7 @@ from mutations import (
     damage_lines,
     damage_tensors,
     damage_zip,
+    enlarge_weights,
     flip_bit,
     hostile_pickles,
 )
@@ -51,6 +53,7 @@ from mutations import (
 from charlstm import storage
 from charlstm.cli.main import run as command_line
 from charlstm.errors import CharLSTMError
+from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session
 from charlstm.model.file import digest, load_model, read_info, save_model
@@ -111,6 +114,40 @@ def models(place: Path) -> Kind:
             session.step()
 
     return Kind(path, tuple(goods), damage_tensors, use)
+
+
+def huge_models(place: Path) -> Kind:
+    """Models whose weights are finite and large: an answer in finite numbers, or one sentence."""
+    from charlstm.runs.system import before_torch
+
+    before_torch()
+    path, text = place / "model.safetensors", place / "text.txt"
+    text.write_text(TEXT[:400])
+    symbols = corpus.open_corpus(text).vocabulary.symbols
+    goods = []
+    for seed in range(2):
+        save_model(path, tiny_model(seed=seed, symbols=symbols, hidden_size=4))
+        goods.append(path.read_bytes())
+    target = place / "model.net"
+
+    def use() -> None:
+        length = ("--length", "20", "--prime", "one")
+        for command, *rest in (("info",), ("eval", str(text)), ("score", str(text)), ("generate", *length)):
+            answered(command, str(path), *rest, "--json")
+        answered("generate", str(path), *length, "--samples", "3", "--json")
+        answered("generate", str(path), *length, "--show-probs", "--json")
+        answered("export", str(path), "--to", "script", "--out", str(target), "--force")
+        for settings in (
+            SamplerSettings(),
+            SamplerSettings(temperature=1e-9, repetition=2.0),
+            SamplerSettings(mirostat=3.0),
+        ):
+            session = Session(load_model(path), "ab", settings=settings)
+            for step in session.stream(5):
+                assert 0 <= step.probability <= 1
+                assert math.isfinite(step.entropy)
+
+    return Kind(path, tuple(goods), enlarge_weights, use)
 
 
 def about_model(path: Path) -> None:
@@ -471,6 +508,7 @@ def flipped_checkpoints(place: Path) -> Kind:
 
 KINDS: dict[str, Callable[[Path], Kind]] = {
     "model": models,
+    "model: huge weights": huge_models,
     "exact state": states,
     "event log": events,
     "commands": control,
@@ -523,10 +561,18 @@ def answered(*arguments: str) -> None:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = command_line(list(arguments))
+    if code == 0 and "--json" in arguments:
+        for line in out.getvalue().splitlines():
+            json.loads(line, parse_constant=not_json)
     if code == 2:
         check_sentence(err.getvalue().rstrip("\n").splitlines()[-1])
     elif code != 0:
         raise Broken(f"charlstm {' '.join(arguments)} ended with {code}")
+
+
+def not_json(word: str) -> None:
+    """What Python writes and reads as a number, and no other program does."""
+    raise Broken(f"{word} in JSON")
 
 
 class Guard:

@@ -276,6 +276,21 @@ def damage_tensors(random: random.Random, content: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + bytes(arrays)
 
 
+def enlarge_weights(random: random.Random, content: bytes) -> bytes:
+    """safetensors of float32 with some, most or all numbers finite and large, under the right checksum."""
+    length = struct.unpack("<Q", content[:8])[0]
+    fields, arrays = json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
+    largest = random.choice((10.0 ** random.uniform(3, 38), 1e38, 3e38, 3.4e38))
+    share = random.choice((0.01, 0.5, 1.0))
+    alike = random.random() < 0.5
+    for at in range(0, len(arrays) - 3, 4):
+        if random.random() < share:
+            value = largest if alike else random.uniform(-largest, largest)
+            arrays[at : at + 4] = struct.pack("<f", value)
+    header = _sealed(random, fields, bytes(arrays))
+    return struct.pack("<Q", len(header)) + header + bytes(arrays)
+
+
 def _sealed(random: random.Random, fields: dict[str, Any], arrays: bytes) -> bytes:
     """The header with the checksum that its reader will reckon, where the header can have one."""
     try:

@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charlstm.generation.samplers import SamplerSettings
@@ -146,6 +148,15 @@ def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> 
     assert picture.length == 100
     listener.player.make_one()
     listener.until(lambda p: p.length == 101 and p.position == 101)
+
+
+def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
+    model = tiny_model(prime="The morning")
+    path = tmp_path / "huge.safetensors"
+    save_model(path, replace(model, weights={name: 3e38 * np.sign(array) for name, array in model.weights.items()}))
+    listener.player.load(Wish(str(path), go=True))
+    picture = listener.until(lambda p: bool(p.error))
+    assert "no finite number" in picture.error
 
 
 def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: Listener) -> None:

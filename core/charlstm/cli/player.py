@@ -65,6 +65,7 @@ def play(
     """
     settings = sampler_settings(sampler)
     loaded = open_model(model, runs_dir, snapshot)
+    loaded.check_computable()  # before the first line is asked for
     size = f"{loaded.config.num_layers} × {loaded.config.hidden_size} LSTM over {loaded.config.vocab_size:,} characters"
     remark(f"{visible(model, keep='')}, a {size}. Type a beginning; Enter alone goes on. /help lists the commands.")
     converse(Player(loaded, settings, seed=seed, length=length, until=UNTIL.get(until or "", "")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -37,7 +38,7 @@ def says_unknown(unknown: Mapping[str, int], what: str, vocabulary: Vocabulary) 
 def result(as_json: bool, value: Any, text: str | None = None) -> None:
     """The command's result on stdout: ``value`` as JSON, else ``text``."""
     if as_json:
-        echo_json(json.dumps(value, ensure_ascii=False))
+        echo_json(to_json(value))
     else:
         click.echo(visible(text or "") if sys.stdout.isatty() else text)
 
@@ -56,6 +57,25 @@ def _may_stand(char: str, live: bool) -> bool:
 
 def _json_escape(char: str) -> str:
     return json.dumps(char)[1:-1] if ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
+
+
+def to_json(value: Any) -> str:
+    """``value`` as JSON, in which there is neither NaN nor Infinity: what is no finite number becomes null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+    return value
 
 
 def write_stdout(write: Callable[[BinaryIO], None]) -> None:

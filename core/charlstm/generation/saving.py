@@ -178,10 +178,12 @@ def _branch(
         places = [_whole(at, branch.start, branch.stop) for at in saved["states_at"]]
         size = 2 * stepper.num_layers * stepper.hidden_size
         states = np.frombuffer(_unpack(saved["states"], 4 * size * len(places)), "<f4").astype(np.float32)
-        if any(at % STATES_EVERY for at in places) or not np.isfinite(states).all():
+        states = states.reshape(len(places), 2, stepper.num_layers, stepper.hidden_size, 1)
+        # A unit's output is within ±1; a larger one would make logits that are not finite.
+        possible = np.isfinite(states).all() and (np.abs(states[:, 0]) <= 1).all()
+        if any(at % STATES_EVERY for at in places) or not possible:
             raise ValueError("it holds hidden states that make no sense")
-        shape = (len(places), 2, stepper.num_layers, stepper.hidden_size, 1)
-        branch.states = dict(zip(places, states.reshape(shape), strict=True))
+        branch.states = dict(zip(places, states, strict=True))
     return branch
 
 

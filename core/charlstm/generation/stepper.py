@@ -84,9 +84,13 @@ class Stepper:
     """The network of ``model``, with its weights packed once for stepping.
 
     One stepper serves any number of states, one call at a time (its buffers are shared). ``model`` is not changed.
+
+    Raises:
+        ModelError: the weights are so large that logits would not be finite.
     """
 
     def __init__(self, model: Model) -> None:
+        model.check_computable()
         config = model.config
         self.vocab_size, self.hidden_size, self.num_layers = config.vocab_size, config.hidden_size, config.num_layers
         weights = model.weights

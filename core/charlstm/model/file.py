@@ -27,6 +27,10 @@ FORMAT = 1
 MAX_PARAMETERS = 2**31
 """A file that claims more weights than this (8 GB of float32) is refused before anything is allocated."""
 
+MOST_SUM = 1e30
+"""Rows of weights whose sizes add up to more are not computed with: float32 ends at 3.4e38, and differences of logits
+and sums of losses have to fit too. In trained networks they add up to hundreds."""
+
 Weights = dict[str, npt.NDArray[np.float32]]
 
 
@@ -80,6 +84,23 @@ class Model:
     weights: Weights
     text_options: TextOptions = field(default_factory=TextOptions)
     info: dict[str, Any] = field(default_factory=dict)
+
+    def check_computable(self) -> None:
+        """Raise :class:`ModelError` unless all that the network can compute is finite, whatever it reads.
+
+        Weights can be finite and their sums not. A symbol is one 1 among zeros and a unit's output is within ±1, so no
+        gate and no logit is larger than the sizes of the weights of its row together.
+        """
+        names_of = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        groups = [[f"lstm.{name}_l{layer}" for name in names_of] for layer in range(self.config.num_layers)]
+        groups.append(["fc.weight", "fc.bias"])
+        for names in groups:
+            rows = (self.weights[name].reshape(len(self.weights[name]), -1) for name in names)
+            if not np.max(sum(np.abs(row).sum(1, dtype=np.float64) for row in rows)) <= MOST_SUM:
+                raise ModelError(
+                    f"The model cannot be used: its weights in {names[0]} are so large that what it predicts is no "
+                    "finite number; take an earlier snapshot of it, or train it again at a lower rate"
+                )
 
 
 def save_model(path: str | Path, model: Model) -> None:

@@ -103,7 +103,8 @@ class CharLSTM(nn.Module):
 
     @classmethod
     def from_model(cls, model: Model, dropout: float = 0.0) -> Self:
-        """A network with ``model``'s weights (copied)."""
+        """A network with ``model``'s weights (copied). Raises :class:`ModelError` for weights that are too large."""
+        model.check_computable()
         config = model.config
         network = cls(config.vocab_size, config.hidden_size, config.num_layers, dropout, init="none")
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.weights.items()})
@@ -126,7 +127,10 @@ def extended(model: Model, vocabulary: Vocabulary, seed: int = 0) -> Model:
     A character that is new gets an input column as spread as the known ones, small output weights, and the bias of
     the rarest known one, so that it is not expected before it was seen. Characters that ``vocabulary`` lacks are
     dropped: pass a union to keep them.
+
+    Raises :class:`ModelError` for weights that are too large to compute with.
     """
+    model.check_computable()
     known = {symbol: index for index, symbol in enumerate(model.vocabulary.symbols)}
     origin = np.array([known.get(symbol, -1) for symbol in vocabulary.symbols], dtype=np.int64)
     new = np.flatnonzero(origin < 0)

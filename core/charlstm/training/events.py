@@ -168,7 +168,7 @@ _KINDS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses
 def to_line(event: Event) -> str:
     """The event as one line of JSON (no newline). A figure that is not finite becomes ``null``."""
     values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
-    return json.dumps({"event": event.name, **values}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def from_line(line: str | bytes) -> Event:

@@ -469,8 +469,12 @@ class Trainer:
                 progress.ended = "patience"
         if self._sample is not None:
             model = model or self._model(loss)
-            prime, text = self._sample(model)
-            yield Sampled(step=progress.step, prime=prime, text=text)
+            try:
+                prime, text = self._sample(model)
+            except ModelError as error:  # its weights ran away: the loss will tell, and the best model is kept
+                yield self._warning(f"No sample was written: {error}")
+            else:
+                yield Sampled(step=progress.step, prime=prime, text=text)
         if self._keeper.keeps and progress.step in self.plan.snapshot_steps:
             self._keeper.snapshot(model or self._model(loss), progress.step)
 
@@ -654,7 +658,7 @@ class Trainer:
         return {
             **self._info,
             "step": step,
-            "val_loss": val_loss,
+            "val_loss": val_loss if val_loss is None or math.isfinite(val_loss) else None,
             "val_whole": None if val_loss is None else whole,
             "corpus": self._info.get("corpus", self._material.corpus.name),
             "fingerprint": self._material.corpus.fingerprint,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from charlstm.cli.showing import result
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from command_line import TEXT, TINY, Answer, Refused, Said
@@ -148,6 +151,45 @@ def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
 def test_what_cannot_be_done_is_one_sentence(place: Path, refused: Refused, words: list[str], sentence: str) -> None:
     (place / "digits.txt").write_text("0123456789", encoding="utf-8")
     assert sentence in refused(*words)
+
+
+@pytest.fixture(scope="module")
+def huge(place: Path) -> Path:
+    """The trained run's model with weights that are finite, and whose sums are not."""
+    model = load_model(place / "runs" / "fox" / "model.safetensors")
+    weights = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
+    save_model(place / "huge.safetensors", replace(model, weights=weights))
+    return place / "huge.safetensors"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["generate"], ["generate", "--samples", "2"], ["generate", "--json"], ["generate", "--show-probs"], ["play"]),
+        *(["eval", "data/fox.txt"], ["eval", "data/fox.txt", "--json"], ["score", "data/fox.txt"]),
+        *(["score", "data/fox.txt", "--json"], ["train", "data/fox.txt", *TINY, "--name", "huge", "--from"]),
+    ],
+)
+def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, said: Said, words: list[str]) -> None:
+    command, *rest = words
+    arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
+    out, err = said(*arguments, code=2)
+    assert out == ""
+    assert "so large that what it predicts is no finite number" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_model_with_huge_weights_can_be_looked_at_and_exported(
+    huge: Path, said: Said, answer: Answer, tmp_path: Path
+) -> None:
+    assert answer("info", str(huge))["hidden_size"]
+    assert said("export", str(huge), "--to", "script", "--out", str(tmp_path / "huge.net"))[0]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_holds_null_for_what_is_no_finite_number(capsys: pytest.CaptureFixture[str], value: float) -> None:
+    result(True, {"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")})
+    assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'
 
 
 def test_perplexity_and_bits_say_the_same(place: Path, answer: Answer) -> None:

@@ -141,6 +141,15 @@ def test_damaged_files_are_refused_in_a_sentence(session, model, path, value):
     assert "\n" not in str(caught.value)
 
 
+def test_hidden_states_beyond_one_are_refused(session, model):
+    values = json.loads(json.dumps(to_dict(session)))
+    states = np.frombuffer(zlib.decompress(base64.b64decode(values["branches"][0]["states"])), "<f4").copy()
+    states[0] = 3e38
+    values["branches"][0]["states"] = base64.b64encode(zlib.compress(states.tobytes())).decode()
+    with pytest.raises(GenerationError, match="hidden states that make no sense"):
+        from_dict(values, model)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

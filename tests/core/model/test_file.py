@@ -20,6 +20,7 @@ from safetensors import safe_open
 
 from charlstm import storage
 from charlstm.errors import ModelError
+from charlstm.generation.stepper import Stepper
 from charlstm.model.file import FORMAT, Model, ModelConfig, digest, load_model, read_info, save_model
 from charlstm.model.tensors import read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
@@ -181,6 +182,19 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"fc\.bias"):
         save_model(tmp_path / "m", model)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["lstm.weight_hh_l0", "lstm.bias_ih_l1", "fc.weight", "fc.bias"])
+def test_weights_whose_sums_overflow_are_not_computed_with(name: str) -> None:
+    model = make()
+    model.check_computable()
+    model.weights[name].flat[0] = 1e29
+    model.check_computable()
+    model.weights[name].flat[0] = -1e31
+    with pytest.raises(ModelError, match="no finite number"):
+        model.check_computable()
+    with pytest.raises(ModelError, match="no finite number"):
+        Stepper(model)
 
 
 def test_missing_files_folders_and_pipes_do_not_hang(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from charlstm.model.file import Model
 from charlstm.model.kernel import KernelChoice, recurrence
 from charlstm.model.network import CharLSTM
 from charlstm.runs.series import RunSeries
+from charlstm.runs.worker import sampler
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_room
@@ -572,6 +573,23 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
     assert "no longer a number" in warning.message
     assert all(np.isfinite(array).all() for array in store.models[-1][2].weights.values())
     assert all(state.step < 20 for state in store.states)
+
+
+def test_no_sample_is_written_with_weights_that_ran_away(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    sample = sampler("the ", 0)
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), sample=sample, plan=plan)
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 28:  # a validation is next
+            for parameter in trainer._learner.network.parameters():
+                parameter.data.fill_(3e38)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "diverged"
+    assert [event.step for event in events if isinstance(event, Sampled)] == [0, 3, 7, 14, 20, 21]
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert any(message.startswith("No sample was written: ") for message in warnings)
 
 
 def test_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
