@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,15 @@ import numpy as np
 from charlstm.errors import GenerationError
 from charlstm.generation.priming import prepare_prime
 from charlstm.generation.randomness import key_for, uniforms
-from charlstm.generation.samplers import Sampler, SamplerSettings, draws, mirostat_start, mirostat_update, surprises
+from charlstm.generation.samplers import (
+    Repeats,
+    Sampler,
+    SamplerSettings,
+    draws,
+    mirostat_start,
+    mirostat_update,
+    surprises,
+)
 from charlstm.generation.session import Session, stop_strings
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
@@ -80,22 +87,18 @@ def generate_many(
     drawn = np.empty((samples, length), np.intp)
     ends = np.full(samples, length)
     mu = None if settings.mirostat is None else np.full((samples, 1), mirostat_start(settings.mirostat))
+    repeats = None
+    if sampler.needs_history:
+        free, back = settings.repetition_length, settings.repetition_range
+        repeats = Repeats(ids, samples, length, len(model.vocabulary), settings.repetition, free, back)
     with blas_threads(threads or os.cpu_count() or 1):
         logits = stepper.logits(state)
         for position in range(length):
-            if sampler.needs_history:
-                weights = np.stack(
-                    [
-                        sampler.weights(row, np.concatenate([ids, past]), bound)
-                        for row, past, bound in zip(
-                            logits, drawn[:, :position], repeat(None) if mu is None else mu, strict=False
-                        )
-                    ]
-                )
-            else:
-                weights = sampler.weights(logits, mu=mu)
+            weights = sampler.weights(logits, None if repeats is None else repeats.penalties(), mu)
             which = draws(weights, uniforms(keys, position))
             drawn[:, position] = which
+            if repeats is not None:
+                repeats.append(which)
             if mu is not None and settings.mirostat is not None:
                 surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
                 mu = mirostat_update(mu, surprise, settings.mirostat, settings.mirostat_rate)

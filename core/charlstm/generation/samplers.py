@@ -17,14 +17,17 @@ leaves at least one character.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import GenerationError
+from charlstm.text.vocabulary import smallest_dtype
 
 Floats = npt.NDArray[np.float32]
 
@@ -127,24 +130,20 @@ class Sampler:
     def weights(
         self,
         logits: Floats,
-        history: npt.NDArray[np.integer] | None = None,
+        penalties: Floats | None = None,
         mu: Floats | np.float32 | None = None,
     ) -> Floats:
         """What to draw from, as weights: ``(..., V)`` float32, not normalised, 0 = cut.
 
         Args:
             logits: ``(..., V)`` float32, left as they are.
-            history: ids so far, ``(N,)``, for repetition control; only with logits ``(V,)``.
+            penalties: of repetition control, in the shape of ``logits``; None for none.
             mu: mirostat's bound in bits, a number or ``(..., 1)``.
         """
         settings = self.settings
         if settings.kind == "reference":
             return reference_top_k(_exponentials(logits, np.float32(1)), settings.top_k)
-        shaped = logits
-        if self.needs_history and history is not None:
-            shaped = logits - repetition_penalties(
-                history, logits.shape[-1], settings.repetition, settings.repetition_length, settings.repetition_range
-            )
+        shaped = logits if penalties is None else logits - penalties
         if self._greedy:
             weights = np.zeros_like(shaped)
             np.put_along_axis(weights, shaped.argmax(-1, keepdims=True), 1, -1)
@@ -305,13 +304,105 @@ def repetition_penalties(
     Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
     """
     penalties = np.zeros(vocab_size, np.float32)
-    recent = history[-back:]
-    ends = np.arange(len(recent) - 1)  # a repeat may end here; the character after it would go on with it
-    length = 0
-    while len(ends) and length < free + _REPETITION_LIMIT:
-        ends = ends[ends >= length]
-        ends = ends[recent[ends - length] == recent[len(recent) - 1 - length]]
-        length += 1
-        if length >= free and len(ends):
-            penalties[recent[ends + 1]] = strength * REPETITION_BASE ** (length - free)
+    recent = history[-back:].astype(smallest_dtype(vocab_size), copy=False)
+    ends = _ends_of_repeats(recent, free)
+    if len(ends):
+        lengths = np.arange(min(free + _REPETITION_LIMIT, len(recent)))
+        places = ends[:, None] - lengths
+        differ = (recent[places] != recent[len(recent) - 1 - lengths]) | (places < 0)
+        repeated = np.where(differ.any(1), differ.argmax(1), len(lengths))
+        np.maximum.at(penalties, recent[ends + 1], _strengths(strength)[repeated - free])
     return penalties
+
+
+@cache
+def _strengths(strength: float) -> Floats:
+    """The punishment of a repeat that is 0, 1, ... characters longer than the free ones."""
+    return np.array([strength * REPETITION_BASE**n for n in range(_REPETITION_LIMIT + 1)], np.float32)
+
+
+def _ends_of_repeats(ids: npt.NDArray[np.integer], length: int) -> npt.NDArray[np.intp]:
+    """Where the last ``length`` of ``ids`` end before that. Searching bytes is ten times quicker than comparing ids."""
+    content, size = ids.tobytes(), ids.itemsize
+    ends = []
+    if length < len(ids):
+        sought = content[-length * size :]
+        start = content.find(sought, 0, len(content) - size)
+        while start >= 0:
+            if start % size == 0:
+                ends.append(start // size + length - 1)
+            start = content.find(sought, start + 1, len(content) - size)
+    return np.array(ends, np.intp)
+
+
+def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int) -> int:
+    """How many ids at the end of ``history`` stand in it once more, in the same order; ``most`` if more than that.
+
+    Tells in 10 µs whether there is anything to punish, and for how many more characters there can be nothing.
+    """
+    ids = history.astype(smallest_dtype(vocab_size), copy=False)
+    content, size = ids.tobytes(), ids.itemsize
+    lengths = range(1, min(most, len(ids) - 1) + 1)
+    return bisect_left(lengths, True, key=lambda n: content.find(content[-n * size :], 0, len(content) - size) < 0)
+
+
+class Repeats:
+    """:func:`repetition_penalties` of many texts that begin alike and grow side by side.
+
+    Of each of the last ``back`` characters it keeps how many up to it are those at the end of the text, so that one
+    more costs a few passes over bytes.
+
+    Args:
+        start: ``(N,)`` ids that all texts begin with, at least one.
+        count: how many texts.
+        more: how many ids will be appended to each, at most.
+    """
+
+    def __init__(
+        self,
+        start: npt.NDArray[np.integer],
+        count: int,
+        more: int,
+        vocab_size: int,
+        strength: float,
+        free: int,
+        back: int,
+    ) -> None:
+        start = start[-back:]
+        self._window = min(back - 1, len(start) + more)
+        self._ids = np.empty((1, len(start) + more), smallest_dtype(vocab_size))
+        self._size = 0
+        self._vocab_size, self._free, self._limit = vocab_size, free, free + _REPETITION_LIMIT
+        self._strengths = _strengths(strength)
+        # The last column belongs to the character before the last one, and so on back.
+        self._lengths = np.zeros((1, self._window), smallest_dtype(self._limit + 1))
+        for which in start:
+            self.append(which)
+        self._ids, self._lengths = self._ids.repeat(count, 0), self._lengths.repeat(count, 0)
+
+    def append(self, ids: npt.NDArray[np.integer] | np.integer) -> None:
+        """Let each text go on with one of ``ids`` ``(B,)``."""
+        size = self._size
+        self._ids[:, size] = ids
+        before = self._ids[:, max(0, size - self._window) : size]
+        lengths = self._lengths[:, self._window - before.shape[1] :]
+        np.minimum(lengths, self._limit - 1, out=lengths)
+        lengths += 1
+        lengths *= before == self._ids[:, size, None]
+        self._size += 1
+
+    def penalties(self) -> Floats | None:
+        """``(B, V)`` float32, to be subtracted from the logits of what comes next; None for nothing."""
+        if not (self._lengths >= self._free).any():
+            return None
+        last = self._size - 1
+        ends = np.arange(max(0, last - self._window), last)
+        # What stands before the window does not count.
+        lengths = np.minimum(self._lengths[:, self._window - len(ends) :], ends - ends[0] + 1)
+        texts, places = np.nonzero(lengths >= self._free)
+        if not len(texts):
+            return None
+        penalties = np.zeros((len(self._ids), self._vocab_size), np.float32)
+        strengths = self._strengths[lengths[texts, places] - self._free]
+        np.maximum.at(penalties, (texts, self._ids[texts, ends[places] + 1]), strengths)
+        return penalties

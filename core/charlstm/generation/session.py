@@ -23,8 +23,10 @@ from charlstm.generation.samplers import (
     Sampler,
     SamplerSettings,
     draw,
+    longest_repeat,
     mirostat_start,
     mirostat_update,
+    repetition_penalties,
     surprises,
 )
 from charlstm.generation.stepper import State, Stepper
@@ -123,6 +125,7 @@ class Session:
         self._spacing = STATES_EVERY  # between kept states
         self._kept = 1  # how many there are
         self._state: State = stepper.zero_state()
+        self._no_repeat_before = 0  # the text ends in no repeat to be punished as long as the cursor is before this
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
 
     def _consume_prime(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -142,6 +145,7 @@ class Session:
     @settings.setter
     def settings(self, settings: SamplerSettings) -> None:
         self._sampler = Sampler(settings)
+        self._no_repeat_before = 0
 
     @property
     def seed(self) -> int:
@@ -291,6 +295,7 @@ class Session:
         if position != self._position:
             self._pending.flush()
             self._position = position
+            self._no_repeat_before = 0
 
     # -- branches ------------------------------------------------------------------------------------------------
 
@@ -356,17 +361,29 @@ class Session:
         """Make the line that ends with ``tip`` the current one; the state may then stand elsewhere."""
         self._line = Line(tip)
         self._state_position = None
+        self._no_repeat_before = 0
 
     def _weights(self, logits: Floats) -> Floats:
         sampler = self._sampler
         if not (sampler.needs_history or sampler.needs_mu):
             return sampler.weights(logits)
-        history = None
-        if sampler.needs_history:
-            back = sampler.settings.repetition_range
-            here = self.rows(max(0, self._position - back), self._position)["id"]
-            history = np.concatenate([self.prime_ids[-max(1, back - len(here)) :], here])
-        return sampler.weights(logits, history, self._mu())
+        penalties = self._penalties(sampler.settings) if sampler.needs_history else None
+        return sampler.weights(logits, penalties, self._mu())
+
+    def _penalties(self, settings: SamplerSettings) -> Floats | None:
+        """What repetition control subtracts from the logits at the cursor; None for nothing."""
+        if self._position < self._no_repeat_before:
+            return None
+        back, free = settings.repetition_range, settings.repetition_length
+        history = self._line.ids(max(0, self._position - back), self._position)
+        if len(history) < back:
+            start = self.prime_ids[-(back - len(history)) :].astype(history.dtype)
+            history = np.concatenate([start, history])
+        lacking = free - longest_repeat(history, len(self._symbols), free)
+        if lacking:
+            self._no_repeat_before = self._position + lacking  # a repeat grows by one character at a time
+            return None
+        return repetition_penalties(history, len(self._symbols), settings.repetition, free, back)
 
     def _mu(self) -> np.float32 | None:
         """Mirostat's bound at the cursor: what the character before left, or the start. None when it is off."""

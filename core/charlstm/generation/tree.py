@@ -16,6 +16,7 @@ import numpy.typing as npt
 from charlstm.generation.steps import Rows, Step, describe, row_type
 
 Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.unsignedinteger]
 
 BLOCK = 64
 """Characters whose statistics are worked out together."""
@@ -64,7 +65,7 @@ class Branch:
 
     def __post_init__(self) -> None:
         self.rows: Rows = np.zeros(16, row_type(len(self.symbols)))
-        self._ids = self.rows["id"]
+        self._ids: Ids = self.rows["id"].copy()  # the same side by side: a long stretch of rows is 65 times as large
 
     @property
     def stop(self) -> int:
@@ -78,19 +79,26 @@ class Branch:
             rows: Rows = np.empty(2 * self.size, self.rows.dtype)
             rows[: self.size] = self.rows
             self.rows = rows
-            self._ids = rows["id"]
+            ids: Ids = np.empty(2 * self.size, self._ids.dtype)
+            ids[: self.size] = self._ids
+            self._ids = ids
         row = self.rows[self.size]
         row["id"], row["mu"], row["source"] = which, mu, source
+        self._ids[self.size] = which
         self.size += 1
 
     def fill(self, rows: Rows) -> None:
         """Take ``rows``, complete, for all characters of a branch that was empty."""
         self.rows, self.size = (rows, len(rows)) if len(rows) else (self.rows, 0)
-        self._ids = self.rows["id"]
+        self._ids = self.rows["id"].copy()
 
     def id(self, position: int) -> int:
         """The id of the character at ``position``."""
         return int(self._ids[position - self.start])
+
+    def ids(self, start: int, stop: int) -> Ids:
+        """The ids of positions ``start`` to ``stop``, a view."""
+        return self._ids[start - self.start : stop - self.start]
 
     def row(self, position: int) -> np.void:
         """All that is remembered of the character at ``position``."""
@@ -181,8 +189,19 @@ class Line:
 
     def slices(self, start: int, stop: int) -> Iterator[Rows]:
         """The same, branch by branch."""
-        for number, branch in enumerate(self._path):
+        for branch, low, high in self._stretches(start, stop):
+            yield branch.slice(low, high)
+
+    def ids(self, start: int, stop: int) -> Ids:
+        """The ids of positions ``start`` to ``stop``. Unlike rows they are there before the statistics are."""
+        parts = [branch.ids(low, high) for branch, low, high in self._stretches(start, stop)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts or [self.tip.ids(0, 0)])
+
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[Branch, int, int]]:
+        """The branches that hold positions ``start`` to ``stop``, each with the positions that it holds of them."""
+        for number in range(max(0, bisect_right(self._starts, start) - 1), len(self._path)):
+            branch = self._path[number]
             end = self._path[number + 1].start if number + 1 < len(self._path) else branch.stop
             low, high = max(start, branch.start), min(stop, end)
             if low < high:
-                yield branch.slice(low, high)
+                yield branch, low, high

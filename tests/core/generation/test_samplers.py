@@ -192,6 +192,33 @@ def test_repetition_penalties(history, free, back):
     assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=30, max_size=30), min_size=1, max_size=3),
+    st.integers(1, 28),
+    st.integers(1, 6),
+    st.integers(1, 40),
+)
+def test_repeats_of_many_texts_are_those_of_each(texts, start, free, back):
+    texts = np.array(texts)
+    texts[:, :start] = texts[0, :start]
+    repeats = samplers.Repeats(texts[0, :start], len(texts), 30 - start, 3, 2.0, free, back)
+    for stop in range(start, 31):
+        found = repeats.penalties()
+        alone = [samplers.repetition_penalties(text[:stop], 3, 2.0, free, back) for text in texts]
+        assert np.array_equal(np.zeros_like(alone) if found is None else found, alone)
+        assert (found is None) == (not np.any(alone))
+        if stop < 30:
+            repeats.append(texts[:, stop])
+
+
+@pytest.mark.parametrize("free", [1, 16, 200, 5000])
+def test_repeats_beyond_the_limit_are_punished_like_those_at_it(free):
+    text = np.tile([0, 1], 4000)
+    repeats = samplers.Repeats(text, 1, 0, 300, 2.0, free, 7000)
+    assert np.array_equal(repeats.penalties()[0], samplers.repetition_penalties(text, 300, 2.0, free, 7000))
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any), st.floats(0, 1, exclude_max=True))
 def test_drawing_goes_by_the_running_sum(weights, number):

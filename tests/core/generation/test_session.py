@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
+from charlstm.generation import tree
 from charlstm.generation.generate import generate, generate_many
-from charlstm.generation.samplers import Sampler, SamplerSettings
+from charlstm.generation.samplers import Sampler, SamplerSettings, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED
@@ -322,6 +323,40 @@ def test_repetition_control_ends_a_loop(model):
     assert not any(tail[n:] == tail[:-n] for n in range(1, 101))
 
 
+LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
+
+
+def test_repetition_control_does_not_work_out_statistics_character_by_character(model, monkeypatch):
+    calls = []
+    describe = tree.describe
+    monkeypatch.setattr(tree, "describe", lambda rows, *more: calls.append(len(rows)) or describe(rows, *more))
+    play(Session(model, "ab", settings=LOOPING), 3 * tree.BLOCK)
+    assert calls == [tree.BLOCK] * 3
+
+
+@pytest.mark.parametrize("prime", ["a", "abcabcabc", "ab" * 60])
+def test_repetition_control_looks_back_over_branches_and_the_prime(model, prime):
+    session = Session(model, prime, settings=LOOPING)
+    play(session, 40)
+    for position, char in ((30, "b"), (20, "c"), (35, "d")):
+        session.rewind(position)
+        session.choose(char)
+        play(session, 40)
+    sampler, ids = Sampler(LOOPING), session.prime_ids.tolist()
+    stepper, state = Stepper(model), Stepper(model).zero_state()
+    logits = stepper.consume(session.prime_ids, state)[0]
+    for step in session.steps():
+        penalties = repetition_penalties(np.array(ids), len(model.vocabulary), 2.0, 3, 50)
+        weights = sampler.weights(logits, penalties)
+        best = int(weights.argmax())
+        kept = {each.char: each.kept for each in step.alternatives}
+        assert kept == {char: bool(weights[model.vocabulary.index(char)]) for char in kept}
+        assert max(step.alternatives, key=lambda each: each.sampled).char == model.vocabulary.symbols[best]
+        ids.append(model.vocabulary.index(step.char))
+        stepper.advance(ids[-1], state)
+        logits = stepper.logits(state)[0]
+
+
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -331,6 +366,7 @@ def test_repetition_control_ends_a_loop(model):
         SamplerSettings(mirostat=2.0, top_p=0.9),
         SamplerSettings(repetition=2.0, repetition_length=4),
         SamplerSettings(repetition=2.0, repetition_length=4, mirostat=2.0),
+        LOOPING,
     ],
 )
 def test_many_samples_are_the_single_ones(model, chosen):
