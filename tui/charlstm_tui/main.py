@@ -25,9 +25,9 @@ os.environ.setdefault("TEXTUAL_FPS", "240")
 @click.argument("text", required=False, metavar="[TEXT]")
 @click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
 @click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
-@click.option("--runs-dir", type=click.Path(file_okay=False, path_type=Path), help="The folder that runs live in.")
+@click.option("--runs-dir", type=click.Path(file_okay=False), help="The folder that runs live in.")
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
-def command(text: str | None, run: str | None, model: str | None, runs_dir: Path | None) -> int:
+def command(text: str | None, run: str | None, model: str | None, runs_dir: str | None) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
     TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
@@ -35,6 +35,9 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
     """
     if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
+    for name, value in (("TEXT", text), ("--runs-dir", runs_dir)):
+        if value == "":
+            raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not Path(text).exists():
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
     from charlstm_tui.app import CharLSTMApp, Opening
@@ -46,7 +49,7 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: Path
             stream.reconfigure(encoding="utf-8", errors="replace")
     for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
         os.environ.pop(name, None)
-    app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=runs_dir))
+    app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=None if runs_dir is None else Path(runs_dir)))
     app.run()
     if app.farewell:
         click.echo(app.farewell, err=True)

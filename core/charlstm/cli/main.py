@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import os
 import sys
 from importlib import metadata
 
@@ -94,6 +95,10 @@ def cli(context: click.Context) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     replace_closed()
+    if "_CHARLSTM_COMPLETE" in os.environ:
+        from charlstm.cli.completion import register
+
+        register()
     code = run(argv)
     discard_unwritten()
     sys.exit(code)

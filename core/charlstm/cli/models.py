@@ -17,7 +17,7 @@ from charlstm.cli.options import MODEL_HELP, F, examples, json_option, model_arg
 from charlstm.cli.showing import remark, result, write_stdout
 from charlstm.errors import ModelError
 from charlstm.output import STDOUT, destination, save
-from charlstm.text.visible import symbol, visible
+from charlstm.text.visible import shell_command, shell_word, symbol, visible
 
 _ENDINGS = {"script": ".net", "onnx": ".onnx"}
 
@@ -100,7 +100,8 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     _check(out, force=force, as_json=as_json)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
-        raise ModelError(f"The name of a model ends in .safetensors: --out {Path(out).with_suffix('.safetensors')}")
+        better = shell_word(str(Path(out).with_suffix(".safetensors")))
+        raise ModelError(f"The name of a model ends in .safetensors: --out {better}")
     _write(out, model_writer(model, out), force=force)
     if out == STDOUT:
         return
@@ -116,7 +117,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     if not as_json:
         remark(
             f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
-            f"{config.parameters:,} parameters. Next: charlstm generate {out}"
+            f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
         )
 
 

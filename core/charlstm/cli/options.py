@@ -38,9 +38,12 @@ def number(*names: str, kind: click.FloatRange | None = None, metavar: str = "X"
 def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
     """The runs whose names begin so, for a shell's Tab."""
     from charlstm.runs.folder import list_runs
+    from charlstm.runs.names import composed
 
     runs = list_runs(context.params.get("runs_dir"))
-    return [CompletionItem(run.name) for run in runs if run.name.startswith(start)]
+    start = composed(start)
+    # the shells read one name a line
+    return [CompletionItem(run.name) for run in runs if run.name.isprintable() and composed(run.name).startswith(start)]
 
 
 def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
@@ -61,9 +64,19 @@ run_argument = click.argument("run", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def folder_of(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """The folder that an option names. An empty name is none: a shell's variable that is not set."""
+    if value == "":
+        raise click.BadParameter("it is empty: name a folder, such as . for the current one")
+    return None if value is None else Path(value)
+
+
 runs_dir_option = click.option(
     "--runs-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=folder_of,
     help="Where runs are kept (else CHARLSTM_RUNS, ./checkpoints if there is one, or your data folder).",
 )
 

@@ -13,6 +13,7 @@ from charlstm.cli.options import json_option, run_argument, runs_dir_option
 from charlstm.cli.showing import megabytes, minutes, remark, result, table
 from charlstm.errors import RunError
 from charlstm.runs.status import ESTIMATE
+from charlstm.text.visible import shell_command
 from charlstm.training.seams import COMMANDS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                     view.wait(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_EVERY)
         except KeyboardInterrupt:
-            view.say(f"\n{found.name} goes on; to stop it: charlstm control {found.name} stop")
+            view.say(f"\n{found.name} goes on; to stop it: {shell_command('control', found.name, 'stop')}")
             raise click.exceptions.Exit(130) from None
         said = view.judge(status)
         # a message tells what came after the end, such as a resume that was refused; of a bad end the verdict has it

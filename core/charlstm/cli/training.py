@@ -23,6 +23,7 @@ from charlstm.cli.options import (
 from charlstm.cli.showing import minutes, remark, result, table
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
+from charlstm.text.visible import shell_command
 from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes
 from charlstm.training.presets import PRESETS, preset
 
@@ -263,7 +264,7 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     if not as_json:
         verb = "resume" if last.reason == "stopped" else "generate"
-        remark(f"Next: charlstm {verb} {run.name}")
+        remark(f"Next: {shell_command(verb, run.name)}")
     if interrupted and place() is None:  # torchrun would call it a failure, at length
         raise click.exceptions.Exit(130)
 
@@ -287,4 +288,4 @@ def _say_where(run: Run, as_json: bool) -> None:
         result(True, {"name": run.name, "path": str(run.path)})
     else:
         result(False, None, run.name)
-        remark(f"It trains in the background. Watch it: charlstm watch {run.name}, or open charlstm-tui")
+        remark(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

@@ -16,6 +16,7 @@ from pathlib import Path
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
+from charlstm.text.visible import shell_command
 from charlstm.training.seams import COMMANDS, Command
 
 MAX_RATE = 1_000.0
@@ -35,7 +36,7 @@ def send(run: Run, command: str, value: float | None = None) -> Command:
     check(command, value)
     status = run.status()
     if not status.alive:
-        again = f"`charlstm resume {run.name}`"
+        again = f"`{shell_command('resume', run.name)}`"
         remedy = f"{again} tells how to give it more" if status.state == "finished" else f"start it again with {again}"
         raise RunError(f"The run {run.name} is {status.state}: nobody is there to {command} it; {remedy}")
     asked = Command(secrets.token_hex(4), command, value)

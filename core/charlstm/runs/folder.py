@@ -23,9 +23,9 @@ from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import heartbeat, known, lock
-from charlstm.runs.names import check_name, natural_key, next_name
+from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
-from charlstm.text.visible import visible
+from charlstm.text.visible import shell_command, shell_word, visible
 from charlstm.training.config import Settings
 
 FORMAT = 1
@@ -237,7 +237,10 @@ class Run:
 
 def runs_dir(asked: str | Path | None = None) -> Path:
     """Where runs are kept: as ``asked``, else ``CHARLSTM_RUNS``, else ``./checkpoints`` if it is there, else the
-    platform's data folder. Absolute; it need not exist yet."""
+    platform's data folder. Absolute; it need not exist yet. An empty variable is none; :class:`RunError` when ``asked``
+    is empty."""
+    if asked == "":
+        raise RunError("The folder that runs are kept in has an empty name: name one, such as . for the current folder")
     if asked is not None:
         return Path(os.path.expanduser(asked)).absolute()
     if named := os.environ.get("CHARLSTM_RUNS"):
@@ -266,7 +269,10 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     """
     text = os.fspath(word)
     if text and not _is_path(text):
-        inside = Run(runs_dir(folder) / text)
+        parent = runs_dir(folder)
+        inside = Run(parent / text)
+        if not inside.exists():
+            inside = Run(parent / spelled(text, parent))
         if inside.exists():
             return inside
     as_path = Path(os.path.expanduser(text))
@@ -277,11 +283,13 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         why = "its run.json is another program's" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
-        others = [run for run in known_runs() if run.name == text]
+        others = [run for run in known_runs() if composed(run.name) == composed(text)]
         if len(others) == 1:
             return others[0]
         if others:
-            raise RunError(f"Several runs are called {text}: name one by its folder, such as {others[0].path}")
+            raise RunError(
+                f"Several runs are called {text}: name one by its folder, such as {shell_word(str(others[0].path))}"
+            )
     names = [run.name for run in list_runs(folder, elsewhere=True)]
     if not names:
         raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: start one with `charlstm train`")
@@ -298,7 +306,7 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
     """
     parent = runs_dir(folder)
     if name is not None:
-        check_name(name)
+        name = spelled(check_name(name), parent)
     try:
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         run = Run(parent / name) if name is not None else None
@@ -316,8 +324,9 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
 
 def rename_run(run: Run, name: str) -> Run:
     """Give ``run`` another name. Raises :class:`RunError` while a worker is on it or when the name will not do."""
-    check_name(name)
-    target = Run(run.path.with_name(name))
+    name = check_name(name)
+    there = spelled(name, run.path.parent)
+    target = Run(run.path.with_name(name if there == run.name else there))  # a run may only change its spelling
     _need_run(run)
     if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
@@ -379,7 +388,7 @@ def _make(run: Run, *, given: bool) -> bool:
     except FileExistsError:
         if given:
             other = "choose another name"
-            remedy = f"continue it with `charlstm resume {run.name}`, or {other}" if run.exists() else other
+            remedy = f"continue it with `{shell_command('resume', run.name)}`, or {other}" if run.exists() else other
             raise RunError(f"There is {_taken(run)} already: {remedy}") from None
         return False  # somebody was quicker with this number
     return True
@@ -453,5 +462,5 @@ def _alone(run: Run, what: str) -> Iterator[None]:
 
 
 def _has_worker(run: Run, what: str) -> RunError:
-    remedy = f"stop it first with `charlstm control {run.name} stop`"
+    remedy = f"stop it first with `{shell_command('control', run.name, 'stop')}`"
     return RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}")

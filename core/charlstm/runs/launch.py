@@ -21,6 +21,7 @@ from charlstm.errors import RunError, SettingsError
 from charlstm.runs import folder, heartbeat, system
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.heartbeat import Beat
+from charlstm.text.visible import shell_command
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings, changed
 
@@ -106,7 +107,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
         raise RunError(
-            f"The run {run.name} is {status.state}{where} already: watch it with `charlstm watch {run.name}`"
+            f"The run {run.name} is {status.state}{where} already: watch it with `{shell_command('watch', run.name)}`"
         )
     before = run.spec().settings
     after = before.with_changes(**changes)
@@ -167,11 +168,11 @@ def control_size(run: Run) -> int:
 def _more(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> str:
     """How to give a finished run more: by the setting that ended it, since raising another changes nothing."""
     if checkpoint is None:
-        return f"with `charlstm resume {run.name} --epochs …`"
+        return f"with `{shell_command('resume', run.name)} --epochs …`"
     plan, progress = checkpoint
     name, _ = planning.next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
     option = name.replace("_", "-")
-    return f"than {name}={getattr(settings, name):.12g} in all, with `charlstm resume {run.name} --{option} …`"
+    return f"than {name}={getattr(settings, name):.12g} in all, with `{shell_command('resume', run.name)} --{option} …`"
 
 
 def _starting(run: Run) -> Beat:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs import system
+from charlstm.text.visible import shell_command
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -128,8 +129,8 @@ def _is_at(path: Path, folder: os.stat_result) -> bool:
 def _held(path: Path) -> HeldError:
     name = path.parent.name
     return HeldError(
-        f"Another worker is already on the run {name}: watch it with `charlstm watch {name}`, "
-        f"or end it with `charlstm control {name} stop`"
+        f"Another worker is already on the run {name}: watch it with `{shell_command('watch', name)}`, "
+        f"or end it with `{shell_command('control', name, 'stop')}`"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import charlstm
 from charlstm.errors import ModelError, RunError
 from charlstm.runs.folder import Run, find_run
+from charlstm.text.visible import shell_command
 
 DEMO = "demo"
 _DEMO_FILE = "demo.safetensors"
@@ -43,7 +44,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
         if Path(os.path.expanduser(text)).is_file():
             raise ModelError(
                 f"{text} is a file but no .safetensors: a checkpoint of the reference script becomes a model with "
-                f"charlstm import {text}"
+                f"{shell_command('import', text)}"
             ) from None
         raise
     return run_model(run, snapshot)

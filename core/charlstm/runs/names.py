@@ -6,6 +6,7 @@ runs are kept.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -17,7 +18,10 @@ _RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("co
 
 
 def check_name(name: str) -> str:
-    """``name`` if a run may be called that: it is one plain file name on every system. Raises :class:`RunError`."""
+    """``name``, with composed accents, if a run may be called that: it is one plain file name on every system.
+
+    Raises :class:`RunError`.
+    """
     wrong = ""
     if not name.strip():
         wrong = "is empty"
@@ -31,7 +35,21 @@ def check_name(name: str) -> str:
         wrong = "means something else already"
     if wrong:
         raise RunError(f"{name[:40]!r} cannot be a run's name: it {wrong}")
-    return name
+    return composed(name)
+
+
+def composed(name: str) -> str:
+    """``name`` in NFC: an accent that is a character of its own looks the same and is another name to most systems."""
+    return unicodedata.normalize("NFC", name)
+
+
+def spelled(name: str, folder: Path) -> str:
+    """``name`` as the entry of ``folder`` is spelled that looks the same; ``name`` where there is none."""
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return name
+    return name if name in entries else next((each for each in entries if composed(each) == composed(name)), name)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -43,10 +61,10 @@ def next_name(text: str, preset: str, taken: Iterable[str]) -> str:
     """TEXT-PRESET-N with a number above all that are ``taken``, so that none is given twice."""
     stem = f"{_slug(Path(text).stem) or 'text'}-{_slug(preset) or 'custom'}"
     pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
-    numbers = [int(match[1]) for name in taken if (match := pattern.fullmatch(name))]
+    numbers = [int(match[1]) for name in taken if (match := pattern.fullmatch(composed(name)))]
     return f"{stem}-{max(numbers, default=0) + 1}"
 
 
 def _slug(text: str) -> str:
-    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text))
+    words = re.sub(r"[^\w]+", "-", composed(text))
     return words.strip("-_")[:40].rstrip("-_")

@@ -86,6 +86,8 @@ def resolve(source: Source, options: TextOptions) -> Resolved:
 def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]]:
     if given == STDIN:
         return "stdin", STDIN, []
+    if not given:
+        raise TextError("The name of the text is empty: give a file, or . for the current folder")
     shown = visible(given, keep="")
     path = Path(os.path.expanduser(given)).absolute()  # which leaves an unknown user's ~ alone
     try:

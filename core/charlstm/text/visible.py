@@ -6,6 +6,7 @@ returns moves no cursor, sets no title and turns no writing direction.
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 
 _SYMBOLS = {" ": "␣", "\n": "↵", "\t": "⇥", "\u00a0": "⍽", "\u00ad": "¬", "\x7f": "␡"}
@@ -24,6 +25,23 @@ def visible(text: str, *, keep: str = "\n") -> str:
 def symbol(char: str) -> str:
     """One visible sign for ``char``, as lists of candidates show it: also spaces (␣), newlines (↵) and tabs (⇥)."""
     return _SYMBOLS.get(char) or visible(char, keep="")
+
+
+def shell_command(*words: str) -> str:
+    """A ``charlstm`` command to copy into a shell: no name in it is taken for more than a name, or for several."""
+    return " ".join(map(shell_word, ("charlstm", *words)))
+
+
+def shell_word(text: str) -> str:
+    """``text`` as one word for a shell; what cannot be seen in it as escapes, which bash, zsh and ksh read."""
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = (char if char.isprintable() and char not in "\\'" else _shell_escape(char) for char in text)
+    return f"$'{''.join(escaped)}'"
+
+
+def _shell_escape(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def described(char: str) -> str:

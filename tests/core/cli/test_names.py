@@ -1,0 +1,159 @@
+"""Names that a shell or a file system reads in its own way: empty, with spaces or worse, with accents of two kinds."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+
+from charlstm.cli.main import cli
+from charlstm.cli.options import complete_run
+from charlstm.errors import RunError, TextError
+from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
+from charlstm.text.corpus import open_corpus
+from charlstm.text.visible import shell_command
+from command_line import TINY, Refused, Said
+
+NASTY = [
+    "a b",
+    "$(touch X)",
+    "`touch X`",
+    "a;touch X",
+    "it's",
+    "*",
+    "a'\"b",
+    "~",
+    "-x",
+    "é",
+    "a\nb",
+    "\x1b[2J",
+    "\u202e",
+]
+
+
+@pytest.fixture
+def run_called(place: Path) -> Iterator[str]:
+    """The run fox under a name that a shell would not take for one word."""
+    name = "$(touch X) 'b'"
+    shutil.copytree(place / "runs" / "fox", place / "runs" / name)
+    yield name
+    shutil.rmtree(place / "runs" / name)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize("name", [*NASTY, "\u202e", os.fsdecode(b"a\xff")])
+def test_a_command_in_a_hint_is_read_by_a_shell_as_it_was_meant(name: str, tmp_path: Path) -> None:
+    command = shell_command("resume", name)
+    assert command.isprintable()
+    line = f'charlstm() {{ printf "%s\\0" "$@"; }}; {command}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=tmp_path, check=True)
+    assert done.stdout == b"resume\0" + os.fsencode(name) + b"\0"
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_that_need_no_quotes_have_none() -> None:
+    assert shell_command("watch", "novel-quick-1") == "charlstm watch novel-quick-1"
+
+
+def hinted(said: str, command: str) -> list[str]:
+    """The words of the ``charlstm COMMAND …`` that a sentence ends or quotes."""
+    start = said.index(f"charlstm {command}")
+    return shlex.split(said[start:].partition("`")[0].partition(" --")[0].partition(", or")[0])
+
+
+def test_hints_quote_the_name_of_a_run(place: Path, run_called: str, said: Said, refused: Refused) -> None:
+    name = run_called
+    assert hinted(refused("control", name, "pause"), "resume") == ["charlstm", "resume", name]
+    assert hinted(said("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
+    assert "Next: charlstm generate 'a b'" in said("train", "data/fox.txt", *TINY, "--name", "a b")[1]
+    assert "`charlstm resume 'a b'`" in refused("train", "data/fox.txt", *TINY, "--name", "a b")
+
+
+def test_hints_quote_the_names_of_files(place: Path, said: Said, refused: Refused) -> None:
+    said("export", "fox", "--to", "script", "--out", "a $b.net")
+    assert hinted(refused("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
+    err = said("import", "a $b.net", "--out", "a $b.safetensors")[1]
+    assert hinted(err.strip(), "generate") == ["charlstm", "generate", "a $b.safetensors"]
+    assert hinted(refused("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
+    assert "--out 'a $b.safetensors'" in refused("import", "a $b.net", "--out", "a $b.pt")
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_bash_completes_one_word(place: Path, run_called: str) -> None:
+    script = (
+        'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
+        'COMP_WORDS=(charlstm watch "\\$(t"); COMP_CWORD=2; _charlstm_completion charlstm\n'
+        'echo "${#COMPREPLY[@]}"; eval "printf %s ${COMPREPLY[0]}"'
+    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=place, env=os.environ | {"PATH": path}, check=True
+    )
+    assert done.stdout == f"1\n{run_called}"
+    assert not (place / "X").exists()
+
+
+def test_a_name_that_would_be_two_lines_is_not_completed(place: Path) -> None:
+    name = "fox\ndir,"
+    shutil.copytree(place / "runs" / "fox", place / "runs" / name)
+    found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "fox")]
+    shutil.rmtree(place / "runs" / name)
+    assert found == ["fox"]
+
+
+def test_an_empty_name_is_no_folder_and_no_text(place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(os.listdir(place))
+    assert "--runs-dir" in refused("train", "data/fox.txt", *TINY, "--runs-dir", "")
+    assert "--runs-dir" in refused("runs", "--runs-dir", "")
+    assert "empty" in refused("stats", "")
+    assert "empty" in refused("train", "", *TINY)
+    with pytest.raises(RunError, match="empty name"):
+        runs_dir("")
+    with pytest.raises(TextError, match="empty"):
+        open_corpus("")
+    assert sorted(os.listdir(place)) == before
+    assert runs_dir(".") == place
+    for variable in ("RUNS", "DATA", "STATE", "CACHE"):
+        monkeypatch.setenv(f"CHARLSTM_{variable}", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(place / "share"))
+    assert place / "runs" != runs_dir() != place  # an empty variable is one that is not set
+    assert [run.name for run in list_runs(place / "runs") if run.name == "fox"] == ["fox"]
+
+
+NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
+
+
+@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
+def test_accents_of_two_kinds_are_one_name(place: Path, tmp_path: Path, first: str, second: str) -> None:
+    spec = find_run("fox").spec()
+    run = create_run(spec, name=first, folder=tmp_path)
+    assert run.name == NFC
+    with pytest.raises(RunError, match="There is a run"):
+        create_run(spec, name=second, folder=tmp_path)
+    other = create_run(spec, name="other", folder=tmp_path)
+    with pytest.raises(RunError, match="There is a run"):
+        rename_run(other, second)
+    assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
+    assert os.listdir(tmp_path) == [NFC, "other"] or os.listdir(tmp_path) == ["other", NFC]
+
+
+def test_a_run_with_accents_of_its_own_kind_stays_reachable(place: Path, tmp_path: Path) -> None:
+    spec = find_run("fox").spec()
+    old = create_run(spec, name="old", folder=tmp_path).path.rename(tmp_path / NFD)  # as 0.1 made it
+    assert find_run(NFC, tmp_path).path == old
+    with pytest.raises(RunError, match="There is a run"):
+        create_run(spec, name=NFC, folder=tmp_path)
+    assert rename_run(find_run(NFC, tmp_path), NFC).name == NFC
+    assert os.listdir(tmp_path) == [NFC]
+    (tmp_path / NFC).rename(tmp_path / f"{NFD}-quick-7")
+    numbered = create_run(replace(spec, corpus={"name": f"{NFC}.txt"}, preset="quick"), folder=tmp_path)
+    assert numbered.name == f"{NFC}-quick-8"
