@@ -11,7 +11,7 @@ import copy
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -271,6 +271,11 @@ class RunSeries:
         if self.last_step is not None and self.last_step.step > event.step:
             self.last_step = None
         self.paused = self.finished = self.failed = None
+        if self.started is not None:  # what it trains with now, which another machine may have changed
+            started = self.started
+            self.started = replace(
+                started, device=event.device or started.device, kernel=event.kernel or started.kernel
+            )
         if event.planned_steps is not None:
             self.planned_steps = event.planned_steps
         if event.inexact or event.changes:

@@ -117,12 +117,14 @@ class Paused(Event):
 class Resumed(Event):
     """Training goes on from ``step``, after a pause or in a new process. Earlier lines of a later step never were:
     the reader drops them. ``inexact`` says in words why the continuation may differ in the last digits, and
-    ``changes`` what a person changed."""
+    ``changes`` what a person changed. ``device`` and ``kernel`` are those of a new process."""
 
     name: ClassVar[str] = "resumed"
     planned_steps: int | None = None
     inexact: str | None = None
     changes: str | None = None
+    device: str | None = None
+    kernel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,8 @@ def going_on(
         planned_steps=new_schedule.planned_steps,
         inexact=differences(record["environment"], environment(plan, ranks)),
         changes=in_words(before, changes),
+        device=plan.device,
+        kernel=plan.kernel,
     )
     return Continuation(progress, plan, new_schedule, again, resumed)
 

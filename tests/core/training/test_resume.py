@@ -13,6 +13,7 @@ import torch
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model import kernel as kernels
 from charlstm.model.file import Model
+from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
 from charlstm.training.config import Settings
 from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped
@@ -212,6 +213,20 @@ def test_another_machine_is_an_inexact_resume(corpus: Corpus, settings: Settings
     assert resumed.changes == "threads 1 → 2"
 
 
+def begun(device: str, kernel: str) -> Started:
+    return Started(
+        step=0,
+        planned_steps=60,
+        steps_per_epoch=98,
+        parameters=1,
+        train_chars=1,
+        val_chars=1,
+        device=device,
+        kernel=kernel,
+        threads=1,
+    )
+
+
 @pytest.fixture
 def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     for accelerator in (torch.cuda, torch.backends.mps):
@@ -251,6 +266,9 @@ def test_a_run_that_leaves_its_graphics_card_chooses_its_kernel_anew(
     resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings)
     assert resumed.inexact is not None
     assert "device cuda → cpu" in resumed.inexact
+    started = RunSeries.of([begun("cuda", "nn"), resumed]).started  # what people are shown
+    assert started is not None
+    assert (started.device, started.kernel[:5]) == ("cpu", "fused")
     assert "kernel nn → fused" in resumed.inexact
 
 
