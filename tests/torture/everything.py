@@ -20,13 +20,8 @@ Row = tuple[str, int, int]
 
 
 def kills(output: str) -> Iterator[Row]:
-    for what, accidents, different in re.findall(r"^(kill -9.*?|power cut.*?)  +\d+ +(\d+) +(\d+)$", output, re.M):
+    for what, accidents, different in re.findall(r"^((?:kill|power|folder).*?)  +\d+ +(\d+) +(\d+)$", output, re.M):
         yield f"worker: {what}", int(accidents), int(different)
-
-
-def pieces(output: str) -> Iterator[Row]:
-    for what, tried, lost in re.findall(r"^(trainer iterated .*?)  +(\d+) +(\d+)$", output, re.M):
-        yield what, int(tried), int(lost)
 
 
 def files(output: str) -> Iterator[Row]:
@@ -45,7 +40,13 @@ def keys(output: str) -> Iterator[Row]:
         yield f"app: keys, mouse, pastes, resizes, seed {seed}", int(tried), int(wrong != "0")
 
 
-FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256", "--kills", "60", "--cuts", "40"]
+def pieces(output: str) -> Iterator[Row]:
+    for what, tried, lost in re.findall(r"^(trainer iterated .*?)  +(\d+) +(\d+)$", output, re.M):
+        yield what, int(tried), int(lost)
+
+
+FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
+FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
 
 PARTS = (
     (["kill_worker.py"], kills),

@@ -1,8 +1,13 @@
-"""Kills the real worker before changes of the disk and cuts its power, goes on, and compares with the untouched run.
+"""Kills the real worker before changes of the disk, cuts its power or does something to its folder, goes on, and
+compares with the untouched run.
 
-``python tests/torture/kill_worker.py [--kills N] [--cuts N] [--kernel K] …`` prints a table and fails when anything
-differs: the log as the contracts compare it, the weights, the whole exact state. Each accident takes a fresh copy of
-one run; the process is forked from one that has torch loaded already, which makes hundreds of them affordable.
+``python tests/torture/kill_worker.py [--kills N] [--cuts N] [--folders N] [--kernel K] …`` prints a table and fails
+when anything differs: the log as the contracts compare it, the weights, the whole exact state. Each accident takes a
+fresh copy of one run; the process is forked from one that has torch loaded already, which makes hundreds affordable.
+
+What is done to a folder is done between two changes of the disk, so also in the middle of a checkpoint: it is moved,
+another run takes its place, it is deleted, its lock or its event log is removed. The run goes on where it is then, and
+the other one must not have been touched.
 """
 
 from __future__ import annotations
@@ -26,9 +31,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from charlstm import storage
+from charlstm.errors import RunError
 from charlstm.model.file import load_model
 from charlstm.model.kernel import fast_bfloat16
-from charlstm.runs import worker
+from charlstm.runs import lock, worker
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import create
 from charlstm.runs.log import read_events
@@ -94,12 +100,19 @@ def work(run: Run, disk: MakeDisk) -> int:
     """Be the worker of ``run`` in a child, on that disk; the wait status."""
     child = os.fork()
     if child == 0:
-        storage.disk = disk(run)
-        status = worker.main([str(run.path)])
-        calls = getattr(storage.disk, "calls", 0)
-        (run.path / "calls").write_text(str(calls))
-        os._exit(status)
+        status = 1
+        try:
+            storage.disk = disk(run)
+            status = worker.main([str(run.path)])
+            beside(run, "calls").write_text(str(getattr(storage.disk, "calls", 0)))
+        finally:
+            os._exit(status)
     return os.waitpid(child, 0)[1]
+
+
+def beside(run: Run, what: str) -> Path:
+    """A place for something that has to do with ``run``, next to its folder."""
+    return run.path.with_name(f"{run.name}.{what}")
 
 
 def accidents(folder: Path, template: Run, untouched: Run, disks: list[MakeDisk], again: float) -> tuple[int, int]:
@@ -123,10 +136,101 @@ def accidents(folder: Path, template: Run, untouched: Run, disks: list[MakeDisk]
     return count, different
 
 
+def move(run: Run) -> None:
+    run.path.rename(beside(run, "moved"))
+
+
+def replace_folder(run: Run) -> None:
+    move(run)
+    beside(run, "other").rename(run.path)
+
+
+def delete(run: Run) -> None:
+    shutil.rmtree(run.path)
+
+
+def remove_lock(run: Run) -> None:
+    run.lock_path.unlink()
+    try:
+        lock.take(run.lock_path, patience=0.0)
+    except RunError:
+        return
+    beside(run, "second worker").touch()
+
+
+def remove_log(run: Run) -> None:
+    run.events_path.unlink()
+
+
+FOLDERS: dict[str, Callable[[Run], None]] = {
+    "folder: moved": move,
+    "folder: another run in its place": replace_folder,
+    "folder: deleted": delete,
+    "folder: lock removed": remove_lock,
+    "folder: event log removed": remove_log,
+}
+"""What is done to the folder of a worker that is at work."""
+
+
+def folder_accidents(
+    folder: Path, template: Run, untouched: Run, act: Callable[[Run], None], changes: list[int]
+) -> tuple[int, int]:
+    """One run for each of ``changes``, the number of the change of the disk before which ``act`` is done to its folder.
+
+    How many of them it was done to, and how many runs ended differently from the untouched one or touched another.
+    """
+    count, different = 0, 0
+    for number, change in enumerate(changes):
+        run = Run(folder / f"folder-{number}")
+        shutil.copytree(template.path, run.path)
+        shutil.copytree(untouched.path, beside(run, "other"))
+
+        def strike(run: Run = run) -> None:
+            act(run)
+            beside(run, "struck").touch()
+
+        status = os.waitstatus_to_exitcode(work(run, lambda run, at=change, strike=strike: FaultyDisk(at, strike)))
+        count += beside(run, "struck").exists()
+        wrong = folder_trouble(run, untouched, act, status)
+        if wrong:
+            different += 1
+            print(f"{act.__name__} before change {change}: {wrong}", file=sys.stderr)
+        for path in folder.glob(f"{run.name}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return count, different
+
+
+def folder_trouble(run: Run, untouched: Run, act: Callable[[Run], None], status: int) -> list[str]:
+    """What is wrong after ``act`` was done to the folder of ``run`` and its worker ended with ``status``."""
+    if not beside(run, "struck").exists():
+        return [] if status == 0 else [f"status {status}"]
+    wrong = [] if status in (0, 2) else [f"status {status}"]
+    if act in (move, delete) and run.path.exists():
+        wrong.append(f"a folder was made: {[path.name for path in run.path.iterdir()]}")
+    if act is replace_folder and content(run.path) != content(untouched.path):
+        wrong.append("the other run was changed")
+    if act in (remove_lock, remove_log) and status != 0:
+        wrong.append(f"status {status}")
+    if beside(run, "second worker").exists():
+        wrong.append("a second worker got the lock")
+    if act is delete:
+        return wrong
+    left = Run(beside(run, "moved")) if act in (move, replace_folder) else run
+    if left.status().state != "finished" and (status := work(left, good)):
+        return [*wrong, f"status {status} when it went on: {left.log_path.read_text()[-500:]}"]
+    return wrong + differences(left, untouched)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below ``folder``."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=250, help="before so many changes of the disk, spread evenly")
     parser.add_argument("--cuts", type=int, default=200, help="the same for power cuts")
+    parser.add_argument("--folders", type=int, default=40, help="so many runs for each thing done to their folders")
     parser.add_argument("--again", type=float, default=0.3, help="chance that a resume meets the same accident")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kernel", choices=("nn", "fused"), default="nn", help="that trains")
@@ -155,7 +259,7 @@ def main() -> int:
         if status := work(untouched, good):
             print(f"the untouched run failed with {status}:\n{untouched.log_path.read_text()}", file=sys.stderr)
             return 1
-        total = int((untouched.path / "calls").read_text())
+        total = int(beside(untouched, "calls").read_text())
 
         def at(count: int) -> list[int]:
             """Which changes to stop before: evenly spread, each somewhere in its stretch."""
@@ -179,6 +283,10 @@ def main() -> int:
             count, different = accidents(folder, template, untouched, disks, asked.again)
             lost += different + (count < len(disks) / 2)  # what never struck proves nothing
             print(f"{what:<62}{len(disks):>6}{count:>11}{different:>11}", flush=True)
+        for what, act in FOLDERS.items() if asked.folders else ():
+            count, different = folder_accidents(folder, template, untouched, act, at(asked.folders))
+            lost += different + (count < asked.folders / 2)
+            print(f"{what:<62}{asked.folders:>6}{count:>11}{different:>11}", flush=True)
         print(f"{time.monotonic() - began:.0f} s")
     return 1 if lost else 0
 

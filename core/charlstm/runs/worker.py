@@ -183,7 +183,9 @@ class _Worker:
                 self._series = RunSeries.of(read_events(self._run.events_path))
                 stack.callback(lambda: self._ranks.close())
                 yield from self._logged(spec, lambda: self._train(spec, found))
-                if self._moved:
+                if self._log.removed and self._lock.loss() is None and self._log.restore():
+                    _note(self._run, LOG_RESTORED)  # since the last step, and no event comes after the last
+                if self._moved and self._heart.beat.state == "stopped":
                     raise _Lost(LOSSES["moved"])
             except _Ended as ended:
                 message = LOSSES["moved"] if self._moved else str(ended)

@@ -371,6 +371,37 @@ def test_a_log_that_was_removed_is_written_again(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+def test_a_log_that_is_removed_after_the_last_step_is_written_again(
+    run: Run, train: Callable[[Script], list[Any]]
+) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        run.events_path.unlink()
+        yield ended(1)
+
+    train(script)
+    events = list(worker.run_foreground(run))
+    assert [event.name for event in events] == ["started", "finished"]
+    assert list(read_events(run.events_path)) == events
+    assert worker.LOG_RESTORED in run.log_path.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
+def test_a_run_that_finishes_as_its_folder_is_moved_is_finished(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
+) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        run.path.rename(tmp_path / "moved")
+        trainer.inbox()
+        yield ended(1)
+
+    train(script)
+    assert len(list(worker.run_foreground(run))) == 2
+    assert Run(tmp_path / "moved").status().state == "finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def remove_lock() -> None:
         run.lock_path.unlink()
