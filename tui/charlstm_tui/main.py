@@ -35,6 +35,10 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
     """
     if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise click.ClickException("the current folder was deleted: go to another one with cd") from None
     for name, value in (("TEXT", text), ("--runs-dir", runs_dir)):
         if value == "":
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")

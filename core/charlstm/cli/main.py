@@ -134,7 +134,17 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _refuse(sentence: str) -> int:
+    if _current_folder_is_gone():  # whatever it was, this is why, or will be next
+        sentence = f"The current folder was deleted: go to another one with cd ({sentence})"
     return _end(f"charlstm: {sentence}", 2)
+
+
+def _current_folder_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _end(words: str, code: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm.cli.showing import ReadingProgress
+from charlstm.cli.showing import ReadingProgress, remark
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:
     from charlstm.text.corpus import open_corpus
 
     with ReadingProgress() as progress:
-        return open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=progress.show)
+        corpus = open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=progress.show)
+    if number := len(corpus.skipped):
+        named = ", ".join(corpus.skipped[:3]) + ", …" * (number > 3)
+        entries = "1 file or folder" if number == 1 else f"{number:,} files or folders"
+        are = "is" if number == 1 else "are"
+        remark(f"{entries} of {corpus.name} cannot be read and {are} left out: {named}")
+    return corpus
 
 
 def open_model(word: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:

@@ -56,7 +56,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     corpus = load_corpus(text, options)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
     if as_json:
-        result(True, {"name": corpus.name, **found.to_dict()})
+        result(True, {"name": corpus.name, **found.to_dict(), "skipped": list(corpus.skipped)})
         return
     click.echo(
         f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "

@@ -33,6 +33,20 @@ if TYPE_CHECKING:
     from charlstm.training.seams import Plan
 
 
+_ALWAYS_THERE = ("auto", "cpu")
+_NO_DEVICE = 3
+_ASK_FOR_DEVICE = f"""
+import sys
+from charlstm.errors import SettingsError
+from charlstm.training.learner import choose_device
+try:
+    choose_device(sys.argv[1])
+except SettingsError as error:
+    print(error)
+    sys.exit({_NO_DEVICE})
+"""
+
+
 def start_run(
     source: Source | Mapping[str, Any] | Corpus,
     settings: Settings,
@@ -47,9 +61,11 @@ def start_run(
 
     ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, a built-in's name), a corpus that
     is open already, or its record; standard input must be open already. Weights start from the model file
-    ``model_from`` when given. Raises :class:`RunError` when no run can be made.
+    ``model_from`` when given. Raises :class:`RunError` when no run can be made, :class:`SettingsError` when the device
+    is not there.
     """
-    run = create(
+    check_device(settings.device)
+    run = _create(
         source, settings, preset, text_options=text_options, name=name, runs_dir=runs_dir, model_from=model_from
     )
     launch(run)
@@ -70,6 +86,42 @@ def create(
 
     The network has the size of the model that it starts from, whatever ``settings`` say.
     """
+    if settings.device not in _ALWAYS_THERE:
+        system.before_torch()
+        from charlstm.training.learner import choose_device  # which imports torch: this process is going to need it
+
+        choose_device(settings.device)
+    return _create(
+        source, settings, preset, text_options=text_options, name=name, runs_dir=runs_dir, model_from=model_from
+    )
+
+
+def check_device(device: str) -> None:
+    """Raises :class:`SettingsError` when this machine has no such ``device``. Only torch knows: where it is not loaded
+    another process is asked, which takes seconds."""
+    if device in _ALWAYS_THERE:
+        return
+    if "torch" in sys.modules:
+        from charlstm.training.learner import choose_device
+
+        choose_device(device)
+        return
+    command = [sys.executable, "-P", "-c", _ASK_FOR_DEVICE, device]
+    asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if asked.returncode == _NO_DEVICE:
+        raise SettingsError(asked.stdout.decode(errors="replace").strip())
+
+
+def _create(
+    source: Source | Mapping[str, Any] | Corpus,
+    settings: Settings,
+    preset: str,
+    *,
+    text_options: TextOptions | None,
+    name: str | None,
+    runs_dir: str | Path | None,
+    model_from: str | Path | None,
+) -> Run:
     lineage = None
     if model_from is not None:
         from charlstm.model.file import read_info
@@ -111,6 +163,8 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         )
     before = run.spec().settings
     after = before.with_changes(**changes)
+    if "device" in changes:
+        check_device(after.device)
     checkpoint = last_checkpoint(run)
     if checkpoint is not None:  # else it has not begun, and may still become another
         changes = changed(before, after)

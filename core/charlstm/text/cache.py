@@ -306,9 +306,10 @@ def entries() -> list[Entry]:
     """All prepared texts, the one used longest ago first."""
     found = []
     for folder in texts_dir().iterdir():
-        if not folder.name.startswith("."):
-            size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-            found.append(Entry(folder.name, size, folder.stat().st_mtime))
+        with suppress(OSError):  # another process may remove one just now, and one that cannot be read hides no other
+            if not folder.name.startswith("."):
+                size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+                found.append(Entry(folder.name, size, folder.stat().st_mtime))
     return sorted(found, key=lambda entry: entry.used)
 
 

@@ -62,6 +62,8 @@ class Corpus:
     ids: npt.NDArray[Any]
     fingerprint: str
     """SHA-256 over vocabulary and numbers: the same text has the same, wherever it came from."""
+    skipped: tuple[str, ...] = ()
+    """Files and folders of a folder that could not be read when the text was opened."""
 
     @property
     def chars(self) -> int:
@@ -148,8 +150,8 @@ def open_corpus(
     kept = cache.recall(key, stamps_of(found.items))
     with contextlib.suppress(*_NO_RECORD):  # a damaged one is none
         if kept is not None and (corpus := _from_cache(kept)) is not None:
-            return dataclasses.replace(corpus, name=found.name, sources=found.sources)
-    return _prepared(found, options, progress, key)
+            return dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
+    return dataclasses.replace(_prepared(found, options, progress, key), skipped=found.skipped)
 
 
 def _prepared(

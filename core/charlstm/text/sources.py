@@ -6,6 +6,7 @@ It names, opens and streams sources; what is done to their characters is ``readi
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import stat
 import sys
@@ -60,6 +61,8 @@ class Resolved:
     name: str
     sources: tuple[str, ...]
     items: tuple[Item, ...]
+    skipped: tuple[str, ...] = ()
+    """Files and folders below a named folder that cannot be read."""
 
     @property
     def is_stdin(self) -> bool:
@@ -72,18 +75,19 @@ def resolve(source: Source, options: TextOptions) -> Resolved:
     if not given:
         raise TextError("No text was named: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []
+    skipped: list[str] = []
     for one in given:
-        name, recorded, found = _resolve_one(os.fspath(one), options)
+        name, recorded, found = _resolve_one(os.fspath(one), options, skipped)
         names.append(name)
         sources.append(recorded)
         items.extend(found)
     if STDIN in sources and len(sources) > 1:
         raise TextError("Standard input (-) cannot be joined with other texts: write it into a file first")
     name = names[0] if len(names) == 1 else f"{names[0]}+{len(names) - 1}"
-    return Resolved(name, tuple(sources), tuple(items))
+    return Resolved(name, tuple(sources), tuple(items), tuple(sorted(skipped)))
 
 
-def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]]:
+def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[str, str, list[Item]]:
     if given == STDIN:
         return "stdin", STDIN, []
     if not given:
@@ -98,7 +102,15 @@ def _resolve_one(given: str, options: TextOptions) -> tuple[str, str, list[Item]
             return given, given, [Item(given, builtin=given)]
         raise _unreadable(shown, error, path) from None
     if stat.S_ISDIR(mode):
-        files = folder_files(path, options.pattern)
+        refused: list[str] = []
+        files = folder_files(path, options.pattern, refused)
+        if not files and refused:
+            some = ", ".join(sorted(refused)[:3])
+            raise TextError(
+                f"No file of {shown} that fits {options.pattern} can be read ({some}): change their permissions or "
+                "choose another text"
+            )
+        skipped += refused
         if not files:
             raise _nothing_matches(path, shown, options.pattern)
         return path.resolve().name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
@@ -141,18 +153,37 @@ def matches(name: str, pattern: str) -> bool:
     return any(fnmatch(name, part.strip()) for part in pattern.split(","))
 
 
-def folder_files(folder: Path, pattern: str) -> list[Path]:
+def folder_files(folder: Path, pattern: str, skipped: list[str] | None = None) -> list[Path]:
     """Regular files below ``folder`` that fit ``pattern``, sorted by path; hidden ones and link loops are left out.
 
-    Raises :class:`TextError` when the folder cannot be read or has no end.
+    What further down cannot be read is left out too, and named in ``skipped``. Raises :class:`TextError` when the
+    folder cannot be read or has no end.
     """
-    return sorted(path for path in _walk(folder) if matches(path.name, pattern))
+    skipped = [] if skipped is None else skipped
+    paths = _walk(folder, skipped)
+    return sorted(path for path in paths if matches(path.name, pattern) and _is_readable(path, skipped))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _is_readable(path: Path, skipped: list[str]) -> bool:
+    """Whether ``path`` is a regular file that can be opened; one that only cannot be read is named in ``skipped``."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a broken link, or it vanished
+            skipped.append(str(path))
+        return False
+    return True
+
+
+def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    """The names of all that is no folder below ``folder``, hidden ones left out."""
+
     def refuse(error: OSError) -> None:
-        if error.filename == str(folder):  # what cannot be read further down is passed over
+        if error.filename == str(folder):
             raise _unreadable(visible(str(folder), keep=""), error, folder)
+        skipped.append(str(error.filename))
 
     seen: set[tuple[int, int] | None] = {None}
     names = 0
@@ -169,9 +200,8 @@ def _walk(folder: Path) -> Iterator[Path]:
                 f"{visible(str(folder), keep='')} holds more than {MOST_NAMES:,} files: name a smaller folder"
             )
         for name in files:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.is_file():  # false for a pipe, a device or a broken link
-                yield path
+            if not name.startswith("."):
+                yield Path(parent, name)
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
@@ -183,7 +213,7 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 
 def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
-    endings = Counter(path.suffix for path in _walk(folder) if path.suffix)
+    endings = Counter(path.suffix for path in _walk(folder, []) if path.suffix and os.path.isfile(path))
     if not endings:
         return TextError(f"The folder {shown} holds no files that fit {pattern}: choose another folder")
     ending, count = endings.most_common(1)[0]

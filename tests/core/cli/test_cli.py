@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import click
 import pyte
@@ -368,3 +371,50 @@ def test_as_a_module_with_a_closed_pipe() -> None:
     answered = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert answered.stdout.startswith("hidden_size")
     assert answered.stderr == ""
+
+
+@pytest.mark.parametrize("detach", [[], ["--detach"]])
+def test_a_device_that_is_not_here_leaves_no_run(
+    place: Path, said: Said, detach: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(path.name for path in (place / "runs").iterdir())
+    err = said("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
+    assert err == "charlstm: There is no device cuda here; device=auto takes what there is\n"
+    assert sorted(path.name for path in (place / "runs").iterdir()) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be deleted there")
+@pytest.mark.parametrize(
+    "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
+)
+def test_a_deleted_current_folder_is_said(
+    words: tuple[str, ...], refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHARLSTM_RUNS")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "The current folder was deleted: go to another one with cd" in refused(*words)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_of_a_folder_was_not_read_is_said(
+    place: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = place / "texts"
+    texts.mkdir()
+    for name in "abc":
+        (texts / f"{name}.txt").write_text(name * 5000)
+    opening = os.open
+    locked = str(texts / "b.txt")
+
+    def refuse(path: Any, *rest: Any, **more: Any) -> int:
+        if path == Path(locked):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), locked)
+        return opening(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert said("stats", "texts")[1] == f"1 file or folder of texts cannot be read and is left out: {locked}\n"
+    assert answer("stats", "texts")["skipped"] == [locked]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import check_resume, launch
+from charlstm.runs.launch import check_resume, create, launch, start_run
 from charlstm.runs.status import State
 from charlstm.runs.store import RunStore
 from charlstm.training.config import Settings
@@ -95,3 +98,34 @@ def test_a_worker_that_cannot_be_started_leaves_the_run_as_it_was(
     with pytest.raises(RunError, match="cannot be started: Resource"):
         launch(run)
     assert run.status() == before
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])
+def test_a_device_that_is_not_here_is_refused_before_there_is_a_run(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("it is here")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "a.txt").write_text("the quick brown fox\n" * 100)
+    settings = Settings(epochs=1, device=device)
+    for make in (create, start_run):
+        with pytest.raises(SettingsError, match=f"no device {device} here"):
+            make(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    run = begun(tmp_path, max_steps=200)
+    before = run.status()
+    with pytest.raises(SettingsError, match=f"no device {device} here"):
+        check_resume(run, {"device": device, "max_steps": 300})
+    assert run.status() == before
+
+
+def test_a_process_without_torch_asks_another_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    script = (
+        "import sys; from charlstm.errors import SettingsError; from charlstm.runs.launch import check_device\n"
+        "try: check_device('cuda')\nexcept SettingsError as error: print(error)\n"
+        "check_device('cpu'); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "There is no device cuda here; device=auto takes what there is\nFalse\n"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +197,28 @@ def test_one_bad_file_in_a_folder_is_named(folder: Path) -> None:
         open_corpus(folder)
     (folder / "sub" / "c.txt").write_bytes(b"")
     assert open_corpus(folder).text() == "first\nsecond"
+
+
+@posix
+def test_an_unreadable_entry_of_a_folder_is_left_out_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = {str(folder / "a.txt"), str(folder / "sub")}
+
+    def refusing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(path: Any, *rest: Any, **more: Any) -> Any:
+            if not isinstance(path, int) and os.fspath(path) in locked:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            return call(path, *rest, **more)
+
+        return refuse
+
+    whole = open_corpus(folder)
+    assert whole.skipped == ()
+    for name in ("open", "scandir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    for _ in range(2):  # read, and from the cache
+        corpus = open_corpus(folder)
+        assert (corpus.skipped, corpus.chars < whole.chars) == ((str(folder / "a.txt"), str(folder / "sub")), True)
+    assert preview(folder).text == "second"
+    locked.add(str(folder / "b.txt"))
+    with pytest.raises(TextError, match=r"can be read \(.*a\.txt.*\): change their permissions"):
+        open_corpus(folder)

@@ -112,6 +112,8 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
         found.append(_fine(f"Cleaned: {sum(stats.cleanable.values()):,} characters."))
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
+    if corpus.skipped:
+        found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
     if differ:
         keys = "l leaves it out, h holds out blocks." if told else "h holds out blocks."
         found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
