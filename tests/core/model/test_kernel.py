@@ -350,6 +350,24 @@ class TestChoice:
         assert choice.name == "fused-bf16"
         assert choice.chars_per_second == pytest.approx(30_000)
 
+    def test_a_hopeless_kernel_does_not_use_up_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+        taken = {"fused-f32": 0, "nn": 0}
+
+        class Timed:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def step(self, *_: Any) -> None:
+                taken[self.name] += 1
+                clock.now += {"fused-f32": 0.1, "nn": 0.7}[self.name]
+
+        monkeypatch.setattr(kernels, "time", clock)
+        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
+        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Timed(name))
+        assert choose_kernel("auto", CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
+        assert taken == {"fused-f32": 11, "nn": 2}
+
     def test_an_unknown_kernel_is_a_sentence(self) -> None:
         with pytest.raises(SettingsError, match="warp"):
             make_kernel("warp", CharLSTM(5, 16, 1))

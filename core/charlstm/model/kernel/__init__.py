@@ -7,6 +7,7 @@ the fused kernel for CPUs is in ``fused``. Here are what they share and the meas
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,9 @@ one of them undisturbed."""
 
 LEAST_NOISE = 1.05
 """Kernels whose times differ by less than this factor count as equally fast."""
+
+HOPELESS = 5.0
+"""Factor by which ``nn`` was slower where other programs kept both cores busy: its threads wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +266,8 @@ def _turns(
     """Seconds of each kernel's short steps, taken in turn for ``budget`` seconds, and the characters of such a step.
 
     Long stretches are measured on a shorter one of at least :data:`MEASURED_CHARS` characters: the rate hardly
-    depends on it, and on a slow machine one full step of ``nn`` alone could outlast the budget.
+    depends on it, and on a slow machine one full step of ``nn`` alone could outlast the budget. For the same reason
+    a kernel that is :data:`HOPELESS` times slower than one before it gets no more turns.
     """
     device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
@@ -276,12 +281,16 @@ def _turns(
     rounds = 0
     # The first round warms up: memory is touched and libraries prepare their code.
     while rounds < 3 or time.perf_counter() - start < budget:
+        best = math.inf
         for name, kernel in kernels.items():
+            if rounds > 1 and min(turns[name]) > HOPELESS * best:
+                continue
             before = time.perf_counter()
             kernel.step(inputs, targets, network.zero_state(batch_size))
             seconds = time.perf_counter() - before
             if rounds:
                 turns[name].append(seconds)
+                best = min(best, *turns[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
     return turns, shape[0] * shape[1]
