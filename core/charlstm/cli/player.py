@@ -21,7 +21,7 @@ import click
 
 from charlstm.cli.opening import open_model
 from charlstm.cli.options import MODEL_HELP, model_argument, runs_dir_option, whole
-from charlstm.cli.showing import counted, remark, says_unknown, write_stdout
+from charlstm.cli.showing import ReadingProgress, counted, remark, says_unknown, write_stdout
 from charlstm.cli.writing import UNTIL, literal, sampler_options, sampler_settings, unescaped, write_steps
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.session import Session
@@ -107,8 +107,11 @@ class Player:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _begin(self, prime: str) -> Session:
-        self._session = Session(self._model, prime, seed=self._seed, settings=self._settings)
-        return self._session
+        with ReadingProgress() as bar:
+            progress = bar.named("reading the prime")
+            session = Session(self._model, prime, seed=self._seed, settings=self._settings, progress=progress)
+        self._session = session
+        return session
 
     def _playing(self) -> Session:
         """The session; one from nothing if there is none yet."""

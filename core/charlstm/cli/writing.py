@@ -134,7 +134,8 @@ def generate(
         whole = f"\n{BETWEEN}\n".join(literal(text + each) for each in texts)
         result(as_json, {"texts": texts}, whole)
         return
-    session = Session(loaded, text, seed=seed, settings=settings)
+    with ReadingProgress() as bar:
+        session = Session(loaded, text, seed=seed, settings=settings, progress=bar.named("reading the prime"))
     says_unknown(session.unknown, "the rest of the prime is used", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
@@ -202,6 +203,7 @@ def _many(model: Model, prime: str, length: int, *, samples: int, **how: Any) ->
             length,
             samples=samples,
             progress=lambda done: show(done, total),
+            prime_progress=bar.named("reading the prime"),
             **how,
         )
 

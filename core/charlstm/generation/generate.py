@@ -62,6 +62,7 @@ def generate_many(
     threads: int | None = None,
     stepper: Stepper | None = None,
     progress: Callable[[int], None] | None = None,
+    prime_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """``samples`` texts of one prime and seed, all advanced together by matrix products.
 
@@ -71,6 +72,7 @@ def generate_many(
     Args:
         threads: of the matrix products; None takes one per processor.
         progress: told after every 16th character how many are drawn, all samples together.
+        prime_progress: told ``(done, total)`` characters of a long prime; may raise to give up.
 
     Raises:
         GenerationError: settings or counts that make no sense.
@@ -82,7 +84,7 @@ def generate_many(
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
         alone = stepper.zero_state()
-        stepper.consume(ids, alone)
+        stepper.consume(ids, alone, prime_progress)
     state = alone.repeat(samples)
     drawn = np.empty((samples, length), np.intp)
     ends = np.full(samples, length)

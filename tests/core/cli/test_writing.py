@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.cli.showing import StatusLine
 from charlstm.cli.writing import unescaped
 from command_line import Answer, Refused, Said
 
@@ -101,3 +102,18 @@ def test_what_cannot_be_done_is_one_sentence(place: Path, refused: Refused, word
 def test_no_model_in_the_box_is_said(place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
     assert "charlstm train TEXT" in refused("generate", "demo")
+
+
+@pytest.mark.parametrize("how", [["generate", "fox"], ["generate", "fox", "--samples", "2"], ["play", "fox"]])
+def test_reading_a_long_prime_shows_how_far_it_is(
+    place: Path, said: Said, monkeypatch: pytest.MonkeyPatch, how: list[str]
+) -> None:
+    drawn = []
+    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append((part, words)))
+    prime = ["--prime", 60 * "the lazy dog "]
+    if how[0] == "play":
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{prime.pop()}\n"))
+        prime.clear()
+    said(*how, *prime, "--length", "3")
+    parts = [part for part, words in drawn if words.startswith("reading the prime")]
+    assert parts == pytest.approx([256 / 780, 512 / 780, 768 / 780, 1])

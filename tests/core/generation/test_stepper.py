@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm.generation import stepper as stepper_module
 from charlstm.generation.stepper import BLOCK, Stepper
 
 
@@ -69,6 +70,36 @@ def test_consuming_depends_on_nothing_but_ids_and_state(model):
     stepper.zero_state(7)
     stepper.consume(ids, second)
     assert np.array_equal(first.pack(), second.pack())
+
+
+def test_consuming_a_long_text_reads_what_still_makes_a_difference(model, monkeypatch):
+    monkeypatch.setattr(stepper_module, "LONG", 8 * BLOCK, raising=False)
+    stepper = Stepper(model)
+    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 20 * BLOCK + 77)
+    state, whole, told = stepper.zero_state(), stepper.zero_state(), []
+    logits = stepper.consume(ids, state, lambda done, total: told.append((done, total))).copy()
+    assert told[-1] == (8 * BLOCK, 8 * BLOCK)
+    for _ in stepper.outputs(ids, whole):
+        pass
+    assert np.allclose(state.pack(), whole.pack(), atol=1e-5)
+    assert np.allclose(logits, stepper.logits(whole), atol=1e-4)
+    again = stepper.zero_state()
+    stepper.consume(ids, again)
+    assert np.array_equal(again.pack(), state.pack())
+
+
+def test_consuming_reads_all_of_a_long_text_for_a_model_that_forgets_nothing(make_model, monkeypatch):
+    monkeypatch.setattr(stepper_module, "LONG", 2 * BLOCK, raising=False)
+    model = make_model(scale=0.1)
+    model.weights["lstm.bias_ih_l1"][model.config.hidden_size] = 40  # one cell of the upper layer adds up its input
+    stepper = Stepper(model)
+    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 5 * BLOCK + 77)
+    state, whole, told = stepper.zero_state(), stepper.zero_state(), []
+    stepper.consume(ids, state, lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(ids), len(ids))
+    for _ in stepper.outputs(ids, whole):
+        pass
+    assert np.array_equal(state.pack(), whole.pack())
 
 
 def test_nothing_to_consume_leaves_the_state(model):
