@@ -6,6 +6,7 @@ is the planner's own (``planning``). What a run really does is measured anew in 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -128,8 +129,19 @@ def _cache_path() -> Path:
     return cache_dir() / "speed.json"
 
 
+@functools.cache
+def cpu_model() -> str:
+    """What the processor calls itself, where Linux tells; else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
 def _machine() -> list[str | int | None]:
-    return [platform.node(), platform.machine(), os.cpu_count(), version("torch")]
+    return [platform.node(), cpu_model(), os.cpu_count(), version("torch")]
 
 
 def _read_cache() -> dict[str, tuple[str, float, int]]:

@@ -7,9 +7,7 @@ change in ``config``; what a state file looks like is ``state``'s business, its 
 
 from __future__ import annotations
 
-import functools
 import math
-import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ from charlstm.errors import SettingsError
 from charlstm.model.kernel import kernel_name, kernel_path, runs_well
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings
+from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
 from charlstm.training.learner import choose_device
 from charlstm.training.opening import choose_kernel_here, cores
@@ -92,7 +91,7 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
     device = torch.device(plan.device)
     found = {
         "torch": torch.__version__,
-        "CPU": _cpu_model(),
+        "CPU": cpu_model(),
         "CPU capability": torch.backends.cpu.get_cpu_capability(),
         "threads": str(plan.threads),
         "kernel": plan.kernel,
@@ -147,17 +146,6 @@ def plan_here(plan: Plan, settings: Settings, before: dict[str, str], symbols: i
     except SettingsError:
         plan = replace(plan, device=choose_device("auto").type)
     return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks).name)
-
-
-@functools.cache
-def _cpu_model() -> str:
-    """What the processor calls itself, where Linux tells; else its architecture."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.machine()
 
 
 def in_words(before: Settings, changes: dict[str, Any]) -> str | None:

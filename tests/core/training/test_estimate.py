@@ -46,6 +46,15 @@ def test_measured_once_a_shape(calls: list[int]) -> None:
     assert calls == [128, 128]
 
 
+def test_another_processor_is_measured_anew(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of the same name, in a cloud or with the same home folder: its fastest kernel may be another one."""
+    settings = Settings(epochs=1)
+    estimate(settings, 100_000, 70)
+    monkeypatch.setattr(room, "cpu_model", lambda: "another")
+    estimate(settings, 100_000, 70)
+    assert calls == [128, 128]
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1, "machine": null}', b"\xff\x00"])
 def test_a_damaged_cache_is_none(calls: list[int], content: bytes) -> None:
     (cache_dir() / "speed.json").write_bytes(content)
