@@ -112,7 +112,7 @@ def using(other: Disk) -> Iterator[Disk]:
         disk = before
 
 
-_anchors: dict[Path, int] = {}
+_anchors: dict[str, int] = {}
 
 
 @contextlib.contextmanager
@@ -123,20 +123,22 @@ def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
     if descriptor is None:
         yield
         return
-    _anchors[folder] = descriptor
+    _anchors[str(folder)] = descriptor
     try:
         yield
     finally:
-        del _anchors[folder]
+        del _anchors[str(folder)]
 
 
-def _at(path: Path) -> tuple[Path, int | None]:
+def _at(path: Path) -> tuple[str, int | None]:
     """``path`` as the system's calls take it: a name, and the descriptor of the folder that it is relative to."""
-    if _anchors:
-        for folder in (path, *path.parents):
-            if (descriptor := _anchors.get(folder)) is not None:
-                return path.relative_to(folder), descriptor
-    return path, None
+    name = str(path)
+    for folder, descriptor in list(_anchors.items()):  # other threads make and end runs of their own
+        if name == folder:
+            return ".", descriptor
+        if name.startswith(folder + os.sep):
+            return name[len(folder) + 1 :], descriptor
+    return name, None
 
 
 def exists(path: Path) -> bool:

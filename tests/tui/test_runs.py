@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.status import RunStatus
 from charlstm_tui.backend import RunView
 from charlstm_tui.screens.runs import RunsScreen
@@ -279,6 +279,18 @@ async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded]
         await app.shows("novel-quick-1 is deleted")
         assert not (places / "novel-quick-1").exists()
         await app.shows("2 runs")
+
+
+async def test_deleting_says_what_was_left(three: list[Recorded], places: Path) -> None:
+    (places / "novel-quick-1" / "mine.txt").write_text("precious")
+    async with driven(places) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("D")
+        await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await app.press("D")
+        await app.shows("novel-quick-1 is deleted. Not of the run")
+        await app.until(lambda: "novel-quick-1" not in [run.name for run in list_runs(places)])
+    assert [path.name for path in (places / "novel-quick-1").iterdir()] == ["mine.txt"]
 
 
 async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -166,14 +168,13 @@ class Run:
         """Whether the folder is there and holds a run; one that cannot be looked at does not. A run is known by what
         its ``run.json`` says, or, when that is damaged, by its worker's heartbeat."""
         try:
-            if not self.spec_path.is_file():
+            found = os.stat(self.spec_path)
+            if not stat.S_ISREG(found.st_mode):
                 return False
-            if heartbeat.read(self.heartbeat_path) is not None:
-                return True
-            values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
-        except (OSError, ValueError):  # one entry on a disk or server that is gone must not hide the others of a list
+            own = _has_own_keys(self.spec_path, storage.FileStamp.of(found))
+        except OSError:  # one entry on a disk or server that is gone must not hide the others of a list
             return False
-        return isinstance(values, dict) and values.keys() >= OWN_KEYS
+        return own or heartbeat.read(self.heartbeat_path) is not None
 
     def parts(self) -> Iterator[Path]:
         """The files that the run consists of, ``run.json`` first. What else is in its folder is somebody's."""
@@ -280,7 +281,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         run = Run(as_path.absolute())
         if run.exists():
             return run
-        why = "its run.json is another program's" if run.spec_path.exists() else "it has no run.json"
+        why = "its run.json is not one of this program's" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
         others = [run for run in known_runs() if composed(run.name) == composed(text)]
@@ -404,6 +405,17 @@ def _typed(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(kind.__name__)
     return value
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_own_keys(path: Path, _: storage.FileStamp) -> bool:
+    """Whether the ``run.json`` at ``path`` is this program's. Remembered for as long as the file is the same one, since
+    an app that lists runs asks several times a second."""
+    try:
+        values = storage.read_json(path, most=MAX_SPEC_BYTES)
+    except ValueError:
+        return False
+    return isinstance(values, dict) and values.keys() >= OWN_KEYS
 
 
 def _entries(folder: Path) -> list[Path]:

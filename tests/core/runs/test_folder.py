@@ -244,7 +244,7 @@ def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path,
     assert not Run(project).exists()
     assert list_runs(tmp_path / "runs", elsewhere=True) == known_runs() == []
     for word in (str(project), "project"):
-        with pytest.raises(RunError, match=r"its run\.json is another program's|There is no run"):
+        with pytest.raises(RunError, match=r"its run\.json is not one of this program's|There is no run"):
             find_run(word, tmp_path / "runs")
     for attempt in (lambda: delete_run(Run(project)), lambda: rename_run(Run(project), "other")):
         with pytest.raises(RunError, match="There is no run in"):
