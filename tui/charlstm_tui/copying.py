@@ -15,6 +15,7 @@ from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import Corpus, reopen_corpus
 from charlstm.text.visible import visible
+from charlstm.training.material import trained_spans
 from charlstm_tui.backend import in_thread
 
 EVERY = 0.5
@@ -50,7 +51,10 @@ async def watch(folder: Path, min_length: int, text: Callable[[], str], tell: Ca
 
 
 def _open(folder: Path, min_length: int) -> Novelty:
-    return Novelty(NoveltyIndex(reopen_corpus(Run(folder).spec().corpus), min_length))
+    spec = Run(folder).spec()
+    corpus = reopen_corpus(spec.corpus)
+    train = trained_spans(corpus, spec.settings.val_fraction, spec.settings.split)
+    return Novelty(NoveltyIndex(corpus, min_length, train))
 
 
 def place_of(corpus: Corpus, match: Match) -> str:

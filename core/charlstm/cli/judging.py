@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from charlstm.cli.options import (
     whole,
 )
 from charlstm.cli.showing import ReadingProgress, columns, cut, remark, result, says_unknown
-from charlstm.errors import RunError, TextError
+from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions
 from charlstm.text.visible import symbol, visible
@@ -93,6 +94,8 @@ def eval_(
         if encoding is not None or max_chars is not None:
             raise TextError("--encoding and --max-chars go with a TEXT: a run's own text is read as it was trained on")
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
+    if text or (spans is not None and part in (None, "validation")):
+        _warn_of_learnt(model, runs_dir, loaded, corpus, spans)
     if spans is not None and unknown:
         raise RunError(f"The model of {model} was not trained on its text {corpus.name}, so it has no part of it")
     if len(ids) < 2:
@@ -151,6 +154,7 @@ def score(
 
     loaded = open_model(model, runs_dir, snapshot)
     corpus = _read_for(loaded, text, encoding, max_chars)
+    _warn_of_learnt(model, runs_dir, loaded, corpus)
     with ReadingProgress() as bar:
         scores = score_text(loaded, corpus.text(), progress=bar.named("scoring"))
     says_unknown(scores.unknown, "left out", loaded.vocabulary)
@@ -171,7 +175,7 @@ def score(
     )
 )
 @text_argument
-@click.option("--model", "run", metavar="RUN", help="Compare with the text that this run, or demo, was trained on.")
+@click.option("--model", "run", metavar="RUN", help="Compare with what this run, or demo, was trained on.")
 @click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
 @whole("--min-length", least=2, default=30, help="Shorter stretches do not count.")
 @whole("--top", least=0, default=10, help="How many stretches to show.")
@@ -190,19 +194,26 @@ def novelty(
 ) -> None:
     """Is TEXT copied? Its stretches that stand word for word in another text, and where they come from.
 
-    Name that text by --model, a run whose training text it is, or by --corpus.
+    Name that text by --model, a run of which the part that it was trained on is searched, or by --corpus.
     """
     from charlstm.generation.novelty import Novelty, NoveltyIndex
 
     if (run is None) == (not sources):
         raise TextError("Say what to compare with: --model RUN, the text that a run was trained on, or --corpus TEXT")
-    corpus = load_corpus(sources, TextOptions()) if run is None else _own_text(run, runs_dir, "all")[0]
+    spans = None
+    if run is None:
+        corpus = load_corpus(sources, TextOptions())
+    else:
+        corpus, spans = _own_text(run, runs_dir, "training")
     options = dataclasses.replace(
         corpus.options, encoding=encoding, max_chars=None, fold_rare=0, strip_boilerplate=False
     )
     read = load_corpus(text, options)
-    index = NoveltyIndex(corpus, min_length)
+    index = NoveltyIndex(corpus, min_length, spans)
     report = Novelty(index).update(read.text())
+    held_out = 0 if spans is None else corpus.chars - sum(stop - start for start, stop in spans)
+    if held_out:
+        remark(f"The {held_out:,} characters of {visible(corpus.name, keep='')} that were held out are not searched")
     if index.searched < corpus.chars:
         remark(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {corpus.name} were searched")
     stretches = _stretches(read.text(), corpus, report.matches)
@@ -234,6 +245,27 @@ def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
         model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
     )
     return load_corpus(text, options)
+
+
+def _warn_of_learnt(
+    word: str, runs_dir: Path | None, model: Model, corpus: Corpus, spans: Sequence[tuple[int, int]] | None = None
+) -> None:
+    """A remark when much of ``corpus``, or of its held-out ``spans``, is what the model that ``word`` names was trained
+    on: by what it knows of its texts, else by looking for the one in the other."""
+    from charlstm.text.parts import LEAST_SEEN, seen_share
+    from charlstm.training.material import learnt, most_learnt
+
+    what = visible(corpus.name, keep="") if spans is None else "the held-out part"
+    share, _ = most_learnt(learnt(model.info), corpus, spans or [(0, corpus.chars)])
+    if not share:
+        try:
+            own, train = _own_text(word, runs_dir, "training")
+            ids = corpus.encoded_for(own.vocabulary)[0]
+        except CharLSTMError:  # a model without a text of its own, or whose text is gone: then nobody can say
+            return
+        share = seen_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
+    if share >= LEAST_SEEN:
+        remark(f"{share:.0%} of {what} is text that the model was trained on: it predicts that better than what is new")
 
 
 def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:

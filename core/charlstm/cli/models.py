@@ -73,6 +73,7 @@ def _said(key: str, value: Any) -> str:
     if key == "val_loss" and isinstance(value, float):
         return f"{value:.4f} nats, {value / math.log(2):.3f} bits per character"
     if isinstance(value, dict):
+        value = {name: each for name, each in value.items() if name != "learnt"}
         value = " ".join(f"{name}={each}" for name, each in value.items() if each is not None)
     if key in ("frequent", "start") and isinstance(value, str):
         return "".join(map(symbol, value[:100]))

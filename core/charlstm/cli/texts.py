@@ -74,6 +74,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         )
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
+    if found.parts_overlap:
+        click.echo(f"held out   {found.parts_overlap}")
     if found.bits is None:
         click.echo(found.too_little)
         return

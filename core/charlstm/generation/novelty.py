@@ -7,6 +7,7 @@ for 10 MB, so it is not kept on disk. Not for fuzzy similarity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,16 @@ class NoveltyReport:
 
 
 class NoveltyIndex:
-    """A corpus made searchable for stretches of at least ``min_length`` characters.
+    """A corpus made searchable for stretches of at least ``min_length`` characters, or only its ``spans``: what a model
+    was trained on.
 
     Attributes:
         searched: how many characters of the corpus are: all, but of the very largest (:data:`MAX_ENTRIES`).
     """
 
-    def __init__(self, corpus: Corpus, min_length: int = MIN_LENGTH) -> None:
+    def __init__(
+        self, corpus: Corpus, min_length: int = MIN_LENGTH, spans: Sequence[tuple[int, int]] | None = None
+    ) -> None:
         if not isinstance(min_length, int) or isinstance(min_length, bool) or min_length < 2:
             raise GenerationError(f"The shortest stretch to look for is a whole number from 2, not {min_length!r}")
         self.corpus, self.min_length = corpus, min_length
@@ -80,6 +84,11 @@ class NoveltyIndex:
         self._gram = min_length - self._stride + 1
         self.searched = min(len(corpus.ids), MAX_ENTRIES * self._stride)
         self._ids = corpus.ids[: self.searched]
+        if spans is not None:  # a number that no text has stands for what lies outside
+            inside = np.full(len(self._ids), len(corpus.vocabulary) + 1, np.int32)
+            for start, stop in spans:
+                inside[start:stop] = self._ids[start:stop]
+            self._ids = inside
         hashes = self._hashes(self._ids, self._stride)
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]

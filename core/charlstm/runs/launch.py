@@ -24,6 +24,7 @@ from charlstm.runs.heartbeat import Beat
 from charlstm.text.visible import shell_command
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings, changed
+from charlstm.training.material import learnt
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
@@ -130,6 +131,7 @@ def _create(
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
+        lineage["learnt"] = learnt(info)  # for warnings, when this run or one that starts from it holds that out
     if not settings.ends:
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)

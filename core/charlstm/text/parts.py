@@ -1,10 +1,13 @@
-"""Whether the held-out part of a text is made like the rest: a warning that one figure on it may mislead.
+"""Whether the held-out part of a text is made like the rest, and not in it: warnings that a loss on it may mislead.
 
 Blocks are compared by how often each character comes (Jensen-Shannon divergence, Lin 1991), and the held-out ones
 must differ more from the training part than training blocks of that size do among themselves.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +23,72 @@ _LEAST_BLOCK, _MOST_LOOKED_AT = 500, 50_000
 _SYMBOLS = 1024
 _TIMES = 2.0
 _LEAST_DIVERGENCE = 0.001
+
+SAME = 200
+"""Characters in a row that have to be the same for a stretch to count as seen."""
+
+LEAST_SEEN = 0.1
+"""A smaller share is not worth a word: of the last tenth of novels, plays and names nothing is found before it, of
+that of the Python reference 8 %, which tells things in several places."""
+
+_STRETCHES = 2000
+_BLOCK = 1 << 18
+_FACTOR = 0x9E3779B97F4A7C15
+_TABLE_BITS = 20
+
+
+def seen_share(
+    ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], known: npt.NDArray[Any], places: Sequence[tuple[int, int]]
+) -> float:
+    """The share of ``spans`` of ``ids`` that stands word for word in ``places`` of ``known``, 0 to 1.
+
+    Both are numbers of one vocabulary. Looks at stretches of :data:`SAME` characters, 2,000 of them at most, spread
+    evenly, and at every place of ``known``: some 20 ms for a million characters.
+    """
+    every = [at for start, stop in spans for at in range(start, stop - SAME + 1, SAME)]
+    if not every:
+        return 0.0
+    count = min(len(every), _STRETCHES)
+    stretches = np.array([ids[at : at + SAME] for at in (every[len(every) * n // count] for n in range(count))])
+    # A polynomial of the symbols modulo 2^64: its factor is odd, so it has an inverse, and sums that run from the
+    # beginning of a block give that of each stretch in it.
+    powers = _powers(_FACTOR, _BLOCK + SAME)
+    inverses = _powers(pow(_FACTOR, -1, 1 << 64), _BLOCK)
+    hashes = (stretches.astype(np.uint64) * powers[:SAME]).sum(1, dtype=np.uint64)
+    shift = np.uint64(64 - _TABLE_BITS)
+    likely = np.zeros(1 << _TABLE_BITS, np.bool_)
+    likely[hashes >> shift] = True
+    seen = np.zeros(count, np.bool_)
+    for start, stop in places:
+        for at in range(start, stop - SAME + 1, _BLOCK):
+            block = known[at : min(at + _BLOCK + SAME - 1, stop)]
+            sums = np.zeros(len(block) + 1, np.uint64)
+            np.cumsum(block.astype(np.uint64) * powers[: len(block)], out=sums[1:])
+            found = (sums[SAME:] - sums[:-SAME]) * inverses[: len(block) - SAME + 1]
+            candidates = np.flatnonzero(likely[found >> shift])
+            for place in candidates[np.isin(found[candidates], hashes)].tolist():
+                alike = np.flatnonzero((hashes == found[place]) & ~seen)
+                if len(alike):
+                    seen[alike] = (stretches[alike] == block[place : place + SAME]).all(1)
+    return float(seen.mean())
+
+
+def parts_overlap(corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span]) -> str | None:
+    """One sentence when much of the held-out part stands in the training part too, else None."""
+    share = seen_share(corpus.ids, held_out, corpus.ids, train)
+    if share < LEAST_SEEN:
+        return None
+    return (
+        f"{share:.0%} of the held-out part stands word for word in the training part: the loss on it is that of a text "
+        "already seen; a text that is there twice is better left out once"
+    )
+
+
+def _powers(factor: int, count: int) -> npt.NDArray[np.uint64]:
+    """``factor`` to the power of 0 to ``count`` − 1, modulo 2^64."""
+    factors = np.full(count, factor, np.uint64)
+    factors[0] = 1
+    return np.cumprod(factors, dtype=np.uint64)
 
 
 def parts_differ(corpus: Corpus, split: Split) -> str | None:

@@ -22,6 +22,7 @@ from charlstm.model.file import Model, Weights
 from charlstm.model.kernel import fast_path_problem
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
+from charlstm.text.parts import parts_overlap
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import planning, resuming
 from charlstm.training.clock import Clock
@@ -42,7 +43,7 @@ from charlstm.training.events import (
 )
 from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome
-from charlstm.training.material import Material
+from charlstm.training.material import Material, learnt, most_learnt
 from charlstm.training.opening import faster_kernel, first_network, open_plan
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
@@ -120,6 +121,8 @@ class Trainer:
         self._sample = sample
         self._commands = Commands(inbox, {})
         self._info = dict(info or {})
+        if start_from is not None:
+            self._info.setdefault("lineage", {"learnt": learnt(start_from.info)})
         self._wait = wait
         self._ranks = ranks
         self._keeper = Keeper(store)
@@ -289,6 +292,7 @@ class Trainer:
             self._keeper.plan(plan)
             yield from self._settle(wait=True)
         self._prepare(first_network(settings, material.vocabulary, self._start_from))
+        origin = {} if self._start_from is None else self._start_from.info
         if self._kernel_checked:
             self._start_from = None  # it would be kept to the end
         yield Started(
@@ -309,6 +313,8 @@ class Trainer:
                 f"The text is small, so training reads {plan.batch_size} × {plan.seq_length} characters a step "
                 f"instead of {settings.batch_size} × {settings.seq_length}: it will learn little but the text by heart"
             )
+        for warning in self._overlaps(origin):
+            yield self._warning(warning)
         if not material.held_out:
             yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")
         yield from self._look()
@@ -346,6 +352,20 @@ class Trainer:
             f"as fast here as {plan.kernel}, which was chosen when the machine was busy"
         )
         return True
+
+    def _overlaps(self, origin: Mapping[str, Any]) -> Iterator[str]:
+        """Why the loss on what is held out says too little of new text: ``origin`` tells of the model that training
+        starts from."""
+        material = self._material
+        share, text = most_learnt(learnt(origin), material.corpus, material.held_out)
+        if text is not None:
+            yield (
+                f"The model that training starts from has learnt {share:.0%} of what is held out here, since it was "
+                "trained on this text with another split: the loss on it is no measure; hold out the same with "
+                f"val_fraction={text['val_fraction']:g} and split={text['split']}"
+            )
+        if (overlap := parts_overlap(material.corpus, material.train, material.held_out)) is not None:
+            yield overlap
 
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan

@@ -98,6 +98,60 @@ def test_novelty_against_what_a_run_was_trained_on(place: Path, said: Said, answ
     assert "Nothing is copied" in said("novelty", str(text), "--model", "fox")[0]
 
 
+def prose(seed: int, lines: int = 60) -> str:
+    """Lines that do not repeat themselves."""
+    random = np.random.default_rng(seed)
+    return "".join(f"{' '.join(random.choice(LINE.split(), 9))} {number}\n" for number in range(lines))
+
+
+def test_novelty_does_not_search_what_a_run_held_out(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+    text = prose(1)
+    (place / "prose.txt").write_text(text, encoding="utf-8")
+    said("train", "prose.txt", *TINY, "--name", "prose")
+    beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
+    beginning.write_text(text[100:200], encoding="utf-8")
+    end.write_text(text[-100:], encoding="utf-8")
+    assert answer("novelty", str(beginning), "--model", "prose")["share"] == 1
+    assert answer("novelty", str(end), "--model", "prose")["share"] == 0
+    assert "held out are not searched" in said("novelty", str(end), "--model", "prose")[1]
+
+
+def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(place: Path, said: Said, tmp_path: Path) -> None:
+    text = prose(2)
+    (place / "own.txt").write_text(text, encoding="utf-8")
+    said("train", "own.txt", *TINY, "--name", "own")
+    part, other = tmp_path / "part.txt", tmp_path / "other.txt"
+    part.write_text("New words.\n" + text[:1500], encoding="utf-8")
+    other.write_text(prose(3), encoding="utf-8")
+    for command in ("eval", "score"):
+        assert "90% of own.txt is text that the model was trained on" in said(command, "own", "own.txt")[1]
+        assert "% of part.txt is text that the model was trained on" in said(command, "own", str(part))[1]
+        assert "trained on" not in said(command, "own", str(other))[1]
+    assert "trained on" not in said("eval", "own")[1]
+
+
+def test_training_from_a_model_of_the_same_text_with_another_split_is_told(place: Path, said: Said) -> None:
+    (place / "split.txt").write_text(prose(4), encoding="utf-8")
+    said("train", "split.txt", *TINY, "--name", "tail")
+    again = ["train", "split.txt", *TINY, "--from", "tail", "--plain"]
+    assert "has learnt" not in said(*again, "--name", "same")[1]
+    told = said(*again, "--name", "blocks", "--split", "blocks")[1]
+    assert "note: The model that training starts from has learnt" in told
+    assert "val_fraction=0.1 and split=tail" in told
+    told = said("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
+    assert "has learnt 100% of what is held out" in told  # by the run before the one that it starts from
+    assert "100% of the held-out part is text that the model was trained on" in said("eval", "grandchild")[1]
+    assert "learnt=" not in said("info", "grandchild")[0]
+
+
+def test_text_given_twice_is_told(place: Path, said: Said) -> None:
+    (place / "one.txt").write_text(prose(5), encoding="utf-8")
+    (place / "two.txt").write_text(prose(5), encoding="utf-8")
+    told = said("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
+    assert "note: 100% of the held-out part stands word for word in the training part" in told
+    assert "100% of the held-out part is text that the model was trained on" in said("eval", "twice")[1]
+
+
 def test_what_training_held_out_is_what_is_judged(place: Path, said: Said, answer: Answer, refused: Refused) -> None:
     (place / "ab.txt").write_text("ab" * 4, encoding="utf-8")
     said("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out

@@ -52,6 +52,26 @@ def check(corpus, text, length, report):
     assert report.share == pytest.approx(sum(expected) / max(1, len(text)))
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text("ab", min_size=40, max_size=80),
+    st.text("abx", max_size=60),
+    st.integers(2, 12),
+    st.integers(0, 20),
+    st.integers(20, 40),
+)
+@example("a" * 80, "a" * 60, 5, 0, 40)
+def test_only_the_spans_of_a_corpus_are_searched(corpus, text, length, start, stop):
+    index = NoveltyIndex(corpus_of(corpus), length, [(start, stop)])
+    report = Novelty(index).update(text)
+    expected = slow_copied(corpus[start:stop], text, length)
+    assert report.copied == sum(expected)
+    for match in report.matches:
+        assert start <= match.where
+        assert match.where + match.length <= stop
+        assert corpus[match.where : match.where + match.length] == text[match.start : match.stop]
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12))
 @example("a" * 80, "a" * 60, 5)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.text import parts
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.ngrams import MAX_ORDER, NGrams
-from charlstm.text.parts import parts_differ
+from charlstm.text.parts import SAME, parts_differ, seen_share
 from charlstm.text.reading import TextOptions
 from charlstm.text.statistics import describe
 
@@ -158,6 +159,29 @@ def test_a_tail_of_another_kind_is_noticed(corpus_of) -> None:  # type: ignore[n
     assert said is not None
     assert "50 % of it is unlike" in said
     assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
+
+
+def test_text_that_is_there_twice_is_noticed(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
+    assert found.parts_overlap is not None
+    assert found.parts_overlap.startswith("100% of the held-out part stands word for word in the training part")
+    assert describe(corpus_of(prose(60_000))).parts_overlap is None
+
+
+@pytest.mark.parametrize("block", [SAME, 700, 1 << 18])
+@pytest.mark.parametrize("copied", [0, SAME - 1, 2 * SAME, 1000, 2000])
+def test_share_of_text_that_was_seen(copied: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_BLOCK", block)
+    random = np.random.default_rng(copied)
+    ids = random.integers(0, 90, 8000).astype(np.uint8)
+    train, held_out = [(0, 3000), (3100, 6000)], [(6000, 8000)]
+    ids[6000 : 6000 + copied] = ids[2900 - copied : 2900]
+    share = seen_share(ids, held_out, ids, train)
+    assert share == copied // SAME * SAME / 2000
+    # a stretch over the gap between two training spans was not seen
+    ids[6000:7000] = ids[2500:3500]
+    ids[7000:8000] = random.integers(0, 90, 1000)
+    assert seen_share(ids, held_out, ids, train) == 0.4
 
 
 def test_a_licence_in_the_tail_is_named(corpus_of) -> None:  # type: ignore[no-untyped-def]

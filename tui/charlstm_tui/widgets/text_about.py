@@ -117,6 +117,8 @@ def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> C
     if differ:
         keys = "l leaves it out, h holds out blocks." if told else "h holds out blocks."
         found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
+    if stats.parts_overlap:
+        found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
     nothing = not stats.cleanable and not boilerplate and not stats.invalid_bytes
     words, enough = enough_for(stats.chars)
     first = "Nothing to clean. " if nothing else ""
