@@ -204,7 +204,7 @@ def _unpack(packed: Any, size: int) -> bytes:
     """Exactly ``size`` bytes, whatever a file may claim or try to swell to."""
     unpacker = zlib.decompressobj()
     raw = unpacker.decompress(base64.b64decode(packed, validate=True), size + 1)
-    if len(raw) != size:
+    if len(raw) != size or not unpacker.eof:  # the checksum, which is compared, stands at the end
         raise ValueError("its text and its figures disagree")
     return raw
 

@@ -221,3 +221,13 @@ def test_exports(make_model, tmp_path):
         assert (tmp_path / name).read_bytes().decode() == content
     with pytest.raises(GenerationError, match=r"\.pdf"):
         export_session(session, tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize("field", ["figures", "states"])
+@pytest.mark.parametrize("cut", [1, 4, 5])
+def test_packed_figures_without_their_checksum_are_refused(session, model, field, cut):
+    values = to_dict(session)
+    packed = base64.b64decode(values["branches"][0][field])
+    values["branches"][0][field] = base64.b64encode(packed[:-cut]).decode()
+    with pytest.raises(GenerationError, match="damaged"):
+        from_dict(values, model)
