@@ -393,7 +393,7 @@ def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pyte
 
 
 def test_a_mean_over_many_characters_would_be_lost_in_float16() -> None:
-    """Why autocast is no way to train: the gradients of the gates, per character, are below float16's normal range."""
+    """Why a kernel in float16 cannot train without scaling: gradients of logits are below its normal range."""
     network, inputs, targets, _ = problem(83, 64, 2, 64, 100)
     logits, _ = network(inputs, network.zero_state(64))
     logits.retain_grad()
