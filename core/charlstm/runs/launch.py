@@ -24,6 +24,7 @@ from charlstm.runs.heartbeat import Beat
 from charlstm.text.visible import shell_command
 from charlstm.training import planning
 from charlstm.training.config import LENGTH, Settings, changed
+from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.material import learnt
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def create(
 ) -> Run:
     """Make a run without a worker, for whoever is the worker itself. Parameters as for :func:`start_run`.
 
-    The network has the size of the model that it starts from, whatever ``settings`` say.
+    The network has the size of the model that it starts from, whatever ``settings`` say. Raises :class:`SettingsError`
+    when ``settings`` set no end, or take more memory than this machine has.
     """
     if settings.device not in _ALWAYS_THERE:
         system.before_torch()
@@ -134,6 +136,8 @@ def _create(
         lineage["learnt"] = learnt(info)  # for warnings, when this run or one that starts from it holds that out
     if not settings.ends:
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+    corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None
+    _check_memory(settings, corpus)
     spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)
     return folder.create_run(spec, name=name, folder=runs_dir)
 
@@ -243,6 +247,16 @@ def _starting(run: Run) -> Beat:
         best_step=status.best_step,
         train_seconds=status.train_seconds,
     )
+
+
+def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
+    """Raises :class:`SettingsError` for a run that this machine cannot train, before there is a folder of it. Of a text
+    that is not open yet nothing is known, and the worker looks again."""
+    symbols, chars = 1, 0
+    if corpus is not None:
+        rows, length = planning.fit_batch(settings, int(corpus.chars * (1 - settings.val_fraction)))
+        symbols, chars = len(corpus.vocabulary), rows * length
+    check_memory(settings, symbols, chars, on_card=has_card(settings.device), loaded=False)
 
 
 def _record(source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None) -> dict[str, Any]:

@@ -17,14 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from charlstm import storage
-from charlstm.model.file import ModelConfig
+from charlstm.errors import SettingsError
+from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training import planning
 from charlstm.training.config import Settings
+from charlstm.training.memory import machine_memory
 from charlstm.training.planning import Measured
 
 BASE_MEMORY = 330_000_000
 """Bytes of a worker before its network: Python, torch and its buffers."""
+
+CARD_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What NVIDIA's and AMD's drivers, and Windows for its Linux, show of a card that torch may use."""
 
 VALIDATED_AT_ONCE = 3200
 """Characters of :mod:`~charlstm.training.evaluation`, which is torch's: its rows times its chunk."""
@@ -56,11 +61,13 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     """What ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
     A shape that was never measured on this machine takes some three seconds and imports torch. Raises
-    :class:`~charlstm.errors.SettingsError` when the settings set no end, or a device that is not there.
+    :class:`~charlstm.errors.SettingsError` when the settings set no end, or a device that is not there, or take more
+    memory than this machine has.
     """
     held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
     targets = max(1, chars - held_out - 2)
     rows, length = planning.fit_batch(settings, targets)
+    check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     measured = _measured(settings, vocab_size, rows, length)
     plan = planning.make_plan(
         settings,
@@ -78,7 +85,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     return Estimate(
         parameters=config.parameters,
         model_bytes=weights,
-        memory_bytes=BASE_MEMORY + _memory(settings, config, rows * length),
+        memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
         seconds=plan.planned_steps * measured.seconds + looks / (planning.VALIDATION_SPEED * measured.chars_per_second),
@@ -87,13 +94,58 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     )
 
 
-def _memory(settings: Settings, config: ModelConfig, batch_chars: int) -> int:
-    """Bytes of the network in training. Weights are there as themselves, gradient, two moments, the best so far, and
-    all of that again as copies for a checkpoint; a batch, and a validation besides, keeps gates, states and outputs of
-    every layer and logits."""
-    copies = 9 + (2 if settings.ema_decay is not None else 0)
+def has_card(device: str) -> bool:
+    """Whether ``device`` may turn out to be a graphics card with memory of its own, asked without torch."""
+    if device == "auto":
+        return any(Path(driver).exists() for driver in CARD_DRIVERS)
+    return device.startswith("cuda")
+
+
+def check_memory(
+    settings: Settings, vocab_size: int, batch_chars: int, *, on_card: bool = False, loaded: bool = True
+) -> str | None:
+    """Whether a run of ``batch_chars`` characters a step fits into this machine's memory; ``on_card``: trained on a
+    graphics card that has memory of its own. ``loaded``: torch is in this process already, which is to train.
+
+    Returns a sentence when it takes more than is available now. Raises :class:`~charlstm.errors.SettingsError` when it
+    takes more than there is, and for a network that is too large to be saved and opened again.
+    """
+    hidden_size, num_layers = settings.hidden_size, settings.num_layers
+    config = ModelConfig(vocab_size, hidden_size, num_layers)
+    smaller = f"reduce hidden_size (it is {hidden_size}) or num_layers ({num_layers})"
+    if config.parameters > MAX_PARAMETERS:
+        raise SettingsError(
+            f"A network of {num_layers} × {hidden_size} units has {config.parameters:,} weights, and a model of more "
+            f"than {MAX_PARAMETERS:,} could not be opened again: {smaller}"
+        )
+    there = machine_memory()
+    if there is None:
+        return None
+    weights, activations = _memory(settings, config, batch_chars, on_card)
+    if activations > weights:
+        smaller = f"reduce batch_size (it is {settings.batch_size}) or seq_length ({settings.seq_length}), or {smaller}"
+    needed = BASE_MEMORY + weights + activations
+    about = f"Training takes about {_in_words(needed)} of memory"
+    if needed > there.total:
+        raise SettingsError(f"{about}, and there are only {_in_words(there.total)}: {smaller}")
+    if needed - (BASE_MEMORY if loaded else 0) > there.available:
+        return f"{about}, of which {_in_words(there.available)} are free now: close other programs, or {smaller}"
+    return None
+
+
+def _in_words(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"
+
+
+def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: bool = False) -> tuple[int, int]:
+    """Bytes of weights and of activations in training. Weights are there as themselves, gradient, two moments, the best
+    so far, and all of that again as copies for a checkpoint; a batch, and a validation besides, keeps gates, states and
+    outputs of every layer and logits. With a card, only the best and the copies are here."""
+    average = settings.ema_decay is not None
+    if on_card:
+        return 4 * (5 + average) * config.parameters, 0
     kept = 12 * config.num_layers * config.hidden_size + 3 * config.vocab_size
-    return 4 * (copies * config.parameters + (batch_chars + VALIDATED_AT_ONCE) * kept)
+    return 4 * (9 + 2 * average) * config.parameters, 4 * (batch_chars + VALIDATED_AT_ONCE) * kept
 
 
 def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:

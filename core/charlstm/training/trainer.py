@@ -28,6 +28,7 @@ from charlstm.training import planning, resuming
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Commands
 from charlstm.training.config import Settings, changed
+from charlstm.training.estimate import check_memory
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
     Controlled,
@@ -42,7 +43,7 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.keeper import Keeper
-from charlstm.training.learner import Learner, Outcome
+from charlstm.training.learner import Learner, Outcome, choose_device
 from charlstm.training.material import Material, learnt, most_learnt
 from charlstm.training.opening import faster_kernel, first_network, open_plan
 from charlstm.training.progress import Progress
@@ -131,6 +132,7 @@ class Trainer:
         self._kernel_checked = True  # by an earlier process, unless this one makes the plan
         self._clock = Clock(self.progress)
         self._threads: int | None = None
+        self._short: str | None = None
         self._course = self._train()  # suspended between two events, whichever iterator asks for the next one
         self._iterating = self._broken_off = False
 
@@ -262,7 +264,8 @@ class Trainer:
             yield from self._start()
             return
         (state, event), self._going_on = self._going_on, None  # the tensors would be kept to the end
-        shape = (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+        plan, shape = self.plan, (len(self._material.vocabulary), self.settings.hidden_size, self.settings.num_layers)
+        self._check_memory(torch.device(plan.device), plan.batch_size, plan.seq_length)
         self._prepare(CharLSTM(*shape, init="none"))
         self._learner.load(state.tensors)
         best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
@@ -271,7 +274,7 @@ class Trainer:
         if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
             self._keeper.model(self.best)
         yield event
-        yield from self._warn_of_slow_kernel()
+        yield from self._warn_of_machine()
         if event.changes:
             # From here on they are the run's own: else a second resume would put them before what is asked now.
             self._checkpoint()
@@ -283,6 +286,8 @@ class Trainer:
             # A plan that was made on another machine is made again: nothing has been trained by it.
             self._frozen = resuming.as_named_now(self._frozen) if resuming.runs_here(self._frozen) else None
         self._kernel_checked = self._frozen is not None
+        device = choose_device(settings.device if self._frozen is None else self._frozen.device)
+        self._check_memory(device, *planning.fit_batch(settings, material.train_targets))
         yield from self._begin_at_step_0(self._frozen or open_plan(settings, material, self._ranks))
 
     def _begin_at_step_0(self, plan: Plan) -> Iterator[Event]:
@@ -307,7 +312,7 @@ class Trainer:
             kernel_path=self._learner.kernel.path,
             threads=plan.threads,
         )
-        yield from self._warn_of_slow_kernel()
+        yield from self._warn_of_machine()
         if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
             yield self._warning(
                 f"The text is small, so training reads {plan.batch_size} × {plan.seq_length} characters a step "
@@ -367,6 +372,12 @@ class Trainer:
         if (overlap := parts_overlap(material.corpus, material.train, material.held_out)) is not None:
             yield overlap
 
+    def _check_memory(self, device: torch.device, rows: int, seq_length: int) -> None:
+        """See ``estimate.check_memory``; this process takes its own rows of a batch."""
+        own, symbols = self._ranks.rows(rows), len(self._material.vocabulary)
+        chars = (own.stop - own.start) * seq_length
+        self._short = check_memory(self.settings, symbols, chars, on_card=device.type == "cuda")
+
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan
         self._threads = plan.threads
@@ -375,10 +386,13 @@ class Trainer:
         network.to(plan.device).train()
         self._learner = Learner(network, batches, self.settings, plan.kernel, self._ranks)
 
-    def _warn_of_slow_kernel(self) -> Iterator[Event]:
-        problem = fast_path_problem(self.settings.kernel, torch.device(self.plan.device))
-        if problem is not None:
-            yield self._warning(problem)
+    def _warn_of_machine(self) -> Iterator[Event]:
+        """Say where this machine is not up to the run: too little memory is free, or the fast kernel is missing."""
+        problems = [self._short, fast_path_problem(self.settings.kernel, torch.device(self.plan.device))]
+        self._short = None
+        for problem in problems:
+            if problem is not None:
+                yield self._warning(problem)
 
     def _diverged(self, rate: float) -> Event:
         self.progress.ended = "diverged"

@@ -1,0 +1,139 @@
+"""What memory there is, what training takes of it, and that it is asked before anything is allocated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charlstm.errors import SettingsError
+from charlstm.model.network import CharLSTM
+from charlstm.runs.launch import create
+from charlstm.text.corpus import Corpus
+from charlstm.training import estimate as estimates
+from charlstm.training.config import Settings
+from charlstm.training.estimate import check_memory, estimate
+from charlstm.training.events import Resumed, Started, Warned
+from charlstm.training.memory import Memory, machine_memory
+from charlstm.training.seams import Plan
+from charlstm.training.trainer import Trainer
+from small_training import MemoryStore
+
+MEMINFO = """MemTotal:       16000000 kB
+MemFree:          900000 kB
+MemAvailable:    9000000 kB
+SwapTotal:       1000000 kB
+"""
+HUGE = Settings(hidden_size=8192, num_layers=16, max_steps=1)
+WIDE = Settings(hidden_size=4096, num_layers=3, max_steps=1, device="cpu")
+
+
+def machine(root: Path, cgroup: str = "", **files: str) -> Path:
+    """A root folder with Linux's files; ``files`` are in ``sys/fs/cgroup``, with ``__`` for each slash."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/meminfo").write_text(MEMINFO)
+    (root / "proc/self/cgroup").write_text(cgroup)
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def limits(top: str, limit: str, used: str, stat: str, *, old: bool = False) -> dict[str, str]:
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
+    return {f"{top}{name}": text for name, text in zip((*names, "memory.stat"), (limit, used, stat), strict=True)}
+
+
+def test_memory_of_a_machine_without_limits(tmp_path: Path) -> None:
+    free = Memory(17_000_000 * 1024, 9_000_000 * 1024)
+    assert machine_memory(machine(tmp_path, "0::/user.slice\n")) == free
+    assert machine_memory(machine(tmp_path / "none", "0::/\n", **limits("", "max", "5", ""))) == free
+
+
+def test_memory_of_control_groups_of_version_2(tmp_path: Path) -> None:
+    files = limits("a__b__", "max", "5000000000", "inactive_file 0\n")
+    files |= limits("a__", "4000000000", "3000000000", "anon 1\ninactive_file 500000000\n")
+    assert machine_memory(machine(tmp_path, "0::/a/b\n", **files)) == Memory(4_000_000_000, 1_500_000_000)
+
+
+def test_memory_of_control_groups_of_version_1_seen_from_a_container(tmp_path: Path) -> None:
+    files = limits("memory__", "2000000000", "2500000000", "total_inactive_file 100000000\n", old=True)
+    group = "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n"
+    assert machine_memory(machine(tmp_path, group, **files)) == Memory(2_000_000_000, 0)
+
+
+def test_memory_of_this_machine() -> None:
+    found = machine_memory()
+    assert found is None or 0 <= found.available <= found.total > 100_000_000
+
+
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four GB, one of them free."""
+    monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000_000_000))
+
+
+@pytest.mark.usefixtures("small_machine")
+def test_what_does_not_fit_is_refused_with_what_to_change() -> None:
+    with pytest.raises(
+        SettingsError, match=r"could not be opened again: reduce hidden_size \(it is 8192\) or num_layers"
+    ):
+        check_memory(HUGE, 80, 2048)
+    with pytest.raises(
+        SettingsError, match=r"takes about 15\.\d GB of memory, and there are only 4\.0 GB: reduce hidden"
+    ):
+        check_memory(WIDE, 80, 2048)
+    long = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
+    with pytest.raises(SettingsError, match=r"reduce batch_size \(it is 4096\) or seq_length \(4096\)"):
+        check_memory(long, 80, 4096 * 4096)
+    assert check_memory(long, 80, 4096 * 4096, on_card=True) is None
+    some = Settings(hidden_size=1500)
+    assert "of which 1.0 GB are free now: close other programs, or reduce" in str(check_memory(some, 80, 2048))
+    assert check_memory(Settings(), 80, 2048) is None
+
+
+def test_where_the_system_does_not_say_only_the_size_of_models_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "machine_memory", lambda: None)
+    assert check_memory(WIDE, 80, 2048) is None
+    with pytest.raises(SettingsError, match="could not be opened again"):
+        check_memory(HUGE, 80, 2048)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is allocated before it is asked."""
+
+    def never(*_: object, **__: object) -> None:
+        pytest.fail("a network was made")
+
+    monkeypatch.setattr(CharLSTM, "__init__", never)
+
+
+@pytest.mark.usefixtures("small_machine", "no_network")
+@pytest.mark.parametrize("settings", [HUGE, WIDE])
+def test_every_way_to_train_asks_first(corpus: Corpus, plan: Plan, tmp_path: Path, settings: Settings) -> None:
+    for frozen in (None, plan):
+        with pytest.raises(SettingsError, match="reduce hidden_size"):
+            list(Trainer(corpus, settings, plan=frozen).events())
+    with pytest.raises(SettingsError, match="reduce hidden_size"):
+        estimate(settings, 100_000, 80)
+    text = tmp_path / "text.txt"
+    text.write_text("some words\n" * 50)
+    for source in (text, corpus):
+        with pytest.raises(SettingsError, match="reduce hidden_size"):
+            create(source, settings, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_what_is_short_now_is_a_warning(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000))
+    store = MemoryStore()
+    events = list(Trainer(corpus, settings, store=store, plan=plan).events())
+    again = list(Trainer.resume(corpus, settings, store.states[0]).events())
+    for first, kind in ((events, Started), (again, Resumed)):
+        assert isinstance(first[0], kind)
+        warned = next(event for event in first if isinstance(event, Warned))
+        assert warned.message.startswith("Training takes about 0.3 GB of memory, of which 0.0 GB are free")
