@@ -331,8 +331,8 @@ def started(**changes: Any) -> Started:
     return Started(**values | changes)
 
 
-def stepped(step: int, loss: float = 1.0, *, time: float | None = None) -> Stepped:
-    """A ``step`` event; half a second of training each step."""
+def stepped(step: int, loss: float = 1.0, *, time: float | None = None, worked: float | None = None) -> Stepped:
+    """A ``step`` event; half a second of training each step, and a second of work."""
     return Stepped(
         step=step,
         time=float(step) if time is None else time,
@@ -342,6 +342,7 @@ def stepped(step: int, loss: float = 1.0, *, time: float | None = None) -> Stepp
         grad_norm=0.5,
         chars_per_second=1000.0,
         train_seconds=step * 0.5,
+        work_seconds=float(step) if worked is None else worked,
     )
 
 

@@ -110,7 +110,7 @@ class Asker:
         return commands
 
 
-CLOCK = ("time", "chars_per_second", "train_seconds")
+CLOCK = ("time", "chars_per_second", "train_seconds", "work_seconds")
 
 
 def log_of(events: Sequence[Event]) -> list[str]:
@@ -122,7 +122,5 @@ def log_of(events: Sequence[Event]) -> list[str]:
         values = json.loads(to_line(event))
         if values.get("reason") == "stopped":
             continue
-        lines.append(
-            json.dumps({k: v for k, v in values.items() if k not in ("time", "chars_per_second", "train_seconds")})
-        )
+        lines.append(json.dumps({k: v for k, v in values.items() if k not in CLOCK}))
     return lines

@@ -37,7 +37,7 @@ Line = Literal["train", "validation", "lr", "grad_norm", "speed"]
 Floats = npt.NDArray[np.float64]
 
 SPEED_WINDOW = 60.0
-"""Seconds of the recent past that the time left is judged by."""
+"""Seconds of work in the recent past that the time left is judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ class RunSeries:
                 if self.started is not None:  # killed before its first checkpoint, and begun anew
                     self.__init__(version=self.version)  # type: ignore[misc]
                 self.started, self.planned_steps = event, event.planned_steps
-                self._session = [(event.time, event.step)]
+                self._session = []
             case Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 self.last_step = event
@@ -226,7 +226,7 @@ class RunSeries:
                 logged = (("train", event.train_loss), ("lr", event.lr), ("grad_norm", event.grad_norm))
                 for name, value in (*logged, ("speed", event.chars_per_second)):
                     self._lines[name].add(event.step, seconds, _number(value))
-                self._pace(event)
+                self._pace(event, seconds)
             case Validated():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 if event.step > self.step:
@@ -283,11 +283,13 @@ class RunSeries:
         # what a person said at a resume stands, and what was said before it of the same does not come back
         outdated = overruled([part.split(" ", 1)[0] for part in (event.changes or "").split(", ")])
         self.every_control = [each for each in self.every_control if each.command not in outdated]
-        self._session = [(event.time, event.step)]
+        self._session = []
 
-    def _pace(self, event: Stepped) -> None:
-        self._session.append((event.time, event.step))
-        while len(self._session) > 3 and event.time - self._session[1][0] > SPEED_WINDOW:
+    def _pace(self, event: Stepped, seconds: float) -> None:
+        """By the run's own count of its work: the time of day jumps when a clock is set."""
+        worked = _number(event.work_seconds, seconds)
+        self._session.append((worked, event.step))
+        while len(self._session) > 3 and worked - self._session[1][0] > SPEED_WINDOW:
             self._session.pop(0)
 
 

@@ -50,8 +50,9 @@ class Started(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped(Event):
     """Training goes on. Losses are means in nats per character since the event before; ``train_seconds`` are those
-    spent in training steps alone since the run began; ``epoch`` counts passes over the training text; ``grad_norm`` is
-    the largest since the event before, ``lr`` the rate of the last step."""
+    spent in training steps alone since the run began, ``work_seconds`` all but pauses (``None`` in logs of 0.1);
+    ``epoch`` counts passes over the training text; ``grad_norm`` is the largest since the event before, ``lr`` the rate
+    of the last step."""
 
     name: ClassVar[str] = "step"
     epoch: float
@@ -60,6 +61,7 @@ class Stepped(Event):
     grad_norm: float
     chars_per_second: float
     train_seconds: float
+    work_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,15 +40,19 @@ MUCH_FASTER = 1.25
 
 
 def open_plan(
-    settings: Settings, material: Material, ranks: Ranks = ALONE, *, kernel: str | None = None, spent: float = 0.0
+    settings: Settings,
+    material: Material,
+    ranks: Ranks = ALONE,
+    *,
+    worked: Callable[[], float],
+    kernel: str | None = None,
 ) -> Plan:
-    """Measure, and plan a run of ``settings`` on ``material``; the time that it takes counts for ``max_minutes``, as do
-    ``spent`` seconds before it. The kernel is chosen by measurement unless it is given.
+    """Measure, and plan a run of ``settings`` on ``material``. The seconds that it then has ``worked``, the measurement
+    among them, count for ``max_minutes``. The kernel is chosen by measurement unless it is given.
 
     Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when no end is set, or when there
     are more ``ranks`` than rows to share.
     """
-    start = time.perf_counter()
     rows, length = fit_batch(settings, material.train_targets)
     device, threads = choose_device(settings.device), settings.threads or ranks.threads(cores())
     torch.set_num_threads(threads)
@@ -60,7 +65,7 @@ def open_plan(
         held_out=material.held_out_targets,
         device=str(device),
         threads=threads,
-        spent=spent + time.perf_counter() - start,
+        spent=worked(),
     )
 
 

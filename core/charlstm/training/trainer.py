@@ -198,11 +198,13 @@ class Trainer:
         if self._iterating:
             raise RunError("This trainer is already being iterated: go on with that iterator, or close it first")
         self._iterating = True
+        self._clock.start()
         try:
             while (event := self._next_event()) is not None:
                 yield event
         finally:
             self._iterating = False
+            self._clock.close()
             self._keeper.close()
 
     def _next_event(self) -> Event | None:
@@ -231,12 +233,12 @@ class Trainer:
             if self._over():
                 break
             rate = self.schedule.rate(self.progress.step)
-            before = time.perf_counter()
+            before = self._clock.worked()
             outcome = self._learner.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
                 yield self._diverged(rate)
                 break
-            self._tally(outcome, time.perf_counter() - before)
+            self._tally(outcome, self._clock.worked() - before)
             if (yield from self._begin_anew()):
                 continue
             if self._due(self.plan.log_every):
@@ -288,7 +290,8 @@ class Trainer:
         self._kernel_checked = self._frozen is not None
         device = choose_device(settings.device if self._frozen is None else self._frozen.device)
         self._check_memory(device, *planning.fit_batch(settings, material.train_targets))
-        yield from self._begin_at_step_0(self._frozen or open_plan(settings, material, self._ranks))
+        plan = self._frozen or open_plan(settings, material, self._ranks, worked=self._clock.worked)
+        yield from self._begin_at_step_0(plan)
 
     def _begin_at_step_0(self, plan: Plan) -> Iterator[Event]:
         settings, material, self.plan = self.settings, self._material, plan
@@ -346,10 +349,9 @@ class Trainer:
         if found is None:
             return False
         kernel, factor = found
-        spent = self._clock.worked()
-        better = open_plan(self.settings, self._material, self._ranks, kernel=kernel, spent=spent)
+        better = open_plan(self.settings, self._material, self._ranks, worked=self._clock.worked, kernel=kernel)
         self.progress = Progress(work_seconds=self._clock.worked(), control_position=progress.control_position)
-        self._clock = Clock(self.progress)
+        self._clock.count_into(self.progress)
         self._best, self._start_from = None, start_from
         yield from self._begin_at_step_0(better)
         yield self._warning(
@@ -471,6 +473,7 @@ class Trainer:
             grad_norm=progress.grad_norm,
             chars_per_second=progress.count / max(progress.seconds, 1e-9),
             train_seconds=progress.train_seconds,
+            work_seconds=self._clock.worked(),
         )
         progress.nats, progress.count, progress.grad_norm, progress.seconds = 0.0, 0, 0.0, 0.0
         return event
@@ -598,9 +601,9 @@ class Trainer:
                 yield from self._look()
         elif progress.step % self.plan.val_every == 0 and not self.schedule.finishing:
             pace = self._clock.pace()
-            if pace is None or self._clock.steps < self.plan.val_every:
+            if not pace or self._clock.steps < self.plan.val_every:
                 # This process began between two validations: few steps beside one seem slow. Its pace counts from here.
-                pace = worked / progress.step
+                pace = worked / progress.step or self.plan.seconds_per_step
                 self._clock.start_pace()
             end = planning.replanned(
                 self.settings,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,23 @@ def test_what_is_not_a_number_is_a_gap_and_hostile_figures_do_no_harm() -> None:
 def test_time_left_follows_the_pace_of_now_and_not_the_pauses() -> None:
     series = RunSeries.of([started(), *(stepped(step) for step in range(1, 51))])
     assert series.seconds_left() == pytest.approx(50)
-    series.feed([Paused(step=50, time=50.0), Resumed(step=50, time=5000.0), stepped(51, time=5002.0)])
-    assert series.seconds_left() == pytest.approx(49 * 2)
-    assert series.progress() == pytest.approx(0.51)
+    series.feed([Paused(step=50, time=50.0), Resumed(step=50, time=5000.0)])
+    series.feed([stepped(51, time=5002.0, worked=52.0), stepped(52, time=5004.0, worked=54.0)])
+    assert series.seconds_left() == pytest.approx(48 * 2)
+    assert series.progress() == pytest.approx(0.52)
     assert RunSeries().seconds_left() is None
     assert RunSeries().progress() is None
+
+
+def test_time_left_does_not_follow_a_clock_that_is_set() -> None:
+    jumps = [time + jump for time, jump in zip(range(1, 51), [0.0, 2e9, -2e9, 3e8, 0.0] * 10, strict=True)]
+    series = RunSeries.of([started(), *(stepped(step + 1, time=time) for step, time in enumerate(jumps))])
+    assert series.seconds_left() == pytest.approx(50)
+
+
+def test_time_left_of_a_log_of_0_1_follows_its_steps() -> None:
+    steps = [replace(stepped(step, time=2e9 * (step % 2)), work_seconds=None) for step in range(1, 51)]
+    assert RunSeries.of([started(), *steps]).seconds_left() == pytest.approx(25)
 
 
 def test_samples_are_kept_in_order() -> None:

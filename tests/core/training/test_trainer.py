@@ -47,13 +47,17 @@ from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, w
 
 
 class Time:
-    """What the trainer takes for the time: each step takes ``seconds``, and nothing else takes any."""
+    """What the trainer takes for the time: each step takes ``seconds``, and nothing else takes any. In ``stopped`` of
+    them the process was stopped."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        self.now = 0.0
-        told = SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now)
+        self.now = self.stopped = 0.0
+        told = SimpleNamespace(
+            perf_counter=lambda: self.now, time=lambda: self.now, process_time=lambda: self.now - self.stopped
+        )
         for room in (trainer_room, clock_room):
             monkeypatch.setattr(room, "time", told)
+        monkeypatch.setattr(clock_room, "SIGN_EVERY", 3600.0)  # this clock is looked at by the trainer alone
         step = Learner.step
 
         def timed(learner: Learner, number: int, rate: float) -> Outcome:
@@ -362,6 +366,37 @@ def test_to_wait_for_who_takes_the_events_is_no_work(
     assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
+def test_to_be_stopped_is_no_work(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGSTOP, say, in the middle of steps, validations and samples."""
+    clock = Time(monkeypatch, 1.0)
+
+    def stop(what: Any) -> Any:
+        def stopped(*args: Any, **how: Any) -> Any:
+            trainer._clock._stops.look()  # the signs of life just before and just after
+            clock.now += 1000.0
+            clock.stopped += 1000.0
+            trainer._clock._stops.look()
+            return what(*args, **how)
+
+        return stopped
+
+    monkeypatch.setattr(Learner, "step", stop(Learner.step))
+    monkeypatch.setattr(trainer_room, "evaluate", stop(evaluate))
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1, val_every=10)
+    trainer = Trainer(corpus, settings, plan=plan, sample=stop(lambda model: ("", "")))
+    events = run(trainer)
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.step > 30  # the clock moved the end, to where a minute of work is over
+    assert trainer.progress.work_seconds == pytest.approx(trainer.progress.step)
+    assert trainer.progress.train_seconds == pytest.approx(trainer.progress.step)
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert {round(event.chars_per_second) for event in steps} == {64}
+    assert [event.work_seconds for event in steps] == pytest.approx(range(1, trainer.progress.step + 1))
+
+
 def test_to_wait_for_a_full_disk_is_no_work(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,7 +567,8 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
     def wait(seconds: float) -> None:
         assert len(asker.at[20]) == 1, "it is still paused"
         asker.at[20] += [("checkpoint", None), ("finish", None)]
-        trainer._clock._mark -= 1000  # as if it had been a long pause
+        before, stopped = trainer._clock._mark
+        trainer._clock._mark = before - 1000, stopped  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
     trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, inbox=asker, wait=wait)
