@@ -88,6 +88,7 @@ def main() -> None:
 
     session = Session(model, "\n", stepper=stepper)
 
+    @blas_threads(1)  # as the app and the command line do
     def one_stream() -> int:
         surprise = sum(1 for step in session.stream(500) if step.char)
         rows = session.rows(len(session) - 500)

@@ -19,6 +19,7 @@ from charlstm.generation.priming import prime_suggestion
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
+from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import words
 from charlstm_tui.pictures import FULL, Picture, Wish
@@ -225,6 +226,7 @@ class Player:
 
         self._ask(careful)
 
+    @blas_threads(1)  # all its life, so that no character pays for it
     def _run(self) -> None:
         while not self._ended.is_set():
             self._obey(self._patience(time.monotonic()))

@@ -120,6 +120,7 @@ def generate(
     character.
     """
     from charlstm.generation.session import Session
+    from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:
         raise GenerationError("Give --prime or --prime-file, not both")
@@ -134,6 +135,7 @@ def generate(
         whole = f"\n{BETWEEN}\n".join(literal(text + each) for each in texts)
         result(as_json, {"texts": texts}, whole)
         return
+    click.get_current_context().with_resource(blas_threads(1))  # once for all characters
     with ReadingProgress() as bar:
         session = Session(loaded, text, seed=seed, settings=settings, progress=bar.named("reading the prime"))
     says_unknown(session.unknown, "the rest of the prime is used", loaded.vocabulary)

@@ -32,7 +32,7 @@ from charlstm.generation.samplers import (
 from charlstm.generation.stepper import State, Stepper
 from charlstm.generation.steps import CHOSEN, GENERATED, TYPED, Alternative, Rows, Step, describe, row_alternatives
 from charlstm.generation.steps import Outlook as Outlook
-from charlstm.generation.threads import limit_blas
+from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import BLOCK, STATES_EVERY, Branch, Line, Pending
 from charlstm.generation.tree import BranchInfo as BranchInfo
 
@@ -128,8 +128,8 @@ class Session:
         self._no_repeat_before = 0  # the text ends in no repeat to be punished as long as the cursor is before this
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
 
+    @blas_threads(1)
     def _consume_prime(self, progress: Callable[[int, int], None] | None = None) -> None:
-        limit_blas(1)
         self._state = self._stepper.zero_state()
         self._stepper.consume(self.prime_ids, self._state, progress)
         self.root.states[0] = self._state.pack()
@@ -245,6 +245,7 @@ class Session:
                 if recent.endswith(strings):
                     return
 
+    @blas_threads(1)
     def foresee(self, length: int) -> str:
         """How the text would go on from the cursor with the settings and dice of now, without going there.
 
@@ -404,9 +405,9 @@ class Session:
         logits: Floats = self._pending.logits[self._pending.count]
         return logits
 
+    @blas_threads(1)
     def _replay(self) -> None:
         """Bring the state to the cursor, by the very steps that first led there."""
-        limit_blas(1)
         self._pending.flush()
         line, goal = self._line, self._position
         kept = goal - goal % STATES_EVERY
@@ -464,6 +465,7 @@ class Session:
         self._line = Line(branch)
         return branch
 
+    @blas_threads(1)
     def _forward(self, which: int) -> None:
         self._state_position = None  # interrupted in here, the state is half-way: it is then worked out anew
         self._position += 1

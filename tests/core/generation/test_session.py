@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
-from charlstm.generation import tree
+from charlstm.generation import threads, tree
 from charlstm.generation.generate import generate, generate_many
 from charlstm.generation.samplers import Sampler, SamplerSettings, repetition_penalties
 from charlstm.generation.session import Session
@@ -438,6 +439,68 @@ def test_threads_are_limited_while_generating_and_given_back(model, monkeypatch)
         generate(model, "ab", 3)
         assert all(count == 1 for counts in during for count in counts)
         assert all(count == 2 for count in blas_now())
+
+
+def test_session_leaves_the_threads_of_its_process_as_they_were(model):
+    with blas_threads(2):
+        session = Session(model, "ab" * 300)
+        assert set(blas_now()) == {2}
+        during = []
+        advance = session._stepper.advance
+        session._stepper.advance = lambda which, state: (during.extend(blas_now()), advance(which, state))
+        for _ in session.stream(5):
+            assert set(blas_now()) == {2}
+        session.rewind(2)
+        session.peek()
+        session.choose("a")
+        session.type("ab")
+        session.foresee(3)
+        assert set(during) == {1}
+        assert set(blas_now()) == {2}
+
+
+def test_threads_are_given_back_by_the_last_to_leave(model):
+    """Whichever thread of the process that is, and though another one is in a block that began before it."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with blas_threads(1):
+            entered.set()
+            assert leave.wait(30)
+
+    with blas_threads(2):
+        other = threading.Thread(target=stay)
+        with blas_threads(1):
+            other.start()
+            assert entered.wait(30)
+        assert set(blas_now()) == {1}
+        leave.set()
+        other.join()
+        assert set(blas_now()) == {2}
+
+
+def test_blas_with_a_number_for_each_thread_is_limited_in_each(monkeypatch):
+    class Library:
+        threading_layer, own = "openmp", threading.local()
+        num_threads = property(lambda self: getattr(self.own, "count", 4))
+
+        def set_num_threads(self, count):
+            self.own.count = count
+
+    library, limits, seen = Library(), threads._LimitsOfEachThread(), []
+    monkeypatch.setattr(threads, "_libraries", lambda: ((library, limits),))
+
+    def look():
+        with blas_threads(1):
+            seen.append(library.num_threads)
+        seen.append(library.num_threads)
+
+    with blas_threads(1):
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        assert library.num_threads == 1
+    assert (seen, library.num_threads) == ([1, 4], 4)
 
 
 def blas_now():
