@@ -75,6 +75,8 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
 
 def to_dict(session: Session) -> dict[str, Any]:
     """The whole tree, JSON-ready; the inverse of :func:`from_dict`."""
+    if session.weights_digest is None:  # the app saves every few seconds, and a model may have some hundred megabytes
+        session.weights_digest = _digest(session.model)
     numbers = {id(branch): number for number, branch in session.tree.items()}
     spacing = _spacing(session)
     branches = []
@@ -96,7 +98,7 @@ def to_dict(session: Session) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "kind": "charlstm session",
-        "model": {"weights": _digest(session.model), "run": _text_or_none(session.model.info.get("run"))},
+        "model": {"weights": session.weights_digest, "run": _text_or_none(session.model.info.get("run"))},
         "symbols": list(session.model.vocabulary.symbols),
         "prime": session.prime,
         "prime_ids": session.prime_ids.tolist(),
@@ -125,7 +127,8 @@ def from_dict(values: Any, model: Model, *, stepper: Stepper | None = None, name
 
 def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Session:
     pending = Pending(len(model.vocabulary))
-    same = values["model"]["weights"] == _digest(model)
+    digest = _digest(model)
+    same = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
     for number, saved in enumerate(values["branches"]):
         branch = _branch(saved, tree, model, stepper, pending, same)
@@ -141,7 +144,7 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     unknown = {str(char)[:1]: _whole(count, 0, 2**62) for char, count in dict(values["unknown"]).items()}
     if values["prime"] not in ("", model.vocabulary.decode(ids)):
         raise ValueError("its prime makes no sense")
-    return Session.restored(
+    session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
         seed=_whole(values["seed"], -(2**63), 2**64),
@@ -152,6 +155,8 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         tip=tip,
         position=_whole(values["cursor"]["position"], 0, tip.stop),
     )
+    session.weights_digest = digest
+    return session
 
 
 def _branch(

@@ -61,6 +61,7 @@ class Session:
         unknown: characters of the prime that the model has never seen, with their counts; they were left out.
         prime: what was used of the prime; ``prime_ids`` ``(N,)`` is what the model was fed, never empty.
         root, tree: the branch that all others grow from, and all branches by number, for :mod:`saving`.
+        weights_digest: of the model, once :mod:`saving` has computed it.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Session:
         self.model = model
         self.prime, self.unknown = prime.text, prime.unknown
         self.prime_ids = prime.ids
+        self.weights_digest: str | None = None
         self.sample = sample
         self.seed = seed
         self.settings = settings

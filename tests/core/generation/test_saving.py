@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
+from charlstm.generation import saving
 from charlstm.generation.export import export_session, to_html, to_markdown, to_text
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import from_dict, load_session, save_session, to_dict
@@ -231,3 +232,16 @@ def test_packed_figures_without_their_checksum_are_refused(session, model, field
     values["branches"][0][field] = base64.b64encode(packed[:-cut]).decode()
     with pytest.raises(GenerationError, match="damaged"):
         from_dict(values, model)
+
+
+def test_saving_again_and_again_hashes_the_weights_once(session, model, tmp_path, monkeypatch):
+    hashed = []
+    digest = saving._digest
+    monkeypatch.setattr(saving, "_digest", lambda model: hashed.append(model) or digest(model))
+    for _ in range(3):
+        save_session(session, tmp_path / "session.json")
+    assert len(hashed) == 1
+    again = load_session(tmp_path / "session.json", model)
+    save_session(again, tmp_path / "session.json")
+    assert len(hashed) == 2
+    assert load_session(tmp_path / "session.json", model).root.states.keys() == again.root.states.keys()
