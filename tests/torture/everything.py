@@ -45,6 +45,11 @@ def pieces(output: str) -> Iterator[Row]:
         yield what, int(tried), int(lost)
 
 
+def outputs(output: str) -> Iterator[Row]:
+    for what, tried, lost in re.findall(r"^((?:targets|writes|closed pipes).*?)  +(\d+) +(\d+)$", output, re.M):
+        yield what, int(tried), int(lost)
+
+
 FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
 
@@ -54,6 +59,7 @@ PARTS = (
     (["iterate_again.py"], pieces),
     (["mutate_files.py"], files),
     (["bad_corpora.py", "--train"], corpora),
+    (["outputs.py"], outputs),
     (["fuzz_app.py"], keys),
 )
 

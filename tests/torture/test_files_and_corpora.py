@@ -1,4 +1,5 @@
-"""The short forms of ``mutate_files.py`` and ``bad_corpora.py``: some damaged files of each kind, and bad corpora."""
+"""The short forms of ``mutate_files.py``, ``bad_corpora.py`` and ``outputs.py``: some damaged files of each kind, bad
+corpora, and odd places for results."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /proc and makes devices and pipes")
 
 
-@pytest.mark.parametrize("script", [("mutate_files.py", "--each", "10"), ("bad_corpora.py", "--short")])
+@pytest.mark.parametrize(
+    "script", [("mutate_files.py", "--each", "10"), ("bad_corpora.py", "--short"), ("outputs.py", "--short")]
+)
 def test_nothing_is_lost(script: tuple[str, ...]) -> None:
     command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
@@ -17,9 +19,19 @@ class QuotedBashComplete(BashComplete):
     )
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        return f"{item.type},{shell_word(item.value) if item.type == 'plain' else item.value}"
+        if item.type != "plain":
+            return f"{item.type},{item.value}"
+        words, place = os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"])
+        if place < len(words) and words[place].startswith('"'):  # bash keeps that, and puts one at the end
+            return f"plain,{_in_double_quotes(item.value)}"
+        return f"plain,{shell_word(item.value)}"
 
 
 def register() -> None:
     """Let click use it."""
     add_completion_class(QuotedBashComplete)
+
+
+def _in_double_quotes(text: str) -> str:
+    """``text`` as it is typed there; a ``!``, which would recall an earlier command, stands outside."""
+    return re.sub(r'["$`\\]', r"\\\g<0>", text).replace("!", "\"'!'\"")

@@ -88,11 +88,12 @@ def test_hints_quote_the_names_of_files(place: Path, said: Said, refused: Refuse
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_bash_completes_one_word(place: Path, run_called: str) -> None:
+@pytest.mark.parametrize(("typed", "around"), [('"\\$(t"', ""), ("'\"$'", '\\"')])
+def test_bash_completes_one_word(typed: str, around: str, place: Path, run_called: str) -> None:
     script = (
         'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
-        'COMP_WORDS=(charlstm watch "\\$(t"); COMP_CWORD=2; _charlstm_completion charlstm\n'
-        'echo "${#COMPREPLY[@]}"; eval "printf %s ${COMPREPLY[0]}"'
+        f"COMP_WORDS=(charlstm watch {typed}); COMP_CWORD=2; _charlstm_completion charlstm\n"
+        f'echo "${{#COMPREPLY[@]}}"; eval "printf %s {around}${{COMPREPLY[0]}}{around}"'
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
 from charlstm.generation.saving import load_session
+from charlstm.generation.session import Session as Played
 from charlstm.model.file import load_model, save_model
 from charlstm_tui.app import CharLSTMApp, Opening
 from charlstm_tui.kept_sessions import save_as
@@ -279,3 +282,36 @@ def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for path in (".", "/", str(tmp_path)):
         assert "is a folder" in save_as(Path(path), "rank", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
+def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
+    run = record(tmp_path / "runs", "finished", name="one", steps=200).run
+    played = Played(load_model(model), "a")
+    umask = os.umask(0o027)
+    try:
+        for path, folder, file in (
+            (tmp_path / "mine" / "a.txt", 0o750, 0o640),
+            (run.sessions_dir / "a.json", 0o700, 0o600),
+            (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
+        ):
+            assert save_as(path, "rank", played).endswith(str(path))
+            assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
+    finally:
+        os.umask(umask)
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert "pipe.txt is a pipe" in save_as(tmp_path / "pipe.txt", "rank", played)
+
+
+async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "-"
+        await it.pilot.press("enter")
+        await it.until(lambda: "Standard output is this terminal" in it.screen._note)
+        assert not list(Path().glob("-*"))
