@@ -131,8 +131,9 @@ def _map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]
 def _counts(ids: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
     """How often each number comes. Raises ValueError for one that is not below ``size``."""
     counts = np.zeros(size, np.int64)
-    for start in range(0, len(ids), _PIECE):
-        counted = np.bincount(ids[start : start + _PIECE], minlength=size)
+    piece = 2**18  # bincount makes them int64, which then stay in the processor's cache: twice as quick
+    for start in range(0, len(ids), piece):
+        counted = np.bincount(ids[start : start + piece], minlength=size)
         if len(counted) > size:
             raise ValueError("there are numbers of no character")
         counts += counted
