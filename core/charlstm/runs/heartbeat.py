@@ -121,6 +121,7 @@ class Heartbeat:
         self._beat = replace(first or Beat(state="starting"), **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._silent = False
         self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -137,6 +138,11 @@ class Heartbeat:
             before, self._beat = self._beat, replace(self._beat, **changes)
             if before.state != self._beat.state:
                 self._write()
+
+    def fall_silent(self) -> None:
+        """Write nothing any more: the file may be another worker's, or its folder is being deleted."""
+        with self._lock:
+            self._silent = True
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +166,8 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
+        if self._silent:
+            return
         self._beat = replace(self._beat, time=time.time(), memory=system.memory_bytes())
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):

@@ -49,12 +49,20 @@ class RunLock:
             return None
         try:
             if not _is_at(self._path.parent, os.fstat(self.folder)):
-                return "deleted" if self._inode_of("run.json") is None else "moved"
+                return "moved" if self.is_a_run else "deleted"
             if self._inode is not None and self._inode_of(self._path.name) != self._inode:
                 return "unlocked"
         except OSError:  # a disk that does not answer has moved nothing
             return None
         return None
+
+    @property
+    def is_a_run(self) -> bool:
+        """Whether the folder, wherever it is, still has its ``run.json``."""
+        try:
+            return self.folder is None or self._inode_of("run.json") is not None
+        except OSError:  # a disk that does not answer has lost nothing
+            return True
 
     def release(self) -> None:
         """Let go of the lock and of the folder."""

@@ -189,6 +189,8 @@ class _Worker:
                     raise _Lost(LOSSES["moved"])
             except _Ended as ended:
                 message = LOSSES["moved"] if self._moved else str(ended)
+                if isinstance(ended, _Lost) and not self._moved:
+                    self._heart.fall_silent()
                 self._heart.update(state="stopped", message=message)
                 if self._watched and (self._moved or isinstance(ended, _Lost)):
                     raise RunError(f"The run {self._run.name} ended: {message}") from None
@@ -327,7 +329,7 @@ class _Worker:
         loss = self._lock.loss()
         if loss is None and not self._moved and self._log.removed:
             time.sleep(REMOVAL)
-            loss = self._lock.loss()
+            loss = self._lock.loss() or (None if self._lock.is_a_run else "deleted")
         if loss == "moved":
             self._moved = True
             self._signals.ask("moved")

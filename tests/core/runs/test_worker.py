@@ -22,7 +22,7 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, lock, system, worker
+from charlstm.runs import heartbeat, launch, lock, system, worker
 from charlstm.runs.control import send
 from charlstm.runs.failures import explain
 from charlstm.runs.folder import Run, delete_run, rename_run
@@ -402,6 +402,21 @@ def test_a_run_that_finishes_as_its_folder_is_moved_is_finished(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+def test_no_log_is_made_in_a_folder_that_is_being_deleted(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_slowly() -> None:
+        for path in (run.heartbeat_path, run.events_path, run.spec_path):
+            path.unlink()
+
+    monkeypatch.setattr(worker, "REMOVAL", 0.0)
+    train(until_stopped)
+    act_at_step_7(run, delete_slowly, match="its folder was deleted")
+    assert not run.events_path.exists()
+    assert not run.heartbeat_path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def remove_lock() -> None:
         run.lock_path.unlink()
@@ -429,6 +444,9 @@ def test_without_its_lock_a_worker_stops_where_folders_have_none(
     train(until_stopped)
     steps = act_at_step_7(run, run.lock_path.unlink, match="its file `lock` was removed")
     assert steps[-1] < 10
+    beat = heartbeat.read(run.heartbeat_path)
+    assert beat is not None
+    assert beat.state == "running"  # not its own to say any more
 
 
 def test_no_run_is_made_by_a_worker_of_one_that_was_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
