@@ -56,7 +56,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.samplers import SamplerSettings
 from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session
-from charlstm.model.file import digest, load_model, read_info, save_model
+from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import known
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
@@ -105,7 +105,7 @@ def models(place: Path) -> Kind:
         goods.append(path.read_bytes())
 
     def use() -> None:
-        tried(lambda: read_info(path), lambda: digest(path))
+        tried(lambda: read_info(path))
         answered("info", str(path))
         with contextlib.suppress(CharLSTMError):
             about_model(path)
@@ -174,7 +174,7 @@ def states(place: Path) -> Kind:
 
     goods = []
     for state in kept.states:
-        save_state(run.state_path, state.with_digest("0" * 64))
+        save_state(run.state_path, state)
         goods.append(run.state_path.read_bytes())
     run.previous_state_path.unlink(missing_ok=True)
 

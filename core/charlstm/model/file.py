@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from charlstm import output
 from charlstm.errors import CharLSTMError, ModelError
-from charlstm.model.tensors import Header, TensorSpec, digest, read_header, read_tensors, tensors_writer
+from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
-__all__ = ["FORMAT", "Model", "ModelConfig", "digest", "load_model", "model_writer", "read_info", "save_model"]
+__all__ = ["FORMAT", "Model", "ModelConfig", "load_model", "model_writer", "read_info", "save_model"]
 
 FORMAT = 1
 MAX_PARAMETERS = 2**31

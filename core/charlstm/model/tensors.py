@@ -136,15 +136,6 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
     return tensors, metadata
 
 
-def digest(path: Path, what: str = "model") -> str:
-    """SHA-256 of the whole file, in hex. Equal content was written as equal bytes."""
-    with _open(path, what) as file:
-        try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise _unreadable(path, what, error) from error
-
-
 def _open(path: Path, what: str) -> BufferedReader:
     try:
         # Looked at before it is opened: opening a named pipe would wait for a writer for ever.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
-from charlstm.model.file import digest, model_writer
+from charlstm.model.file import model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as exact
 from charlstm.training.progress import Progress
@@ -37,7 +37,6 @@ class RunStore:
         self._run = run
         self._spec = spec
         self._sync_events = sync_events
-        self._digest: str | None = None
 
     def save_plan(self, plan: Plan) -> None:
         """Freeze what was measured into ``run.json``."""
@@ -46,7 +45,6 @@ class RunStore:
     def save_model(self, model: Model) -> None:
         """Replace the best model."""
         self._sync_events()
-        self._digest = None
         _replace(self._run.model_path, model)
 
     def save_snapshot(self, model: Model, step: int) -> None:
@@ -58,9 +56,6 @@ class RunStore:
     def save_state(self, state: TrainingState) -> None:
         """Commit ``state``; the one before stays beside it."""
         self._sync_events()
-        if self._digest is None and self._run.model_path.exists():
-            self._digest = _digest(self._run.model_path)
-        state = state.with_digest(self._digest)
         exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
 
 
@@ -103,14 +98,6 @@ def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
             record = exact.load_record(path)
             return Plan.from_dict(record["plan"]), Progress.from_dict(record["progress"])
     return None
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest(path)
-    except ModelError as error:
-        # a disk that does not give the model back is a disk to wait for, as one that does not take it
-        raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
 
 
 def _not_the_last(state: TrainingState, error: ModelError | None) -> str | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy.typing as npt
 
@@ -34,12 +34,6 @@ class TrainingState:
     """Where the next command starts in ``control.jsonl``; those before it were acted on (``seams.Command``)."""
     record: dict[str, Any]
     tensors: dict[str, npt.NDArray[Any]]
-    model_digest: str | None = None
-    """SHA-256 of the model file that was the best so far; the store fills it in when it writes."""
-
-    def with_digest(self, digest: str | None) -> Self:
-        """The same state, naming the model file beside it."""
-        return replace(self, model_digest=digest)
 
 
 def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) -> None:
@@ -50,7 +44,6 @@ def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) ->
     values = {
         "step": state.step,
         "control_position": state.control_position,
-        "model_digest": state.model_digest,
         "record": state.record,
     }
     write_tensors(path, state.tensors, {"format": str(FORMAT), "charlstm-state": json.dumps(values)}, keep=keep)
@@ -78,6 +71,6 @@ def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[
         step, position = (operator.index(values[name]) for name in ("step", "control_position"))
         if min(step, position) < 0:
             raise ValueError
-        return TrainingState(step, position, dict(values["record"]), tensors, values["model_digest"])
+        return TrainingState(step, position, dict(values["record"]), tensors)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} is no {_KIND}: name the state file of a run") from error

@@ -19,9 +19,9 @@ def state(step: int = 3) -> TrainingState:
 
 
 def test_round_trip_keeps_every_bit(tmp_path: Path) -> None:
-    save_state(tmp_path / "state", state().with_digest("abc"))
+    save_state(tmp_path / "state", state())
     again = load_state(tmp_path / "state")
-    assert (again.step, again.control_position, again.model_digest) == (3, 17, "abc")
+    assert (again.step, again.control_position) == (3, 17)
     assert again.record == state().record
     assert again.tensors.keys() == state().tensors.keys()
     for name, array in state().tensors.items():
