@@ -1,7 +1,7 @@
 """What a run will take on this machine, before it starts: weights, memory, time and speed, from a short measurement.
 
 Measurements are kept per machine, so that only the first question about a shape costs seconds and torch; the answer
-is the planner's own (``planning``). What a run really does is measured anew in its opening.
+is the planner's own (``planning``). A run measures its steps anew in its opening, and remembers the kernel.
 """
 
 from __future__ import annotations
@@ -148,18 +148,35 @@ def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: 
     return 4 * (9 + 2 * average) * config.parameters, 4 * (batch_chars + VALIDATED_AT_ONCE) * kept
 
 
-def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
-    # Vocabularies of about the same size take about the same time: measure for the next power of two.
-    symbols = 1 << max(4, (vocab_size - 1).bit_length())
+def known(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured | None:
+    """What was measured for such a run on this machine before."""
+    found = _read_cache().get(_key(settings, _symbols(vocab_size), rows, length))
+    return None if found is None else Measured(*found)
+
+
+def remember(settings: Settings, vocab_size: int, rows: int, length: int, measured: Measured) -> None:
+    """Keep what was measured, for :func:`known`."""
+    key = _key(settings, _symbols(vocab_size), rows, length)
+    _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
+
+
+def _symbols(vocab_size: int) -> int:
+    """Vocabularies of about the same size take about the same time: it is measured for the next power of two."""
+    return 1 << max(4, (vocab_size - 1).bit_length())
+
+
+def _key(settings: Settings, symbols: int, rows: int, length: int) -> str:
     shape = (settings.hidden_size, settings.num_layers, symbols, rows, length, settings.device, settings.kernel)
     extras = (settings.threads, settings.dropout > 0, settings.shared_masks, settings.weight_drop > 0)
     average = settings.ema_decay is not None
-    key = json.dumps([*shape, *extras, average, settings.optimizer])
-    known = _read_cache()
-    if key in known:
-        return Measured(*known[key])
-    measured = _measure(settings, symbols, rows, length)
-    _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
+    return json.dumps([*shape, *extras, average, settings.optimizer])
+
+
+def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+    measured = known(settings, vocab_size, rows, length)
+    if measured is None:
+        measured = _measure(settings, _symbols(vocab_size), rows, length)
+        remember(settings, vocab_size, rows, length, measured)
     return measured
 
 

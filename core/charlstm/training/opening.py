@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 BUDGET = 1.2
 """Seconds for the choice of the kernel, and again for whole steps."""
 
+SHORT_BUDGET = 0.3
+"""Seconds for whole steps when the kernel is known: the pace of training will tell the rest soon."""
+
 UNLIKE = 1.5
 """Factor between the measured time of a step and that of training beyond which the measurement is not trusted."""
 
@@ -135,10 +138,12 @@ def measure(
     """Choose the kernel that ``settings`` leaves open unless it is given, on this rank's rows, and time whole steps:
     data, masks, gradients, update.
 
-    Takes about twice :data:`BUDGET` seconds, more where a step takes long. Torch's global generator is not used.
+    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`, more where a step takes long.
+    Torch's global generator is not used.
     """
     network = _throwaway_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
+    budget = BUDGET if kernel is None else SHORT_BUDGET
     names = candidates(settings.kernel, device) if kernel is None else [kernel]
     kernel = names[0]
     if len(names) > 1:
@@ -149,7 +154,7 @@ def measure(
     seconds: list[float] = []
     start = time.perf_counter()
     # The first steps allocate and warm up; a rate of zero would be no cheaper.
-    while len(seconds) < 4 or (time.perf_counter() - start < BUDGET and len(seconds) < 1000):
+    while len(seconds) < 4 or (time.perf_counter() - start < budget and len(seconds) < 1000):
         before = time.perf_counter()
         learner.step(len(seconds), settings.lr * 1e-3)
         seconds.append(time.perf_counter() - before)

@@ -19,16 +19,15 @@ import torch
 from charlstm import storage
 from charlstm.errors import ModelError, RunError, TextError
 from charlstm.model.file import Model, Weights
-from charlstm.model.kernel import fast_path_problem
+from charlstm.model.kernel import candidates, fast_path_problem
 from charlstm.model.network import CharLSTM
 from charlstm.text.batches import Batches
 from charlstm.text.parts import parts_overlap
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training import planning, resuming
+from charlstm.training import estimate, planning, resuming
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Commands
 from charlstm.training.config import Settings, changed
-from charlstm.training.estimate import check_memory
 from charlstm.training.evaluation import evaluate
 from charlstm.training.events import (
     Controlled,
@@ -46,6 +45,7 @@ from charlstm.training.keeper import Keeper
 from charlstm.training.learner import Learner, Outcome, choose_device
 from charlstm.training.material import Material, learnt, most_learnt
 from charlstm.training.opening import faster_kernel, first_network, open_plan
+from charlstm.training.planning import Measured
 from charlstm.training.progress import Progress
 from charlstm.training.ranks import ALONE, Ranks
 from charlstm.training.schedule import Amendment, Kind, LearningRate
@@ -290,8 +290,26 @@ class Trainer:
         self._kernel_checked = self._frozen is not None
         device = choose_device(settings.device if self._frozen is None else self._frozen.device)
         self._check_memory(device, *planning.fit_batch(settings, material.train_targets))
-        plan = self._frozen or open_plan(settings, material, self._ranks, worked=self._clock.worked)
-        yield from self._begin_at_step_0(plan)
+        yield from self._begin_at_step_0(self._frozen or self._new_plan(self._kernel_known(device)))
+
+    def _kernel_known(self, device: torch.device) -> str | None:
+        """The kernel that was the fastest when such a run was measured here before."""
+        known = None if self._ranks.size > 1 else estimate.known(self.settings, *self._shape())
+        return known.kernel if known is not None and known.kernel in candidates(self.settings.kernel, device) else None
+
+    def _new_plan(self, kernel: str | None) -> Plan:
+        """Measure, and plan; what is new of the measurement is remembered for the next such run."""
+        plan = open_plan(self.settings, self._material, self._ranks, worked=self._clock.worked, kernel=kernel)
+        symbols, rows, length = self._shape()
+        known = estimate.known(self.settings, symbols, rows, length)
+        if self._ranks.size == 1 and (known is None or known.kernel != plan.kernel):
+            measured = Measured(plan.kernel, plan.seconds_per_step, rows * length)
+            estimate.remember(self.settings, symbols, rows, length, measured)
+        return plan
+
+    def _shape(self) -> tuple[int, int, int]:
+        """Symbols, rows and characters of a row: what the speed of a step depends on, with the settings."""
+        return len(self._material.vocabulary), *planning.fit_batch(self.settings, self._material.train_targets)
 
     def _begin_at_step_0(self, plan: Plan) -> Iterator[Event]:
         settings, material, self.plan = self.settings, self._material, plan
@@ -349,7 +367,7 @@ class Trainer:
         if found is None:
             return False
         kernel, factor = found
-        better = open_plan(self.settings, self._material, self._ranks, worked=self._clock.worked, kernel=kernel)
+        better = self._new_plan(kernel)
         self.progress = Progress(work_seconds=self._clock.worked(), control_position=progress.control_position)
         self._clock.count_into(self.progress)
         self._best, self._start_from = None, start_from
@@ -378,7 +396,7 @@ class Trainer:
         """See ``estimate.check_memory``; this process takes its own rows of a batch."""
         own, symbols = self._ranks.rows(rows), len(self._material.vocabulary)
         chars = (own.stop - own.start) * seq_length
-        self._short = check_memory(self.settings, symbols, chars, on_card=device.type == "cuda")
+        self._short = estimate.check_memory(self.settings, symbols, chars, on_card=device.type == "cuda")
 
     def _prepare(self, network: CharLSTM) -> None:
         plan = self.plan

@@ -23,7 +23,9 @@ from charlstm.runs.worker import sampler
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_room
+from charlstm.training import estimate as estimates
 from charlstm.training import opening, planning
+from charlstm.training import opening as opening_room
 from charlstm.training import trainer as trainer_room
 from charlstm.training.config import Settings
 from charlstm.training.evaluation import Evaluation, evaluate
@@ -270,6 +272,38 @@ def test_a_kernel_by_which_something_was_kept_or_changed_stays(
     events = run(Trainer(corpus, settings, store=MemoryStore(), inbox=asker), asker)
     assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
     assert len(choices.left) == 1
+
+
+def test_kernel_is_chosen_once_for_runs_of_one_kind(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice takes over a second of the minute of ``quick``."""
+    chosen: list[str] = []
+    choose = opening_room.choose_kernel
+
+    def counted(*args: Any, **how: Any) -> Any:
+        choice = choose(*args, **{**how, "budget": 0.1})
+        chosen.append(choice.name)
+        return choice
+
+    monkeypatch.setattr(opening_room, "choose_kernel", counted)
+    monkeypatch.setattr(opening_room, "BUDGET", 0.1)
+    monkeypatch.setattr(opening_room, "SHORT_BUDGET", 0.05)
+    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
+    kernels = []
+    for _ in range(2):
+        store = MemoryStore()
+        run(Trainer(corpus, settings, store=store))
+        kernels.append(store.plans[0].kernel)
+    assert kernels == [chosen[0]] * 2
+    assert len(chosen) == 1
+    # what is remembered of another machine's kernels is chosen anew
+    known = estimates.known
+    monkeypatch.setattr(
+        estimates, "known", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
+    )
+    run(Trainer(corpus, settings))
+    assert len(chosen) == 2
 
 
 def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:
