@@ -50,6 +50,11 @@ def outputs(output: str) -> Iterator[Row]:
         yield what, int(tried), int(lost)
 
 
+def figures(output: str) -> Iterator[Row]:
+    for tried, lost in re.findall(r"^(\d+) figures in \d+ s, (\d+) lost$", output, re.M):
+        yield "losses compared with torch's", int(tried), int(lost)
+
+
 FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
 
@@ -60,6 +65,7 @@ PARTS = (
     (["mutate_files.py"], files),
     (["bad_corpora.py", "--train"], corpora),
     (["outputs.py"], outputs),
+    (["exact_figures.py"], figures),
     (["fuzz_app.py"], keys),
 )
 
