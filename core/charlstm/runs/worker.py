@@ -195,7 +195,8 @@ class _Worker:
                 if self._watched and (self._moved or isinstance(ended, _Lost)):
                     raise RunError(f"The run {self._run.name} ended: {message}") from None
             except OSError as error:  # nothing to write into, nothing to train for
-                message = explain(error, spec.settings)
+                loss = self._lock.loss()
+                message = explain(error, spec.settings) if loss is None else f"The run ended: {LOSSES[loss]}"
                 self._heart.update(state="failed", message=message)
                 raise RunError(message) from error
             except KeyboardInterrupt:

@@ -238,6 +238,22 @@ def test_a_worker_whose_run_is_deleted_does_not_stay(run: Run, train: Callable[[
     assert not run.path.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
+def test_a_run_that_is_deleted_as_its_worker_starts_is_not_called_a_full_disk(
+    run: Run, train: Callable[[Script], list[Any]]
+) -> None:
+    class Deleting(storage.Disk):
+        def open(self, path: Path, flags: int, mode: int = storage.PRIVATE_FILE) -> int:
+            if path == run.events_path:
+                shutil.rmtree(run.path, ignore_errors=True)
+            return super().open(path, flags, mode)
+
+    train(until_stopped)
+    with storage.using(Deleting()), pytest.raises(RunError, match="its folder was deleted"):
+        list(worker.run_foreground(run))
+    assert not run.path.exists()
+
+
 def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None) -> list[int]:
     """Train ``run``, do something to its folder at step 7, and end by the sentence ``match``, or by a signal at step
     20; the steps of all events."""
