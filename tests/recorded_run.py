@@ -18,15 +18,15 @@ import numpy as np
 
 from charlstm import storage
 from charlstm.model.file import Model, ModelConfig, save_model
-from charlstm.runs import lock
+from charlstm.runs import liveness
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, RunSpec, create_run
-from charlstm.runs.heartbeat import Beat, Heartbeat
+from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.log import EventLog
-from charlstm.runs.status import State
+from charlstm.runs.status import RunState
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.config import Settings
+from charlstm.training.commands import Command
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
@@ -40,7 +40,7 @@ from charlstm.training.events import (
     Stepped,
     Validated,
 )
-from charlstm.training.seams import Command
+from charlstm.training.settings import Settings
 
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-")))
 PRIME = "The morning"
@@ -79,7 +79,7 @@ def val_loss(step: int, *, overfits: bool = False) -> float:
 class Recorded:
     """A run folder and, while its state is a live one, the worker that it pretends to have."""
 
-    def __init__(self, run: Run, state: State, planned: int, overfits: bool, sample: str | None) -> None:
+    def __init__(self, run: Run, state: RunState, planned: int, overfits: bool, sample: str | None) -> None:
         self.run = run
         self.step = 0
         self.planned = planned
@@ -94,7 +94,7 @@ class Recorded:
         self._lock: Any = None
         self._heart: Heartbeat | None = None
         if state in LIVE:
-            self._lock = lock.take(run.lock_path)
+            self._lock = liveness.acquire_lock(run.lock_path)
             self._heart = Heartbeat(run.heartbeat_path, interval=0.05)
 
     def __enter__(self) -> Self:
@@ -129,7 +129,7 @@ class Recorded:
                 self._validate()
         self.beat("running" if self._heart else None)
 
-    def beat(self, state: State | None, message: str = "") -> None:
+    def beat(self, state: RunState | None, message: str = "") -> None:
         """Say ``state`` in the heartbeat (``None``: only the figures)."""
         if self._heart is None:
             return
@@ -155,7 +155,7 @@ class Recorded:
                 self.end("stopped" if command.command == "stop" else "finished")
         return commands
 
-    def end(self, state: State, message: str = "") -> None:
+    def end(self, state: RunState, message: str = "") -> None:
         """End in ``state`` (stopped, finished, failed, crashed), as a worker would."""
         if state in ("stopped", "finished"):
             reason = "stopped" if state == "stopped" else "done"
@@ -196,7 +196,9 @@ class Recorded:
         else:
             word = "running" if state == "crashed" else state
             # a process number that no system gives away: its worker is gone
-            ended = Beat(state=word, message=message, time=self._now, pid=2**31 - 2, start="1", **self._figures())
+            ended = HeartbeatRecord(
+                state=word, message=message, time=self._now, pid=2**31 - 2, start="1", **self._figures()
+            )
             self.run.heartbeat_path.write_bytes(ended.to_bytes())
 
     def _figures(self) -> dict[str, Any]:
@@ -271,7 +273,7 @@ class Recorded:
 
 def record(
     folder: Path,
-    state: State = "finished",
+    state: RunState = "finished",
     *,
     name: str | None = None,
     text: str = "novel.txt",

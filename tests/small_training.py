@@ -13,8 +13,9 @@ from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
 from charlstm.text.reading import ReadReport, TextOptions
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.commands import Command
 from charlstm.training.events import Event, to_line
-from charlstm.training.seams import Command, Plan
+from charlstm.training.plan import Plan
 from charlstm.training.state import TrainingState
 
 TEXT = """the quick brown fox jumps over the lazy dog

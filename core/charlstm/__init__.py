@@ -10,15 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charlstm.engine.evaluation import evaluate as evaluate
+    from charlstm.engine.network import CharLSTM as CharLSTM
+    from charlstm.engine.trainer import Trainer as Trainer
     from charlstm.errors import CharLSTMError as CharLSTMError
     from charlstm.generation.generate import generate as generate
-    from charlstm.generation.samplers import SamplerSettings as SamplerSettings
+    from charlstm.generation.sampling import SamplerSettings as SamplerSettings
     from charlstm.generation.session import Session as Session
-    from charlstm.generation.steps import Step as Step
+    from charlstm.generation.tree import Step as Step
     from charlstm.model.file import Model as Model
     from charlstm.model.file import load_model as load_model
     from charlstm.model.file import save_model as save_model
-    from charlstm.model.network import CharLSTM as CharLSTM
     from charlstm.runs.folder import Run as Run
     from charlstm.runs.folder import find_run as find_run
     from charlstm.runs.folder import list_runs as list_runs
@@ -30,10 +32,8 @@ if TYPE_CHECKING:
     from charlstm.text.reading import TextOptions as TextOptions
     from charlstm.text.statistics import describe as describe
     from charlstm.text.vocabulary import Vocabulary as Vocabulary
-    from charlstm.training.config import Settings as Settings
-    from charlstm.training.evaluation import evaluate as evaluate
     from charlstm.training.presets import preset as preset
-    from charlstm.training.trainer import Trainer as Trainer
+    from charlstm.training.settings import Settings as Settings
 
 _HOMES = {
     "errors": ("CharLSTMError",),

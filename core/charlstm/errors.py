@@ -6,7 +6,7 @@ app shows it where it happened. Anything else that reaches a person is a bug.
 
 from __future__ import annotations
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 
 LONGEST = 600
 """Characters of a sentence; of what is longer, because it quotes somebody's file, the middle is left out."""

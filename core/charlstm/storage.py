@@ -102,7 +102,7 @@ disk = Disk()
 
 
 @contextlib.contextmanager
-def using(other: Disk) -> Iterator[Disk]:
+def use_disk(other: Disk) -> Iterator[Disk]:
     """Let ``other`` be the disk inside the block. For tests."""
     global disk
     before, disk = disk, other
@@ -243,7 +243,7 @@ def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
         os.close(descriptor)
 
 
-def mend_lines(path: Path) -> int:
+def truncate_torn_line(path: Path) -> int:
     """Cut a torn last line off ``path`` and say how many bytes went. Only the file's one writer may do this."""
     try:
         descriptor = disk.open(path, os.O_RDWR)

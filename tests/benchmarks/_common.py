@@ -14,7 +14,7 @@ from unittest import mock
 
 import torch
 
-from charlstm.runs.system import before_torch
+from charlstm.runs.system import prepare_for_torch
 from charlstm.text.corpus import open_corpus
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"
@@ -71,7 +71,7 @@ class Apart:
         self._process = spawn.Process(target=_take_steps, args=(theirs, make, arguments, threads, worker), daemon=True)
         with mock.patch.dict(os.environ):
             if worker:
-                before_torch()  # what it sets in the environment is read as soon as the new process loads torch
+                prepare_for_torch()  # what it sets in the environment is read as soon as the new process loads torch
             self._process.start()
         self.about = self._pipe.recv()
 
@@ -90,7 +90,7 @@ def _take_steps(
     pipe: Any, make: Callable[..., tuple[Callable[[], object], Any]], arguments: Any, threads: int, worker: bool
 ) -> None:
     if worker:
-        before_torch()
+        prepare_for_torch()
     torch.set_num_threads(threads)
     step, about = make(*arguments)
     pipe.send(about)

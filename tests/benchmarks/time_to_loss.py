@@ -33,7 +33,7 @@ from train_speed import both
 
 from charlstm import CharLSTMError, Corpus, Run, Settings, find_run, open_corpus, preset, resume_run, start_run
 from charlstm.cli.training import changes_of
-from charlstm.runs.control import send
+from charlstm.runs.control import send_command
 from charlstm.runs.log import EventTail, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.training.events import Finished, Resumed, Started, Stepped, Validated, to_line
@@ -118,7 +118,7 @@ def follow(run: Run, loss: float) -> RunSeries:
             series.feed(tail.read())
     finally:
         with contextlib.suppress(CharLSTMError):  # it has ended by itself
-            send(run, "stop")
+            send_command(run, "stop")
         while run.status().alive:
             time.sleep(0.1)
     series.feed(tail.read())

@@ -26,11 +26,11 @@ from _common import Apart, default_text, machine, matrix_product, rates, read_te
 from reference_script import CharRNN, Training
 from reference_script import batches as reference_batches
 
-from charlstm.model.kernel import choose_kernel, fast_bfloat16
-from charlstm.model.network import CharLSTM
+from charlstm.engine.kernels import choose_kernel, fast_bfloat16
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.train_step import TrainStep
 from charlstm.text.batches import Batches
-from charlstm.training.config import Settings
-from charlstm.training.learner import Learner
+from charlstm.training.settings import Settings
 
 SHAPES = ("2x512:64x100", "2x512:16x50", "2x512:32x64", "2x256:64x100", "1x64:64x100")
 FLOOR = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
@@ -55,7 +55,7 @@ def our_step(
     )
     network = CharLSTM(vocab_size, hidden, layers)
     choice = choose_kernel(kernel, network, rows, length)
-    learner = Learner(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
+    learner = TrainStep(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
     count = itertools.count()
     return lambda: learner.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
 

@@ -9,8 +9,8 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def short_measurements() -> Iterator[None]:
-    from charlstm.training import opening
+    from charlstm.engine import benchmark
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "BUDGET", 0.05)
+        patch.setattr(benchmark, "BUDGET", 0.05)
         yield

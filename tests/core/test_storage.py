@@ -16,7 +16,7 @@ OLD, NEW = b"old " * 1000, b"new " * 2000
 
 
 def changes_of_a_replacement(folder: Path, keep: Path | None) -> int:
-    with storage.using(FaultyDisk()) as disk:
+    with storage.use_disk(FaultyDisk()) as disk:
         path = folder / "counted"
         path.write_bytes(OLD)
         storage.replace_bytes(path, NEW, keep=keep)
@@ -43,7 +43,7 @@ def test_whatever_fails_the_old_content_or_the_new_is_whole(tmp_path: Path, half
         folder.mkdir()
         path = folder / "file"
         storage.replace_bytes(path, OLD)
-        with storage.using(FaultyDisk(at, half=half)), contextlib.suppress(OSError):
+        with storage.use_disk(FaultyDisk(at, half=half)), contextlib.suppress(OSError):
             storage.replace_bytes(path, NEW, keep=folder / "kept" if keeps else None)
         assert path.read_bytes() in (OLD, NEW)
         if (folder / "kept").exists():
@@ -64,7 +64,7 @@ def test_the_file_before_goes_on_under_the_other_name(tmp_path: Path) -> None:
 def test_without_hard_links_the_file_before_is_kept_all_the_same(tmp_path: Path) -> None:
     path, keep = tmp_path / "state", tmp_path / "state.prev"
     storage.replace_bytes(path, b"1")
-    with storage.using(FaultyDisk(0, only=frozenset({"link"}))):
+    with storage.use_disk(FaultyDisk(0, only=frozenset({"link"}))):
         storage.replace_bytes(path, b"2", keep=keep)
     assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
 
@@ -72,7 +72,7 @@ def test_without_hard_links_the_file_before_is_kept_all_the_same(tmp_path: Path)
 def test_a_line_that_the_disk_takes_half_of_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     storage.append_line(path, b"one")
-    with storage.using(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
+    with storage.use_disk(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
         storage.append_line(path, b"torn in half")
     storage.append_line(path, b"two")
     assert path.read_bytes().split(b"\n")[::2] == [b"one", b"two"]
@@ -85,7 +85,7 @@ def test_a_line_that_the_disk_takes_half_of_spoils_no_other(tmp_path: Path) -> N
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, mended: bytes) -> None:
     path = tmp_path / "log"
     path.write_bytes(content)
-    assert storage.mend_lines(path) == len(content) - len(mended)
+    assert storage.truncate_torn_line(path) == len(content) - len(mended)
     assert path.read_bytes() == mended
 
 
@@ -136,7 +136,7 @@ def test_links_are_not_followed_by_what_appends_or_cuts(tmp_path: Path) -> None:
     mine.write_text("precious, and no line")
     link = tmp_path / "events.jsonl"
     link.symlink_to(mine)
-    for write in (lambda: storage.append_line(link, b"one"), lambda: storage.mend_lines(link)):
+    for write in (lambda: storage.append_line(link, b"one"), lambda: storage.truncate_torn_line(link)):
         with pytest.raises(OSError, match=r"events\.jsonl is a link to another file") as caught:
             write()
         assert storage.is_disk_trouble(caught.value)

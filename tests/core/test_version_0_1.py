@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.saving import load_session
-from charlstm.model.foreign import import_checkpoint
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.worker import run_foreground

@@ -20,15 +20,15 @@ import pytest
 from charlstm.errors import RunError
 from charlstm.model.file import load_model
 from charlstm.runs import system
-from charlstm.runs.control import send
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, find_run, known_runs
-from charlstm.runs.launch import create, launch, resume_run
+from charlstm.runs.launch import create_new_run, launch, resume_run
 from charlstm.runs.log import EventTail, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
-from charlstm.training.config import Settings
 from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
-from charlstm.training.seams import Plan
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 
 pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
@@ -61,7 +61,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     made: list[Run] = []
 
     def new(steps: int = STEPS) -> Run:
-        run = create(text, replace(SETTINGS, max_steps=steps), "quick")
+        run = create_new_run(text, replace(SETTINGS, max_steps=steps), "quick")
         run.write_spec(replace(run.spec(), plan=replace(PLAN, planned_steps=steps).to_dict()))
         made.append(run)
         return run
@@ -121,7 +121,7 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
     pid = launch(killed)
     assert killed.status().state == "starting"
     wait(reached(killed, 150), "step 150")
-    send(killed, "pause")  # a slow test would find it finished
+    send_command(killed, "pause")  # a slow test would find it finished
     until(killed, "paused")
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not killed.status().alive, "the lock to be let go")
@@ -130,7 +130,7 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
     assert state is not None
     assert 100 <= state.step < STEPS
     with pytest.raises(RunError, match="is crashed: nobody is there to pause it"):
-        send(killed, "pause")
+        send_command(killed, "pause")
     resume_run(killed)
     until(killed, "finished")
     until(untouched, "finished")
@@ -192,10 +192,10 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     wait(lambda: "Another worker is already on the run" in run.log_path.read_text(), "the refusal")
     wait(lambda: run.status().pid == pid and run.status().state == "running", "the first worker's sign of life")
 
-    asked = [send(run, "pause")]
+    asked = [send_command(run, "pause")]
     until(run, "paused")
-    asked.append(send(run, "set-lr", 1e-4))
-    asked.append(send(run, "resume"))
+    asked.append(send_command(run, "set-lr", 1e-4))
+    asked.append(send_command(run, "resume"))
     until(run, "running")
 
     def rates() -> list[float]:
@@ -204,7 +204,7 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     wait(lambda: rates()[-1] == pytest.approx(1e-4, rel=0.05), "steps at the new rate")
     before = load_state(run)[0]
     assert before is not None
-    asked.append(send(run, "checkpoint"))
+    asked.append(send_command(run, "checkpoint"))
     wait(lambda: (load_state(run)[0] or before).step > before.step, "the checkpoint")
     os.kill(pid, signal.SIGTERM)
     until(run, "stopped")

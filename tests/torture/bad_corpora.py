@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from charlstm.cli.main import run as command_line
 from charlstm.errors import TextError
 from charlstm.text import sources
+from charlstm.text.catalogue import find_texts
 from charlstm.text.corpus import open_corpus, preview
-from charlstm.text.discovery import find_texts
 from charlstm.text.reading import TextOptions
 
 SECONDS = 30.0

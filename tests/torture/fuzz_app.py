@@ -33,11 +33,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import pyte
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.control import send
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.launch import launch, start_run
 from charlstm.runs.series import RunSeries
-from charlstm.training.config import Settings
+from charlstm.training.settings import Settings
 from recorded_run import NASTY, record
 
 PATIENCE = 30.0
@@ -270,7 +270,7 @@ def look_after(run: Run, told: Told) -> None:
     for other in list_runs(run.path.parent):
         if other.path != run.path and other.status().alive:
             with contextlib.suppress(CharLSTMError):
-                send(other, "stop")
+                send_command(other, "stop")
     if not run.exists():  # a stopped run, deleted with a yes
         raise Failure("the run is gone")
     status = run.status()
@@ -278,7 +278,7 @@ def look_after(run: Run, told: Told) -> None:
         raise Failure(f"the worker is {status.state}: {status.message}")
     if status.state == "paused":
         with contextlib.suppress(CharLSTMError):
-            send(run, "resume")
+            send_command(run, "resume")
     elif status.state in ("stopped", "finished"):
         log = RunSeries.of(event for event in _events(run))
         if not any(each.command in ("stop", "finish") for each in log.every_control):

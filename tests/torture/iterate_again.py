@@ -22,11 +22,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from charlstm.engine.kernels import fast_bfloat16
+from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
-from charlstm.model.kernel import fast_bfloat16
-from charlstm.training.config import Settings
 from charlstm.training.events import Event, Finished, Stepped
-from charlstm.training.trainer import Trainer
+from charlstm.training.settings import Settings
 from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
 
 SETTINGS = Settings(

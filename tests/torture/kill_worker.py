@@ -31,18 +31,17 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from charlstm import storage
+from charlstm.engine.kernels import fast_bfloat16
 from charlstm.errors import RunError
 from charlstm.model.file import load_model
-from charlstm.model.kernel import fast_bfloat16
-from charlstm.runs import lock, worker
+from charlstm.runs import liveness, worker
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import create
+from charlstm.runs.launch import create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
-from charlstm.training import trainer  # noqa: F401 - loaded before the forks
-from charlstm.training.config import Settings
 from charlstm.training.events import Event, Sampled, Stepped, Validated
-from charlstm.training.seams import Plan
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, PowerLossDisk, killed
 
 STEPS = 60
@@ -152,7 +151,7 @@ def delete(run: Run) -> None:
 def remove_lock(run: Run) -> None:
     run.lock_path.unlink()
     try:
-        lock.take(run.lock_path, patience=0.0)
+        liveness.acquire_lock(run.lock_path, patience=0.0)
     except RunError:
         return
     beside(run, "second worker").touch()
@@ -251,7 +250,7 @@ def main() -> int:
         text = folder / "text.txt"
         text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
         settings = SETTINGS.with_changes(kernel=asked.kernel, threads=asked.threads, hidden_size=asked.hidden_size)
-        template = create(text, settings, "quick", runs_dir=folder / "runs")
+        template = create_new_run(text, settings, "quick", runs_dir=folder / "runs")
         plan = replace(PLAN, kernel=kernel, threads=asked.threads)
         template.write_spec(replace(template.spec(), plan=plan.to_dict()))
         untouched = Run(folder / "untouched")

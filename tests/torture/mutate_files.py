@@ -53,20 +53,20 @@ from mutations import (
 from charlstm import storage
 from charlstm.cli.main import run as command_line
 from charlstm.errors import CharLSTMError
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model, read_info, save_model
-from charlstm.runs import known
+from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.verdict import verdict
-from charlstm.text import cache, corpus, discovery, statistics
-from charlstm.training.config import Settings
-from charlstm.training.seams import Plan
+from charlstm.text import cache, catalogue, corpus, statistics
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from recorded_run import NASTY, record, tiny_model
 
 SECONDS = 10.0
@@ -118,9 +118,9 @@ def models(place: Path) -> Kind:
 
 def huge_models(place: Path) -> Kind:
     """Models whose weights are finite and large: an answer in finite numbers, or one sentence."""
-    from charlstm.runs.system import before_torch
+    from charlstm.runs.system import prepare_for_torch
 
-    before_torch()
+    prepare_for_torch()
     path, text = place / "model.safetensors", place / "text.txt"
     text.write_text(TEXT[:400])
     symbols = corpus.open_corpus(text).vocabulary.symbols
@@ -160,7 +160,7 @@ def about_model(path: Path) -> None:
 
 
 def states(place: Path) -> Kind:
-    from charlstm.training.trainer import Trainer
+    from charlstm.engine.trainer import Trainer
 
     run = record(place / "runs", steps=10).run
     text = place / "text.txt"
@@ -388,21 +388,21 @@ def cached(place: Path, file: str, damage: Mutation) -> Kind:
 
 def known_runs(place: Path) -> Kind:
     run = record(place / "runs", steps=5).run
-    known.remember(run.path)
-    known.remember(place / "gone")
-    path = known.index_path()
+    index.remember_run(run.path)
+    index.remember_run(place / "gone")
+    path = index.index_path()
 
     def use() -> None:
         list_runs(place / "runs", elsewhere=True)
         answered("runs", "--all", "--runs-dir", str(place / "runs"))
-        known.remember(place / "new")
-        known.rewrite(lambda paths: paths)
+        index.remember_run(place / "new")
+        index.rewrite_index(lambda paths: paths)
 
     return Kind(path, (path.read_bytes(),), damage_lines, use)
 
 
 def remembered_settings(place: Path) -> Kind:
-    from charlstm.generation.samplers import SamplerSettings
+    from charlstm.generation.sampling import SamplerSettings
     from charlstm_tui import remembered
 
     remembered.remember("demo", remembered.Memory(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", "Once\n"))
@@ -424,16 +424,16 @@ def recent_texts(place: Path) -> Kind:
 
     for name in ("a.txt", "b.txt"):
         (place / name).write_text(TEXT)
-        discovery.remember_text([str(place / name)], name, 1000)
-    discovery.remember_text(["python-reference"], "python-reference", 400_000)
-    path = discovery._path()
+        catalogue.remember_text([str(place / name)], name, 1000)
+    catalogue.remember_text(["python-reference"], "python-reference", 400_000)
+    path = catalogue._path()
 
     def use() -> None:
-        texts = discovery.recent_texts()
+        texts = catalogue.recent_texts()
         sections(place, noted())
         for text in texts:
             f"{text.name} {text.chars:,} {text.time:.0f}"
-        discovery.remember_text([str(place / "a.txt")], "a.txt", 7)
+        catalogue.remember_text([str(place / "a.txt")], "a.txt", 7)
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
 
@@ -470,7 +470,7 @@ def checkpoints(place: Path) -> Kind:
     """Checkpoints of the reference script, zip and legacy; damaged, and made to do harm."""
     import torch
 
-    from charlstm.model.foreign import export_checkpoint, import_checkpoint
+    from charlstm.engine.script_format import export_checkpoint, import_checkpoint
 
     path = place / "foreign.net"
     model = tiny_model(symbols=tuple("abc\n"), hidden_size=4)
@@ -492,7 +492,7 @@ def checkpoints(place: Path) -> Kind:
 
 def flipped_checkpoints(place: Path) -> Kind:
     """Zip checkpoints of the reference script with one bit flipped: refused, or the very same model."""
-    from charlstm.model.foreign import export_checkpoint, import_checkpoint
+    from charlstm.engine.script_format import export_checkpoint, import_checkpoint
 
     path = place / "flipped.net"
     model = tiny_model(symbols=tuple("abc\n"), hidden_size=32)  # nearly all of the file is weights
@@ -747,7 +747,7 @@ def import_all() -> None:
     import torch
 
     for module in (
-        *("charlstm.model.foreign", "charlstm.training.trainer", "charlstm_tui.train_words"),
+        *("charlstm.engine.script_format", "charlstm.engine.trainer", "charlstm_tui.train_words"),
         *("charlstm_tui.widgets.run_details", "charlstm_tui.widgets.run_table"),
     ):
         importlib.import_module(module)

@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from charlstm import output, storage  # noqa: E402
+from charlstm import storage, user_files
 from charlstm.cli.main import run  # noqa: E402
 from charlstm.model.file import load_model, model_writer  # noqa: E402
 from charlstm.runs.models import find_model  # noqa: E402
@@ -225,9 +225,9 @@ def broken_writes(every: int) -> Iterator[Row]:
     faults: dict[str, Callable[[], object] | None] = {"the disk is full": None, "killed": killed}
     for overwrite in (True, False):
         before = old if overwrite else None
-        with storage.using(FaultyDisk()) as disk:
+        with storage.use_disk(FaultyDisk()) as disk:
             _put(path, before)
-            output.save(path, write, overwrite=overwrite)
+            user_files.save(path, write, overwrite=overwrite)
         new = path.read_bytes()
         for what, fault in faults.items():
             tried, wrong = 0, []
@@ -236,8 +236,8 @@ def broken_writes(every: int) -> Iterator[Row]:
                     _put(path, before)
                     child = os.fork()
                     if not child:
-                        with contextlib.suppress(OSError), storage.using(FaultyDisk(at, fault, half=half)):
-                            output.save(path, write, overwrite=overwrite)
+                        with contextlib.suppress(OSError), storage.use_disk(FaultyDisk(at, fault, half=half)):
+                            user_files.save(path, write, overwrite=overwrite)
                         os._exit(0)
                     os.waitpid(child, 0)
                     tried += 1

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from _common import default_text
 from key_latency import App, percentile, random_model
 
-from charlstm.runs.control import send
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.log import read_events
@@ -156,7 +156,7 @@ def main() -> None:
             print(json.dumps(soak(run, app, asked.minutes)))
         finally:
             if not asked.keep:
-                send(run, "stop")
+                send_command(run, "stop")
             os.kill(app.pid, signal.SIGTERM)  # Ctrl+Q would ask what is to become of the run
             app.close()
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import create, launch
+from charlstm.runs.launch import create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
-from charlstm.training.config import Settings
-from charlstm.training.seams import Plan
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 
 PATIENCE = 60.0
 SETTINGS = Settings(
@@ -77,7 +77,7 @@ def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch
         monkeypatch.setenv(name, str(tmp_path / name))
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
-    run = create(text, SETTINGS, "quick", runs_dir=small_disk / "runs")
+    run = create_new_run(text, SETTINGS, "quick", runs_dir=small_disk / "runs")
     run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
     pid = launch(run)
     try:

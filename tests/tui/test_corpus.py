@@ -9,8 +9,8 @@ import pytest
 from textual.widgets import Input
 
 from charlstm import paths
-from charlstm.text.corpus import Progress
-from charlstm.text.discovery import recent_texts
+from charlstm.text.catalogue import recent_texts
+from charlstm.text.corpus import ReadProgress
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.screens.corpus import CorpusScreen
 from charlstm_tui.texts import Folder, Text, sections
@@ -133,12 +133,12 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
         assert choice is not None
         report = screen(app)._reporter(screen(app)._study(choice))
         for now, progress, words in (
-            (100.0, Progress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
-            (110.0, Progress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
-            (114.0, Progress(300, 1000, "checking"), "30%  checking 1.0 kB"),  # the next file of a folder
-            (120.0, Progress(500, 1000, "reading"), "50%  left 0:20  reading 1.0 kB"),
-            (140.0, Progress(0, 500, "encoding"), "0%  encoding 500 B"),
-            (143.0, Progress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
+            (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
+            (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
+            (114.0, ReadProgress(300, 1000, "checking"), "30%  checking 1.0 kB"),  # the next file of a folder
+            (120.0, ReadProgress(500, 1000, "reading"), "50%  left 0:20  reading 1.0 kB"),
+            (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
+            (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
         ):
             monkeypatch.setattr("charlstm_tui.screens.corpus.monotonic", lambda now=now: now)
             report(progress)

@@ -17,7 +17,7 @@ from textual.widgets import Input
 from charlstm.errors import RunError
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import State
+from charlstm.runs.status import RunState
 from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
@@ -518,7 +518,7 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "finished"])
-async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: State) -> None:
+async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: RunState) -> None:
     with record(tmp_path, state) as recorded:
         series = RunSeries.of(read_events(recorded.run.events_path))
         shown = {figure.name: figure.value for figure in figures(series, None, bits=False)}

@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
-from charlstm.training.config import setting_names
 from charlstm.training.presets import PRESETS
+from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp, CorpusChoice, Opening
 from charlstm_tui.backend import AskError
 from charlstm_tui.screens import train_setup

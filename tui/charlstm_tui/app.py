@@ -21,8 +21,8 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
+from charlstm.display import visible
 from charlstm.runs.folder import Run
-from charlstm.text.visible import visible
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
 from charlstm_tui.backend import Snapshot, Watcher
 from charlstm_tui.messages import SnapshotReady
@@ -330,11 +330,11 @@ class CharLSTMApp(App[None]):
         live = self.snapshot.live
         if answer == "stop":
             from charlstm.errors import CharLSTMError
-            from charlstm.runs.control import send
+            from charlstm.runs.control import send_command
 
             for run in live:
                 try:
-                    send(Run(run.path), "stop")
+                    send_command(Run(run.path), "stop")
                 except CharLSTMError as error:
                     self.complain(str(error))
                     return

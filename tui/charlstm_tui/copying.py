@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.runs.folder import Run
+from charlstm.text.batches import trained_spans
 from charlstm.text.corpus import Corpus, reopen_corpus
-from charlstm.text.visible import visible
-from charlstm.training.material import trained_spans
 from charlstm_tui.backend import in_thread
 
 EVERY = 0.5

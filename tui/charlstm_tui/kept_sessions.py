@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
-from charlstm.output import is_private
 from charlstm.runs.folder import Run
+from charlstm.user_files import is_private
 
 if TYPE_CHECKING:
     from charlstm.generation.session import Session
@@ -88,11 +88,11 @@ def forget_old(place: Path) -> None:
 
 def save_as(path: Path, colour: str, session: Session) -> str:
     """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
-    from charlstm.generation import export
+    from charlstm.generation import saving
 
     try:
         make(path.parent)
-        path = export.save_as(session, path, "rank" if colour == "off" else cast(Any, colour))
+        path = saving.save_as(session, path, "rank" if colour == "off" else cast(Any, colour))
     except CharLSTMError as error:
         return f"{error}."
     except OSError as error:

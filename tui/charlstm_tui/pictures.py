@@ -10,13 +10,13 @@ from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from charlstm.display import visible
 from charlstm.errors import RunError
-from charlstm.generation.samplers import SamplerSettings
-from charlstm.generation.session import BranchInfo, Outlook
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.session import BranchInfo, NextCharDistribution
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
-from charlstm.text.visible import visible
 
 FULL = math.inf
 SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
@@ -86,7 +86,7 @@ class Picture:
     settings: SamplerSettings = SamplerSettings()
     speed: float = NORMAL_SPEED
     rate: float | None = None
-    outlook: Outlook | None = None
+    outlook: NextCharDistribution | None = None
     standing: str | None = None
     """The character that stands at the cursor, when it is not at the end."""
     bits: float | None = None

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.priming import prime_suggestion
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.prime import prime_suggestion
+from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads

@@ -16,7 +16,7 @@ from typing import Any
 from charlstm import paths, storage
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.sampling import SamplerSettings
 
 FORMAT = 1
 MOST = 200

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from charlstm.text.builtin import builtins
-from charlstm.text.discovery import recent_texts, remember_text
+from charlstm.text.catalogue import recent_texts, remember_text
 
 Entry = TypeVar("Entry", "Text", "Folder")
 

@@ -9,12 +9,12 @@ from pathlib import PurePath
 
 import numpy as np
 
+from charlstm.display import visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.series import Curve, Line, RunSeries
+from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
 from charlstm.runs.verdict import overfitting_since
-from charlstm.text.visible import visible
-from charlstm.training.config import Settings
+from charlstm.training.settings import Settings
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.backend import RunView
 from charlstm_tui.widgets.chart_paint import BITS
@@ -100,7 +100,7 @@ def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = 
     return found
 
 
-def _small(series: RunSeries, line: Line, wanted: bool) -> Curve | None:
+def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
     """A line's means over sixty stretches, when it is wanted and worth drawing."""
     curve = series.points(line) if wanted else None
     if curve is None or len(curve) < 3:

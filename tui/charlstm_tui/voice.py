@@ -177,12 +177,12 @@ class Voice:
             settings=session.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,
-            outlook=session.outlook(),
+            outlook=session.next_char_distribution(),
             standing=session.at(position).char if position < length else None,
             bits=_mean_bits(recent) if len(recent) else None,
             branches=self.branches,
             keep=self.keep,
-            ghost=session.foresee(GHOST) if self.writing else "",
+            ghost=session.suggest(GHOST) if self.writing else "",
         )
 
 

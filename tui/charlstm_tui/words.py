@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
-from charlstm.text.visible import visible
 
 if TYPE_CHECKING:
     from charlstm_tui.backend import Snapshot

@@ -8,7 +8,7 @@ from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
-from charlstm.text.visible import shell_word
+from charlstm.display import shell_word
 
 
 class QuotedBashComplete(BashComplete):

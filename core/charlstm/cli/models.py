@@ -12,12 +12,11 @@ from typing import Any, BinaryIO
 
 import click
 
-from charlstm.cli.opening import find_run
-from charlstm.cli.options import MODEL_HELP, F, examples, json_option, model_argument, runs_dir_option, whole
-from charlstm.cli.showing import remark, result, write_stdout
+from charlstm.cli.options import MODEL_HELP, F, examples, find_run, json_option, model_argument, runs_dir_option, whole
+from charlstm.cli.output import print_note, print_result, write_stdout
+from charlstm.display import shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
-from charlstm.output import STDOUT, destination, save
-from charlstm.text.visible import shell_command, shell_word, symbol, visible
+from charlstm.user_files import STDOUT, destination, save
 
 _ENDINGS = {"script": ".net", "onnx": ".onnx"}
 
@@ -53,7 +52,7 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         "info": loaded.info,
     }
     if as_json:
-        result(True, values)
+        print_result(True, values)
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -94,8 +93,8 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     FILE is what the script saved with torch.save: a dictionary of n_hidden, n_layers, state_dict and tokens, old or new
     container, from a CPU or a GPU. Nothing in it is executed. Prints the path of the model.
     """
+    from charlstm.engine.script_format import import_checkpoint
     from charlstm.model.file import model_writer
-    from charlstm.model.foreign import import_checkpoint
 
     out = out or str(_free(Path(f"{file.stem}.safetensors")))
     _check(out, force=force, as_json=as_json)
@@ -114,9 +113,9 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
         "vocab_size": config.vocab_size,
         "parameters": config.parameters,
     }
-    result(as_json, values, out)
+    print_result(as_json, values, out)
     if not as_json:
-        remark(
+        print_note(
             f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
             f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
         )
@@ -150,15 +149,15 @@ def export(
         raise ModelError(f"{out} is what a model of this program would be called: name the export {_ENDINGS[kind][1:]}")
     loaded = load_model(path)
     if kind == "script":
-        from charlstm.model.foreign import checkpoint_writer
+        from charlstm.engine.script_format import checkpoint_writer
 
         _write(out, checkpoint_writer(loaded), force=force)
     else:
-        from charlstm.model.onnx_graph import onnx_writer
+        from charlstm.engine.onnx_format import onnx_writer
 
         _write(out, onnx_writer(loaded), force=force)
     if out != STDOUT:
-        result(as_json, {"out": str(Path(out).absolute()), "to": kind}, out)
+        print_result(as_json, {"out": str(Path(out).absolute()), "to": kind}, out)
 
 
 def _name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.opening import find_run
-from charlstm.cli.options import json_option, run_argument, runs_dir_option
-from charlstm.cli.showing import megabytes, minutes, remark, result, table
+from charlstm.cli.options import find_run, json_option, run_argument, runs_dir_option
+from charlstm.cli.output import format_duration, format_size, print_note, print_result, table
+from charlstm.display import shell_command
 from charlstm.errors import RunError
 from charlstm.runs.status import ESTIMATE
-from charlstm.text.visible import shell_command
-from charlstm.training.seams import COMMANDS
+from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
@@ -38,10 +37,10 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
 
     found = [(run, run.status()) for run in folder.list_runs(runs_dir, elsewhere=elsewhere)]
     if as_json:
-        result(True, [_row(run, status) for run, status in found])
+        print_result(True, [_row(run, status) for run, status in found])
         return
     if not found:
-        remark(
+        print_note(
             f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick"
         )
         return
@@ -52,7 +51,7 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
     ):
         click.echo(line)
     if any(status.best_val is not None and not status.best_whole for _, status in found):
-        remark("~ estimated from slices of the held-out part; `charlstm eval RUN` reads all of it")
+        print_note("~ estimated from slices of the held-out part; `charlstm eval RUN` reads all of it")
 
 
 def _row(run: Run, status: RunStatus) -> dict[str, Any]:
@@ -83,8 +82,8 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
         _asked(run)[0],
         best,
         f"{status.step:,}",
-        minutes(status.train_seconds),
-        megabytes(run.size()),
+        format_duration(status.train_seconds),
+        format_size(run.size()),
         status.message,
     )
 
@@ -109,7 +108,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
     With --json, one event a line on stdout, from the first one on.
     """
-    from charlstm.cli.drawing import EventView
+    from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
 
@@ -148,13 +147,13 @@ def control(run: str, command: str, value: float | None, as_json: bool, runs_dir
 
     `finish` brings the learning rate to zero within 30 seconds and ends the run; `stop` checkpoints and ends at once.
     """
-    from charlstm.runs.control import send
+    from charlstm.runs.control import send_command
 
-    asked = send(find_run(run, runs_dir), command, value)
+    asked = send_command(find_run(run, runs_dir), command, value)
     if as_json:
-        result(True, {"id": asked.id, "command": asked.command, "value": asked.value})
+        print_result(True, {"id": asked.id, "command": asked.command, "value": asked.value})
     else:
-        remark(f"Asked {run} to {command}{'' if value is None else f' {value:g}'}")
+        print_note(f"Asked {run} to {command}{'' if value is None else f' {value:g}'}")
 
 
 @click.command()
@@ -169,9 +168,9 @@ def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
     found = find_run(run, runs_dir)
     renamed = rename_run(found, name)
     if as_json:
-        result(True, {"name": renamed.name, "path": str(renamed.path), "former": found.name})
+        print_result(True, {"name": renamed.name, "path": str(renamed.path), "former": found.name})
     else:
-        remark(f"It is called {renamed.name} now")
+        print_note(f"It is called {renamed.name} now")
 
 
 @click.command()
@@ -190,12 +189,12 @@ def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
         if not sys.stdin.isatty():
             raise RunError(f"Deleting {found.name} needs a yes: add --yes")
         if not click.confirm(f"Delete {found.path} for good?", err=True):
-            remark("Nothing was deleted")
+            print_note("Nothing was deleted")
             return
     left = delete_run(found)
     if as_json:
-        result(True, {"name": found.name, "path": str(found.path), "left": left})
+        print_result(True, {"name": found.name, "path": str(found.path), "left": left})
         return
-    remark(f"Deleted {found.name}")
+    print_note(f"Deleted {found.name}")
     if left:
-        remark(left_over(found, left))
+        print_note(left_over(found, left))

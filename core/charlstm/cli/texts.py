@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from charlstm.cli.opening import load_corpus
-from charlstm.cli.options import json_option, number, text_argument, text_options
-from charlstm.cli.showing import megabytes, remark, result
+from charlstm.cli.options import json_option, load_corpus, number, text_argument, text_options
+from charlstm.cli.output import format_size, print_note, print_result
+from charlstm.display import described, symbol, visible
 from charlstm.text.reading import TextOptions
-from charlstm.text.visible import described, symbol, visible
 
 BAR = 30
 """Cells of the longest bar in `stats`."""
@@ -22,7 +21,7 @@ BAR = 30
 def corpora(as_json: bool) -> None:
     """The texts at hand: those in data/ and in this folder, and those that came with Python."""
     from charlstm.text.builtin import builtins
-    from charlstm.text.discovery import find_texts
+    from charlstm.text.catalogue import find_texts
 
     texts = [text for text in find_texts() if text.group != "folder"]
     rows: list[dict[str, Any]] = [
@@ -31,13 +30,13 @@ def corpora(as_json: bool) -> None:
     ]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     if as_json:
-        result(True, rows)
+        print_result(True, rows)
         return
     width = max((len(str(row["name"])) for row in rows), default=0)
     for row in rows:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row['chars'] or 0:,} characters"
         click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    remark("Any text file, folder of text files, or - for standard input will do as well.")
+    print_note("Any text file, folder of text files, or - for standard input will do as well.")
 
 
 @click.command()
@@ -56,7 +55,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     corpus = load_corpus(text, options)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
     if as_json:
-        result(True, {"name": corpus.name, **found.to_dict(), "skipped": list(corpus.skipped)})
+        print_result(True, {"name": corpus.name, **found.to_dict(), "skipped": list(corpus.skipped)})
         return
     click.echo(
         f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "
@@ -97,12 +96,12 @@ def cache(action: str, as_json: bool) -> None:
 
     if action == "prune":
         freed = prune_cache(keep=_texts_of_runs())
-        result(as_json, {"freed": freed}, f"Freed {megabytes(freed)} in {texts_dir()}")
+        print_result(as_json, {"freed": freed}, f"Freed {format_size(freed)} in {texts_dir()}")
         return
     kept = entries()
     size = sum(entry.bytes for entry in kept)
     values = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    result(as_json, values, f"{len(kept)} prepared texts, {megabytes(size)}, in {texts_dir()}")
+    print_result(as_json, values, f"{len(kept)} prepared texts, {format_size(size)}, in {texts_dir()}")
 
 
 def _texts_of_runs() -> set[str]:
@@ -125,4 +124,4 @@ def paths(as_json: bool) -> None:
     from charlstm.runs.folder import runs_dir
 
     values = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
-    result(as_json, values, "\n".join(f"{name:<6} {path}" for name, path in values.items()))
+    print_result(as_json, values, "\n".join(f"{name:<6} {path}" for name, path in values.items()))

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.opening import find_run, load_corpus
 from charlstm.cli.options import (
     examples,
+    find_run,
     json_option,
+    load_corpus,
     optional_text_argument,
     run_argument,
     runs_dir_option,
     text_argument,
     text_options,
 )
-from charlstm.cli.showing import minutes, remark, result, table
+from charlstm.cli.output import format_duration, print_note, print_result, table
+from charlstm.display import shell_command
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
-from charlstm.text.visible import shell_command
-from charlstm.training.config import Settings, about, canonical_name, parse_setting, setting_names, takes
 from charlstm.training.presets import PRESETS, preset
+from charlstm.training.settings import Settings, about, canonical_name, parse_setting, setting_names, takes
 
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
@@ -89,16 +90,18 @@ def presets(
     """
     if list_settings:
         every = [{"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()]
-        result(as_json, every, "\n".join(f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in every))
+        print_result(
+            as_json, every, "\n".join(f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in every)
+        )
         return
     if not text:
         described = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
-        result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
+        print_result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
-    from charlstm.runs.system import before_torch
+    from charlstm.runs.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
-    before_torch()  # as the worker that would train
+    prepare_for_torch()  # as the worker that would train
     corpus = load_corpus(text, options)
     changes = changes_of(assignments, {})
     rows: list[dict[str, Any]] = []
@@ -107,7 +110,7 @@ def presets(
         costs = estimate(settings, corpus.chars, len(corpus.vocabulary))
         rows.append({"name": each.name, "about": each.about, **costs.to_dict(), "settings": settings.to_dict()})
     if as_json:
-        result(True, rows)
+        print_result(True, rows)
         return
     for line in table(
         ("PRESET", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", ""),
@@ -116,7 +119,7 @@ def presets(
                 row["name"],
                 "{num_layers} × {hidden_size}".format_map(row["settings"]),
                 f"{row['parameters']:,}",
-                minutes(row["seconds"]),
+                format_duration(row["seconds"]),
                 f"{row['memory_bytes'] / 2**20:,.0f} MB",
                 f"{row['chars_per_second']:,.0f}",
                 row["about"],
@@ -181,7 +184,7 @@ def train(
         run = launch.start_run(corpus, settings, preset_name, **arguments)
         _say_where(run, as_json)
         return
-    run = launch.create(corpus, settings, preset_name, **arguments)
+    run = launch.create_new_run(corpus, settings, preset_name, **arguments)
     _work(run, {}, as_json=as_json, plain=plain)
 
 
@@ -221,17 +224,17 @@ def resume(
 def _follow(detach: bool) -> None:
     """Under torchrun, be what all but rank 0 are: they neither read the text nor make a run, and this
     process ends with it. The rest go on."""
-    from charlstm.training.ranks import place
+    from charlstm.training.torchrun import torchrun_rank
 
-    if place() is None:
+    if torchrun_rank() is None:
         return
     if detach:
         raise SettingsError("--detach takes one process, and torchrun started several: leave --detach away")
     from charlstm.runs import worker
 
-    if not worker.follows():
+    if not worker.is_follower():
         return
-    worker.follow()
+    worker.run_follower()
     # It has nothing to save, and gloo's threads have been seen to abort a Python that went down in good order.
     sys.stderr.flush()
     os._exit(0)
@@ -239,14 +242,14 @@ def _follow(detach: bool) -> None:
 
 def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> None:
     """Be the run's worker in this process, and draw it."""
-    from charlstm.cli.drawing import EventView
+    from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
-    from charlstm.training.ranks import place
+    from charlstm.training.torchrun import torchrun_rank
 
     if not as_json:
-        remark(f"Run {run.name} in {run.path}")
+        print_note(f"Run {run.name} in {run.path}")
     last: Event | None = None
     interrupted = False
     # closed at once when drawing fails (a terminal that went away), so that the run still checkpoints and ends
@@ -264,8 +267,8 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     if not as_json:
         verb = "resume" if last.reason == "stopped" else "generate"
-        remark(f"Next: {shell_command(verb, run.name)}")
-    if interrupted and place() is None:  # torchrun would call it a failure, at length
+        print_note(f"Next: {shell_command(verb, run.name)}")
+    if interrupted and torchrun_rank() is None:  # torchrun would call it a failure, at length
         raise click.exceptions.Exit(130)
 
 
@@ -285,7 +288,7 @@ def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) 
 
 def _say_where(run: Run, as_json: bool) -> None:
     if as_json:
-        result(True, {"name": run.name, "path": str(run.path)})
+        print_result(True, {"name": run.name, "path": str(run.path)})
     else:
-        result(False, None, run.name)
-        remark(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")
+        print_result(False, None, run.name)
+        print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

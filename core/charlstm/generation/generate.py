@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.errors import GenerationError
-from charlstm.generation.priming import prepare_prime
-from charlstm.generation.randomness import key_for, uniforms
-from charlstm.generation.samplers import (
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.sampling import (
     Repeats,
     Sampler,
     SamplerSettings,
     draws,
+    key_for,
     mirostat_start,
     mirostat_update,
     surprises,
+    uniforms,
 )
 from charlstm.generation.session import Session, stop_strings
 from charlstm.generation.stepper import Stepper

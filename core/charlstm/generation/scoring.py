@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import GenerationError
-from charlstm.generation.priming import prepare_prime
+from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 

@@ -1,7 +1,7 @@
 """A session: a model played one character at a time, which can be rewound, sent down another branch and explained.
 
 ``for step in session.stream()`` is the whole of it. Not thread-safe: one thread plays a session. Saving is in
-:mod:`charlstm.generation.saving`, exporting in :mod:`charlstm.generation.export`.
+:mod:`charlstm.generation.saving`, exporting in :mod:`charlstm.generation.saving`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.errors import GenerationError
-from charlstm.generation.priming import Prime, prepare_prime
-from charlstm.generation.randomness import key_for, uniform
-from charlstm.generation.samplers import (
+from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.sampling import (
     Floats,
     Sampler,
     SamplerSettings,
     draw,
+    key_for,
     longest_repeat,
     mirostat_start,
     mirostat_update,
     repetition_penalties,
     surprises,
+    uniform,
 )
-from charlstm.generation.stepper import State, Stepper
-from charlstm.generation.steps import CHOSEN, GENERATED, TYPED, Alternative, Rows, Step, describe, row_alternatives
-from charlstm.generation.steps import Outlook as Outlook
+from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import BLOCK, STATES_EVERY, Branch, Line, Pending
+from charlstm.generation.tree import (
+    BLOCK,
+    CHOSEN,
+    GENERATED,
+    STATE_INTERVAL,
+    TYPED,
+    Alternative,
+    Branch,
+    Line,
+    Pending,
+    Rows,
+    Step,
+    fill_statistics,
+    row_alternatives,
+)
 from charlstm.generation.tree import BranchInfo as BranchInfo
+from charlstm.generation.tree import NextCharDistribution as NextCharDistribution
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -124,9 +138,9 @@ class Session:
         self.tree = {0: self.root}
         self._line = Line(self.root)
         self._position = 0
-        self._spacing = STATES_EVERY  # between kept states
+        self._spacing = STATE_INTERVAL  # between kept states
         self._kept = 1  # how many there are
-        self._state: State = stepper.zero_state()
+        self._state: StepperState = stepper.zero_state()
         self._no_repeat_before = 0  # the text ends in no repeat to be punished as long as the cursor is before this
         self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
 
@@ -187,7 +201,7 @@ class Session:
         return self.model.vocabulary.decode(self.rows(start, stop)["id"])
 
     def rows(self, start: int = 0, stop: int | None = None) -> Rows:
-        """The compact rows (:func:`charlstm.generation.steps.row_type`) of a stretch: for colouring much at once."""
+        """The compact rows (:func:`charlstm.generation.tree.row_type`) of a stretch: for colouring much at once."""
         start, stop, _ = slice(start, stop).indices(len(self._line))
         return self._line.rows(start, stop)
 
@@ -202,21 +216,21 @@ class Session:
         start, stop, _ = slice(start, stop).indices(len(self._line))
         return [self.at(position) for position in range(start, stop)]
 
-    def outlook(self) -> Outlook:
+    def next_char_distribution(self) -> NextCharDistribution:
         """What may come at the cursor, without drawing."""
         logits = self._logits()
         weights = self._weights(logits)
         row = np.zeros(1, self.root.rows.dtype)
-        describe(row, logits[None], weights[None])
+        fill_statistics(row, logits[None], weights[None])
         probabilities = np.exp(logits - logits.max())
         kept = weights > 0
         share = float(probabilities[kept].sum() / probabilities.sum())
         alternatives = row_alternatives(row[0], self._symbols)
-        return Outlook(alternatives, float(row[0]["entropy"]), int(kept.sum()), len(self._symbols), share)
+        return NextCharDistribution(alternatives, float(row[0]["entropy"]), int(kept.sum()), len(self._symbols), share)
 
     def peek(self) -> tuple[Alternative, ...]:
         """The most likely characters at the cursor under the settings of now, without drawing."""
-        return self.outlook().alternatives
+        return self.next_char_distribution().alternatives
 
     # -- playing -------------------------------------------------------------------------------------------------
 
@@ -248,7 +262,7 @@ class Session:
                     return
 
     @blas_threads(1)
-    def foresee(self, length: int) -> str:
+    def suggest(self, length: int) -> str:
         """How the text would go on from the cursor with the settings and dice of now, without going there.
 
         Mirostat and repetition control, which look back, are left aside.
@@ -412,9 +426,9 @@ class Session:
         """Bring the state to the cursor, by the very steps that first led there."""
         self._pending.flush()
         line, goal = self._line, self._position
-        kept = goal - goal % STATES_EVERY
+        kept = goal - goal % STATE_INTERVAL
         while kept not in line.owner(kept).states:
-            kept -= STATES_EVERY
+            kept -= STATE_INTERVAL
         here, self._state_position = self._state_position, None  # as in _forward
         if here is None or not kept <= here <= goal:
             self._state.unpack(line.owner(kept).states[kept])

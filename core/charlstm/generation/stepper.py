@@ -1,6 +1,6 @@
 """A trained model, one character at a time, in numpy: the network's arithmetic and nothing else.
 
-Not for training, and not for choosing characters (:mod:`charlstm.generation.samplers`). It agrees with ``nn.LSTM`` to
+Not for training, and not for choosing characters (:mod:`charlstm.generation.sampling`). It agrees with ``nn.LSTM`` to
 1e-5 and never imports torch.
 
 What makes it fast: a character is a column of the first layer's input matrix, so that product is a look-up; each layer
@@ -46,7 +46,7 @@ _HALF = np.float32(0.5)
 
 
 @dataclass(slots=True)
-class State:
+class StepperState:
     """What a stepper remembers of ``B`` streams.
 
     Attributes:
@@ -63,9 +63,9 @@ class State:
         """``B``, the number of streams."""
         return int(self.cells.shape[2])
 
-    def repeat(self, batch: int) -> State:
+    def repeat(self, batch: int) -> StepperState:
         """The state of ``batch`` streams that all have seen what this single one has."""
-        return State([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
+        return StepperState([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
 
     def pack(self) -> Floats:
         """All that is needed to go on, as one array ``(2, L, H, B)``: outputs, then cells."""
@@ -116,13 +116,13 @@ class Stepper:
         self._head_bias = np.ascontiguousarray(weights["fc.bias"], np.float32)
         self._buffers: dict[int, _Buffers] = {}
 
-    def zero_state(self, batch: int = 1) -> State:
+    def zero_state(self, batch: int = 1) -> StepperState:
         """The state of ``batch`` streams before any character."""
         size, layers = self.hidden_size, self.num_layers
         inputs = [np.zeros((size if layer == 0 else 2 * size, batch), np.float32) for layer in range(layers)]
-        return State(inputs, np.zeros((layers, size, batch), np.float32))
+        return StepperState(inputs, np.zeros((layers, size, batch), np.float32))
 
-    def step(self, ids: Ids, state: State) -> Floats:
+    def step(self, ids: Ids, state: StepperState) -> Floats:
         """Feed one character to each stream and return what comes next.
 
         Args:
@@ -139,11 +139,11 @@ class Stepper:
             self._layers(np.take(self._rows_across, ids, axis=1, out=looked_up, mode="clip"), state)
         return self.logits(state)
 
-    def advance(self, which: int, state: State) -> None:
+    def advance(self, which: int, state: StepperState) -> None:
         """Feed the character ``which`` to one stream, without asking what comes next."""
         self._layers(self._rows[which, :, None], state)
 
-    def logits(self, state: State, out: Floats | None = None) -> Floats:
+    def logits(self, state: StepperState, out: Floats | None = None) -> Floats:
         """What comes after the characters that ``state`` has seen: ``(B, V)`` float32.
 
         Written to ``out``, or else to a buffer that the next call overwrites.
@@ -165,7 +165,7 @@ class Stepper:
             buffers = self._buffers[batch] = _Buffers(batch, self.hidden_size, self.vocab_size)
         return buffers
 
-    def _layers(self, looked_up: Floats, state: State) -> None:
+    def _layers(self, looked_up: Floats, state: StepperState) -> None:
         """One time step of all layers; ``looked_up`` ``(4H, B)`` is the first layer's input side."""
         size, last = self.hidden_size, self.num_layers - 1
         buffers = self._buffers_for(state.batch)
@@ -177,7 +177,7 @@ class Stepper:
             if layer < last:
                 state.inputs[layer + 1][:size] = output
 
-    def outputs(self, ids: Ids, state: State) -> Iterator[tuple[slice, Floats]]:
+    def outputs(self, ids: Ids, state: StepperState) -> Iterator[tuple[slice, Floats]]:
         """Feed a long text to one stream, layer by layer in blocks of :data:`BLOCK` characters.
 
         Within a block each layer's input side is one large product, and the layer's recurrent matrix, walked through
@@ -219,7 +219,7 @@ class Stepper:
         logits += self._head_bias
         return logits
 
-    def consume(self, ids: Ids, state: State, progress: Callable[[int, int], None] | None = None) -> Floats:
+    def consume(self, ids: Ids, state: StepperState, progress: Callable[[int, int], None] | None = None) -> Floats:
         """Feed a prime of any length to one stream and return the logits ``(1, V)`` after it.
 
         ``state`` is changed in place. The result depends on ``ids`` and ``state`` alone; callers that want the same

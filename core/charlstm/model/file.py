@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import output
+from charlstm import user_files
 from charlstm.errors import CharLSTMError, ModelError
 from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
 from charlstm.text.reading import TextOptions
@@ -109,7 +109,7 @@ def save_model(path: str | Path, model: Model) -> None:
     Raises :class:`CharLSTMError` when the weights do not fit the configuration or are not finite, or ``path`` is not a
     regular file; :class:`OSError` when the disk does not take the file.
     """
-    output.save(path, model_writer(model, str(path)))
+    user_files.save(path, model_writer(model, str(path)))
 
 
 def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlstm import storage
+from charlstm.display import shell_command
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
-from charlstm.text.visible import shell_command
-from charlstm.training.seams import COMMANDS, Command
+from charlstm.training.commands import COMMANDS, Command
 
 MAX_RATE = 1_000.0
 MAX_LINE = 100_000
@@ -27,13 +27,13 @@ CHUNK = 1_000_000
 """Bytes of commands that are read at once; nobody types more between two steps."""
 
 
-def send(run: Run, command: str, value: float | None = None) -> Command:
+def send_command(run: Run, command: str, value: float | None = None) -> Command:
     """Ask the worker of ``run`` for ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr`` (which
     takes a rate). It acts between two steps, and says so with a ``control`` event of the same id.
 
     Raises :class:`RunError` when no worker is there to hear it, or the command makes no sense.
     """
-    check(command, value)
+    check_command(command, value)
     status = run.status()
     if not status.alive:
         again = f"`{shell_command('resume', run.name)}`"
@@ -48,7 +48,7 @@ def send(run: Run, command: str, value: float | None = None) -> Command:
     return asked
 
 
-def check(command: str, value: float | None) -> None:
+def check_command(command: str, value: float | None) -> None:
     """Raises :class:`RunError` for a word that is no command, or a value that it does not take."""
     if command not in COMMANDS:
         raise RunError(f"{command!r} is no command; the commands are {', '.join(COMMANDS)}")
@@ -101,7 +101,7 @@ class ControlReader:
 def _parse(line: bytes, position: int) -> Command | None:
     try:
         values = json.loads(line)
-        check(values["command"], values.get("value"))
+        check_command(values["command"], values.get("value"))
         return Command(str(values["id"])[:64], values["command"], values.get("value"), position)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RunError):
         return None

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from charlstm import storage
+from charlstm.display import shell_command, shell_word, visible
 from charlstm.errors import RunError, SettingsError
 from charlstm.paths import data_dir
-from charlstm.runs import heartbeat, known, lock
+from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
-from charlstm.text.visible import shell_command, shell_word, visible
-from charlstm.training.config import Settings
+from charlstm.training.settings import Settings
 
 FORMAT = 1
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
@@ -174,7 +174,7 @@ class Run:
             own = _has_own_keys(self.spec_path, storage.FileStamp.of(found))
         except OSError:  # one entry on a disk or server that is gone must not hide the others of a list
             return False
-        return own or heartbeat.read(self.heartbeat_path) is not None
+        return own or liveness.read_heartbeat(self.heartbeat_path) is not None
 
     def parts(self) -> Iterator[Path]:
         """The files that the run consists of, ``run.json`` first. What else is in its folder is somebody's."""
@@ -319,7 +319,7 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
         raise RunError(
             f"No run can be made in {parent}: {error.strerror}; choose another place with --runs-dir"
         ) from None
-    known.remember(run.path)
+    index.remember_run(run.path)
     return run
 
 
@@ -337,7 +337,7 @@ def rename_run(run: Run, name: str) -> Run:
             storage.sync_folder(run.path.parent)
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be renamed: {error.strerror}") from None
-    known.rewrite(lambda paths: [target.path if path == run.path else path for path in paths])
+    index.rewrite_index(lambda paths: [target.path if path == run.path else path for path in paths])
     return target
 
 
@@ -352,7 +352,7 @@ def delete_run(run: Run) -> list[str]:
             storage.disk.unlink(run.spec_path)  # without it no run is found, so that never half of one is
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
-    known.rewrite(lambda paths: [path for path in paths if path != run.path])
+    index.rewrite_index(lambda paths: [path for path in paths if path != run.path])
     try:
         for path in run.parts():  # once the lock is closed: NFS keeps what is open, under another name
             storage.disk.unlink(path)
@@ -379,7 +379,7 @@ def left_over(run: Run, names: Sequence[str]) -> str:
 
 def known_runs() -> list[Run]:
     """Runs that this user started anywhere and that are still there, latest first."""
-    runs = (Run(path) for path in reversed(known.paths()))
+    runs = (Run(path) for path in reversed(index.remembered_paths()))
     return [run for run in runs if run.exists()]
 
 
@@ -462,8 +462,8 @@ def _alone(run: Run, what: str) -> Iterator[None]:
     if status.alive:
         raise _has_worker(run, what)
     try:
-        held = lock.take(run.lock_path, patience=0.5)
-    except lock.HeldError:
+        held = liveness.acquire_lock(run.lock_path, patience=0.5)
+    except liveness.LockHeldError:
         raise _has_worker(run, what) from None
     except OSError as error:
         raise RunError(f"The run {run.name} cannot be {what}: {error.strerror}") from None

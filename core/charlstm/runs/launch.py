@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
+from charlstm.display import shell_command
 from charlstm.errors import RunError, SettingsError
-from charlstm.runs import folder, heartbeat, system
+from charlstm.runs import folder, liveness, system
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.heartbeat import Beat
-from charlstm.text.visible import shell_command
-from charlstm.training import planning
-from charlstm.training.config import LENGTH, Settings, changed
+from charlstm.runs.liveness import HeartbeatRecord
+from charlstm.text.batches import learnt
 from charlstm.training.estimate import check_memory, has_card
-from charlstm.training.material import learnt
+from charlstm.training.plan import fit_batch, later_end, next_end
+from charlstm.training.settings import LENGTH, Settings, changed
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
+    from charlstm.training.plan import Plan
     from charlstm.training.progress import Progress
-    from charlstm.training.seams import Plan
 
 
 _ALWAYS_THERE = ("auto", "cpu")
@@ -40,7 +40,7 @@ _NO_DEVICE = 3
 _ASK_FOR_DEVICE = f"""
 import sys
 from charlstm.errors import SettingsError
-from charlstm.training.learner import choose_device
+from charlstm.engine.train_step import choose_device
 try:
     choose_device(sys.argv[1])
 except SettingsError as error:
@@ -74,7 +74,7 @@ def start_run(
     return run
 
 
-def create(
+def create_new_run(
     source: Source | Mapping[str, Any] | Corpus,
     settings: Settings,
     preset: str = "custom",
@@ -90,8 +90,8 @@ def create(
     when ``settings`` set no end, or take more memory than this machine has.
     """
     if settings.device not in _ALWAYS_THERE:
-        system.before_torch()
-        from charlstm.training.learner import choose_device  # which imports torch: this process is going to need it
+        system.prepare_for_torch()
+        from charlstm.engine.devices import choose_device
 
         choose_device(settings.device)
     return _create(
@@ -105,7 +105,7 @@ def check_device(device: str) -> None:
     if device in _ALWAYS_THERE:
         return
     if "torch" in sys.modules:
-        from charlstm.training.learner import choose_device
+        from charlstm.engine.devices import choose_device
 
         choose_device(device)
         return
@@ -181,7 +181,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         raise RunError(f"The run {run.name} is finished: give it more {_more(run, before, checkpoint)}")
     if checkpoint is not None and longer:
         plan, progress = checkpoint
-        planning.later_end(after, plan, step=progress.step, worked=progress.work_seconds)
+        later_end(after, plan, step=progress.step, worked=progress.work_seconds)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
@@ -194,21 +194,26 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # so that the run is `starting` from this moment on; the worker soon writes its own over it
-            beat, before = _starting(run), heartbeat.read(run.heartbeat_path)
-            heartbeat.write(run.heartbeat_path, beat)
+            beat, before = _starting(run), liveness.read_heartbeat(run.heartbeat_path)
+            liveness.write_heartbeat(run.heartbeat_path, beat)
             try:
                 child = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True, **system.detached()
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    close_fds=True,
+                    **system.detached_popen_options(),
                 )
             except OSError:  # then nothing has happened to the run
                 if before is None:
                     run.heartbeat_path.unlink(missing_ok=True)
                 else:
-                    heartbeat.write(run.heartbeat_path, before)
+                    liveness.write_heartbeat(run.heartbeat_path, before)
                 raise
             # in its name, since this process may be gone before the worker has a word of its own
             start = system.process_start(child.pid) or ""
-            heartbeat.write(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
+            liveness.write_heartbeat(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
         finally:
             os.close(log)
     except OSError as error:
@@ -230,15 +235,15 @@ def _more(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None
     if checkpoint is None:
         return f"with `{shell_command('resume', run.name)} --epochs …`"
     plan, progress = checkpoint
-    name, _ = planning.next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
+    name, _ = next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
     option = name.replace("_", "-")
     return f"than {name}={getattr(settings, name):.12g} in all, with `{shell_command('resume', run.name)} --{option} …`"
 
 
-def _starting(run: Run) -> Beat:
+def _starting(run: Run) -> HeartbeatRecord:
     """A first sign of life in the worker's stead, with the figures of the worker before it."""
     status = run.status()
-    return Beat(
+    return HeartbeatRecord(
         state="starting",
         step=status.step,
         planned=status.planned_steps,
@@ -254,7 +259,7 @@ def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
     that is not open yet nothing is known, and the worker looks again."""
     symbols, chars = 1, 0
     if corpus is not None:
-        rows, length = planning.fit_batch(settings, int(corpus.chars * (1 - settings.val_fraction)))
+        rows, length = fit_batch(settings, int(corpus.chars * (1 - settings.val_fraction)))
         symbols, chars = len(corpus.vocabulary), rows * length
     check_memory(settings, symbols, chars, on_card=has_card(settings.device), loaded=False)
 

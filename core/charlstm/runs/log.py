@@ -36,7 +36,7 @@ class EventLog:
         self._path = path
         self._dirty = False
         self._lock = threading.Lock()  # checkpoints sync from a thread of their own
-        storage.mend_lines(path)
+        storage.truncate_torn_line(path)
         self._descriptor = self._open()
 
     def append(self, event: Event, *, sync: bool = False) -> None:
@@ -73,7 +73,7 @@ class EventLog:
             try:
                 if not storage.exists(self._path):
                     storage.replace_file(self._path, self._copy)
-                storage.mend_lines(self._path)
+                storage.truncate_torn_line(self._path)
                 descriptor = self._open()
             except OSError as error:
                 if not storage.is_disk_trouble(error):

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import charlstm
+from charlstm.display import shell_command
 from charlstm.errors import ModelError, RunError
 from charlstm.runs.folder import Run, find_run
-from charlstm.text.visible import shell_command
 
 DEMO = "demo"
 _DEMO_FILE = "demo.safetensors"

@@ -30,10 +30,10 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.schedule import overruled
+from charlstm.training.schedule import superseded_commands
 
-Axis = Literal["step", "seconds"]
-Line = Literal["train", "validation", "lr", "grad_norm", "speed"]
+XAxis = Literal["step", "seconds"]
+CurveName = Literal["train", "validation", "lr", "grad_norm", "speed"]
 Floats = npt.NDArray[np.float64]
 
 SPEED_WINDOW = 60.0
@@ -200,14 +200,14 @@ class RunSeries:
             pace = self.train_seconds / self.step
         return None if pace is None else max(0.0, (self.planned_steps - self.step) * pace)
 
-    def points(self, line: Line, axis: Axis = "step") -> Curve:
+    def points(self, line: CurveName, axis: XAxis = "step") -> Curve:
         """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or
         ``speed`` (characters a second) over steps or seconds of training."""
         points = self._lines[line]
         x = points.steps if axis == "step" else points.seconds
         return Curve(np.array(x, dtype=np.float64), np.array(points.values, dtype=np.float64))
 
-    def curve(self, line: Line, axis: Axis = "step", *, smoothing: float = 0.0) -> Curve:
+    def curve(self, line: CurveName, axis: XAxis = "step", *, smoothing: float = 0.0) -> Curve:
         """The same, smoothed."""
         curve = self.points(line, axis)
         return Curve(curve.x, smooth(curve.y, smoothing))
@@ -281,7 +281,7 @@ class RunSeries:
         if event.inexact or event.changes:
             self.inexact.append(event)
         # what a person said at a resume stands, and what was said before it of the same does not come back
-        outdated = overruled([part.split(" ", 1)[0] for part in (event.changes or "").split(", ")])
+        outdated = superseded_commands([part.split(" ", 1)[0] for part in (event.changes or "").split(", ")])
         self.every_control = [each for each in self.every_control if each.command not in outdated]
         self._session = []
 

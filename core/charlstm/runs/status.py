@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from charlstm.errors import RunError
-from charlstm.runs import heartbeat, system
-from charlstm.runs.heartbeat import Beat
+from charlstm.runs import liveness, system
+from charlstm.runs.liveness import HeartbeatRecord
 
 if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
 
-State = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
+RunState = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
 STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
 STARTING = 15.0
 """Seconds that a new worker gets until its first own sign of life."""
@@ -43,7 +43,7 @@ class RunStatus:
     runs that ended by themselves have, else estimated from slices of it; ``memory`` in bytes; ``updated`` Unix seconds
     of the last sign of life. ``message`` is one sentence for people, or empty."""
 
-    state: State
+    state: RunState
     alive: bool
     step: int = 0
     planned_steps: int | None = None
@@ -69,31 +69,31 @@ class RunStatus:
 def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     """The status of the run in folder ``path``; ``now`` in Unix seconds (default: the clock)."""
     now = time.time() if now is None else now
-    beat = heartbeat.read(path / "heartbeat")
+    beat = liveness.read_heartbeat(path / "heartbeat")
     if beat is None:
         return _from_log(path, locked=bool(system.is_locked(path / "lock")))
     if beat.state not in STATES:
         return _status(beat, "crashed", False, "its heartbeat is damaged")
-    state = cast(State, beat.state)
-    if beat.state in heartbeat.FINAL:
+    state = cast(RunState, beat.state)
+    if beat.state in liveness.ENDED_STATES:
         return _status(beat, state, False, beat.message)
     if not beat.is_here:
-        fresh = beat.age(now) < heartbeat.FRESH
+        fresh = beat.age(now) < liveness.FRESH_SECONDS
         words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
-    if locked is None or (not locked and beat.age(now) < heartbeat.FRESH and not _exists(path / "lock")):
+    if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not _exists(path / "lock")):
         # nobody may ask, or the lock was removed from under its worker: believe the process table
         locked = beat.is_of_living
     if locked:
-        silent = beat.age(now) > heartbeat.FRESH and beat.state != "starting"
+        silent = beat.age(now) > liveness.FRESH_SECONDS and beat.state != "starting"
         message = (
             f"its worker (process {beat.pid}) has not answered for {ago(beat.age(now))}" if silent else beat.message
         )
         return _status(beat, state, True, message)
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
-    if heartbeat.read(path / "heartbeat") != beat:  # it ended, or another began, between the two looks
+    if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another began, between the two looks
         return read_status(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
 
@@ -105,7 +105,7 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _crash(path: Path, beat: Beat) -> str:
+def _crash(path: Path, beat: HeartbeatRecord) -> str:
     """What is known of how the worker ended."""
     words = last_words(path / "worker.log")
     if re.match(r"Fatal|[\w.]*(Error|Exception)\b", words):
@@ -132,12 +132,12 @@ def last_words(log: Path) -> str:
     return ""
 
 
-def state_after(reason: str) -> State:
+def state_after(reason: str) -> RunState:
     """The state of a run whose last event is ``finished`` with ``reason``."""
-    return cast(State, {"stopped": "stopped", "diverged": "failed"}.get(reason, "finished"))
+    return cast(RunState, {"stopped": "stopped", "diverged": "failed"}.get(reason, "finished"))
 
 
-def state_in_log(series: RunSeries) -> State:
+def state_in_log(series: RunSeries) -> RunState:
     """The state in which a log left its run, when no worker is on it."""
     if series.failed is not None:
         return "failed"
@@ -152,7 +152,7 @@ def ago(seconds: float) -> str:
     return f"{round(seconds / 86400)} days"
 
 
-def _status(beat: Beat, state: State, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
+def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
     return RunStatus(
         state=state,
         alive=alive,
@@ -181,7 +181,7 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
         series.feed(read_events(path / "events.jsonl"))
     except RunError as error:  # one log that cannot be read must not cost the list of all runs
         trouble = str(error)
-    state: State = "starting" if locked else state_in_log(series)
+    state: RunState = "starting" if locked else state_in_log(series)
     message = trouble or ("" if series.started or locked else "it was never started; resume it")
     if state == "failed" and series.failed is not None:
         message = series.failed.message

@@ -16,8 +16,8 @@ from charlstm.errors import ModelError, RunError
 from charlstm.model.file import model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as exact
+from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
-from charlstm.training.seams import Plan
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 NICENESS = 10
 """How far the worker steps back behind what a person does on the same machine."""
@@ -75,7 +78,7 @@ def memory_bytes() -> int | None:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Lower this process's priority and offer it first to the kernel's choice when memory runs out."""
     if sys.platform == "win32":
         below_normal = 0x4000
@@ -90,7 +93,7 @@ def step_back() -> None:
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
 
-def before_torch() -> None:
+def prepare_for_torch() -> None:
     """Make this process a good place for training; what it does is measured in tests/benchmarks/README.md.
 
     OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own threads
@@ -108,7 +111,7 @@ def before_torch() -> None:
             mallopt(trim_threshold, KEPT_MEMORY)
 
 
-def detached() -> dict[str, Any]:
+def detached_popen_options() -> dict[str, Any]:
     """Arguments to :class:`subprocess.Popen` for a child that outlives its parent, terminal and connection."""
     if sys.platform == "win32":
         new_group, no_console = 0x200, 0x8
@@ -266,3 +269,44 @@ def _windows_is_locked(path: Path) -> bool | None:
         return True
     except (OSError, NotImplementedError):
         return None
+
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+class StopSignals:
+    """Inside the block the first SIGINT, SIGTERM or SIGHUP sets ``asked`` to its name; another SIGINT or SIGTERM raises
+    :class:`KeyboardInterrupt`, and a third ends the process as it always does.
+
+    A terminal that closes often sends SIGHUP twice, by the kernel and by the shell: it never counts as the second.
+    Outside the main thread, where Python delivers no signals, the block changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.asked: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def ask(self, why: str) -> None:
+        """As if a first signal had come."""
+        self.asked = self.asked or why
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for name in _NAMES:
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self.asked is None:
+            self.asked = name
+        elif name != "SIGHUP":
+            for each in self._before:
+                signal.signal(each, signal.SIG_DFL)
+            raise KeyboardInterrupt

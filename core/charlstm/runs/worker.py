@@ -1,7 +1,7 @@
 """The process that trains: it ties the trainer to a run's folder, and outlives whoever watches.
 
 ``python -P -m charlstm.runs.worker FOLDER`` is the detached form, :func:`run_foreground` the same in one's own process,
-which under torchrun leads the others: those are in :func:`follow`.
+which under torchrun leads the others: those are in :func:`run_follower`.
 The one writer of the folder, by its lock. How training goes is the trainer's business, what the files look like that
 of ``folder``, ``log`` and ``store``.
 """
@@ -14,26 +14,29 @@ import contextlib
 import faulthandler
 import json
 import os
+import platform
 import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
+from charlstm.engine.distributed import ALONE, Ranks, Wire, lead
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.runs import launch, lock, system
+from charlstm.runs import launch, liveness, system
 from charlstm.runs.control import ControlReader
-from charlstm.runs.failures import explain, versions
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.heartbeat import Beat, Heartbeat
+from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.series import RunSeries
-from charlstm.runs.signals import Signals
 from charlstm.runs.status import SESSION, state_after, state_in_log
 from charlstm.runs.store import RunStore, load_state
+from charlstm.runs.system import StopSignals
+from charlstm.training.commands import Command
 from charlstm.training.events import (
     Controlled,
     Event,
@@ -44,20 +47,27 @@ from charlstm.training.events import (
     Started,
     Warned,
 )
-from charlstm.training.ranks import ALONE, Ranks, Wire, lead, place
-from charlstm.training.seams import Command
+from charlstm.training.settings import Settings
+from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
-    from charlstm.text.corpus import Corpus, Progress
+    from charlstm.text.corpus import Corpus, ReadProgress
+
 
 RETRY = 1.0
 """Seconds between two tries to write on a disk that is full or gone."""
 
 SAMPLE_CHARS = 300
+
+
 PRIME_CHARS = 24
+
+
 BEGINNING_CHARS = 100_000
 """So much of a text is looked at to learn how a new beginning is set off in it."""
+
+
 BLANK_LINES = 20
 """One end of a line in so many is followed by an empty line where paragraphs are set off by these."""
 
@@ -70,6 +80,8 @@ LOSSES = {
     "deleted": "its folder was deleted while it trained",
     "unlocked": "its file `lock` was removed while it trained, so that another worker may be on it; resume it",
 }
+
+
 LOG_RESTORED = "The event log was removed while the run trained; it was written again"
 
 
@@ -88,31 +100,31 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     be written. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
     raises :class:`KeyboardInterrupt`. Closing the iterator counts as the first, and it should be closed when what is
     done with the events fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or
-    it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`follow`.
+    it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`run_follower`.
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
-    with Signals() as signals:
+    with StopSignals() as signals:
         yield from _Worker(run, changes, launch.control_size(run), signals, lead).events()
 
 
-def follows() -> bool:
+def is_follower() -> bool:
     """Whether this is a process of torchrun's that computes for another's run. Raises :class:`SettingsError`."""
-    here = place()
+    here = torchrun_rank()
     return here is not None and here.rank > 0
 
 
-def follow() -> None:
+def run_follower() -> None:
     """Compute for the run of rank 0 until that ends. A signal asks rank 0 to checkpoint and end, as if it had been sent
     there. Raises :class:`CharLSTMError` when this process cannot take part or another is gone."""
-    here = place()
+    here = torchrun_rank()
     assert here is not None
-    system.step_back()
-    system.before_torch()
+    system.lower_priority()
+    system.prepare_for_torch()
     wire = Wire(here)
-    from charlstm.training.following import follow
+    from charlstm.engine.follower import follow
 
-    with Signals() as signals:
+    with StopSignals() as signals:
         follow(wire, lambda: signals.asked is not None)
 
 
@@ -126,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     faulthandler.enable()  # a crash inside a library leaves its last words in worker.log
     run = Run(Path(asked.folder).absolute())
     try:
-        with Signals() as signals:
+        with StopSignals() as signals:
             events = _Worker(run, asked.changes, asked.control_from, signals).events()
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
@@ -143,7 +155,7 @@ class _Worker:
         run: Run,
         changes: Mapping[str, Any],
         control_from: int,
-        signals: Signals,
+        signals: StopSignals,
         join: Callable[[], Ranks] = lambda: ALONE,
     ) -> None:
         """``join`` finds the other processes of the training, once there is something to train on."""
@@ -166,10 +178,10 @@ class _Worker:
         """Everything from taking the lock to letting it go."""
         self._run.spec()  # before anything is made in a folder that is no run
         # both ask other programs on some systems, and no process may be forked once the lock is held
-        found, beat = versions(), Beat(state="starting")
-        system.step_back()
+        found, beat = versions(), HeartbeatRecord(state="starting")
+        system.lower_priority()
         with contextlib.ExitStack() as stack:
-            self._lock = lock.take(self._run.lock_path)
+            self._lock = liveness.acquire_lock(self._run.lock_path)
             stack.callback(self._lock.release)
             stack.enter_context(storage.anchored(self._run.path, self._lock.folder))
             spec = self._run.spec()
@@ -242,9 +254,9 @@ class _Worker:
             self._warnings.append(warning)
         corpus = self._corpus(spec)
         self._heart.update(message="loading torch")
-        system.before_torch()
-        from charlstm.training.seams import Plan
-        from charlstm.training.trainer import Trainer
+        system.prepare_for_torch()
+        from charlstm.engine.trainer import Trainer
+        from charlstm.training.plan import Plan
 
         self._ranks = self._join()
         changes = {key: value for key, value in self._changes.items() if getattr(spec.settings, key) != value}
@@ -265,9 +277,9 @@ class _Worker:
             amendments=(*spec.amendments, amendment) if changes else spec.amendments,
             plan=plan,
         )
-        prime = opening(corpus)
+        prime = sample_prime(corpus)
         seams: dict[str, Any] = {
-            "sample": sampler(prime, settings.seed),
+            "sample": make_sampler(prime, settings.seed),
             "store": RunStore(self._run, after, self._log.sync),
             "inbox": self._inbox,
             "ranks": self._ranks,
@@ -277,7 +289,7 @@ class _Worker:
                 "preset": spec.preset,
                 "lineage": spec.lineage,
                 "prime": prime,
-                "start": beginning(corpus),
+                "start": text_start(corpus),
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
@@ -308,7 +320,7 @@ class _Worker:
         sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
         return open_corpus(sources if len(sources) > 1 else sources[0], options, progress=self._reading)
 
-    def _reading(self, progress: Progress) -> None:
+    def _reading(self, progress: ReadProgress) -> None:
         self._check_folder()
         if self._signals.asked:
             raise _Ended("it was stopped while the text was being read")
@@ -378,7 +390,7 @@ class _Worker:
             self._heart.update(state=before.state, message=before.message)
 
 
-def opening(corpus: Corpus) -> str:
+def sample_prime(corpus: Corpus) -> str:
     """The first words of the text's first real line: what all samples of a run start from."""
     start = corpus.text(0, 4000)
     lines = [line.strip() for line in start.split("\n")]
@@ -389,13 +401,13 @@ def opening(corpus: Corpus) -> str:
     return words or line[:PRIME_CHARS]
 
 
-def beginning(corpus: Corpus) -> str:
+def text_start(corpus: Corpus) -> str:
     """What comes before a new beginning in this text: an empty line where it has such lines, else the end of a line."""
     text = corpus.text(0, BEGINNING_CHARS)
     return "\n\n" if BLANK_LINES * text.count("\n\n") >= text.count("\n") > 0 else "\n"
 
 
-def sampler(prime: str, seed: int) -> Callable[[Model], tuple[str, str]]:
+def make_sampler(prime: str, seed: int) -> Callable[[Model], tuple[str, str]]:
     """Writes ``(prime, text)`` with a model; prime and seed are the same each time, so that one sees it learn."""
 
     def sample(model: Model) -> tuple[str, str]:
@@ -457,3 +469,49 @@ def _note(run: Run, text: str) -> None:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc failed",
+)
+
+
+def explain(error: BaseException, settings: Settings) -> str:
+    """One sentence on ``error``: what happened, and what to do."""
+    if isinstance(error, CharLSTMError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            f"Memory ran out: reduce batch_size (it is {settings.batch_size}), seq_length ({settings.seq_length}) "
+            f"or hidden_size ({settings.hidden_size}), then start anew"
+        )
+    if storage.is_disk_trouble(error):
+        assert isinstance(error, OSError)
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The disk could not be used: {error.strerror}{where}; make room or mend it, then resume"
+    words = " ".join(str(error).split())[:200]
+    return (
+        f"The program made a mistake ({type(error).__name__}: {words}); worker.log in the run's folder has the details"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` is Python's, numpy's, the CPU allocator's or a graphics card's way to say that."""
+    if isinstance(error, MemoryError):
+        return True
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS))
+
+
+def versions() -> dict[str, str]:
+    """What a run is made with: program, Python, libraries, system."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
+        try:
+            found[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

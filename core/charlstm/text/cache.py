@@ -153,13 +153,13 @@ def _digest(vocabulary: Vocabulary, ids: npt.NDArray[Any]) -> str:
 
 
 @contextmanager
-def workshop() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """An empty folder in the cache to prepare in; what is still there at the end is removed."""
     with tempfile.TemporaryDirectory(prefix=".making-", dir=texts_dir(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
-def keep(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64]) -> None:
+def store_text(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64]) -> None:
     """Make the finished ``ids.bin`` in the workshop ``folder`` the prepared text ``fingerprint``."""
     _remove_stale()
     about = {
@@ -185,7 +185,7 @@ def keep(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDA
     storage.sync_folder(texts_dir())
 
 
-def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
+def encode_for(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
     """``text`` in the numbers of another ``vocabulary``, memory-mapped, and how often each unknown character came."""
     known = np.array([vocabulary.index(char) if char in vocabulary else -1 for char in text.vocabulary.symbols])
     unknown = {
@@ -223,7 +223,7 @@ def recoded(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dic
         storage.replace_file(path, write)
         return _map_ids(path, vocabulary, chars), unknown
     except OSError as error:
-        raise no_room(error) from None
+        raise disk_full_error(error) from None
 
 
 def _equal(whole: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]) -> bool:
@@ -236,7 +236,7 @@ def _equal(whole: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]) -> bool:
     return start == len(whole)
 
 
-def no_room(error: OSError) -> TextError:
+def disk_full_error(error: OSError) -> TextError:
     """What a person is told when the cache cannot be written."""
     reason = error.strerror or str(error)
     return TextError(
@@ -245,8 +245,8 @@ def no_room(error: OSError) -> TextError:
     )
 
 
-def recall_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
-    """What :func:`remember_figures` kept for a prepared text under ``name``."""
+def find_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
+    """What :func:`store_figures` kept for a prepared text under ``name``."""
     try:
         kept = storage.read_json(_figures(fingerprint, name))
     except (OSError, ValueError):
@@ -254,7 +254,7 @@ def recall_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
     return dict(kept) if isinstance(kept, dict) and kept.get("format") == FORMAT else None
 
 
-def remember_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
+def store_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
     """Keep JSON-ready ``figures`` beside the prepared text, if that is still there."""
     path = _figures(fingerprint, name)
     if path.parent.is_dir():
@@ -271,7 +271,7 @@ def source_key(sources: Sequence[str], options: dict[str, Any], version: str) ->
     return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]
 
 
-def recall(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
+def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
     """The record kept under ``key`` if the files, which it names, still have these ``stamps``.
 
     A text that was cut short has no stamps of the files after its end, which ``key`` names and nobody opened.
@@ -285,7 +285,7 @@ def recall(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | No
         return None
 
 
-def remember(key: str, stamps: Sequence[storage.FileStamp], record: dict[str, Any], read_ns: int) -> None:
+def store_record(key: str, stamps: Sequence[storage.FileStamp], record: dict[str, Any], read_ns: int) -> None:
     """Keep ``record`` of files that were read from ``read_ns`` on (Unix time), unless a later change might not show."""
     if not all(stamp.is_settled(read_ns) for stamp in stamps):
         return
@@ -317,7 +317,7 @@ def entries() -> list[Entry]:
 def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
     """Remove the prepared texts used longest ago until at most ``max_bytes`` are left; returns the bytes freed.
 
-    Texts whose fingerprint is in ``keep`` stay. A run that is reading one goes on: its map outlives the name.
+    Texts whose fingerprint is in ``store_text`` stay. A run that is reading one goes on: its map outlives the name.
     """
     _remove_stale(now=True)
     listed = entries()

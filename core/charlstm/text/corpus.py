@@ -11,21 +11,28 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.text import builtin, cache
-from charlstm.text.batches import Span
-from charlstm.text.preparing import prepare
+from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
-from charlstm.text.sources import Item, Progress, ProgressCallback, Resolved, Source, item_text, resolve, stamps_of
-from charlstm.text.visible import visible
+from charlstm.text.sources import Item, ProgressCallback, ReadProgress, Resolved, Source, item_text, resolve, stamps_of
 from charlstm.text.vocabulary import Vocabulary
 
-__all__ = ["Corpus", "Preview", "Progress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
+
+class Span(NamedTuple):
+    """A stretch of the text, in characters: ``start`` is in it, ``stop`` is not."""
+
+    start: int
+    stop: int
+
+
+__all__ = ["Corpus", "Preview", "ReadProgress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
 
 _BLOCKS = 10
 
@@ -100,7 +107,7 @@ class Corpus:
         if vocabulary == self.vocabulary:
             return self.ids, {}
         stored = cache.Stored(self.fingerprint, self.vocabulary, self.counts, self.ids)
-        return cache.recoded(stored, vocabulary)
+        return cache.encode_for(stored, vocabulary)
 
     def to_record(self) -> dict[str, Any]:
         """What :func:`reopen_corpus` needs, JSON-ready."""
@@ -147,7 +154,7 @@ def open_corpus(
     key = cache.source_key(
         [item.builtin or str(item.path) for item in found.items], options.to_dict(), builtin.version()
     )
-    kept = cache.recall(key, stamps_of(found.items))
+    kept = cache.find_record(key, stamps_of(found.items))
     with contextlib.suppress(*_NO_RECORD):  # a damaged one is none
         if kept is not None and (corpus := _from_cache(kept)) is not None:
             return dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
@@ -163,7 +170,7 @@ def _prepared(
         raise TextError(f"The prepared text vanished from {cache.texts_dir()}: try again, and see if the disk is full")
     corpus = _corpus(stored, found.name, found.sources, options, prepared.report)
     if key is not None:
-        cache.remember(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
+        cache.store_record(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
     return corpus
 
 

@@ -168,7 +168,7 @@ class Characters:
 
     def __init__(self, options: TextOptions, tally: Tally | None = None) -> None:
         self._options = options
-        self._tally = tally if tally is not None else Tally()
+        self._record_step = tally if tally is not None else Tally()
         self._newlines = io.IncrementalNewlineDecoder(None, translate=True)
         self._held = ""
 
@@ -176,7 +176,7 @@ class Characters:
         """The characters that are certain now; with ``final`` all the rest."""
         text = self._newlines.decode(piece, final=final)
         for char in _cleanable(text):
-            self._tally.cleanable[char] += text.count(char)
+            self._record_step.cleanable[char] += text.count(char)
             if self._options.clean:
                 text = text.replace(char, CLEANED[char])
         if self._options.normalize:
@@ -185,7 +185,7 @@ class Characters:
             self._held = text[cut:]
             text = _composed(text[:cut])
         if seen := self._newlines.newlines:
-            self._tally.newlines.update((seen,) if isinstance(seen, str) else seen)
+            self._record_step.newlines.update((seen,) if isinstance(seen, str) else seen)
         return text
 
 

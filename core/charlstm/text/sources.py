@@ -18,12 +18,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.storage import FileStamp
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Characters, Tally, TextOptions, decoded
-from charlstm.text.visible import visible
 
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
@@ -34,7 +34,7 @@ MOST_NAMES = 300_000
 Source = str | Path | Sequence[str | Path]
 
 
-class Progress(NamedTuple):
+class ReadProgress(NamedTuple):
     """How far a long job is: ``done`` of ``total`` bytes (0 when it cannot be known) of ``stage``."""
 
     done: int
@@ -42,7 +42,7 @@ class Progress(NamedTuple):
     stage: str
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[ReadProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,7 @@ def item_text(
         report = progress or ignore
         limit = stamp.size if options.max_chars is None else min(stamp.size, 4 * options.max_chars + 4)
         encoding = find_encoding(
-            file, item.shown, options.encoding, limit, lambda done: report(Progress(done, stamp.size, "checking"))
+            file, item.shown, options.encoding, limit, lambda done: report(ReadProgress(done, stamp.size, "checking"))
         )
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
@@ -303,7 +303,7 @@ def item_text(
             for bytes_ in _blocks(file, encoding.mark, stamp, item, block or BLOCK):
                 done += len(bytes_)
                 yield bytes_
-                report(Progress(done, stamp.size, "reading"))
+                report(ReadProgress(done, stamp.size, "reading"))
 
         for piece in decoded(counted(), encoding.name, options, tally):
             _refuse_garbage(item, encoding.name, tally.invalid_bytes - invalid_before, done)
@@ -322,7 +322,7 @@ def _refuse_garbage(item: Item, encoding: str, invalid: int, read: int) -> None:
         )
 
 
-def ignore(progress: Progress) -> None:
+def ignore(progress: ReadProgress) -> None:
     """Nobody wants to know."""
 
 
@@ -342,5 +342,5 @@ def copy_stdin(to: Path, progress: ProgressCallback) -> Item:
     with to.open("wb") as file:
         while block := sys.stdin.buffer.read(BLOCK):
             file.write(block)
-            progress(Progress(file.tell(), 0, "reading"))
+            progress(ReadProgress(file.tell(), 0, "reading"))
     return Item("standard input", to)

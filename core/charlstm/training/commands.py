@@ -7,13 +7,38 @@ It decides nothing: what a command means is the trainer's business, where comman
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from charlstm.training.events import Controlled
-from charlstm.training.seams import Command, Inbox
+
+if TYPE_CHECKING:
+    pass
 
 
-class Commands:
+COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr")
+"""What a person may ask of a training run; ``set-lr`` alone takes a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One request, acted on between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``.
+    ``position`` is where the next request starts in the place this one was read from (a byte of ``control.jsonl``);
+    the exact state keeps the position after the last request that was acted on.
+    """
+
+    id: str
+    command: str
+    value: float | None = None
+    position: int = 0
+
+
+Inbox = Callable[[], Sequence[Command]]
+"""Returns the commands that came since it was last called, in order, at once; called between two steps."""
+
+
+class CommandQueue:
     """The commands of ``inbox`` in order. ``again`` are logged ones that the state does not know yet, by the step at
     which they were acted on: where the inbox brings one of these it is not new."""
 

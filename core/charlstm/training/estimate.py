@@ -20,10 +20,9 @@ from charlstm import storage
 from charlstm.errors import SettingsError
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
-from charlstm.training import planning
-from charlstm.training.config import Settings
 from charlstm.training.memory import machine_memory
-from charlstm.training.planning import Measured
+from charlstm.training.plan import VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan
+from charlstm.training.settings import Settings
 
 BASE_MEMORY = 330_000_000
 """Bytes of a worker before its network: Python, torch and its buffers."""
@@ -32,7 +31,7 @@ CARD_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What NVIDIA's and AMD's drivers, and Windows for its Linux, show of a card that torch may use."""
 
 VALIDATED_AT_ONCE = 3200
-"""Characters of :mod:`~charlstm.training.evaluation`, which is torch's: its rows times its chunk."""
+"""Characters of :mod:`~charlstm.engine.evaluation`, which is torch's: its rows times its chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,10 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     """
     held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
     targets = max(1, chars - held_out - 2)
-    rows, length = planning.fit_batch(settings, targets)
+    rows, length = fit_batch(settings, targets)
     check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     measured = _measured(settings, vocab_size, rows, length)
-    plan = planning.make_plan(
+    plan = make_plan(
         settings,
         measured=measured,
         batch_size=rows,
@@ -88,7 +87,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
         memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=plan.planned_steps * measured.seconds + looks / (planning.VALIDATION_SPEED * measured.chars_per_second),
+        seconds=plan.planned_steps * measured.seconds + looks / (VALIDATION_SPEED * measured.chars_per_second),
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
     )
@@ -148,13 +147,13 @@ def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: 
     return 4 * (9 + 2 * average) * config.parameters, 4 * (batch_chars + VALIDATED_AT_ONCE) * kept
 
 
-def known(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured | None:
+def known(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed | None:
     """What was measured for such a run on this machine before."""
     found = _read_cache().get(_key(settings, _symbols(vocab_size), rows, length))
-    return None if found is None else Measured(*found)
+    return None if found is None else MeasuredSpeed(*found)
 
 
-def remember(settings: Settings, vocab_size: int, rows: int, length: int, measured: Measured) -> None:
+def remember(settings: Settings, vocab_size: int, rows: int, length: int, measured: MeasuredSpeed) -> None:
     """Keep what was measured, for :func:`known`."""
     key = _key(settings, _symbols(vocab_size), rows, length)
     _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
@@ -172,7 +171,7 @@ def _key(settings: Settings, symbols: int, rows: int, length: int) -> str:
     return json.dumps([*shape, *extras, average, settings.optimizer])
 
 
-def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
     measured = known(settings, vocab_size, rows, length)
     if measured is None:
         measured = _measure(settings, _symbols(vocab_size), rows, length)
@@ -180,14 +179,14 @@ def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> Me
     return measured
 
 
-def _measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+def _measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
     import torch
 
-    from charlstm.training.learner import choose_device
-    from charlstm.training.opening import cores, measure
+    from charlstm.engine.benchmark import measure
+    from charlstm.engine.devices import choose_device, cpu_count
 
     before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads or cores())
+    torch.set_num_threads(settings.threads or cpu_count())
     try:
         return measure(settings, vocab_size, choose_device(settings.device), rows, length)
     finally:

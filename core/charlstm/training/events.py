@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from charlstm.errors import RunError
-from charlstm.records import typed
+from charlstm.json_fields import typed_fields
 
 FORMAT = 1
 
@@ -189,7 +189,7 @@ def from_line(line: str | bytes) -> Event:
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
                 unknown.append(name)
-        event = kind(**typed(kind, values) | dict.fromkeys(unknown, math.nan))
+        event = kind(**typed_fields(kind, values) | dict.fromkeys(unknown, math.nan))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from charlstm.errors import SettingsError
-from charlstm.training.config import Settings
+from charlstm.training.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
-from charlstm.records import readers, typed
-from charlstm.training.config import LENGTH
-from charlstm.training.config import Schedule as Shape
+from charlstm.json_fields import field_readers, typed_fields
+from charlstm.training.settings import LENGTH
+from charlstm.training.settings import Schedule as Shape
 
 Kind = Literal["set-lr", "finish", "replan", "more"]
 REWARM = 0.1
 """Part of the added steps in which *more* climbs back to its rate."""
 
 
-def overruled(changed: Collection[str]) -> set[str]:
+def superseded_commands(changed: Collection[str]) -> set[str]:
     """Commands whose earlier say ends with a resume that changes the settings of these names."""
     return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
 
@@ -139,6 +139,6 @@ class LearningRate:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError`."""
-        changes = tuple(Amendment(**typed(Amendment, change)) for change in values["amendments"])
-        first = {name: read(values[name]) for name, read in readers(LearningRate).items() if name != "amendments"}
+        changes = tuple(Amendment(**typed_fields(Amendment, change)) for change in values["amendments"])
+        first = {name: read(values[name]) for name, read in field_readers(LearningRate).items() if name != "amendments"}
         return cls(**first, amendments=changes)

@@ -20,16 +20,16 @@ import click
 import pyte
 import pytest
 
-from charlstm.cli.drawing import EventView
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
-from charlstm.cli.showing import StatusLine, table
-from charlstm.runs import heartbeat
+from charlstm.cli.output import StatusLine, table
+from charlstm.cli.training_view import EventView
+from charlstm.runs import liveness
 from charlstm.runs.folder import find_run
-from charlstm.training.config import Settings, setting_names
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
-from charlstm.training.planning import Measured
+from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
+from charlstm.training.settings import Settings, setting_names
 from command_line import TEXT, TINY, Answer, Refused, Said
 from recorded_run import record
 
@@ -50,8 +50,8 @@ def test_texts_at_hand(place: Path, answer: Answer) -> None:
 def test_presets_say_what_they_cost_on_a_text(
     place: Path, answer: Answer, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
-        return Measured("fused", rows * length / 20_000, rows * length)
+    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
+        return MeasuredSpeed("fused", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.training.estimate._measure", measure)
     rows = answer("presets", "data/fox.txt", "--set", "num_layers=3")
@@ -143,17 +143,17 @@ def test_watch_says_in_words_how_a_run_is_doing(
 
 def test_why_a_finished_run_was_not_resumed_is_told(place: Path, said: Said) -> None:
     beat = find_run("fox").heartbeat_path
-    before = heartbeat.read(beat)
+    before = liveness.read_heartbeat(beat)
     assert before is not None
     assert before.message == ""  # of a run that ended well
     assert "fox is finished" not in said("watch", "fox", "--plain")[1]
     why = "its state was written by another version"
-    heartbeat.write(beat, replace(before, message=why))
+    liveness.write_heartbeat(beat, replace(before, message=why))
     try:
         assert why in said("runs")[0]
         assert f"fox is finished: {why}" in said("watch", "fox", "--plain")[1]
     finally:
-        heartbeat.write(beat, before)
+        liveness.write_heartbeat(beat, before)
 
 
 def test_what_a_log_says_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
     screen = pyte.Screen(40, 5)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("charlstm.cli.showing.columns", lambda: 40)
+    monkeypatch.setattr("charlstm.cli.output.terminal_width", lambda: 40)
     line = StatusLine()
     line.EVERY = 0.0
     line.draw(0.5, "half of it")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
-from charlstm.model.foreign import import_checkpoint
 from command_line import TEXT, Answer, Refused, Said
 
 SHARED = Path(__file__).parents[3] / "../shared/data"

@@ -17,10 +17,10 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_run
+from charlstm.display import shell_command
 from charlstm.errors import RunError, TextError
 from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
 from charlstm.text.corpus import open_corpus
-from charlstm.text.visible import shell_command
 from command_line import TINY, Refused, Said
 
 NASTY = [

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
+from charlstm.engine.onnx_format import export_onnx
+from charlstm.engine.script_format import export_checkpoint
 from charlstm.errors import CharLSTMError
-from charlstm.generation.export import export_session, save_as
-from charlstm.generation.saving import save_session
+from charlstm.generation.saving import export_session, save_as, save_session
 from charlstm.generation.session import Session
 from charlstm.model.file import Model, load_model, save_model
-from charlstm.model.foreign import export_checkpoint
-from charlstm.model.onnx_graph import export_onnx
 from charlstm.runs.folder import find_run
 from charlstm.runs.models import demo_path
 from command_line import Answer, Refused, Said

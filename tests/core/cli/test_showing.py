@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.drawing import EventView
-from charlstm.cli.showing import remark, result
+from charlstm.cli.output import print_note, print_result
+from charlstm.cli.training_view import EventView
 from charlstm.training.events import Warned
 from command_line import Said
 
@@ -31,7 +31,7 @@ class Stream(io.StringIO):
 def test_json_acts_on_no_terminal_and_says_the_same_everywhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stream(terminal)
     monkeypatch.setattr("sys.stdout", stdout)
-    result(True, {FOUL: [FOUL]})
+    print_result(True, {FOUL: [FOUL]})
     with EventView(json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines() if terminal else stdout.getvalue().removesuffix("\n").split("\n")
@@ -47,8 +47,8 @@ def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
     stdout, stderr = Stream(True), Stream(True)
     monkeypatch.setattr("sys.stdout", stdout)
     monkeypatch.setattr("sys.stderr", stderr)
-    result(False, None, f"first{FOUL}\nsecond")
-    remark(f"first{FOUL}\nsecond")
+    print_result(False, None, f"first{FOUL}\nsecond")
+    print_note(f"first{FOUL}\nsecond")
     for stream in (stdout, stderr):
         assert stream.getvalue().startswith("first")
         assert stream.getvalue().endswith("\nsecond\n")
@@ -58,7 +58,7 @@ def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stream(False)
     monkeypatch.setattr("sys.stdout", stdout)
-    result(False, None, "a path\u202e")
+    print_result(False, None, "a path\u202e")
     assert stdout.getvalue() == "a path\u202e\n"
 
 
@@ -74,9 +74,9 @@ def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyP
 def test_a_prime_without_end_is_refused(
     place: Path, said: Said, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from charlstm.cli import writing
+    from charlstm.cli import generate
 
-    monkeypatch.setattr(writing, "MAX_PRIME", 1000)
+    monkeypatch.setattr(generate, "MAX_PRIME", 1000)
     monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
     (place / "long.txt").write_text("a" * 1001)
     (place / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")

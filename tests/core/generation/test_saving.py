@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
-from charlstm.generation.export import export_session, to_html, to_markdown, to_text
-from charlstm.generation.samplers import SamplerSettings
-from charlstm.generation.saving import from_dict, load_session, save_session, to_dict
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.saving import (
+    export_session,
+    from_dict,
+    load_session,
+    save_session,
+    to_dict,
+    to_html,
+    to_markdown,
+    to_text,
+)
 from charlstm.generation.session import Session
 
 

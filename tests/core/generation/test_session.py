@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_info
 from charlstm.errors import GenerationError
 from charlstm.generation import threads, tree
 from charlstm.generation.generate import generate, generate_many
-from charlstm.generation.samplers import Sampler, SamplerSettings, repetition_penalties
+from charlstm.generation.sampling import Sampler, SamplerSettings, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.steps import CHOSEN, GENERATED, TYPED
 from charlstm.generation.threads import blas_threads
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm.text.reading import TextOptions
 
 GREEDY = SamplerSettings(temperature=0)
@@ -251,7 +251,7 @@ def test_stop_strings(model):
 def test_peeking_draws_nothing(model):
     session, other = Session(model, "ab", seed=6), Session(model, "ab", seed=6)
     for _ in range(70):
-        ahead = session.outlook()
+        ahead = session.next_char_distribution()
         step = session.step()
         assert [a.char for a in ahead.alternatives] == [a.char for a in step.alternatives]
         assert ahead.entropy == pytest.approx(step.entropy, rel=1e-5)
@@ -293,9 +293,9 @@ def test_foreseeing_is_what_then_comes_and_goes_nowhere(model):
     session = Session(model, "ab", seed=3)
     play(session, 70)
     session.rewind(41)
-    foreseen = session.foresee(60)
+    foreseen = session.suggest(60)
     assert (session.position, len(session), len(session.branches())) == (41, 70, 1)
-    assert session.foresee(0) == ""
+    assert session.suggest(0) == ""
     assert play(session, 60) == foreseen
 
 
@@ -329,8 +329,8 @@ LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, 
 
 def test_repetition_control_does_not_work_out_statistics_character_by_character(model, monkeypatch):
     calls = []
-    describe = tree.describe
-    monkeypatch.setattr(tree, "describe", lambda rows, *more: calls.append(len(rows)) or describe(rows, *more))
+    describe = tree.fill_statistics
+    monkeypatch.setattr(tree, "fill_statistics", lambda rows, *more: calls.append(len(rows)) or describe(rows, *more))
     play(Session(model, "ab", settings=LOOPING), 3 * tree.BLOCK)
     assert calls == [tree.BLOCK] * 3
 
@@ -454,7 +454,7 @@ def test_session_leaves_the_threads_of_its_process_as_they_were(model):
         session.peek()
         session.choose("a")
         session.type("ab")
-        session.foresee(3)
+        session.suggest(3)
         assert set(during) == {1}
         assert set(blas_now()) == {2}
 

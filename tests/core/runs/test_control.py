@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import RunError
-from charlstm.runs.control import ControlReader, check, send
+from charlstm.runs.control import ControlReader, check_command, send_command
 from recorded_run import record
 
 
 def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
-        asked = [send(recorded.run, "pause"), send(recorded.run, "set-lr", 1e-3), send(recorded.run, "resume")]
+        asked = [
+            send_command(recorded.run, "pause"),
+            send_command(recorded.run, "set-lr", 1e-3),
+            send_command(recorded.run, "resume"),
+        ]
         heard = recorded.commands()
         assert [(each.id, each.command, each.value) for each in heard] == [
             (each.id, each.command, each.value) for each in asked
@@ -33,7 +37,7 @@ def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
 def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
     run = record(tmp_path, state).run  # type: ignore[arg-type]
     with pytest.raises(RunError, match="nobody is there") as caught:
-        send(run, "pause")
+        send_command(run, "pause")
     assert "\n" not in str(caught.value)
     assert ("give it more" in str(caught.value)) == (state == "finished")
     assert not run.control_path.exists()
@@ -55,7 +59,7 @@ def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
 )
 def test_what_makes_no_sense_is_refused_before_it_is_sent(command: str, value: float | None) -> None:
     with pytest.raises(RunError):
-        check(command, value)
+        check_command(command, value)
 
 
 @pytest.mark.parametrize("pieces", [1, 7])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import RunError
-from charlstm.runs import heartbeat, known, system
+from charlstm.runs import index, liveness, system
 from charlstm.runs.folder import (
     Run,
     RunSpec,
@@ -27,9 +27,9 @@ from charlstm.runs.folder import (
     rename_run,
     runs_dir,
 )
-from charlstm.runs.heartbeat import Beat
+from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name
-from charlstm.training.config import Settings
+from charlstm.training.settings import Settings
 from recorded_run import record
 
 
@@ -82,7 +82,7 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
 )
 def test_a_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
     run = create_run(spec(), folder=tmp_path)
-    heartbeat.write(run.heartbeat_path, Beat(state="stopped"))  # what else shows that it is a run
+    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="stopped"))  # what else shows that it is a run
     run.spec_path.write_bytes(content)
     with pytest.raises(RunError, match=says) as caught:
         run.spec()
@@ -240,7 +240,7 @@ def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path,
     project.mkdir(parents=True)
     (project / "run.json").write_text(content)
     (project / "mine.txt").write_text("precious")
-    known.remember(project)
+    index.remember_run(project)
     assert not Run(project).exists()
     assert list_runs(tmp_path / "runs", elsewhere=True) == known_runs() == []
     for word in (str(project), "project"):
@@ -266,7 +266,7 @@ def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path) -> Non
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     with (
-        storage.using(Busy()),
+        storage.use_disk(Busy()),
         pytest.raises(RunError, match=r"gone from the list.*busy; what is left is in .*doomed"),
     ):
         delete_run(run)
@@ -321,7 +321,7 @@ def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> No
 def test_a_damaged_index_is_not_believed(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     place = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "index_path", lambda: place / "runs.jsonl")
+        patch.setattr(index, "index_path", lambda: place / "runs.jsonl")
         (place / "runs.jsonl").write_bytes(content + b"\n")
         assert known_runs() == []
         run = create_run(spec(), folder=place / "runs")

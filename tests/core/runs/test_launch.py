@@ -12,17 +12,17 @@ import torch
 
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import check_resume, create, launch, start_run
-from charlstm.runs.status import State
+from charlstm.runs.launch import check_resume, create_new_run, launch, start_run
+from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
-from charlstm.training.config import Settings
 from charlstm.training.progress import Progress
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from recorded_run import record
 from small_training import make_plan
 
 
-def begun(folder: Path, state: State = "finished", *, ended: str = "done", **settings: Any) -> Run:
+def begun(folder: Path, state: RunState = "finished", *, ended: str = "done", **settings: Any) -> Run:
     """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work."""
     run = record(folder, state, name="mine", steps=200, planned=200, settings=Settings(**settings)).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
@@ -109,7 +109,7 @@ def test_a_device_that_is_not_here_is_refused_before_there_is_a_run(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "a.txt").write_text("the quick brown fox\n" * 100)
     settings = Settings(epochs=1, device=device)
-    for make in (create, start_run):
+    for make in (create_new_run, start_run):
         with pytest.raises(SettingsError, match=f"no device {device} here"):
             make(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

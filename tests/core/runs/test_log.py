@@ -64,7 +64,7 @@ def test_an_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, hal
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
     log.append(warning(1))
-    with storage.using(FaultyDisk(0, half=half)), pytest.raises(OSError, match="space"):
+    with storage.use_disk(FaultyDisk(0, half=half)), pytest.raises(OSError, match="space"):
         log.append(warning(2))
     log.append(warning(2))
     log.close()

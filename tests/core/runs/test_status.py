@@ -14,30 +14,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import storage
-from charlstm.runs import heartbeat, lock, system
-from charlstm.runs.heartbeat import FRESH, SIZE, Beat, Heartbeat
+from charlstm.runs import liveness, system
+from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import SESSION, STATES, ago, last_words, read_status
 from faulty_disk import FaultyDisk
 from recorded_run import LIVE, record
 
 
-def say(folder: Path, **changes: object) -> Beat:
-    beat = replace(Beat(state="running", step=7, planned=10), **changes)  # type: ignore[arg-type]
-    heartbeat.write(folder / "heartbeat", beat)
+def say(folder: Path, **changes: object) -> HeartbeatRecord:
+    beat = replace(HeartbeatRecord(state="running", step=7, planned=10), **changes)  # type: ignore[arg-type]
+    liveness.write_heartbeat(folder / "heartbeat", beat)
     return beat
 
 
 @given(st.text(max_size=3000), st.text(max_size=50))
 def test_a_beat_has_one_size_and_is_read_back(message: str, host: str) -> None:
-    beat = Beat(state="waiting", message=message, host=host)
+    beat = HeartbeatRecord(state="waiting", message=message, host=host)
     content = beat.to_bytes()
-    assert len(content) == SIZE
+    assert len(content) == HEARTBEAT_BYTES
     assert content.endswith(b"\n")
 
 
 def test_what_a_beat_says_is_read_back(tmp_path: Path) -> None:
     beat = say(tmp_path, message="no room – 没有空间", best_val=1.25, best_step=5, memory=123)
-    assert heartbeat.read(tmp_path / "heartbeat") == beat
+    assert liveness.read_heartbeat(tmp_path / "heartbeat") == beat
 
 
 def test_best_loss_of_old_heartbeats_is_whole_when_they_are_finished(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_best_loss_of_old_heartbeats_is_whole_when_they_are_finished(tmp_path: P
 
 def test_a_file_name_that_is_not_unicode_does_not_stop_the_heart(tmp_path: Path) -> None:
     beat = say(tmp_path, message="reading 60% of caf\udce9.txt")
-    assert heartbeat.read(tmp_path / "heartbeat") == beat
+    assert liveness.read_heartbeat(tmp_path / "heartbeat") == beat
 
 
 @given(st.one_of(st.binary(max_size=2000), st.text(max_size=200).map(lambda text: f'{{"state":{text!r}}}'.encode())))
@@ -73,26 +73,26 @@ def test_a_damaged_beat_is_none_or_a_beat(tmp_path_factory: pytest.TempPathFacto
     ],
 )
 def test_wrong_types_in_a_beat_are_not_believed(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "heartbeat").write_bytes(content.ljust(SIZE))
-    assert heartbeat.read(tmp_path / "heartbeat") is None
+    (tmp_path / "heartbeat").write_bytes(content.ljust(HEARTBEAT_BYTES))
+    assert liveness.read_heartbeat(tmp_path / "heartbeat") is None
 
 
 def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     with Heartbeat(path, interval=0.01) as heart:
         inode = path.stat().st_ino
-        first = heartbeat.read(path)
+        first = liveness.read_heartbeat(path)
         assert first is not None
         heart.update(state="running", step=3)
-        now = heartbeat.read(path)
+        now = liveness.read_heartbeat(path)
         assert now is not None
         assert (now.state, now.step, now.pid, now.memory is not None) == ("running", 3, os.getpid(), True)
         deadline = time.monotonic() + 5
-        while (later := heartbeat.read(path)) is not None and later.time == now.time:
+        while (later := liveness.read_heartbeat(path)) is not None and later.time == now.time:
             assert time.monotonic() < deadline
-        assert (path.stat().st_ino, path.stat().st_size) == (inode, SIZE)
+        assert (path.stat().st_ino, path.stat().st_size) == (inode, HEARTBEAT_BYTES)
         heart.update(state="finished")
-    ended = heartbeat.read(path)
+    ended = liveness.read_heartbeat(path)
     assert ended is not None
     assert ended.state == "finished"
     with Heartbeat(path) as again:  # a worker that goes on starts from the figures of the one before
@@ -102,11 +102,11 @@ def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: P
 def test_a_disk_that_refuses_does_not_stop_the_heart(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     with Heartbeat(path, interval=30) as heart:
-        with storage.using(FaultyDisk(0, again=True)):
+        with storage.use_disk(FaultyDisk(0, again=True)):
             heart.update(state="waiting")
-            assert heartbeat.read(path).state == "starting"  # type: ignore[union-attr]
+            assert liveness.read_heartbeat(path).state == "starting"  # type: ignore[union-attr]
         heart.update(state="running")
-        assert heartbeat.read(path).state == "running"  # type: ignore[union-attr]
+        assert liveness.read_heartbeat(path).state == "running"  # type: ignore[union-attr]
 
 
 def test_a_folder_that_vanishes_and_comes_back_gets_its_beat_back(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_folder_that_vanishes_and_comes_back_gets_its_beat_back(tmp_path: Path
         heart.update(state="waiting")
         folder.mkdir()
         heart.update(state="running")
-        assert heartbeat.read(folder / "heartbeat").state == "running"  # type: ignore[union-attr]
+        assert liveness.read_heartbeat(folder / "heartbeat").state == "running"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -166,7 +166,7 @@ def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path)
     (tmp_path / "lock").touch()
     dead = read_status(tmp_path)
     assert (dead.state, dead.alive, dead.elsewhere) == ("crashed", False, False)
-    held = lock.take(tmp_path / "lock")
+    held = liveness.acquire_lock(tmp_path / "lock")
     live = read_status(tmp_path, now=time.time() + 60)
     held.release()
     assert (live.state, live.alive, live.elsewhere) == ("running", True, False)
@@ -179,7 +179,7 @@ def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("charlstm.runs.system.is_locked", lambda _: False)
     beat = say(tmp_path)
     assert (read_status(tmp_path).state, read_status(tmp_path).alive) == ("running", True)
-    assert read_status(tmp_path, now=beat.time + FRESH + 1).state == "crashed"
+    assert read_status(tmp_path, now=beat.time + FRESH_SECONDS + 1).state == "crashed"
     say(tmp_path, start="another start")
     assert read_status(tmp_path).state == "crashed"
 
@@ -187,13 +187,16 @@ def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: py
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links")
 def test_a_heartbeat_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
-    for write in (lambda: heartbeat.write(path, Beat(state="starting")), lambda: Heartbeat(path, interval=30).close()):
+    for write in (
+        lambda: liveness.write_heartbeat(path, HeartbeatRecord(state="starting")),
+        lambda: Heartbeat(path, interval=30).close(),
+    ):
         mine.write_text("precious")
         path.unlink(missing_ok=True)
         path.symlink_to(mine)
         write()
         assert mine.read_text() == "precious"
-        assert heartbeat.read(path) is not None
+        assert liveness.read_heartbeat(path) is not None
         assert not path.is_symlink()
     with Heartbeat(path, interval=30) as heart:
         path.unlink()
@@ -204,8 +207,8 @@ def test_a_heartbeat_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_path: Path) -> None:
     now = time.time()
-    say(tmp_path, time=now - FRESH - 5)
-    held = lock.take(tmp_path / "lock")
+    say(tmp_path, time=now - FRESH_SECONDS - 5)
+    held = liveness.acquire_lock(tmp_path / "lock")
     status = read_status(tmp_path, now=now)
     held.release()
     assert (status.state, status.alive) == ("running", True)

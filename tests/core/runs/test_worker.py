@@ -22,15 +22,15 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import heartbeat, launch, lock, system, worker
-from charlstm.runs.control import send
-from charlstm.runs.failures import explain
+from charlstm.runs import launch, liveness, system, worker
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
-from charlstm.training.config import Settings
+from charlstm.runs.worker import explain
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
-from charlstm.training.seams import Plan
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from faulty_disk import FaultyDisk
 from recorded_run import started, stepped, tiny_model, validated
@@ -88,9 +88,9 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
             def events(self) -> Iterator[Event]:
                 return script(self)
 
-        module = types.ModuleType("charlstm.training.trainer")
+        module = types.ModuleType("charlstm.engine.trainer")
         module.Trainer = FakeTrainer  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "charlstm.training.trainer", module)
+        monkeypatch.setitem(sys.modules, "charlstm.engine.trainer", module)
         monkeypatch.setattr(worker.system, "step_back", lambda: None)  # it would be for the rest of the tests
         return made
 
@@ -101,7 +101,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
 def run(tmp_path: Path) -> Run:
     text = tmp_path / "poem.txt"
     text.write_text("\n\n  Short.\nThe old pond: a frog jumps in, the sound of water.\n" * 20)
-    return launch.create(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs")
+    return launch.create_new_run(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs")
 
 
 def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
@@ -179,10 +179,10 @@ def test_no_other_program_is_asked_once_the_lock_is_held(
 
 def test_two_samples_of_one_model_are_the_same(run: Run) -> None:
     model = tiny_model(seed=3)
-    first, second = (worker.sampler("The old", 7)(model) for _ in range(2))
+    first, second = (worker.make_sampler("The old", 7)(model) for _ in range(2))
     assert first == second
     assert len(first[1]) == worker.SAMPLE_CHARS
-    assert worker.sampler("The old", 8)(model) != first
+    assert worker.make_sampler("The old", 8)(model) != first
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -217,7 +217,7 @@ def test_a_second_signal_ends_at_once(run: Run, train: Callable[[Script], list[A
         list(worker.run_foreground(run))
     status = run.status()
     assert (status.state, status.message) == ("stopped", "it was cut short; a resume goes on from its last checkpoint")
-    lock.take(run.lock_path, patience=0).release()
+    liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
 def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]) -> None:
@@ -249,7 +249,7 @@ def test_a_run_that_is_deleted_as_its_worker_starts_is_not_called_a_full_disk(
             return super().open(path, flags, mode)
 
     train(until_stopped)
-    with storage.using(Deleting()), pytest.raises(RunError, match="its folder was deleted"):
+    with storage.use_disk(Deleting()), pytest.raises(RunError, match="its folder was deleted"):
         list(worker.run_foreground(run))
     assert not run.path.exists()
 
@@ -345,7 +345,7 @@ def test_a_folder_that_was_moved_ends_the_wait_for_the_disk(
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
             yield stepped(1)
 
     waited: list[float] = []
@@ -460,7 +460,7 @@ def test_without_its_lock_a_worker_stops_where_folders_have_none(
     train(until_stopped)
     steps = act_at_step_7(run, run.lock_path.unlink, match="its file `lock` was removed")
     assert steps[-1] < 10
-    beat = heartbeat.read(run.heartbeat_path)
+    beat = liveness.read_heartbeat(run.heartbeat_path)
     assert beat is not None
     assert beat.state == "running"  # not its own to say any more
 
@@ -555,7 +555,7 @@ def test_a_full_disk_is_waited_for(
     monkeypatch.setattr(worker.Heartbeat, "update", update)
     monkeypatch.setattr(worker.time, "sleep", room_again)
     train(script)
-    with storage.using(storage.Disk()):
+    with storage.use_disk(storage.Disk()):
         events = list(worker.run_foreground(run))
     assert [event.name for event in events] == ["started", "step", "finished"]
     assert list(read_events(run.events_path)) == events  # each once
@@ -568,7 +568,7 @@ def test_a_stop_ends_the_wait_for_room(run: Run, train: Callable[[Script], list[
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGTERM)
-        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
             yield stepped(1)
 
     train(script)
@@ -583,7 +583,7 @@ def test_a_stop_command_ends_the_wait_for_room(
 
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        with storage.using(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
+        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
             yield stepped(1)
 
     def ask(seconds: float) -> None:
@@ -601,7 +601,7 @@ def test_a_stop_command_ends_the_wait_for_room(
 def test_a_stop_command_ends_the_trainers_wait_as_a_signal_does(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        send(run, "stop")
+        send_command(run, "stop")
         assert [command.command for command in trainer.inbox()] == ["stop"]
         assert list(trainer.inbox()) == []
         raise OSError(errno.ENOSPC, "No space left on device")  # as a trainer that waits for a checkpoint to be written
@@ -631,7 +631,7 @@ def test_what_is_asked_while_the_disk_is_full_reaches_the_trainer(
 
     monkeypatch.setattr(worker.time, "sleep", ask)
     train(script)
-    with storage.using(storage.Disk()):
+    with storage.use_disk(storage.Disk()):
         assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
 
 
@@ -673,7 +673,7 @@ def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(
     def refuse(*_: Any, **__: Any) -> None:
         raise SettingsError("max_minutes ends it")
 
-    monkeypatch.setattr(sys.modules["charlstm.training.trainer"], "Trainer", types.SimpleNamespace(resume=refuse))
+    monkeypatch.setattr(sys.modules["charlstm.engine.trainer"], "Trainer", types.SimpleNamespace(resume=refuse))
     with pytest.raises(RunError, match="max_minutes ends it"):
         list(worker.run_foreground(run, changes={"max_steps": 200}))
     assert list(read_events(run.events_path)) == before
@@ -725,7 +725,7 @@ def test_leftovers_of_a_killed_worker_are_removed(run: Run, train: Callable[[Scr
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) -> None:
-    with storage.using(FaultyDisk()) as counting:
+    with storage.use_disk(FaultyDisk()) as counting:
         store = RunStore(run, run.spec(), lambda: None)
         store.save_model(tiny_model(seed=0))
         store.save_state(state(1))
@@ -737,7 +737,7 @@ def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) ->
         store = RunStore(run, run.spec(), lambda: None)
         last = load_state(run)[0]
         assert last is not None
-        with storage.using(FaultyDisk(at, half=half)):
+        with storage.use_disk(FaultyDisk(at, half=half)):
             try:
                 store.save_state(state(last.step + 1))
             except OSError as error:
@@ -760,7 +760,7 @@ def test_the_opening_is_the_first_real_line(tmp_path: Path) -> None:
     ):
         path = tmp_path / "t.txt"
         path.write_text(content)
-        assert worker.opening(open_corpus(path)) == prime
+        assert worker.sample_prime(open_corpus(path)) == prime
 
 
 @pytest.mark.parametrize(
@@ -776,7 +776,7 @@ def test_what_comes_before_a_new_beginning_is_learnt_from_the_text(tmp_path: Pat
 
     path = tmp_path / "t.txt"
     path.write_text(content)
-    assert worker.beginning(open_corpus(path)) == start
+    assert worker.text_start(open_corpus(path)) == start
 
 
 def test_memory_is_told_from_other_errors() -> None:

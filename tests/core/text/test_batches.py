@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.text.batches import NO_TARGET, Batches, Span
+from charlstm.text.batches import NO_TARGET, Batches
+from charlstm.text.corpus import Span
 
 
 @st.composite

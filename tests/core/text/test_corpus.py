@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import TextError
-from charlstm.text import cache, preparing
+from charlstm.text import cache, prepare
 from charlstm.text import corpus as corpus_module
-from charlstm.text.corpus import Corpus, Progress, Span, open_corpus, reopen_corpus
+from charlstm.text.corpus import Corpus, ReadProgress, Span, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 
@@ -384,7 +384,7 @@ def test_another_models_numbers(text: Path) -> None:
 
 def test_progress_goes_up_to_the_end(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.text.sources.BLOCK", 10)
-    seen: list[Progress] = []
+    seen: list[ReadProgress] = []
     open_corpus([text, text], progress=seen.append)
     assert {step.stage for step in seen} == {"checking", "reading", "encoding"}
     assert all(step.done <= step.total for step in seen)
@@ -394,7 +394,7 @@ def test_progress_goes_up_to_the_end(text: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_giving_up_leaves_nothing(text: Path) -> None:
-    def give_up(progress: Progress) -> None:
+    def give_up(progress: ReadProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -406,7 +406,7 @@ def test_a_full_disk_gets_a_sentence(text: Path, monkeypatch: pytest.MonkeyPatch
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(preparing, "sync_file", full)
+    monkeypatch.setattr(prepare, "sync_file", full)
     with pytest.raises(TextError, match=r"No space left on device.*make room.*CHARLSTM_CACHE"):
         open_corpus(text)
     assert list(cache.texts_dir().iterdir()) == []
@@ -436,7 +436,7 @@ def test_the_cache_is_private(text: Path) -> None:
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.text.sources.BLOCK", 256 * 1024)
     monkeypatch.setattr("charlstm.text.encoding._BLOCK", 256 * 1024)
-    monkeypatch.setattr("charlstm.text.preparing._PIECE", 256 * 1024)
+    monkeypatch.setattr("charlstm.text.prepare._PIECE", 256 * 1024)
     peaks = []
     for megabytes in (1, 12):
         path = written(tmp_path / f"{megabytes}.txt", "Größe, wie sie ist.\n".encode() * (megabytes * 50_000))
@@ -481,9 +481,9 @@ def test_a_disk_that_fills_up_later_costs_only_time(text: Path, monkeypatch: pyt
 
     corpus = open_corpus(text)
     monkeypatch.setattr(cache.storage, "replace_bytes", full)
-    cache.remember("key", [], corpus.to_record(), 0)
-    cache.remember_figures(corpus.fingerprint, "name", {"bits": 1})
-    assert cache.recall_figures(corpus.fingerprint, "name") is None
+    cache.store_record("key", [], corpus.to_record(), 0)
+    cache.store_figures(corpus.fingerprint, "name", {"bits": 1})
+    assert cache.find_figures(corpus.fingerprint, "name") is None
     monkeypatch.setattr(cache.storage, "replace_file", full)
     with pytest.raises(TextError, match="make room"):
         corpus.encoded_for(Vocabulary(["H"]))

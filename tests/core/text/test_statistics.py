@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.text import parts
+from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, open_corpus
-from charlstm.text.ngrams import MAX_ORDER, NGrams
-from charlstm.text.parts import SAME, parts_differ, seen_share
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import describe
+from charlstm.text.statistics import MAX_ORDER, SAME, NGrams, describe, parts_differ, seen_share
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
 
@@ -42,7 +40,7 @@ def corpus_of(tmp_path: Path):  # type: ignore[no-untyped-def]
 )
 def test_every_distribution_sums_to_one(pieces: list[list[int]], vocab_size: int, dense: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charlstm.text.ngrams._DENSE", dense)  # plain tables and sorted codes alike
+        patch.setattr("charlstm.text.statistics._DENSE", dense)  # plain tables and sorted codes alike
         fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
         chars = np.arange(vocab_size)
         for order in range(MAX_ORDER + 1):
@@ -171,7 +169,7 @@ def test_text_that_is_there_twice_is_noticed(corpus_of) -> None:  # type: ignore
 @pytest.mark.parametrize("block", [SAME, 700, 1 << 18])
 @pytest.mark.parametrize("copied", [0, SAME - 1, 2 * SAME, 1000, 2000])
 def test_share_of_text_that_was_seen(copied: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "_BLOCK", block)
+    monkeypatch.setattr(statistics, "_BLOCK", block)
     random = np.random.default_rng(copied)
     ids = random.integers(0, 90, 8000).astype(np.uint8)
     train, held_out = [(0, 3000), (3100, 6000)], [(6000, 8000)]

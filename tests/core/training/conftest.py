@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from charlstm.text.corpus import Corpus
-from charlstm.training.config import Settings
-from charlstm.training.seams import Plan
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from small_training import make_corpus, make_plan, words
 
 

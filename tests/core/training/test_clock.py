@@ -11,9 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from charlstm.training import clock as room
-from charlstm.training.clock import Clock
-from charlstm.training.progress import Progress
+from charlstm.training import progress as room
+from charlstm.training.progress import Clock, Progress
 
 
 @pytest.mark.parametrize(

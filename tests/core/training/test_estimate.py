@@ -7,10 +7,10 @@ import pytest
 from charlstm.errors import SettingsError
 from charlstm.paths import cache_dir
 from charlstm.training import estimate as room
-from charlstm.training.config import Settings
 from charlstm.training.estimate import estimate
-from charlstm.training.planning import Measured
+from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
+from charlstm.training.settings import Settings
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Every measurement that was really made; it finds 20,000 characters/s."""
     made: list[int] = []
 
-    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> Measured:
+    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
         made.append(vocab_size)
-        return Measured("fused-bf16", rows * length / 20_000, rows * length)
+        return MeasuredSpeed("fused-bf16", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr(room, "_measure", measure)
     return made
@@ -86,6 +86,6 @@ def test_a_real_measurement() -> None:
 
 
 def test_a_validation_is_as_large_as_is_reckoned() -> None:
-    from charlstm.training.evaluation import CHUNK, ROWS
+    from charlstm.engine.evaluation import CHUNK, ROWS
 
     assert room.VALIDATED_AT_ONCE == ROWS * CHUNK

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm.engine.train_step import TrainStep
+from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
-from charlstm.training.config import Settings
 from charlstm.training.events import Event, Finished, Started
-from charlstm.training.learner import Learner
-from charlstm.training.seams import Plan
-from charlstm.training.trainer import Trainer
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from small_training import Asker, MemoryStore, log_of
 
 ASKED: dict[int, list[tuple[str, float | None]]] = {
@@ -109,14 +109,14 @@ def test_second_iterator_beside_a_live_one_is_refused(corpus: Corpus, settings: 
 def test_trainer_that_broke_off_within_a_step_says_so(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
-    step = Learner.step
+    step = TrainStep.step
 
-    def breaks(learner: Learner, number: int, rate: float) -> object:
+    def breaks(learner: TrainStep, number: int, rate: float) -> object:
         if number == 10:
             raise kind("in the middle")
         return step(learner, number, rate)
 
-    monkeypatch.setattr(Learner, "step", breaks)
+    monkeypatch.setattr(TrainStep, "step", breaks)
     trainer = Trainer(corpus, settings, plan=plan)
     with pytest.raises(kind):
         list(trainer.events())

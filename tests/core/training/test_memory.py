@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
-from charlstm.model.network import CharLSTM
-from charlstm.runs.launch import create
+from charlstm.runs.launch import create_new_run
 from charlstm.text.corpus import Corpus
 from charlstm.training import estimate as estimates
-from charlstm.training.config import Settings
 from charlstm.training.estimate import check_memory, estimate
 from charlstm.training.events import Resumed, Started, Warned
 from charlstm.training.memory import Memory, machine_memory
-from charlstm.training.seams import Plan
-from charlstm.training.trainer import Trainer
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
 from small_training import MemoryStore
 
 MEMINFO = """MemTotal:       16000000 kB
@@ -122,7 +122,7 @@ def test_every_way_to_train_asks_first(corpus: Corpus, plan: Plan, tmp_path: Pat
     text.write_text("some words\n" * 50)
     for source in (text, corpus):
         with pytest.raises(SettingsError, match="reduce hidden_size"):
-            create(source, settings, runs_dir=tmp_path / "runs")
+            create_new_run(source, settings, runs_dir=tmp_path / "runs")
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 

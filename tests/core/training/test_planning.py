@@ -4,16 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.training.config import Settings
-from charlstm.training.planning import MIN_STEPS_PER_EPOCH, Measured, fit_batch, make_plan, replanned, snapshot_steps
-from charlstm.training.seams import Plan
+from charlstm.training.plan import (
+    MIN_STEPS_PER_EPOCH,
+    MeasuredSpeed,
+    Plan,
+    fit_batch,
+    make_plan,
+    replanned,
+    snapshot_steps,
+)
+from charlstm.training.settings import Settings
 
 
 def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_000, spent: float = 0.0) -> Plan:
     chars = settings.batch_size * settings.seq_length
     return make_plan(
         settings,
-        measured=Measured("nn", chars / speed, chars),
+        measured=MeasuredSpeed("nn", chars / speed, chars),
         batch_size=settings.batch_size,
         seq_length=settings.seq_length,
         steps_per_epoch=1_000_000 // chars,

@@ -10,7 +10,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.sampling import SamplerSettings
 from charlstm.model.file import save_model
 from charlstm_tui.screens.generate import GenerateScreen
 from charlstm_tui.widgets.branch_tree import BranchTree

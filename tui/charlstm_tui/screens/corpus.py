@@ -17,10 +17,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.models import demo_path
 from charlstm.storage import FileStamp
-from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice
 from charlstm_tui.backend import Snapshot, in_thread
@@ -31,7 +31,7 @@ from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.words import clock, count, home, shorten, size, typed_path
 
 if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus, Preview, Progress
+    from charlstm.text.corpus import Corpus, Preview, ReadProgress
     from charlstm.text.statistics import Statistics
 
 WELCOME = " Welcome. Enter takes this text"
@@ -49,7 +49,7 @@ class Study:
     preview: Preview | None = None
     corpus: Corpus | None = None
     stats: Statistics | None = None
-    progress: Progress | None = None
+    progress: ReadProgress | None = None
     seconds_left: float | None = None
     problem: str = ""
     stamp: FileStamp | None = None
@@ -234,7 +234,7 @@ class CorpusScreen(ModeScreen):
             report = self._reporter(study)
 
             def read(check: Callable[[], None]) -> Corpus:
-                def passed(progress: Progress) -> None:
+                def passed(progress: ReadProgress) -> None:
                     check()
                     report(progress)
 
@@ -247,13 +247,13 @@ class CorpusScreen(ModeScreen):
         self._show()
         study.stats = await in_thread(lambda check: describe(corpus, split))
 
-    def _reporter(self, study: Study) -> Callable[[Progress], None]:
+    def _reporter(self, study: Study) -> Callable[[ReadProgress], None]:
         """Shows progress, ten times a second at most, from the thread that reads."""
         loop = asyncio.get_running_loop()
         shown = 0.0
         began: dict[str, tuple[int, float]] = {}  # a folder's files come to the same stages one after another
 
-        def report(progress: Progress) -> None:
+        def report(progress: ReadProgress) -> None:
             nonlocal shown
             now = monotonic()
             first, since = began.setdefault(progress.stage, (progress.done, now))

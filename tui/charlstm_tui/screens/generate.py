@@ -15,8 +15,8 @@ from pathlib import Path
 from textual import on
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.samplers import SamplerSettings
-from charlstm.output import STDOUT
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.user_files import STDOUT
 from charlstm_tui import kept_sessions
 from charlstm_tui.actions import Action
 from charlstm_tui.pictures import Picture
@@ -388,7 +388,7 @@ class GenerateScreen(ViewKeys):
 
     def do_save(self) -> None:
         """Ask where to: the file's ending says whether it is the session or its text."""
-        from charlstm.generation.export import target
+        from charlstm.generation.saving import target
         from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
 
         picture = self._picture

@@ -20,10 +20,10 @@ from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.samplers import SamplerSettings
-from charlstm.text.visible import visible
+from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui import kept_sessions, words
 from charlstm_tui.actions import bindings
 from charlstm_tui.pictures import Picture, Wish, model_path
@@ -411,7 +411,7 @@ class GenerateStage(ModeScreen):
         line = self.query_one("#unknown", Static)
         line.display = bool(picture.unknown)
         if picture.unknown:
-            from charlstm.text.visible import symbol
+            from charlstm.display import symbol
 
             some = " ".join(symbol(char) for char in picture.unknown[:20]) + (" …" if len(picture.unknown) > 20 else "")
             stands = picture.facts.stands if picture.facts is not None else None

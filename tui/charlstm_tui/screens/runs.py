@@ -14,11 +14,11 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
-from charlstm.text.visible import visible
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import playable
 from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
@@ -236,10 +236,10 @@ class RunsScreen(ModeScreen):
             self._attempt(lambda: resume_run(run.run), f"{run.name} goes on from its last checkpoint.")
 
     def do_stop(self) -> None:
-        from charlstm.runs.control import send
+        from charlstm.runs.control import send_command
 
         if run := self.current:
-            self._attempt(lambda: send(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+            self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
 
     def do_rename(self) -> None:
         from charlstm_tui.widgets.dialogs import PromptDialog

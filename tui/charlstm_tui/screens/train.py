@@ -19,7 +19,7 @@ from textual.binding import BindingType
 from textual.widgets import ContentSwitcher
 
 from charlstm.errors import CharLSTMError, RunError
-from charlstm.runs.control import send
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import resume_run
 from charlstm_tui.actions import Action, bindings
@@ -323,7 +323,7 @@ class TrainScreen(ModeScreen):
         if view is None:
             return False
         try:
-            asked = await in_thread(lambda check: send(view.run, command, value))
+            asked = await in_thread(lambda check: send_command(view.run, command, value))
         except CharLSTMError as error:
             self._refuse(view.run, str(error))
             return False

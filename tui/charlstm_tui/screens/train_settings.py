@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.events import DescendantFocus
 from textual.widgets import Static
 
-from charlstm.training.config import Settings, about, takes
+from charlstm.training.settings import Settings, about, takes
 from charlstm_tui.widgets.dialogs import Dialog
 from charlstm_tui.widgets.settings_form import SettingRow, SettingsForm
 

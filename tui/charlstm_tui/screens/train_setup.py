@@ -21,6 +21,7 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig, read_info
 from charlstm.runs.folder import Run
@@ -28,10 +29,9 @@ from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.series import Curve
 from charlstm.runs.status import ESTIMATE
-from charlstm.text.visible import visible
-from charlstm.training.config import Settings
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.schedule import LearningRate
+from charlstm.training.settings import Settings
 from charlstm_tui.backend import Snapshot, ask, in_thread
 from charlstm_tui.screens.base import leaving
 from charlstm_tui.screens.train_settings import SettingsScreen

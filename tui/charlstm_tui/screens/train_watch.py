@@ -15,10 +15,10 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
+from charlstm.display import visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.series import Axis, RunSeries
+from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
-from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView, Snapshot
 from charlstm_tui.screens.base import leaving
 from charlstm_tui.train_words import ENDED, ending, figures, headline, progress, remarks
@@ -166,7 +166,7 @@ class Watch(Vertical):
         key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references), words)
         if self._curves is not None and self._curves[0] == key:
             return self._curves[1]
-        axis: Axis = "seconds" if seconds else "step"
+        axis: XAxis = "seconds" if seconds else "step"
         weight = SMOOTHING[self.smoothing][1]
         best = series.best
         best_x = None

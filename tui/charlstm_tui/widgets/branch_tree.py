@@ -10,8 +10,8 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from charlstm.display import visible
 from charlstm.generation.session import BranchInfo
-from charlstm.text.visible import visible
 from charlstm_tui.widgets.options import Options
 
 

@@ -16,10 +16,10 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm.generation.samplers import SamplerSettings
-from charlstm.generation.session import Outlook
-from charlstm.generation.steps import Alternative
-from charlstm.text.visible import symbol, visible
+from charlstm.display import symbol, visible
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.session import NextCharDistribution
+from charlstm.generation.tree import Alternative
 from charlstm_tui.widgets.bars import bar
 
 MARGIN = 1
@@ -55,7 +55,7 @@ class Candidates(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._outlook: Outlook | None = None
+        self._outlook: NextCharDistribution | None = None
         self._settings = SamplerSettings()
         self._standing: str | None = None
         self._after = ""
@@ -64,7 +64,9 @@ class Candidates(Widget):
         self._base = Style()
         self._styles: dict[str, Style] = {}  # asking for one takes as long as drawing a row
 
-    def show(self, outlook: Outlook | None, settings: SamplerSettings, standing: str | None, after: str) -> None:
+    def show(
+        self, outlook: NextCharDistribution | None, settings: SamplerSettings, standing: str | None, after: str
+    ) -> None:
         """Show what may come after the text ``after``; ``standing`` is the character that stands there already."""
         self._outlook, self._settings, self._standing, self._after = outlook, settings, standing, after
         self._rows = []

@@ -17,7 +17,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 from charlstm_tui.screens.steady import pass_over_old_sizes
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Digits, Static
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 
 
 @dataclass(frozen=True)

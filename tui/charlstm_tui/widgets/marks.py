@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.steps import Rows
+from charlstm.generation.tree import Rows
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111
@@ -65,7 +65,7 @@ LOOKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
 
 
 def marks(rows: Rows) -> array[int]:
-    """The mark of each of a session's rows (``charlstm.generation.steps``)."""
+    """The mark of each of a session's rows (``charlstm.generation.tree``)."""
     origins = np.array([Origin.MODEL, Origin.OWN, Origin.PICKED], np.uint16)[rows["source"]]
     return grade(origins, rows["probability"], rows["rank"], rows["entropy"])
 

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 from charlstm_tui.widgets.dialogs import Dialog
 from charlstm_tui.widgets.line import Line
 from charlstm_tui.widgets.options import Options

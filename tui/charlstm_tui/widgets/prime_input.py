@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 
 EMPTY = "empty: it begins as a line does"
 

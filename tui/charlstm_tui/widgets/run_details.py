@@ -11,12 +11,12 @@ from pathlib import Path
 
 from textual.content import Content
 
+from charlstm.display import visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import EventTail
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE
-from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView
 from charlstm_tui.words import clock, home, loss, shorten
 

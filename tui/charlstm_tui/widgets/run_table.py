@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from textual.content import Content
 
+from charlstm.display import visible
 from charlstm.runs.status import ago
-from charlstm.text.visible import visible
 from charlstm_tui.backend import RunView
 from charlstm_tui.words import STATE_MARKS, clock, count, loss, shorten, size
 

@@ -1,4 +1,4 @@
-"""Every sampler setting as a form in a dialog; what they mean is ``charlstm.generation.samplers``'s."""
+"""Every sampler setting as a form in a dialog; what they mean is ``charlstm.generation.sampling``'s."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui.widgets.dialogs import Dialog
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.sampler_panel import CAPTION

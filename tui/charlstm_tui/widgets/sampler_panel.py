@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm.generation.samplers import SamplerSettings
+from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui.pictures import FULL, SPEEDS
 
 TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)

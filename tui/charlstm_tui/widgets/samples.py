@@ -17,7 +17,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 from charlstm.training.events import Sampled
 
 SPACIOUS = 7  # rows from which on the chosen sample is shown in full, in at most half of them

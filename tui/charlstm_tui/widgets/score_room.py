@@ -20,9 +20,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import Place, Scores, score
-from charlstm.text.visible import symbol, visible
 from charlstm_tui.backend import in_thread
 from charlstm_tui.widgets.marks import Origin, Scale, grade
 from charlstm_tui.widgets.stream_view import StreamView

@@ -1,4 +1,4 @@
-"""All settings of a run as an editable form, generated from ``charlstm.training.config``.
+"""All settings of a run as an editable form, generated from ``charlstm.training.settings``.
 
 A row is a name, a field and what it does; a value that is not accepted says so in its own row. Changes from the preset
 carry a mark. The form edits; what is done with the result is the screen's business.
@@ -15,7 +15,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from charlstm.training.config import Settings, about, parse_setting, setting_names, takes
+from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm_tui.widgets.form_row import FormRow, values
 
 GROUPS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from charlstm.text.visible import described, symbol, visible
+from charlstm.display import described, symbol, visible
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.words import count

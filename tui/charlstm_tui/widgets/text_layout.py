@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from rich.cells import get_character_cell_size
 
-from charlstm.text.visible import visible
+from charlstm.display import visible
 
 TAB_CELLS = 4
 NO_BREAK = "\xa0\u2007\u202f"

@@ -1,0 +1,1 @@
+"""Everything that computes with torch. The package itself imports nothing."""

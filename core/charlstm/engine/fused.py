@@ -1,0 +1,395 @@
+"""The training kernel for CPUs: the LSTM's loss and gradients by hand, in bfloat16 where that is fast.
+
+Same parameters and equations as ``nn.LSTM`` plus a linear head; ``recurrence`` has the loops over time, this module
+what stands around them: weights are cast, scaled and packed once a step, the rows of the batch are divided among
+threads that work without waiting for each other, and the inner weights' gradients are one product over the characters
+of all threads. Master weights, cell state and sums stay in the parameters' own precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Barrier
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from charlstm.engine import recurrence
+from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
+from charlstm.engine.network import CharLSTM, LSTMState
+from charlstm.engine.recurrence import GATE_FACTORS, GATE_SCALES, Loops
+from charlstm.text.batches import NO_TARGET
+
+GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
+"""By what the rows of a gate have to be multiplied where stored gate gradients meet them: to make a gradient of what
+their product gives, or beforehand in the weights that they are led through."""
+
+ROWS_PER_THREAD = 4
+"""Fewer rows than these are not worth a thread of their own: the weights are read anew for each."""
+
+LOGITS_AT_ONCE = 2**20
+"""Elements of logits that a thread holds at a time, so that memory does not grow with the vocabulary."""
+
+ADDED_AT_ONCE = 2**17
+"""Elements of gate gradients that are widened at a time before they are added up: they stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerWeights:
+    """A layer's weights as products take them: scaled, in the products' precision, packed."""
+
+    forward: Tensor  # (4H, D + H)
+    backward: Tensor  # (H, 4H)
+    to_below: Tensor  # (4H, D), by which gradients reach the layer below
+    bias: Tensor  # (4H,)
+    table: Tensor  # layer 0: (V, 4H) in the cell's precision, a row to add for each symbol; else nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    layers: list[_LayerWeights]
+    head: Tensor  # (V, H), reading stored outputs
+    head_bias: Tensor  # (V,)
+
+
+class FusedKernel:
+    """See the module. ``dtype`` is the precision of products and of what is kept between forward and backward."""
+
+    def __init__(self, network: CharLSTM, name: str, dtype: torch.dtype) -> None:
+        self.name = name
+        self._network = network
+        self._dtype = dtype
+        self.path = path(dtype)
+        self._loops = recurrence.loops()
+        self._packs = packs(dtype)
+        self._shards: list[_Shard] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._layout: tuple[int, int] | None = None
+        self._capacity = 0
+        # Of each layer, what its steps read and their gate gradients: of all shards in one piece, for one product.
+        self._reads: list[Tensor] = []
+        self._gradients: list[Tensor] = []
+        # Weights on their way to being packed, and gradients to the parameters: new ones would be new pages each step.
+        self._scratch: dict[tuple[int, str], Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
+        """See :class:`charlstm.engine.kernels.Kernel`."""
+        length, rows = inputs.shape
+        self._divide(rows)
+        self._reserve(length, rows)
+        count = int((targets != NO_TARGET).sum())
+        kept = [multiplier(mask, self._dtype) for mask in masks.recurrent]
+        weights = self._pack(kept, masks.recurrent_scale)
+
+        def run(shard: _Shard) -> float:
+            some = slice(shard.start, shard.stop)
+            place = slice((length + 1) * shard.start, (length + 1) * shard.stop)
+            return shard.run(
+                weights,
+                inputs[:, some],
+                targets[:, some],
+                (state[0][:, some], state[1][:, some]),
+                masks.rows(shard.start, shard.stop),
+                [reads[place].view(length + 1, -1, reads.size(1)) for reads in self._reads],
+                [gradients[place].view(length + 1, -1, gradients.size(1)) for gradients in self._gradients],
+                1 / max(count, 1),
+            )
+
+        nats = sum(self._each(run, self._shards))
+        self._gather((length + 1) * rows, kept, masks.recurrent_scale)
+        hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
+        cell = torch.cat([shard.cell for shard in self._shards], 1)
+        return StepResult(nats, count, (hidden, cell.mul_(0.5)))
+
+    def _divide(self, rows: int) -> None:
+        """Give each thread its rows. Depends on nothing but the batch and the thread count, so a resume is exact."""
+        threads = torch.get_num_threads()
+        if self._layout == (rows, threads):
+            return
+        parts = max(1, min(threads, rows // ROWS_PER_THREAD))
+        if self._pool is not None:
+            self._pool.shutdown()
+        together = Barrier(parts + 1)
+        self._pool = ThreadPoolExecutor(parts, "fused", _start_thread, (threads // parts,))
+        bounds = [rows * part // parts for part in range(parts + 1)]
+        self._shards = [
+            _Shard(self._network, self._dtype, self._loops, start, stop) for start, stop in pairwise(bounds)
+        ]
+        for _ in range(parts):
+            self._pool.submit(together.wait)  # each waits for all, so that none serves twice and all are started
+        together.wait()
+        # A thread that sets its own number of threads sets what later threads begin with, too: set that back.
+        torch.set_num_threads(threads)
+        self._layout = (rows, threads)
+        self._capacity = 0
+
+    def _reserve(self, length: int, rows: int) -> None:
+        """Buffers for stretches up to ``length``; they are kept and reused by every later step."""
+        if length <= self._capacity:
+            return
+        hidden, characters = self._network.config.hidden_size, (length + 1) * rows
+        layers = range(self._network.config.num_layers)
+        # Zeros: what a stretch leaves unused is multiplied by gradients of zero, and has to be a number for that.
+        self._reads = [torch.zeros(characters, hidden * (2 if layer else 1), dtype=self._dtype) for layer in layers]
+        self._gradients = [torch.empty(characters, 4 * hidden, dtype=self._dtype) for _ in layers]
+        self._capacity = length
+
+    def _each(self, work: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
+        assert self._pool is not None
+        return list(self._pool.map(torch.no_grad()(work), things))
+
+    def _pack(self, kept: Sequence[Tensor], scale: float) -> _Weights:
+        """Cast, scale and pack the weights; layers and directions in parallel. ``kept``: which of each layer's
+        recurrent weights are, (4H, H) of ones and zeros, or nothing; these are multiplied by ``scale``."""
+        network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
+        layers = range(network.config.num_layers)
+
+        def low(index: int, use: str, *weights: Tensor, scales: Sequence[float]) -> Tensor:
+            """``weights`` of as many rows side by side, in the products' precision."""
+            widths = [weight.size(1) for weight in weights]
+            beside = self._buffer(index, use, len(weights[0]), sum(widths))
+            for place, weight in zip(torch.split(beside, widths, 1), weights, strict=True):
+                place.copy_(weight)
+            if kept and use != "to_below":
+                beside[:, -widths[-1] :].mul_(kept[index]).mul_(scale)  # itself rounded, it would be off by up to 0.4 %
+            return _scaled(beside, scales)
+
+        def pack(job: tuple[int, str]) -> Tensor:
+            index, use = job
+            weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
+            if use == "bias":
+                return _scaled(bias_ih + bias_hh, GATE_SCALES).to(dtype)
+            # The first layer's input side is a table and no product.
+            table, inner = (weight_ih[:, :0], weight_ih) if index else (weight_ih, weight_ih[:, :0])
+            if use == "table":
+                return _scaled(table.clone(), GATE_SCALES).t().contiguous()
+            if use == "to_below":
+                return low(index, use, inner, scales=GATE_GRADIENTS)
+            if use == "forward":
+                return self._packed(low(index, use, inner, weight_hh, scales=GATE_SCALES), rows)
+            weight = low(index, use, weight_hh, scales=GATE_GRADIENTS).t()
+            return self._packed(self._buffer(index, "transposed", *weight.shape).copy_(weight), rows)
+
+        uses = ("forward", "backward", "to_below", "table", "bias")
+        jobs = [(index, use) for use in uses for index in reversed(layers)]
+        jobs.sort(key=(0, "forward").__eq__)  # what takes long comes first, so that threads end together; this is short
+        packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
+        return _Weights(
+            [_LayerWeights(**{use: packs[index, use] for use in uses}) for index in layers],
+            network.fc.weight.to(dtype),
+            network.fc.bias.to(dtype),
+        )
+
+    def _packed(self, weight: Tensor, rows: int) -> Tensor:
+        """``weight`` (N, K) in oneDNN's own order for products with about ``rows`` rows, where this torch has it."""
+        return torch.ops.mkldnn._reorder_linear_weight(weight, rows) if self._packs else weight
+
+    def _buffer(self, layer: int, use: str, rows: int, columns: int) -> Tensor:
+        """The tensor (rows, columns) that ``use`` of ``layer`` fills anew every step."""
+        if (layer, use) not in self._scratch:
+            self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
+        return self._scratch[layer, use]
+
+    def _gather(self, characters: int, kept: Sequence[Tensor], scale: float) -> None:
+        """The parameters' gradients, of all shards together, with the scales taken out again."""
+        network, shards = self._network, self._shards
+        _put(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
+        _put(network.fc.bias, _sum([shard.head_bias_gradients for shard in shards]))
+        symbols = _sum([shard.symbol_gradients for shard in shards])
+        for index, (reads, gradients) in enumerate(zip(self._reads, self._gradients, strict=True)):
+            weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
+            gradients = gradients[:characters]
+            product = self._buffer(index, "product", gradients.size(1), reads.size(1))
+            torch.mm(gradients.t(), reads[:characters], out=product)
+            inner = product.size(1) - weight_hh.size(1)
+            if kept:
+                product[:, inner:].mul_(kept[index]).mul_(scale)
+            _scaled(product, GATE_GRADIENTS)
+            _put(weight_hh, product[:, inner:])
+            if index:
+                _put(weight_ih, product[:, :inner])
+                # As a product: torch's own sum over rows takes three times as long.
+                bias = _scaled((gradients.new_ones(1, characters) @ gradients)[0], GATE_GRADIENTS)
+            else:
+                _put(weight_ih, _scaled(symbols.t(), GATE_GRADIENTS))
+                bias = symbols.sum(0)
+            for parameter in (bias_ih, bias_hh):
+                _put(parameter, bias)
+
+
+class _Shard:
+    """The rows ``start`` to ``stop`` of the batch: their buffers, forward, backward and gradients, in one thread."""
+
+    def __init__(self, network: CharLSTM, dtype: torch.dtype, loops: Loops, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+        self._dtype = dtype
+        self._loops = loops
+        self._hidden = network.config.hidden_size
+        self._layers = network.config.num_layers
+        self._symbols = network.config.vocab_size
+        self._master = network.fc.weight.dtype
+        self._capacity = 0
+        rows, hidden = stop - start, self._hidden
+        self.hidden = torch.empty(self._layers, rows, hidden, dtype=dtype)
+        self.cell = torch.empty(self._layers, rows, hidden, dtype=self._master)
+        self.symbol_gradients = torch.empty(self._symbols, 4 * hidden, dtype=self._master)
+        self.head_gradients = torch.empty(self._symbols, hidden, dtype=self._master)
+        self.head_bias_gradients = torch.empty(self._symbols, dtype=self._master)
+
+    def run(
+        self,
+        weights: _Weights,
+        inputs: Tensor,
+        targets: Tensor,
+        state: LSTMState,
+        masks: Masks,
+        reads: list[Tensor],
+        gradients: list[Tensor],
+        scale: float,
+    ) -> float:
+        """Loss (nats, summed) of (T, b) ``inputs`` and ``targets``; leaves the state and gradients, times ``scale``.
+
+        Of each layer, ``reads`` (T + 1, b, D + H) takes what its steps read and ``gradients`` (T + 1, b, 4H) the
+        gates' gradients.
+        """
+        length, layers = inputs.size(0), range(self._layers)
+        self._reserve(length)
+        inputs = inputs.contiguous()
+        keep = [multiplier(mask, self._dtype, masks.layer_scale) for mask in masks.layers]
+        top = self._top[:length]
+        for layer in layers:
+            own = reads[layer][:, :, -self._hidden :]
+            own[0] = state[0][layer]
+            torch.mul(state[1][layer], 2.0, out=self.cell[layer])
+            self._loops.forward(
+                weights.layers[layer].table,
+                inputs,
+                weights.layers[layer].forward,
+                weights.layers[layer].bias,
+                reads[layer][:length],
+                self.cell[layer],
+                own[1:],
+                self._kept[layer][:length],
+            )
+            upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
+            if keep:
+                torch.mul(own[1:], keep[layer], out=upper)
+            else:
+                upper.copy_(own[1:])
+            self.hidden[layer] = own[length]
+
+        above = self._above[:length]
+        nats = self._head(weights, top, targets, above, scale)
+        for layer in reversed(layers):
+            if keep:
+                above.mul_(keep[layer])
+            own = gradients[layer][:length]
+            gradients[layer][length] = 0
+            self._loops.backward(above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch)
+            if layer:
+                torch.mm(own.flatten(0, 1), weights.layers[layer].to_below, out=above.flatten(0, 1))
+        self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
+        return nats
+
+    def _reserve(self, length: int) -> None:
+        """Buffers for stretches up to ``length``; they are kept and reused by every later step."""
+        if length <= self._capacity:
+            return
+        rows, hidden = self.stop - self.start, self._hidden
+
+        def low(steps: int, width: int) -> Tensor:
+            return torch.empty(steps, rows, width, dtype=self._dtype)
+
+        self._kept = [low(length, 6 * hidden).flatten(1) for _ in range(self._layers)]
+        self._top, self._above = low(length, hidden), low(length, hidden)
+        self._scratch = torch.empty(rows, hidden, dtype=self._master)
+        self._capacity = length
+
+    def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
+        """Loss, summed; gradients of the head, and of ``top`` into ``above``, both times ``scale``."""
+        self.head_gradients.zero_()
+        self.head_bias_gradients.zero_()
+        flat_top, flat_above, flat_targets = top.flatten(0, 1), above.flatten(0, 1), targets.flatten()
+        at_once = max(1, LOGITS_AT_ONCE // self._symbols)
+        nats = 0.0
+        for first in range(0, len(flat_top), at_once):
+            some = slice(first, first + at_once)
+            rows, gradient, chosen = flat_top[some], flat_above[some], flat_targets[some]
+            logits = functional.linear(rows, weights.head, weights.head_bias).to(self._master)
+            errors = functional.log_softmax(logits, 1)
+            wanted = (chosen != NO_TARGET).unsqueeze(1)
+            index = chosen.clamp(min=0).unsqueeze(1)
+            nats -= (errors.gather(1, index) * wanted).sum(dtype=torch.float64).item()
+            errors.exp_()
+            errors.scatter_add_(1, index, errors.new_full((1, 1), -1.0).expand_as(index))
+            errors.mul_(wanted.to(self._master).mul_(scale))
+            self.head_bias_gradients.add_(errors.sum(0))
+            low = errors.to(self._dtype)
+            torch.mm(low, weights.head, out=gradient)
+            self.head_gradients.add_(low.t() @ rows)
+        return nats
+
+    def _symbol_gradients(self, inputs: Tensor, gradients: Tensor) -> None:
+        """The gradient of each symbol's row: the sum of the gate gradients (T·b, 4H) wherever it was read."""
+        ids = inputs.flatten()
+        self.symbol_gradients.zero_()
+        at_once = max(1, ADDED_AT_ONCE // gradients.size(1))
+        for first in range(0, len(ids), at_once):
+            some = slice(first, first + at_once)
+            self.symbol_gradients.index_add_(0, ids[some], gradients[some].to(self._master))
+
+
+def _start_thread(threads: int) -> None:
+    # A thread's first look takes the number of whoever set it last, in place of its own: look, and then set.
+    torch.get_num_threads()
+    torch.set_num_threads(threads)
+
+
+def path(dtype: torch.dtype) -> str:
+    """Which of the ways to compute in ``dtype`` a kernel takes on this machine."""
+    loops = "Python" if recurrence.loops().problem else "TorchScript"
+    return f"{loops} loops with {'packed' if packs(dtype) else 'plain'} weights"
+
+
+def packs(dtype: torch.dtype) -> bool:
+    """Whether this torch packs weights of ``dtype`` for oneDNN's products and then multiplies by them."""
+    if dtype == torch.float64 or not recurrence.has_packed_products():
+        return False
+    try:
+        weight = torch.ops.mkldnn._reorder_linear_weight(torch.zeros(16, 16, dtype=dtype), 4)
+        recurrence.product(torch.zeros(4, 16, dtype=dtype), weight, None)
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return True
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    """All of ``parts`` together, in the first of them."""
+    for part in parts[1:]:
+        parts[0].add_(part)
+    return parts[0]
+
+
+def _put(parameter: Tensor, gradient: Tensor) -> None:
+    """Make ``gradient`` the gradient of ``parameter``."""
+    _gradient(parameter).copy_(gradient)
+
+
+def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:
+    """Multiply the rows of each gate in ``gates`` (4H, …) by its scale, in place."""
+    for rows, scale in zip(gates.chunk(4), scales, strict=True):
+        if scale != 1:
+            rows.mul_(scale)
+    return gates

@@ -1,0 +1,185 @@
+"""One network in training: its kernel, optimiser, average and carried state, moved on a step at a time.
+
+When to step, at what rate, and what to do with the result is the trainer's business; this is what a step *is*, and
+what of it an exact resume needs. All randomness of a step is drawn from its seed and number, so that there is no random
+state to keep and nothing that happens between two steps can shift it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from charlstm.engine.distributed import ALONE, Ranks
+from charlstm.engine.kernels import draw_masks, make_kernel
+from charlstm.engine.network import CharLSTM
+from charlstm.errors import ModelError
+from charlstm.text.batches import Batch, Batches
+from charlstm.training.settings import Settings
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """A step's loss in nats over ``count`` targets and the gradient's norm before clipping. When either is not finite
+    the weights were left as they were."""
+
+    nats: float
+    count: int
+    grad_norm: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether training can go on."""
+        return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
+
+
+class TrainStep:
+    """``network`` on its device, trained on ``batches`` with ``settings`` by the kernel of that name.
+
+    With several ``ranks`` each has such a learner, and takes its own rows of every batch.
+    """
+
+    def __init__(
+        self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str, ranks: Ranks = ALONE
+    ) -> None:
+        ranks.learn(network, batches.batch_size, batches.seq_length, settings, kernel)
+        self._ranks = ranks
+        self._rows = ranks.rows(batches.batch_size)
+        self.network = network
+        self.average = copy.deepcopy(network) if settings.ema_decay is not None else None
+        """The moving average of the weights, which is then what is validated and saved."""
+        self._batches = batches
+        self._settings = settings
+        self.kernel = make_kernel(kernel, network)
+        self._parameters = list(network.parameters())
+        self._optimizer = _optimizer(network, settings)
+        self._generator = torch.Generator()
+        self._state = network.zero_state(self._rows.stop - self._rows.start)
+
+    @property
+    def result(self) -> CharLSTM:
+        """The network to validate and save."""
+        return self.network if self.average is None else self.average
+
+    def step(self, step: int, rate: float) -> StepOutcome:
+        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
+        batch = self._batches.batch(step)
+        self._ranks.step(step, rate, batch)
+        return self.take(step, rate, batch)
+
+    def take(self, step: int, rate: float, batch: Batch) -> StepOutcome:
+        """The same with the whole ``batch`` at hand. What is random is drawn for all its rows, whoever computes them,
+        so that the number of ranks changes nothing."""
+        settings, device, rows = self._settings, self.network.fc.weight.device, self._rows
+        seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
+        self._generator.manual_seed(int(seed >> 1))
+        fresh = torch.from_numpy(batch.fresh)
+        if settings.state_reset:
+            fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
+        fresh = fresh[rows]
+        if fresh.any():
+            for part in self._state:
+                part[:, fresh.to(device)] = 0.0
+        masks = draw_masks(
+            self.network,
+            self._batches.batch_size,
+            self._batches.seq_length,
+            dropout=settings.dropout,
+            shared=settings.shared_masks,
+            weight_drop=settings.weight_drop,
+            generator=self._generator,
+        ).rows(rows.start, rows.stop)
+        inputs, targets = (torch.from_numpy(each[:, rows]).to(device) for each in (batch.inputs, batch.targets))
+        result = self.kernel.step(inputs, targets, self._state, masks)
+        self._state = result.state
+        count = batch.chars
+        nats = self._ranks.reduce(self._parameters, result.nats, result.count, count)
+        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf).item()
+        outcome = StepOutcome(nats, count, norm)
+        if outcome.finite:
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            self._optimizer.step()
+            self._move_average(step)
+        return outcome
+
+    @torch.no_grad()
+    def _move_average(self, step: int) -> None:
+        if self.average is not None and self._settings.ema_decay is not None:
+            # Young averages forget faster, so that the first weights do not linger.
+            decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
+            averages: list[Tensor] = list(self.average.parameters())
+            torch._foreach_lerp_(averages, [*self._parameters], 1 - decay)
+
+    def tensors(self) -> Tensors:
+        """Copies of all that changes from step to step, the state of all ranks' rows included."""
+        named = dict(self._named())
+        named["state.h"], named["state.c"] = self._ranks.gather(self._state, self._batches.batch_size)
+        return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
+
+    @torch.no_grad()
+    def load(self, tensors: Tensors) -> None:
+        """Be as :meth:`tensors` was. Raises :class:`ModelError` when they are not this network's."""
+        self._ranks.load(tensors)
+        self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
+        whole = self.network.zero_state(self._batches.batch_size)
+        self._state = whole
+        for name, tensor in self._named():
+            if name not in tensors or tensors[name].shape != tuple(tensor.shape):
+                raise ModelError(f"The training state does not fit this run: {name} is missing or of another shape")
+            tensor.copy_(torch.from_numpy(tensors[name]))
+        self._state = whole[0][:, self._rows].contiguous(), whole[1][:, self._rows].contiguous()
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        names = [name for name, _ in self.network.named_parameters()]
+        for name, parameter in zip(names, self._parameters, strict=True):
+            yield f"network.{name}", parameter
+        if self.average is not None:
+            for name, parameter in self.average.named_parameters():
+                yield f"average.{name}", parameter
+        for name, moments in zip(names, self._optimizer_state(create=False), strict=False):
+            for kind in ("step", "exp_avg", "exp_avg_sq"):
+                yield f"optimizer.{kind}.{name}", moments[kind]
+        yield "state.h", self._state[0]
+        yield "state.c", self._state[1]
+
+    def _optimizer_state(self, *, create: bool) -> list[dict[str, Tensor]]:
+        """Adam's moments of every parameter, in order; none before the first step unless they are to be filled."""
+        state = self._optimizer.state
+        for parameter in self._parameters if create else ():
+            if not state[parameter]:
+                zeros = torch.zeros_like(parameter)
+                # like Adam's own: the counter lies on the CPU unless the update is fused on the device
+                counter = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state[parameter] = {"step": counter, "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
+        return [state[parameter] for parameter in self._parameters if state[parameter]]
+
+
+def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
+    """Adam, or AdamW whose decay spares the biases. Fused: one pass over the weights instead of a dozen.
+
+    Each group has a ``factor``, by which it learns faster than the rest.
+    """
+    decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
+    groups = [
+        {
+            "params": [each for each in part.parameters() if (each.dim() > 1) == decays],
+            "weight_decay": decay if decays else 0.0,
+            "factor": factor,
+        }
+        for part, factor in ((network.lstm, 1.0), (network.fc, settings.head_lr))
+        for decays in (True, False)
+    ]
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    fused = network.fc.weight.device.type in ("cpu", "cuda")
+    return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

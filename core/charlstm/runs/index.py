@@ -1,0 +1,55 @@
+"""The index in the user's state folder that remembers where runs were started, so that they are found from elsewhere.
+
+One path a line, as JSON. It is a convenience: whatever is wrong with it, nothing else fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from charlstm import storage
+from charlstm.paths import state_dir
+
+MAX_RUNS = 1_000
+
+
+def index_path() -> Path:
+    """The file in the user's state folder that remembers where runs were started, one path a line as JSON."""
+    return state_dir(make=False) / "runs.jsonl"
+
+
+def remembered_paths() -> list[Path]:
+    """The folders of all runs that are remembered, oldest first; they may be gone."""
+    found: dict[Path, None] = {}
+    with contextlib.suppress(OSError):
+        with index_path().open("rb") as file:
+            content = file.read(4 * MAX_RUNS * 1024)
+        for line in content.splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
+                text = json.loads(line)
+                if isinstance(text, str) and os.path.isabs(text) and "\0" not in text:
+                    found[Path(text)] = None
+    return list(found)[-MAX_RUNS:]
+
+
+def remember_run(path: Path) -> None:
+    """Note the run in ``path``."""
+    with contextlib.suppress(OSError):
+        before = remembered_paths()
+        if len(before) == MAX_RUNS:
+            rewrite_index(lambda found: [each for each in found if each.is_dir()][-MAX_RUNS // 2 :])
+        if path not in before:
+            index = index_path()
+            index.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+            storage.append_line(index, json.dumps(str(path)).encode())
+
+
+def rewrite_index(change: Callable[[list[Path]], list[Path]]) -> None:
+    """Replace the remembered folders by what ``change`` makes of them."""
+    with contextlib.suppress(OSError):
+        lines = [json.dumps(str(path)) + "\n" for path in change(remembered_paths())]
+        storage.replace_bytes(index_path(), "".join(lines).encode())

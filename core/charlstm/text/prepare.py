@@ -1,0 +1,230 @@
+"""From characters to numbers on disk: count in one pass, then encode through one table.
+
+The first pass writes code points as narrow as each block allows; once all are counted the vocabulary is known, and
+the second pass looks every code point up. Leaving out boilerplate and folding rare characters happen there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import TextError
+from charlstm.storage import FileStamp, sync_file
+from charlstm.text import builtin, cache
+from charlstm.text.boilerplate import Ends
+from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
+from charlstm.text.sources import (
+    Item,
+    ProgressCallback,
+    ReadProgress,
+    Resolved,
+    copy_stdin,
+    ignore,
+    item_text,
+    stamps_of,
+)
+from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
+
+_UNICODE = 0x110000
+
+
+_PIECE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What preparing made: the text is in the cache under ``fingerprint``; ``stamps`` are its files', which were read
+    from ``began_ns`` on (Unix time)."""
+
+    fingerprint: str
+    report: ReadReport
+    stamps: list[FileStamp]
+    began_ns: int
+
+
+def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
+    """Read all of ``found`` and leave it encoded in the cache. Raises :class:`TextError`."""
+    progress, began_ns = progress or ignore, time.time_ns()
+    if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
+        limit: int | None = builtin.SOURCE_CHARS
+    else:
+        limit = options.max_chars
+    try:
+        with cache.temporary_folder() as folder:
+            items = (copy_stdin(folder / "stdin", progress),) if found.is_stdin else found.items
+            with (folder / "codes").open("w+b") as file:
+                spool = _Spool(file)
+                reading = _read(items, options, limit, spool, progress)
+                if not spool.chars:
+                    raise TextError(f"{_shown(found)} is empty: choose a text with something in it")
+                if options.strip_boilerplate and reading.boilerplate:
+                    spool.leave_out(reading.boilerplate)
+                    if not spool.chars:
+                        raise TextError(f"Nothing of {_shown(found)} is left without its licence text: keep that")
+                fingerprint = _encode(spool, options, folder, progress)
+            report = _report(found, reading)
+            return Prepared(fingerprint, report, reading.stamps, began_ns)
+    except OSError as error:
+        raise cache.disk_full_error(error) from None
+
+
+def _shown(found: Resolved) -> str:
+    if found.is_stdin:
+        return "Standard input"
+    return found.items[0].shown if len(found.items) == 1 else f"Every file of {found.name}"
+
+
+@dataclass(slots=True)
+class _Reading:
+    tally: Tally = field(default_factory=Tally)
+    boilerplate: list[Boilerplate] = field(default_factory=list)
+    stamps: list[FileStamp] = field(default_factory=list)
+
+
+def _read(
+    items: tuple[Item, ...], options: TextOptions, limit: int | None, spool: _Spool, progress: ProgressCallback
+) -> _Reading:
+    reading = _Reading()
+    total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
+    for item in items:
+        if limit is not None and spool.chars >= limit:
+            break
+
+        def report(one: ReadProgress, before: int = before) -> None:
+            progress(ReadProgress(before + one.done, total, one.stage))
+
+        joint = "" if last == "\n" else "\n"  # two files never share a line
+        ends = Ends(spool.chars + len(joint))
+        for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps):
+            if not piece:
+                continue
+            if joint:
+                spool.add(joint)
+                joint = ""
+            if limit is not None:
+                piece = piece[: limit - spool.chars]
+            spool.add(piece)
+            ends.feed(piece)
+            last = piece[-1:] or last
+            if limit is not None and spool.chars >= limit:
+                break
+        if item.path is not None:
+            reading.boilerplate.extend(ends.boilerplate())
+        before = sum(stamp.size for stamp in reading.stamps)
+    return reading
+
+
+class _Spool:
+    """Code points of a text on their way to the second pass, with their counts."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._segments: list[tuple[np.dtype[Any], int]] = []
+        self._left_out: list[Boilerplate] = []
+        self.counts = np.zeros(_UNICODE, np.int64)
+        self.chars = 0
+
+    def add(self, text: str) -> None:
+        if not text:
+            return
+        codes = code_points(text)
+        self._count(codes)
+        if codes.dtype.itemsize > 2 and codes.max() <= 0xFFFF:
+            codes = codes.astype("<u2")
+        self._file.write(codes.data)
+        self.chars += len(codes)
+        if self._segments and self._segments[-1][0] == codes.dtype:
+            self._segments[-1] = (codes.dtype, self._segments[-1][1] + len(codes))
+        else:
+            self._segments.append((codes.dtype, len(codes)))
+
+    def _count(self, codes: npt.NDArray[Any]) -> None:
+        counted = np.bincount(codes)
+        self.counts[: len(counted)] += counted
+
+    def leave_out(self, stretches: list[Boilerplate]) -> None:
+        """Forget these stretches, as if they had not been added."""
+        self._left_out = sorted(stretches, key=lambda stretch: stretch.start)
+        self.counts[:] = 0
+        for codes in self.pieces():
+            self._count(codes)
+        self.chars = int(self.counts.sum())
+
+    def pieces(self) -> Iterator[npt.NDArray[Any]]:
+        """All code points again, in order, in pieces of some 4 MB."""
+        self._file.seek(0)
+        position = 0
+        for dtype, count in self._segments:
+            while count:
+                size = min(count, _PIECE // dtype.itemsize)
+                codes = np.frombuffer(self._file.read(size * dtype.itemsize), dtype)
+                yield self._without(codes, position)
+                position += size
+                count -= size
+
+    def _without(self, codes: npt.NDArray[Any], position: int) -> npt.NDArray[Any]:
+        inside = [
+            (max(gap.start - position, 0), min(gap.start + gap.chars - position, len(codes)))
+            for gap in self._left_out
+            if gap.start < position + len(codes) and gap.start + gap.chars > position
+        ]
+        for start, stop in reversed(inside):
+            codes = np.concatenate([codes[:start], codes[stop:]])
+        return codes
+
+
+def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: ProgressCallback) -> str:
+    """Write ``ids.bin`` in ``folder``, put it into the cache and return its fingerprint."""
+    # Lone surrogates, which only odd encodings give, are no characters.
+    surrogates = int(spool.counts[0xD800:0xE000].sum())
+    spool.counts[0xD800:0xE000] = 0
+    spool.counts[ord(REPLACEMENT)] += surrogates
+    seen = np.flatnonzero(spool.counts)
+    vocabulary = Vocabulary.from_counts(
+        {chr(code): int(spool.counts[code]) for code in seen}, fold_rare=options.fold_rare
+    )
+    table = np.zeros(_UNICODE, vocabulary.dtype.newbyteorder("<"))
+    table[0xD800:0xE000] = vocabulary.index(REPLACEMENT) or 0
+    if vocabulary.replacement is not None:
+        table[seen] = vocabulary.index(vocabulary.replacement)
+    table[vocabulary.codes] = np.arange(len(vocabulary))
+    counts = np.bincount(table[seen], spool.counts[seen], minlength=len(vocabulary)).astype(np.int64)
+
+    digest = cache.start_digest(vocabulary)
+    total = spool.chars * table.itemsize
+    done = 0
+    with (folder / cache.IDS).open("wb") as file:
+        for codes in spool.pieces():
+            ids = table[codes]
+            file.write(ids.data)
+            digest.update(ids.data)
+            done += ids.nbytes
+            progress(ReadProgress(done, total, "encoding"))
+        file.flush()
+        sync_file(file.fileno())
+    fingerprint: str = digest.hexdigest()
+    cache.store_text(folder, fingerprint, vocabulary, counts)
+    return fingerprint
+
+
+def _report(found: Resolved, reading: _Reading) -> ReadReport:
+    tally = reading.tally
+    return ReadReport(
+        encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
+        bom=tally.bom,
+        newlines=tally.newline_style(),
+        invalid_bytes=tally.invalid_bytes,
+        bytes=tally.bytes,
+        cleanable=dict(sorted(tally.cleanable.items())),
+        boilerplate=tuple(reading.boilerplate),
+        files=tuple(str(item.path) for item in found.items[:FILES_NAMED] if item.path is not None),
+        file_count=len(found.items) or 1,
+        version=builtin.version() if any(item.builtin for item in found.items) else None,
+    )

@@ -1,0 +1,251 @@
+"""From settings, a text's size and a measured speed to a plan: how many steps, and how often to look, log and save.
+
+Free of torch; it measures nothing and counts only. The plan is frozen in the run (``seams.Plan``), so that a resumed
+run looks, logs and ends where the untouched one would.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from charlstm.errors import ModelError, SettingsError
+from charlstm.json_fields import MAX_INTEGER, typed_fields
+from charlstm.training.settings import LENGTH, Settings
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run measured at its start and then froze, so that a resume is the run that would have been.
+
+    Cadences are in steps. ``planned_steps`` is what was planned at the start; commands that change the end amend the
+    schedule, not the plan.
+    """
+
+    device: str
+    kernel: str
+    threads: int
+    batch_size: int
+    """Rows, after fitting to a small text; ``seq_length`` likewise."""
+    seq_length: int
+    steps_per_epoch: int
+    planned_steps: int
+    warmup_steps: int
+    log_every: int
+    val_every: int
+    val_chars: int
+    """Held-out characters that a validation on the way reads, over fixed slices."""
+    snapshot_steps: tuple[int, ...]
+    checkpoint_every: int | None
+    """Steps between checkpoints when asked for by steps; those by minutes go by the clock, which changes nothing."""
+    seconds_per_step: float
+    chars_per_second: float
+    """Training speed as measured: the whole step, optimiser included."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self) | {"snapshot_steps": list(self.snapshot_steps)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`; unknown names are ignored. Raises :class:`ModelError` if some are missing
+        or make no sense."""
+        try:
+            plan = cls(**typed_fields(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
+            counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
+            cadences = (plan.log_every, plan.val_every, plan.checkpoint_every or 1)
+            if min(*counts, *cadences) < 1 or plan.seconds_per_step <= 0:
+                raise ValueError
+            return plan
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError("What the run measured at its start cannot be read; start the run anew") from error
+
+
+MIN_STEPS_PER_EPOCH = 8
+"""A text that gives fewer steps an epoch gets fewer rows, then shorter ones: else there is nothing to learn from."""
+
+LOG_SECONDS = 0.3
+"""Time between two ``step`` events."""
+
+VALIDATIONS = 30
+
+
+VALIDATION_SHARE = 0.1
+"""Part of the training time that validations on the way may take; slices and then their number give way to it."""
+
+
+MIN_SLICES = 10_000
+"""Characters below which a validation says too little to choose the best model by: there are fewer instead."""
+
+
+MIN_VALIDATIONS = 4
+
+
+FEWEST_SLICES = 1_000
+"""What is read even by a machine so slow that more would leave no time to train."""
+
+
+VALIDATION_SPEED = 1.2
+"""Reading against training speed, in characters a second: float32 forward alone against the fastest kernel's step."""
+
+FINAL_SHARE = 0.15
+"""Part of ``max_minutes`` that is kept for the last validation at most; a longer one goes beyond the end."""
+
+SNAPSHOTS = 12
+
+
+FIRST_SNAPSHOT_SECONDS = 4.0
+"""Training time to the first snapshot after step 0; with start-up and validation it is there within 10 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSpeed:
+    """What the opening measurement found: the kernel, and whole training steps of ``seconds`` and ``chars`` each."""
+
+    kernel: str
+    seconds: float
+    chars: int
+
+    @property
+    def chars_per_second(self) -> float:
+        """Training speed."""
+        return self.chars / self.seconds
+
+
+def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
+    """``batch_size`` and ``seq_length`` for a text of ``train_targets`` characters: as asked, or smaller so that an
+    epoch has a few steps. Rows are halved first, down to four, then their length, down to eight, then rows again."""
+    rows, length = settings.batch_size, settings.seq_length
+
+    def too_large() -> bool:
+        return rows * length * MIN_STEPS_PER_EPOCH > max(train_targets, 1)
+
+    while rows > 4 and too_large():
+        rows = max(4, rows // 2)
+    while length > 8 and too_large():
+        length = max(8, length // 2)
+    while rows > 1 and too_large():
+        rows //= 2
+    return rows, length
+
+
+def planned_steps(
+    settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int = 0
+) -> int:
+    """The step at which the run ends: the first of ``epochs``, ``max_steps`` and, for ``max_minutes``, what fits into
+    ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
+    return _first_limit(settings, steps_per_epoch, step_seconds, seconds_left, done)[1]
+
+
+def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tuple[str, int]:
+    """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds of work, and at which step: it may
+    be there already. Raises :class:`SettingsError` when none does."""
+    left = None if settings.max_minutes is None else 60 * settings.max_minutes - worked
+    pace = worked / step if step and worked else plan.seconds_per_step
+    return _first_limit(settings, plan.steps_per_epoch, pace, left, step)
+
+
+def later_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> int:
+    """The step at which :func:`next_end` ends such a run. Raises :class:`SettingsError`, which names the setting that
+    ends it, unless that is still to come."""
+    name, end = next_end(settings, plan, step=step, worked=worked)
+    if end <= step:
+        alone = sum(getattr(settings, each) is not None for each in LENGTH) == 1
+        raise SettingsError(
+            f"The run has already taken {step:,} steps, and {name}={getattr(settings, name):.12g} ends it: raise that"
+            + ("" if alone else ", or set it to none")
+        )
+    return end
+
+
+def make_plan(
+    settings: Settings,
+    *,
+    measured: MeasuredSpeed,
+    batch_size: int,
+    seq_length: int,
+    steps_per_epoch: int,
+    held_out: int,
+    device: str,
+    threads: int,
+    spent: float = 0.0,
+) -> Plan:
+    """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are gone."""
+    speed = VALIDATION_SPEED * measured.chars_per_second
+    total = None if settings.max_minutes is None else 60 * settings.max_minutes
+    left, step_seconds = None, measured.seconds
+    if total is not None:
+        # What is not steps: the way's validations and samples, and the whole held-out part at the end.
+        left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
+        chars, count = _validations(settings, left, held_out, speed)
+        look = chars / speed + 0.05
+        if settings.val_every is None:
+            left -= count * look
+        else:
+            step_seconds += look / settings.val_every
+    steps = planned_steps(settings, steps_per_epoch, step_seconds, left)
+    chars, count = _validations(settings, steps * measured.seconds, held_out, speed)
+    return Plan(
+        device=device,
+        kernel=measured.kernel,
+        threads=threads,
+        batch_size=batch_size,
+        seq_length=seq_length,
+        steps_per_epoch=steps_per_epoch,
+        planned_steps=steps,
+        warmup_steps=round(settings.warmup * steps),
+        log_every=max(1, round(LOG_SECONDS / measured.seconds)),
+        val_every=settings.val_every or max(1, math.ceil(steps / count)),
+        val_chars=chars,
+        snapshot_steps=snapshot_steps(steps, measured.seconds),
+        checkpoint_every=settings.checkpoint_steps,
+        seconds_per_step=measured.seconds,
+        chars_per_second=measured.chars_per_second,
+    )
+
+
+def replanned(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
+    """The step at which ``max_minutes`` ends the run, seen from ``step`` after ``worked`` seconds at ``pace`` seconds a
+    step (validations included), with time for the last validation over ``held_out`` targets."""
+    total = 60 * (settings.max_minutes or math.inf)
+    last = held_out * pace / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+    left = total - worked - min(last, FINAL_SHARE * total)
+    return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))
+
+
+def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
+    """Step 0, the first after a few seconds, then spaced by logarithm to the end: at most :data:`SNAPSHOTS`."""
+    first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
+    last = SNAPSHOTS - 2
+    return tuple(sorted({0, *(round(first * (steps / first) ** (place / last)) for place in range(last + 1))}))
+
+
+def _first_limit(
+    settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int
+) -> tuple[str, int]:
+    """The setting that ends the run first, and the step at which it does; as for :func:`planned_steps`."""
+    limits: dict[str, float] = {}
+    if settings.epochs is not None:
+        limits["epochs"] = math.ceil(settings.epochs * steps_per_epoch)
+    if settings.max_steps is not None:
+        limits["max_steps"] = settings.max_steps
+    if seconds_left is not None:
+        limits["max_minutes"] = done + max(0.0, seconds_left) / step_seconds
+    if not limits:
+        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+    name = min(limits, key=lambda name: limits[name])
+    return name, max(1, int(min(MAX_INTEGER - 1, limits[name])))
+
+
+def _validations(settings: Settings, seconds: float, held_out: int, speed: float) -> tuple[int, int]:
+    """Characters of each validation on the way, and how many of them, in ``seconds`` of training."""
+    most = min(held_out, settings.val_chars)
+    if settings.val_every is not None or most == 0:
+        return most, VALIDATIONS
+    budget = VALIDATION_SHARE * max(seconds, 0.0) * speed
+    count = max(MIN_VALIDATIONS, min(VALIDATIONS, int(budget / min(most, MIN_SLICES))))
+    return min(most, max(FEWEST_SLICES, int(budget / count))), count

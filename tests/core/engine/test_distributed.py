@@ -1,0 +1,185 @@
+"""Two processes that share a training, as torchrun starts them: the losses of one, and an end to go on from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm.engine.distributed import ALONE, Member, Wire
+from charlstm.engine.trainer import Trainer
+from charlstm.errors import SettingsError
+from charlstm.runs import launch
+from charlstm.runs.folder import Run
+from charlstm.runs.log import read_events
+from charlstm.runs.store import load_state
+from charlstm.runs.worker import run_foreground
+from charlstm.text.corpus import reopen_corpus
+from charlstm.training.events import Event, Failed, Finished, Resumed, Stepped
+from charlstm.training.settings import Settings
+from charlstm.training.state import load_state as read_state
+from charlstm.training.torchrun import TorchrunRank, torchrun_rank
+from small_training import make_plan, words
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+STEPS = 200
+
+
+class Other:
+    """Rank 1 of two, as torchrun would start it; it waits until this process has joined as rank 0."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self._ours = dict(zip(VARIABLES, ("0", "2", "0", "2", "127.0.0.1", port), strict=True))
+        environment = os.environ | self._ours | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-P", "-m", "charlstm", "resume", "the run is rank 0's business"]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[subprocess.Popen[str]]:
+        """In the block this process is rank 0."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._ours.items():
+                patch.setenv(name, value)
+            yield self.process
+
+
+@pytest.fixture
+def others() -> Iterator[list[Other]]:
+    """Two of them, since starting takes seconds; none outlives the test."""
+    both = [Other(), Other()]
+    yield both
+    for each in both:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()
+
+
+def make_run(folder: Path, name: str) -> Run:
+    """A run with everything that is random switched on, whose opening need not be measured; five rows for two ranks."""
+    text = folder / "words.txt"
+    text.write_text(words(2000))
+    settings = Settings(
+        hidden_size=12,
+        num_layers=2,
+        batch_size=5,
+        seq_length=16,
+        max_steps=STEPS,
+        dropout=0.2,
+        shared_masks=False,
+        weight_drop=0.1,
+        state_reset=0.05,
+        ema_decay=0.9,
+        schedule="constant",
+        threads=1,
+        seed=5,
+    )
+    run = launch.create_new_run(text, settings, name=name, runs_dir=folder)
+    plan = make_plan(batch_size=5, planned_steps=STEPS, log_every=1, val_every=20)
+    run.write_spec(replace(run.spec(), plan=plan.to_dict()))
+    return run
+
+
+def losses(events: list[Event]) -> dict[int, float]:
+    return {event.step: event.train_loss for event in events if isinstance(event, Stepped)}  # type: ignore[misc]
+
+
+def test_two_processes_learn_as_one_and_end_where_one_can_go_on(tmp_path: Path, others: list[Other]) -> None:
+    alone, shared = (make_run(tmp_path, name) for name in ("alone", "shared"))
+    one = losses(list(run_foreground(alone)))
+
+    # the same losses; and when rank 1 is told to end, rank 0 checkpoints for both
+    events = []
+    with others[0].joined() as rank_1:
+        for event in run_foreground(shared):
+            events.append(event)
+            if isinstance(event, Stepped) and event.step == 52:
+                rank_1.send_signal(signal.SIGTERM)
+        said, _ = rank_1.communicate(timeout=60)
+    assert (rank_1.returncode, said) == (0, "")  # rank 0 alone speaks
+    two = losses(events)
+    assert max(abs(two[step] - one[step]) / one[step] for step in range(1, 51)) < 1e-4
+    assert losses(list(read_events(shared.events_path))) == two
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.reason == "stopped"
+    status = shared.status()  # what the app's list shows
+    assert (status.state, status.step) == ("stopped", end.step)
+    state = read_state(shared.state_path)
+    assert state.step == end.step
+
+    # one process goes on for them
+    trainer = Trainer.resume(reopen_corpus(shared.spec().corpus), shared.spec().settings, state)
+    rest = list(trainer.events())
+    assert isinstance(rest[0], Resumed)
+    assert rest[0].inexact == "processes 2 → 1"
+    assert losses(rest) == pytest.approx({step: one[step] for step in range(end.step + 1, STEPS + 1)}, rel=1e-4)
+
+    # two go on for them, until one is killed
+    events = []
+    with others[1].joined() as rank_1:
+        for event in run_foreground(shared):
+            events.append(event)
+            if isinstance(event, Stepped) and event.step == end.step + 10:
+                rank_1.kill()
+    assert isinstance(events[0], Resumed)
+    assert (events[0].step, events[0].inexact) == (end.step, None)
+    again = losses(events)
+    assert len(again) >= 10
+    assert again == pytest.approx({step: one[step] for step in again}, rel=1e-4)
+    lost = events[-1]
+    assert isinstance(lost, Failed)
+    assert lost.message.startswith("One of the 2 processes that train together is gone, so training ends here: resume")
+    assert (shared.status().state, shared.status().message) == ("failed", lost.message)
+    kept, warning = load_state(shared)
+    assert kept is not None
+    assert (kept.step, warning) == (end.step, None)
+
+
+def wire(here: TorchrunRank) -> Wire:
+    """Without the others: enough to ask which rows are whose."""
+    one: Wire = object.__new__(Wire)
+    one.here = here
+    return one
+
+
+@pytest.mark.parametrize(("rows", "size"), [(7, 3), (64, 2), (3, 3)])
+def test_rows_are_shared_evenly_and_once(rows: int, size: int) -> None:
+    parts = [Member(wire(TorchrunRank(rank, size, 0, 1))).rows(rows) for rank in range(size)]
+    assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
+    lengths = [part.stop - part.start for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_more_ranks_than_rows_and_cores() -> None:
+    member = Member(wire(TorchrunRank(0, 4, 0, 4)))
+    with pytest.raises(SettingsError, match=r"too few rows of text \(2\) for 4 processes to share"):
+        member.rows(2)
+    assert (member.threads(8), member.threads(3), ALONE.threads(3)) == (2, 1, 3)
+
+
+def test_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert torchrun_rank() is None
+    for name, value in zip(VARIABLES, ("3", "4", "1", "2", "somewhere", "29500"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert torchrun_rank() == TorchrunRank(3, 4, 1, 2)
+    monkeypatch.setenv("RANK", "4")
+    with pytest.raises(SettingsError, match="use torchrun"):
+        torchrun_rank()
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert torchrun_rank() is None

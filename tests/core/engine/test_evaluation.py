@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from charlstm.engine import evaluation
+from charlstm.engine.evaluation import PRIMING, Evaluation, evaluate, plan_rows
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.script_format import import_checkpoint
+from charlstm.generation.scoring import score
+from charlstm.model.file import load_model
+from charlstm.runs.models import demo_path
+from charlstm.text.corpus import open_corpus
+
+SYMBOLS = 11
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def network() -> CharLSTM:
+    """Weights large enough that what was read long ago still matters."""
+    torch.manual_seed(0)
+    network = CharLSTM(SYMBOLS, 16, 2)
+    with torch.no_grad():
+        network.fc.weight.mul_(8)
+    return network
+
+
+@pytest.fixture(scope="module")
+def ids() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, SYMBOLS, 6000).astype(np.uint8)
+
+
+def sequentially(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
+    """From the beginning of each span to its end, one row."""
+    total, chars = 0.0, 0
+    with torch.inference_mode():
+        for start, stop in spans:
+            text = torch.from_numpy(ids[start:stop].astype(np.int64))
+            if len(text) > 1:
+                logits, _ = network(text[:-1, None])
+                total += functional.cross_entropy(logits[:, 0], text[1:], reduction="sum").item()
+                chars += len(text) - 1
+    return Evaluation(total / chars, chars)
+
+
+@pytest.mark.parametrize(
+    "spans", [[(0, 6000)], [(100, 5000)], [(0, 2)], [(0, 150), (150, 151), (300, 1200), (5000, 6000)], [(3, 290)]]
+)
+def test_as_reading_from_beginning_to_end(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> None:
+    expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
+    assert found.chars == expected.chars
+    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
+    assert found.bits == pytest.approx(found.nats / math.log(2))
+    assert found.perplexity == pytest.approx(math.exp(found.nats))
+
+
+@pytest.mark.parametrize("spans", [[(0, 20_000)], [(0, 9000), (9500, 9600), (10_000, 20_000)]])
+@pytest.mark.parametrize("forget", [2.0, 7.0, 12.0])
+def test_exact_figure_of_network_that_remembers_for_long(forget: float, spans: list[tuple[int, int]]) -> None:
+    """Forget gates near 1: what was read is remembered for some 10, 1,000 or 200,000 characters."""
+    torch.manual_seed(1)
+    network = CharLSTM(SYMBOLS, 16, 2)
+    with torch.no_grad():
+        network.fc.weight.mul_(8)
+        for layer in range(2):
+            weight_ih, weight_hh, bias_ih, _ = network.layer(layer)
+            for tensor in (weight_ih, weight_hh, bias_ih):
+                tensor[16:32] = 0.0
+            bias_ih[16:32] = forget
+    ids = np.random.default_rng(0).integers(0, SYMBOLS, 20_000).astype(np.uint8)
+    expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
+    assert found.chars == expected.chars
+    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
+
+
+def test_exact_figure_over_more_rows_than_are_read_at_once(
+    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "ROWS", 3)
+    monkeypatch.setattr(evaluation, "ROW_LEAST", 300)
+    monkeypatch.setattr(evaluation, "ROW_MOST", 400)
+    told: list[tuple[int, int]] = []
+    spans = [(0, 5000), (5100, 5900)]
+    found = evaluate(network, ids, spans, progress=lambda done, total: told.append((done, total)))
+    assert found.nats == pytest.approx(sequentially(network, ids, spans).nats, abs=1e-5)
+    assert told[-1] == (5798, 5798)
+    assert told == sorted(told)
+
+
+def test_losses_that_are_not_numbers_end(network: CharLSTM, ids: np.ndarray) -> None:
+    broken = CharLSTM(SYMBOLS, 16, 2)
+    broken.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        broken.fc.bias[3] = math.nan
+    assert math.isnan(evaluate(broken, ids, [(0, 6000)]).nats)
+
+
+@pytest.mark.parametrize("name", ["demo", "zip_cuda_256x2.net"])
+def test_exact_figure_of_trained_networks(name: str) -> None:
+    if name == "demo":
+        path = demo_path()
+        assert path is not None
+        model, text = load_model(path), open_corpus("python-reference").text()[-8000:]
+    elif not (SHARED / "anna.txt").exists():
+        pytest.skip("the shared data is not here")
+    else:
+        model = import_checkpoint(SHARED / "checkpoints" / name)
+        text = (SHARED / "anna.txt").read_text(encoding="utf-8")[-8000:]
+    ids, _ = model.vocabulary.encode(text)
+    trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
+    expected = sequentially(trained, ids, spans).nats
+    assert evaluate(trained, ids, spans).nats == pytest.approx(expected, abs=2e-5)
+    assert score(model, text).mean_nats == pytest.approx(expected, abs=2e-5)
+
+
+def test_looked_up_rows_are_the_same(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = evaluate(network, ids, [(0, 3000)])
+    monkeypatch.setattr(evaluation, "LOOKUP_ABOVE", 2)
+    assert evaluate(network, ids, [(0, 3000)]).nats == pytest.approx(plain.nats, rel=1e-5)
+    one_layer = CharLSTM(SYMBOLS, 8, 1)
+    looked_up = evaluate(one_layer, ids, [(0, 3000)])
+    monkeypatch.undo()
+    assert looked_up.nats == pytest.approx(evaluate(one_layer, ids, [(0, 3000)]).nats, rel=1e-5)
+
+
+def test_nothing_else_changes(network: CharLSTM, ids: np.ndarray) -> None:
+    network.train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    random = torch.get_rng_state()
+    assert evaluate(network, ids, [(0, 900)]) == evaluate(network, ids, [(0, 900)])
+    assert network.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_no_targets_is_not_a_number(network: CharLSTM, ids: np.ndarray) -> None:
+    for spans in ([], [(5, 6)], [(5, 5)]):
+        assert math.isnan(evaluate(network, ids, spans).nats)
+        assert math.isnan(evaluate(network, ids, spans, 100).nats)
+
+
+spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
+    lambda cuts: list(zip(sorted(cuts)[::2], sorted(cuts)[1::2], strict=False))
+)
+
+
+@settings(max_examples=60)
+@given(spans_of_a_text, st.integers(1, 9000))
+def test_rows_cover_each_target_once_and_are_primed(spans: list[tuple[int, int]], limit: int) -> None:
+    rows = plan_rows(spans, limit)
+    targets = [target for row in rows for target in range(row.first, row.last)]
+    every = [target for start, stop in spans for target in range(start + 1, stop)]
+    assert len(set(targets)) == len(targets)
+    if limit >= len(every):
+        assert sorted(targets) == every
+    else:
+        assert set(targets) <= set(every)
+        assert targets
+        assert len(targets) <= max(limit, PRIMING) + max(row.last - row.first for row in rows)
+    for row in rows:
+        start = next(start for start, stop in spans if start < row.first < stop)
+        assert row.begin in (start, row.first - 1 - PRIMING)
+        assert row.begin >= start

@@ -1,0 +1,505 @@
+"""Training kernels: the fused one's gradients against autograd's, masks, carried state, and the choice."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from threading import Barrier, Thread
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from charlstm.engine import fused, recurrence
+from charlstm.engine import kernels as kernels
+from charlstm.engine.fused import FusedKernel
+from charlstm.engine.kernels import (
+    NO_MASKS,
+    Masks,
+    candidates,
+    choose_kernel,
+    draw_masks,
+    fast_path_problem,
+    kernel_name,
+    kernel_names,
+    make_kernel,
+    preferred,
+)
+from charlstm.engine.network import CharLSTM, LSTMState
+from charlstm.errors import SettingsError
+
+CPU = torch.device("cpu")
+SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
+
+
+def problem(vocab: int, hidden: int, layers: int, rows: int, length: int):
+    torch.manual_seed(0)
+    network = CharLSTM(vocab, hidden, layers)
+    ids = torch.randint(vocab, (length + 1, rows))
+    targets = ids[1:].clone()
+    if rows > 1:
+        targets[0, 1] = -1
+    state = (torch.randn(layers, rows, hidden) * 0.5, torch.randn(layers, rows, hidden) * 0.5)
+    return network, ids[:-1], targets, state
+
+
+def gradients(network: CharLSTM) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
+
+
+def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return ((ours - theirs).norm() / theirs.norm().clamp(min=1e-12)).item()
+
+
+def masks_for(network: CharLSTM, rows: int, length: int, kind: str) -> Masks:
+    generator = torch.Generator().manual_seed(5)
+    wanted = {
+        "none": (0.0, True, 0.0),
+        "shared": (0.5, True, 0.0),
+        "each": (0.3, False, 0.0),
+        "weights": (0.2, True, 0.4),
+    }[kind]
+    dropout, shared, weight_drop = wanted
+    return draw_masks(
+        network, rows, length, dropout=dropout, shared=shared, weight_drop=weight_drop, generator=generator
+    )
+
+
+@pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_fused_gradients_are_those_of_nn_lstm(shape: tuple[int, ...], kind: str) -> None:
+    network, inputs, targets, state = problem(*shape)
+    masks = masks_for(network, shape[3], shape[4], kind)
+    expected = make_kernel("nn", network).step(inputs, targets, state, masks)
+    wanted = gradients(network)
+    network.zero_grad(set_to_none=True)
+    result = make_kernel("fused-f32", network).step(inputs, targets, state, masks)
+    assert result.count == expected.count
+    assert result.nats == pytest.approx(expected.nats, rel=1e-5)
+    for ours, theirs in zip(result.state, expected.state, strict=True):
+        assert distance(ours, theirs) < 1e-5
+    for name, gradient in gradients(network).items():
+        assert distance(gradient, wanted[name]) < 1e-4, name
+
+
+def loss(network: CharLSTM, inputs: torch.Tensor, targets: torch.Tensor, state: LSTMState) -> float:
+    with torch.no_grad():
+        logits, _ = network(inputs, state)
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1).item()
+
+
+def test_gradients_in_double_are_slopes_of_the_loss() -> None:
+    network, inputs, targets, state = problem(5, 6, 2, 5, 4)
+    network.double().eval()
+    state = (state[0].double(), state[1].double())
+    FusedKernel(network, "fused-f64", torch.float64).step(inputs, targets, state)
+    step = 1e-6
+    for name, parameter in network.named_parameters():
+        flat, slopes = parameter.data.view(-1), parameter.grad.view(-1)
+        for place in range(0, flat.numel(), max(1, flat.numel() // 7)):
+            value = flat[place].item()
+            flat[place] = value + step
+            above = loss(network, inputs, targets, state)
+            flat[place] = value - step
+            below = loss(network, inputs, targets, state)
+            flat[place] = value
+            assert slopes[place].item() == pytest.approx((above - below) / (2 * step), abs=1e-8), (name, place)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(11, 16, 2, 13, 6)
+    run, start, seen = fused._Shard.run, fused._start_thread, []
+
+    def watched(*arguments: Any) -> float:
+        seen.append(torch.get_num_threads())
+        return run(*arguments)
+
+    together = Barrier(threads)
+
+    def all_at_once(its: int) -> None:  # so that all of them begin before anything is asked of one
+        start(its)
+        together.wait(30)
+
+    monkeypatch.setattr(fused._Shard, "run", watched)
+    monkeypatch.setattr(fused, "_start_thread", all_at_once)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        make_kernel("fused-f32", network).step(inputs, targets, state)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1] * threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_rows_divided_among_threads_are_the_same_batch(threads: int) -> None:
+    network, inputs, targets, state = problem(11, 16, 2, 13, 6)
+    before = torch.get_num_threads()
+    make_kernel("nn", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    try:
+        torch.set_num_threads(threads)
+        make_kernel("fused-f32", network).step(inputs, targets, state)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for name, gradient in gradients(network).items():
+        assert distance(gradient, wanted[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32", "fused-bf16"])
+def test_a_step_twice_gives_the_same_bits(name: str) -> None:
+    network, inputs, targets, state = problem(11, 32, 2, 12, 6)
+    kernel = make_kernel(name, network)
+    first = kernel.step(inputs, targets, state)
+    bits, kept = gradients(network), tuple(tensor.clone() for tensor in first.state)
+    kernel.step(targets.clamp(min=0), inputs, first.state)
+    again = make_kernel(name, network).step(inputs, targets, state)
+    assert again.nats == first.nats
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(again.state, kept, strict=True))
+    assert all(torch.equal(gradient, bits[key]) for key, gradient in gradients(network).items())
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+def test_state_is_carried(name: str) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 10)
+    kernel = make_kernel(name, network)
+    whole = kernel.step(inputs, targets, state)
+    halves = 0.0
+    for part in (slice(0, 3), slice(3, 10)):
+        result = kernel.step(inputs[part], targets[part], state)
+        halves, state = halves + result.nats, result.state
+    assert halves == pytest.approx(whole.nats, rel=1e-5)
+    assert distance(state[1], whole.state[1]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+def test_what_has_no_target_teaches_nothing(name: str) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    kernel = make_kernel(name, network)
+    nothing = kernel.step(inputs, torch.full_like(targets, -1), state)
+    assert (nothing.nats, nothing.count) == (0.0, 0)
+    assert all(not gradient.any() for gradient in gradients(network).values())
+    targets[:, 4:] = -1
+    kernel.step(inputs, targets, state)
+    some = gradients(network)
+    half = tuple(tensor[:, :4].contiguous() for tensor in state)
+    kernel.step(inputs[:, :4], targets[:, :4], (half[0], half[1]))
+    for key, gradient in gradients(network).items():
+        assert distance(some[key], gradient) < 1e-4, key
+
+
+def test_uncompiled_loops_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    make_kernel("fused-f32", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "asked for")
+    monkeypatch.setattr(recurrence, "loops", lambda: plain)
+    kernel = make_kernel("fused-f32", network)
+    assert kernel.path.startswith("Python loops")
+    kernel.step(inputs, targets, state)
+    assert all(distance(gradient, wanted[key]) < 1e-6 for key, gradient in gradients(network).items())
+
+
+def test_unpacked_products_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    make_kernel("fused-bf16", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    monkeypatch.setattr(fused, "packs", lambda dtype: False)
+    kernel = make_kernel("fused-bf16", network)
+    assert kernel.path.endswith("plain weights")
+    kernel.step(inputs, targets, state)
+    assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
+
+
+def train(name: str, seed: int, steps: int = 50) -> list[float]:
+    """Losses on a text in which every character follows from the two before."""
+    torch.manual_seed(seed)
+    network = CharLSTM(6, 32, 2)
+    kernel = make_kernel(name, network)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    text = [seed % 6, 1]
+    while len(text) < 16 * 400:
+        text.append((text[-1] * 2 + text[-2] + (len(text) % 3 == 0)) % 6)
+    rows = torch.tensor(text).view(16, 400).T
+    state, losses = network.zero_state(16), []
+    for step in range(steps):
+        start = step * 10 % 390
+        result = kernel.step(rows[start : start + 10], rows[start + 1 : start + 11], state)
+        optimizer.step()
+        state = result.state
+        losses.append(result.nats / result.count)
+    return losses
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bfloat16_learns_as_float32_does(seed: int) -> None:
+    exact, rounded = train("fused-f32", seed), train("fused-bf16", seed)
+    assert exact[-1] < 0.6 * exact[0]
+    for ours, theirs in zip(_tens(rounded), _tens(exact), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.06)
+
+
+def _tens(losses: list[float]) -> list[float]:
+    return [sum(losses[start : start + 10]) / 10 for start in range(0, len(losses), 10)]
+
+
+@pytest.mark.parametrize("kind", ["none", "weights"])
+def test_bfloat16_gradients_are_close(kind: str) -> None:
+    network, inputs, targets, state = problem(83, 64, 2, 16, 20)
+    masks = masks_for(network, 16, 20, kind)
+    make_kernel("nn", network).step(inputs, targets, state, masks)
+    wanted = gradients(network)
+    make_kernel("fused-bf16", network).step(inputs, targets, state, masks)
+    assert all(distance(gradient, wanted[key]) < 0.02 for key, gradient in gradients(network).items())
+
+
+class TestMasks:
+    def test_they_keep_the_part_that_was_asked_and_scale_it_up(self) -> None:
+        network = CharLSTM(5, 64, 2)
+        masks = draw_masks(
+            network, 32, 10, dropout=0.25, shared=False, weight_drop=0.5, generator=torch.Generator().manual_seed(0)
+        )
+        assert [mask.shape for mask in masks.layers] == [(10, 32, 64)] * 2
+        assert [mask.shape for mask in masks.recurrent] == [(256, 64)] * 2
+        for mask in masks.layers:
+            assert mask.float().mean().item() == pytest.approx(0.75, abs=0.015)
+        assert masks.layer_scale == pytest.approx(1 / 0.75)
+        assert masks.recurrent_scale == pytest.approx(2)
+        assert not torch.equal(masks.layers[0], masks.layers[1])
+
+    def test_the_same_generator_draws_the_same_and_nothing_moves_it_not(self) -> None:
+        network = CharLSTM(5, 8, 2)
+        generator = torch.Generator().manual_seed(3)
+        before = generator.get_state()
+        assert draw_masks(network, 4, 5, dropout=0.0, shared=True, weight_drop=0.0, generator=generator) == NO_MASKS
+        assert torch.equal(generator.get_state(), before)
+        draws = []
+        for _ in range(2):
+            generator.set_state(before)
+            draws.append(draw_masks(network, 4, 5, dropout=0.5, shared=True, weight_drop=0.0, generator=generator))
+        assert torch.equal(draws[0].layers[1], draws[1].layers[1])
+
+    def test_processes_that_share_a_batch_share_its_masks(self) -> None:
+        """The mean over two halves of the rows, each with its slice, is the gradient over all."""
+        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+        targets = targets.clamp(min=0)
+        masks = masks_for(network, 8, 5, "each")
+        make_kernel("nn", network).step(inputs, targets, state, masks)
+        wanted = gradients(network)
+        kernel = make_kernel("fused-f32", network)
+        total = {key: torch.zeros_like(gradient) for key, gradient in wanted.items()}
+        for rows in (slice(0, 4), slice(4, 8)):
+            own = (state[0][:, rows].contiguous(), state[1][:, rows].contiguous())
+            kernel.step(inputs[:, rows], targets[:, rows], own, masks.rows(rows.start, rows.stop))
+            for key, gradient in gradients(network).items():
+                total[key] += gradient / 2
+        assert all(distance(total[key], wanted[key]) < 1e-4 for key in wanted)
+
+
+class TestChoice:
+    def test_it_takes_the_fastest_and_records_what_it_measured(self) -> None:
+        network = CharLSTM(5, 16, 1)
+        weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        choice = choose_kernel("auto", network, 8, 16, budget=0.1)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert set(choice.measured) == set(candidates("auto", CPU))
+        assert "nn" in choice.measured
+        assert choice.chars_per_second == choice.measured[choice.name]
+        assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+    def test_what_was_asked_is_what_one_gets(self) -> None:
+        assert candidates("nn", CPU) == ["nn"]
+        assert all(name.startswith("fused") for name in candidates("fused", CPU))
+        assert candidates("fused-f32", CPU) == ["fused-f32"]
+
+    def test_noise_does_not_choose_another_kernel_than_is_usually_fastest(self) -> None:
+        """As it was seen: all kernels disturbed, the fastest one most, and none of its turns is a good one."""
+        disturbed = {"fused-bf16": [0.9, 0.6, 2.0], "fused-f32": [1.2, 0.7], "nn": [0.5, 1.4, 1.3]}
+        assert preferred(disturbed) == "fused-bf16"
+        quiet = {"fused-f32": [0.100, 0.103, 0.101], "nn": [0.080, 0.082, 0.081]}
+        assert preferred(quiet) == "nn"
+        assert preferred(quiet | {"nn": [0.097, 0.099, 0.098]}) == "fused-f32"
+
+    def test_on_a_busy_machine_one_good_turn_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The fused kernels' turns take four times as long, but for one."""
+        clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+        taken: dict[str, int] = {}
+
+        class Busy:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def step(self, inputs: torch.Tensor, *_: Any) -> None:
+                count = taken[self.name] = taken.get(self.name, 0) + 1
+                rate = {"fused-bf16": 30_000, "fused-f32": 12_000, "nn": 8_000}[self.name]
+                good = self.name == "nn" or (self.name == "fused-bf16" and count == 4)
+                clock.now += inputs.numel() / rate * (1 if good else 4)
+
+        monkeypatch.setattr(kernels, "time", clock)
+        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: True)
+        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Busy(name))
+        choice = choose_kernel("auto", CharLSTM(5, 16, 1), 64, 100, budget=2.5)
+        assert choice.name == "fused-bf16"
+        assert choice.chars_per_second == pytest.approx(30_000)
+
+    def test_a_hopeless_kernel_does_not_use_up_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+        taken = {"fused-f32": 0, "nn": 0}
+
+        class Timed:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def step(self, *_: Any) -> None:
+                taken[self.name] += 1
+                clock.now += {"fused-f32": 0.1, "nn": 0.7}[self.name]
+
+        monkeypatch.setattr(kernels, "time", clock)
+        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
+        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Timed(name))
+        assert choose_kernel("auto", CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
+        assert taken == {"fused-f32": 11, "nn": 2}
+
+    def test_an_unknown_kernel_is_a_sentence(self) -> None:
+        with pytest.raises(SettingsError, match="warp"):
+            make_kernel("warp", CharLSTM(5, 16, 1))
+        for name in kernel_names():
+            assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
+
+
+@pytest.mark.parametrize("asked", ["auto", "fused", "nn"])
+def test_cuda_has_one_kernel_in_float32(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    assert candidates(asked, torch.device("cuda")) == ["nn"]
+
+
+def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was called nn-bf16 and computed under autocast, where cuDNN's LSTM takes float16."""
+    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+    make_kernel("nn", network).step(inputs, targets, state)
+    wanted = gradients(network)
+    kernel = make_kernel("nn-bf16", network)
+    kernel.step(inputs, targets, state)
+    assert kernel.name == kernel_name("nn-bf16") == "nn"
+    assert all(torch.equal(gradient, wanted[key]) for key, gradient in gradients(network).items())
+
+
+def test_a_mean_over_many_characters_would_be_lost_in_float16() -> None:
+    """Why a kernel in float16 cannot train without scaling: gradients of logits are below its normal range."""
+    network, inputs, targets, _ = problem(83, 64, 2, 64, 100)
+    logits, _ = network(inputs, network.zero_state(64))
+    logits.retain_grad()
+    functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1).backward()
+    assert (logits.grad.abs() < torch.finfo(torch.float16).tiny).float().mean() > 0.9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
+def test_cuda_gradients_are_those_of_the_cpu(kind: str) -> None:
+    """Up to TF32, which has ten bits of a float32's mantissa."""
+    network, inputs, targets, state = problem(83, 256, 2, 64, 50)
+    masks = masks_for(network, 64, 50, kind)
+    expected = make_kernel("nn", network).step(inputs, targets, state, masks)
+    wanted = gradients(network)
+    network = network.cuda()
+    kernel = make_kernel(candidates("auto", torch.device("cuda"))[0], network)
+    result = kernel.step(inputs.cuda(), targets.cuda(), (state[0].cuda(), state[1].cuda()), masks)
+    assert result.count == expected.count
+    assert result.nats == pytest.approx(expected.nats, rel=1e-4)
+    for ours, theirs in zip(result.state, expected.state, strict=True):
+        assert ours.dtype == torch.float32
+        assert distance(ours.cpu(), theirs) < 2e-3
+    for name, gradient in gradients(network).items():
+        assert distance(gradient.cpu(), wanted[name]) < 5e-3, name
+
+
+class TestFastPath:
+    def test_loops_are_compiled_once_at_construction(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two threads that met an uncompiled loop at the same time compiled it twice, at once."""
+        compiled, script = [], torch.jit.script
+
+        def slow(function: Any) -> Any:
+            compiled.append(function.__name__)
+            return script(function)
+
+        monkeypatch.setattr(torch.jit, "script", slow)
+        forget_loops()
+        network, inputs, targets, state = problem(9, 16, 2, 16, 5)
+        together, kernels = Barrier(4), []
+
+        def make() -> None:
+            together.wait(30)
+            kernels.append(make_kernel("fused-f32", network))
+
+        threads = [Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert compiled == ["forward_layer", "backward_layer"]
+        kernels[0].step(inputs, targets, state)
+        assert compiled == ["forward_layer", "backward_layer"]
+
+    def test_a_loop_that_cannot_be_compiled_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unsupported(function: Any) -> Any:
+            raise RuntimeError("TorchScript is not supported on this Python\nmore")
+
+        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.jit, "script", unsupported)
+            forget_loops()
+            kernel = make_kernel("fused-f32", network)
+            problem_here = fast_path_problem("auto", CPU)
+        forget_loops()
+        kernel.step(inputs, targets, state)
+        assert kernel.path.startswith("Python loops")
+        assert problem_here is not None
+        assert "TorchScript is not supported on this Python)" in problem_here
+        assert fast_path_problem("nn", CPU) is None
+
+    @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+    def test_missing_operators_are_said_and_the_loops_still_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
+        make_kernel("fused-f32", network).step(inputs, targets, state)
+        wanted = gradients(network)
+        monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+        without = load_again(recurrence)
+        assert without.loops().problem is None
+        monkeypatch.setattr(recurrence, "loops", without.loops)
+        kernel = make_kernel("fused-f32", network)
+        kernel.step(inputs, targets, state)
+        assert kernel.path == "TorchScript loops with plain weights"
+        assert all(distance(gradient, wanted[key]) < 1e-5 for key, gradient in gradients(network).items())
+        said = fast_path_problem("auto", CPU)
+        assert said is not None
+        assert "packed weights are missing" in said
+        assert "bfloat16" in said
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)  # as on macOS: nothing is lost there
+        assert fast_path_problem("auto", CPU) is None
+
+    def test_nothing_is_lost_here(self) -> None:
+        assert fast_path_problem("auto", CPU) is None
+        assert make_kernel("fused-f32", CharLSTM(5, 16, 1)).path.startswith("TorchScript loops")
+
+
+def forget_loops() -> None:
+    recurrence._compiled.cache_clear()
+
+
+def load_again(module: ModuleType) -> ModuleType:
+    """Another copy of ``module``, which looks at the torch that there is now."""
+    spec = spec_from_file_location(f"{module.__name__}_again", str(module.__file__))
+    assert spec is not None
+    assert spec.loader is not None
+    again = module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, again)
+        spec.loader.exec_module(again)
+    return again

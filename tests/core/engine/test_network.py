@@ -1,0 +1,114 @@
+"""CharLSTM: the equations of an LSTM, its first weights, and the way to a model and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.engine.network import INPUT_STD, CharLSTM, extend_vocabulary
+from charlstm.text.vocabulary import Vocabulary
+
+
+def reference_lstm(weights: dict[str, np.ndarray], layers: int, ids: np.ndarray, h: np.ndarray, c: np.ndarray):
+    """Logits (T, B, V) and state, straight from the definition (Hochreiter and Schmidhuber; torch's gate order)."""
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    h, c = h.copy(), c.copy()
+    logits = []
+    for row in ids:
+        x = np.eye(weights["fc.bias"].size)[row]
+        for k in range(layers):
+            a = x @ weights[f"lstm.weight_ih_l{k}"].T + weights[f"lstm.bias_ih_l{k}"]
+            a = a + h[k] @ weights[f"lstm.weight_hh_l{k}"].T + weights[f"lstm.bias_hh_l{k}"]
+            i, f, g, o = np.split(a, 4, 1)
+            c[k] = sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g)
+            x = h[k] = sigmoid(o) * np.tanh(c[k])
+        logits.append(x @ weights["fc.weight"].T + weights["fc.bias"])
+    return np.array(logits), h, c
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_forward_is_an_lstm(layers: int) -> None:
+    torch.manual_seed(0)
+    network = CharLSTM(5, 6, layers).eval()
+    ids = torch.randint(5, (7, 2))
+    state = (torch.randn(layers, 2, 6), torch.randn(layers, 2, 6))
+    logits, (h, c) = network(ids, state)
+    weights = {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
+    expected = reference_lstm(weights, layers, ids.numpy(), state[0].double().numpy(), state[1].double().numpy())
+    for ours, theirs in zip((logits, h, c), expected, strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), theirs, atol=1e-5)
+
+
+def test_without_a_state_it_starts_from_zeros() -> None:
+    network = CharLSTM(5, 6, 2).eval()
+    ids = torch.randint(5, (3, 2))
+    assert torch.equal(network(ids)[0], network(ids, network.zero_state(2))[0])
+
+
+def test_parameter_names_are_those_of_nn_lstm() -> None:
+    network = CharLSTM(5, 6, 2)
+    assert {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} == network.config.shapes
+
+
+def test_orthogonal_init() -> None:
+    torch.manual_seed(0)
+    network = CharLSTM(50, 32, 2, init="orthogonal")
+    for index in range(2):
+        weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
+        for block in weight_hh.chunk(4):
+            torch.testing.assert_close(block @ block.T, torch.eye(32), atol=1e-5, rtol=0)
+        assert (bias_ih + bias_hh).reshape(4, 32)[1].eq(1).all()
+        assert (bias_ih + bias_hh).reshape(4, 32)[[0, 2, 3]].eq(0).all()
+        if index == 0:
+            assert weight_ih.std().item() == pytest.approx(INPUT_STD, rel=0.05)
+
+
+def test_to_a_model_and_back() -> None:
+    network = CharLSTM(4, 6, 2).eval()
+    model = network.to_model(Vocabulary("abcd"), info={"step": 3})
+    with torch.no_grad():
+        network.fc.bias.add_(1)
+    again = CharLSTM.from_model(model).eval()
+    ids = torch.randint(4, (3, 2))
+    torch.testing.assert_close(again(ids)[0] + 1, network(ids)[0])
+    assert model.info == {"step": 3}
+
+
+def test_known_characters_keep_their_weights_wherever_they_stand() -> None:
+    network = CharLSTM(3, 6, 2).eval()
+    old, new = Vocabulary("abc"), Vocabulary("cxa")
+    model = network.to_model(old)
+    wider = extend_vocabulary(model, new)
+    again = CharLSTM.from_model(wider).eval()
+    text = "acca"
+    before = network(torch.from_numpy(old.encode(text)[0])[:, None])[0][:, 0]
+    after = again(torch.from_numpy(new.encode(text)[0])[:, None])[0][:, 0]
+    for char in "ac":
+        torch.testing.assert_close(after[:, new.index(char)], before[:, old.index(char)])
+    assert wider.weights["fc.bias"][new.index("x")] == model.weights["fc.bias"].min()
+    assert wider.config.vocab_size == 3
+    assert model.weights["fc.weight"].shape == (3, 6)
+
+
+def test_first_weights_are_those_that_torch_draws() -> None:
+    torch.manual_seed(3)
+    lstm, fc = torch.nn.LSTM(5, 6, 2), torch.nn.Linear(6, 5)
+    theirs = [*lstm.parameters(), *fc.parameters()]
+    torch.manual_seed(3)
+    after = torch.get_rng_state()
+    own = CharLSTM(5, 6, 2, init="torch", generator=torch.Generator().manual_seed(3))
+    assert torch.equal(torch.get_rng_state(), after)
+    for network in (own, CharLSTM(5, 6, 2, init="torch")):
+        assert all(torch.equal(a, b) for a, b in zip(network.parameters(), theirs, strict=True))
+
+
+def test_network_of_a_model_draws_nothing() -> None:
+    model = CharLSTM(2, 6, 2).to_model(Vocabulary("ab"))
+    before = torch.get_rng_state()
+    network = CharLSTM.from_model(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(np.array_equal(tensor.numpy(), model.weights[name]) for name, tensor in network.state_dict().items())

@@ -1,0 +1,51 @@
+"""A model as an ONNX graph plays as the model does, in a runtime that knows nothing of this program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.engine.onnx_format import export_onnx
+from charlstm.errors import ModelError
+from charlstm.generation.stepper import Stepper
+from charlstm.model.file import Model, ModelConfig
+from charlstm.text.vocabulary import Vocabulary
+from recorded_run import tiny_model
+
+SYMBOLS = ("b", "\n", "é", "日", "a")
+
+
+def random_model(hidden_size: int, num_layers: int) -> Model:
+    config, random = ModelConfig(len(SYMBOLS), hidden_size, num_layers), np.random.default_rng(num_layers)
+    weights = {name: random.normal(0, 0.8, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    return Model(config, Vocabulary(SYMBOLS), weights)
+
+
+@pytest.mark.parametrize(("hidden_size", "num_layers"), [(7, 1), (12, 2), (5, 3)])
+def test_it_gives_the_same_probabilities_step_by_step(tmp_path: Path, hidden_size: int, num_layers: int) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = random_model(hidden_size, num_layers)
+    export_onnx(tmp_path / "x.onnx", model)
+    graph = runtime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
+    assert json.loads(graph.get_modelmeta().custom_metadata_map["symbols"]) == list(SYMBOLS)
+
+    stepper = Stepper(model)
+    state = stepper.zero_state(3)
+    h = c = np.zeros((num_layers, 3, hidden_size), np.float32)
+    for ids in np.random.default_rng(1).integers(0, len(SYMBOLS), (40, 3)):
+        probabilities, h, c = graph.run(["probabilities", "h_next", "c_next"], {"id": ids, "h": h, "c": c})
+        logits = stepper.step(ids, state)
+        expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        assert np.allclose(probabilities, expected, atol=1e-5)
+
+
+def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match=r"pip install 'charlstm-tui\[onnx\]'"):
+        export_onnx(tmp_path / "x.onnx", tiny_model())
+    assert not (tmp_path / "x.onnx").exists()

@@ -1,0 +1,368 @@
+"""A run that was stopped or killed anywhere and resumed is the run that was never touched."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.engine import kernels as kernels
+from charlstm.engine.distributed import ALONE
+from charlstm.engine.resume import amend_schedule, differences, environment
+from charlstm.engine.trainer import Trainer
+from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.model.file import Model
+from charlstm.runs.series import RunSeries
+from charlstm.text.corpus import Corpus
+from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped
+from charlstm.training.plan import Plan
+from charlstm.training.progress import Progress
+from charlstm.training.schedule import LearningRate
+from charlstm.training.settings import Settings
+from charlstm.training.state import TrainingState, load_state, save_state
+from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
+
+
+def sample(model: Model) -> tuple[str, str]:
+    """Any function of the weights will do."""
+    return "the", f"{float(sum(np.abs(array).sum() for array in model.weights.values())):.9e}"
+
+
+def drain(trainer: Trainer, asker: Asker | None = None, until: int | None = None) -> list[Event]:
+    events = []
+    stream = trainer.events()
+    for event in stream:
+        events.append(event)
+        if asker is not None:
+            asker.see(event)
+        if until is not None and event.step >= until:
+            stream.close()  # killed: nothing after this was ever written
+            break
+    return events
+
+
+def untouched(
+    corpus: Corpus, settings: Settings, plan: Plan, at: dict[int, list[tuple[str, float | None]]] | None = None
+) -> tuple[list[Event], MemoryStore]:
+    store, asker = MemoryStore(), Asker(at or {})
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker)
+    return drain(trainer, asker), store
+
+
+def assert_same_end(a: MemoryStore, b: MemoryStore) -> None:
+    last_a, last_b = a.states[-1], b.states[-1]
+    assert last_a.step == last_b.step
+    assert last_a.tensors.keys() == last_b.tensors.keys()
+    for name, array in last_a.tensors.items():
+        assert array.tobytes() == last_b.tensors[name].tobytes(), name
+    assert last_a.record["schedule"] == last_b.record["schedule"]
+    for name, value in last_a.record["progress"].items():
+        if "seconds" not in name and name != "control_position":
+            assert value == last_b.record["progress"][name], name
+
+
+def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
+    """Two sessions of a run as its one reader sees them."""
+    resumed = second[0]
+    assert isinstance(resumed, Resumed)
+    return [event for event in first if event.step <= resumed.step] + list(second)
+
+
+@pytest.mark.parametrize("stop", [4, 7, 13, 28, 45, 56])
+def test_stopped_and_resumed_is_untouched(
+    corpus: Corpus, settings: Settings, plan: Plan, stop: int, tmp_path: Path
+) -> None:
+    whole, reference = untouched(corpus, settings, plan)
+
+    store, asker = MemoryStore(), Asker({stop: [("stop", None)]})
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker)
+    assert isinstance(first[-1], Finished)
+    assert first[-1].reason == "stopped"
+
+    save_state(tmp_path / "state", store.states[-1])
+    state = load_state(tmp_path / "state")
+    second = drain(Trainer.resume(corpus, settings, state, sample=sample, store=store))
+    assert isinstance(second[0], Resumed)
+    assert second[0].inexact is None
+    assert second[0].changes is None
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+@pytest.mark.parametrize("kill", [5, 21, 40, 60])
+def test_killed_long_after_its_checkpoint(corpus: Corpus, settings: Settings, plan: Plan, kill: int) -> None:
+    at = {8: [("checkpoint", None)], 36: [("checkpoint", None)]}
+    whole, reference = untouched(corpus, settings, plan)
+    store, asker = MemoryStore(), Asker(at)
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker, until=kill)
+    saved = store.states[-1]
+    assert saved.step <= kill
+    second = drain(Trainer.resume(corpus, settings, saved, sample=sample, store=store))
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+def test_rate_changes_after_the_checkpoint_are_made_again(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    asks: dict[int, list[tuple[str, float | None]]] = {
+        12: [("checkpoint", None)],
+        20: [("set-lr", 1e-3), ("pause", None), ("resume", None)],
+        32: [("set-lr", 5e-4)],
+    }
+    whole, reference = untouched(corpus, settings, plan, asks)
+    store, asker = MemoryStore(), Asker(asks)
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker, until=40)
+    at_12 = next(state for state in store.states if state.step >= 12)
+    log = [event for event in first if isinstance(event, Controlled)]
+    trainer = Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store)
+    second = drain(trainer)
+    assert [e.command for e in second if isinstance(e, Controlled)] == ["set-lr", "set-lr"]
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+    # and once more, from a state that knows the first change
+    later = next(state for state in store.states if state.step >= 20)
+    third = drain(Trainer.resume(corpus, settings, later, replay=log * 2, sample=sample))
+    assert [e.value for e in third if isinstance(e, Controlled)] == [5e-4]
+    assert log_of(joined(first, third)) == log_of(whole)
+
+
+def test_finish_is_made_again_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
+    store, asker = MemoryStore(), Asker(asks)
+    settings, plan = settings.with_changes(max_steps=10**6), make_plan(planned_steps=10**6, warmup_steps=1)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker)
+    trainer._finish_steps = lambda: 20  # type: ignore[method-assign]
+    whole = drain(trainer, asker)
+    assert whole[-1].step == 36
+    reference = store.states[-1]
+    at_8 = next(state for state in store.states if state.step >= 8)
+    log = [event for event in whole if isinstance(event, Controlled)]
+    second = drain(Trainer.resume(corpus, settings, at_8, replay=log, sample=sample, store=store))
+    assert log_of(joined(whole, second)) == log_of(whole)
+    assert store.states[-1].tensors["network.fc.weight"].tobytes() == reference.tensors["network.fc.weight"].tobytes()
+
+
+def test_a_run_killed_before_its_first_state_starts_again_alike(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    first = drain(Trainer(corpus, settings.with_changes(max_steps=10), store=store))
+    again = drain(Trainer(corpus, settings.with_changes(max_steps=10), plan=store.plans[0]))
+    assert log_of(first) == log_of(again)
+
+
+def test_what_happens_between_steps_does_not_shift_randomness(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    def noisy(model: Model) -> tuple[str, str]:
+        torch.rand(17)
+        return sample(model)
+
+    whole, _ = untouched(corpus, settings, plan)
+    torch.manual_seed(99)
+    assert log_of(drain(Trainer(corpus, settings, sample=noisy, plan=plan))) == log_of(whole)
+
+
+def test_more_epochs_and_another_rate_are_said(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    _, store = untouched(corpus, settings, plan)
+    ended = store.states[-1]
+    changed = settings.with_changes(max_steps=90, lr=1e-3)
+    events = drain(Trainer.resume(corpus, changed, ended, store=store))
+    assert isinstance(events[0], Resumed)
+    assert events[0].changes == "max_steps 60 → 90, lr 0.003 → 0.001"
+    assert events[0].planned_steps == 90
+    assert events[-1].step == 90
+    rates = [event.lr for event in events if event.name == "step"]  # type: ignore[attr-defined]
+    assert max(rates) == pytest.approx(1e-3, rel=0.1)
+    assert rates[-1] < 1e-4
+    # the changed run is exact again
+    second = store.states[-1]
+    assert second.record["asked"]["max_steps"] == 90
+
+
+def test_an_ended_run_without_changes_ends_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    whole, store = untouched(corpus, settings, plan)
+    events = drain(Trainer.resume(corpus, settings, store.states[-1]))
+    assert [event.name for event in events] == ["resumed", "finished"]
+    assert events[-1].best_val == whole[-1].best_val  # type: ignore[attr-defined]
+
+
+def test_refusals_are_sentences(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    _, store = untouched(corpus, settings, plan)
+    state = store.states[0]
+    with pytest.raises(SettingsError, match="hidden_size cannot change"):
+        Trainer.resume(corpus, settings.with_changes(hidden_size=16), state)
+    with pytest.raises(SettingsError, match=r"already taken 60 steps, and max_steps=30 ends it: raise that$"):
+        Trainer.resume(corpus, settings.with_changes(max_steps=30), store.states[-1])
+    with pytest.raises(TextError, match="another text"):
+        Trainer.resume(make_corpus(words(1200, seed=1)), settings, state)
+    broken = TrainingState(state.step, 0, state.record, {k: v for k, v in state.tensors.items() if "fc" not in k})
+    with pytest.raises(ModelError, match="does not fit"):
+        drain(Trainer.resume(corpus, settings, broken))
+
+
+def test_another_machine_is_an_inexact_resume(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    _, store = untouched(corpus, settings, plan)
+    state = store.states[0]
+    state.record["environment"]["torch"] = "2.6.0"
+    state.record["plan"]["kernel"] = "fused-of-old"
+    resumed = drain(Trainer.resume(corpus, settings.with_changes(threads=2), state), until=0)[0]
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is not None
+    assert "torch 2.6.0 →" in resumed.inexact
+    assert "threads 1 → 2" in resumed.inexact
+    assert resumed.changes == "threads 1 → 2"
+
+
+def begun(device: str, kernel: str) -> Started:
+    return Started(
+        step=0,
+        planned_steps=60,
+        steps_per_epoch=98,
+        parameters=1,
+        train_chars=1,
+        val_chars=1,
+        device=device,
+        kernel=kernel,
+        threads=1,
+    )
+
+
+@pytest.fixture
+def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    for accelerator in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(accelerator, "is_available", lambda: False)
+
+
+def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings: Settings) -> Resumed:
+    """How a run of ``plan``, which was checkpointed in ``environment``, goes on here."""
+    _, store = untouched(corpus, settings, make_plan())
+    state = store.states[0]
+    state.record["plan"] = plan.to_dict()
+    state.record["asked"]["kernel"] = state.record["settings"]["kernel"] = settings.kernel
+    state.record["environment"] |= environment
+    resumed = drain(Trainer.resume(corpus, settings, state), until=0)[0]
+    assert isinstance(resumed, Resumed)
+    return resumed
+
+
+def test_a_cpu_without_bfloat16_takes_another_kernel_and_says_so(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
+    monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
+    settings = settings.with_changes(kernel="auto")
+    resumed = resumed_in({"kernel": "fused-bf16"}, make_plan(kernel="fused-bf16"), corpus, settings)
+    assert resumed.inexact is not None
+    assert "kernel fused-bf16 → fused-f32" in resumed.inexact
+
+
+@pytest.mark.usefixtures("no_card")
+def test_a_run_that_leaves_its_graphics_card_chooses_its_kernel_anew(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
+    settings = settings.with_changes(kernel="auto")
+    before = {"device": "cuda", "kernel": "nn", "GPU": "NVIDIA A100", "cuDNN": "91002"}
+    resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings)
+    assert resumed.inexact is not None
+    assert "device cuda → cpu" in resumed.inexact
+    started = RunSeries.of([begun("cuda", "nn"), resumed]).started  # what people are shown
+    assert started is not None
+    assert (started.device, started.kernel[:5]) == ("cpu", "fused")
+    assert "kernel nn → fused" in resumed.inexact
+
+
+def test_the_kernel_of_an_old_run_has_todays_name(corpus: Corpus, settings: Settings) -> None:
+    resumed = resumed_in({"kernel": "nn-bf16"}, make_plan(kernel="nn-bf16"), corpus, settings)
+    assert resumed.inexact == "kernel nn-bf16 → nn"
+
+
+def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
+    here = environment(make_plan(device="cuda:1"), ALONE)
+    assert (here["GPU"], here["cuDNN"]) == ("NVIDIA H100", "91300")
+    assert differences(here, here) is None
+    before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}
+    assert differences(before, here) == (
+        f"CPU another → {here['CPU']}, GPU NVIDIA A100 → NVIDIA H100, cuDNN 91002 → 91300"
+    )
+
+
+def test_what_an_old_state_does_not_tell_counts_as_unchanged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    _, store = untouched(corpus, settings, plan)
+    state = store.states[0]
+    for name in ("CPU", "kernel path", "processes"):
+        del state.record["environment"][name]
+    resumed = drain(Trainer.resume(corpus, settings, state), until=0)[0]
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is None
+
+
+@pytest.mark.usefixtures("no_card")
+def test_a_plan_for_another_machine_is_made_again_before_the_first_step(corpus: Corpus, settings: Settings) -> None:
+    store = MemoryStore()
+    settings = settings.with_changes(max_steps=2)
+    frozen = make_plan(device="cuda", kernel="nn-bf16", planned_steps=2)
+    events = drain(Trainer(corpus, settings, store=store, plan=frozen))
+    assert events[-1].name == "finished"
+    assert (store.plans[0].device, store.plans[0].kernel) == ("cpu", "nn")
+    old = drain(Trainer(corpus, settings, store=store, plan=make_plan(kernel="nn-bf16", planned_steps=2)))
+    assert isinstance(old[0], Started)
+    assert old[0].kernel == "nn"
+
+
+def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    whole, reference = untouched(corpus, settings, plan)
+    store, waits = MemoryStore(), []
+    store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
+    events = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, wait=waits.append))
+    assert len(waits) == 3
+    names = [event.name for event in events]
+    assert names.count("paused") == names.count("resumed") == 1
+    assert log_of(events) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+def test_more_is_not_cut_short_by_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """The rate climbs again, and the loss with it: here so high that nothing gets better any more."""
+    settings = settings.with_changes(patience=1, ema_decay=None)
+    _, store = untouched(corpus, settings.with_changes(patience=None), plan)
+    state = store.states[-1]
+    state.record["asked"]["patience"] = state.record["settings"]["patience"] = 1
+    longer = settings.with_changes(max_steps=120, lr=1.0)
+    last = drain(Trainer.resume(corpus, longer, state))[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason) == (120, "done")
+
+
+def test_a_lower_rate_after_patience_is_lower(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    progress = Progress(step=30, ended="patience", work_seconds=3.0)
+    schedule = LearningRate(3e-3, "linear", 6, 60)
+    changed = amend_schedule(schedule, settings, {"lr": 1e-3}, plan, progress)
+    assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
+
+
+def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker)
+    first = drain(trainer, asker, until=32)
+    logged = [event for event in first if isinstance(event, Controlled)]
+    [state] = [state for state in store.states if state.step == 20]
+    again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, replay=logged)
+    assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3
+
+
+def test_what_is_asked_after_a_changed_resume_outlives_a_crash(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)]})
+    drain(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker, until=24)
+    [state] = [state for state in store.states if state.step == 20]
+    changed, asker = settings.with_changes(lr=1e-3), Asker({28: [("set-lr", 1e-5)]})
+    killed = drain(Trainer.resume(corpus, changed, state, store=store, inbox=asker), asker, until=32)
+    logged = [event for event in killed if isinstance(event, Controlled)]
+    again = drain(Trainer.resume(corpus, changed, store.states[-1], replay=logged))
+    assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]
+    assert isinstance(again[0], Resumed)
+    assert again[0].changes is None

@@ -1,0 +1,449 @@
+"""Checkpoints of the reference script: what comes in, what goes out, and what is refused without being run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import random
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from charlstm.engine.script_format import export_checkpoint, import_checkpoint
+from charlstm.errors import ModelError
+from charlstm.generation.stepper import Stepper
+from charlstm.model.file import Model, load_model, save_model
+from charlstm.text.reading import TextOptions
+
+TOKENS = ("e", "\n", "Z", "é", " ", "a", "日")
+CHECKPOINTS = Path(__file__).parents[3] / "../shared/data/checkpoints"
+ANNA = CHECKPOINTS.parent / "anna.txt"
+
+
+class CharRNN(nn.Module):
+    """The reference script's network, as people have it."""
+
+    def __init__(self, tokens: tuple[str, ...], n_hidden: int = 512, n_layers: int = 2, head: str = "fc") -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(len(tokens), n_hidden, n_layers, batch_first=True)
+        self.head = head
+        self.add_module(head, nn.Linear(n_hidden, len(tokens)))
+
+    def forward(self, ids: list[int]) -> Tensor:
+        """Probabilities (T, V) of what follows each of ``ids``, read from nothing."""
+        one_hot = nn.functional.one_hot(torch.tensor(ids)[None], self.lstm.input_size).float()
+        return torch.softmax(self.get_submodule(self.head)(self.lstm(one_hot)[0][0]), -1)
+
+
+class Lookalike(nn.Module):
+    """A module that somebody pickles whole."""
+
+
+def network(n_hidden: int = 12, n_layers: int = 2, head: str = "fc", tokens: tuple[str, ...] = TOKENS) -> CharRNN:
+    torch.manual_seed(n_hidden + n_layers)
+    return CharRNN(tokens, n_hidden, n_layers, head)
+
+
+def checkpoint(net: nn.Module, **changes: Any) -> dict[str, Any]:
+    """What the script saves; a change to None leaves the key out."""
+    content = {"n_hidden": 12, "n_layers": 2, "state_dict": net.state_dict(), "tokens": TOKENS} | changes
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def saved(path: Path, content: Any, *, legacy: bool = False) -> Path:
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def played(model: Model, ids: list[int]) -> np.ndarray[Any, Any]:
+    """Probabilities (T, V) as this program's own generation computes them."""
+    stepper = Stepper(model)
+    state = stepper.zero_state()
+    logits = np.concatenate([stepper.step(np.array([which]), state).copy() for which in ids])
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Steps this small are slower with two threads, far slower when others want the processors too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+IDS = [0, 3, 3, 6, 1, 5, 2, 4, 0]
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    ("n_hidden", "n_layers", "head"), [(12, 2, "fc"), (5, 1, "fc1"), (9, 3, "decoder"), (16, 2, "linear.out")]
+)
+def test_it_plays_as_the_network_that_was_saved(
+    tmp_path: Path, legacy: bool, n_hidden: int, n_layers: int, head: str
+) -> None:
+    net = network(n_hidden, n_layers, head.partition(".")[0])
+    state = {name.replace(head.partition(".")[0], head): tensor for name, tensor in net.state_dict().items()}
+    model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net, state_dict=state), legacy=legacy))
+    assert (model.config.vocab_size, model.config.hidden_size, model.config.num_layers) == (7, n_hidden, n_layers)
+    assert model.vocabulary.symbols == TOKENS  # in the order found, not sorted
+    with torch.no_grad():
+        assert np.allclose(played(model, IDS), net(IDS).numpy(), atol=1e-6)
+    save_model(tmp_path / "x.safetensors", model)
+    again = load_model(tmp_path / "x.safetensors")
+    assert again.vocabulary == model.vocabulary
+    assert again.text_options == TextOptions(normalize=False)
+    assert again.info == {"imported_from": "x.net"}
+
+
+def test_a_checkpoint_from_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network()
+    for legacy in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+            path = saved(tmp_path / "gpu.net", checkpoint(net), legacy=legacy)
+        assert b"cuda:0" in path.read_bytes()
+        assert np.array_equal(import_checkpoint(path).weights["fc.weight"], net.fc.weight.detach().numpy())
+
+
+def test_tensors_that_share_one_flat_storage(tmp_path: Path) -> None:
+    net = network()
+    state = net.state_dict()
+    flat = torch.cat([tensor.reshape(-1) for tensor in state.values()])
+    shared, at = OrderedDict(), 0
+    for name, tensor in state.items():
+        shared[name] = flat[at : at + tensor.numel()].view(tensor.shape)
+        at += tensor.numel()
+    path = saved(tmp_path / "flat.net", checkpoint(net, state_dict=shared))
+    with zipfile.ZipFile(path) as archive:
+        assert sum("/data/" in name for name in archive.namelist()) == 1
+    model = import_checkpoint(path)
+    assert all(np.array_equal(model.weights[name], state[name].numpy()) for name in state)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_hidden": None, "n_layers": None}, {"n_hidden": 7, "n_layers": 5}, {"tokens": list(TOKENS)}, {"epoch": 20}],
+    ids=["no sizes", "wrong sizes", "a list", "something more"],
+)
+def test_shapes_decide_and_the_rest_is_not_looked_at(tmp_path: Path, changes: dict[str, Any]) -> None:
+    net = network()
+    model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net, **changes)))
+    assert model.config.hidden_size == 12
+    assert model.vocabulary.symbols == TOKENS
+
+
+@pytest.mark.parametrize("prefix", ["module.", "net."])
+def test_a_network_inside_another_and_in_half_precision(tmp_path: Path, prefix: str) -> None:
+    net = network()
+    state = {prefix + name: nn.Parameter(tensor.half()) for name, tensor in net.state_dict().items()}
+    model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net, state_dict=state)))
+    assert np.allclose(model.weights["lstm.weight_hh_l1"], net.lstm.weight_hh_l1.detach().numpy(), atol=1e-3)
+
+
+# -- export ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_hidden", "n_layers"), [(12, 2), (5, 1)])
+def test_the_script_loads_what_is_written_back(tmp_path: Path, n_hidden: int, n_layers: int) -> None:
+    model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(network(n_hidden, n_layers))))
+    export_checkpoint(tmp_path / "back.net", model)
+    with (tmp_path / "back.net").open("rb") as file:
+        found = torch.load(file)
+    net = CharRNN(found["tokens"], n_hidden=found["n_hidden"], n_layers=found["n_layers"])
+    net.load_state_dict(found["state_dict"])
+    assert found["tokens"] == TOKENS
+    with torch.no_grad():
+        assert np.allclose(net(IDS).numpy(), played(model, IDS), atol=1e-6)
+    again = import_checkpoint(tmp_path / "back.net")
+    assert all(np.array_equal(again.weights[name], array) for name, array in model.weights.items())
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        import_checkpoint(path)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"tokens": None}, "its tokens is missing"),
+        ({"state_dict": None}, "its state_dict is missing"),
+        ({"tokens": ("ab", *TOKENS[1:])}, "'ab' is none"),
+        ({"tokens": (3, *TOKENS[1:])}, "3 is none"),
+        ({"tokens": ("a", "a", *TOKENS[2:])}, "'a' stands twice"),
+        ({"tokens": TOKENS[:5]}, "5 characters, but its network takes 7"),
+        ({"tokens": ()}, "at least one character"),
+        ({"state_dict": nn.GRU(7, 12).state_dict() | HEAD}, "is a GRU"),
+        ({"state_dict": nn.RNN(7, 12).state_dict() | HEAD}, "is a plain RNN"),
+        ({"state_dict": nn.LSTM(7, 6, bidirectional=True).state_dict() | HEAD}, "weight_ih_l0_reverse"),
+        ({"state_dict": nn.Linear(7, 7).state_dict()}, "holds no LSTM"),
+        ({"state_dict": nn.LSTM(7, 12).state_dict()}, "no output layer"),
+        ({"without": "lstm.bias_hh_l1"}, "has no lstm.bias_hh_l1"),
+        ({"without": "fc.bias"}, "has no fc.bias"),
+        ({"with": {"encoder.weight": torch.ones(7, 7)}}, "encoder.weight"),
+        ({"with": {"other.scale": torch.ones(7)}}, "other.scale"),
+        ({"with": {"second.weight_ih_l0": torch.ones(48, 7)}}, "several networks"),
+        ({"with": {"fc.bias": torch.ones(8)}}, "fc.bias has shape (8,)"),
+        ({"with": {"step": 3}}, "'step' is not a weight"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_what_is_no_such_model_is_told_why(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    content = checkpoint(network(), **{name: value for name, value in changes.items() if not name.startswith("with")})
+    if state := content.get("state_dict"):
+        state.pop(changes.get("without"), None)
+        state.update(changes.get("with", {}))
+    assert why in refusal(saved(tmp_path / "x.net", content))
+
+
+def test_what_is_no_dictionary_of_the_script(tmp_path: Path) -> None:
+    assert "without the list `tokens`" in refusal(saved(tmp_path / "x.net", network().state_dict()))
+    assert "holds one list" in refusal(saved(tmp_path / "x.net", [1, 2]))
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "x.net"
+    assert "There is no file" in refusal(path)
+    assert "is not a file" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is not a file" in refusal(tmp_path / "pipe")
+    for content, why in (
+        (b"", "is empty"),
+        (b"Happy families are all alike\n" * 9, "is not a PyTorch checkpoint"),
+        (pickle.dumps({"tokens": TOKENS}, protocol=2), "a pickle but not a PyTorch checkpoint"),
+        (pickle.dumps({"tokens": TOKENS}, protocol=0), "is not a PyTorch checkpoint"),
+    ):
+        path.write_bytes(content)
+        assert why in refusal(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    assert "a zip archive but not a PyTorch checkpoint" in refusal(path)
+
+
+def test_a_model_of_this_program_is_told_so(tmp_path: Path) -> None:
+    save_model(tmp_path / "x.safetensors", import_checkpoint(saved(tmp_path / "x.net", checkpoint(network()))))
+    assert "a charlstm model already" in refusal(tmp_path / "x.safetensors")
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+    (tmp_path / "other.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    assert "a safetensors file and no checkpoint" in refusal(tmp_path / "other.safetensors")
+
+
+def test_tensors_of_the_first_torches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = torch.Tensor._reduce_ex_internal  # before torch 0.4 tensors knew of no gradients and hooks
+
+    def older(tensor: Tensor, protocol: int) -> Any:
+        return torch._utils._rebuild_tensor, newer(tensor, protocol)[1][:4]
+
+    net = network()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "_reduce_ex_internal", older)
+        path = saved(tmp_path / "old.net", checkpoint(net), legacy=True)
+    assert b"_rebuild_tensor\n" in path.read_bytes()
+    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], net.fc.bias.detach().numpy())
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_whole_module_is_not_opened(tmp_path: Path, legacy: bool) -> None:
+    sentence = refusal(saved(tmp_path / "whole.pt", Lookalike(), legacy=legacy))
+    assert "pickled whole object" in sentence
+    assert "Lookalike" in sentence
+
+
+class _Bomb:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_nothing_in_a_file_is_executed(tmp_path: Path, legacy: bool, protocol: int) -> None:
+    content = checkpoint(network(), extra=_Bomb(tmp_path / "done"))
+    torch.save(content, tmp_path / "x.net", pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+    refusal(tmp_path / "x.net")
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_file_that_swells_is_refused_before_it_does(tmp_path: Path) -> None:
+    good = saved(tmp_path / "good.net", checkpoint(network()))
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(tmp_path / "zip.net", "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    assert "compressed" in refusal(tmp_path / "zip.net")
+
+    state = {
+        "lstm.weight_ih_l0": torch.ones(1).expand(4 * 60_000, 7),
+        "lstm.weight_hh_l0": torch.ones(1).expand(4 * 60_000, 60_000),
+        "fc.weight": torch.ones(1).expand(7, 60_000),
+    }
+    assert "claims" in refusal(saved(tmp_path / "x.net", checkpoint(network(), state_dict=state)))
+
+    many = tuple(map(chr, range(0x10000, 0x10000 + 100_000)))
+    assert "far more than" in refusal(saved(tmp_path / "x.net", checkpoint(network(), tokens=many)))
+    with (tmp_path / "sparse.net").open("wb") as file:
+        file.truncate(2**33)
+    assert "larger than any" in refusal(tmp_path / "sparse.net")
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("claimed", [8 * 10**9, 2**40])
+def test_a_storage_that_claims_more_than_there_is(tmp_path: Path, legacy: bool, claimed: int) -> None:
+    content = saved(tmp_path / "x.net", checkpoint(network(4, 1)), legacy=legacy).read_bytes()
+    number = b"\x8a\x06" + claimed.to_bytes(6, "little")  # LONG1, in the place of 112, the first storage's BININT1
+    lie = tmp_path / "lie.net"
+    if legacy:
+        lie.write_bytes(content.replace(b"Kp", number, 1))
+    else:
+        with zipfile.ZipFile(tmp_path / "x.net") as source, zipfile.ZipFile(lie, "w") as target:
+            for name in source.namelist():
+                inside = source.read(name)
+                target.writestr(name, inside.replace(b"Kp", number, 1) if name.endswith("data.pkl") else inside)
+    assert "damaged" in refusal(lie)
+
+
+def test_numbers_that_are_none_do_not_become_a_model(tmp_path: Path) -> None:
+    net = network()
+    net.fc.weight.data[2, 3] = torch.nan
+    model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net)))
+    with pytest.raises(ModelError, match="not finite"):
+        save_model(tmp_path / "x.safetensors", model)
+
+
+@pytest.fixture(scope="module")
+def both_containers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("containers")
+    content = checkpoint(network(4, 1))
+    return [saved(folder / "x", content, legacy=legacy).read_bytes() for legacy in (False, True)]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 1), part=st.floats(0, 1, exclude_max=True))
+def test_a_truncated_file_is_refused(tmp_path: Path, both_containers: list[bytes], which: int, part: float) -> None:
+    content = both_containers[which]
+    (tmp_path / "x.net").write_bytes(content[: int(part * len(content))])
+    refusal(tmp_path / "x.net")
+
+
+def flipped(content: bytes, at: int, bit: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
+
+
+def test_import_refuses_every_flipped_bit_in_the_weights(tmp_path: Path, both_containers: list[bytes]) -> None:
+    content = both_containers[0]
+    places = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for entry in archive.infolist():
+            if "/data/" in entry.filename:
+                start = content.index(archive.read(entry))
+                places += range(start, start + entry.file_size)
+    dice = random.Random(1)
+    for _ in range(300):
+        (tmp_path / "x.net").write_bytes(flipped(content, dice.choice(places), dice.randrange(8)))
+        assert "damaged" in refusal(tmp_path / "x.net")
+
+
+def test_import_never_gives_other_weights_for_a_flipped_bit(tmp_path: Path, both_containers: list[bytes]) -> None:
+    content = both_containers[0]  # a container before torch 1.6 has no checksums
+    (tmp_path / "x.net").write_bytes(content)
+    whole = import_checkpoint(tmp_path / "x.net")
+    dice = random.Random(2)
+    for _ in range(600):
+        (tmp_path / "x.net").write_bytes(flipped(content, dice.randrange(len(content)), dice.randrange(8)))
+        with contextlib.suppress(ModelError):
+            found = import_checkpoint(tmp_path / "x.net")
+            assert found.vocabulary == whole.vocabulary
+            assert all(np.array_equal(found.weights[name], array) for name, array in whole.weights.items())
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\x80\x02", bytes(4096)])
+def test_import_refuses_a_legacy_file_that_is_longer_than_its_storages(
+    tmp_path: Path, both_containers: list[bytes], more: bytes
+) -> None:
+    (tmp_path / "x.net").write_bytes(both_containers[1] + more)
+    assert "damaged" in refusal(tmp_path / "x.net")
+
+
+def test_import_reads_the_very_file_that_it_has_checked(
+    tmp_path: Path, both_containers: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "x.net", tmp_path / "other.net"
+    path.write_bytes(both_containers[0])
+    expected = import_checkpoint(path).weights["fc.bias"]
+    net = network(4, 1)
+    net.fc.bias.data += 1
+    load = torch.load
+
+    def load_later(*arguments: Any, **named: Any) -> Any:
+        os.replace(saved(other, checkpoint(net)), path)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(torch, "load", load_later)
+    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 1), changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
+def test_a_damaged_file_gives_a_sentence_or_a_model(
+    tmp_path: Path, both_containers: list[bytes], which: int, changes: list[tuple[float, int]]
+) -> None:
+    content = bytearray(both_containers[which])
+    for part, byte in changes:
+        content[int(part * min(len(content), 2500))] = byte  # where the pickles are
+    (tmp_path / "x.net").write_bytes(content)
+    with contextlib.suppress(ModelError):
+        assert import_checkpoint(tmp_path / "x.net").config.hidden_size == 4
+
+
+# -- the real ones -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not ANNA.exists(), reason="the shared data is not here")
+@pytest.mark.parametrize("name", ["legacy_cpu_256x2.net", "zip_cuda_256x2.net"])
+def test_real_checkpoints_judge_a_novel_as_their_network_does(name: str) -> None:
+    from charlstm.engine.evaluation import evaluate
+    from charlstm.engine.network import CharLSTM
+    from charlstm.generation.scoring import score
+
+    with ANNA.open(encoding="utf-8") as file:
+        text = file.read()[100_000:104_000]
+    found = torch.load(CHECKPOINTS / name, map_location="cpu", weights_only=True)
+    net = CharRNN(found["tokens"], found["n_hidden"], found["n_layers"])
+    net.load_state_dict(found["state_dict"])
+    numbers = {char: number for number, char in enumerate(found["tokens"])}
+    ids = [numbers[char] for char in text]
+    with torch.no_grad():
+        direct = -torch.log(net(ids[:-1])[torch.arange(len(ids) - 1), ids[1:]]).mean().item()
+
+    model = import_checkpoint(CHECKPOINTS / name)
+    encoded, unknown = model.vocabulary.encode(text)
+    assert not unknown
+    assert score(model, text).mean_nats == pytest.approx(direct, abs=1e-5)
+    assert evaluate(CharLSTM.from_model(model), encoded, [(0, len(encoded))]).nats == pytest.approx(direct, abs=1e-5)
+
+
+@pytest.mark.skipif(not CHECKPOINTS.exists(), reason="the shared data is not here")
+def test_a_real_whole_module_is_refused() -> None:
+    assert "model.CharRNN" in refusal(CHECKPOINTS / "whole_module_gru.pt")

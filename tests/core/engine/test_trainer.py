@@ -1,0 +1,751 @@
+"""What a run says and keeps, and what it does when asked."""
+
+from __future__ import annotations
+
+import errno
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.engine import benchmark, recurrence
+from charlstm.engine import benchmark as opening_room
+from charlstm.engine import trainer as trainer_room
+from charlstm.engine.evaluation import Evaluation, evaluate
+from charlstm.engine.kernels import KernelChoice
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
+from charlstm.engine.trainer import Trainer
+from charlstm.errors import SettingsError, TextError
+from charlstm.model.file import Model
+from charlstm.runs.series import RunSeries
+from charlstm.runs.worker import make_sampler
+from charlstm.text.corpus import Corpus
+from charlstm.text.vocabulary import REPLACEMENT
+from charlstm.training import estimate as estimates
+from charlstm.training import progress as clock_room
+from charlstm.training.events import (
+    Checkpointed,
+    Controlled,
+    Event,
+    Finished,
+    Paused,
+    Resumed,
+    Sampled,
+    Started,
+    Stepped,
+    Validated,
+    Warned,
+)
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
+from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
+
+
+class Time:
+    """What the trainer takes for the time: each step takes ``seconds``, and nothing else takes any. In ``stopped`` of
+    them the process was stopped."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now = self.stopped = 0.0
+        told = SimpleNamespace(
+            perf_counter=lambda: self.now, time=lambda: self.now, process_time=lambda: self.now - self.stopped
+        )
+        for room in (trainer_room, clock_room):
+            monkeypatch.setattr(room, "time", told)
+        monkeypatch.setattr(clock_room, "SIGN_EVERY", 3600.0)  # this clock is looked at by the trainer alone
+        step = TrainStep.step
+
+        def timed(learner: TrainStep, number: int, rate: float) -> StepOutcome:
+            self.now += seconds
+            return step(learner, number, rate)
+
+        monkeypatch.setattr(TrainStep, "step", timed)
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.name for event in events]
+
+
+def run(trainer: Trainer, *watchers: Asker) -> list[Event]:
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        for watcher in watchers:
+            watcher.see(event)
+    return events
+
+
+def test_a_run_from_start_to_end(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…")))
+    assert kinds(events)[:3] == ["started", "validation", "sample"]
+    assert kinds(events)[-1] == "finished"
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert [event.step for event in steps] == list(range(4, 61, 4))
+    assert steps[-1].train_loss < steps[0].train_loss
+    assert steps[1].epoch == pytest.approx(8 / 98)
+    on_the_way = [event for event in events if isinstance(event, Validated) and not event.whole]
+    assert [event.step for event in on_the_way] == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert [event.step for event in events if isinstance(event, Sampled)] == sorted(
+        {0, 3, 20, *(event.step for event in on_the_way)}
+    )
+    assert sorted(store.snapshots) == [0, 3, 20]
+    assert store.snapshots[0].info["step"] == 0
+    assert [state.step for state in store.states] == [0, 60, 60]  # before and after the last validation
+    assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in on_the_way)
+
+
+def test_the_last_figure_is_the_best_models_over_all_that_is_held_out(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "done"
+    step, val_loss, model = store.models[-1]
+    assert last.best_step == step == model.info["step"]
+    held_out = corpus.split(settings.val_fraction, settings.split).held_out
+    figure = evaluate(CharLSTM.from_model(model), corpus.ids, held_out)
+    assert figure.nats == last.best_val == val_loss == model.info["val_loss"]
+    whole = next(event for event in events if isinstance(event, Validated) and event.whole)
+    assert (whole.val_loss, whole.chars) == (figure.nats, figure.chars)
+    best = min((e for e in events if isinstance(e, Validated) and not e.whole), key=lambda event: event.val_loss)
+    assert best.step == step
+
+
+def test_trainer_copies_the_weights_once_for_each_look(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the best model, the sample and the snapshot together, and not at all when none of them is wanted."""
+    copies, to_model = [], CharLSTM.to_model
+
+    def counted(network: CharLSTM, *args: Any, **how: Any) -> Model:
+        copies.append(network)
+        return to_model(network, *args, **how)
+
+    monkeypatch.setattr(CharLSTM, "to_model", counted)
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…"))
+    events = run(trainer)
+    assert len(copies) == sum(isinstance(event, Sampled) for event in events)
+    assert store.snapshots[0].weights is store.models[0][2].weights
+    assert trainer.best.weights is store.models[-1][2].weights
+    copies.clear()
+    hopeless = settings.with_changes(lr=1e-12, ema_decay=None)
+    looks = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
+    assert len(copies) == sum(event.best for event in looks) < len(looks) - 1
+
+
+def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
+    store = MemoryStore()
+    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
+    trainer = Trainer(corpus, settings, store=store)
+    stream = trainer.events()
+    started = next(stream)
+    assert isinstance(started, Started)
+    assert store.order == ["plan"]
+    plan = store.plans[0]
+    assert started.planned_steps == plan.planned_steps == math.ceil(0.2 * plan.steps_per_epoch)
+    assert plan.log_every >= 1
+    assert plan.seconds_per_step > 0
+    assert Plan.from_dict(plan.to_dict()) == plan
+    stream.close()
+
+
+def test_a_lost_fast_path_is_in_the_log(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(function: Any) -> Any:
+        raise RuntimeError("not supported here")
+
+    settings, plan = settings.with_changes(kernel="fused", max_steps=8), replace(plan, kernel="fused-f32")
+    store = MemoryStore()
+    recurrence._compiled.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.jit, "script", unsupported)
+        first = run(
+            Trainer(corpus, settings.with_changes(max_steps=8), store=store, plan=replace(plan, planned_steps=8))
+        )
+    recurrence._compiled.cache_clear()
+    started, warned = first[:2]
+    assert isinstance(started, Started)
+    assert started.kernel_path.startswith("Python loops")
+    assert isinstance(warned, Warned)
+    assert "its loops are not compiled (RuntimeError: not supported here)" in warned.message
+    # where it is there again, the log says that too
+    resumed, *rest = run(Trainer.resume(corpus, settings, store.states[0]))
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is not None
+    assert "kernel path Python loops with" in resumed.inexact
+    assert not [event for event in rest if isinstance(event, Warned)]
+
+
+class Choices:
+    """What is found when the speeds of nn and the fused kernel are compared, each time the next of ``found``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None:
+        self.left = list(found)
+        monkeypatch.setattr(benchmark, "BUDGET", 0.01)
+        monkeypatch.setattr(benchmark, "choose_kernel", self)
+        monkeypatch.setattr(benchmark, "candidates", lambda asked, device: ["fused-f32", "nn"])
+
+    def __call__(self, *arguments: Any, budget: float) -> KernelChoice:
+        measured = self.left.pop(0)
+        return KernelChoice(max(measured, key=measured.__getitem__), measured)
+
+
+BUSY, QUIET = {"fused-f32": 2_000.0, "nn": 3_000.0}, {"fused-f32": 38_000.0, "nn": 12_000.0}
+
+
+def test_a_kernel_that_was_chosen_in_a_busy_moment_is_replaced_before_anything_is_kept(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was seen: nn was chosen at 2 to 4 thousand characters a second where 38 thousand are possible."""
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, BUSY, QUIET)
+    settings = settings.with_changes(kernel="auto", val_every=25)
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store))
+    starts = [place for place, event in enumerate(events) if isinstance(event, Started)]
+    assert [events[place].kernel for place in starts] == ["nn", "fused-f32"]  # type: ignore[attr-defined]
+    assert events[starts[1] - 1].step <= 3
+    assert [plan.kernel for plan in store.plans] == ["nn", "fused-f32"]
+    assert not choices.left
+    said = next(event for event in events if isinstance(event, Warned))
+    assert "began again after 3 steps, with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
+    # the run is the one that the better choice would have made from the start, up to its clock
+    kept = MemoryStore()
+    wanted = run(Trainer(corpus, settings, store=kept, plan=store.plans[1]))
+    assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(wanted)
+    for name, array in kept.states[-1].tensors.items():
+        assert array.tobytes() == store.states[-1].tensors[name].tobytes(), name
+    # who reads the log sees that run alone
+    series = RunSeries.of(events)
+    assert series.started is events[starts[1]]
+    assert series.warnings == [said]
+    assert list(series.points("train").x) == sorted(set(series.points("train").x))
+    # it is resumed with that kernel, and never checked again
+    resumed = run(Trainer.resume(corpus, settings, store.states[-3]))[0]
+    assert isinstance(resumed, Resumed)
+    assert resumed.inexact is None
+
+
+@pytest.mark.parametrize("second", [BUSY, {"fused-f32": 14_000.0, "nn": 12_000.0}], ids=["slower", "hardly faster"])
+def test_a_kernel_that_others_hardly_beat_stays(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, second: dict[str, float]
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, BUSY, second)
+    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
+    assert not choices.left
+
+
+def test_a_choice_that_training_confirms_is_not_measured_again(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices = Choices(monkeypatch, QUIET, QUIET)
+    measure = benchmark.measure
+    monkeypatch.setattr(benchmark, "measure", lambda *some: replace(measure(*some), seconds=1.2))
+    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["fused-f32"]
+    assert len(choices.left) == 1
+
+
+@pytest.mark.parametrize("command", [("checkpoint", None), ("set-lr", 1e-4)], ids=str)
+def test_a_kernel_by_which_something_was_kept_or_changed_stays(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, float | None]
+) -> None:
+    Time(monkeypatch, 1.0)
+    choices, asker = Choices(monkeypatch, BUSY, QUIET), Asker({1: [command]})
+    monkeypatch.setattr(planning, "LOG_SECONDS", 0.0)  # so that the asker sees every step
+    settings = settings.with_changes(kernel="auto", val_every=25)
+    events = run(Trainer(corpus, settings, store=MemoryStore(), inbox=asker), asker)
+    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
+    assert len(choices.left) == 1
+
+
+def test_kernel_is_chosen_once_for_runs_of_one_kind(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice takes over a second of the minute of ``quick``."""
+    chosen: list[str] = []
+    choose = opening_room.choose_kernel
+
+    def counted(*args: Any, **how: Any) -> Any:
+        choice = choose(*args, **{**how, "budget": 0.1})
+        chosen.append(choice.name)
+        return choice
+
+    monkeypatch.setattr(opening_room, "choose_kernel", counted)
+    monkeypatch.setattr(opening_room, "BUDGET", 0.1)
+    monkeypatch.setattr(opening_room, "SHORT_BUDGET", 0.05)
+    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
+    kernels = []
+    for _ in range(2):
+        store = MemoryStore()
+        run(Trainer(corpus, settings, store=store))
+        kernels.append(store.plans[0].kernel)
+    assert kernels == [chosen[0]] * 2
+    assert len(chosen) == 1
+    # what is remembered of another machine's kernels is chosen anew
+    known = estimates.known
+    monkeypatch.setattr(
+        estimates, "known", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
+    )
+    run(Trainer(corpus, settings))
+    assert len(chosen) == 2
+
+
+def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:
+    settings = Settings(
+        hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
+    )
+    # a plan that is far too long, as if the machine had been faster then
+    plan = make_plan(planned_steps=10**6, val_every=20, snapshot_steps=(0,))
+    trainer = Trainer(corpus, settings, plan=plan)
+    events = run(trainer)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    replans = [event for event in events if isinstance(event, Controlled)]
+    assert replans
+    assert {event.command for event in replans} == {"replan"}
+    assert trainer.progress.work_seconds < 4
+    if last.reason == "done":
+        assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
+
+
+def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+
+    def slowly(*args: Any, **how: Any) -> Evaluation:
+        clock.now += 30.0 if clock.now else 0.0
+        return evaluate(*args, **how)
+
+    monkeypatch.setattr(trainer_room, "evaluate", slowly)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    asker = Asker({38: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    assert again.progress.step == 38
+    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
+    assert 190 < again.progress.step < 240
+
+
+def test_a_resume_does_not_take_its_start_for_the_pace(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    asker = Asker({40: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    load = TrainStep.load
+
+    def slowly(learner: TrainStep, tensors: Tensors) -> None:
+        load(learner, tensors)
+        clock.now += 100.0
+
+    monkeypatch.setattr(TrainStep, "load", slowly)
+    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    assert ends[0] > 400  # at 6 seconds a step it would have been 140
+
+
+def test_finish_is_not_undone_by_the_clock(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    Time(monkeypatch, 1.0)
+    asker = Asker({20: [("finish", None)]})
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0)
+    plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
+    assert events[-1].step <= 50
+
+
+def test_what_was_learnt_until_time_was_up_is_looked_at(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=0.5)
+    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason) == (30, "time")
+    assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
+    assert last.best_step == 30
+
+
+def test_to_wait_for_who_takes_the_events_is_no_work(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    trainer = Trainer(corpus, settings, plan=make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1))
+    for _ in trainer.events():
+        clock.now += 100.0  # a disk that is full
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.work_seconds == trainer.progress.step > 30
+
+
+def test_to_be_stopped_is_no_work(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGSTOP, say, in the middle of steps, validations and samples."""
+    clock = Time(monkeypatch, 1.0)
+
+    def stop(what: Any) -> Any:
+        def stopped(*args: Any, **how: Any) -> Any:
+            trainer._clock._stops.look()  # the signs of life just before and just after
+            clock.now += 1000.0
+            clock.stopped += 1000.0
+            trainer._clock._stops.look()
+            return what(*args, **how)
+
+        return stopped
+
+    monkeypatch.setattr(TrainStep, "step", stop(TrainStep.step))
+    monkeypatch.setattr(trainer_room, "evaluate", stop(evaluate))
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1, val_every=10)
+    trainer = Trainer(corpus, settings, plan=plan, sample=stop(lambda model: ("", "")))
+    events = run(trainer)
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.step > 30  # the clock moved the end, to where a minute of work is over
+    assert trainer.progress.work_seconds == pytest.approx(trainer.progress.step)
+    assert trainer.progress.train_seconds == pytest.approx(trainer.progress.step)
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert {round(event.chars_per_second) for event in steps} == {64}
+    assert [event.work_seconds for event in steps] == pytest.approx(range(1, trainer.progress.step + 1))
+
+
+def test_to_wait_for_a_full_disk_is_no_work(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asker, store = Time(monkeypatch, 1.0), Asker({5: [("checkpoint", None)]}), MemoryStore()
+
+    def wait(seconds: float) -> None:
+        clock.now += 1000.0
+
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    for event in trainer.events():
+        asker.see(event)
+        if event.step == 5 and event.name == "step":
+            store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
+    assert clock.now > 3000
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.work_seconds == trainer.progress.step > 30
+
+
+def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = Asker({})
+
+    def asked(*args: Any, progress: Any = None, **how: Any) -> Evaluation:
+        if progress is not None:
+            asker.at[plan.planned_steps] = [("stop", None)]
+        return evaluate(*args, progress=progress, **how)
+
+    monkeypatch.setattr(trainer_room, "evaluate", asked)
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", plan.planned_steps)
+    assert not any(isinstance(event, Validated) and event.whole for event in events)
+    monkeypatch.undo()
+    again = run(Trainer.resume(corpus, settings, store.states[-1], store=store))
+    assert [event.step for event in again if isinstance(event, Validated)] == [plan.planned_steps]
+    last = again[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "done"
+
+
+def test_the_state_is_kept_before_the_last_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = Trainer(corpus, settings, store=store, plan=plan).events()
+    for event in events:
+        if isinstance(event, Validated) and event.whole:
+            assert store.states[-1].step == plan.planned_steps
+            break
+    else:
+        pytest.fail("nothing was validated at the end")
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_pause_within_a_pause_is_answered(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    asker = Asker({8: [("pause", None), ("pause", None), ("resume", None)]})
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
+    assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
+    assert events[-1].step == 60
+
+
+def test_a_disk_that_was_full_in_a_pause_leaves_it_a_pause(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore(trouble=[])
+    asker = Asker({8: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        if not store.trouble:
+            asker.at[8].append(("resume", None))
+
+    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    said = []
+    for event in trainer.events():
+        asker.see(event)
+        if isinstance(event, Paused) and not said:
+            store.trouble.append(OSError(errno.ENOSPC, "full"))
+        if isinstance(event, Paused | Resumed):
+            said.append((event.name, getattr(event, "reason", "")))
+    assert [name for name, _ in said] == ["paused", "paused", "resumed", "paused", "resumed"]
+    assert "full" in said[1][1]
+
+
+def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    asker = Asker(
+        {
+            8: [("pause", None), ("set-lr", 1e-4), ("resume", None)],
+            16: [("checkpoint", None)],
+            24: [("stop", None)],
+        }
+    )
+    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    seen = [event for event in events if isinstance(event, Controlled)]
+    assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
+    assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
+    assert kinds(events).index("paused") < kinds(events).index("resumed")
+    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
+    assert rates[8] > 2e-3
+    assert rates[12] == pytest.approx(1e-4, rel=0.1)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", 24)
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 16, 24]
+    assert [state.control_position for state in store.states] == [0, 100, 400, 500]
+
+
+def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    Time(monkeypatch, 10.0)
+    store, plan = MemoryStore(), make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
+    events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan))
+    assert [state.step for state in store.states] == [0, 3, 6, 9, 10, 10]
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 3, 6, 9, 10, 10]
+    store = MemoryStore()
+    run(Trainer(corpus, settings.with_changes(checkpoint_minutes=None), store=store, plan=plan))
+    assert [state.step for state in store.states] == [0, 10, 10]
+
+
+def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    waits: list[float] = []
+    asker = Asker({4: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            asker.at[4].append(("stop", None))
+
+    events = run(Trainer(corpus, settings, plan=plan, inbox=asker, wait=wait), asker)
+    assert len(waits) == 3
+    assert kinds(events)[-3:] == ["paused", "control", "finished"]
+
+
+def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
+    asker = Asker({20: [("finish", None)]})
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, plan=plan, inbox=asker)
+    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
+    events = run(trainer, asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 35)
+    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
+    assert rates[35] == pytest.approx(rates[21] / 15)
+    assert next(event for event in events if isinstance(event, Controlled)).value == 15
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
+def test_finish_takes_its_25_seconds_as_steps_take_now(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
+) -> None:
+    clock, asker = Time(monkeypatch, seconds), Asker({20: [("finish", None)]})
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
+    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, inbox=asker)
+    events = run(trainer, asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 20 + steps)
+    assert clock.now == seconds * (20 + steps)
+    rates = [event.lr for event in events if isinstance(event, Stepped)]
+    assert rates[20:] == pytest.approx([settings.lr * (1 - step / steps) for step in range(steps)])
+    assert trainer.schedule.rate(last.step) == 0
+
+
+def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings) -> None:
+    asker = Asker({20: [("pause", None)]})
+
+    def wait(seconds: float) -> None:
+        assert len(asker.at[20]) == 1, "it is still paused"
+        asker.at[20] += [("checkpoint", None), ("finish", None)]
+        before, stopped = trainer._clock._mark
+        trainer._clock._mark = before - 1000, stopped  # as if it had been a long pause
+
+    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, inbox=asker, wait=wait)
+    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
+    events = run(trainer, asker)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("done", 35)
+    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [35]
+    assert trainer.progress.work_seconds < 500
+
+
+def test_a_plan_that_the_disk_does_not_take_is_waited_for(corpus: Corpus, settings: Settings) -> None:
+    store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
+    waits: list[float] = []
+    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, wait=waits.append))
+    assert kinds(events)[:3] == ["paused", "resumed", "started"]
+    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
+    assert len(waits) == len(store.plans) == 1
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), store=store, plan=plan)
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 20:
+            next(iter(trainer._train_step.network.parameters())).data.fill_(math.nan)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "diverged"
+    assert last.best_val is not None
+    assert last.best_step <= 14
+    warning = next(event for event in events if isinstance(event, Warned))
+    assert "no longer a number" in warning.message
+    assert all(np.isfinite(array).all() for array in store.models[-1][2].weights.values())
+    assert all(state.step < 20 for state in store.states)
+
+
+def test_no_sample_is_written_with_weights_that_ran_away(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    sample = make_sampler("the ", 0)
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), sample=sample, plan=plan)
+    events = []
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 28:  # a validation is next
+            for parameter in trainer._train_step.network.parameters():
+                parameter.data.fill_(3e38)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "diverged"
+    assert [event.step for event in events if isinstance(event, Sampled)] == [0, 3, 7, 14, 20, 21]
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert any(message.startswith("No sample was written: ") for message in warnings)
+
+
+def test_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    hopeless = settings.with_changes(patience=2, lr=1e-12, ema_decay=None)
+    events = run(Trainer(corpus, hopeless, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    misses = [event.best for event in events if isinstance(event, Validated) and not event.whole]
+    if last.reason == "patience":
+        assert misses[-2:] == [False, False]
+    assert last.reason == "patience"
+    assert last.step < 60
+
+
+@pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
+def test_tiny_texts(text: str, settings: Settings) -> None:
+    events = run(Trainer(make_corpus(text), settings.with_changes(max_steps=3, val_fraction=0.1)))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.step == 3
+    assert any("is small" in event.message for event in events if isinstance(event, Warned))
+
+
+def test_nothing_held_out(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    events = run(Trainer(corpus, settings.with_changes(val_fraction=0.0, patience=1), store=store, plan=plan))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.best_val, last.best_step, last.reason) == (None, 60, "done")
+    assert "validation" not in kinds(events)
+    assert any("held out" in event.message for event in events if isinstance(event, Warned))
+    assert store.models[-1][0] == 60
+
+
+def test_one_character_is_refused(settings: Settings) -> None:
+    with pytest.raises(TextError, match="too short"):
+        Trainer(make_corpus("a"), settings)
+
+
+def test_no_end_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
+        run(Trainer(corpus, Settings(hidden_size=4, num_layers=1, threads=1, kernel="nn")))
+
+
+def test_from_a_model_starts_lower_and_learns_new_characters(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    long = settings.with_changes(max_steps=200)
+    run(Trainer(corpus, long, store=store, plan=replace(plan, planned_steps=200)))
+    parent = store.models[-1][2]
+    child_text = make_corpus(words(800, seed=3) + " ÄÖÜ")
+    child = MemoryStore()
+    other_size = settings.with_changes(hidden_size=99, num_layers=1)
+    events = run(Trainer(child_text, other_size, start_from=parent, store=child, plan=plan))
+    nothing = run(Trainer(child_text, settings, plan=plan))
+    first = [next(e for e in log if isinstance(e, Validated)).val_loss for log in (events, nothing)]
+    assert first[0] < first[1] - 0.3
+    model = child.models[-1][2]
+    assert model.vocabulary.symbols[: len(parent.vocabulary)] == parent.vocabulary.symbols
+    assert "Ä" in model.vocabulary
+    assert model.config.hidden_size == parent.config.hidden_size
+    resumed = run(Trainer.resume(child_text, other_size, child.states[0]))
+    assert isinstance(resumed[0], Resumed)
+    assert isinstance(resumed[-1], Finished)
+    assert resumed[-1].best_val == events[-1].best_val  # type: ignore[attr-defined]
+
+
+def test_from_a_model_keeps_the_replacement_symbol_of_the_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    parent = MemoryStore()
+    run(Trainer(corpus, settings, store=parent, plan=plan))
+    folded = make_corpus(words(800, seed=3) + " ß", fold_rare=2)
+    store = MemoryStore()
+    run(Trainer(folded, settings, start_from=parent.models[-1][2], store=store, plan=plan))
+    model = store.models[-1][2]
+    assert model.vocabulary.replacement == REPLACEMENT
+    assert model.vocabulary.encode("ß")[0].tolist() == [model.vocabulary.index(REPLACEMENT)]
+    # a state of 0.1, which had lost it, stays readable, and what is trained on from there has it
+    state = store.states[0]
+    state.record["vocabulary"]["replacement"] = None
+    run(Trainer.resume(folded, settings, state, store=store))
+    assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
+
+
+def test_rooms_without_torch() -> None:
+    code = (
+        "import sys, charlstm.training.settings, charlstm.training.events, charlstm.training.presets, "
+        "charlstm.training.schedule, charlstm.training.seams, charlstm.training.state, charlstm.training.plan, "
+        "charlstm.training.estimate, charlstm.training.progress; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,289 @@
+"""Each filter against a slow, obvious reference on random logits, and the order in which they act."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from charlstm.errors import GenerationError
+from charlstm.generation import sampling
+from charlstm.generation.sampling import Sampler, SamplerSettings, draw, draws, key_for, uniform, uniforms
+
+OFF = {"temperature": 1.0, "min_p": None}
+
+# Logits on a coarse grid, so that ties are common and a rounding never decides which side of a bound one is on.
+logits_arrays = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-24, 24).map(lambda n: n / 4))
+
+
+def softmax(logits):
+    exponentials = [math.exp(value - max(logits)) for value in logits]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def normal(weights):
+    return weights.astype(np.float64) / weights.sum(dtype=np.float64)
+
+
+def renormalised(probabilities, kept):
+    total = sum(p for which, p in enumerate(probabilities) if which in kept)
+    return [p / total if which in kept else 0.0 for which, p in enumerate(probabilities)]
+
+
+def slow_top_k(p, k):
+    least = sorted(p, reverse=True)[min(k, len(p)) - 1]
+    return {which for which, value in enumerate(p) if value >= least}
+
+
+def slow_mass(p, order, mass):
+    """Take characters in ``order`` until they have ``mass``."""
+    kept, total = set(), 0.0
+    for which in order:
+        if total >= mass - 1e-7:
+            break
+        kept.add(which)
+        total += p[which]
+    return kept
+
+
+def slow_typical_order(p):
+    entropy = -sum(value * math.log(value) for value in p if value)
+    distance = [abs(-math.log(value) - entropy) if value else math.inf for value in p]
+    return sorted(range(len(p)), key=lambda which: distance[which])
+
+
+def by_probability(p):
+    return sorted(range(len(p)), key=lambda which: -p[which])
+
+
+@settings(max_examples=60, deadline=None)
+@given(logits_arrays, st.sampled_from([0.1, 0.5, 0.8, 1.0, 1.5, 10.0]))
+def test_temperature(logits, temperature):
+    sampled = normal(Sampler(SamplerSettings(temperature=temperature, min_p=None)).weights(logits))
+    assert sampled == pytest.approx(softmax([value / temperature for value in logits.tolist()]), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logits_arrays, st.integers(1, 50))
+def test_top_k_keeps_ties(logits, k):
+    p = softmax(logits.tolist())
+    sampled = normal(Sampler(SamplerSettings(**OFF, top_k=k)).weights(logits))
+    assert sampled == pytest.approx(renormalised(p, slow_top_k(logits.tolist(), k)), abs=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logits_arrays, st.sampled_from([0.137, 0.513, 0.899, 0.9713, 1.0]))
+def test_top_p(logits, mass):
+    p = softmax(logits.tolist())
+    sums = np.cumsum([p[which] for which in by_probability(p)])
+    if np.abs(sums - mass).min() < 1e-5 and mass < 1:
+        return  # a rounding decides
+    sampled = normal(Sampler(SamplerSettings(**OFF, top_p=mass)).weights(logits))
+    expected = renormalised(p, slow_mass(p, by_probability(logits.tolist()), mass + (mass == 1)))
+    assert sampled == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logits_arrays, st.sampled_from([0.0, 0.0513, 0.3131, 1.0]))
+def test_min_p(logits, share):
+    p = softmax(logits.tolist())
+    kept = {which for which, value in enumerate(p) if value >= share * max(p) * (1 - 1e-9)}
+    sampled = normal(Sampler(SamplerSettings(temperature=1.0, min_p=share)).weights(logits))
+    assert sampled == pytest.approx(renormalised(p, kept), abs=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logits_arrays, st.sampled_from([0.2137, 0.513, 0.9113]))
+def test_typical(logits, mass):
+    p = softmax(logits.tolist())
+    order = slow_typical_order(p)
+    distances = sorted({round(abs(-math.log(value) + sum(q * math.log(q) for q in p)), 4) for value in p})
+    close = any(b - a < 1e-3 for a, b in itertools.pairwise(distances))
+    if close or np.abs(np.cumsum([p[which] for which in order]) - mass).min() < 1e-5:
+        return  # a rounding decides
+    sampled = normal(Sampler(SamplerSettings(**OFF, typical=mass)).weights(logits))
+    # Equal probabilities are equally near; only how many of them stay is certain when floats differ in the last place.
+    assert sorted(sampled) == pytest.approx(sorted(renormalised(p, slow_mass(p, order, mass))), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logits_arrays, st.sampled_from([0.137, 1.313, 4.77]))
+def test_mirostat_cuts_what_surprises_more_than_its_bound(logits, mu):
+    p = softmax(logits.tolist())
+    kept = {which for which, value in enumerate(p) if -math.log2(value) <= mu}
+    if not kept:
+        kept = {by_probability(logits.tolist())[0]}
+    sampled = normal(Sampler(SamplerSettings(**OFF, mirostat=1.0)).weights(logits, mu=np.float32(mu)))
+    assert sampled == pytest.approx(renormalised(p, kept), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logits_arrays, st.integers(1, 45))
+def test_reference_is_softmax_topk_renormalised(logits, k):
+    p = softmax(logits.tolist())
+    best = by_probability(logits.tolist())[:k]
+    sampled = normal(Sampler(SamplerSettings(kind="reference", top_k=k)).weights(logits))
+    assert sampled == pytest.approx(renormalised(p, set(best)), abs=1e-6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 30))
+def test_the_documented_order(seed, size):
+    logits = np.random.default_rng(seed).normal(0, 2, size).astype(np.float32)
+    chosen = SamplerSettings(temperature=0.7, top_k=9, top_p=0.93, min_p=0.02, typical=0.9)
+    p = softmax([value / 0.7 for value in logits.tolist()])
+    p = renormalised(p, slow_top_k(p, 9))
+    p = renormalised(p, slow_mass(p, by_probability(p), 0.93))
+    p = renormalised(p, {which for which, value in enumerate(p) if value >= 0.02 * max(p)})
+    p = renormalised(p, slow_mass(p, slow_typical_order(p), 0.9))
+    assert normal(Sampler(chosen).weights(logits)) == pytest.approx(p, abs=1e-5)
+
+
+def test_rows_are_filtered_as_if_alone():
+    rows = np.random.default_rng(5).normal(0, 2, (7, 20)).astype(np.float32)
+    for chosen in (
+        SamplerSettings(),
+        SamplerSettings(top_k=5, top_p=0.9, typical=0.9),
+        SamplerSettings(temperature=0),
+        SamplerSettings(kind="reference", top_k=5),
+    ):
+        sampler = Sampler(chosen)
+        together = sampler.weights(rows)
+        for row, weights in zip(rows, together, strict=True):
+            assert np.array_equal(sampler.weights(row), weights)
+
+
+def test_greedy_takes_the_first_of_equals():
+    weights = Sampler(SamplerSettings(temperature=0)).weights(np.array([0, 3, 1, 3], np.float32))
+    assert weights.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-9, 1000.0])
+def test_extreme_temperatures_stay_finite(temperature):
+    weights = Sampler(SamplerSettings(temperature=temperature)).weights(np.array([-80, 80, 0], np.float32))
+    assert np.isfinite(weights).all()
+    assert weights.argmax() == 1
+
+
+def slow_penalties(history, size, strength, free, back):
+    history = history[-back:]
+    penalties = [0.0] * size
+    for end in range(len(history) - 1):
+        length = 0
+        while length <= end and history[end - length] == history[len(history) - 1 - length]:
+            length += 1
+        if length >= free:
+            following = history[end + 1]
+            punished = strength * sampling.REPETITION_BASE ** min(length - free, 64)
+            penalties[following] = max(penalties[following], punished)
+    return penalties
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 6), st.integers(1, 70))
+def test_repetition_penalties(history, free, back):
+    found = sampling.repetition_penalties(np.array(history, np.int64), 3, 2.0, free, back)
+    assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=30, max_size=30), min_size=1, max_size=3),
+    st.integers(1, 28),
+    st.integers(1, 6),
+    st.integers(1, 40),
+)
+def test_repeats_of_many_texts_are_those_of_each(texts, start, free, back):
+    texts = np.array(texts)
+    texts[:, :start] = texts[0, :start]
+    repeats = sampling.Repeats(texts[0, :start], len(texts), 30 - start, 3, 2.0, free, back)
+    for stop in range(start, 31):
+        found = repeats.penalties()
+        alone = [sampling.repetition_penalties(text[:stop], 3, 2.0, free, back) for text in texts]
+        assert np.array_equal(np.zeros_like(alone) if found is None else found, alone)
+        assert (found is None) == (not np.any(alone))
+        if stop < 30:
+            repeats.append(texts[:, stop])
+
+
+@pytest.mark.parametrize("free", [1, 16, 200, 5000])
+def test_repeats_beyond_the_limit_are_punished_like_those_at_it(free):
+    text = np.tile([0, 1], 4000)
+    repeats = sampling.Repeats(text, 1, 0, 300, 2.0, free, 7000)
+    assert np.array_equal(repeats.penalties()[0], sampling.repetition_penalties(text, 300, 2.0, free, 7000))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any), st.floats(0, 1, exclude_max=True))
+def test_drawing_goes_by_the_running_sum(weights, number):
+    which = draw(np.array(weights, np.float32), number)
+    assert sum(weights[:which]) <= number * sum(weights) + 1e-9
+    assert number * sum(weights) < sum(weights[: which + 1]) + 1e-9
+    assert weights[which] > 0
+    assert draws(np.array([weights], np.float32), np.array([number]))[0] == which
+
+
+def test_randomness_depends_on_seed_sample_and_position_alone():
+    keys = np.array([key_for(seed, sample) for seed in (0, 1, -5, 2**63) for sample in (0, 1, 9)], np.uint64)
+    assert len(set(keys.tolist())) == len(keys)
+    for position in (0, 1, 10**6):
+        assert uniforms(keys, position).tolist() == [uniform(key, position) for key in keys.tolist()]
+    values = np.array([uniform(key_for(3), position) for position in range(20000)])
+    assert values.min() >= 0
+    assert values.max() < 1
+    counts = np.histogram(values, 20, (0, 1))[0]
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees of freedom, p = 0.001
+    assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.03
+
+
+def test_reference_draws_have_the_scripts_distribution():
+    """20,000 draws against softmax → topk → renormalise, by chi-square."""
+    logits = np.random.default_rng(8).normal(0, 1.5, 30).astype(np.float32)
+    weights = Sampler(SamplerSettings(kind="reference", top_k=5)).weights(logits)
+    p = softmax(logits.tolist())
+    expected = renormalised(p, set(by_probability(p)[:5]))
+    key, count = key_for(11), 20000
+    drawn = np.bincount([draw(weights, uniform(key, at)) for at in range(count)], minlength=30)
+    assert all(drawn[which] == 0 for which in range(30) if expected[which] == 0)
+    chi = sum((drawn[which] - count * q) ** 2 / (count * q) for which, q in enumerate(expected) if q)
+    assert chi < 18.5  # 4 degrees of freedom, p = 0.001
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", -1),
+        ("temperature", math.nan),
+        ("temperature", math.inf),
+        ("temperature", "hot"),
+        ("temperature", True),
+        ("top_k", 0),
+        ("top_k", 2.5),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("min_p", -0.1),
+        ("typical", 0),
+        ("mirostat", 0),
+        ("mirostat_rate", 0),
+        ("repetition", -1),
+        ("repetition_length", 0),
+        ("kind", "script"),
+    ],
+)
+def test_nonsense_is_one_sentence_that_names_the_setting(name, value):
+    with pytest.raises(GenerationError, match=name if name != "kind" else "script") as caught:
+        SamplerSettings(**{name: value})
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(repr(value)) or name == "kind"
+
+
+def test_settings_round_trip():
+    chosen = SamplerSettings(temperature=1.2, top_k=7, mirostat=2.5)
+    assert SamplerSettings.from_dict(chosen.to_dict()) == chosen
+    with pytest.raises(GenerationError, match="heat"):
+        SamplerSettings.from_dict({"heat": 1})

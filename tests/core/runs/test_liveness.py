@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.errors import RunError
+from charlstm.runs import liveness, system
+
+posix = pytest.mark.skipif(os.name == "nt", reason="there a folder whose files are open cannot be moved or removed")
+
+HOLDER = """
+import pathlib, sys
+from charlstm.runs import lock
+held = lock.take(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def holder(path: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def test_one_writer_and_the_lock_dies_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "novel-quick-1" / "lock"
+    path.parent.mkdir()
+    assert system.is_locked(path) is False
+    child = holder(path)
+    try:
+        assert system.is_locked(path) is True
+        with pytest.raises(RunError, match="Another worker is already on the run novel-quick-1"):
+            liveness.acquire_lock(path, patience=0.05)
+    finally:
+        child.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+        child.communicate()
+    assert system.is_locked(path) is False
+    liveness.acquire_lock(path, patience=0).release()
+
+
+def test_probing_does_not_make_a_starting_worker_fail(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    over = threading.Event()
+
+    def probe() -> None:
+        while not over.is_set():
+            system.is_locked(path)
+
+    probes = [threading.Thread(target=probe) for _ in range(2)]
+    for each in probes:
+        each.start()
+    try:
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            liveness.acquire_lock(path).release()
+    finally:
+        over.set()
+        for each in probes:
+            each.join()
+
+
+def test_probes_do_not_see_each_other(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "lock"
+    path.touch()
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert system.is_locked(path) is False
+
+
+def test_a_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
+    held = liveness.acquire_lock(tmp_path / "lock")
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    try:
+        held.release()
+        assert system.is_locked(tmp_path / "lock") is False
+    finally:
+        child.communicate()
+
+
+@posix
+def test_the_lock_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "lock"
+    path.parent.mkdir()
+    held = liveness.acquire_lock(path)
+    path.unlink()
+    assert system.is_locked(path) is True
+    assert held.loss() is None
+    with pytest.raises(RunError, match="Another worker is already on the run"):
+        liveness.acquire_lock(path, patience=0.05)
+    assert system.is_locked(path) is True
+    held.release()
+    assert system.is_locked(path) is False
+    liveness.acquire_lock(path, patience=0).release()
+
+
+@posix
+def test_the_holder_learns_what_became_of_its_folder(tmp_path: Path) -> None:
+    place = tmp_path / "disk" / "runs"
+    folder, other = place / "run", place / "other"
+    folder.mkdir(parents=True)
+    (folder / "run.json").touch()
+    held = liveness.acquire_lock(folder / "lock")
+    assert held.loss() is None
+    folder.rename(other)
+    assert held.loss() == "moved"
+    folder.mkdir()
+    assert held.loss() == "moved"
+    folder.rmdir()
+    place.rename(tmp_path / "disk" / "old")  # and a folder above it
+    assert held.loss() == "moved"
+    shutil.rmtree(tmp_path / "disk" / "old")
+    assert held.loss() == "deleted"
+    held.release()
+
+
+@posix
+def test_a_disk_that_is_gone_for_a_while_has_moved_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    held = liveness.acquire_lock(folder / "lock")
+    look = os.stat
+
+    def unmounted(path: Any, **options: Any) -> os.stat_result:
+        found = look(path, **options)
+        if isinstance(path, Path) and path == folder:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:10])) if path == tmp_path else found
+
+    def unreachable(path: Any, **options: Any) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    for what in (unmounted, unreachable):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", what)
+            assert held.loss() is None
+    held.release()
+
+
+@posix
+def test_where_folders_have_no_locks_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "lock_folder", lambda _: None)
+    held = liveness.acquire_lock(tmp_path / "lock")
+    assert held.loss() is None
+    (tmp_path / "lock").unlink()
+    assert held.loss() == "unlocked"
+    (tmp_path / "lock").touch()
+    assert held.loss() == "unlocked"
+    held.release()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    (tmp_path / "lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(RunError, match="link to another file"):
+        liveness.acquire_lock(tmp_path / "lock")
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_no_folder_is_made_for_a_lock(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="any more"):
+        liveness.acquire_lock(tmp_path / "gone" / "lock")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import filelock
+
+    def refuse(self: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    with pytest.raises(RunError, match="has no locks"):
+        liveness.acquire_lock(tmp_path / "lock")

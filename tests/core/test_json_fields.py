@@ -1,0 +1,55 @@
+"""Records out of JSON that may be anybody's: right values pass, everything else is refused by kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import LONGEST, CharLSTMError
+from charlstm.json_fields import typed_fields
+
+
+@dataclass(frozen=True)
+class Record:
+    count: int
+    figure: float
+    word: str
+    flag: bool
+    kind: Literal["a", "b"]
+    some: tuple[int, ...]
+    maybe: float | None = None
+
+
+GOOD = {"count": 3, "figure": 2, "word": "x", "flag": True, "kind": "b", "some": [1, 2], "maybe": None}
+
+
+def test_right_values_get_the_types_of_their_fields() -> None:
+    record = Record(**typed_fields(Record, GOOD | {"later": 1}))
+    assert record == Record(3, 2.0, "x", True, "b", (1, 2), None)
+    assert type(record.figure) is float
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": True}, {"count": -1}, {"count": 2**53}, {"count": 1.0}, {"figure": "2"}, {"figure": float("nan")},
+        {"figure": float("inf")}, {"figure": 10**400}, {"figure": True}, {"word": None}, {"flag": 1}, {"kind": "c"},
+        {"kind": ["a"]}, {"some": "12"}, {"some": [1, "2"]}, {"maybe": "1"},
+    ],
+)  # fmt: skip
+def test_values_of_another_kind_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        typed_fields(Record, GOOD | wrong)
+
+
+@given(st.text(alphabet=st.characters(), max_size=2000))
+def test_a_sentence_is_one_harmless_line_whatever_it_quotes(quoted: str) -> None:
+    sentence = str(CharLSTMError(f"The file {quoted} is damaged: use another copy"))
+    assert sentence.startswith("The file ")
+    assert sentence.endswith(": use another copy")
+    assert len(sentence) <= LONGEST + 5
+    assert not any(char < " " or "\x7f" <= char < "\xa0" for char in sentence)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from charlstm import paths
+from charlstm.errors import CharLSTMError, TextError
+from charlstm.text import builtin
+from charlstm.text.catalogue import find_texts, recent_texts, remember_text
+from charlstm.text.corpus import open_corpus, preview
+from charlstm.text.reading import TextOptions
+
+
+def test_data_comes_first_then_files_then_folders(tmp_path: Path) -> None:
+    for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/b.txt", "data/a.txt", "data/a.md", "sub/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    found = find_texts(tmp_path)
+    assert [(one.group, one.name) for one in found] == [
+        ("data", "a.txt"),
+        ("data", "b.txt"),
+        ("file", "apple.md"),
+        ("file", "Zoo.txt"),
+        ("folder", "data"),
+        ("folder", "sub"),
+    ]
+    assert found[0].bytes == 4
+    assert [one.name for one in find_texts(tmp_path, "*.png") if one.group == "file"] == ["picture.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX files")
+def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "data").symlink_to(tmp_path)
+    assert [one.name for one in find_texts(tmp_path) if one.group != "folder"] == []
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(TextError, match="cannot be listed"):
+        find_texts(tmp_path / "nowhere")
+    with pytest.raises(TextError, match="cannot be listed"):
+        find_texts("~nobody-here")
+
+
+def test_the_texts_used_last(tmp_path: Path) -> None:
+    assert recent_texts() == ()
+    for name in "abcab":
+        path = tmp_path / f"{name}.txt"
+        path.write_text(name)
+        remember_text([str(path)], path.name, 1)
+    remember_text(["-"], "stdin", 1)
+    remember_text(["python-reference"], "python-reference", 465_128)
+    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
+    (tmp_path / "a.txt").unlink()
+    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "2"}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
+def test_a_damaged_list_is_an_empty_one(content: str, tmp_path: Path) -> None:
+    (paths.state_dir() / "recent-texts.json").write_text(content)
+    assert recent_texts() == ()
+    (tmp_path / "a.txt").write_text("a")
+    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
+    assert len(recent_texts()) == 1
+
+
+def test_a_newer_list_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = paths.state_dir() / "recent-texts.json"
+    path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
+    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and stays as it is; update this one"):
+        recent_texts()
+    (tmp_path / "a.txt").write_text("a")
+    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
+    assert path.read_text() == newer
+
+
+def test_built_in_texts() -> None:
+    listed = {one.name: one for one in builtin.builtins()}
+    reference = open_corpus("python-reference")
+    assert reference.chars == listed["python-reference"].chars
+    assert 300_000 < reference.chars < 900_000
+    assert reference.text().count("statement") > 300
+    assert reference.report.version == builtin.version()
+    assert reference.sources == ("python-reference",)
+    assert "".join(builtin.pieces("python-reference")) == "".join(builtin.pieces("python-reference"))
+
+
+def test_the_library_is_capped_and_real() -> None:
+    source = open_corpus("python-source", TextOptions(max_chars=300_000))
+    assert source.chars == 300_000
+    assert source.text().count("def ") > 200
+    assert preview("python-source", 100).text == source.text(0, 100)
+
+
+def test_what_a_python_lacks_is_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pydoc_data.topics", None)
+    monkeypatch.setattr("charlstm.text.builtin.sysconfig.get_path", lambda name: str(tmp_path))
+    assert builtin.builtins() == []
+    with pytest.raises(TextError, match="came without"):
+        open_corpus("python-reference")
+
+
+def test_folders_are_private_and_movable(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for make, name in ((paths.cache_dir, "cache"), (paths.state_dir, "state"), (paths.data_dir, "data")):
+        assert make() == own_folders / name
+        if os.name != "nt":
+            assert make().stat().st_mode & 0o777 == 0o700
+    (own_folders / "file").write_text("")
+    monkeypatch.setenv("CHARLSTM_CACHE", str(own_folders / "file" / "below"))
+    with pytest.raises(CharLSTMError, match="set CHARLSTM_CACHE to a folder"):
+        paths.cache_dir()
