@@ -85,7 +85,9 @@ def test_only_the_engine_imports_torch() -> None:
     free = [name for name in CORE if name != ENGINE and not name.startswith(ENGINE + ".")]
     assert "charlstm.runs.worker" in free
     assert "torch" not in _loaded_after(*free)
-    importing = [name for name in free if "torch" in {each.partition(".")[0] for each in _imported(_source(name), set())}]
+    importing = [
+        name for name in free if "torch" in {each.partition(".")[0] for each in _imported(_source(name), set())}
+    ]
     assert importing == [], "imports inside functions and for type checking count too"
 
 
@@ -93,7 +95,9 @@ def test_core_modules_form_no_import_cycle() -> None:
     """Imports inside functions and those for type checking count: a reader follows them too. The package itself, whose
     names load when they are first used, is left out."""
     names = set(CORE) - {"charlstm"}
-    graph = {name: {each for each in _imported(_source(name), names) if each in names and each != name} for name in names}
+    graph = {
+        name: {each for each in _imported(_source(name), names) if each in names and each != name} for name in names
+    }
     assert _cycles(graph) == []
 
 

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "errors": ("CharLSTMError",),
     "generation.generate": ("generate",),
-    "generation.samplers": ("SamplerSettings",),
+    "generation.sampling": ("SamplerSettings",),
     "generation.session": ("Session",),
-    "generation.steps": ("Step",),
+    "generation.tree": ("Step",),
     "model.file": ("Model", "load_model", "save_model"),
-    "model.network": ("CharLSTM",),
+    "engine.network": ("CharLSTM",),
     "runs.folder": ("Run", "find_run", "list_runs"),
     "runs.launch": ("resume_run", "start_run"),
     "runs.models": ("find_model",),
@@ -50,10 +50,10 @@ _HOMES = {
     "text.reading": ("TextOptions",),
     "text.statistics": ("describe",),
     "text.vocabulary": ("Vocabulary",),
-    "training.config": ("Settings",),
-    "training.evaluation": ("evaluate",),
+    "training.settings": ("Settings",),
+    "engine.evaluation": ("evaluate",),
     "training.presets": ("preset",),
-    "training.trainer": ("Trainer",),
+    "engine.trainer": ("Trainer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

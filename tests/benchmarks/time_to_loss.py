@@ -111,7 +111,7 @@ def first_at(series: RunSeries, loss: float) -> Validated | None:
 
 def follow(run: Run, loss: float) -> RunSeries:
     """What happens in ``run`` until ``loss`` is reached or it ends; its worker is gone then, whatever happens here."""
-    tail, series = EventTail(run), RunSeries()
+    tail, series = EventTail(run.events_path), RunSeries()
     try:
         while run.status().alive and first_at(series, loss) is None:
             time.sleep(0.5)

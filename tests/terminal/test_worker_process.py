@@ -90,7 +90,7 @@ def until(run: Run, *states: str) -> None:
 
 def reached(run: Run, step: int) -> Callable[[], bool]:
     """Whether the log of ``run`` has come to ``step``."""
-    series, tail = RunSeries(), EventTail(run)
+    series, tail = RunSeries(), EventTail(run.events_path)
 
     def there() -> bool:
         series.feed(tail.read())

@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from charlstm import storage, user_files
+from charlstm import storage, user_files  # noqa: E402
 from charlstm.cli.main import run  # noqa: E402
 from charlstm.model.file import load_model, model_writer  # noqa: E402
 from charlstm.runs.models import find_model  # noqa: E402

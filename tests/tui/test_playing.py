@@ -96,8 +96,8 @@ def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, lis
     picture = listener.until(lambda p: p.length == 70 and not p.running)
     assert listener.line[:50] == stood
     assert picture.settings.temperature == 0
-    assert picture.next_char_distribution is not None
-    assert picture.next_char_distribution.kept == 1
+    assert picture.outlook is not None
+    assert picture.outlook.kept == 1
 
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
@@ -130,7 +130,7 @@ def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: List
 
 def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
     listener.player.load(Wish(str(model), prime="Ωne", speed=FULL))
-    picture = listener.until(lambda p: p.next_char_distribution is not None)
+    picture = listener.until(lambda p: p.outlook is not None)
     assert (picture.prime, picture.unknown) == ("ne", ("Ω",))
     listener.player.type("hi你!", 0)
     picture = listener.until(lambda p: p.length == 3)
@@ -172,12 +172,12 @@ def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: L
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished", steps=200).run
     listener.player.load(Wish(str(run.path), step=50))
-    picture = listener.until(lambda p: p.facts is not None and p.next_char_distribution is not None)
+    picture = listener.until(lambda p: p.facts is not None and p.outlook is not None)
     assert picture.facts is not None
     assert (picture.facts.step, picture.facts.ages, picture.facts.planned) == (50, (0, 50, 100, 200), 1000)
     run.model_path.unlink()
     listener.player.load(Wish(str(run.path)))
-    listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.next_char_distribution is not None)
+    listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.outlook is not None)
 
 
 def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
@@ -210,7 +210,7 @@ def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: List
 
 def test_text_that_nobody_sees_is_made_when_somebody_looks(model: Path, listener: Listener) -> None:
     listener.player.load(Wish(str(model), speed=200))
-    listener.until(lambda p: p.next_char_distribution is not None)
+    listener.until(lambda p: p.outlook is not None)
     listener.player.watched(False)
     listener.player.go(500)
     begin = time.monotonic()
@@ -229,7 +229,7 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
     step = Session.step
     monkeypatch.setattr(Session, "step", lambda self: (time.sleep(0.01), step(self))[1])
     listener.player.load(Wish(str(model), speed=500))
-    listener.until(lambda p: p.next_char_distribution is not None)
+    listener.until(lambda p: p.outlook is not None)
     monkeypatch.setattr(playing, "PICTURE_EVERY", 1.0)
     listener.player.go(100)
     # A slice between two of the rare pictures has room for one such character: that would take minutes.
@@ -317,7 +317,7 @@ def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     monkeypatch.setattr(playing, "SOON", 0.02)
     long = "The morning and the sea. " * 20_000
     listener.player.load(Wish(str(model), prime=long))
-    assert "500,000 characters" in listener.until(lambda p: "Reading the prime" in p.busy).busy
+    assert "16,384 characters" in listener.until(lambda p: "Reading the prime" in p.busy).busy
     listener.player.give_up()
     stopped = listener.until(lambda p: bool(p.error))
     assert "Stopped reading" in stopped.error
@@ -339,7 +339,7 @@ def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Li
 
 def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:
     listener.player.load(Wish(str(model)))
-    listener.until(lambda p: p.next_char_distribution is not None)
+    listener.until(lambda p: p.outlook is not None)
     text = "the light was on the stairs " * 3000
     listener.player.write_text(text)
     listener.until(lambda p: 0 < p.length < len(text))

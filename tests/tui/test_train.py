@@ -361,7 +361,7 @@ async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
     def refuse(*_: object) -> None:
         raise RunError("Nothing can be written in [/red]: make room")
 
-    monkeypatch.setattr("charlstm_tui.screens.train.send", refuse)
+    monkeypatch.setattr("charlstm_tui.screens.train.send_command", refuse)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("space")

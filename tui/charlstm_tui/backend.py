@@ -170,7 +170,7 @@ class RunsReader:
                 from charlstm.runs.log import EventTail
                 from charlstm.runs.series import RunSeries  # brings numpy: not before a run is looked at
 
-                self._tail, self._series = EventTail(folder.Run(attached)), RunSeries()
+                self._tail, self._series = EventTail(folder.Run(attached).events_path), RunSeries()
         if self._tail is None or self._series is None:
             return ""
         try:

@@ -344,7 +344,7 @@ class Player:
             now = time.monotonic()
             if self._ended.is_set() or self._wanted[voice.number] != number:
                 raise _Unwanted("Stopped reading the prime.")
-            if now - begun > SOON:
+            if done and now - begun > SOON:
                 left = words.clock((now - begun) * (total - done) / done)
                 voice.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
                 voice.dirty = True

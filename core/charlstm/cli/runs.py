@@ -113,7 +113,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
-    tail = EventTail(found)
+    tail = EventTail(found.events_path)
     with EventView(json=as_json, plain=plain) as view:
         try:
             while True:

@@ -31,6 +31,7 @@ from charlstm.training.settings import Settings, about, canonical_name, parse_se
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.training.events import Event
+    from charlstm.training.plan import MeasuredSpeed
 
 SHORTCUTS: tuple[str, ...] = (
     *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
@@ -107,7 +108,8 @@ def presets(
     rows: list[dict[str, Any]] = []
     for each in PRESETS.values():
         settings = preset(each.name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
-        costs = estimate(settings, corpus.chars, len(corpus.vocabulary))
+        shape = corpus.chars, len(corpus.vocabulary)
+        costs = estimate(settings, *shape, _measured_speed(settings, *shape))
         rows.append({"name": each.name, "about": each.about, **costs.to_dict(), "settings": settings.to_dict()})
     if as_json:
         print_result(True, rows)
@@ -129,6 +131,18 @@ def presets(
         right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
     ):
         click.echo(line)
+
+
+def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
+    """The stored speed of a training step, or a measurement, which alone needs torch."""
+    from charlstm.training.estimate import batch_shape, find_speed
+
+    found = find_speed(settings, vocab_size, *batch_shape(settings, chars))
+    if found is None:
+        from charlstm.engine.benchmark import measured_speed
+
+        found = measured_speed(settings, chars, vocab_size)
+    return found
 
 
 @click.command(

@@ -21,6 +21,7 @@ from charlstm.engine.network import CharLSTM, extend_vocabulary
 from charlstm.engine.train_step import TrainStep
 from charlstm.text.batches import Batches, TrainingText
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.estimate import batch_shape, check_memory, find_speed, has_card, measured_vocab_size, store_speed
 from charlstm.training.plan import MeasuredSpeed, Plan, fit_batch, make_plan
 from charlstm.training.settings import Settings
 
@@ -69,6 +70,28 @@ def measure_and_plan(
         threads=threads,
         spent=worked(),
     )
+
+
+def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
+    """The speed of a training step on a text of ``chars`` characters, ``vocab_size`` of them distinct: as it was
+    measured on this machine before, else measured now, which takes some three seconds.
+
+    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, or for settings that take more memory
+    than this machine has. torch's thread count is as before.
+    """
+    rows, length = batch_shape(settings, chars)
+    measured = find_speed(settings, vocab_size, rows, length)
+    if measured is not None:
+        return measured
+    check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device))
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or cpu_count())
+    try:
+        measured = measure(settings, measured_vocab_size(vocab_size), choose_device(settings.device), rows, length)
+    finally:
+        torch.set_num_threads(before)
+    store_speed(settings, vocab_size, rows, length, measured)
+    return measured
 
 
 def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Model | None) -> CharLSTM:

@@ -1,16 +1,12 @@
-"""TODO."""
+"""The devices that this machine trains on, and its number of CPU cores."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import torch
 
 from charlstm.errors import SettingsError
-
-if TYPE_CHECKING:
-    pass
 
 
 def choose_device(asked: str) -> torch.device:

@@ -299,7 +299,7 @@ class Trainer:
 
     def _kernel_known(self, device: torch.device) -> str | None:
         """The kernel that was the fastest when such a run was measured here before."""
-        known = None if self._ranks.size > 1 else estimate.known(self.settings, *self._shape())
+        known = None if self._ranks.size > 1 else estimate.find_speed(self.settings, *self._shape())
         return known.kernel if known is not None and known.kernel in candidates(self.settings.kernel, device) else None
 
     def _new_plan(self, kernel: str | None) -> Plan:
@@ -308,10 +308,10 @@ class Trainer:
             self.settings, self._training_text, self._ranks, worked=self._clock.worked, kernel=kernel
         )
         symbols, rows, length = self._shape()
-        known = estimate.known(self.settings, symbols, rows, length)
+        known = estimate.find_speed(self.settings, symbols, rows, length)
         if self._ranks.size == 1 and (known is None or known.kernel != plan.kernel):
             measured = MeasuredSpeed(plan.kernel, plan.seconds_per_step, rows * length)
-            estimate.remember(self.settings, symbols, rows, length, measured)
+            estimate.store_speed(self.settings, symbols, rows, length, measured)
         return plan
 
     def _shape(self) -> tuple[int, int, int]:

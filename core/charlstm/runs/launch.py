@@ -40,7 +40,7 @@ _NO_DEVICE = 3
 _ASK_FOR_DEVICE = f"""
 import sys
 from charlstm.errors import SettingsError
-from charlstm.engine.train_step import choose_device
+from charlstm.engine.devices import choose_device
 try:
     choose_device(sys.argv[1])
 except SettingsError as error:

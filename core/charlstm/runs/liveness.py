@@ -88,8 +88,8 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     """Take the lock at ``path``, in a run's folder; it is held until the process ends or ``release()`` is called on
     what comes back.
 
-    Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is not
-    there or its file system has no locks.
+    Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is
+    not there or its file system has no locks.
     """
     if path.is_symlink():  # it would be followed, and filelock empties what it opens
         raise RunError(f"{path} is a link to another file; remove the link")

@@ -10,14 +10,11 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.training.events import Event, from_line, to_line
-
-if TYPE_CHECKING:
-    from charlstm.runs.folder import Run
 
 MAX_LINE = 4_000_000
 """A line longer than this is no event."""
@@ -101,8 +98,8 @@ class EventTail:
     It holds no file open, so the run can be renamed or deleted meanwhile. Lines that are no events are passed over.
     """
 
-    def __init__(self, run: Run | Path) -> None:
-        self._path = run if isinstance(run, Path) else run.events_path
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._position = 0
 
     def read(self, limit: int | None = None) -> list[Event]:

@@ -467,9 +467,6 @@ def _note(run: Run, text: str) -> None:
         storage.append_line(run.log_path, text.encode("utf-8", errors="backslashreplace"))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
 _MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -515,3 +512,7 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
-"""What a run will take on this machine, before it starts: weights, memory, time and speed, from a short measurement.
+"""Estimate what a run takes on this machine before it starts: weights, memory, time and speed.
 
-Measurements are kept per machine, so that only the first question about a shape costs seconds and torch; the answer
-is the planner's own (``planning``). A run measures its steps anew in its opening, and remembers the kernel.
+The speed of a training step is measured by ``engine.benchmark`` and stored here per machine, so that only the first
+estimate for a shape needs a measurement and torch.
 """
 
 from __future__ import annotations
@@ -56,18 +56,15 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
-    """What ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
+def estimate(settings: Settings, chars: int, vocab_size: int, measured: MeasuredSpeed) -> Estimate:
+    """Estimate what ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    A shape that was never measured on this machine takes some three seconds and imports torch. Raises
-    :class:`~charlstm.errors.SettingsError` when the settings set no end, or a device that is not there, or take more
-    memory than this machine has.
+    ``measured`` is the speed of a training step of :func:`batch_shape`. Raises
+    :class:`~charlstm.errors.SettingsError` when the settings set no end, or take more memory than this machine has.
     """
-    held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
-    targets = max(1, chars - held_out - 2)
+    held_out, targets = _held_out_and_training(settings, chars)
     rows, length = fit_batch(settings, targets)
     check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
-    measured = _measured(settings, vocab_size, rows, length)
     plan = make_plan(
         settings,
         measured=measured,
@@ -91,6 +88,17 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
     )
+
+
+def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:
+    """Rows and length of a batch on a text of ``chars`` characters."""
+    return fit_batch(settings, _held_out_and_training(settings, chars)[1])
+
+
+def _held_out_and_training(settings: Settings, chars: int) -> tuple[int, int]:
+    """Characters to predict in validation and in training."""
+    held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
+    return held_out, max(1, chars - held_out - 2)
 
 
 def has_card(device: str) -> bool:
@@ -147,19 +155,19 @@ def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: 
     return 4 * (9 + 2 * average) * config.parameters, 4 * (batch_chars + VALIDATED_AT_ONCE) * kept
 
 
-def known(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed | None:
+def find_speed(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed | None:
     """What was measured for such a run on this machine before."""
-    found = _read_cache().get(_key(settings, _symbols(vocab_size), rows, length))
+    found = _read_cache().get(_key(settings, measured_vocab_size(vocab_size), rows, length))
     return None if found is None else MeasuredSpeed(*found)
 
 
-def remember(settings: Settings, vocab_size: int, rows: int, length: int, measured: MeasuredSpeed) -> None:
-    """Keep what was measured, for :func:`known`."""
-    key = _key(settings, _symbols(vocab_size), rows, length)
+def store_speed(settings: Settings, vocab_size: int, rows: int, length: int, measured: MeasuredSpeed) -> None:
+    """Keep what was measured, for :func:`find_speed`."""
+    key = _key(settings, measured_vocab_size(vocab_size), rows, length)
     _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
 
 
-def _symbols(vocab_size: int) -> int:
+def measured_vocab_size(vocab_size: int) -> int:
     """Vocabularies of about the same size take about the same time: it is measured for the next power of two."""
     return 1 << max(4, (vocab_size - 1).bit_length())
 
@@ -169,28 +177,6 @@ def _key(settings: Settings, symbols: int, rows: int, length: int) -> str:
     extras = (settings.threads, settings.dropout > 0, settings.shared_masks, settings.weight_drop > 0)
     average = settings.ema_decay is not None
     return json.dumps([*shape, *extras, average, settings.optimizer])
-
-
-def _measured(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
-    measured = known(settings, vocab_size, rows, length)
-    if measured is None:
-        measured = _measure(settings, _symbols(vocab_size), rows, length)
-        remember(settings, vocab_size, rows, length, measured)
-    return measured
-
-
-def _measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
-    import torch
-
-    from charlstm.engine.benchmark import measure
-    from charlstm.engine.devices import choose_device, cpu_count
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads or cpu_count())
-    try:
-        return measure(settings, vocab_size, choose_device(settings.device), rows, length)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _cache_path() -> Path:

@@ -1,15 +1,11 @@
-"""TODO."""
+"""Which of torchrun's processes this is, from its environment variables; free of torch."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from charlstm.errors import SettingsError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,10 @@ def test_texts_at_hand(place: Path, answer: Answer) -> None:
 def test_presets_say_what_they_cost_on_a_text(
     place: Path, answer: Answer, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
+    def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
         return MeasuredSpeed("fused", rows * length / 20_000, rows * length)
 
-    monkeypatch.setattr("charlstm.training.estimate._measure", measure)
+    monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
     rows = answer("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second", "kernel"}

@@ -20,8 +20,8 @@ posix = pytest.mark.skipif(os.name == "nt", reason="there a folder whose files a
 
 HOLDER = """
 import pathlib, sys
-from charlstm.runs import lock
-held = lock.take(pathlib.Path(sys.argv[1]))
+from charlstm.runs import liveness
+held = liveness.acquire_lock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """

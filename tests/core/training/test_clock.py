@@ -44,10 +44,9 @@ def test_gap_without_computing_is_a_stop(
 
 WORKS = """
 import sys, time
-from charlstm.training import clock
-from charlstm.training.progress import Progress
-clock.LONGEST_GAP = 0.3
-work = clock.Clock(Progress())
+from charlstm.training import progress
+progress.LONGEST_GAP = 0.3
+work = progress.Clock(progress.Progress())
 work.start()
 begin = time.perf_counter()
 print("begun", flush=True)

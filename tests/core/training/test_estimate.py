@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from charlstm.engine import benchmark
 from charlstm.errors import SettingsError
 from charlstm.paths import cache_dir
-from charlstm.training import estimate as room
-from charlstm.training.estimate import estimate
+from charlstm.training import estimate as estimates
+from charlstm.training.estimate import Estimate
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings
@@ -18,12 +19,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Every measurement that was really made; it finds 20,000 characters/s."""
     made: list[int] = []
 
-    def measure(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed:
+    def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
         made.append(vocab_size)
         return MeasuredSpeed("fused-bf16", rows * length / 20_000, rows * length)
 
-    monkeypatch.setattr(room, "_measure", measure)
+    monkeypatch.setattr(benchmark, "measure", measure)
     return made
+
+
+def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
+    return estimates.estimate(settings, chars, vocab_size, benchmark.measured_speed(settings, chars, vocab_size))
 
 
 def test_the_reference_on_the_novel(calls: list[int]) -> None:
@@ -50,7 +55,7 @@ def test_another_processor_is_measured_anew(calls: list[int], monkeypatch: pytes
     """A machine of the same name, in a cloud or with the same home folder: its fastest kernel may be another one."""
     settings = Settings(epochs=1)
     estimate(settings, 100_000, 70)
-    monkeypatch.setattr(room, "cpu_model", lambda: "another")
+    monkeypatch.setattr(estimates, "cpu_model", lambda: "another")
     estimate(settings, 100_000, 70)
     assert calls == [128, 128]
 
@@ -88,4 +93,4 @@ def test_a_real_measurement() -> None:
 def test_a_validation_is_as_large_as_is_reckoned() -> None:
     from charlstm.engine.evaluation import CHUNK, ROWS
 
-    assert room.VALIDATED_AT_ONCE == ROWS * CHUNK
+    assert estimates.VALIDATED_AT_ONCE == ROWS * CHUNK

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.engine.benchmark import measured_speed
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
@@ -15,7 +16,7 @@ from charlstm.training import estimate as estimates
 from charlstm.training.estimate import check_memory, estimate
 from charlstm.training.events import Resumed, Started, Warned
 from charlstm.training.memory import Memory, machine_memory
-from charlstm.training.plan import Plan
+from charlstm.training.plan import MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
 from small_training import MemoryStore
 
@@ -117,7 +118,9 @@ def test_every_way_to_train_asks_first(corpus: Corpus, plan: Plan, tmp_path: Pat
         with pytest.raises(SettingsError, match="reduce hidden_size"):
             list(Trainer(corpus, settings, plan=frozen).events())
     with pytest.raises(SettingsError, match="reduce hidden_size"):
-        estimate(settings, 100_000, 80)
+        measured_speed(settings, 100_000, 80)
+    with pytest.raises(SettingsError, match="reduce hidden_size"):
+        estimate(settings, 100_000, 80, MeasuredSpeed("nn", 0.1, 2048))
     text = tmp_path / "text.txt"
     text.write_text("some words\n" * 50)
     for source in (text, corpus):

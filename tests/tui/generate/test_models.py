@@ -275,7 +275,7 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
             it.app.play(str(wanted))
             await it.pilot.pause()
             await it.until(lambda wanted=wanted: it.screen.room == "play" and it.picture.facts.path == wanted)
-            await it.until(lambda: it.picture.next_char_distribution is not None)
+            await it.until(lambda: it.picture.outlook is not None)
 
 
 def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

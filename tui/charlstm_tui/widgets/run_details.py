@@ -37,7 +37,7 @@ class Study:
 def study(run: Run, known: Study | None = None) -> Study:
     """Read the run's request and its log, from where ``known`` came to. Never raises for what a folder may hold."""
     spec, problem = None, ""
-    tail, series = (EventTail(run), RunSeries()) if known is None else (known.tail, known.series.copy())
+    tail, series = (EventTail(run.events_path), RunSeries()) if known is None else (known.tail, known.series.copy())
     try:
         spec = run.spec()
         series.feed(tail.read())

@@ -1,0 +1,64 @@
+"""Fixtures of tests that train: folders of their own, one thread, and the same small run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charlstm.text.corpus import Corpus
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
+from small_training import make_corpus, make_plan, words
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("charlstm")
+    for name in ("CACHE", "STATE", "DATA"):
+        monkeypatch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from more, and lose much on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return make_corpus(words(1200))
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """A second of training that uses everything an exact resume must know."""
+    return Settings(
+        hidden_size=12,
+        num_layers=2,
+        batch_size=4,
+        seq_length=16,
+        max_steps=60,
+        dropout=0.2,
+        weight_drop=0.1,
+        ema_decay=0.9,
+        state_reset=0.05,
+        val_every=7,
+        val_chars=200,
+        threads=1,
+        kernel="nn",
+        seed=5,
+    )
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """As if measured, so that cadences are the same on every machine."""
+    return make_plan()
