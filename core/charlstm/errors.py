@@ -1,42 +1,79 @@
-"""The one family of errors that a user can cause.
+"""The errors that a user can cause and solve.
 
-Each carries a single sentence that says what happened and what to do. The command line prints it and exits 2; the
-app shows it where it happened. Anything else that reaches a person is a bug.
+Each carries one sentence that says what happened and what to do. The command line prints it and exits with code 2; the
+app shows it where it happened. Any other exception that reaches a user is a bug.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from charlstm.display import visible
 
-LONGEST = 600
-"""Characters of a sentence; of what is longer, because it quotes somebody's file, the middle is left out."""
+MAX_LENGTH = 600
+"""Characters of a sentence. A longer one, because it quotes a file, loses its middle."""
+
+Action = Literal["train", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """An action that solves the problem. The sentence of the error names it in plain words; the command line adds the
+    command for it."""
+
+    action: Action
+    target: str = ""
+    """The name of a run, or the path of a file or folder."""
+
+    setting: str = ""
+    """The setting to change, with ``resume``."""
 
 
 class CharLSTMError(Exception):
-    """Something the user can put right. ``str(error)`` is one plain sentence for them: whatever it quotes, it is one
-    line of bounded length that does nothing to a terminal."""
+    """A problem that the user can solve.
 
-    def __init__(self, sentence: str) -> None:
-        if len(sentence) > LONGEST:
-            sentence = f"{sentence[: LONGEST * 2 // 3]} … {sentence[-LONGEST // 3 :]}"
+    ``str(error)`` is one plain sentence. Whatever it quotes, it is one line of bounded length without characters that
+    act on a terminal. ``error.advice`` are actions that solve the problem, if any.
+    """
+
+    def __init__(self, sentence: str, *advice: Advice) -> None:
+        if len(sentence) > MAX_LENGTH:
+            sentence = f"{sentence[: MAX_LENGTH * 2 // 3]} … {sentence[-MAX_LENGTH // 3 :]}"
         super().__init__(visible(sentence, keep=""))
+        self.advice = advice
 
 
 class TextError(CharLSTMError):
-    """A corpus cannot be read or is no text to learn from."""
+    """A text cannot be read, or cannot be learnt from."""
 
 
 class ModelError(CharLSTMError):
-    """A model or state file is missing, damaged, foreign or of a newer format."""
+    """A model or state file is missing, damaged, of another kind or of a newer format."""
+
+
+class UnreadableFileError(ModelError):
+    """A model or state file may be intact, but this process cannot read it.
+
+    ``reason``: the ``disk`` failed, there is too little ``memory``, or the file has a ``newer_format``.
+    """
+
+    def __init__(self, sentence: str, reason: Literal["disk", "memory", "newer_format"]) -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class SettingsError(CharLSTMError):
-    """A setting has a name or a value that is not accepted."""
+    """A setting has an unknown name or a value that is not accepted."""
 
 
 class RunError(CharLSTMError):
-    """A run cannot be made, found, controlled, resumed or removed."""
+    """A run cannot be created, found, controlled, resumed or deleted."""
+
+
+class NewerFormatError(RunError):
+    """A run was written by a newer version of the program."""
 
 
 class GenerationError(CharLSTMError):
-    """A sampler setting or a session operation makes no sense."""
+    """A sampler setting is not accepted, or an operation on a session is not possible."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.errors import LONGEST, CharLSTMError
+from charlstm.errors import MAX_LENGTH, CharLSTMError
 from charlstm.json_fields import typed_fields
 
 
@@ -51,5 +51,5 @@ def test_a_sentence_is_one_harmless_line_whatever_it_quotes(quoted: str) -> None
     sentence = str(CharLSTMError(f"The file {quoted} is damaged: use another copy"))
     assert sentence.startswith("The file ")
     assert sentence.endswith(": use another copy")
-    assert len(sentence) <= LONGEST + 5
+    assert len(sentence) <= MAX_LENGTH + 5
     assert not any(char < " " or "\x7f" <= char < "\xa0" for char in sentence)

@@ -79,6 +79,7 @@ def plan_resume(
         planned_steps=new_schedule.planned_steps,
         inexact=differences(record["environment"], environment(plan, ranks)),
         changes=describe_changes(before, changes),
+        changed=tuple(changes),
         device=plan.device,
         kernel=plan.kernel,
     )

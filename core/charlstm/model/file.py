@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import user_files
-from charlstm.errors import CharLSTMError, ModelError
+from charlstm.errors import CharLSTMError, ModelError, UnreadableFileError
 from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -174,7 +174,9 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
     if "charlstm" not in header.metadata or not (version.isascii() and version.isdecimal()):
         raise ModelError(f"{path} is a safetensors file but not a charlstm model")
     if len(version) > 9 or int(version) > FORMAT:
-        raise ModelError(f"{path} was written by a newer charlstm (format {version[:9]}); update this one to read it")
+        raise UnreadableFileError(
+            f"{path} was written by a newer charlstm (format {version[:9]}); update this one to read it", "newer_format"
+        )
     try:
         about = json.loads(header.metadata["charlstm"])
         config = ModelConfig(**about["config"])

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.errors import ModelError
+from charlstm.errors import ModelError, UnreadableFileError
 from charlstm.storage import replace_file
 
 MAX_HEADER = 32 * 2**20
@@ -128,7 +128,9 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
                 checksum.update(raw.data)
                 tensors[name] = raw.view(DTYPES[spec.dtype]).reshape(spec.shape)
         except MemoryError as error:
-            raise ModelError(f"{path} needs more memory than there is: its arrays are {header.size:,} bytes") from error
+            raise UnreadableFileError(
+                f"{path} needs more memory than there is: its arrays are {header.size:,} bytes", "memory"
+            ) from error
         except OSError as error:
             raise _unreadable(path, what, error) from error
     if checksum.hexdigest() != expected:
@@ -206,5 +208,6 @@ def _damaged(path: Path, what: str, why: str) -> ModelError:
     return ModelError(f"The {what} file {path} is damaged ({why}): use another copy of it")
 
 
-def _unreadable(path: Path, what: str, error: Exception) -> ModelError:
-    return ModelError(f"The {what} file {path} cannot be read: {getattr(error, 'strerror', None) or error}")
+def _unreadable(path: Path, what: str, error: Exception) -> UnreadableFileError:
+    reason = getattr(error, "strerror", None) or error
+    return UnreadableFileError(f"The {what} file {path} cannot be read: {reason}", "disk")

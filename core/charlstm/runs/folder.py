@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from charlstm import storage
 from charlstm.display import shell_command, shell_word, visible
-from charlstm.errors import RunError, SettingsError
+from charlstm.errors import NewerFormatError, RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
@@ -81,7 +81,7 @@ class RunSpec:
         """The inverse of :meth:`to_dict`. Raises :class:`RunError` for a newer format or values that are no spec."""
         try:
             if int(values["format"]) > FORMAT:
-                raise RunError(
+                raise NewerFormatError(
                     f"The run was written by a newer charlstm (format {values['format']}); update this one to read it"
                 )
             vocabulary = values.get("vocabulary")

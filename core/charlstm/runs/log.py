@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlstm import storage
-from charlstm.errors import RunError
+from charlstm.errors import NewerFormatError, RunError
 from charlstm.training.events import Event, from_line, to_line
 
 MAX_LINE = 4_000_000
@@ -137,9 +137,10 @@ class EventTail:
             return
         try:
             events.append(from_line(line))
-        except RunError as error:
-            if error.__cause__ is None:  # not a line that cannot be parsed, but a format of a newer program
-                raise
+        except NewerFormatError:
+            raise
+        except RunError:  # not an event
+            return
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -278,10 +278,10 @@ class RunSeries:
             )
         if event.planned_steps is not None:
             self.planned_steps = event.planned_steps
-        if event.inexact or event.changes:
+        if event.inexact or event.changed:
             self.inexact.append(event)
         # what a person said at a resume stands, and what was said before it of the same does not come back
-        outdated = superseded_commands([part.split(" ", 1)[0] for part in (event.changes or "").split(", ")])
+        outdated = superseded_commands(event.changed)
         self.every_control = [each for each in self.every_control if each.command not in outdated]
         self._session = []
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm import storage
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import ModelError, RunError, UnreadableFileError
 from charlstm.model.file import model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as exact
@@ -74,14 +74,11 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
             continue
         try:
             state = exact.load_state(path)
+        except UnreadableFileError as error:
+            # Only a damaged state is skipped: resuming from the one before would in time replace the intact one.
+            remedy = "; move the file away to resume from the checkpoint before it" if error.reason == "disk" else ""
+            raise RunError(f"{error}{remedy}") from error
         except ModelError as error:
-            # Only damage is stepped over: to go on from the one before would in time replace what is whole.
-            if isinstance(error, exact.NewerState):
-                raise RunError(str(error)) from error
-            if isinstance(error.__cause__, MemoryError):
-                raise RunError(str(error)) from error
-            if isinstance(error.__cause__, OSError):
-                raise RunError(f"{error}; move the file away to go on from the checkpoint before it") from error
             first_error = first_error or error
         else:
             return state, _not_the_last(state, first_error)

@@ -12,7 +12,7 @@ import time as clock
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from charlstm.errors import RunError
+from charlstm.errors import NewerFormatError, RunError
 from charlstm.json_fields import typed_fields
 
 FORMAT = 1
@@ -119,12 +119,14 @@ class Paused(Event):
 class Resumed(Event):
     """Training goes on from ``step``, after a pause or in a new process. Earlier lines of a later step never were:
     the reader drops them. ``inexact`` says in words why the continuation may differ in the last digits, and
-    ``changes`` what a person changed. ``device`` and ``kernel`` are those of a new process."""
+    ``changes`` which settings were changed; ``changed`` are their names. ``device`` and ``kernel`` are those of a new
+    process."""
 
     name: ClassVar[str] = "resumed"
     planned_steps: int | None = None
     inexact: str | None = None
     changes: str | None = None
+    changed: tuple[str, ...] = ()
     device: str | None = None
     kernel: str | None = None
 
@@ -189,11 +191,15 @@ def from_line(line: str | bytes) -> Event:
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
                 unknown.append(name)
+        if kind is Resumed and "changed" not in values and values.get("changes"):
+            values["changed"] = _names_in(values["changes"])
         event = kind(**typed_fields(kind, values) | dict.fromkeys(unknown, math.nan))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:
-        raise RunError(f"The run was written by a newer charlstm (format {event.format}); update this one to read it")
+        raise NewerFormatError(
+            f"The run was written by a newer charlstm (format {event.format}); update this one to read it"
+        )
     return event
 
 
@@ -201,6 +207,11 @@ _MAY_FAIL = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_s
 """Figures that a training in trouble leaves unknown."""
 MOST_FIGURE = 1e18
 """Larger ones no chart and no sum can bear: they count as unknown."""
+
+
+def _names_in(changes: str) -> list[str]:
+    """The names in a sentence such as ``epochs 3 → 6, lr 0.003 → 0.001``: version 0.1 logged no list of them."""
+    return [change.split(" ", 1)[0] for change in changes.split(", ")]
 
 
 def _finite(value: Any) -> Any:

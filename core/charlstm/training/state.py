@@ -14,15 +14,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from charlstm.errors import ModelError
+from charlstm.errors import ModelError, UnreadableFileError
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 
 FORMAT = 1
 _KIND = "training state"
-
-
-class NewerState(ModelError):
-    """The state is whole, but of a format that this program does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,9 @@ def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[
     try:
         version = int(metadata["format"])
         if version > FORMAT:
-            raise NewerState(f"{path} was written by a newer charlstm (format {version}): update this one to resume")
+            raise UnreadableFileError(
+                f"{path} was written by a newer charlstm (format {version}): update this one to resume", "newer_format"
+            )
         values = json.loads(metadata["charlstm-state"])
         step, position = (operator.index(values[name]) for name in ("step", "control_position"))
         if min(step, position) < 0:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import RunError, UnreadableFileError
 from charlstm.runs.store import RunStore, load_state
 from charlstm.training import state as exact
 from charlstm.training.state import TrainingState
@@ -28,7 +26,7 @@ def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: 
             load_state(run)
 
     def fail(*_: Any) -> None:
-        raise ModelError("The state cannot be read now") from OSError(errno.EIO, os.strerror(errno.EIO))
+        raise UnreadableFileError("The state cannot be read now", "disk")
 
     with monkeypatch.context() as patch:
         patch.setattr(exact, "read_tensors", fail)

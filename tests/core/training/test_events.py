@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from charlstm.errors import RunError
-from charlstm.training.events import Finished, Started, Stepped, Validated, from_line, to_line
+from charlstm.errors import NewerFormatError, RunError
+from charlstm.training.events import Finished, Resumed, Started, Stepped, Validated, from_line, to_line
 
 STEP = Stepped(
     step=5, time=1.5, epoch=0.1, train_loss=1.25, lr=1e-3, grad_norm=0.5, chars_per_second=100.0, train_seconds=2.0
@@ -51,7 +51,7 @@ def test_whole_numbers_pass_for_figures_and_unknown_fields_are_ignored() -> None
 def test_values_of_another_kind_are_no_event(values: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="cannot be read") as caught:
         from_line(changed(**values))
-    assert caught.value.__cause__ is not None  # a damaged line is passed over; a newer format is not
+    assert not isinstance(caught.value, NewerFormatError)
 
 
 def test_a_newer_format_is_refused() -> None:
@@ -59,6 +59,13 @@ def test_a_newer_format_is_refused() -> None:
         step=0, planned_steps=1, steps_per_epoch=1, parameters=1, train_chars=1, val_chars=1, device="cpu", kernel="nn",
         threads=1,
     )  # fmt: skip
-    with pytest.raises(RunError, match="newer charlstm") as caught:
+    with pytest.raises(NewerFormatError, match="newer charlstm"):
         from_line(json.dumps(json.loads(to_line(started)) | {"format": 2}))
-    assert caught.value.__cause__ is None
+
+
+def test_changed_settings_of_version_0_1_are_read_from_its_sentence() -> None:
+    event = Resumed(step=5, changes="epochs 3 → 6, lr 0.003 → 0.001", changed=("epochs", "lr"))
+    assert from_line(to_line(event)) == event
+    of_0_1 = json.loads(to_line(event))
+    del of_0_1["changed"]
+    assert from_line(json.dumps(of_0_1)) == event
