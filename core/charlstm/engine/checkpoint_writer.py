@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from charlstm.training.events import Checkpointed, Event
+from charlstm.training.events import AnyEvent, Checkpointed
 from charlstm.training.plan import Plan
 from charlstm.training.state import TrainingState
 
@@ -52,8 +52,8 @@ class CheckpointWriter:
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
-        self._jobs: deque[tuple[Callable[[], None], Event | None]] = deque()
-        self._done: list[Event] = []
+        self._jobs: deque[tuple[Callable[[], None], AnyEvent | None]] = deque()
+        self._done: list[AnyEvent] = []
         self._running: Future[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
 
@@ -83,11 +83,11 @@ class CheckpointWriter:
         """Line up the exact state, whose copying took ``seconds``; once it is kept, :meth:`poll` says so."""
         self._put(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
 
-    def _put(self, write: Callable[[Store], None], done: Event | None = None) -> None:
+    def _put(self, write: Callable[[Store], None], done: AnyEvent | None = None) -> None:
         if (store := self._store) is not None:
             self._jobs.append((lambda: write(store), done))
 
-    def poll(self, *, wait: bool = False) -> list[Event]:
+    def poll(self, *, wait: bool = False) -> list[AnyEvent]:
         """Start the next write if none runs, and return the events of those that are done; with ``wait``, of all.
 
         Raises what a write raised; that write stays first in line for the next call.

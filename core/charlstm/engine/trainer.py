@@ -34,8 +34,8 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import estimate
 from charlstm.training.commands import Command, CommandQueue, Inbox
 from charlstm.training.events import (
+    AnyEvent,
     Controlled,
-    Event,
     Finished,
     Paused,
     Resumed,
@@ -185,7 +185,7 @@ class Trainer:
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def events(self) -> Generator[Event]:
+    def events(self) -> Generator[AnyEvent]:
         """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``. ``started``
         comes once more, at step 0, when training begins again with a faster kernel after its first seconds.
 
@@ -209,7 +209,7 @@ class Trainer:
             self._clock.close()
             self._checkpoint_writer.close()
 
-    def _next_event(self) -> Event | None:
+    def _next_event(self) -> AnyEvent | None:
         if self._broken_off:
             raise RunError(
                 f"Training broke off at step {self.progress.step:,}, perhaps with a step half done: use Trainer.resume "
@@ -227,7 +227,7 @@ class Trainer:
             self._clock.worked()
             torch.set_num_threads(threads)
 
-    def _train(self) -> Iterator[Event]:
+    def _train(self) -> Iterator[AnyEvent]:
         self._saved = time.perf_counter()
         yield from self._begin()
         while not self._is_finished():
@@ -263,7 +263,7 @@ class Trainer:
     def _take(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
         self._training_text = TrainingText.of(corpus, vocabulary, self.settings.val_fraction, self.settings.split)
 
-    def _begin(self) -> Iterator[Event]:
+    def _begin(self) -> Iterator[AnyEvent]:
         if self._going_on is None:
             yield from self._start()
             return
@@ -287,7 +287,7 @@ class Trainer:
             self._checkpoint()
             yield from self._wait_for_writes(wait=True)
 
-    def _start(self) -> Iterator[Event]:
+    def _start(self) -> Iterator[AnyEvent]:
         settings, material = self.settings, self._training_text
         if self._frozen is not None:
             # A plan that was made on another machine is made again: nothing has been trained by it.
@@ -318,7 +318,7 @@ class Trainer:
         """Symbols, rows and characters of a row: what the speed of a step depends on, with the settings."""
         return len(self._training_text.vocabulary), *fit_batch(self.settings, self._training_text.train_targets)
 
-    def _begin_at_step_0(self, plan: Plan) -> Iterator[Event]:
+    def _begin_at_step_0(self, plan: Plan) -> Iterator[AnyEvent]:
         settings, material, self.plan = self.settings, self._training_text, plan
         self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         if plan is not self._frozen:
@@ -354,7 +354,7 @@ class Trainer:
         self._clock.start_pace()
         self._checkpoint()
 
-    def _begin_anew(self) -> Generator[Event, None, bool]:
+    def _begin_anew(self) -> Generator[AnyEvent, None, bool]:
         """Check the choice of the kernel, once and after the first seconds of training: it was made in one moment, in
         which the machine may have been busy. Where another is much faster, begin the run again with that one and a plan
         that fits it, and return true: it is then the run that a better choice would have made from the start.
@@ -413,7 +413,7 @@ class Trainer:
         network.to(plan.device).train()
         self._train_step = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
-    def _warn_of_machine(self) -> Iterator[Event]:
+    def _warn_of_machine(self) -> Iterator[AnyEvent]:
         """Say where this machine is not up to the run: too little memory is free, or the fast kernel is missing."""
         problems = [self._short, fast_path_problem(self.settings.kernel, torch.device(self.plan.device))]
         self._short = None
@@ -421,14 +421,14 @@ class Trainer:
             if problem is not None:
                 yield self._warning(problem)
 
-    def _diverged(self, rate: float) -> Event:
+    def _diverged(self, rate: float) -> AnyEvent:
         self.progress.ended = "diverged"
         return self._warning(
             f"The loss is no longer a number after step {self.progress.step:,}, at learning rate {rate:.2g}: training "
             f"stops here, and the best model so far (step {self.progress.best_step:,}) is kept; try a lower lr or clip"
         )
 
-    def _end(self) -> Iterator[Event]:
+    def _end(self) -> Iterator[AnyEvent]:
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
         diverged = reason == "diverged"  # then a resume goes on from the last good state
@@ -450,7 +450,7 @@ class Trainer:
             best_whole=progress.whole_val is not None,
         )
 
-    def _validate_whole(self) -> Generator[Event, None, bool]:
+    def _validate_whole(self) -> Generator[AnyEvent, None, bool]:
         """The last figure: the best model over all that is held out. Returns whether that was stopped, and is still to
         be done by a resume."""
         network = CharLSTM.from_model(self.best).to(self.plan.device)
@@ -488,7 +488,7 @@ class Trainer:
         progress.grad_norm = max(progress.grad_norm, outcome.grad_norm)
         progress.seconds += seconds
 
-    def _step_event(self, rate: float) -> Event:
+    def _step_event(self, rate: float) -> AnyEvent:
         progress = self.progress
         event = Stepped(
             step=progress.step,
@@ -503,7 +503,7 @@ class Trainer:
         progress.nats, progress.count, progress.grad_norm, progress.seconds = 0.0, 0, 0.0, 0.0
         return event
 
-    def _validate_and_sample(self) -> Iterator[Event]:
+    def _validate_and_sample(self) -> Iterator[AnyEvent]:
         """Validate, write a sample, keep the best model and the pictures of its childhood."""
         progress, material = self.progress, self._training_text
         loss: float | None = None
@@ -545,7 +545,7 @@ class Trainer:
         patience = self.settings.patience
         return patience is not None and self.progress.stale >= patience and not self.schedule.extended
 
-    def _handle_commands(self) -> Iterator[Event]:
+    def _handle_commands(self) -> Iterator[AnyEvent]:
         """Act on what people asked, write what is due, and move on what is being written."""
         for again in self._commands.again(self.progress.step):
             yield replace(again, step=self.progress.step, time=time.time())
@@ -557,7 +557,7 @@ class Trainer:
             self._checkpoint()
         yield from self._wait_for_writes()
 
-    def _handle_command(self, command: Command) -> Iterator[Event]:
+    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
         progress = self.progress
         value = command.value
         if command.command == "finish":
@@ -586,7 +586,7 @@ class Trainer:
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))
 
-    def _pause(self) -> Iterator[Event]:
+    def _pause(self) -> Iterator[AnyEvent]:
         yield Paused(step=self.progress.step)
         self._checkpoint()
         self._clock.worked()
@@ -614,7 +614,7 @@ class Trainer:
         self._wait(seconds)
         self._clock.skip()
 
-    def _watch_time_limit(self) -> Iterator[Event]:
+    def _watch_time_limit(self) -> Iterator[AnyEvent]:
         """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
         worked, progress = self._clock.worked(), self.progress
         if self.settings.max_minutes is None or self._is_finished():
@@ -690,7 +690,7 @@ class Trainer:
         config = self._train_step.network.config
         return Model(config, material.vocabulary, self._best, material.corpus.options, info)
 
-    def _wait_for_writes(self, *, wait: bool = False) -> Iterator[Event]:
+    def _wait_for_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
         """Hand out what was written; while the disk does not take it, training waits and tries again."""
         for attempt in itertools.count():
             try:
@@ -729,5 +729,5 @@ class Trainer:
             "settings": self.settings.to_dict(),
         }
 
-    def _warning(self, message: str) -> Event:
+    def _warning(self, message: str) -> AnyEvent:
         return Warned(step=self.progress.step, message=message)

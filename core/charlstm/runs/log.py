@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.training.events import Event, from_line, to_line
+from charlstm.training.events import AnyEvent, Event, from_line, to_line
 
 MAX_LINE = 4_000_000
 """A line longer than this is no event."""
@@ -102,12 +102,12 @@ class EventTail:
         self._path = path
         self._position = 0
 
-    def read(self, limit: int | None = None) -> list[Event]:
+    def read(self, limit: int | None = None) -> list[AnyEvent]:
         """New events, at most about ``limit`` bytes of them when given; an empty list when there are none.
 
         Raises :class:`RunError` when the log is of a newer format.
         """
-        events: list[Event] = []
+        events: list[AnyEvent] = []
         try:
             with self._path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -132,7 +132,7 @@ class EventTail:
             raise RunError(f"The event log {self._path} cannot be read: {error.strerror}") from None
         return events
 
-    def _take(self, line: bytes, events: list[Event]) -> None:
+    def _take(self, line: bytes, events: list[AnyEvent]) -> None:
         if not line.strip():
             return
         try:
@@ -143,6 +143,6 @@ class EventTail:
             return
 
 
-def read_events(path: Path) -> Iterator[Event]:
+def read_events(path: Path) -> Iterator[AnyEvent]:
     """All events of the log at ``path``; lines that are none are left out."""
     yield from EventTail(path).read()

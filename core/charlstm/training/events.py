@@ -10,7 +10,7 @@ import json
 import math
 import time as clock
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from charlstm.errors import NewerFormatError, RunError
 from charlstm.json_fields import typed_fields
@@ -34,7 +34,7 @@ class Started(Event):
     is another one, the run began anew there, and what was before never was. ``kernel_path`` says which of several ways
     to compute the ``kernel`` takes on this machine."""
 
-    name: ClassVar[str] = "started"
+    name: ClassVar[Literal["started"]] = "started"
     format: int = FORMAT
     planned_steps: int
     steps_per_epoch: int
@@ -54,7 +54,7 @@ class Stepped(Event):
     ``epoch`` counts passes over the training text; ``grad_norm`` is the largest since the event before, ``lr`` the rate
     of the last step."""
 
-    name: ClassVar[str] = "step"
+    name: ClassVar[Literal["step"]] = "step"
     epoch: float
     train_loss: float
     lr: float
@@ -70,7 +70,7 @@ class Validated(Event):
     of a run that ends by itself is ``whole``: the figure of the best model, over all that is held out and not only its
     fixed slices."""
 
-    name: ClassVar[str] = "validation"
+    name: ClassVar[Literal["validation"]] = "validation"
     val_loss: float
     chars: int
     best: bool
@@ -82,7 +82,7 @@ class Validated(Event):
 class Sampled(Event):
     """The model wrote ``text`` (without the prime). Prime and seed are the same all through a run."""
 
-    name: ClassVar[str] = "sample"
+    name: ClassVar[Literal["sample"]] = "sample"
     prime: str
     text: str
 
@@ -91,7 +91,7 @@ class Sampled(Event):
 class Checkpointed(Event):
     """The exact state is on disk; ``seconds`` is how long training waited for it."""
 
-    name: ClassVar[str] = "checkpoint"
+    name: ClassVar[Literal["checkpoint"]] = "checkpoint"
     seconds: float
 
 
@@ -101,7 +101,7 @@ class Controlled(Event):
     ``set-lr``, and the steps that are left for ``finish`` and ``replan`` (by which the trainer itself, id ``clock``,
     holds ``max_minutes``)."""
 
-    name: ClassVar[str] = "control"
+    name: ClassVar[Literal["control"]] = "control"
     id: str
     command: str
     value: float | None = None
@@ -111,7 +111,7 @@ class Controlled(Event):
 class Paused(Event):
     """Training waits. ``reason`` is ``asked`` or what it waits for."""
 
-    name: ClassVar[str] = "paused"
+    name: ClassVar[Literal["paused"]] = "paused"
     reason: str = "asked"
 
 
@@ -122,7 +122,7 @@ class Resumed(Event):
     ``changes`` which settings were changed; ``changed`` are their names. ``device`` and ``kernel`` are those of a new
     process."""
 
-    name: ClassVar[str] = "resumed"
+    name: ClassVar[Literal["resumed"]] = "resumed"
     planned_steps: int | None = None
     inexact: str | None = None
     changes: str | None = None
@@ -135,7 +135,7 @@ class Resumed(Event):
 class Warned(Event):
     """One sentence that a person should read; training goes on."""
 
-    name: ClassVar[str] = "warning"
+    name: ClassVar[Literal["warning"]] = "warning"
     message: str
 
 
@@ -146,7 +146,7 @@ class Finished(Event):
     is over the whole held-out part, which it is unless the run was stopped, or an estimate from slices (``None``: not
     said, as by 0.1)."""
 
-    name: ClassVar[str] = "finished"
+    name: ClassVar[Literal["finished"]] = "finished"
     reason: str
     best_val: float | None
     best_step: int
@@ -164,11 +164,16 @@ class Finished(Event):
 class Failed(Event):
     """The run ended by an error; ``message`` says what happened and what to do."""
 
-    name: ClassVar[str] = "failed"
+    name: ClassVar[Literal["failed"]] = "failed"
     message: str
 
 
-_KINDS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
+AnyEvent = (
+    Started | Stepped | Validated | Sampled | Checkpointed | Controlled | Paused | Resumed | Warned | Finished | Failed
+)
+"""Every kind of event. Type checkers narrow it by class and by ``event.name == "validation"``."""
+
+_KINDS: dict[str, type[AnyEvent]] = {kind.name: kind for kind in get_args(AnyEvent)}
 
 
 def to_line(event: Event) -> str:
@@ -177,7 +182,7 @@ def to_line(event: Event) -> str:
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def from_line(line: str | bytes) -> Event:
+def from_line(line: str | bytes) -> AnyEvent:
     """Read one line of a log; fields of a newer program are ignored, ``null`` figures become not-a-number.
 
     Raises :class:`~charlstm.errors.RunError` when the line is no event: a log may be anybody's, and what reads events
