@@ -114,4 +114,4 @@ def test_the_app_never_imports_torch() -> None:
 
 @pytest.mark.parametrize("package", ["text", "model", "training", "generation", "engine", "runs"])
 def test_a_package_itself_imports_nothing(package: str) -> None:
-    assert not _loaded_after(f"charlstm.{package}") & {"numpy", "torch", "safetensors", "rich"}
+    assert not _loaded_after(f"charlstm.{package}") & {"numpy", "torch", "rich"}

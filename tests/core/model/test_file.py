@@ -1,5 +1,3 @@
-"""The model file: what goes in comes out, and nothing damaged, foreign or hostile gets through."""
-
 from __future__ import annotations
 
 import json
@@ -16,13 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
+from safetensors import numpy as safetensors
 
 from charlstm import storage
 from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
-from charlstm.model.file import FORMAT, Model, ModelConfig, load_model, read_info, save_model
-from charlstm.model.tensors import read_tensors, write_tensors
+from charlstm.model.file import Model, ModelConfig, load_model, read_info, save_model
+from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -41,7 +39,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_saved_is_loaded(saved: Path) -> None:
+def test_load_model_returns_what_was_saved(saved: Path) -> None:
     model, again = make(), load_model(saved)
     assert (again.config, again.vocabulary, again.text_options, again.info) == (
         model.config,
@@ -56,43 +54,53 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
     assert read_info(saved) == (model.config, model.info)
 
 
-def test_a_replacement_symbol_survives(tmp_path: Path) -> None:
+def test_replacement_symbol_is_saved(tmp_path: Path) -> None:
     model = make()
     folded = Model(model.config, Vocabulary(model.vocabulary.symbols, " "), model.weights)
     save_model(tmp_path / "m", folded)
     assert load_model(tmp_path / "m").vocabulary.replacement == " "
 
 
-def test_the_safetensors_library_reads_it(saved: Path) -> None:
-    with safe_open(saved, "numpy") as file:
-        assert file.metadata()["format"] == str(FORMAT)
-        np.testing.assert_array_equal(file.get_tensor("fc.weight"), make().weights["fc.weight"])
+def test_safetensors_library_reads_our_files(saved: Path) -> None:
+    tensors = safetensors.load_file(saved)
+    assert set(tensors) == set(make().weights)
+    for name, array in make().weights.items():
+        np.testing.assert_array_equal(tensors[name], array, strict=True)
 
 
-def test_equal_models_are_equal_bytes(saved: Path, tmp_path: Path) -> None:
+def test_files_of_the_safetensors_library_are_read(saved: Path) -> None:
+    expected, metadata = load_model(saved), read_header(saved).metadata
+    safetensors.save_file(expected.weights, saved, metadata)
+    again = load_model(saved)
+    assert again.info == expected.info
+    for name, array in expected.weights.items():
+        np.testing.assert_array_equal(again.weights[name], array, strict=True)
+
+
+def test_equal_models_give_equal_bytes(saved: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "other", make())
     assert (tmp_path / "other").read_bytes() == saved.read_bytes()
 
 
-def test_parameters_are_counted() -> None:
+def test_parameters_is_the_number_of_weights() -> None:
     assert ModelConfig(83, 512, 2).parameters == 3_366_483
     config = ModelConfig(9, 5, 3)
     assert config.parameters == sum(int(np.prod(shape)) for shape in config.shapes.values())
 
 
 @pytest.mark.parametrize("keep", [0, 7, 8, 100, 2000, -1])
-def test_a_truncated_file_is_refused(saved: Path, keep: int) -> None:
+def test_load_model_refuses_truncated_file(saved: Path, keep: int) -> None:
     saved.write_bytes(saved.read_bytes()[:keep])
     with pytest.raises(ModelError):
         load_model(saved)
 
 
-def test_every_flipped_bit_is_noticed(saved: Path) -> None:
+def test_load_model_refuses_any_flipped_bit(saved: Path) -> None:
     original = saved.read_bytes()
-    places = random.Random(0)
+    numbers = random.Random(0)
     for _ in range(400):
         mutated = bytearray(original)
-        mutated[places.randrange(len(original))] ^= 1 << places.randrange(8)
+        mutated[numbers.randrange(len(original))] ^= 1 << numbers.randrange(8)
         saved.write_bytes(mutated)
         with pytest.raises(ModelError) as caught:
             load_model(saved)
@@ -101,7 +109,7 @@ def test_every_flipped_bit_is_noticed(saved: Path) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=400))
-def test_arbitrary_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_load_model_refuses_arbitrary_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "any").write_bytes(content)
     with pytest.raises(ModelError):
         load_model(tmp_path / "any")
@@ -134,7 +142,7 @@ def rewrite(path: Path, header: object, data: bytes = b"") -> Path:
     ],
     ids=range(15),
 )
-def test_hostile_headers_are_refused(tmp_path: Path, header: object) -> None:
+def test_load_model_refuses_hostile_headers(tmp_path: Path, header: object) -> None:
     with pytest.raises(ModelError):
         load_model(rewrite(tmp_path / "m", header))
 
@@ -142,7 +150,7 @@ def test_hostile_headers_are_refused(tmp_path: Path, header: object) -> None:
 @pytest.mark.parametrize(
     "about", [{"vocabulary": 3}, {"vocabulary": {"symbols": "abc"}}, {"text_options": {"x": 1}}, {"info": 3}]
 )
-def test_metadata_that_makes_no_sense_is_refused(saved: Path, about: dict[str, object]) -> None:
+def test_load_model_refuses_invalid_metadata(saved: Path, about: dict[str, object]) -> None:
     tensors, metadata = read_tensors(saved)
     metadata["charlstm"] = json.dumps({**json.loads(metadata["charlstm"]), **about})
     write_tensors(saved, tensors, metadata)
@@ -151,7 +159,7 @@ def test_metadata_that_makes_no_sense_is_refused(saved: Path, about: dict[str, o
 
 
 @pytest.mark.parametrize("vocabulary", [["a", "b"], "ab", None, {"a": 0}, {"chars": ["a"]}, {"symbols": [["a"]]}])
-def test_a_vocabulary_of_another_shape_is_refused_in_a_sentence(saved: Path, vocabulary: object) -> None:
+def test_load_model_reports_invalid_vocabulary_without_python_terms(saved: Path, vocabulary: object) -> None:
     tensors, metadata = read_tensors(saved)
     about = json.loads(metadata["charlstm"])
     about["vocabulary"] = vocabulary
@@ -161,7 +169,7 @@ def test_a_vocabulary_of_another_shape_is_refused_in_a_sentence(saved: Path, voc
     assert not re.search(r"object|attribute|Error|indices", str(refusal.value))
 
 
-def test_a_file_without_info_is_a_model(saved: Path) -> None:
+def test_load_model_accepts_file_without_info(saved: Path) -> None:
     tensors, metadata = read_tensors(saved)
     about = json.loads(metadata["charlstm"])
     del about["info"]
@@ -169,14 +177,14 @@ def test_a_file_without_info_is_a_model(saved: Path) -> None:
     assert load_model(saved).info == {}
 
 
-def test_a_newer_format_is_refused_in_a_sentence(saved: Path) -> None:
+def test_load_model_refuses_newer_format(saved: Path) -> None:
     tensors, metadata = read_tensors(saved)
     write_tensors(saved, tensors, {**metadata, "format": "2"})
     with pytest.raises(ModelError, match="newer charlstm"):
         load_model(saved)
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_save_model_refuses_nan_weights(tmp_path: Path) -> None:
     model = make()
     model.weights["fc.bias"][0] = np.nan
     with pytest.raises(ModelError, match=r"fc\.bias"):
@@ -185,27 +193,27 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm.weight_hh_l0", "lstm.bias_ih_l1", "fc.weight", "fc.bias"])
-def test_weights_whose_sums_overflow_are_not_computed_with(name: str) -> None:
+def test_check_computable_refuses_weights_whose_sums_overflow(name: str) -> None:
     model = make()
     model.check_computable()
     model.weights[name].flat[0] = 1e29
     model.check_computable()
     model.weights[name].flat[0] = -1e31
-    with pytest.raises(ModelError, match="no finite number"):
+    with pytest.raises(ModelError, match="predictions are not finite"):
         model.check_computable()
-    with pytest.raises(ModelError, match="no finite number"):
+    with pytest.raises(ModelError, match="predictions are not finite"):
         Stepper(model)
 
 
-def test_missing_files_folders_and_pipes_do_not_hang(tmp_path: Path) -> None:
+def test_load_model_refuses_missing_files_folders_and_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", tmp_path / "a\0b"):
         with pytest.raises(ModelError):
             load_model(path)
 
 
-def test_a_huge_claim_takes_no_memory(tmp_path: Path) -> None:
-    """A sparse file of 20 GB whose header fits it, read in a process that may have 1 GB."""
+def test_load_model_reports_too_little_memory(tmp_path: Path) -> None:
+    """A sparse file of 20 GB with a valid header, read by a process that is limited to 1 GB."""
     config = ModelConfig(100, 40_000, 1)
     header: dict[str, object] = {
         "__metadata__": {
@@ -230,7 +238,7 @@ def test_a_huge_claim_takes_no_memory(tmp_path: Path) -> None:
     assert "ModelError" in result.stderr, result.stderr
 
 
-def test_a_failing_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_model_keeps_old_file_when_disk_fails(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
     def fail(*_: object) -> None:
@@ -257,14 +265,14 @@ def test_a_failing_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.Mon
         st.text(st.characters(codec="utf-8"), max_size=5).filter(lambda n: n != "sha256"), st.text(max_size=9)
     ),
 )
-def test_tensors_of_every_kind_come_back(
+def test_read_tensors_returns_what_was_written(
     tmp_path: Path, kinds: dict[str, tuple[type, list[int]]], metadata: dict[str, str]
 ) -> None:
     numbers = np.random.default_rng(1)
     arrays = {name: numbers.integers(0, 2, shape).astype(dtype) for name, (dtype, shape) in kinds.items()}
     write_tensors(tmp_path / "t", arrays, metadata)
-    again, told = read_tensors(tmp_path / "t")
-    assert told == metadata
+    again, metadata_again = read_tensors(tmp_path / "t")
+    assert metadata_again == metadata
     assert set(again) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array, strict=True)
