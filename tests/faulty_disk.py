@@ -1,7 +1,7 @@
-"""Disks that go wrong, for ``storage.using``: one that fails or takes half at the nth change, one that loses power.
+"""Faulty disks for ``storage.use_disk``: one that fails at the nth change, and one that loses power.
 
-Every write, truncation, sync, rename, link and unlink of the program passes here, so that a test can stop the world
-before each of them in turn.
+Every write, truncation, sync, rename, link and unlink of the program is a method of these classes, so that a test can
+fail or kill the program before each of them in turn.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from charlstm.storage import Disk
 
 
 class FaultyDisk(Disk):
-    """Does ``fault()`` in place of change number ``at`` (from 0), and with ``half`` first writes half of it.
+    """Call ``fault()`` instead of change number ``at`` (from 0), and with ``again`` instead of all later ones too.
 
-    ``calls`` counts the changes; ``only`` (their names) leaves the others alone and uncounted.
+    With ``half``, half of a write is written first. ``calls`` counts the changes. ``only`` names the methods that are
+    counted and may fail; all by default.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class FaultyDisk(Disk):
         self.at, self.calls = at, 0
         self._fault = fault or full
         self._half, self._only, self._again = half, only, again
-        self._world = threading.RLock()  # while the fault happens no other thread changes anything
+        self._lock = threading.RLock()  # no other thread changes anything during the fault
 
     def _hit(self, name: str) -> bool:
         if self._only and name not in self._only:
@@ -44,7 +45,7 @@ class FaultyDisk(Disk):
         return self.at is not None and (self.calls == self.at + 1 or (self._again and self.calls > self.at))
 
     def write(self, descriptor: int, data: Any) -> int:
-        with self._world:
+        with self._lock:
             if self._hit("write"):
                 if self._half:
                     super().write(descriptor, memoryview(data)[: len(memoryview(data)) // 2])
@@ -52,53 +53,52 @@ class FaultyDisk(Disk):
             return super().write(descriptor, data)
 
     def truncate(self, descriptor: int, size: int) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("truncate"):
                 self._fault()
             super().truncate(descriptor, size)
 
     def sync(self, descriptor: int) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("sync"):
                 self._fault()
             super().sync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("rename"):
                 self._fault()
             super().rename(source, target)
 
     def link(self, source: Path, target: Path) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("link"):
                 self._fault()
             super().link(source, target)
 
     def unlink(self, path: Path) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("unlink"):
                 self._fault()
             super().unlink(path)
 
     def sync_folder(self, folder: Path) -> None:
-        with self._world:
+        with self._lock:
             if self._hit("sync_folder"):
                 self._fault()
             super().sync_folder(folder)
 
 
 def full() -> None:
-    """The disk is full."""
+    """Fail as a full disk does."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class PowerLossDisk(FaultyDisk):
-    """Before change number ``at`` the power goes: ``root`` is left as if only what was synced had reached the disk, and
-    the process dies.
+    """Simulate a power cut before change number ``at``: undo in ``root`` what was not synced, and kill the process.
 
-    A file has the content of its last sync, a folder the names of its last sync; with ``names_first`` the system had
-    written the names early (renames are there, unsynced content is not), which is what journals tend to do.
+    A file gets the content of its last sync, a folder the names of its last sync. With ``names_first``, names are kept
+    that were not synced: a journaling file system often writes a rename before the content of the file.
     """
 
     def __init__(self, root: Path, at: int | None = None, *, names_first: bool = False) -> None:
@@ -113,13 +113,13 @@ class PowerLossDisk(FaultyDisk):
                 self._inodes[inode] = (folder / name).read_bytes()
 
     def sync(self, descriptor: int) -> None:
-        with self._world:
+        with self._lock:
             super().sync(descriptor)
             with open(f"/proc/self/fd/{descriptor}", "rb") as file:
                 self._inodes[os.fstat(descriptor).st_ino] = file.read()
 
     def sync_folder(self, folder: Path) -> None:
-        with self._world:
+        with self._lock:
             super().sync_folder(folder)
             self._folders[folder] = self._names(folder)
 
@@ -139,5 +139,5 @@ class PowerLossDisk(FaultyDisk):
 
 
 def killed() -> None:
-    """kill -9, from within."""
+    """Kill this process with SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""Any text shown literally: what would act on a terminal or hide in it becomes a visible sign.
+"""Make any text safe to show in a terminal: control and invisible characters become visible symbols.
 
-One function for error messages, the command line and the app. It knows nothing of markup or colours; a text that it
-returns moves no cursor, sets no title and turns no writing direction.
+Error messages, the command line and the app use it. A text that :func:`visible` returns cannot move the cursor, set the
+window title or change the writing direction.
 """
 
 from __future__ import annotations
@@ -10,30 +10,40 @@ import shlex
 import unicodedata
 
 _SYMBOLS = {" ": "␣", "\n": "↵", "\t": "⇥", "\u00a0": "⍽", "\u00ad": "¬", "\x7f": "␡"}
+_CONTROL_NAMES = {
+    "\x00": "nul",
+    "\t": "tab",
+    "\n": "newline",
+    "\v": "vertical tab",
+    "\f": "form feed",
+    "\x1b": "escape",
+    "\u0085": "next line",
+}
+"""Control characters have no name in Unicode."""
 
 
 def visible(text: str, *, keep: str = "\n") -> str:
-    """``text`` with each control, zero-width, bidirectional or unencodable character made a visible sign.
+    """Replace each control, zero-width, bidirectional or surrogate character of ``text`` by a visible symbol.
 
-    One character stays one sign, so positions hold. Characters in ``keep`` stay as they are; spaces always do.
+    Each becomes one character, so that positions do not change. Spaces and characters in ``keep`` stay.
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in keep else _sign(char) for char in text)
+    return "".join(char if char.isprintable() or char in keep else _visible_char(char) for char in text)
 
 
 def symbol(char: str) -> str:
-    """One visible sign for ``char``, as lists of candidates show it: also spaces (␣), newlines (↵) and tabs (⇥)."""
+    """One visible symbol for ``char``, also for a space (␣), newline (↵) or tab (⇥). For lists of characters."""
     return _SYMBOLS.get(char) or visible(char, keep="")
 
 
 def shell_command(*words: str) -> str:
-    """A ``charlstm`` command to copy into a shell: no name in it is taken for more than a name, or for several."""
+    """A ``charlstm`` command to copy into a shell, with each of ``words`` quoted where that is needed."""
     return " ".join(map(shell_word, ("charlstm", *words)))
 
 
 def shell_word(text: str) -> str:
-    """``text`` as one word for a shell; what cannot be seen in it as escapes, which bash, zsh and ksh read."""
+    """Quote ``text`` as one word of a shell command; invisible characters become escapes (bash, zsh and ksh)."""
     if text.isprintable():
         return shlex.quote(text)
     escaped = (char if char.isprintable() and char not in "\\'" else _shell_escape(char) for char in text)
@@ -45,23 +55,17 @@ def _shell_escape(char: str) -> str:
 
 
 def described(char: str) -> str:
-    """``char`` in words where its sign alone would not tell it: ``U+00AD soft hyphen``."""
-    name = unicodedata.name(char, "").lower() or _CONTROLS.get(char, "control character")
+    """Code point and name of ``char``: ``U+00AD soft hyphen``."""
+    name = unicodedata.name(char, "").lower() or _CONTROL_NAMES.get(char, "control character")
     return f"U+{ord(char):04X} {name}"
 
 
-_CONTROLS = {"\x00": "nul", "\t": "tab", "\n": "newline", "\v": "vertical tab", "\f": "form feed", "\x1b": "escape"}
-
-
-_CONTROLS["\u0085"] = "next line"
-
-
-def _sign(char: str) -> str:
-    if sign := _SYMBOLS.get(char):
-        return sign
+def _visible_char(char: str) -> str:
+    if char in _SYMBOLS:
+        return _SYMBOLS[char]
     if char < " ":
         return chr(0x2400 + ord(char))  # Unicode's pictures of control characters
-    kind = unicodedata.category(char)
-    if kind in ("Zs", "Co", "Cn"):
-        return char  # wide spaces are writing; what this Python does not know yet may be
-    return "␤" if kind in ("Zl", "Zp") else "⍰"
+    category = unicodedata.category(char)
+    if category in ("Zs", "Co", "Cn"):
+        return char  # spaces, and characters that this Python does not know but a terminal may
+    return "␤" if category in ("Zl", "Zp") else "⍰"

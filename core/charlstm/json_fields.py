@@ -1,7 +1,7 @@
-"""Dataclasses out of JSON that may be anybody's: every field gets a value of the type that the class says, or it fails.
+"""Check the fields of a dataclass that are read from untrusted JSON.
 
-What reads such a record then relies on its types: whole numbers are at least 0 and exact as floats, figures are finite.
-Which fields may be missing, and what a failure means, is the caller's to say.
+Each value must have the type that the class declares. Besides, integers are from 0 to 2^53 and floats are finite. The
+caller decides which fields may be missing.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from dataclasses import fields
 from typing import Any, Literal
 
 MAX_INTEGER = 2**53
-
-
+"""Larger integers are not exact as floats."""
 MAX_FLOAT = sys.float_info.max
 
 Reader = Callable[[Any], Any]
 
 
 def typed_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``values`` that are fields of the dataclass ``kind``, as its fields take them; others are left out.
+    """Return those of ``values`` that are fields of the dataclass ``kind``, checked; other keys are ignored.
 
-    Raises :class:`TypeError` or :class:`ValueError`. Fields are numbers, words, truth values, ``Literal`` words, tuples
-    of these, or one of these or None.
+    A field may be an int, float, str, bool, a ``Literal`` of strings, a tuple of one of these, or one of these or
+    None. Raises :class:`TypeError` or :class:`ValueError`.
     """
     return {name: read(values[name]) for name, read in field_readers(kind).items() if name in values}
 
 
 @functools.cache
 def field_readers(kind: type) -> dict[str, Reader]:
-    """For each field of the dataclass ``kind``, what makes its value of one out of JSON, or raises."""
+    """For each field of the dataclass ``kind``, the function that checks a JSON value and returns the field's value."""
     hints = typing.get_type_hints(kind)
     return {spec.name: _reader(hints[spec.name]) for spec in fields(kind)}
 
@@ -48,10 +47,10 @@ def _reader(hint: Any) -> Reader:
         return lambda given: tuple(map(each, given if type(given) is tuple else _exactly(list, given)))
     if origin is Literal:
         return functools.partial(_one_of, inner)
-    return {int: _whole, float: _figure}.get(hint) or functools.partial(_exactly, hint)
+    return {int: _integer, float: _finite_float}.get(hint) or functools.partial(_exactly, hint)
 
 
-def _whole(given: Any) -> int:
+def _integer(given: Any) -> int:
     if type(given) is not int:
         raise TypeError
     if not 0 <= given < MAX_INTEGER:
@@ -59,16 +58,16 @@ def _whole(given: Any) -> int:
     return given
 
 
-def _figure(given: Any) -> float:
+def _finite_float(given: Any) -> float:
     if type(given) not in (int, float):
         raise TypeError
-    if not -MAX_FLOAT <= given <= MAX_FLOAT:  # what is not a number is not within either
+    if not -MAX_FLOAT <= given <= MAX_FLOAT:  # false for nan too
         raise ValueError
     return float(given)
 
 
-def _one_of(words: tuple[str, ...], given: Any) -> Any:
-    if type(given) is not str or given not in words:
+def _one_of(choices: tuple[str, ...], given: Any) -> Any:
+    if type(given) is not str or given not in choices:
         raise ValueError
     return given
 

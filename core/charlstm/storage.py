@@ -1,8 +1,8 @@
-"""Files that survive a crash: replaced atomically and synced, appended one write a line, or rewritten in place.
+"""Write files so that a crash cannot damage them: replace a file atomically, or append a line with one write.
 
-Every file that the program keeps goes through here, and every call that changes the disk goes through one
-:class:`Disk`. That is the seam at which tests fill the disk, kill the process or forget what was not synced:
-``with storage.using(faulty): ...``. The module knows nothing of what the files mean.
+All files that the program keeps are written here, and every call that changes the disk is a method of :class:`Disk`.
+Tests replace it by one that is full, kills the process or loses what was not synced:
+``with storage.use_disk(faulty): ...``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 CLOCK_GRAIN_NS = 2_000_000_000
-"""Two changes of a file within this time may leave it the same times: FAT counts in two seconds."""
-_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
-_TROUBLE |= {errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO, errno.ELOOP}
-_TROUBLE |= {errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH}  # of disks over a network
+"""Two changes of a file within this time may give it the same timestamps: FAT has a resolution of two seconds."""
+_DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM),
+    *(errno.ESTALE, errno.EFBIG, errno.ENODEV, errno.ENXIO, errno.ELOOP),
+    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH),  # network file systems
+}
 
 
 class Disk:
-    """The calls that change what is on the disk, nothing more. Tests put another in its place."""
+    """The system calls that change the disk. Tests replace this class."""
 
     def open(self, path: Path, flags: int, mode: int = PRIVATE_FILE) -> int:
-        """A descriptor; a file that is made gets the permissions ``mode``, less the umask. A symbolic link is not
-        followed: what it leads to is another file, which only looks like one of the program's."""
+        """Open ``path`` and return a descriptor; a new file gets the permissions ``mode``, less the umask.
+
+        Raises :class:`OSError` (ELOOP) for a symbolic link: the file that it points to is not one of the program's.
+        """
         for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"):
             flags |= getattr(os, flag, 0)
         name, folder = _at(path)
@@ -48,7 +52,7 @@ class Disk:
             raise OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path)) from None
 
     def write(self, descriptor: int, data: Buffer) -> int:
-        """Write at the descriptor's position; how many bytes went in."""
+        """Write at the descriptor's position and return the number of bytes written."""
         return os.write(descriptor, data)
 
     def truncate(self, descriptor: int, size: int) -> None:
@@ -56,27 +60,27 @@ class Disk:
         os.ftruncate(descriptor, size)
 
     def sync(self, descriptor: int) -> None:
-        """Make the file's content durable."""
+        """Flush the file's content to the disk."""
         sync_file(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give ``source`` the name ``target``, which it replaces."""
+        """Rename ``source`` to ``target``, replacing a file of that name."""
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
         os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def link(self, source: Path, target: Path) -> None:
-        """Give ``source`` a second name."""
+        """Create the hard link ``target`` to ``source``."""
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
         os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def unlink(self, path: Path) -> None:
-        """Remove the name ``path`` if it is there."""
+        """Remove ``path`` if it exists."""
         name, folder = _at(path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make the names in ``folder`` durable, where the system can (Windows has no such call)."""
+        """Flush the names in ``folder`` to the disk. Does nothing on Windows, which has no such call."""
         if os.name == "nt":
             return
         name, anchor = _at(folder)
@@ -88,11 +92,11 @@ class Disk:
 
 
 def sync_file(descriptor: int) -> None:
-    """Bring what was written through the drive's own cache: fsync, which on macOS ends before that."""
+    """Flush a file to the disk, past the drive's own cache (on macOS, fsync alone does not flush that)."""
     if sys.platform == "darwin":
         import fcntl
 
-        with contextlib.suppress(OSError):  # a file system that does not know it, such as a network's
+        with contextlib.suppress(OSError):  # not supported by every file system, for example over a network
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
     os.fsync(descriptor)
@@ -103,7 +107,7 @@ disk = Disk()
 
 @contextlib.contextmanager
 def use_disk(other: Disk) -> Iterator[Disk]:
-    """Let ``other`` be the disk inside the block. For tests."""
+    """Replace the disk by ``other`` inside the block. For tests."""
     global disk
     before, disk = disk, other
     try:
@@ -117,8 +121,10 @@ _anchors: dict[str, int] = {}
 
 @contextlib.contextmanager
 def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
-    """Inside the block every change below the path ``folder`` is made in the folder that ``descriptor`` has open, even
-    when that one was moved and the path leads to another. Without a descriptor (Windows) the block changes nothing.
+    """Inside the block, make every change below the path ``folder`` in the folder that ``descriptor`` has open.
+
+    So a folder that is moved away, or replaced by another of the same name, still gets its own files and no others.
+    Without a descriptor (Windows) paths are used as they are.
     """
     if descriptor is None:
         yield
@@ -131,9 +137,9 @@ def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
 
 
 def _at(path: Path) -> tuple[str, int | None]:
-    """``path`` as the system's calls take it: a name, and the descriptor of the folder that it is relative to."""
+    """Return ``path`` as system calls take it: a name, and the descriptor of the folder that it is relative to."""
     name = str(path)
-    for folder, descriptor in list(_anchors.items()):  # other threads make and end runs of their own
+    for folder, descriptor in list(_anchors.items()):  # a copy: other threads anchor folders meanwhile
         if name == folder:
             return ".", descriptor
         if name.startswith(folder + os.sep):
@@ -142,7 +148,7 @@ def _at(path: Path) -> tuple[str, int | None]:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is at ``path``, below an anchored folder too. Raises :class:`OSError` when nobody can tell."""
+    """Whether ``path`` exists, also below an anchored folder. Raises :class:`OSError` when that cannot be found out."""
     name, folder = _at(path)
     try:
         os.stat(name, dir_fd=folder)
@@ -152,7 +158,7 @@ def exists(path: Path) -> bool:
 
 
 def leads_to(path: Path, descriptor: int) -> bool:
-    """Whether ``path`` still leads to the file that ``descriptor`` has open; also when the disk does not answer."""
+    """Whether ``path`` is still the file that ``descriptor`` has open. True too when the disk gives an error."""
     name, folder = _at(path)
     try:
         return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor))
@@ -163,20 +169,20 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 
 def is_disk_trouble(error: BaseException) -> bool:
-    """Whether ``error`` is a disk that is full, over quota, read-only, failing or gone: worth waiting for."""
-    return isinstance(error, OSError) and error.errno in _TROUBLE
+    """Whether ``error`` says that the disk is full, over quota, read-only, failing or gone. Retrying may help."""
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable, where the system can."""
+    """Flush the names in ``folder`` to the disk (not on Windows)."""
     disk.sync_folder(folder)
 
 
 def make_folder(path: Path) -> None:
-    """Create ``path`` for the user alone. Raises :class:`FileExistsError` when it is there already."""
+    """Create the folder ``path``, private to the user. Raises :class:`FileExistsError` when it exists."""
     name, folder = _at(path)
     os.mkdir(name, PRIVATE_FOLDER, dir_fd=folder)
-    sync_folder(path.parent)
+    disk.sync_folder(path.parent)
 
 
 def replace_file(
@@ -187,47 +193,50 @@ def replace_file(
     mode: int | None = PRIVATE_FILE,
     overwrite: bool = True,
 ) -> None:
-    """Write ``path`` so that a reader or a crash sees the old content or the new, never a part.
+    """Replace the file ``path`` by what ``write`` writes; readers and crashes see the old content or the new one.
 
-    The bytes go into a file beside it, which is synced and renamed; then the folder is synced. If ``write`` or the
-    disk fails, the old file is untouched and the one beside it is removed. With ``keep`` the old content goes on
-    under that name, and at no moment is neither name there. The file gets the permissions ``mode``; with ``None``
-    those that the umask leaves. Without ``overwrite`` a file that is there, even since this began, stays:
-    :class:`FileExistsError`.
+    The content is written to a temporary file in the same folder, which is synced and renamed; then the folder is
+    synced. If ``write`` or the disk fails, the old file is unchanged and the temporary file is removed.
+
+    With ``keep``, the old content is kept under that name; at every moment one of the two names exists. The new file
+    gets the permissions ``mode``, or with ``None`` those that the umask leaves. Raises :class:`FileExistsError` when
+    the file exists and ``overwrite`` is false, also when it was created during the call; :class:`OSError` when the
+    disk fails.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # threads may write it too
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # unique for each thread
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        descriptor = disk.open(beside, flags, 0o666 if mode is None else PRIVATE_FILE)
+        descriptor = disk.open(temporary, flags, 0o666 if mode is None else PRIVATE_FILE)
         if mode not in (None, PRIVATE_FILE):
-            os.chmod(beside, mode)
-        with io.BufferedWriter(_Through(descriptor)) as file:
+            os.chmod(temporary, mode)
+        with io.BufferedWriter(_DiskFile(descriptor)) as file:
             write(cast(BinaryIO, file))
             file.flush()
             disk.sync(descriptor)
         if keep is not None and exists(path):
-            _keep(path, keep)
+            _keep_old(path, keep)
         if overwrite:
-            disk.rename(beside, path)
+            disk.rename(temporary, path)
         else:
-            _give_free_name(beside, path)
+            _rename_without_replacing(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):  # the failure that is already on its way matters more
-            disk.unlink(beside)
+        with contextlib.suppress(OSError):  # the first error matters more
+            disk.unlink(temporary)
         raise
     disk.sync_folder(path.parent)
 
 
 def replace_bytes(path: Path, content: Buffer, *, keep: Path | None = None) -> None:
-    """:func:`replace_file` for content that is already in memory."""
+    """Replace the file ``path`` by ``content``, as :func:`replace_file` does."""
     replace_file(path, lambda file: write_all(file, content), keep=keep)
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
-    """Append ``line`` and a newline in one write, so that concurrent writers do not interleave.
+    """Append ``line`` and a newline in one write, so that lines of concurrent writers do not mix.
 
-    With ``sync`` the line is on the disk when this returns. A torn line that a crash left at the end is closed first,
-    so that it spoils no other. Raises :class:`OSError` when the disk has no room for the whole line.
+    With ``sync`` the line is on the disk when this returns. If a crash left an incomplete last line, a newline is
+    written first, so that the new line starts a line of its own. Raises :class:`OSError` when the disk does not take
+    the whole line.
     """
     descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
@@ -244,7 +253,7 @@ def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
 
 
 def truncate_torn_line(path: Path) -> int:
-    """Cut a torn last line off ``path`` and say how many bytes went. Only the file's one writer may do this."""
+    """Remove an incomplete last line of ``path`` and return its size in bytes. Only for the file's one writer."""
     try:
         descriptor = disk.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -268,8 +277,11 @@ def truncate_torn_line(path: Path) -> int:
 
 
 def read_json(path: Path, *, most: int = 16_000_000) -> Any:
-    """The value in the JSON file ``path``. Raises :class:`OSError`, or :class:`ValueError` when it is no JSON, longer
-    than ``most`` bytes or nested without end: such a file may be anybody's."""
+    """Read the JSON file ``path``, which need not be trusted.
+
+    Raises :class:`OSError`, or :class:`ValueError` when it is not JSON, too deeply nested or longer
+    than ``most`` bytes.
+    """
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -281,10 +293,10 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
 
 
 class FileStamp(NamedTuple):
-    """What tells that a file is unchanged without reading it.
+    """Size, times and identity of a file; when the stamp is the same, the file has not changed.
 
-    No program can set ``ctime_ns`` back, unlike ``mtime_ns``, so a change that keeps size and modification time shows
-    too. On Windows it is the time of creation, and such a change does not show.
+    Programs can set ``mtime_ns`` to an earlier time but not ``ctime_ns``, so the stamp also shows a change that keeps
+    size and modification time. On Windows ``ctime_ns`` is the time of creation, and such a change is not noticed.
     """
 
     size: int
@@ -295,31 +307,31 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def of(cls, info: os.stat_result) -> Self:
-        """The stamp of the file that ``info`` describes."""
+        """The stamp of the file with the stat result ``info``."""
         return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev)
 
     def is_settled(self, now_ns: int) -> bool:
-        """Whether any change at ``now_ns`` or later gives another stamp: the last one is long enough ago.
+        """Whether any change at ``now_ns`` or later gives another stamp, because the last change is long enough ago.
 
-        Only then may the content that is read from ``now_ns`` on be known by this stamp (git's index has this rule).
+        Only then does the stamp identify the content that is read from ``now_ns`` on. (git's index has the same rule.)
         """
         return max(self.mtime_ns, self.ctime_ns) + CLOCK_GRAIN_NS <= now_ns
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file is called as :func:`replace_file` calls what it has not yet written whole."""
+    """Whether ``name`` is that of a temporary file of :func:`replace_file`."""
     return re.fullmatch(r"\..+\.\d+(\.\d+)?\.tmp", name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed inside :func:`replace_file` left in ``folder``. For its one writer."""
+    """Remove the temporary files that killed processes left in ``folder``. Only for the folder's one writer."""
     for path in folder.glob(".*.tmp"):
         if is_leftover(path.name):
             disk.unlink(path)
 
 
-class _Through(io.RawIOBase):
-    """A file object over a descriptor whose writes go through the disk."""
+class _DiskFile(io.RawIOBase):
+    """A file object that writes to a descriptor through :data:`disk`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -341,34 +353,34 @@ class _Through(io.RawIOBase):
                 os.close(self._descriptor)
 
 
-def _give_free_name(beside: Path, path: Path) -> None:
-    """Rename ``beside`` to ``path``, which must not be there: a rename would replace it, a second name does not."""
+def _rename_without_replacing(temporary: Path, path: Path) -> None:
+    """Rename, or raise :class:`FileExistsError` when ``path`` exists: unlike a rename, a hard link replaces nothing."""
     try:
-        disk.link(beside, path)
+        disk.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        disk.rename(beside, path)
+        disk.rename(temporary, path)
     else:
-        disk.unlink(beside)
+        disk.unlink(temporary)
 
 
-def _keep(path: Path, keep: Path) -> None:
-    """Let the content of ``path`` go on under the name ``keep``, which it replaces."""
-    second = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
-    disk.unlink(second)
+def _keep_old(path: Path, keep: Path) -> None:
+    """Make ``keep`` a second name of the file ``path``, replacing a file of that name."""
+    temporary = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
+    disk.unlink(temporary)
     try:
-        disk.link(path, second)
-    except OSError:  # a file system without hard links: for a moment only `keep` is there, and readers know it
+        disk.link(path, temporary)
+    except OSError:  # no hard links here: for a moment only `keep` exists, which readers try too
         disk.rename(path, keep)
     else:
-        disk.rename(second, keep)
+        disk.rename(temporary, keep)
 
 
 def write_all(file: BinaryIO, content: Buffer) -> None:
-    """Write ``content`` into ``file``, for what takes a function that does."""
+    """Write ``content`` to ``file`` and return nothing, as :func:`replace_file` wants it."""
     file.write(content)
 
 

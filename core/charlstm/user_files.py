@@ -1,9 +1,10 @@
-"""Files that a person names for a result: what may be replaced there, and who may read what is written.
+"""Write results to files that the user names: models, exports and saved sessions.
 
-One rule for models, exports and saved sessions. A regular file is replaced atomically; through a symbolic link the
-file that it points to is replaced and the link stays; folders, pipes, devices and links to nothing are refused. A new
-file has the permissions that the umask leaves, and in a run's folder, or among the app's own files, those of the user
-alone. A replaced file keeps its permissions. Files that the program names itself go through ``charlstm.storage``.
+A regular file is replaced atomically. Of a symbolic link, the file that it points to is replaced and the link stays.
+Folders, pipes, devices and broken links are refused. A replaced file keeps its permissions; a new one gets those that
+the umask leaves, or is private to the user when it is in a run's folder or in the app's own folder.
+
+Files that the program itself names are written with ``charlstm.storage`` alone.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ STDOUT = "-"
 
 
 def save(path: str | Path, write: Callable[[BinaryIO], None], *, overwrite: bool = True) -> None:
-    """Create or replace the file ``path`` by what ``write`` writes.
+    """Create or replace the file ``path`` with what ``write`` writes.
 
-    Raises :class:`CharLSTMError` for what is not a regular file, :class:`FileExistsError` when there is a file and
-    ``overwrite`` is false, another :class:`OSError` when the disk does not take the file.
+    Raises :class:`CharLSTMError` when ``path`` is not a regular file, :class:`FileExistsError` when it exists and
+    ``overwrite`` is false, another :class:`OSError` when the file cannot be written.
     """
     file = destination(path, overwrite=overwrite)
     replace_file(file, write, mode=_mode(file), overwrite=overwrite)
 
 
 def destination(path: str | Path, *, overwrite: bool = True) -> Path:
-    """The file that :func:`save` creates or replaces: ``path``, or the regular file that it links to.
+    """The file that :func:`save` will write: ``path``, or the regular file that it links to.
 
-    Raises as :func:`save` does, before anything is written.
+    Raises as :func:`save` does.
     """
     path = Path(path)
     try:
@@ -48,7 +49,7 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
             ) from None
         return path
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no such name can be"
+        reason = getattr(error, "strerror", None) or "not a possible file name"
         raise CharLSTMError(f"{path} cannot be written ({reason}): choose another name") from None
     if stat.S_ISDIR(mode):
         raise CharLSTMError(f"{path} is a folder: give the file a name in it")
@@ -61,13 +62,13 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
 
 
 def is_private(path: Path) -> bool:
-    """Whether a file at ``path`` is for the user alone: in a run's folder, a folder of it, or among the app's own."""
+    """Whether a file at ``path`` is private to the user: in a run's folder or subfolder, or in the app's own folder."""
     above = path.absolute().parents
     return any((folder / "run.json").is_file() for folder in above[:2]) or state_dir(make=False) in above
 
 
 def _mode(file: Path) -> int | None:
-    """The permissions of ``file`` if it is there, else those of a new one; ``None``: what the umask leaves."""
+    """The permissions of ``file``, or those of a new file; None means those that the umask leaves."""
     try:
         return stat.S_IMODE(os.stat(file).st_mode)
     except FileNotFoundError:

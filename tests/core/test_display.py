@@ -12,7 +12,7 @@ HARMFUL = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 
 
 @given(st.text(st.characters(exclude_categories=()) | HARMFUL))
-def test_nothing_visible_acts_on_a_terminal(text: str) -> None:
+def test_visible_replaces_every_control_character(text: str) -> None:
     shown = visible(text)
     assert len(shown) == len(text)
     for char, sign in zip(text, shown, strict=True):
@@ -22,7 +22,7 @@ def test_nothing_visible_acts_on_a_terminal(text: str) -> None:
     assert visible(shown) == shown
 
 
-def test_text_stays_text() -> None:
+def test_visible_keeps_printable_text() -> None:
     for text in ("plain [red]markup[/red]", "字\u3000字 👋🏽 e\u0301", "two\nlines"):
         assert visible(text) == text
 
@@ -31,15 +31,15 @@ def test_text_stays_text() -> None:
     ("char", "sign"),
     [(" ", "␣"), ("\n", "↵"), ("\t", "⇥"), ("\x1b", "␛"), ("\x00", "␀"), ("\x7f", "␡"), ("\u202e", "⍰"), ("a", "a")],
 )
-def test_one_sign_for_each_candidate(char: str, sign: str) -> None:
+def test_symbol_is_one_visible_character(char: str, sign: str) -> None:
     assert symbol(char) == sign
     assert len(symbol(char)) == 1
 
 
-def test_keeping() -> None:
+def test_visible_keeps_characters_in_keep() -> None:
     assert visible("a\tb\nc\x1b", keep="\t") == "a\tb↵c␛"
 
 
-def test_in_words() -> None:
+def test_described_names_code_point() -> None:
     assert described("\u00ad") == "U+00AD soft hyphen"
     assert described("\f") == "U+000C form feed"

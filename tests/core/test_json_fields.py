@@ -1,5 +1,3 @@
-"""Records out of JSON that may be anybody's: right values pass, everything else is refused by kind."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ class Record:
 GOOD = {"count": 3, "figure": 2, "word": "x", "flag": True, "kind": "b", "some": [1, 2], "maybe": None}
 
 
-def test_right_values_get_the_types_of_their_fields() -> None:
+def test_typed_fields_converts_valid_values() -> None:
     record = Record(**typed_fields(Record, GOOD | {"later": 1}))
     assert record == Record(3, 2.0, "x", True, "b", (1, 2), None)
     assert type(record.figure) is float
@@ -41,13 +39,13 @@ def test_right_values_get_the_types_of_their_fields() -> None:
         {"kind": ["a"]}, {"some": "12"}, {"some": [1, "2"]}, {"maybe": "1"},
     ],
 )  # fmt: skip
-def test_values_of_another_kind_are_refused(wrong: dict[str, Any]) -> None:
+def test_typed_fields_refuses_wrong_types_and_ranges(wrong: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
         typed_fields(Record, GOOD | wrong)
 
 
 @given(st.text(alphabet=st.characters(), max_size=2000))
-def test_a_sentence_is_one_harmless_line_whatever_it_quotes(quoted: str) -> None:
+def test_error_message_is_one_printable_line_of_limited_length(quoted: str) -> None:
     sentence = str(CharLSTMError(f"The file {quoted} is damaged: use another copy"))
     assert sentence.startswith("The file ")
     assert sentence.endswith(": use another copy")

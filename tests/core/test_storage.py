@@ -15,7 +15,8 @@ from faulty_disk import FaultyDisk, full
 OLD, NEW = b"old " * 1000, b"new " * 2000
 
 
-def changes_of_a_replacement(folder: Path, keep: Path | None) -> int:
+def count_changes(folder: Path, keep: Path | None) -> int:
+    """The number of disk changes that one replacement takes."""
     with storage.use_disk(FaultyDisk()) as disk:
         path = folder / "counted"
         path.write_bytes(OLD)
@@ -23,7 +24,7 @@ def changes_of_a_replacement(folder: Path, keep: Path | None) -> int:
     return disk.calls
 
 
-def test_a_replacement_is_new_private_and_leaves_nothing_beside(tmp_path: Path) -> None:
+def test_replace_file_is_private_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     storage.replace_bytes(path, OLD)
     storage.replace_bytes(path, NEW)
@@ -34,9 +35,9 @@ def test_a_replacement_is_new_private_and_leaves_nothing_beside(tmp_path: Path) 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("keeps", [False, True])
-def test_whatever_fails_the_old_content_or_the_new_is_whole(tmp_path: Path, half: bool, keeps: bool) -> None:
+def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: Path, half: bool, keeps: bool) -> None:
     keep = tmp_path / "kept" if keeps else None
-    total = changes_of_a_replacement(tmp_path, keep)
+    total = count_changes(tmp_path, keep)
     assert total >= 4  # write, sync, rename, sync of the folder
     for at in range(total):
         folder = tmp_path / str(at)
@@ -48,20 +49,20 @@ def test_whatever_fails_the_old_content_or_the_new_is_whole(tmp_path: Path, half
         assert path.read_bytes() in (OLD, NEW)
         if (folder / "kept").exists():
             assert (folder / "kept").read_bytes() == OLD
-        storage.replace_bytes(path, NEW)  # and when there is room again, it simply works
+        storage.replace_bytes(path, NEW)  # works again once the disk does
         assert path.read_bytes() == NEW
         storage.remove_leftovers(folder)
         assert set(os.listdir(folder)) <= {"file", "kept"}
 
 
-def test_the_file_before_goes_on_under_the_other_name(tmp_path: Path) -> None:
+def test_replace_file_keeps_old_content_under_other_name(tmp_path: Path) -> None:
     path, keep = tmp_path / "state", tmp_path / "state.prev"
     for content in (b"1", b"2", b"3"):
         storage.replace_bytes(path, content, keep=keep)
     assert (path.read_bytes(), keep.read_bytes()) == (b"3", b"2")
 
 
-def test_without_hard_links_the_file_before_is_kept_all_the_same(tmp_path: Path) -> None:
+def test_replace_file_keeps_old_content_without_hard_links(tmp_path: Path) -> None:
     path, keep = tmp_path / "state", tmp_path / "state.prev"
     storage.replace_bytes(path, b"1")
     with storage.use_disk(FaultyDisk(0, only=frozenset({"link"}))):
@@ -69,7 +70,7 @@ def test_without_hard_links_the_file_before_is_kept_all_the_same(tmp_path: Path)
     assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
 
 
-def test_a_line_that_the_disk_takes_half_of_spoils_no_other(tmp_path: Path) -> None:
+def test_append_line_after_half_written_line_starts_new_line(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     storage.append_line(path, b"one")
     with storage.use_disk(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
@@ -79,27 +80,27 @@ def test_a_line_that_the_disk_takes_half_of_spoils_no_other(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "mended"),
+    ("content", "expected"),
     [(b"", b""), (b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"torn", b""), (b"a\n" + b"x" * 200_000, b"a\n")],
 )
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, mended: bytes) -> None:
+def test_truncate_torn_line_removes_incomplete_last_line(tmp_path: Path, content: bytes, expected: bytes) -> None:
     path = tmp_path / "log"
     path.write_bytes(content)
-    assert storage.truncate_torn_line(path) == len(content) - len(mended)
-    assert path.read_bytes() == mended
+    assert storage.truncate_torn_line(path) == len(content) - len(expected)
+    assert path.read_bytes() == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
-@pytest.mark.parametrize("known", [True, False])
-def test_on_macos_the_drive_is_flushed_too(tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By simulation: which calls would be made there, for a file and for its folder."""
+@pytest.mark.parametrize("supported", [True, False])
+def test_sync_on_macos_flushes_drive_cache(tmp_path: Path, supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: records the calls that would be made on macOS, for a file and for its folder."""
     import fcntl
 
     called: list[tuple[str, bool]] = []
 
     def full(descriptor: int, command: int) -> None:
         called.append((f"fcntl {command}", stat.S_ISDIR(os.fstat(descriptor).st_mode)))
-        if not known:
+        if not supported:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
@@ -108,11 +109,11 @@ def test_on_macos_the_drive_is_flushed_too(tmp_path: Path, known: bool, monkeypa
     monkeypatch.setattr(sys, "platform", "darwin")
     storage.replace_bytes(tmp_path / "file", NEW)
     monkeypatch.undo()
-    plain = [] if known else ["fsync"]
+    plain = [] if supported else ["fsync"]
     assert called == [(call, folder) for folder in (False, True) for call in ("fcntl 51", *plain)]
 
 
-def test_trouble_with_the_disk_is_told_from_other_errors() -> None:
+def test_is_disk_trouble_is_false_for_other_errors() -> None:
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EIO):
         assert storage.is_disk_trouble(OSError(number, "trouble"))
     assert not storage.is_disk_trouble(OSError(errno.EINVAL, "a mistake"))
@@ -131,22 +132,22 @@ def test_file_stamp_is_settled_once_a_change_must_show() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links")
-def test_links_are_not_followed_by_what_appends_or_cuts(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.txt"
-    mine.write_text("precious, and no line")
+def test_append_line_and_truncate_torn_line_refuse_links(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("must not change, no newline")
     link = tmp_path / "events.jsonl"
-    link.symlink_to(mine)
+    link.symlink_to(other)
     for write in (lambda: storage.append_line(link, b"one"), lambda: storage.truncate_torn_line(link)):
         with pytest.raises(OSError, match=r"events\.jsonl is a link to another file") as caught:
             write()
         assert storage.is_disk_trouble(caught.value)
-    assert mine.read_text() == "precious, and no line"
+    assert other.read_text() == "must not change, no newline"
     storage.replace_bytes(link, b"new")
-    assert (link.is_symlink(), mine.read_text()) == (False, "precious, and no line")
+    assert (link.is_symlink(), other.read_text()) == (False, "must not change, no newline")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a folder cannot be held open")
-def test_an_anchored_folder_is_written_to_wherever_it_is(tmp_path: Path) -> None:
+def test_anchored_writes_to_folder_that_was_moved(tmp_path: Path) -> None:
     folder, moved = tmp_path / "run", tmp_path / "moved"
     folder.mkdir()
     storage.replace_bytes(folder / "state", b"1")
@@ -165,11 +166,11 @@ def test_an_anchored_folder_is_written_to_wherever_it_is(tmp_path: Path) -> None
     files = {str(path.relative_to(moved)): path.read_bytes() for path in moved.rglob("*") if path.is_file()}
     assert files == {"state": b"2", "before": b"1", "log": b"line\n", str(Path("sub", "x")): b"3"}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"state": b"another's"}
-    storage.append_line(folder / "log", b"line")  # and afterwards by its path again
+    storage.append_line(folder / "log", b"line")  # after the block, the path counts again
     assert (folder / "log").exists()
 
 
-def test_leftovers_are_told_from_what_people_hide(tmp_path: Path) -> None:
+def test_remove_leftovers_keeps_other_hidden_files(tmp_path: Path) -> None:
     for name in (".state.safetensors.12.345.tmp", ".state.prev.safetensors.12.tmp", ".mine.tmp", ".1.tmp"):
         (tmp_path / name).touch()
     storage.remove_leftovers(tmp_path)

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote: runs, a training state, models, a session and a checkpoint of the script."""
+"""Files written by version 0.1.0 stay readable: runs, a training state, models, a session, a script checkpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRITTEN = Path(__file__).parents[1] / "data" / "version_0_1"
 
 @pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
-    """A copy of the two runs of 0.1, whose text lies where their records say it does."""
+    """A copy of two runs written by 0.1, with their text at the path that is recorded in them."""
     text = shutil.copy(WRITTEN / "text.txt", tmp_path / "text.txt")
     runs = Path(shutil.copytree(WRITTEN / "runs", tmp_path / "runs"))
     for record in runs.glob("*/run.json"):
@@ -39,8 +39,8 @@ def test_runs_are_listed_with_their_state_and_best_loss(runs_dir: Path) -> None:
     assert charlstm.find_run("stopped", runs_dir).spec().settings.hidden_size == 24
 
 
-def test_stopped_run_resumes_to_what_0_1_came_to(runs_dir: Path) -> None:
-    """The losses of every later event agree to float32 rounding, which differs between processors."""
+def test_resumed_run_reaches_the_losses_of_0_1(runs_dir: Path) -> None:
+    """The losses of every later event agree up to float32 rounding, which differs between processors."""
     events = list(run_foreground(charlstm.find_run("stopped", runs_dir)))
     assert isinstance(events[-1], Finished)
     expected = RunSeries.of(read_events(WRITTEN / "continued" / "events.jsonl"))
@@ -58,14 +58,14 @@ def test_stopped_run_resumes_to_what_0_1_came_to(runs_dir: Path) -> None:
         assert np.abs(ours_weights[name] - array).max() < 5e-3
 
 
-def test_log_of_0_1_is_read_whole() -> None:
+def test_every_event_of_0_1_is_read() -> None:
     events = list(read_events(WRITTEN / "runs" / "finished" / "events.jsonl"))
     lines = (WRITTEN / "runs" / "finished" / "events.jsonl").read_text().splitlines()
     assert [event.name for event in events] == [json.loads(line)["event"] for line in lines]
     assert {Stepped, Validated, Sampled, Finished} <= {type(event) for event in events}
 
 
-def test_session_of_0_1_opens_and_goes_on(runs_dir: Path) -> None:
+def test_session_of_0_1_opens_and_continues(runs_dir: Path) -> None:
     model = charlstm.load_model(runs_dir / "finished" / "model.safetensors")
     session = load_session(runs_dir / "finished" / "sessions" / "evening.json", model)
     expected = json.loads((WRITTEN / "session_expected.json").read_text())
@@ -79,11 +79,11 @@ def test_session_of_0_1_opens_and_goes_on(runs_dir: Path) -> None:
     assert [each.char for each in session.peek()[:3]] == list(characters[:3])
     assert [each.probability for each in session.peek()] == pytest.approx(probabilities, abs=1e-4)
     assert session.settings.mirostat == 2.0
-    for _ in range(40):  # mirostat goes on from what it had adapted to
+    for _ in range(40):  # mirostat continues with the saved mu
         assert math.isfinite(session.step().surprise)
 
 
-def test_script_checkpoint_of_0_1_is_the_model() -> None:
+def test_script_checkpoint_of_0_1_has_the_weights_of_its_model() -> None:
     model = charlstm.load_model(WRITTEN / "runs" / "finished" / "model.safetensors")
     imported = import_checkpoint(WRITTEN / "script.net")
     assert imported.vocabulary.symbols == model.vocabulary.symbols

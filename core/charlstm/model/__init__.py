@@ -1,1 +1,1 @@
-"""See the modules; this floor's package imports nothing."""
+"""The model file: weights, vocabulary, configuration and text options. Needs numpy, not torch."""

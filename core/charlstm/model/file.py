@@ -1,7 +1,7 @@
-"""The model file: weights, vocabulary, configuration and text options of one trained network.
+"""Save and load the model file: weights, vocabulary, configuration and text options of a trained network.
 
-Reading and writing it needs numpy, not torch, so the app and generation use it. The network that trains is in
-``network``, other people's checkpoints in ``foreign``, the exact state of a run in ``training.state``.
+It needs numpy but not torch, so generation and the app can use it. The network that is trained is in
+``engine.network``, checkpoints of other programs in ``engine.script_format``, the state of a run in ``training.state``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["FORMAT", "Model", "ModelConfig", "load_model", "model_writer", "read
 
 FORMAT = 1
 MAX_PARAMETERS = 2**31
-"""A file that claims more weights than this (8 GB of float32) is refused before anything is allocated."""
+"""A file with more weights than this (8 GB of float32) is refused before memory is allocated."""
 
-MOST_SUM = 1e30
-"""Rows of weights whose sizes add up to more are not computed with: float32 ends at 3.4e38, and differences of logits
-and sums of losses have to fit too. In trained networks they add up to hundreds."""
+MAX_ROW_SUM = 1e30
+"""The largest accepted sum of absolute weights in one row. Float32 ends at 3.4e38, and differences of logits and sums
+of losses must fit too. In trained networks these sums are in the hundreds."""
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -47,11 +47,11 @@ class ModelConfig:
         for name, limit in limits.items():
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= limit:
-                raise ModelError(f"A model's {name} is a whole number from 1 to {limit:,}, not {value!r}")
+                raise ModelError(f"{name} must be a whole number from 1 to {limit:,}, not {value!r}")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every parameter's name and shape, as ``nn.LSTM(V, H, num_layers)`` and ``nn.Linear(H, V)`` name them."""
+        """Name and shape of every parameter, as in ``nn.LSTM(V, H, num_layers)`` and ``nn.Linear(H, V)``."""
         gates = 4 * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.num_layers):
@@ -65,7 +65,7 @@ class ModelConfig:
 
     @property
     def parameters(self) -> int:
-        """How many weights the network has."""
+        """The number of weights."""
         hidden, inner = self.hidden_size, self.num_layers - 1
         layers = 4 * hidden * (self.vocab_size + hidden + 2) + inner * 4 * hidden * (2 * hidden + 2)
         return layers + self.vocab_size * (hidden + 1)
@@ -75,8 +75,8 @@ class ModelConfig:
 class Model:
     """A trained network as arrays, with all that is needed to use it.
 
-    ``weights`` are float32 under :attr:`ModelConfig.shapes`' names, gates in torch's order i, f, g, o. ``info`` is
-    JSON-ready and free: where the model comes from and how good it is.
+    ``weights`` are float32, with the names and shapes of :attr:`ModelConfig.shapes`; the gates are in torch's order
+    i, f, g, o. ``info`` is any JSON object: which run the model is from, its loss, and so on.
     """
 
     config: ModelConfig
@@ -86,35 +86,37 @@ class Model:
     info: dict[str, Any] = field(default_factory=dict)
 
     def check_computable(self) -> None:
-        """Raise :class:`ModelError` unless all that the network can compute is finite, whatever it reads.
+        """Raise :class:`ModelError` unless every gate and logit is finite for every input.
 
-        Weights can be finite and their sums not. A symbol is one 1 among zeros and a unit's output is within ±1, so no
-        gate and no logit is larger than the sizes of the weights of its row together.
+        Finite weights can have sums that overflow. Inputs are one-hot and the outputs of a layer are within ±1, so the
+        sum of the absolute weights in its row bounds each gate and logit.
         """
         names_of = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         groups = [[f"lstm.{name}_l{layer}" for name in names_of] for layer in range(self.config.num_layers)]
         groups.append(["fc.weight", "fc.bias"])
         for names in groups:
             rows = (self.weights[name].reshape(len(self.weights[name]), -1) for name in names)
-            if not np.max(sum(np.abs(row).sum(1, dtype=np.float64) for row in rows)) <= MOST_SUM:
+            if not np.max(sum(np.abs(row).sum(1, dtype=np.float64) for row in rows)) <= MAX_ROW_SUM:
                 raise ModelError(
-                    f"The model cannot be used: its weights in {names[0]} are so large that what it predicts is no "
-                    "finite number; take an earlier snapshot of it, or train it again at a lower rate"
+                    f"The model cannot be used: its weights in {names[0]} are so large that its predictions are not "
+                    "finite; use an earlier snapshot, or train again with a lower learning rate"
                 )
 
 
 def save_model(path: str | Path, model: Model) -> None:
-    """Create or replace the file ``path``, atomically. Equal models give equal bytes.
+    """Create or replace the file ``path`` atomically. Equal models give equal bytes.
 
     Raises :class:`CharLSTMError` when the weights do not fit the configuration or are not finite, or ``path`` is not a
-    regular file; :class:`OSError` when the disk does not take the file.
+    regular file; :class:`OSError` when the file cannot be written.
     """
     user_files.save(path, model_writer(model, str(path)))
 
 
 def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
-    """What writes ``model`` into a file. Raises :class:`ModelError`, in which ``path`` names the model, when the
-    weights do not fit the configuration or are not finite."""
+    """Check ``model`` and return a function that writes it to an open file; ``path`` is for messages.
+
+    Raises :class:`ModelError` when the weights do not fit the configuration or are not finite.
+    """
     _check_vocabulary(model.config, model.vocabulary, path)
     specs = {name: TensorSpec(_type_name(array), array.shape, 0, 0) for name, array in model.weights.items()}
     _check_shapes(model.config, specs, path)
@@ -133,27 +135,25 @@ def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read and check a model file; nothing of it stays open or mapped.
+    """Read and check a model file. The file is closed afterwards and never memory-mapped.
 
-    Raises :class:`ModelError`, in a sentence, when the file is missing, damaged, of a newer format or no model.
+    Raises :class:`ModelError` when the file is missing, damaged, of a newer format or not a model.
     """
     path = Path(path)
     header = read_header(path)
     config, about = _read_about(header, path)
     tensors, metadata = read_tensors(path)
     if metadata.get("charlstm") != header.metadata["charlstm"]:
-        raise ModelError(f"The model file {path} was replaced while it was read: try again")
+        raise ModelError(f"The model file {path} was replaced while it was being read: try again")
     _check_finite(tensors, str(path))
     try:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         text_options = TextOptions.from_dict(about.get("text_options", {}))
     except CharLSTMError as error:
-        raise ModelError(
-            f"The model file {path} has a vocabulary or text options that make no sense: {error}"
-        ) from None
+        raise ModelError(f"The model file {path} has an invalid vocabulary or invalid text options: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ModelError(
-            f"The model file {path} has no vocabulary or text options that this charlstm can read: train it anew, or "
+            f"The model file {path} has no vocabulary or text options that this charlstm can read: train it again, or "
             "use the version that wrote it"
         ) from None
     _check_vocabulary(config, vocabulary, str(path))
@@ -161,7 +161,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def read_info(path: str | Path) -> tuple[ModelConfig, dict[str, Any]]:
-    """The configuration and ``info`` of a model file, from its header alone: quick, and without its checksum.
+    """Read configuration and ``info`` of a model file from its header: fast, but the checksum is not verified.
 
     Raises :class:`ModelError` as :func:`load_model` does.
     """
@@ -183,7 +183,7 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
         if not isinstance(about.setdefault("info", {}), dict):
             raise TypeError
     except (ModelError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ModelError(f"The model file {path} does not say what network it holds: it is damaged") from None
+        raise ModelError(f"The model file {path} is damaged: the shape of its network cannot be read") from None
     _check_shapes(config, header.tensors, str(path))
     return config, about
 
@@ -191,26 +191,28 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
 def _check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, path: str) -> None:
     if len(vocabulary) != config.vocab_size:
         raise ModelError(
-            f"The model {path} has {config.vocab_size:,} outputs but a vocabulary of {len(vocabulary):,} characters"
+            f"The model {path} has {config.vocab_size:,} outputs, but its vocabulary has {len(vocabulary):,} characters"
         )
 
 
 def _check_shapes(config: ModelConfig, found: Mapping[str, TensorSpec], path: str) -> None:
     if config.parameters > MAX_PARAMETERS:
-        raise ModelError(f"The model {path} claims {config.parameters:,} weights, more than this program takes")
+        raise ModelError(
+            f"The model {path} has {config.parameters:,} weights; at most {MAX_PARAMETERS:,} are supported"
+        )
     expected = config.shapes
     for name, shape in expected.items():
         if name not in found or found[name].shape != shape or found[name].dtype != "F32":
             raise ModelError(f"The model {path} is damaged: {name} is not float32 of shape {shape}")
     if len(found) != len(expected):
         extra = next(name for name in found if name not in expected)
-        raise ModelError(f"The model {path} is not a plain LSTM: it also holds {extra[:80]!r}")
+        raise ModelError(f"The model {path} is not a plain LSTM: it also has the tensor {extra[:80]!r}")
 
 
 def _check_finite(weights: Mapping[str, npt.NDArray[Any]], path: str) -> None:
     for name, array in weights.items():
         if not np.isfinite(array).all():
-            raise ModelError(f"The model {path} holds weights in {name} that are not finite numbers")
+            raise ModelError(f"The model {path} has weights in {name} that are not finite")
 
 
 def _type_name(array: npt.NDArray[Any]) -> str:

@@ -1,1 +1,1 @@
-"""See the modules; this floor's package imports nothing."""
+"""The text a model learns from: read it, encode it, split it, cut it into batches."""

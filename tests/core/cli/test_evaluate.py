@@ -229,7 +229,7 @@ def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, said: Sa
     arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
     out, err = said(*arguments, code=2)
     assert out == ""
-    assert "so large that what it predicts is no finite number" in err.splitlines()[-1]
+    assert "so large that its predictions are not finite" in err.splitlines()[-1]
     assert "Traceback" not in err
 
 

@@ -243,7 +243,7 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
     broken = home / "broken.safetensors"
     broken.write_bytes(b"not a model [/red]")
     async with playing(broken) as it:
-        await it.until(lambda: "is no model file" in " ".join(it.screen_text().split()))
+        await it.until(lambda: "is not a model file" in " ".join(it.screen_text().split()))
         assert "opens another model" in it.screen_text()
         await it.pilot.press("space", "enter", "t", "left", "e", "c")
         assert not it.screen.playing
