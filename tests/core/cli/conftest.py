@@ -1,4 +1,4 @@
-"""One tiny run, trained once, for every file of tests to have a copy of; and ways to ask the command line."""
+"""Fixtures: a folder with a small trained run, copied for each test module, and functions that run commands."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from command_line import TEXT, TINY, Answer, Refused, Said
+from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        _move_in(folder, patch)
+        _enter(folder, patch)
         (folder / "data").mkdir()
         (folder / "data" / "fox.txt").write_text(TEXT, encoding="utf-8")
         assert run(["train", "data/fox.txt", *TINY, "--name", "fox"]) == 0
@@ -25,49 +25,49 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty machine with one text, data/fox.txt, and one trained tiny run, fox."""
-    folder = tmp_path_factory.mktemp("cli") / "place"
-    shutil.copytree(trained, folder)
+def workspace(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder, with a text, data/fox.txt, and a trained run, fox. Caches and runs are kept in it too."""
+    folder = tmp_path_factory.mktemp("cli") / "workspace"
+    shutil.copytree(trained_workspace, folder)
     with pytest.MonkeyPatch.context() as patch:
-        _move_in(folder, patch)
+        _enter(folder, patch)
         yield folder
 
 
-def _move_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name in ("CACHE", "STATE", "RUNS"):
         patch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
     patch.chdir(folder)
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """stdout and stderr of a command that ends with ``code``."""
+def run_cli(capsys: pytest.CaptureFixture[str]) -> RunCli:
+    """Run a command that must end with ``code``; returns its stdout and stderr."""
 
-    def ask(*words: str, code: int = 0) -> tuple[str, str]:
+    def run_command(*words: str, code: int = 0) -> tuple[str, str]:
         capsys.readouterr()
         assert run(list(words)) == code
         captured = capsys.readouterr()
         return captured.out, captured.err
 
-    return ask
+    return run_command
 
 
 @pytest.fixture
-def answer(said: Said) -> Answer:
-    """What a command prints with --json."""
-    return lambda *words: json.loads(said(*words, "--json")[0])
+def run_json(run_cli: RunCli) -> RunJson:
+    """Run a command with --json; returns the parsed result."""
+    return lambda *words: json.loads(run_cli(*words, "--json")[0])
 
 
 @pytest.fixture
-def refused(said: Said) -> Refused:
-    """The one sentence of a command that will not do what it is asked."""
+def error_of(run_cli: RunCli) -> ErrorOf:
+    """Run a command that must fail; returns its error message, one line on stderr."""
 
-    def ask(*words: str) -> str:
-        out, err = said(*words, code=2)
+    def run_command(*words: str) -> str:
+        out, err = run_cli(*words, code=2)
         assert out == ""
         assert err.count("\n") == 1
         assert err.startswith("charlstm: ")
         return err
 
-    return ask
+    return run_command

@@ -30,7 +30,7 @@ from charlstm.training.events import Controlled, Failed, Finished, Paused, Resum
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
-from command_line import TEXT, TINY, Answer, Refused, Said
+from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from recorded_run import record
 
 
@@ -41,20 +41,20 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_texts_at_hand(place: Path, answer: Answer) -> None:
-    names = [row["name"] for row in answer("corpora")]
+def test_texts_at_hand(workspace: Path, run_json: RunJson) -> None:
+    names = [row["name"] for row in run_json("corpora")]
     assert names[0] == "data/fox.txt"
     assert "python-reference" in names
 
 
 def test_presets_say_what_they_cost_on_a_text(
-    place: Path, answer: Answer, said: Said, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
         return MeasuredSpeed("fused", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = answer("presets", "data/fox.txt", "--set", "num_layers=3")
+    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second", "kernel"}
     for row in rows:
@@ -65,93 +65,93 @@ def test_presets_say_what_they_cost_on_a_text(
         assert row["model_bytes"] == 4 * row["parameters"]
         assert min(row[name] for name in costs - {"kernel"}) > 0
         assert (row["chars_per_second"], row["kernel"]) == (pytest.approx(20_000), "fused")
-    assert [row["name"] for row in answer("presets")] == list(PRESETS)
-    assert "20,000" in said("presets", "data/fox.txt")[0]
+    assert [row["name"] for row in run_json("presets")] == list(PRESETS)
+    assert "20,000" in run_cli("presets", "data/fox.txt")[0]
 
 
-def test_statistics(place: Path, said: Said, answer: Answer) -> None:
-    found = answer("stats", "data/fox.txt")
+def test_statistics(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
     assert found["distinct"] == len(set(TEXT))
     assert found["bits"]["order 2"] < found["bits"]["order 1"] < found["bits"]["order 0"] <= math.log2(len(set(TEXT)))
-    assert "order 0" in said("stats", "data/fox.txt")[0]
-    (place / "a.txt").write_text("a" * 20_000, encoding="utf-8")
-    assert "order 0" in said("stats", "a.txt")[0]
+    assert "order 0" in run_cli("stats", "data/fox.txt")[0]
+    (workspace / "a.txt").write_text("a" * 20_000, encoding="utf-8")
+    assert "order 0" in run_cli("stats", "a.txt")[0]
 
 
-def test_runs_are_listed(place: Path, said: Said, answer: Answer) -> None:
-    [row] = [row for row in answer("runs") if row["name"] == "fox"]
+def test_runs_are_listed(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     assert row["state"] == "finished"
     assert row["step"] == 40
     assert 0 < row["best_val"] < math.log(len(set(TEXT))) + 0.5
     assert Path(row["path"]).is_dir()
-    assert "finished" in said("runs")[0]
+    assert "finished" in run_cli("runs")[0]
 
 
-def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, said: Said, answer: Answer) -> None:
+def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_cli: RunCli, run_json: RunJson) -> None:
     with ExitStack() as runs:
         for state in ("running", "stopped", "crashed", "finished"):
             runs.enter_context(record(tmp_path, state, name=state))
-        rows = {row["name"]: row for row in answer("runs", "--runs-dir", str(tmp_path))}
+        rows = {row["name"]: row for row in run_json("runs", "--runs-dir", str(tmp_path))}
         assert {name: row["best_kind"] for name, row in rows.items()} == {
             "running": "estimate",
             "stopped": "estimate",
             "crashed": "estimate",
             "finished": "whole",
         }
-        out, err = said("runs", "--runs-dir", str(tmp_path))
+        out, err = run_cli("runs", "--runs-dir", str(tmp_path))
         for line in out.splitlines()[1:]:
             name = line.split()[0]
             assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
             assert f"{rows[name]['best_val']:.4f}" in line
         assert err.startswith("~ estimated from slices")
-        told = said("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
+        told = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "held out ~" in told
         assert "; best ~" in told
         assert "Best ~" in told
-        told = said("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
+        told = run_cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "all held out 1" in told
         assert "; best 1" in told
         assert "Best 1" in told
 
 
-def test_watch_replays_the_log(place: Path, said: Said) -> None:
-    lines = [json.loads(line) for line in said("watch", "fox", "--json")[0].splitlines()]
+def test_watch_replays_the_log(workspace: Path, run_cli: RunCli) -> None:
+    lines = [json.loads(line) for line in run_cli("watch", "fox", "--json")[0].splitlines()]
     assert lines[0]["event"] == "started"
     assert lines[-1]["event"] == "finished"
-    assert "finished after" in said("watch", "fox", "--plain")[1]
+    assert "finished after" in run_cli("watch", "fox", "--plain")[1]
 
 
 def test_watch_says_in_words_how_a_run_is_doing(
-    place: Path, said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with record(tmp_path, "running", name="live", steps=100) as recorded:
         doings = iter([lambda: recorded.advance(50), lambda: recorded.end("crashed")])
         monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: next(doings)()))
-        lines = said("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
+        lines = run_cli("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
     assert [line for line in lines if not line.startswith("step ")][2:] == [
         "Still learning: validation fell 13% in the last 2 s. No overfitting.",
         "Still learning: validation fell 12% in the last 2 s. No overfitting.",
         "Crashed: Its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network. "
         "Best ~2.71 nats (3.90 bits) at step 150, kept.",
     ]
-    ended = said("watch", "fox", "--plain")[1].splitlines()[-1]
+    ended = run_cli("watch", "fox", "--plain")[1].splitlines()[-1]
     assert ended.startswith("Finished after ")
-    out, err = said("watch", "fox", "--json")
+    out, err = run_cli("watch", "fox", "--json")
     assert "Finished after" not in out + err
 
 
-def test_why_a_finished_run_was_not_resumed_is_told(place: Path, said: Said) -> None:
+def test_why_a_finished_run_was_not_resumed_is_told(workspace: Path, run_cli: RunCli) -> None:
     beat = find_run("fox").heartbeat_path
     before = liveness.read_heartbeat(beat)
     assert before is not None
     assert before.message == ""  # of a run that ended well
-    assert "fox is finished" not in said("watch", "fox", "--plain")[1]
+    assert "fox is finished" not in run_cli("watch", "fox", "--plain")[1]
     why = "its state was written by another version"
     liveness.write_heartbeat(beat, replace(before, message=why))
     try:
-        assert why in said("runs")[0]
-        assert f"fox is finished: {why}" in said("watch", "fox", "--plain")[1]
+        assert why in run_cli("runs")[0]
+        assert f"fox is finished: {why}" in run_cli("watch", "fox", "--plain")[1]
     finally:
         liveness.write_heartbeat(beat, before)
 
@@ -178,74 +178,76 @@ def test_what_a_log_says_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert terminal.getvalue().count("␛[2Jgone") == 10
 
 
-def test_generate_is_seeded_and_streams_only_the_text(place: Path, said: Said, answer: Answer) -> None:
+def test_generate_is_seeded_and_streams_only_the_text(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     ask = ["generate", "fox", "--prime", "the ", "--length", "50", "--seed", "3"]
-    out, _ = said(*ask)
+    out, _ = run_cli(*ask)
     assert out.startswith("the ")
     assert out.endswith("\n")
-    text = answer(*ask)["text"]
+    text = run_json(*ask)["text"]
     assert out == f"the {text}\n"
     assert len(text) == 50
     assert set(text) <= set(TEXT)
 
 
-def test_a_prime_with_unknown_characters_is_reported(place: Path, said: Said) -> None:
-    out, err = said("generate", "fox", "--prime", "thé ", "--length", "5")
+def test_a_prime_with_unknown_characters_is_reported(workspace: Path, run_cli: RunCli) -> None:
+    out, err = run_cli("generate", "fox", "--prime", "thé ", "--length", "5")
     assert "é" in err
     assert len(out) == len("thé ") + 5 + 1
 
 
-def test_a_snapshot_is_the_run_in_its_youth(place: Path, said: Said, answer: Answer) -> None:
-    young = answer("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
-    grown = answer("eval", "fox", "--part", "validation")["nats"]
+def test_a_snapshot_is_the_run_in_its_youth(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
+    grown = run_json("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
-    assert "no snapshot of step 12345" in said("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
 
 
-def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(place: Path, answer: Answer) -> None:
-    [row] = [row for row in answer("runs") if row["name"] == "fox"]
-    figures = answer("eval", "fox", "--part", "validation")
+def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(workspace: Path, run_json: RunJson) -> None:
+    [row] = [row for row in run_json("runs") if row["name"] == "fox"]
+    figures = run_json("eval", "fox", "--part", "validation")
     assert figures["nats"] == pytest.approx(row["best_val"], abs=1e-6)
     assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
 
 
-def test_eval_leaves_out_what_the_model_never_saw(place: Path, answer: Answer, tmp_path: Path) -> None:
+def test_eval_leaves_out_what_the_model_never_saw(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("the lazy Ω fox\n" * 4, encoding="utf-8")
-    figures = answer("eval", "fox", str(other))
+    figures = run_json("eval", "fox", str(other))
     assert figures["unknown"] == {"Ω": 4}
     assert figures["chars"] == 4 * len("the lazy  fox\n") - 1
 
 
-def test_info(place: Path, answer: Answer) -> None:
-    found = answer("info", "fox")
+def test_info(workspace: Path, run_json: RunJson) -> None:
+    found = run_json("info", "fox")
     assert (found["hidden_size"], found["num_layers"], found["vocab_size"]) == (12, 1, len(set(TEXT)))
     assert found["info"]["run"] == "fox"
 
 
-def test_training_from_a_model_keeps_its_shape_and_starts_lower(place: Path, said: Said, answer: Answer) -> None:
-    (place / "more.txt").write_text("the lazy dog jumps over the quick brown fox!\n" * 120, encoding="utf-8")
+def test_training_from_a_model_keeps_its_shape_and_starts_lower(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
+    (workspace / "more.txt").write_text("the lazy dog jumps over the quick brown fox!\n" * 120, encoding="utf-8")
     short = [*TINY[4:], "--preset", "quick"]
     first = {}
     for name, more in (("anew", ["--set", "hidden_size=12", "--num-layers", "1"]), ("on", ["--from", "fox"])):
-        lines = said("train", "more.txt", *short, *more, "--name", name, "--json")[0].splitlines()
+        lines = run_cli("train", "more.txt", *short, *more, "--name", name, "--json")[0].splitlines()
         events = [json.loads(line) for line in lines]
         first[name] = next(event["val_loss"] for event in events if event["event"] == "validation")
     assert first["on"] < first["anew"]
-    assert answer("info", "on")["hidden_size"] == 12
-    assert "hidden_size is 12" in said("train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
+    assert run_json("info", "on")["hidden_size"] == 12
+    assert "hidden_size is 12" in run_cli("train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
 
 
-def test_a_finished_run_goes_on_when_it_is_given_more(place: Path, said: Said, answer: Answer) -> None:
-    assert "finished" in said("resume", "fox", code=2)[1]
-    said("train", "data/fox.txt", *TINY, "--name", "longer")
-    said("resume", "longer", "--max-steps", "60")
-    [row] = [row for row in answer("runs") if row["name"] == "longer"]
+def test_a_finished_run_goes_on_when_it_is_given_more(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    assert "finished" in run_cli("resume", "fox", code=2)[1]
+    run_cli("train", "data/fox.txt", *TINY, "--name", "longer")
+    run_cli("resume", "longer", "--max-steps", "60")
+    [row] = [row for row in run_json("runs") if row["name"] == "longer"]
     assert (row["state"], row["step"]) == ("finished", 60)
 
 
-def test_a_detached_run_is_never_taken_for_crashed(place: Path, said: Said) -> None:
+def test_a_detached_run_is_never_taken_for_crashed(workspace: Path, run_cli: RunCli) -> None:
     command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
     asked = subprocess.run(command, capture_output=True, text=True, check=True)
     assert asked.stdout == "away\n"
@@ -257,35 +259,35 @@ def test_a_detached_run_is_never_taken_for_crashed(place: Path, said: Said) -> N
     assert states[-1] == "finished"
 
 
-def test_rename_and_delete(place: Path, said: Said, answer: Answer) -> None:
-    said("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
-    said("rename", "passing", "past")
-    assert "--yes" in said("delete", "past", code=2)[1]
-    said("delete", "past", "--yes")
-    assert "past" not in [row["name"] for row in answer("runs")]
+def test_rename_and_delete(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    run_cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
+    run_cli("rename", "passing", "past")
+    assert "--yes" in run_cli("delete", "past", code=2)[1]
+    run_cli("delete", "past", "--yes")
+    assert "past" not in [row["name"] for row in run_json("runs")]
 
 
-def test_rename_and_delete_as_json(place: Path, said: Said, answer: Answer) -> None:
-    said("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
+def test_rename_and_delete_as_json(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    run_cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
     runs_dir = find_run("passing").path.parent
     renamed = {"name": "past", "path": str(runs_dir / "past"), "former": "passing"}
-    assert answer("rename", str(runs_dir / "passing"), "past") == renamed
+    assert run_json("rename", str(runs_dir / "passing"), "past") == renamed
     gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
-    assert answer("delete", "past", "--yes") == gone
-    assert said("delete", "past", "--yes", "--json", code=2)[0] == ""
+    assert run_json("delete", "past", "--yes") == gone
+    assert run_cli("delete", "past", "--yes", "--json", code=2)[0] == ""
 
 
-def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answer: Answer) -> None:
-    (place / "passing.txt").write_text("seen once, and never trained on\n" * 50, encoding="utf-8")
-    said("stats", "passing.txt")
-    before = answer("cache")["texts"]
-    assert answer("cache", "prune")["freed"] > 0
-    assert 1 <= answer("cache")["texts"] < before
-    (place / "data" / "fox.txt").rename(place / "data" / "fox.aside")
+def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    (workspace / "passing.txt").write_text("seen once, and never trained on\n" * 50, encoding="utf-8")
+    run_cli("stats", "passing.txt")
+    before = run_json("cache")["texts"]
+    assert run_json("cache", "prune")["freed"] > 0
+    assert 1 <= run_json("cache")["texts"] < before
+    (workspace / "data" / "fox.txt").rename(workspace / "data" / "fox.aside")
     try:
-        assert answer("eval", "fox", "--part", "validation")["chars"] > 0
+        assert run_json("eval", "fox", "--part", "validation")["chars"] > 0
     finally:
-        (place / "data" / "fox.aside").rename(place / "data" / "fox.txt")
+        (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
 
 
 @pytest.mark.parametrize(
@@ -308,30 +310,32 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(place: Path, said: Said, answ
         (["dance"], "dance"),
     ],
 )
-def test_what_a_user_can_do_wrong_gets_one_sentence(place: Path, said: Said, words: list[str], sentence: str) -> None:
-    out, err = said(*words, code=2)
+def test_what_a_user_can_do_wrong_gets_one_sentence(
+    workspace: Path, run_cli: RunCli, words: list[str], sentence: str
+) -> None:
+    out, err = run_cli(*words, code=2)
     assert out == ""
     assert sentence in err
     assert err.count("\n") == 1
     assert err.startswith("charlstm: ")
 
 
-def test_help_names_every_command(said: Said) -> None:
-    out, _ = said("--help")
+def test_help_names_every_command(run_cli: RunCli) -> None:
+    out, _ = run_cli("--help")
     for name in ("corpora", "train", "resume", "watch", "generate", "eval", "cache"):
         assert f"  {name} " in out
-        assert "Usage" in said(name, "--help")[0]
+        assert "Usage" in run_cli(name, "--help")[0]
 
 
-def test_alone_it_shows_its_help(said: Said) -> None:
-    assert said()[0] == said("--help")[0]
+def test_alone_it_shows_its_help(run_cli: RunCli) -> None:
+    assert run_cli()[0] == run_cli("--help")[0]
 
 
-def test_a_mistyped_command_is_recognised(refused: Refused) -> None:
-    assert "did you mean generate" in refused("genrate", "fox")
+def test_a_mistyped_command_is_recognised(error_of: ErrorOf) -> None:
+    assert "did you mean generate" in error_of("genrate", "fox")
 
 
-def test_runs_and_texts_are_completed(place: Path) -> None:
+def test_runs_and_texts_are_completed(workspace: Path) -> None:
     context = click.Context(cli)
     parameter = click.Argument(["model"])
     assert [each.value for each in complete_run(context, parameter, "fo")] == ["fox"]
@@ -375,13 +379,13 @@ def test_as_a_module_with_a_closed_pipe() -> None:
 
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
 def test_a_device_that_is_not_here_leaves_no_run(
-    place: Path, said: Said, detach: list[str], monkeypatch: pytest.MonkeyPatch
+    workspace: Path, run_cli: RunCli, detach: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    before = sorted(path.name for path in (place / "runs").iterdir())
-    err = said("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
+    before = sorted(path.name for path in (workspace / "runs").iterdir())
+    err = run_cli("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
     assert err == "charlstm: There is no device cuda here; device=auto takes what there is\n"
-    assert sorted(path.name for path in (place / "runs").iterdir()) == before
+    assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be deleted there")
@@ -389,21 +393,21 @@ def test_a_device_that_is_not_here_leaves_no_run(
     "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
 )
 def test_a_deleted_current_folder_is_said(
-    words: tuple[str, ...], refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CHARLSTM_RUNS")
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert "The current folder was deleted: go to another one with cd" in refused(*words)
+    assert "The current folder was deleted: go to another one with cd" in error_of(*words)
     monkeypatch.chdir(tmp_path)
 
 
 def test_what_of_a_folder_was_not_read_is_said(
-    place: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = place / "texts"
+    texts = workspace / "texts"
     texts.mkdir()
     for name in "abc":
         (texts / f"{name}.txt").write_text(name * 5000)
@@ -416,5 +420,5 @@ def test_what_of_a_folder_was_not_read_is_said(
         return opening(path, *rest, **more)
 
     monkeypatch.setattr(os, "open", refuse)
-    assert said("stats", "texts")[1] == f"1 file or folder of texts cannot be read and is left out: {locked}\n"
-    assert answer("stats", "texts")["skipped"] == [locked]
+    assert run_cli("stats", "texts")[1] == f"1 file or folder of texts cannot be read and is left out: {locked}\n"
+    assert run_json("stats", "texts")["skipped"] == [locked]

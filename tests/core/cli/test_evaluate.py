@@ -13,22 +13,22 @@ import pytest
 from charlstm.cli.output import print_result
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
-from command_line import TEXT, TINY, Answer, Refused, Said
+from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 
 LINE = "the quick brown fox jumps over the lazy dog.\n"
 
 
-def test_eval_without_a_text_is_of_the_held_out_part(place: Path, answer: Answer, said: Said) -> None:
-    assert answer("eval", "fox") == answer("eval", "fox", "--part", "validation")
-    assert answer("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
-    assert "the held-out part of fox.txt" in said("eval", "fox")[0]
+def test_eval_without_a_text_is_of_the_held_out_part(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+    assert run_json("eval", "fox") == run_json("eval", "fox", "--part", "validation")
+    assert run_json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
+    assert "the held-out part of fox.txt" in run_cli("eval", "fox")[0]
 
 
-def test_score_has_evals_figures_and_one_for_each_character(place: Path, answer: Answer, tmp_path: Path) -> None:
+def test_score_has_evals_figures_and_one_for_each_character(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     text = tmp_path / "x.txt"
     text.write_bytes(f"{LINE}the xylophone\r\n".encode())
-    found = answer("score", "fox", str(text))
-    judged = answer("eval", "fox", str(text))
+    found = run_json("score", "fox", str(text))
+    judged = run_json("eval", "fox", str(text))
     for name in ("nats", "bits_per_char", "perplexity", "chars", "unknown"):
         assert found[name] == pytest.approx(judged[name], rel=1e-4)
     assert found["text"] == f"{LINE}the xylophone\n"
@@ -44,10 +44,10 @@ def test_score_has_evals_figures_and_one_for_each_character(place: Path, answer:
     assert total / found["chars"] == pytest.approx(found["bits_per_char"])
 
 
-def test_score_for_people(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_for_people(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    out, err = said("score", "fox", "-", "--top", "3")
+    out, err = run_cli("score", "fox", "-", "--top", "3")
     assert "bits per character, perplexity" in out
     assert out.count(" bits  line ") == 3
     assert "\x1b" not in out
@@ -55,47 +55,51 @@ def test_score_for_people(place: Path, said: Said, monkeypatch: pytest.MonkeyPat
     assert "left out" in err
 
 
-def test_score_line_by_line(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+def test_score_line_by_line(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
     text.write_text(f"{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    rows = [line.split(None, 1) for line in said("score", "fox", str(text), "--per-line")[0].splitlines()]
+    rows = [line.split(None, 1) for line in run_cli("score", "fox", str(text), "--per-line")[0].splitlines()]
     assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
     assert float(rows[1][0]) > float(rows[0][0])
 
 
-def test_one_character_alone_on_the_first_line(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+def test_one_character_alone_on_the_first_line(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
     text = tmp_path / "first.txt"
     text.write_text("\nthe fox\n", encoding="utf-8")
-    assert answer("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "bits_per_char": None, "text": ""}
-    assert said("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
+    assert run_json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "bits_per_char": None, "text": ""}
+    assert run_cli("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
 
 
-def test_novelty_finds_what_was_put_in(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+def test_novelty_finds_what_was_put_in(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
     source = tmp_path / "source.txt"
     lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
     source.write_text("".join(lines), encoding="utf-8")
     text = tmp_path / "text.txt"
     text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
-    found = answer("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    found = run_json("novelty", str(text), "--corpus", str(source), "--min-length", "20")
     [stretch] = found["stretches"]
     assert stretch["text"] == lines[123]
     assert (stretch["line"], stretch["corpus_line"], stretch["start"]) == (2, 124, len("Nothing like it.\nNow "))
     assert stretch["corpus_start"] == sum(map(len, lines[:123]))
     assert found["copied"] == len(lines[123])
     assert found["share"] == pytest.approx(found["copied"] / found["chars"])
-    out, _ = said("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    out, _ = run_cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
     assert f"{found['share']:.1%} copied" in out
     assert "in 1 stretch, the longest" in out
     assert "from line     124" in out
 
 
-def test_novelty_against_what_a_run_was_trained_on(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+def test_novelty_against_what_a_run_was_trained_on(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
     text = tmp_path / "text.txt"
     text.write_text(LINE * 3, encoding="utf-8")
-    assert answer("novelty", str(text), "--model", "fox")["share"] == 1
+    assert run_json("novelty", str(text), "--model", "fox")["share"] == 1
     text.write_text("something else\n", encoding="utf-8")
-    assert answer("novelty", str(text), "--model", "fox")["stretches"] == []
-    assert "Nothing is copied" in said("novelty", str(text), "--model", "fox")[0]
+    assert run_json("novelty", str(text), "--model", "fox")["stretches"] == []
+    assert "Nothing is copied" in run_cli("novelty", str(text), "--model", "fox")[0]
 
 
 def prose(seed: int, lines: int = 60) -> str:
@@ -104,82 +108,88 @@ def prose(seed: int, lines: int = 60) -> str:
     return "".join(f"{' '.join(random.choice(LINE.split(), 9))} {number}\n" for number in range(lines))
 
 
-def test_novelty_does_not_search_what_a_run_held_out(place: Path, said: Said, answer: Answer, tmp_path: Path) -> None:
+def test_novelty_does_not_search_what_a_run_held_out(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
     text = prose(1)
-    (place / "prose.txt").write_text(text, encoding="utf-8")
-    said("train", "prose.txt", *TINY, "--name", "prose")
+    (workspace / "prose.txt").write_text(text, encoding="utf-8")
+    run_cli("train", "prose.txt", *TINY, "--name", "prose")
     beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
     beginning.write_text(text[100:200], encoding="utf-8")
     end.write_text(text[-100:], encoding="utf-8")
-    assert answer("novelty", str(beginning), "--model", "prose")["share"] == 1
-    assert answer("novelty", str(end), "--model", "prose")["share"] == 0
-    assert "held out are not searched" in said("novelty", str(end), "--model", "prose")[1]
+    assert run_json("novelty", str(beginning), "--model", "prose")["share"] == 1
+    assert run_json("novelty", str(end), "--model", "prose")["share"] == 0
+    assert "held out are not searched" in run_cli("novelty", str(end), "--model", "prose")[1]
 
 
-def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(place: Path, said: Said, tmp_path: Path) -> None:
+def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(
+    workspace: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
     text = prose(2)
-    (place / "own.txt").write_text(text, encoding="utf-8")
-    said("train", "own.txt", *TINY, "--name", "own")
+    (workspace / "own.txt").write_text(text, encoding="utf-8")
+    run_cli("train", "own.txt", *TINY, "--name", "own")
     part, other = tmp_path / "part.txt", tmp_path / "other.txt"
     part.write_text("New words.\n" + text[:1500], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert "90% of own.txt is text that the model was trained on" in said(command, "own", "own.txt")[1]
-        assert "% of part.txt is text that the model was trained on" in said(command, "own", str(part))[1]
-        assert "trained on" not in said(command, "own", str(other))[1]
-    assert "trained on" not in said("eval", "own")[1]
+        assert "90% of own.txt is text that the model was trained on" in run_cli(command, "own", "own.txt")[1]
+        assert "% of part.txt is text that the model was trained on" in run_cli(command, "own", str(part))[1]
+        assert "trained on" not in run_cli(command, "own", str(other))[1]
+    assert "trained on" not in run_cli("eval", "own")[1]
 
 
-def test_training_from_a_model_of_the_same_text_with_another_split_is_told(place: Path, said: Said) -> None:
-    (place / "split.txt").write_text(prose(4), encoding="utf-8")
-    said("train", "split.txt", *TINY, "--name", "tail")
+def test_training_from_a_model_of_the_same_text_with_another_split_is_told(workspace: Path, run_cli: RunCli) -> None:
+    (workspace / "split.txt").write_text(prose(4), encoding="utf-8")
+    run_cli("train", "split.txt", *TINY, "--name", "tail")
     again = ["train", "split.txt", *TINY, "--from", "tail", "--plain"]
-    assert "has learnt" not in said(*again, "--name", "same")[1]
-    told = said(*again, "--name", "blocks", "--split", "blocks")[1]
+    assert "has learnt" not in run_cli(*again, "--name", "same")[1]
+    told = run_cli(*again, "--name", "blocks", "--split", "blocks")[1]
     assert "note: The model that training starts from has learnt" in told
     assert "val_fraction=0.1 and split=tail" in told
-    told = said("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
+    told = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
     assert "has learnt 100% of what is held out" in told  # by the run before the one that it starts from
-    assert "100% of the held-out part is text that the model was trained on" in said("eval", "grandchild")[1]
-    assert "learnt=" not in said("info", "grandchild")[0]
+    assert "100% of the held-out part is text that the model was trained on" in run_cli("eval", "grandchild")[1]
+    assert "learnt=" not in run_cli("info", "grandchild")[0]
 
 
-def test_text_given_twice_is_told(place: Path, said: Said) -> None:
-    (place / "one.txt").write_text(prose(5), encoding="utf-8")
-    (place / "two.txt").write_text(prose(5), encoding="utf-8")
-    told = said("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
+def test_text_given_twice_is_told(workspace: Path, run_cli: RunCli) -> None:
+    (workspace / "one.txt").write_text(prose(5), encoding="utf-8")
+    (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
+    told = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
     assert "note: 100% of the held-out part stands word for word in the training part" in told
-    assert "100% of the held-out part is text that the model was trained on" in said("eval", "twice")[1]
+    assert "100% of the held-out part is text that the model was trained on" in run_cli("eval", "twice")[1]
 
 
-def test_what_training_held_out_is_what_is_judged(place: Path, said: Said, answer: Answer, refused: Refused) -> None:
-    (place / "ab.txt").write_text("ab" * 4, encoding="utf-8")
-    said("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
-    assert "too short" in refused("eval", "ab")
-    assert answer("eval", "ab", "--part", "training")["chars"] == 6
-    said("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
-    assert "val_fraction was 0" in refused("eval", "all")
+def test_what_training_held_out_is_what_is_judged(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, error_of: ErrorOf
+) -> None:
+    (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
+    run_cli("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
+    assert "too short" in error_of("eval", "ab")
+    assert run_json("eval", "ab", "--part", "training")["chars"] == 6
+    run_cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
+    assert "val_fraction was 0" in error_of("eval", "all")
 
 
-def test_folded_characters_are_read_as_their_symbol(place: Path, said: Said) -> None:
-    (place / "rare.txt").write_text("the fox and the dog " * 60 + "é", encoding="utf-8")
-    said("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
-    err = said("eval", "rare", "rare.txt")[1]
+def test_folded_characters_are_read_as_their_symbol(workspace: Path, run_cli: RunCli) -> None:
+    (workspace / "rare.txt").write_text("the fox and the dog " * 60 + "é", encoding="utf-8")
+    run_cli("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
+    err = run_cli("eval", "rare", "rare.txt")[1]
     assert "no symbol of its own for é (" in err
     assert "left out" not in err
 
 
 def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
-    place: Path, answer: Answer, refused: Refused
+    workspace: Path, run_json: RunJson, error_of: ErrorOf
 ) -> None:
     corpus = open_corpus("python-reference")
-    model = load_model(place / "runs/fox/model.safetensors")
+    model = load_model(workspace / "runs/fox/model.safetensors")
     model.info.update(corpus=corpus.name, fingerprint=corpus.fingerprint)
-    save_model(place / "m.safetensors", model)
-    assert answer("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
+    save_model(workspace / "m.safetensors", model)
+    assert run_json("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
     model.info["fingerprint"] = "of another Python"
-    save_model(place / "m.safetensors", model)
-    assert "of another Python" in refused("novelty", "data/fox.txt", "--model", "m.safetensors")
+    save_model(workspace / "m.safetensors", model)
+    assert "of another Python" in error_of("novelty", "data/fox.txt", "--model", "m.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -202,18 +212,20 @@ def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
         (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(place: Path, refused: Refused, words: list[str], sentence: str) -> None:
-    (place / "digits.txt").write_text("0123456789", encoding="utf-8")
-    assert sentence in refused(*words)
+def test_what_cannot_be_done_is_one_sentence(
+    workspace: Path, error_of: ErrorOf, words: list[str], sentence: str
+) -> None:
+    (workspace / "digits.txt").write_text("0123456789", encoding="utf-8")
+    assert sentence in error_of(*words)
 
 
 @pytest.fixture(scope="module")
-def huge(place: Path) -> Path:
+def huge(workspace: Path) -> Path:
     """The trained run's model with weights that are finite, and whose sums are not."""
-    model = load_model(place / "runs" / "fox" / "model.safetensors")
+    model = load_model(workspace / "runs" / "fox" / "model.safetensors")
     weights = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
-    save_model(place / "huge.safetensors", replace(model, weights=weights))
-    return place / "huge.safetensors"
+    save_model(workspace / "huge.safetensors", replace(model, weights=weights))
+    return workspace / "huge.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -224,20 +236,20 @@ def huge(place: Path) -> Path:
         *(["score", "data/fox.txt", "--json"], ["train", "data/fox.txt", *TINY, "--name", "huge", "--from"]),
     ],
 )
-def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, said: Said, words: list[str]) -> None:
+def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, run_cli: RunCli, words: list[str]) -> None:
     command, *rest = words
     arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
-    out, err = said(*arguments, code=2)
+    out, err = run_cli(*arguments, code=2)
     assert out == ""
     assert "so large that its predictions are not finite" in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
 def test_model_with_huge_weights_can_be_looked_at_and_exported(
-    huge: Path, said: Said, answer: Answer, tmp_path: Path
+    huge: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
-    assert answer("info", str(huge))["hidden_size"]
-    assert said("export", str(huge), "--to", "script", "--out", str(tmp_path / "huge.net"))[0]
+    assert run_json("info", str(huge))["hidden_size"]
+    assert run_cli("export", str(huge), "--to", "script", "--out", str(tmp_path / "huge.net"))[0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -246,8 +258,8 @@ def test_json_holds_null_for_what_is_no_finite_number(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'
 
 
-def test_perplexity_and_bits_say_the_same(place: Path, answer: Answer) -> None:
-    found = answer("score", "fox", "data/fox.txt", "--max-chars", "500")
+def test_perplexity_and_bits_say_the_same(workspace: Path, run_json: RunJson) -> None:
+    found = run_json("score", "fox", "data/fox.txt", "--max-chars", "500")
     assert found["chars"] == 499
     assert found["perplexity"] == pytest.approx(2 ** found["bits_per_char"])
     assert found["nats"] == pytest.approx(found["bits_per_char"] * math.log(2))

@@ -9,47 +9,47 @@ import pytest
 
 from charlstm.cli.generate import unescaped
 from charlstm.cli.output import StatusLine
-from command_line import Answer, Refused, Said
+from command_line import ErrorOf, RunCli, RunJson
 
 
-def test_many_samples_at_once(place: Path, said: Said, answer: Answer) -> None:
+def test_many_samples_at_once(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--samples", "5", "--length", "40")
-    texts = answer(*ask)["texts"]
+    texts = run_json(*ask)["texts"]
     assert [len(text) for text in texts] == [40] * 5
     assert len(set(texts)) > 1
-    assert answer(*ask)["texts"] == texts
-    out, _ = said(*ask)
+    assert run_json(*ask)["texts"] == texts
+    out, _ = run_cli(*ask)
     assert out == "\n--------\n".join(f"the {text}" for text in texts) + "\n"
-    assert len(answer("generate", "fox", "--samples", "1", "--length", "3")["texts"]) == 1
+    assert len(run_json("generate", "fox", "--samples", "1", "--length", "3")["texts"]) == 1
 
 
 @pytest.mark.parametrize("how", [["--stop", r"\n"], ["--until", "line"], ["--stop", "!!", "--stop", "\n"]])
-def test_it_ends_where_it_should(place: Path, answer: Answer, how: list[str]) -> None:
+def test_it_ends_where_it_should(workspace: Path, run_json: RunJson, how: list[str]) -> None:
     ask = ("generate", "fox", "--prime", "the quick ", "--length", "500", *how)
-    assert answer(*ask)["text"].index("\n") == len(answer(*ask)["text"]) - 1
-    assert all(text.index("\n") == len(text) - 1 for text in answer(*ask, "--samples", "3")["texts"])
+    assert run_json(*ask)["text"].index("\n") == len(run_json(*ask)["text"]) - 1
+    assert all(text.index("\n") == len(text) - 1 for text in run_json(*ask, "--samples", "3")["texts"])
 
 
 def test_escapes() -> None:
     assert unescaped(r"a\nb\tc\\n\x41\u00e9\q") == "a\nb\tc\\nAé\\q"
 
 
-def test_the_alternatives_of_each_character(place: Path, said: Said, answer: Answer) -> None:
+def test_the_alternatives_of_each_character(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length", "6", "--show-probs")
-    found = answer(*ask)
+    found = run_json(*ask)
     assert "".join(step["char"] for step in found["steps"]) == found["text"]
     for step in found["steps"]:
         kept = {each["char"] for each in step["alternatives"] if each["kept"]}
         assert step["rank"] > 10 or step["char"] in kept
         assert sum(each["sampled"] for each in step["alternatives"]) <= 1.001
-    lines = said(*ask)[0].splitlines()
+    lines = run_cli(*ask)[0].splitlines()
     assert len(lines) == 6
     assert all("rank" in line for line in lines)
 
 
-def test_samplers_by_option(place: Path, answer: Answer) -> None:
+def test_samplers_by_option(workspace: Path, run_json: RunJson) -> None:
     def text(*how: str) -> str:
-        found: str = answer("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"]
+        found: str = run_json("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"]
         return found
 
     greedy = text("--temperature", "0")
@@ -62,15 +62,15 @@ def test_samplers_by_option(place: Path, answer: Answer) -> None:
 
 
 def test_a_prime_from_a_file_and_from_a_pipe(
-    place: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "prime.txt").write_text("the lazy\ndog ", encoding="utf-8")
+    (workspace / "prime.txt").write_text("the lazy\ndog ", encoding="utf-8")
     ask = ("generate", "fox", "--length", "20", "--prime-file")
-    text = answer(*ask, "prime.txt")["text"]
+    text = run_json(*ask, "prime.txt")["text"]
     monkeypatch.setattr("sys.stdin", io.StringIO("the lazy\ndog "))
-    assert said(*ask, "-")[0] == f"the lazy\ndog {text}\n"
+    assert run_cli(*ask, "-")[0] == f"the lazy\ndog {text}\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 "), encoding="utf-8"))
-    assert said(*ask, "-")[0].startswith("caf\ufffd ")
+    assert run_cli(*ask, "-")[0].startswith("caf\ufffd ")
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,20 @@ def test_a_prime_from_a_file_and_from_a_pipe(
         (["--sampler", "magic"], "magic"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(place: Path, refused: Refused, words: list[str], sentence: str) -> None:
-    assert sentence in refused("generate", "fox", *words)
+def test_what_cannot_be_done_is_one_sentence(
+    workspace: Path, error_of: ErrorOf, words: list[str], sentence: str
+) -> None:
+    assert sentence in error_of("generate", "fox", *words)
 
 
-def test_no_model_in_the_box_is_said(place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_model_in_the_box_is_said(workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
-    assert "charlstm train TEXT" in refused("generate", "demo")
+    assert "charlstm train TEXT" in error_of("generate", "demo")
 
 
 @pytest.mark.parametrize("how", [["generate", "fox"], ["generate", "fox", "--samples", "2"], ["play", "fox"]])
 def test_reading_a_long_prime_shows_how_far_it_is(
-    place: Path, said: Said, monkeypatch: pytest.MonkeyPatch, how: list[str]
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, how: list[str]
 ) -> None:
     drawn = []
     monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append((part, words)))
@@ -114,6 +116,6 @@ def test_reading_a_long_prime_shows_how_far_it_is(
     if how[0] == "play":
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{prime.pop()}\n"))
         prime.clear()
-    said(*how, *prime, "--length", "3")
+    run_cli(*how, *prime, "--length", "3")
     parts = [part for part, words in drawn if words.startswith("reading the prime")]
     assert parts == pytest.approx([256 / 780, 512 / 780, 768 / 780, 1])

@@ -12,37 +12,44 @@ import torch
 from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
-from command_line import TEXT, Answer, Refused, Said
+from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
 
 
 @pytest.fixture
-def checkpoint(place: Path, said: Said, tmp_path: Path) -> Path:
+def checkpoint(workspace: Path, run_cli: RunCli, tmp_path: Path) -> Path:
     """The run fox, as the reference script would have saved it."""
     out = tmp_path / "theirs.net"
-    assert said("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
+    assert run_cli("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
     return out
 
 
 def test_import_prints_where_the_model_is_and_all_commands_take_it(
-    place: Path, checkpoint: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Path,
+    checkpoint: Path,
+    run_cli: RunCli,
+    run_json: RunJson,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    out, err = said("import", str(checkpoint))
+    out, err = run_cli("import", str(checkpoint))
     assert out == "theirs.safetensors\n"
     assert "1 × 12 LSTM" in err
-    assert answer("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
+    assert run_json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
     ask = ("--prime", "the ", "--length", "30")
-    assert answer("generate", "theirs.safetensors", *ask) == answer("generate", "fox", *ask)
-    assert answer("eval", "theirs.safetensors", str(place / "data/fox.txt")) == answer(
-        "eval", "fox", str(place / "data/fox.txt")
+    assert run_json("generate", "theirs.safetensors", *ask) == run_json("generate", "fox", *ask)
+    assert run_json("eval", "theirs.safetensors", str(workspace / "data/fox.txt")) == run_json(
+        "eval", "fox", str(workspace / "data/fox.txt")
     )
 
 
-def test_import_for_the_app(checkpoint: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_import_for_the_app(
+    checkpoint: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    found = answer("import", str(checkpoint))
+    found = run_json("import", str(checkpoint))
     assert found == {
         "out": str(tmp_path / "theirs.safetensors"),
         "hidden_size": 12,
@@ -51,29 +58,29 @@ def test_import_for_the_app(checkpoint: Path, answer: Answer, monkeypatch: pytes
         "parameters": load_model(found["out"]).config.parameters,
     }
     # a name that was not asked for is a free one
-    assert Path(answer("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
+    assert Path(run_json("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
     asked = ("import", str(checkpoint), "--out", "theirs.safetensors", "--force")
-    assert Path(answer(*asked)["out"]).name == "theirs.safetensors"
+    assert Path(run_json(*asked)["out"]).name == "theirs.safetensors"
 
 
 def test_export_is_named_after_the_run_and_its_age(
-    place: Path, said: Said, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert answer("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
-    assert said("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
+    assert run_json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
+    assert run_cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
     young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
     assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
     found = torch.load("fox.net")
     assert sorted(found) == ["n_hidden", "n_layers", "state_dict", "tokens"]
-    run_model = load_model(place / "runs" / "fox" / "model.safetensors")
+    run_model = load_model(workspace / "runs" / "fox" / "model.safetensors")
     assert np.array_equal(found["state_dict"]["fc.weight"].numpy(), run_model.weights["fc.weight"])
 
 
-def test_export_to_onnx(place: Path, answer: Answer, tmp_path: Path) -> None:
+def test_export_to_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "fox.onnx"
-    assert answer("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
+    assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
     assert out.stat().st_size > 1000
 
 
@@ -101,19 +108,19 @@ def test_export_to_onnx(place: Path, answer: Answer, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
-    place: Path, said: Said, refused: Refused, words: list[str], sentence: str
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], sentence: str
 ) -> None:
     if "theirs.net" in words:
-        said("export", "fox", "--to", "script", "--out", "theirs.net", "--force")
-    (place / "lone.safetensors").write_bytes((place / "runs/fox/model.safetensors").read_bytes())
-    assert sentence in refused(*words)
+        run_cli("export", "fox", "--to", "script", "--out", "theirs.net", "--force")
+    (workspace / "lone.safetensors").write_bytes((workspace / "runs/fox/model.safetensors").read_bytes())
+    assert sentence in error_of(*words)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
-def test_a_real_checkpoint_judges_a_novel(place: Path, answer: Answer, tmp_path: Path) -> None:
+def test_a_real_checkpoint_judges_a_novel(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     out = str(tmp_path / "anna.safetensors")
-    answer("import", str(SHARED / "checkpoints" / "legacy_cpu_256x2.net"), "--out", out)
-    figures = answer("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")
+    run_json("import", str(SHARED / "checkpoints" / "legacy_cpu_256x2.net"), "--out", out)
+    figures = run_json("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")
     assert figures["chars"] == 4999
     assert figures["unknown"] == {}
     assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))

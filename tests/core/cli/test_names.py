@@ -21,7 +21,7 @@ from charlstm.display import shell_command
 from charlstm.errors import RunError, TextError
 from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
 from charlstm.text.corpus import open_corpus
-from command_line import TINY, Refused, Said
+from command_line import TINY, ErrorOf, RunCli
 
 NASTY = [
     "a b",
@@ -41,12 +41,12 @@ NASTY = [
 
 
 @pytest.fixture
-def run_called(place: Path) -> Iterator[str]:
+def run_called(workspace: Path) -> Iterator[str]:
     """The run fox under a name that a shell would not take for one word."""
     name = "$(touch X) 'b'"
-    shutil.copytree(place / "runs" / "fox", place / "runs" / name)
+    shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
     yield name
-    shutil.rmtree(place / "runs" / name)
+    shutil.rmtree(workspace / "runs" / name)
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
@@ -70,26 +70,26 @@ def hinted(said: str, command: str) -> list[str]:
     return shlex.split(said[start:].partition("`")[0].partition(" --")[0].partition(", or")[0])
 
 
-def test_hints_quote_the_name_of_a_run(place: Path, run_called: str, said: Said, refused: Refused) -> None:
+def test_hints_quote_the_name_of_a_run(workspace: Path, run_called: str, run_cli: RunCli, error_of: ErrorOf) -> None:
     name = run_called
-    assert hinted(refused("control", name, "pause"), "resume") == ["charlstm", "resume", name]
-    assert hinted(said("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
-    assert "Next: charlstm generate 'a b'" in said("train", "data/fox.txt", *TINY, "--name", "a b")[1]
-    assert "`charlstm resume 'a b'`" in refused("train", "data/fox.txt", *TINY, "--name", "a b")
+    assert hinted(error_of("control", name, "pause"), "resume") == ["charlstm", "resume", name]
+    assert hinted(run_cli("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
+    assert "Next: charlstm generate 'a b'" in run_cli("train", "data/fox.txt", *TINY, "--name", "a b")[1]
+    assert "`charlstm resume 'a b'`" in error_of("train", "data/fox.txt", *TINY, "--name", "a b")
 
 
-def test_hints_quote_the_names_of_files(place: Path, said: Said, refused: Refused) -> None:
-    said("export", "fox", "--to", "script", "--out", "a $b.net")
-    assert hinted(refused("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
-    err = said("import", "a $b.net", "--out", "a $b.safetensors")[1]
+def test_hints_quote_the_names_of_files(workspace: Path, run_cli: RunCli, error_of: ErrorOf) -> None:
+    run_cli("export", "fox", "--to", "script", "--out", "a $b.net")
+    assert hinted(error_of("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
+    err = run_cli("import", "a $b.net", "--out", "a $b.safetensors")[1]
     assert hinted(err.strip(), "generate") == ["charlstm", "generate", "a $b.safetensors"]
-    assert hinted(refused("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
-    assert "--out 'a $b.safetensors'" in refused("import", "a $b.net", "--out", "a $b.pt")
+    assert hinted(error_of("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
+    assert "--out 'a $b.safetensors'" in error_of("import", "a $b.net", "--out", "a $b.pt")
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize(("typed", "around"), [('"\\$(t"', ""), ("'\"$'", '\\"')])
-def test_bash_completes_one_word(typed: str, around: str, place: Path, run_called: str) -> None:
+def test_bash_completes_one_word(typed: str, around: str, workspace: Path, run_called: str) -> None:
     script = (
         'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
         f"COMP_WORDS=(charlstm watch {typed}); COMP_CWORD=2; _charlstm_completion charlstm\n"
@@ -97,44 +97,51 @@ def test_bash_completes_one_word(typed: str, around: str, place: Path, run_calle
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, cwd=place, env=os.environ | {"PATH": path}, check=True
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=workspace,
+        env=os.environ | {"PATH": path},
+        check=True,
     )
     assert done.stdout == f"1\n{run_called}"
-    assert not (place / "X").exists()
+    assert not (workspace / "X").exists()
 
 
-def test_a_name_that_would_be_two_lines_is_not_completed(place: Path) -> None:
+def test_a_name_that_would_be_two_lines_is_not_completed(workspace: Path) -> None:
     name = "fox\ndir,"
-    shutil.copytree(place / "runs" / "fox", place / "runs" / name)
+    shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
     found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "fox")]
-    shutil.rmtree(place / "runs" / name)
+    shutil.rmtree(workspace / "runs" / name)
     assert found == ["fox"]
 
 
-def test_an_empty_name_is_no_folder_and_no_text(place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sorted(os.listdir(place))
-    assert "--runs-dir" in refused("train", "data/fox.txt", *TINY, "--runs-dir", "")
-    assert "--runs-dir" in refused("runs", "--runs-dir", "")
-    assert "empty" in refused("stats", "")
-    assert "empty" in refused("train", "", *TINY)
+def test_an_empty_name_is_no_folder_and_no_text(
+    workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(os.listdir(workspace))
+    assert "--runs-dir" in error_of("train", "data/fox.txt", *TINY, "--runs-dir", "")
+    assert "--runs-dir" in error_of("runs", "--runs-dir", "")
+    assert "empty" in error_of("stats", "")
+    assert "empty" in error_of("train", "", *TINY)
     with pytest.raises(RunError, match="empty name"):
         runs_dir("")
     with pytest.raises(TextError, match="empty"):
         open_corpus("")
-    assert sorted(os.listdir(place)) == before
-    assert runs_dir(".") == place
+    assert sorted(os.listdir(workspace)) == before
+    assert runs_dir(".") == workspace
     for variable in ("RUNS", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"CHARLSTM_{variable}", "")
-    monkeypatch.setenv("XDG_DATA_HOME", str(place / "share"))
-    assert place / "runs" != runs_dir() != place  # an empty variable is one that is not set
-    assert [run.name for run in list_runs(place / "runs") if run.name == "fox"] == ["fox"]
+    monkeypatch.setenv("XDG_DATA_HOME", str(workspace / "share"))
+    assert workspace / "runs" != runs_dir() != workspace  # an empty variable is one that is not set
+    assert [run.name for run in list_runs(workspace / "runs") if run.name == "fox"] == ["fox"]
 
 
 NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
 
 
 @pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
-def test_accents_of_two_kinds_are_one_name(place: Path, tmp_path: Path, first: str, second: str) -> None:
+def test_accents_of_two_kinds_are_one_name(workspace: Path, tmp_path: Path, first: str, second: str) -> None:
     spec = find_run("fox").spec()
     run = create_run(spec, name=first, folder=tmp_path)
     assert run.name == NFC
@@ -147,7 +154,7 @@ def test_accents_of_two_kinds_are_one_name(place: Path, tmp_path: Path, first: s
     assert os.listdir(tmp_path) == [NFC, "other"] or os.listdir(tmp_path) == ["other", NFC]
 
 
-def test_a_run_with_accents_of_its_own_kind_stays_reachable(place: Path, tmp_path: Path) -> None:
+def test_a_run_with_accents_of_its_own_kind_stays_reachable(workspace: Path, tmp_path: Path) -> None:
     spec = find_run("fox").spec()
     old = create_run(spec, name="old", folder=tmp_path).path.rename(tmp_path / NFD)  # as 0.1 made it
     assert find_run(NFC, tmp_path).path == old

@@ -1,230 +1,94 @@
-"""What a person names as a file to write: regular files are replaced, everything else is refused and left as it was."""
+"""What is printed: JSON that acts on no terminal, and says the same everywhere."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
-import socket
-import stat
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from charlstm.cli.main import run
-from charlstm.engine.onnx_format import export_onnx
-from charlstm.engine.script_format import export_checkpoint
-from charlstm.errors import CharLSTMError
-from charlstm.generation.saving import export_session, save_as, save_session
-from charlstm.generation.session import Session
-from charlstm.model.file import Model, load_model, save_model
-from charlstm.runs.folder import find_run
-from charlstm.runs.models import demo_path
-from command_line import Answer, Refused, Said
+from charlstm.cli.output import print_note, print_result
+from charlstm.cli.training_view import EventView
+from charlstm.training.events import Warned
+from command_line import RunCli
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and devices of POSIX")
-
-Save = Callable[[Path, Model], object]
-
-LIBRARY: dict[str, tuple[str, Save]] = {
-    "save_model": (".safetensors", save_model),
-    "export_checkpoint": (".net", export_checkpoint),
-    "export_onnx": (".onnx", export_onnx),
-    "save_session": (".json", lambda path, model: save_session(Session(model, "a"), path)),
-    "export_session": (".txt", lambda path, model: export_session(Session(model, "a"), path)),
-    "save_as": (".html", lambda path, model: save_as(Session(model, "a"), path)),
-}
+FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\U000e0001é\t\n\udcff"
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    found = demo_path()
-    assert found is not None
-    return load_model(found)
+class Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
-@pytest.fixture
-def umask() -> Iterator[None]:
-    before = os.umask(0o027)
-    yield
-    os.umask(before)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_json_acts_on_no_terminal_and_says_the_same_everywhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stream(terminal)
+    monkeypatch.setattr("sys.stdout", stdout)
+    print_result(True, {FOUL: [FOUL]})
+    with EventView(json=True) as view:
+        view.show([Warned(step=1, message=FOUL)])
+    value, event = stdout.getvalue().splitlines() if terminal else stdout.getvalue().removesuffix("\n").split("\n")
+    assert json.loads(value) == {FOUL: [FOUL]}
+    assert json.loads(event)["message"] == FOUL
+    stdout.getvalue().encode()  # with what is no character too
+    if terminal:
+        assert stdout.getvalue().replace("\n", "").isprintable()
+        assert "é" in stdout.getvalue()
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "theirs/in a file"])
-def test_library_refuses_what_can_be_no_name(name: str, model: Model, tmp_path: Path) -> None:
-    (tmp_path / "theirs").write_bytes(b"")
-    with pytest.raises(CharLSTMError, match="cannot be written"):
-        save_model(tmp_path / name, model)
+def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout, stderr = Stream(True), Stream(True)
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("sys.stderr", stderr)
+    print_result(False, None, f"first{FOUL}\nsecond")
+    print_note(f"first{FOUL}\nsecond")
+    for stream in (stdout, stderr):
+        assert stream.getvalue().startswith("first")
+        assert stream.getvalue().endswith("\nsecond\n")
+        assert stream.getvalue().replace("\n", "").isprintable()
 
 
-def special(kind: str, path: Path) -> None:
-    """Something at ``path`` that is no regular file."""
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "pipe":
-            os.mkfifo(path)
-        case "socket":
-            with socket.socket(socket.AF_UNIX) as bound:
-                bound.bind(os.path.relpath(path))  # a long path is no address
-        case "device":
-            path.symlink_to("/dev/full") if os.geteuid() else os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
-        case "link to a device":
-            path.symlink_to("/dev/full")
-        case "link to nothing":
-            path.symlink_to(path.with_name("nothing"))
+def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stream(False)
+    monkeypatch.setattr("sys.stdout", stdout)
+    print_result(False, None, "a path\u202e")
+    assert stdout.getvalue() == "a path\u202e\n"
 
 
-SPECIAL = ["folder", "pipe", "socket", "device", "link to a device", "link to nothing"]
-
-
-@pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("name", LIBRARY)
-def test_library_refuses_what_is_not_a_regular_file(
-    name: str, kind: str, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--prime-file", "/dev/zero"), "/dev/zero is longer than"),
+        (("--prime-file", "long.txt"), "long.txt is longer than"),
+        (("--prime-file", "-"), "Standard input is longer than"),
+        (("--prime-file", "data"), "data"),
+    ],
+)
+def test_a_prime_without_end_is_refused(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    ending, save = LIBRARY[name]
-    path = tmp_path / f"target{ending}"
-    special(kind, path)
-    before = os.lstat(path)
-    with pytest.raises(CharLSTMError, match="target"):
-        save(path, model)
-    assert (os.lstat(path).st_ino, os.lstat(path).st_mode) == (before.st_ino, before.st_mode)
-    assert os.listdir(tmp_path) == [path.name]
+    from charlstm.cli import generate
+
+    monkeypatch.setattr(generate, "MAX_PRIME", 1000)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
+    (workspace / "long.txt").write_text("a" * 1001)
+    (workspace / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
+    out, err = run_cli("generate", "fox", "--length", "3", *words, code=2)
+    assert (out, err.count("\n")) == ("", 1)
+    assert sentence in err
+    assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
 
 
-@pytest.mark.parametrize("name", LIBRARY)
-def test_library_replaces_regular_files_and_writes_through_links(name: str, model: Model, tmp_path: Path) -> None:
-    ending, save = LIBRARY[name]
-    path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
-    path.write_bytes(b"old")
-    link.symlink_to(path.name)
-    save(path, model)
-    new = path.read_bytes()
-    assert new != b"old"
-    path.write_bytes(b"old")
-    save(link, model)
-    assert link.is_symlink()
-    assert len(path.read_bytes()) == len(new)
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_new_files_honour_the_umask_and_replaced_ones_keep_their_permissions(
-    name: str, model: Model, tmp_path: Path, umask: None
-) -> None:
-    ending, save = LIBRARY[name]
-    path = tmp_path / f"new{ending}"
-    save(path, model)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    path.chmod(0o604)
-    save(path, model)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o604
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_files_in_run_folders_are_private(name: str, model: Model, tmp_path: Path, umask: None) -> None:
-    ending, save = LIBRARY[name]
-    (tmp_path / "sessions").mkdir()
-    (tmp_path / "run.json").write_text("{}")
-    for path in (tmp_path / f"new{ending}", tmp_path / "sessions" / f"new{ending}"):
-        save(path, model)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_everything_in_a_run_folder_is_private(place: Path, umask: None) -> None:
-    run = find_run("fox").path
-    for path in (run, *run.rglob("*")):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-
-
-EXPORT = ("export", "fox", "--to", "script", "--out")
-IMPORT = ("import", "theirs.net", "--out")
-
-
-@pytest.fixture
-def asking(
-    place: Path, said: Said, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[tuple[str, ...], str]:
-    """The two commands that take --out, and the ending of what they write, in an empty folder with a checkpoint."""
-    monkeypatch.chdir(tmp_path)
-    said(*EXPORT, "theirs.net")
-    return {EXPORT: ".net", IMPORT: ".safetensors"}
-
-
-@pytest.mark.parametrize("kind", SPECIAL)
-def test_commands_refuse_what_is_not_a_regular_file_even_with_force(
-    kind: str, asking: dict[tuple[str, ...], str], refused: Refused, tmp_path: Path
-) -> None:
-    for words, ending in asking.items():
-        path = tmp_path / f"target{ending}"
-        special(kind, path)
-        before = os.lstat(path)
-        assert path.name in refused(*words, path.name)
-        assert path.name in refused(*words, path.name, "--force")
-        assert (os.lstat(path).st_ino, os.lstat(path).st_mode) == (before.st_ino, before.st_mode)
-
-
-def test_commands_replace_files_only_when_forced(
-    asking: dict[tuple[str, ...], str], said: Said, refused: Refused, tmp_path: Path
-) -> None:
-    for words, ending in asking.items():
-        path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
-        path.write_bytes(b"mine")
-        link.symlink_to(path.name)
-        for name in (path.name, link.name):
-            path.write_bytes(b"mine")
-            assert "--force" in refused(*words, name)
-            assert path.read_bytes() == b"mine"
-            said(*words, name, "--force")
-            assert path.stat().st_size > 1000
-        assert link.is_symlink()
-
-
-def test_a_name_that_was_not_asked_for_replaces_not_even_a_broken_link(
-    asking: dict[tuple[str, ...], str], said: Said, tmp_path: Path
-) -> None:
-    (tmp_path / "fox.net").symlink_to("nothing")
-    assert said("export", "fox", "--to", "script")[0] == "fox-2.net\n"
-    assert (tmp_path / "fox.net").is_symlink()
-
-
-def test_dash_is_standard_output_unless_that_is_a_terminal(
-    asking: dict[tuple[str, ...], str],
-    said: Said,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    for words, ending in asking.items():
-        said(*words, f"file{ending}")
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
-            assert run([*words, "-"]) == 0
-            sys.stdout.buffer.seek(0)
-            assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
-        said(*words, "./-" if ending == ".net" else f"./-{ending}")
-        assert "--json" in refused(*words, "-", "--json")
-    assert {path.name for path in tmp_path.glob("-*")} == {"-", "-.safetensors"}
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for words in asking:
-        assert "terminal" in refused(*words, "-")
-
-
-def test_play_saves_by_the_same_rule(
-    place: Path, said: Said, answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def play(*lines: str, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        return said("play", "fox", "--length", "5", code=code)
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.txt").write_text("mine")
-    assert "mine.txt already" in play("the", "/save mine.txt", code=2)[1]
-    play("the", "/save new.txt", "/save new.txt")  # what was saved here may be saved again
-    os.mkfifo(tmp_path / "pipe.txt")
-    assert "pipe.txt is a pipe" in play("the", "/save pipe.txt", code=2)[1]
-    assert '"kind": "charlstm session"' in play("the", "/save -")[0]
-    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "new.txt", "pipe.txt"]
-    assert (tmp_path / "mine.txt").read_text() == "mine"
+@pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
+def test_a_session_without_end_is_refused(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(workspace / "pipe.json")
+    for name in ("/dev/zero", "pipe.json"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
+        assert f"{name} is not a file" in run_cli("play", "fox", code=2)[1]

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from charlstm.generation.stepper import Stepper
-from command_line import Answer, Refused, Said
+from command_line import ErrorOf, RunCli, RunJson
 
 Played = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def played(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Played:
+def played(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Played:
     """stdout and stderr of `charlstm play fox` that is given some lines."""
 
     def ask(
@@ -29,7 +29,7 @@ def played(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Played:
         stdin = io.StringIO("".join(f"{line}\n" for line in lines))
         monkeypatch.setattr(stdin, "isatty", lambda: live)
         monkeypatch.setattr("sys.stdin", stdin)
-        return said("play", "fox", "--length", str(length), *options, code=code)
+        return run_cli("play", "fox", "--length", str(length), *options, code=code)
 
     return ask
 
@@ -40,16 +40,16 @@ def last(out: str, length: int) -> str:
     return out[:-1][-length:]
 
 
-def test_it_goes_on_from_what_is_typed(played: Played, answer: Answer) -> None:
+def test_it_goes_on_from_what_is_typed(played: Played, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length")
-    assert played("the ")[0] == f"the {answer(*ask, '20')['text']}\n"
+    assert played("the ")[0] == f"the {run_json(*ask, '20')['text']}\n"
     # an empty line goes on where it stopped
-    whole = answer(*ask, "40")["text"]
+    whole = run_json(*ask, "40")["text"]
     assert played("the ", "", "/text")[0] == f"the {whole[:20]}\n{whole[20:]}\nthe {whole}\n"
 
 
-def test_from_nothing(played: Played, answer: Answer) -> None:
-    assert played("")[0] == answer("generate", "fox", "--length", "20")["text"] + "\n"
+def test_from_nothing(played: Played, run_json: RunJson) -> None:
+    assert played("")[0] == run_json("generate", "fox", "--length", "20")["text"] + "\n"
 
 
 def test_back_and_another_way(played: Played) -> None:
@@ -77,8 +77,8 @@ def test_alternatives_and_picking_one(played: Played) -> None:
     assert out[out.rindex("the quick brow") :].startswith(f"the quick brow{second}")
 
 
-def test_settings_act_on_what_comes_next(played: Played, answer: Answer) -> None:
-    greedy = answer("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
+def test_settings_act_on_what_comes_next(played: Played, run_json: RunJson) -> None:
+    greedy = run_json("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
     out, err = played("/temperature 0", "/seed 4", "the ")
     assert out == f"the {greedy}\n"
     assert "temperature 0\nseed 4\n" in err
@@ -164,9 +164,9 @@ def test_in_a_pipe_what_cannot_be_done_ends_it(played: Played, line: str, senten
 
 
 def test_ctrl_c_ends_the_writing_after_a_whole_character(
-    played: Played, answer: Answer, monkeypatch: pytest.MonkeyPatch
+    played: Played, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = answer("generate", "fox", "--prime", "the ", "--length", "25")["text"]
+    whole = run_json("generate", "fox", "--prime", "the ", "--length", "25")["text"]
     before, handler, fed = Stepper.advance, signal.getsignal(signal.SIGINT), []
 
     def interrupted(stepper: Stepper, which: int, state: Any) -> None:
@@ -185,21 +185,21 @@ def test_ctrl_c_ends_the_writing_after_a_whole_character(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_lines_that_are_no_utf_8_are_read(place: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_that_are_no_utf_8_are_read(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the caf\xe9 \n"), encoding="utf-8"))
-    out, err = said("play", "fox", "--length", "5")
+    out, err = run_cli("play", "fox", "--length", "5")
     assert out.startswith("the caf\ufffd ")
     assert "U+FFFD" in err  # left out, as any character that the model has never seen
 
 
-def test_play_refuses_like_generate(place: Path, refused: Refused) -> None:
-    assert "no run" in refused("play", "nobody")
-    assert "--top-k alone" in refused("play", "fox", "--sampler", "reference", "--min-p", "0.1")
+def test_play_refuses_like_generate(workspace: Path, error_of: ErrorOf) -> None:
+    assert "no run" in error_of("play", "nobody")
+    assert "--top-k alone" in error_of("play", "fox", "--sampler", "reference", "--min-p", "0.1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys")
 @pytest.mark.terminal
-def test_at_a_terminal_a_mistake_does_not_end_it(place: Path) -> None:
+def test_at_a_terminal_a_mistake_does_not_end_it(workspace: Path) -> None:
     import pexpect
 
     child = pexpect.spawn(
