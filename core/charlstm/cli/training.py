@@ -246,9 +246,9 @@ def _follow(detach: bool) -> None:
         raise SettingsError("--detach takes one process, and torchrun started several: leave --detach away")
     from charlstm.runs import worker
 
-    if not worker.is_follower():
+    if not worker.is_other_rank():
         return
-    worker.run_follower()
+    worker.run_other_rank()
     # It has nothing to save, and gloo's threads have been seen to abort a Python that went down in good order.
     sys.stderr.flush()
     os._exit(0)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from charlstm.engine.devices import choose_device, cpu_count
-from charlstm.engine.distributed import ALONE, Ranks
+from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import KernelChoice, candidates, choose_kernel
 from charlstm.engine.network import CharLSTM, extend_vocabulary
 from charlstm.engine.train_step import TrainStep
@@ -45,7 +45,7 @@ MUCH_FASTER = 1.25
 def measure_and_plan(
     settings: Settings,
     material: TrainingText,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
     *,
     worked: Callable[[], float],
     kernel: str | None = None,
@@ -103,7 +103,7 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
     return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
-def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = ALONE) -> KernelChoice:
+def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> KernelChoice:
     """Choose the kernel that ``settings`` leave open for steps of ``plan`` on its device, measured where there is a
     choice. torch's thread count is as before."""
     rows = ranks.rows(plan.batch_size)
@@ -121,7 +121,7 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
 
 
 def faster_kernel(
-    settings: Settings, vocab_size: int, plan: Plan, pace: float, ranks: Ranks = ALONE
+    settings: Settings, vocab_size: int, plan: Plan, pace: float, ranks: Ranks = SINGLE_PROCESS
 ) -> tuple[str, float] | None:
     """Another kernel than that of ``plan`` and how many times as fast it is now, or None when none is much faster.
 
@@ -149,7 +149,7 @@ def measure(
     device: torch.device,
     batch_size: int,
     seq_length: int,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
     kernel: str | None = None,
 ) -> MeasuredSpeed:
     """Choose the kernel that ``settings`` leaves open unless it is given, on this rank's rows, and time whole steps:

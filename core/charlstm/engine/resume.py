@@ -97,7 +97,7 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
         "kernel": plan.kernel,
         "kernel path": kernel_path(plan.kernel),
         "device": plan.device,
-        PROCESSES: str(ranks.size),
+        PROCESSES: str(ranks.world_size),
     }
     if device.type == "cuda":
         version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
@@ -132,7 +132,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
 
     Cores are divided anew when ``ranks`` are not as many as in the environment ``before``.
     """
-    as_many = before.get(PROCESSES, "1") == str(ranks.size)
+    as_many = before.get(PROCESSES, "1") == str(ranks.world_size)
     plan = replace(
         as_named_now(plan),
         threads=settings.threads or (plan.threads if as_many else ranks.threads(cpu_count())),

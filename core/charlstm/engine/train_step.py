@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from charlstm.engine.distributed import ALONE, Ranks
+from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import draw_masks, make_kernel
 from charlstm.engine.network import CharLSTM
 from charlstm.errors import ModelError
@@ -50,9 +50,9 @@ class TrainStep:
     """
 
     def __init__(
-        self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str, ranks: Ranks = ALONE
+        self, network: CharLSTM, batches: Batches, settings: Settings, kernel: str, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
-        ranks.learn(network, batches.batch_size, batches.seq_length, settings, kernel)
+        ranks.start_training(network, batches.batch_size, batches.seq_length, settings, kernel)
         self._ranks = ranks
         self._rows = ranks.rows(batches.batch_size)
         self.network = network
@@ -74,7 +74,7 @@ class TrainStep:
     def step(self, step: int, rate: float) -> StepOutcome:
         """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
         batch = self._batches.batch(step)
-        self._ranks.step(step, rate, batch)
+        self._ranks.broadcast_step(step, rate, batch)
         return self.take(step, rate, batch)
 
     def take(self, step: int, rate: float, batch: Batch) -> StepOutcome:
@@ -103,7 +103,7 @@ class TrainStep:
         result = self.kernel.step(inputs, targets, self._state, masks)
         self._state = result.state
         count = batch.chars
-        nats = self._ranks.reduce(self._parameters, result.nats, result.count, count)
+        nats = self._ranks.all_reduce_gradients(self._parameters, result.nats, result.count, count)
         norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf).item()
         outcome = StepOutcome(nats, count, norm)
         if outcome.finite:
@@ -124,13 +124,13 @@ class TrainStep:
     def tensors(self) -> Tensors:
         """Copies of all that changes from step to step, the state of all ranks' rows included."""
         named = dict(self._named())
-        named["state.h"], named["state.c"] = self._ranks.gather(self._state, self._batches.batch_size)
+        named["state.h"], named["state.c"] = self._ranks.gather_state(self._state, self._batches.batch_size)
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
 
     @torch.no_grad()
     def load(self, tensors: Tensors) -> None:
         """Be as :meth:`tensors` was. Raises :class:`ModelError` when they are not this network's."""
-        self._ranks.load(tensors)
+        self._ranks.broadcast_state(tensors)
         self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
         whole = self.network.zero_state(self._batches.batch_size)
         self._state = whole

@@ -21,7 +21,7 @@ from charlstm.engine import resume
 from charlstm.engine.benchmark import faster_kernel, initial_network, measure_and_plan
 from charlstm.engine.checkpoint_writer import CheckpointWriter, Store
 from charlstm.engine.devices import choose_device
-from charlstm.engine.distributed import ALONE, Ranks
+from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
 from charlstm.engine.kernels import candidates, fast_path_problem
 from charlstm.engine.network import CharLSTM
@@ -103,7 +103,7 @@ class Trainer:
         plan: Plan | None = None,
         info: Mapping[str, Any] | None = None,
         wait: Callable[[float], None] = time.sleep,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         """``start_from`` gives the first weights and the network's size; characters it lacks get new rows. ``plan`` is
         what an earlier start of this run froze before it was killed; ``info`` goes into every model that is saved.
@@ -151,7 +151,7 @@ class Trainer:
         inbox: Inbox | None = None,
         info: Mapping[str, Any] | None = None,
         wait: Callable[[float], None] = time.sleep,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> Self:
         """Go on from ``state``. ``settings`` are those the run was asked for, perhaps changed; ``replay`` holds every
         ``control`` line of the log as read, repeats and all: changes of the rate that the state does not know yet are
@@ -299,7 +299,7 @@ class Trainer:
 
     def _kernel_known(self, device: torch.device) -> str | None:
         """The kernel that was the fastest when such a run was measured here before."""
-        known = None if self._ranks.size > 1 else estimate.find_speed(self.settings, *self._shape())
+        known = None if self._ranks.world_size > 1 else estimate.find_speed(self.settings, *self._shape())
         return known.kernel if known is not None and known.kernel in candidates(self.settings.kernel, device) else None
 
     def _new_plan(self, kernel: str | None) -> Plan:
@@ -309,7 +309,7 @@ class Trainer:
         )
         symbols, rows, length = self._shape()
         known = estimate.find_speed(self.settings, symbols, rows, length)
-        if self._ranks.size == 1 and (known is None or known.kernel != plan.kernel):
+        if self._ranks.world_size == 1 and (known is None or known.kernel != plan.kernel):
             measured = MeasuredSpeed(plan.kernel, plan.seconds_per_step, rows * length)
             estimate.store_speed(self.settings, symbols, rows, length, measured)
         return plan
@@ -610,7 +610,7 @@ class Trainer:
             yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
 
     def _rest(self, seconds: float) -> None:
-        self._ranks.idle()
+        self._ranks.keep_alive()
         self._wait(seconds)
         self._clock.skip()
 

@@ -1,7 +1,7 @@
 """The process that trains: it ties the trainer to a run's folder, and outlives whoever watches.
 
 ``python -P -m charlstm.runs.worker FOLDER`` is the detached form, :func:`run_foreground` the same in one's own process,
-which under torchrun leads the others: those are in :func:`run_follower`.
+which under torchrun is rank 0: the other ranks are in :func:`run_other_rank`.
 The one writer of the folder, by its lock. How training goes is the trainer's business, what the files look like that
 of ``folder``, ``log`` and ``store``.
 """
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
-from charlstm.engine.distributed import ALONE, Ranks, Wire, lead
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import launch, liveness, system
 from charlstm.runs.control import ControlReader
@@ -51,6 +50,7 @@ from charlstm.training.settings import Settings
 from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
+    from charlstm.engine.distributed import Ranks
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus, ReadProgress
 
@@ -100,32 +100,43 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     be written. The first SIGINT, SIGTERM or SIGHUP checkpoints and ends; a second
     raises :class:`KeyboardInterrupt`. Closing the iterator counts as the first, and it should be closed when what is
     done with the events fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or
-    it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`run_follower`.
+    it cannot go on. Under torchrun this is for rank 0, and the others are in :func:`run_other_rank`.
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        yield from _Worker(run, changes, launch.control_size(run), signals, lead).events()
+        yield from _Worker(run, changes, launch.control_size(run), signals, _join_as_rank_0).events()
 
 
-def is_follower() -> bool:
-    """Whether this is a process of torchrun's that computes for another's run. Raises :class:`SettingsError`."""
-    here = torchrun_rank()
-    return here is not None and here.rank > 0
+def is_other_rank() -> bool:
+    """Whether torchrun started this process as another rank than 0. Raises :class:`SettingsError`."""
+    torchrun = torchrun_rank()
+    return torchrun is not None and torchrun.rank > 0
 
 
-def run_follower() -> None:
-    """Compute for the run of rank 0 until that ends. A signal asks rank 0 to checkpoint and end, as if it had been sent
-    there. Raises :class:`CharLSTMError` when this process cannot take part or another is gone."""
-    here = torchrun_rank()
-    assert here is not None
+def run_other_rank() -> None:
+    """Compute for the run of rank 0 until that ends. A signal makes rank 0 checkpoint and end, as if it had been sent
+    there. Raises :class:`CharLSTMError` when this process cannot take part or another is lost."""
+    torchrun = torchrun_rank()
+    assert torchrun is not None
     system.lower_priority()
     system.prepare_for_torch()
-    wire = Wire(here)
-    from charlstm.engine.follower import follow
+    from charlstm.engine import distributed, other_ranks
 
     with StopSignals() as signals:
-        follow(wire, lambda: signals.asked is not None)
+        other_ranks.run_other_rank(distributed.join_process_group(torchrun, lambda: signals.asked is not None))
+
+
+def _join_as_rank_0() -> Ranks:
+    from charlstm.engine.distributed import join_as_rank_0
+
+    return join_as_rank_0()
+
+
+def _single_process() -> Ranks:
+    from charlstm.engine.distributed import SINGLE_PROCESS
+
+    return SINGLE_PROCESS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,12 +167,12 @@ class _Worker:
         changes: Mapping[str, Any],
         control_from: int,
         signals: StopSignals,
-        join: Callable[[], Ranks] = lambda: ALONE,
+        join: Callable[[], Ranks] = _single_process,
     ) -> None:
         """``join`` finds the other processes of the training, once there is something to train on."""
         self._run = run
         self._join = join
-        self._ranks = ALONE
+        self._ranks: Ranks | None = None
         self._changes = changes
         self._signals = signals
         self._reader = ControlReader(run.control_path, control_from)
@@ -193,7 +204,7 @@ class _Worker:
                 self._log = EventLog(self._run.events_path)
                 stack.callback(self._log.close)
                 self._series = RunSeries.of(read_events(self._run.events_path))
-                stack.callback(lambda: self._ranks.close())
+                stack.callback(self._close_ranks)
                 yield from self._logged(spec, lambda: self._train(spec, found))
                 if self._log.removed and self._lock.loss() is None and self._log.restore():
                     _note(self._run, LOG_RESTORED)  # since the last step, and no event comes after the last
@@ -216,6 +227,10 @@ class _Worker:
                     state="stopped", message="it was cut short; a resume goes on from its last checkpoint"
                 )
                 raise
+
+    def _close_ranks(self) -> None:
+        if self._ranks is not None:
+            self._ranks.close()
 
     def _logged(self, spec: RunSpec, train: Callable[[], Iterator[Event]]) -> Iterator[Event]:
         """The events of ``train``, each in the log before it is seen; whatever goes wrong becomes the last of them."""
@@ -355,7 +370,7 @@ class _Worker:
         """What people asked between two steps; the first signal is a ``stop``."""
         self._listen()
         commands, self._heard = self._heard, []
-        if self._ranks.asked:
+        if self._ranks is not None and self._ranks.stop_requested:
             self._signals.ask("rank")
         if self._signals.asked and not self._signal_told:
             self._signal_told = True

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.engine.distributed import ALONE, Member, Wire
+from charlstm.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
 from charlstm.runs import launch
@@ -141,33 +141,26 @@ def test_two_processes_learn_as_one_and_end_where_one_can_go_on(tmp_path: Path, 
     assert again == pytest.approx({step: one[step] for step in again}, rel=1e-4)
     lost = events[-1]
     assert isinstance(lost, Failed)
-    assert lost.message.startswith("One of the 2 processes that train together is gone, so training ends here: resume")
+    assert lost.message.startswith("One of the 2 processes that train together was lost, so training ends here: resume")
     assert (shared.status().state, shared.status().message) == ("failed", lost.message)
     kept, warning = load_state(shared)
     assert kept is not None
     assert (kept.step, warning) == (end.step, None)
 
 
-def wire(here: TorchrunRank) -> Wire:
-    """Without the others: enough to ask which rows are whose."""
-    one: Wire = object.__new__(Wire)
-    one.here = here
-    return one
-
-
 @pytest.mark.parametrize(("rows", "size"), [(7, 3), (64, 2), (3, 3)])
 def test_rows_are_shared_evenly_and_once(rows: int, size: int) -> None:
-    parts = [Member(wire(TorchrunRank(rank, size, 0, 1))).rows(rows) for rank in range(size)]
+    parts = [ProcessGroup(TorchrunRank(rank, size, 0, 1)).rows(rows) for rank in range(size)]
     assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
     lengths = [part.stop - part.start for part in parts]
     assert max(lengths) - min(lengths) <= 1
 
 
 def test_more_ranks_than_rows_and_cores() -> None:
-    member = Member(wire(TorchrunRank(0, 4, 0, 4)))
+    group = ProcessGroup(TorchrunRank(0, 4, 0, 4))
     with pytest.raises(SettingsError, match=r"too few rows of text \(2\) for 4 processes to share"):
-        member.rows(2)
-    assert (member.threads(8), member.threads(3), ALONE.threads(3)) == (2, 1, 3)
+        group.rows(2)
+    assert (group.threads(8), group.threads(3), SINGLE_PROCESS.threads(3)) == (2, 1, 3)
 
 
 def test_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from charlstm.engine import kernels as kernels
-from charlstm.engine.distributed import ALONE
+from charlstm.engine.distributed import SINGLE_PROCESS
 from charlstm.engine.resume import amend_schedule, differences, environment
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
@@ -280,7 +280,7 @@ def test_the_kernel_of_an_old_run_has_todays_name(corpus: Corpus, settings: Sett
 def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
-    here = environment(make_plan(device="cuda:1"), ALONE)
+    here = environment(make_plan(device="cuda:1"), SINGLE_PROCESS)
     assert (here["GPU"], here["cuDNN"]) == ("NVIDIA H100", "91300")
     assert differences(here, here) is None
     before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}

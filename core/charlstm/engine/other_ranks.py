@@ -1,0 +1,71 @@
+"""What every rank but rank 0 does under torchrun: follow the messages of rank 0, without a text or a run.
+
+It is a module of its own because it builds a :class:`TrainStep`, which itself uses ``distributed``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from charlstm.engine.devices import choose_device, cpu_count
+from charlstm.engine.distributed import (
+    EndTraining,
+    GatherState,
+    KeepAlive,
+    LoadState,
+    ProcessGroup,
+    StartTraining,
+    TakeStep,
+)
+from charlstm.engine.kernels import candidates, runs_well
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.train_step import TrainStep
+from charlstm.errors import SettingsError
+from charlstm.text.batches import Batches
+
+
+def run_other_rank(group: ProcessGroup) -> None:
+    """Follow the messages of rank 0 until training ends.
+
+    Raises :class:`RunError` when another rank is lost, :class:`SettingsError` when this machine lacks the device.
+    """
+    train_step: TrainStep | None = None
+    try:
+        while not isinstance(message := group.receive(), EndTraining):
+            if isinstance(message, StartTraining):
+                train_step = _build_train_step(message, group)
+                continue
+            if isinstance(message, KeepAlive):
+                group.all_reduce_loss()
+                continue
+            assert train_step is not None, "rank 0 sends StartTraining first"
+            match message:
+                case TakeStep(step, rate, batch):
+                    train_step.take(step, rate, batch)
+                case LoadState(tensors):
+                    train_step.load(tensors)
+                case GatherState():
+                    train_step.tensors()
+    finally:
+        group.close()
+
+
+def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
+    """The same as on rank 0, but without the moving average, which rank 0 keeps for all."""
+    if message.device == "cuda" and group.torchrun.local_rank >= torch.cuda.device_count():
+        raise SettingsError(
+            f"This machine has {torch.cuda.device_count()} CUDA cards for {group.torchrun.local_size} processes: start "
+            "one process per card"
+        )
+    settings = message.settings.with_changes(ema_decay=None)
+    torch.set_num_threads(settings.threads or group.threads(cpu_count()))
+    config = message.config
+    network = CharLSTM(config.vocab_size, config.hidden_size, config.num_layers, init="none")
+    network.load_state_dict(message.weights)
+    network.to(choose_device(message.device)).train()
+    device, kernel = network.fc.weight.device, message.kernel
+    if not runs_well(kernel, device):  # rank 0's processor has instructions that this one lacks
+        kernel = candidates(settings.kernel, device)[0]
+    no_text = Batches(np.empty(0, np.uint8), [], message.batch_size, message.seq_length)
+    return TrainStep(network, no_text, settings, kernel, group)
