@@ -1,7 +1,7 @@
-"""Train a character-level LSTM on any text, watch it learn, and play it: the headless library.
+"""Train character-level LSTMs on any text, follow the training, and generate text: the public library.
 
-The names below are loaded when they are first used, so that ``import charlstm`` costs nothing and torch is imported
-by what trains alone.
+Each name is loaded when it is first used, so that ``import charlstm`` is quick, and torch is imported only by what
+computes with it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.engine.evaluation import evaluate as evaluate
     from charlstm.engine.network import CharLSTM as CharLSTM
     from charlstm.engine.trainer import Trainer as Trainer
     from charlstm.errors import CharLSTMError as CharLSTMError
-    from charlstm.generation.generate import generate as generate
+    from charlstm.generation.novelty import novelty as novelty
     from charlstm.generation.sampling import SamplerSettings as SamplerSettings
     from charlstm.generation.session import Session as Session
     from charlstm.generation.tree import Step as Step
+    from charlstm.library import evaluate as evaluate
+    from charlstm.library import generate as generate
+    from charlstm.library import generate_many as generate_many
+    from charlstm.library import load_model as load_model
+    from charlstm.library import score as score
     from charlstm.model.file import Model as Model
-    from charlstm.model.file import load_model as load_model
     from charlstm.model.file import save_model as save_model
     from charlstm.runs.folder import Run as Run
     from charlstm.runs.folder import find_run as find_run
@@ -32,17 +35,32 @@ if TYPE_CHECKING:
     from charlstm.text.reading import TextOptions as TextOptions
     from charlstm.text.statistics import describe as describe
     from charlstm.text.vocabulary import Vocabulary as Vocabulary
+    from charlstm.training.events import AnyEvent as AnyEvent
+    from charlstm.training.events import Checkpointed as Checkpointed
+    from charlstm.training.events import Controlled as Controlled
+    from charlstm.training.events import Event as Event
+    from charlstm.training.events import Failed as Failed
+    from charlstm.training.events import Finished as Finished
+    from charlstm.training.events import Paused as Paused
+    from charlstm.training.events import Resumed as Resumed
+    from charlstm.training.events import Sampled as Sampled
+    from charlstm.training.events import Started as Started
+    from charlstm.training.events import Stepped as Stepped
+    from charlstm.training.events import Validated as Validated
+    from charlstm.training.events import Warned as Warned
     from charlstm.training.presets import preset as preset
     from charlstm.training.settings import Settings as Settings
 
-_HOMES = {
+_NAMES_BY_MODULE = {
+    "engine.network": ("CharLSTM",),
+    "engine.trainer": ("Trainer",),
     "errors": ("CharLSTMError",),
-    "generation.generate": ("generate",),
+    "generation.novelty": ("novelty",),
     "generation.sampling": ("SamplerSettings",),
     "generation.session": ("Session",),
     "generation.tree": ("Step",),
-    "model.file": ("Model", "load_model", "save_model"),
-    "engine.network": ("CharLSTM",),
+    "library": ("evaluate", "generate", "generate_many", "load_model", "score"),
+    "model.file": ("Model", "save_model"),
     "runs.folder": ("Run", "find_run", "list_runs"),
     "runs.launch": ("resume_run", "start_run"),
     "runs.models": ("find_model",),
@@ -50,20 +68,24 @@ _HOMES = {
     "text.reading": ("TextOptions",),
     "text.statistics": ("describe",),
     "text.vocabulary": ("Vocabulary",),
-    "training.settings": ("Settings",),
-    "engine.evaluation": ("evaluate",),
+    "training.events": (
+        *("AnyEvent", "Event", "Started", "Stepped", "Validated", "Sampled", "Checkpointed", "Controlled"),
+        *("Paused", "Resumed", "Warned", "Finished", "Failed"),
+    ),
     "training.presets": ("preset",),
-    "engine.trainer": ("Trainer",),
+    "training.settings": ("Settings",),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+"""The same as above for the interpreter; a test compares the two."""
 
-__all__ = sorted(_HOME_OF)
+_MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"charlstm.{_HOME_OF[name]}"), name)
+    value = getattr(importlib.import_module(f"charlstm.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -66,6 +66,28 @@ class NoveltyReport:
         return self.copied / self.chars if self.chars else 0.0
 
 
+def novelty(
+    text: str,
+    corpus: Corpus,
+    *,
+    min_length: int = MIN_LENGTH,
+    spans: Sequence[tuple[int, int]] | None = None,
+) -> NoveltyReport:
+    """Find the passages of ``text`` that are copied word for word from ``corpus``.
+
+    For several texts and one corpus, or for a text that grows, build a :class:`NoveltyIndex` once.
+
+    Args:
+        min_length: passages of fewer characters do not count; at least 2.
+        spans: ``(start, stop)`` positions in the corpus that are searched, such as ``corpus.split().train``; None is
+            all of it.
+
+    Raises:
+        GenerationError: ``min_length`` is not a whole number of at least 2.
+    """
+    return Novelty(NoveltyIndex(corpus, min_length, spans)).update(text)
+
+
 class NoveltyIndex:
     """A corpus made searchable for stretches of at least ``min_length`` characters, or only its ``spans``: what a model
     was trained on.

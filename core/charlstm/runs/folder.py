@@ -19,16 +19,23 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage
 from charlstm.display import shell_command, shell_word, visible
-from charlstm.errors import NewerFormatError, RunError, SettingsError
+from charlstm.errors import ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
+from charlstm.runs.log import read_events
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from charlstm.model.file import Model
+    from charlstm.training.events import AnyEvent
 
 FORMAT = 1
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
@@ -225,6 +232,75 @@ class Run:
                 if path.stem.isascii() and path.stem.isdecimal():
                     found.append(Snapshot(int(path.stem), path))
         return sorted(found, key=lambda snapshot: snapshot.step)
+
+    def events(self) -> list[AnyEvent]:
+        """Every event of the run's log, in the order in which they were written; an empty list before the first.
+
+        After a resume the log holds both what happened after the checkpoint and what replaced it; :meth:`history`
+        leaves out the former. Raises :class:`RunError` when the log cannot be read or is of a newer format.
+        """
+        return list(read_events(self.events_path))
+
+    def history(self) -> dict[str, npt.NDArray[Any]]:
+        """The figures of the run's log as arrays by name; what a resume replaced is left out.
+
+        Arrays ``(N,)``, an element for each logged training step:
+
+        - ``step`` int64: training steps done;
+        - ``train_loss`` float64: mean since the element before, nats per character;
+        - ``lr``: learning rate of the step;
+        - ``grad_norm``: largest norm of the gradients since the element before, before clipping;
+        - ``chars_per_second``: training speed;
+        - ``train_seconds``: time spent in training steps since the run began.
+
+        Arrays ``(M,)``, an element for each validation during training, which reads slices of the held-out part:
+
+        - ``val_step`` int64 and ``val_train_seconds``: as above;
+        - ``val_loss``: nats per character.
+
+        A figure that was not finite is not-a-number. Raises :class:`RunError` as :meth:`events` does.
+        """
+        from charlstm.runs.series import RunSeries  # numpy, which listing runs does not need
+
+        series = RunSeries.of(self.events())
+        train, validation = series.points("train"), series.points("validation")
+        return {
+            "step": train.x.astype("int64"),
+            "train_loss": train.y,
+            "lr": series.points("lr").y,
+            "grad_norm": series.points("grad_norm").y,
+            "chars_per_second": series.points("speed").y,
+            "train_seconds": series.points("train", "seconds").x,
+            "val_step": validation.x.astype("int64"),
+            "val_loss": validation.y,
+            "val_train_seconds": series.points("validation", "seconds").x,
+        }
+
+    def model(self, step: int | None = None) -> Model:
+        """Load the best model so far, or the snapshot after ``step`` training steps.
+
+        Raises :class:`ModelError` for a damaged file or a step without a snapshot (:meth:`snapshots` lists them), and
+        :class:`RunError` when the run has no model yet.
+        """
+        from charlstm.model.file import load_model  # numpy, which listing runs does not need
+
+        return load_model(self.model_file(step))
+
+    def model_file(self, step: int | None = None) -> Path:
+        """The file of the best model so far, or of the snapshot after ``step`` training steps. Raises as :meth:`model`
+        does, but reads nothing."""
+        if step is not None:
+            steps = {each.step: each.path for each in self.snapshots()}
+            if step not in steps:
+                known = ", ".join(map(str, steps)) or "none yet"
+                raise ModelError(f"{self.name} has no snapshot of step {step}; it has {known}")
+            return steps[step]
+        if not self.model_path.is_file():
+            status = self.status()
+            if status.alive:
+                raise RunError(f"{self.name} has no model yet; it is {status.state}, try again in a moment")
+            raise RunError(f"{self.name} has no model: it ended before its first validation; resume it or start anew")
+        return self.model_path
 
     def size(self) -> int:
         """Bytes of all files of the run."""

@@ -29,7 +29,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
             return path
         home = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
         if home.exists():
-            return run_model(home, snapshot)
+            return home.model_file(snapshot)
         raise ModelError(f"{text} is a file and has no snapshots: name a run, or leave the snapshot away")
     if text == DEMO:
         demo = demo_path()
@@ -47,23 +47,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
                 f"{shell_command('import', text)}"
             ) from None
         raise
-    return run_model(run, snapshot)
-
-
-def run_model(run: Run, snapshot: int | None = None) -> Path:
-    """The model file of ``run``: its best so far, or the snapshot after ``snapshot`` steps."""
-    if snapshot is not None:
-        steps = {each.step: each.path for each in run.snapshots()}
-        if snapshot not in steps:
-            known = ", ".join(map(str, steps)) or "none yet"
-            raise ModelError(f"{run.name} has no snapshot of step {snapshot}; it has {known}")
-        return steps[snapshot]
-    if not run.model_path.is_file():
-        status = run.status()
-        if status.alive:
-            raise RunError(f"{run.name} has no model yet; it is {status.state}, try again in a moment")
-        raise RunError(f"{run.name} has no model: it ended before its first validation; resume it or start anew")
-    return run.model_path
+    return run.model_file(snapshot)
 
 
 def demo_path() -> Path | None:

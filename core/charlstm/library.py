@@ -1,0 +1,181 @@
+"""Functions of the public library that take a model by name, as the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from charlstm.errors import ModelError, TextError
+from charlstm.generation import generate as _generate
+from charlstm.generation import scoring
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.model import file
+from charlstm.model.file import Model
+from charlstm.runs.models import DEMO, find_model
+from charlstm.text.batches import TrainingText
+from charlstm.text.corpus import Corpus
+from charlstm.training.settings import Settings
+
+if TYPE_CHECKING:
+    from charlstm.engine.evaluation import Evaluation
+    from charlstm.engine.network import CharLSTM
+
+Part = Literal["validation", "train", "all"]
+
+
+def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
+    """Load a model by its file, by the name or folder of a run, or ``"demo"``, which is included.
+
+    Args:
+        model: what :func:`charlstm.find_model` takes, or any model file, whatever its name ends with.
+        step: of a run, the snapshot after this many training steps; None is the best model so far.
+        runs_dir: the folder in which runs are looked for by name; None is the default one.
+
+    Raises:
+        ModelError: the file is missing, damaged, of a newer format or not a model, or there is no such snapshot.
+        RunError: there is no such run, or it has no model yet.
+    """
+    if step is None and model != DEMO and Path(model).is_file():
+        return file.load_model(model)
+    return file.load_model(find_model(model, runs_dir, snapshot=step))
+
+
+def generate(
+    model: Model | str | Path,
+    prime: str = "",
+    length: int = 1000,
+    *,
+    seed: int = 0,
+    settings: SamplerSettings | None = None,
+    stop: str | Sequence[str] = (),
+) -> str:
+    """Generate one text. For the probabilities of each character use a :class:`charlstm.Session`.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+        prime: the text that the model continues; empty: as at the start of a text.
+        length: how many characters to generate at most.
+        seed: the same seed gives the same text on one machine.
+        settings: how characters are chosen; None is temperature 0.8 and min-p 0.05.
+        stop: a string or strings after which generation ends; the string itself is part of the text.
+
+    Returns:
+        The generated characters, without the prime.
+
+    Raises:
+        GenerationError: a stop string is empty.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    return _generate.generate(_loaded(model), prime, length, seed=seed, settings=settings, stop=stop)
+
+
+def generate_many(
+    model: Model | str | Path,
+    prime: str = "",
+    length: int = 1000,
+    *,
+    samples: int,
+    seed: int = 0,
+    settings: SamplerSettings | None = None,
+    stop: str | Sequence[str] = (),
+    threads: int | None = None,
+) -> list[str]:
+    """Generate several texts of one prime at once, several times as fast as one after the other.
+
+    Args:
+        samples: how many texts; the n-th uses the random numbers of ``Session(model, sample=n)``.
+        threads: of the matrix products; None is one per processor. Results depend on it in the last digits.
+
+    The other arguments and the errors are those of :func:`generate`.
+
+    Returns:
+        ``samples`` texts, without the prime.
+    """
+    return _generate.generate_many(
+        _loaded(model), prime, length, samples=samples, seed=seed, settings=settings, stop=stop, threads=threads
+    )
+
+
+def score(model: Model | str | Path, text: str) -> scoring.Scores:
+    """Compute how surprising each character of ``text`` is for a model, and where it is surprised most.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
+    Returns:
+        Nats, rank and entropy of each character, as arrays ``(N,)``.
+
+    Raises:
+        GenerationError: the text has fewer than two characters that the model knows.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    return scoring.score(_loaded(model), text)
+
+
+def evaluate(
+    model: Model | CharLSTM | str | Path,
+    corpus: Corpus,
+    part: Part = "validation",
+    *,
+    val_fraction: float | None = None,
+    split: Literal["tail", "blocks"] | None = None,
+    max_chars: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Compute the mean loss of a model on a text or a part of it, with the function that validation uses.
+
+    Args:
+        model: a model, what :func:`load_model` takes, or a network. A network is evaluated on its own device; it has no
+            vocabulary and is taken to have that of ``corpus``.
+        corpus: the text. Characters that the model does not know are left out.
+        part: ``"validation"``, ``"train"`` or ``"all"``.
+        val_fraction, split: how the text is split; None is as in the settings that the model was trained with, or the
+            defaults of :class:`charlstm.Settings` where the model does not say.
+        max_chars: None predicts every character. A number gives an estimate over about so many of them, from slices
+            that are spread evenly, as validation during training does.
+        progress: called with ``(done, total)`` predicted characters; an exception that it raises ends the evaluation.
+
+    Returns:
+        ``nats`` and ``bits`` per character and ``perplexity``, over ``chars`` predicted characters: a span of N
+        characters has N − 1.
+
+    Raises:
+        TextError: the part is empty, or the text has to be split and holds characters that the model does not know.
+        ModelError: the network does not have as many outputs as ``corpus`` has symbols, or the weights are too large.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.engine.evaluation import evaluate as evaluate_spans  # torch takes seconds to import
+    from charlstm.engine.network import CharLSTM
+
+    settings = Settings()
+    if isinstance(model, CharLSTM):
+        network, vocabulary = model, corpus.vocabulary
+        if network.config.vocab_size != len(vocabulary):
+            raise ModelError(
+                f"The network has {network.config.vocab_size:,} outputs, and {corpus.name} has {len(vocabulary):,} "
+                "symbols: evaluate it on the text that it was trained on, or pass a Model, which has a vocabulary"
+            )
+    else:
+        model = _loaded(model)
+        network, vocabulary = CharLSTM.from_model(model), model.vocabulary
+        if isinstance(model.info.get("settings"), dict):
+            settings = Settings.from_dict(model.info["settings"])
+    ids, unknown = corpus.encoded_for(vocabulary)
+    spans: Sequence[tuple[int, int]] = [(0, len(ids))]
+    if part != "all":
+        if len(ids) != corpus.chars:
+            raise TextError(
+                f"{corpus.name} has {sum(unknown.values()):,} characters that the model does not know, so it cannot be "
+                'split as in training: evaluate part="all"'
+            )
+        fraction = settings.val_fraction if val_fraction is None else val_fraction
+        parts = TrainingText.of(corpus, vocabulary, fraction, split or settings.split)
+        spans = parts.train if part == "train" else parts.held_out
+    if not any(stop - start > 1 for start, stop in spans):
+        raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
+    return evaluate_spans(network, ids, spans, max_chars, progress=progress)
+
+
+def _loaded(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else load_model(model)

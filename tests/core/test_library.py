@@ -1,0 +1,149 @@
+"""The public library: its names, what resolves models by name, evaluation, and a run's log as arrays."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.engine.evaluation import evaluate as evaluate_spans
+from charlstm.training.events import Validated
+from small_training import make_corpus, words
+
+RUNS = Path(__file__).parents[1] / "data" / "version_0_1" / "runs"
+
+
+@pytest.fixture(scope="module")
+def finished() -> charlstm.Run:
+    return charlstm.find_run("finished", RUNS)
+
+
+def test_type_checkers_and_interpreter_see_the_same_public_names() -> None:
+    tree = ast.parse(Path(charlstm.__file__).read_text(encoding="utf-8"))
+    [checked] = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {
+        (each.module, alias.name, alias.asname)
+        for each in checked.body
+        if isinstance(each, ast.ImportFrom)
+        for alias in each.names
+    }
+    assert imported == {(f"charlstm.{module}", name, name) for name, module in charlstm._MODULE_OF.items()}
+    assert {name for _, name, _ in imported} == set(charlstm.__all__)
+    for name in charlstm.__all__:
+        assert getattr(charlstm, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        charlstm.no_such_name  # noqa: B018
+
+
+def test_importing_charlstm_loads_neither_numpy_nor_torch_and_only_computing_loads_torch() -> None:
+    code = """
+import json, sys
+import charlstm
+loaded = [{"numpy", "torch"} & set(sys.modules)]
+charlstm.find_run, charlstm.Validated
+loaded.append({"numpy", "torch"} & set(sys.modules))
+charlstm.generate("demo", length=3)
+loaded.append({"numpy", "torch"} & set(sys.modules))
+charlstm.Trainer
+loaded.append({"numpy", "torch"} & set(sys.modules))
+print(json.dumps([sorted(each) for each in loaded]))
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[], [], ["numpy"], ["numpy", "torch"]]
+
+
+def test_models_are_found_by_name_path_and_run_folder(finished: charlstm.Run, tmp_path: Path) -> None:
+    best = charlstm.load_model("finished", runs_dir=RUNS)
+    assert best.weights.keys() == finished.model().weights.keys()
+    assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
+    assert charlstm.load_model("demo").config.vocab_size == len(charlstm.load_model("demo").vocabulary)
+    other = tmp_path / "any.name"
+    charlstm.save_model(other, best)
+    assert charlstm.load_model(other).vocabulary == best.vocabulary
+    run = charlstm.Run(Path(shutil.copytree(finished.path, tmp_path / "copy")))
+    run.snapshots_dir.mkdir()
+    early = charlstm.load_model("demo")
+    charlstm.save_model(run.snapshots_dir / "5.safetensors", early)
+    assert charlstm.load_model("copy", step=5, runs_dir=tmp_path).vocabulary == run.model(5).vocabulary
+    assert run.model(5).vocabulary == early.vocabulary != run.model().vocabulary
+    with pytest.raises(charlstm.CharLSTMError, match="no snapshot of step 7; it has 5"):
+        run.model(7)
+    with pytest.raises(charlstm.CharLSTMError, match="nothing"):
+        charlstm.load_model("nothing", runs_dir=tmp_path)
+
+
+def test_generate_and_score_take_a_model_or_its_name() -> None:
+    demo = charlstm.load_model("demo")
+    assert charlstm.generate("demo", "The ", 20, seed=3) == charlstm.generate(demo, "The ", 20, seed=3)
+    assert charlstm.generate_many("demo", "The ", 5, samples=2) == charlstm.generate_many(demo, "The ", 5, samples=2)
+    assert charlstm.score("demo", "a text").mean_nats == charlstm.score(demo, "a text").mean_nats
+
+
+def test_evaluate_reads_the_part_that_is_named() -> None:
+    corpus = make_corpus(words(600))
+    network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
+    model = network.to_model(corpus.vocabulary, info={"settings": {"val_fraction": 0.25, "split": "blocks"}})
+    split = corpus.split(0.25, "blocks")
+    for part, spans in (("validation", split.held_out), ("train", split.train), ("all", ((0, corpus.chars),))):
+        expected = evaluate_spans(network, corpus.ids, spans)
+        assert charlstm.evaluate(model, corpus, part) == expected
+        assert charlstm.evaluate(network, corpus, part, val_fraction=0.25, split="blocks") == expected
+    assert charlstm.evaluate(network, corpus).chars == corpus.split(0.1).held_out_chars - 1
+    assert charlstm.evaluate(network, corpus, "all", max_chars=300).chars < 600
+
+
+def test_evaluate_refuses_what_has_no_figure() -> None:
+    corpus = make_corpus(words(100))
+    network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
+    with pytest.raises(charlstm.CharLSTMError, match="nothing to evaluate"):
+        charlstm.evaluate(network, corpus, val_fraction=0.0)
+    with pytest.raises(charlstm.CharLSTMError, match="outputs"):
+        charlstm.evaluate(charlstm.CharLSTM(3, 8, 1), corpus)
+    model = network.to_model(corpus.vocabulary)
+    other = make_corpus(words(100) + "€€")
+    with pytest.raises(charlstm.CharLSTMError, match="2 characters that the model does not know"):
+        charlstm.evaluate(model, other)
+    assert charlstm.evaluate(model, other, "all").chars == corpus.chars - 1
+
+
+def test_novelty_finds_what_is_copied_from_a_corpus() -> None:
+    corpus = make_corpus("The sea was calm that morning.\n")
+    report = charlstm.novelty("And the sea was calm that evening.", corpus, min_length=10)
+    assert [(match.start, match.length) for match in report.matches] == [(5, len("he sea was calm that "))]
+    assert charlstm.novelty("he sea was calm that ", corpus, min_length=10, spans=[(0, 15)]).copied == 14
+    with pytest.raises(charlstm.CharLSTMError, match="shortest"):
+        charlstm.novelty("a", corpus, min_length=0)
+
+
+def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
+    events, history = finished.events(), finished.history()
+    stepped = [event for event in events if event.name == "step"]
+    validated = [event for event in events if isinstance(event, Validated) and not event.whole]
+    assert history["step"].tolist() == [event.step for event in stepped]
+    assert history["train_loss"].tolist() == [event.train_loss for event in stepped]
+    assert history["val_step"].tolist() == [event.step for event in validated]
+    assert history["val_loss"].tolist() == [event.val_loss for event in validated]
+    assert history["step"].dtype == history["val_step"].dtype == np.int64
+    sizes = {name: len(array) for name, array in history.items()}
+    assert {sizes[name] for name in sizes if name.startswith("val_")} == {len(validated)}
+    assert {sizes[name] for name in sizes if not name.startswith("val_")} == {len(stepped)}
+    assert all(math.isfinite(array.sum()) for array in history.values())
+
+
+def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
+    run = charlstm.Run(tmp_path)
+    assert run.events() == []
+    assert {len(array) for array in run.history().values()} == {0}
+    lines = (RUNS / "stopped" / "events.jsonl").read_text().splitlines()
+    resumed = {"event": "resumed", "step": 0, "time": 1.0}
+    (tmp_path / "events.jsonl").write_text("\n".join([*lines, json.dumps(resumed), *lines[1:]]) + "\n")
+    assert len(run.events()) == 2 * len(lines)
+    assert run.history()["step"].tolist() == charlstm.find_run("stopped", RUNS).history()["step"].tolist()
