@@ -49,7 +49,6 @@ def make_plan(**changes: object) -> Plan:
         "val_every": 7,
         "val_chars": 200,
         "snapshot_steps": (0, 3, 20),
-        "checkpoint_every": None,
         "seconds_per_step": 0.01,
         "chars_per_second": 6400.0,
     }
@@ -103,10 +102,7 @@ class Asker:
     def __call__(self) -> list[Command]:
         due = [each for step in sorted(self.at) if step <= self.step for each in self.at[step]]
         new = due[self.asked :]
-        commands = [
-            Command(f"c{self.asked + number}", name, value, 100 * (self.asked + number + 1))
-            for number, (name, value) in enumerate(new)
-        ]
+        commands = [Command(f"c{self.asked + number}", name, value) for number, (name, value) in enumerate(new)]
         self.asked = len(due)
         return commands
 

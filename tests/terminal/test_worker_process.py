@@ -40,7 +40,7 @@ SETTINGS = Settings(
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=STEPS,
-    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100), checkpoint_every=20,
+    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100),
     seconds_per_step=0.001, chars_per_second=10_000.0,
 )  # fmt: skip
 
@@ -216,4 +216,3 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     state = load_state(run)[0]
     assert state is not None
     assert state.step == series.step or state.step == acted[-1].step
-    assert state.control_position == run.control_path.stat().st_size

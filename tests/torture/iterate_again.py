@@ -48,8 +48,8 @@ Told = tuple[list[str], list[str], list[tuple[int, dict[str, bytes]]]]
 def trained(settings: Settings, kernel: str, cuts: Callable[[], Iterator[int]], *, beside: bool = False) -> Told:
     """The run, each of its iterators closed after so many events as ``cuts`` gives, the last one exhausted."""
     store, asker = MemoryStore(), Asker(ASKED)
-    plan = make_plan(kernel=kernel, threads=settings.threads, checkpoint_every=settings.checkpoint_steps)
-    trainer = Trainer(CORPUS, settings, store=store, plan=plan, inbox=asker, wait=lambda seconds: None)
+    plan = make_plan(kernel=kernel, threads=settings.threads)
+    trainer = Trainer(CORPUS, settings, store=store, plan=plan, commands=asker, sleep=lambda seconds: None)
     trainer._finish_steps = lambda: 12  # type: ignore[method-assign]
     events: list[Event] = []
 

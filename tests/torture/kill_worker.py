@@ -51,7 +51,7 @@ SETTINGS = Settings(
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=8, seq_length=12, steps_per_epoch=20, planned_steps=STEPS,
-    warmup_steps=5, log_every=3, val_every=10, val_chars=200, snapshot_steps=(0, 20), checkpoint_every=7,
+    warmup_steps=5, log_every=3, val_every=10, val_chars=200, snapshot_steps=(0, 20),
     seconds_per_step=0.001, chars_per_second=10_000.0,
 )  # fmt: skip
 

@@ -209,7 +209,7 @@ class _States:
 def small_plan() -> Plan:
     return Plan(
         device="cpu", kernel="nn", threads=1, batch_size=2, seq_length=8, steps_per_epoch=4, planned_steps=6,
-        warmup_steps=2, log_every=2, val_every=3, val_chars=64, snapshot_steps=(0,), checkpoint_every=3,
+        warmup_steps=2, log_every=2, val_every=3, val_chars=64, snapshot_steps=(0,),
         seconds_per_step=0.001, chars_per_second=10_000.0,
     )  # fmt: skip
 

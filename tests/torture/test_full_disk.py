@@ -27,7 +27,7 @@ SETTINGS = Settings(
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1_000_000,
-    warmup_steps=20, log_every=50, val_every=1000, val_chars=400, snapshot_steps=(0,), checkpoint_every=200,
+    warmup_steps=20, log_every=50, val_every=1000, val_chars=400, snapshot_steps=(0,),
     seconds_per_step=0.001, chars_per_second=10_000.0,
 )  # fmt: skip
 

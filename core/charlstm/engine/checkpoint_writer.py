@@ -9,38 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from charlstm.training.events import AnyEvent, Checkpointed
-from charlstm.training.plan import Plan
-from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
+    from charlstm.training.hooks import CheckpointStore
+    from charlstm.training.plan import Plan
     from charlstm.training.state import TrainingState
-
-
-class Store(Protocol):
-    """Where a run keeps its files. The trainer calls it with copies, from a thread of its own, one call at a time and
-    in order, and goes on training meanwhile: an implementation is plain, synchronous code.
-
-    Every event that was yielded before a call has been handed over when the call starts: sync the log first, then
-    write, so that the commit order is events, model, state. An :class:`OSError` (a full disk) makes training wait and
-    the same call is made again, until it succeeds or the run is stopped.
-    """
-
-    def save_plan(self, plan: Plan) -> None:
-        """Keep what was measured and is now frozen, before the first event of a new run. It is called once more where
-        the run begins anew with a faster kernel, after its first seconds."""
-
-    def save_model(self, model: Model) -> None:
-        """Keep ``model`` as the best so far; its ``info`` has the step and the loss."""
-
-    def save_snapshot(self, model: Model, step: int) -> None:
-        """Keep ``model`` as one of the at most 12 pictures of its childhood."""
-
-    def save_state(self, state: TrainingState) -> None:
-        """Keep all that an exact resume needs; when it returns, the state is the one a resume would take."""
 
 
 MAX_WAITING = 4
@@ -50,7 +27,7 @@ MAX_WAITING = 4
 class CheckpointWriter:
     """A line of writes. :meth:`poll` between two steps moves it on; :meth:`close` at the end, or for a time."""
 
-    def __init__(self, store: Store | None) -> None:
+    def __init__(self, store: CheckpointStore | None) -> None:
         self._store = store
         self._jobs: deque[tuple[Callable[[], None], AnyEvent | None]] = deque()
         self._done: list[AnyEvent] = []
@@ -83,7 +60,7 @@ class CheckpointWriter:
         """Line up the exact state, whose copying took ``seconds``; once it is kept, :meth:`poll` says so."""
         self._put(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
 
-    def _put(self, write: Callable[[Store], None], done: AnyEvent | None = None) -> None:
+    def _put(self, write: Callable[[CheckpointStore], None], done: AnyEvent | None = None) -> None:
         if (store := self._store) is not None:
             self._jobs.append((lambda: write(store), done))
 

@@ -137,7 +137,6 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
         as_named_now(plan),
         threads=settings.threads or (plan.threads if as_many else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
-        checkpoint_every=settings.checkpoint_steps,
     )
     if runs_here(plan):
         return plan

@@ -19,7 +19,7 @@ import torch
 from charlstm import storage
 from charlstm.engine import resume
 from charlstm.engine.benchmark import faster_kernel, initial_network, measure_and_plan
-from charlstm.engine.checkpoint_writer import CheckpointWriter, Store
+from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
@@ -32,7 +32,7 @@ from charlstm.text.batches import Batches, TrainingText, learnt, most_learnt
 from charlstm.text.statistics import parts_overlap
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training import estimate
-from charlstm.training.commands import Command, CommandQueue, Inbox
+from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -45,6 +45,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
+from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
 from charlstm.training.plan import MeasuredSpeed, Plan, fit_batch, replanned
 from charlstm.training.progress import Clock, Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
@@ -54,11 +55,6 @@ from charlstm.training.state import TrainingState
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
 
-
-__all__ = ["Command", "Inbox", "Plan", "Sample", "Store", "Trainer"]
-
-Sample = Callable[["Model"], tuple[str, str]]
-"""Writes a sample with a model: (prime, text). Called between two steps; the same prime and seed all through."""
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the rate to zero; with a last validation the run ends within 30 s."""
@@ -97,12 +93,12 @@ class Trainer:
         settings: Settings,
         *,
         start_from: Model | None = None,
-        sample: Sample | None = None,
-        store: Store | None = None,
-        inbox: Inbox | None = None,
+        sample: SampleWriter | None = None,
+        store: CheckpointStore | None = None,
+        commands: CommandSource | None = None,
         plan: Plan | None = None,
         info: Mapping[str, Any] | None = None,
-        wait: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         """``start_from`` gives the first weights and the network's size; characters it lacks get new rows. ``plan`` is
@@ -122,11 +118,11 @@ class Trainer:
         known = corpus.vocabulary if start_from is None else start_from.vocabulary
         self._take(corpus, known.extended(corpus.vocabulary))
         self._sample = sample
-        self._commands = CommandQueue(inbox, {})
+        self._commands = CommandQueue(commands, {})
         self._info = dict(info or {})
         if start_from is not None:
             self._info.setdefault("lineage", {"learnt": learnt(start_from.info)})
-        self._wait = wait
+        self._sleep = sleep
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
         self._best: Weights | None = None
@@ -146,11 +142,11 @@ class Trainer:
         state: TrainingState,
         *,
         replay: Sequence[Controlled] = (),
-        sample: Sample | None = None,
-        store: Store | None = None,
-        inbox: Inbox | None = None,
+        sample: SampleWriter | None = None,
+        store: CheckpointStore | None = None,
+        commands: CommandSource | None = None,
         info: Mapping[str, Any] | None = None,
-        wait: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> Self:
         """Go on from ``state``. ``settings`` are those the run was asked for, perhaps changed; ``replay`` holds every
@@ -165,7 +161,7 @@ class Trainer:
             before = Settings.from_dict(state.record["settings"])
             changes = changed(asked, settings)
             now = before.with_changes(**changes)
-            trainer = cls(corpus, now, sample=sample, store=store, info=info, wait=wait, ranks=ranks)
+            trainer = cls(corpus, now, sample=sample, store=store, info=info, sleep=sleep, ranks=ranks)
             if state.record["fingerprint"] != corpus.fingerprint:
                 raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
             trainer._asked = settings
@@ -178,7 +174,7 @@ class Trainer:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
         trainer.progress, trainer.plan, trainer.schedule = on.progress, on.plan, on.schedule
-        trainer._commands = CommandQueue(inbox, on.again)
+        trainer._commands = CommandQueue(commands, on.again)
         trainer._going_on = (state, on.event)
         trainer._clock = Clock(trainer.progress)
         return trainer
@@ -375,7 +371,7 @@ class Trainer:
             return False
         kernel, factor = found
         better = self._new_plan(kernel)
-        self.progress = Progress(work_seconds=self._clock.worked(), control_position=progress.control_position)
+        self.progress = Progress(work_seconds=self._clock.worked())
         self._clock.count_into(self.progress)
         self._best, self._start_from = None, start_from
         yield from self._begin_at_step_0(better)
@@ -457,7 +453,7 @@ class Trainer:
         try:
             figure = evaluate(network, self._training_text.ids, self._training_text.held_out, progress=self._break_off)
         except _Stopped as stopped:
-            self._commands.drop(stopped.command)
+            self._commands.remove(stopped.command)
             yield self._controlled(stopped.command, None)
             return True
         self.progress.whole_val = figure.nats
@@ -473,8 +469,8 @@ class Trainer:
         return False
 
     def _break_off(self, *_: int) -> None:
-        self._commands.listen()
-        if (command := self._commands.first("stop")) is not None:
+        self._commands.poll()
+        if (command := self._commands.find("stop")) is not None:
             raise _Stopped(command)
 
     # ── between two steps ─────────────────────────────────────────────────────────────────────────────────────────
@@ -547,10 +543,10 @@ class Trainer:
 
     def _handle_commands(self) -> Iterator[AnyEvent]:
         """Act on what people asked, write what is due, and move on what is being written."""
-        for again in self._commands.again(self.progress.step):
+        for again in self._commands.take_replay(self.progress.step):
             yield replace(again, step=self.progress.step, time=time.time())
             self._amend(again)
-        self._commands.listen()
+        self._commands.poll()
         while self.progress.ended is None and (command := self._commands.next()) is not None:
             yield from self._handle_command(command)
         if self._checkpoint_due():
@@ -575,7 +571,6 @@ class Trainer:
                 yield from self._pause()
 
     def _controlled(self, command: Command, value: float | None) -> Controlled:
-        self.progress.control_position = max(self.progress.control_position, command.position)
         return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
 
     def _amend(self, event: Controlled) -> None:
@@ -595,7 +590,7 @@ class Trainer:
                 yield event
                 if isinstance(event, Resumed):  # from waiting for the disk
                     yield Paused(step=self.progress.step)
-            self._commands.listen()
+            self._commands.poll()
             command = self._commands.next()
             if command is None:
                 self._rest(0.1)
@@ -611,7 +606,7 @@ class Trainer:
 
     def _rest(self, seconds: float) -> None:
         self._ranks.keep_alive()
-        self._wait(seconds)
+        self._sleep(seconds)
         self._clock.skip()
 
     def _watch_time_limit(self) -> Iterator[AnyEvent]:
@@ -660,10 +655,10 @@ class Trainer:
             "vocabulary": self._training_text.vocabulary.to_dict(),
             "fingerprint": self._training_text.corpus.fingerprint,
         }
-        return TrainingState(self.progress.step, self.progress.control_position, record, tensors)
+        return TrainingState(self.progress.step, record, tensors)
 
     def _checkpoint_due(self) -> bool:
-        every, minutes = self.plan.checkpoint_every, self.settings.checkpoint_minutes
+        every, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
         if every is not None and self.progress.step % every == 0 and self.progress.step:
             return True
         return minutes is not None and time.perf_counter() - self._saved >= 60 * minutes
@@ -700,8 +695,8 @@ class Trainer:
                     raise
                 if not attempt:
                     yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
-                self._commands.listen()
-                if self._commands.first("stop") is not None:
+                self._commands.poll()
+                if self._commands.find("stop") is not None:
                     raise
                 self._rest(1.0)
             else:

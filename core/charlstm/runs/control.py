@@ -88,7 +88,7 @@ class ControlReader:
         complete = content.rfind(b"\n") + 1
         for line in content[:complete].split(b"\n")[:-1]:
             self.position += len(line) + 1
-            command = None if self._skipping else _parse(line, self.position)
+            command = None if self._skipping else _parse(line)
             self._skipping = False
             if command is not None:
                 commands.append(command)
@@ -98,10 +98,10 @@ class ControlReader:
         return commands
 
 
-def _parse(line: bytes, position: int) -> Command | None:
+def _parse(line: bytes) -> Command | None:
     try:
         values = json.loads(line)
         check_command(values["command"], values.get("value"))
-        return Command(str(values["id"])[:64], values["command"], values.get("value"), position)
+        return Command(str(values["id"])[:64], values["command"], values.get("value"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RunError):
         return None

@@ -50,7 +50,7 @@ class RunSpec:
     """What ``run.json`` holds. ``corpus`` is a record that ``charlstm.text.corpus.reopen_corpus`` takes: from the start
     ``{"name", "sources", "options"}``, and its fingerprint as soon as the text has been read. ``settings`` are those
     that hold now, ``amendments`` how they came to differ from what was asked first: ``{"time", "step", "changes"}``.
-    ``lineage`` says from which model the weights came. ``plan`` is what ``training.seams.Plan`` froze."""
+    ``lineage`` says from which model the weights came. ``plan`` is what :class:`~charlstm.training.plan.Plan` froze."""
 
     corpus: dict[str, Any]
     settings: Settings

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 class RunStore:
-    """``training.seams.Store`` over a run's folder; ``spec`` is what its ``run.json`` says, and ``sync_events`` makes
-    the log durable.
+    """A :class:`~charlstm.training.hooks.CheckpointStore` over a run's folder; ``spec`` is what its ``run.json`` says,
+    and ``sync_events`` makes the log durable.
 
     Every :class:`OSError` of the disk goes to the caller, and what was saved before stays as it was.
     """

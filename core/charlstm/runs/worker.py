@@ -293,10 +293,10 @@ class _Worker:
             plan=plan,
         )
         prime = sample_prime(corpus)
-        seams: dict[str, Any] = {
+        hooks: dict[str, Any] = {
             "sample": make_sampler(prime, settings.seed),
             "store": RunStore(self._run, after, self._log.sync),
-            "inbox": self._inbox,
+            "commands": self._new_commands,
             "ranks": self._ranks,
             "info": {
                 "run": self._run.name,
@@ -310,10 +310,10 @@ class _Worker:
         }
         if state is None:
             frozen = None if plan is None else Plan.from_dict(plan)
-            trainer = Trainer(corpus, settings, start_from=model, plan=frozen, **seams)
+            trainer = Trainer(corpus, settings, start_from=model, plan=frozen, **hooks)
         else:
             replay = self._series.every_control
-            trainer = Trainer.resume(corpus, settings, state, replay=replay, **seams)
+            trainer = Trainer.resume(corpus, settings, state, replay=replay, **hooks)
         state = model = None  # the trainer lets go of them in time; held here they would stay to the end
         if after != spec:
             self._patiently(lambda: self._run.write_spec(after))
@@ -366,7 +366,7 @@ class _Worker:
         elif not self._moved and self._log.removed and self._log.restore():
             self._warnings.append(LOG_RESTORED)
 
-    def _inbox(self) -> list[Command]:
+    def _new_commands(self) -> list[Command]:
         """What people asked between two steps; the first signal is a ``stop``."""
         self._listen()
         commands, self._heard = self._heard, []
@@ -374,7 +374,7 @@ class _Worker:
             self._signals.ask("rank")
         if self._signals.asked and not self._signal_told:
             self._signal_told = True
-            commands.append(Command(self._signals.asked, "stop", None, self._reader.position))
+            commands.append(Command(self._signals.asked, "stop"))
         return commands
 
     def _record(self, event: Event) -> None:

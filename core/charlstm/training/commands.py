@@ -1,70 +1,72 @@
-"""What a training run is told while it runs: the line of commands that wait, and what of an earlier process's log has
-to be done again.
+"""The commands that a training run accepts, and the queue in which they wait for the trainer.
 
-It decides nothing: what a command means is the trainer's business, where commands come from the inbox's.
+What each command does is in ``engine.trainer``; where they come from is up to the caller.
 """
 
 from __future__ import annotations
 
+import queue
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from charlstm.training.events import Controlled
 
-if TYPE_CHECKING:
-    pass
-
-
 COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr")
-"""What a person may ask of a training run; ``set-lr`` alone takes a value."""
+"""All commands. Only ``set-lr`` takes a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request, acted on between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``.
-    ``position`` is where the next request starts in the place this one was read from (a byte of ``control.jsonl``);
-    the exact state keeps the position after the last request that was acted on.
-    """
+    """One request, handled between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``."""
 
     id: str
     command: str
     value: float | None = None
-    position: int = 0
 
 
-Inbox = Callable[[], Sequence[Command]]
-"""Returns the commands that came since it was last called, in order, at once; called between two steps."""
+CommandSource = Callable[[], Sequence[Command]]
+"""Returns the commands that arrived since its last call, oldest first, without waiting. Called between two steps, and
+repeatedly during a pause."""
 
 
 class CommandQueue:
-    """The commands of ``inbox`` in order. ``again`` are logged ones that the state does not know yet, by the step at
-    which they were acted on: where the inbox brings one of these it is not new."""
+    """Commands in the order in which they arrived, from ``source`` and from :meth:`put`.
 
-    def __init__(self, inbox: Inbox | None, again: Mapping[int, Sequence[Controlled]]) -> None:
-        self._inbox = inbox
-        self._again = dict(again)
+    ``replay`` holds commands that were logged by an earlier process but are not in the state it left, by the step at
+    which they were handled. The trainer repeats them at that step, so the same commands from ``source`` are ignored.
+    """
+
+    def __init__(self, source: CommandSource | None, replay: Mapping[int, Sequence[Controlled]]) -> None:
+        self._source = source
+        self._replay = dict(replay)
+        self._put: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._waiting: deque[Command] = deque()
 
-    def again(self, step: int) -> Sequence[Controlled]:
-        """What has to be done again before ``step``; told once."""
-        return self._again.pop(step, ())
+    def put(self, command: Command) -> None:
+        """Add a command. May be called from any thread."""
+        self._put.put(command)
 
-    def listen(self) -> None:
-        """Take in what has come."""
-        if self._inbox is not None:
-            again = {event.id for events in self._again.values() for event in events}
-            self._waiting.extend(command for command in self._inbox() if command.id not in again)
+    def take_replay(self, step: int) -> Sequence[Controlled]:
+        """The logged commands to repeat before ``step``. Each is returned once."""
+        return self._replay.pop(step, ())
+
+    def poll(self) -> None:
+        """Fetch the commands that have arrived."""
+        while not self._put.empty():  # this thread alone removes from it
+            self._waiting.append(self._put.get())
+        if self._source is not None:
+            replayed = {event.id for events in self._replay.values() for event in events}
+            self._waiting.extend(command for command in self._source() if command.id not in replayed)
 
     def next(self) -> Command | None:
-        """The first that waits, which then waits no longer."""
+        """Remove and return the oldest command, or ``None``."""
         return self._waiting.popleft() if self._waiting else None
 
-    def first(self, name: str) -> Command | None:
-        """The first of that name that waits, and goes on waiting."""
+    def find(self, name: str) -> Command | None:
+        """The oldest command called ``name``, which stays in the queue, or ``None``."""
         return next((command for command in self._waiting if command.command == name), None)
 
-    def drop(self, command: Command) -> None:
-        """It is done, out of its turn."""
+    def remove(self, command: Command) -> None:
+        """Remove a command that was handled before its turn."""
         self._waiting.remove(command)

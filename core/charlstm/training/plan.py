@@ -1,6 +1,6 @@
 """From settings, a text's size and a measured speed to a plan: how many steps, and how often to look, log and save.
 
-Free of torch; it measures nothing and counts only. The plan is frozen in the run (``seams.Plan``), so that a resumed
+Free of torch; it measures nothing and counts only. The plan is frozen in the run (``run.json``), so that a resumed
 run looks, logs and ends where the untouched one would.
 """
 
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from charlstm.errors import ModelError, SettingsError
 from charlstm.json_fields import MAX_INTEGER, typed_fields
 from charlstm.training.settings import LENGTH, Settings
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +37,6 @@ class Plan:
     val_chars: int
     """Held-out characters that a validation on the way reads, over fixed slices."""
     snapshot_steps: tuple[int, ...]
-    checkpoint_every: int | None
-    """Steps between checkpoints when asked for by steps; those by minutes go by the clock, which changes nothing."""
     seconds_per_step: float
     chars_per_second: float
     """Training speed as measured: the whole step, optimiser included."""
@@ -57,8 +52,7 @@ class Plan:
         try:
             plan = cls(**typed_fields(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
             counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
-            cadences = (plan.log_every, plan.val_every, plan.checkpoint_every or 1)
-            if min(*counts, *cadences) < 1 or plan.seconds_per_step <= 0:
+            if min(*counts, plan.log_every, plan.val_every) < 1 or plan.seconds_per_step <= 0:
                 raise ValueError
             return plan
         except (KeyError, TypeError, ValueError) as error:
@@ -202,7 +196,6 @@ def make_plan(
         val_every=settings.val_every or max(1, math.ceil(steps / count)),
         val_chars=chars,
         snapshot_steps=snapshot_steps(steps, measured.seconds),
-        checkpoint_every=settings.checkpoint_steps,
         seconds_per_step=measured.seconds,
         chars_per_second=measured.chars_per_second,
     )

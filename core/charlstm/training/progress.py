@@ -36,7 +36,6 @@ class Progress:
     """The best model's loss over all that is held out, once the run has ended."""
     ended: str | None = None
     """Why the run ended: a reason of ``events.Finished``."""
-    control_position: int = 0
 
     @property
     def loss(self) -> float | None:

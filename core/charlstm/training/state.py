@@ -17,7 +17,8 @@ import numpy.typing as npt
 from charlstm.errors import ModelError, UnreadableFileError
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1, of version 0.1, had some more fields, which nothing read and which are ignored."""
 _KIND = "training state"
 
 
@@ -26,8 +27,6 @@ class TrainingState:
     """A run between two steps. ``record`` is JSON-ready; ``tensors`` are copies that nothing else writes to."""
 
     step: int
-    control_position: int
-    """Where the next command starts in ``control.jsonl``; those before it were acted on (``seams.Command``)."""
     record: dict[str, Any]
     tensors: dict[str, npt.NDArray[Any]]
 
@@ -37,11 +36,7 @@ def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) ->
 
     Raises :class:`OSError` when the disk does not take it.
     """
-    values = {
-        "step": state.step,
-        "control_position": state.control_position,
-        "record": state.record,
-    }
+    values = {"step": state.step, "record": state.record}
     write_tensors(path, state.tensors, {"format": str(FORMAT), "charlstm-state": json.dumps(values)}, keep=keep)
 
 
@@ -66,9 +61,9 @@ def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[
                 f"{path} was written by a newer charlstm (format {version}): update this one to resume", "newer_format"
             )
         values = json.loads(metadata["charlstm-state"])
-        step, position = (operator.index(values[name]) for name in ("step", "control_position"))
-        if min(step, position) < 0:
+        step = operator.index(values["step"])
+        if step < 0:
             raise ValueError
-        return TrainingState(step, position, dict(values["record"]), tensors)
+        return TrainingState(step, dict(values["record"]), tensors)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} is no {_KIND}: name the state file of a run") from error

@@ -34,7 +34,7 @@ def trained(
 ) -> tuple[list[Event], MemoryStore]:
     """All events of a trainer whose n-th iterator is closed after ``pieces(n)`` events and followed by another."""
     store, asker = MemoryStore(), Asker(ASKED)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
     events: list[Event] = []
     turn = 0
     while not (events and isinstance(events[-1], Finished)):

@@ -49,7 +49,7 @@ def untouched(
     corpus: Corpus, settings: Settings, plan: Plan, at: dict[int, list[tuple[str, float | None]]] | None = None
 ) -> tuple[list[Event], MemoryStore]:
     store, asker = MemoryStore(), Asker(at or {})
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
     return drain(trainer, asker), store
 
 
@@ -61,7 +61,7 @@ def assert_same_end(a: MemoryStore, b: MemoryStore) -> None:
         assert array.tobytes() == last_b.tensors[name].tobytes(), name
     assert last_a.record["schedule"] == last_b.record["schedule"]
     for name, value in last_a.record["progress"].items():
-        if "seconds" not in name and name != "control_position":
+        if "seconds" not in name:
             assert value == last_b.record["progress"][name], name
 
 
@@ -79,7 +79,7 @@ def test_stopped_and_resumed_is_untouched(
     whole, reference = untouched(corpus, settings, plan)
 
     store, asker = MemoryStore(), Asker({stop: [("stop", None)]})
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker)
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker)
     assert isinstance(first[-1], Finished)
     assert first[-1].reason == "stopped"
 
@@ -98,7 +98,7 @@ def test_killed_long_after_its_checkpoint(corpus: Corpus, settings: Settings, pl
     at = {8: [("checkpoint", None)], 36: [("checkpoint", None)]}
     whole, reference = untouched(corpus, settings, plan)
     store, asker = MemoryStore(), Asker(at)
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker, until=kill)
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker, until=kill)
     saved = store.states[-1]
     assert saved.step <= kill
     second = drain(Trainer.resume(corpus, settings, saved, sample=sample, store=store))
@@ -114,7 +114,7 @@ def test_rate_changes_after_the_checkpoint_are_made_again(corpus: Corpus, settin
     }
     whole, reference = untouched(corpus, settings, plan, asks)
     store, asker = MemoryStore(), Asker(asks)
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker), asker, until=40)
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker, until=40)
     at_12 = next(state for state in store.states if state.step >= 12)
     log = [event for event in first if isinstance(event, Controlled)]
     trainer = Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store)
@@ -133,7 +133,7 @@ def test_finish_is_made_again_with_its_length(corpus: Corpus, settings: Settings
     asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
     store, asker = MemoryStore(), Asker(asks)
     settings, plan = settings.with_changes(max_steps=10**6), make_plan(planned_steps=10**6, warmup_steps=1)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
     trainer._finish_steps = lambda: 20  # type: ignore[method-assign]
     whole = drain(trainer, asker)
     assert whole[-1].step == 36
@@ -195,7 +195,7 @@ def test_refusals_are_sentences(corpus: Corpus, settings: Settings, plan: Plan) 
         Trainer.resume(corpus, settings.with_changes(max_steps=30), store.states[-1])
     with pytest.raises(TextError, match="another text"):
         Trainer.resume(make_corpus(words(1200, seed=1)), settings, state)
-    broken = TrainingState(state.step, 0, state.record, {k: v for k, v in state.tensors.items() if "fc" not in k})
+    broken = TrainingState(state.step, state.record, {k: v for k, v in state.tensors.items() if "fc" not in k})
     with pytest.raises(ModelError, match="does not fit"):
         drain(Trainer.resume(corpus, settings, broken))
 
@@ -316,7 +316,7 @@ def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, pla
     whole, reference = untouched(corpus, settings, plan)
     store, waits = MemoryStore(), []
     store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
-    events = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, wait=waits.append))
+    events = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, sleep=waits.append))
     assert len(waits) == 3
     names = [event.name for event in events]
     assert names.count("paused") == names.count("resumed") == 1
@@ -347,7 +347,7 @@ def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store, asker = MemoryStore(), Asker({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
-    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker)
     first = drain(trainer, asker, until=32)
     logged = [event for event in first if isinstance(event, Controlled)]
     [state] = [state for state in store.states if state.step == 20]
@@ -357,10 +357,10 @@ def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
 
 def test_what_is_asked_after_a_changed_resume_outlives_a_crash(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store, asker = MemoryStore(), Asker({20: [("checkpoint", None)]})
-    drain(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker, until=24)
+    drain(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker, until=24)
     [state] = [state for state in store.states if state.step == 20]
     changed, asker = settings.with_changes(lr=1e-3), Asker({28: [("set-lr", 1e-5)]})
-    killed = drain(Trainer.resume(corpus, changed, state, store=store, inbox=asker), asker, until=32)
+    killed = drain(Trainer.resume(corpus, changed, state, store=store, commands=asker), asker, until=32)
     logged = [event for event in killed if isinstance(event, Controlled)]
     again = drain(Trainer.resume(corpus, changed, store.states[-1], replay=logged))
     assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]

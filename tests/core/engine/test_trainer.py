@@ -267,7 +267,7 @@ def test_a_kernel_by_which_something_was_kept_or_changed_stays(
     choices, asker = Choices(monkeypatch, BUSY, QUIET), Asker({1: [command]})
     monkeypatch.setattr("charlstm.training.plan.LOG_SECONDS", 0.0)  # so that the asker sees every step
     settings = settings.with_changes(kernel="auto", val_every=25)
-    events = run(Trainer(corpus, settings, store=MemoryStore(), inbox=asker), asker)
+    events = run(Trainer(corpus, settings, store=MemoryStore(), commands=asker), asker)
     assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
     assert len(choices.left) == 1
 
@@ -335,7 +335,7 @@ def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     asker = Asker({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
     ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
@@ -350,7 +350,7 @@ def test_a_resume_does_not_take_its_start_for_the_pace(
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     asker = Asker({40: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
     again = Trainer.resume(corpus, settings, store.states[-1])
     load = TrainStep.load
 
@@ -368,7 +368,7 @@ def test_finish_is_not_undone_by_the_clock(corpus: Corpus, settings: Settings, m
     asker = Asker({20: [("finish", None)]})
     settings = settings.with_changes(max_steps=None, max_minutes=10.0)
     plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
+    events = run(Trainer(corpus, settings, plan=plan, commands=asker), asker)
     assert events[-1].step <= 50
 
 
@@ -439,7 +439,7 @@ def test_to_wait_for_a_full_disk_is_no_work(
 
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker, sleep=wait)
     for event in trainer.events():
         asker.see(event)
         if event.step == 5 and event.name == "step":
@@ -461,7 +461,7 @@ def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
 
     monkeypatch.setattr(trainer_room, "evaluate", asked)
     store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("stopped", plan.planned_steps)
@@ -488,7 +488,7 @@ def test_the_state_is_kept_before_the_last_validation(corpus: Corpus, settings: 
 
 def test_a_pause_within_a_pause_is_answered(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     asker = Asker({8: [("pause", None), ("pause", None), ("resume", None)]})
-    events = run(Trainer(corpus, settings, plan=plan, inbox=asker), asker)
+    events = run(Trainer(corpus, settings, plan=plan, commands=asker), asker)
     assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
     assert events[-1].step == 60
 
@@ -501,7 +501,7 @@ def test_a_disk_that_was_full_in_a_pause_leaves_it_a_pause(corpus: Corpus, setti
         if not store.trouble:
             asker.at[8].append(("resume", None))
 
-    trainer = Trainer(corpus, settings, store=store, plan=plan, inbox=asker, wait=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker, sleep=wait)
     said = []
     for event in trainer.events():
         asker.see(event)
@@ -522,7 +522,7 @@ def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, p
             24: [("stop", None)],
         }
     )
-    events = run(Trainer(corpus, settings, store=store, plan=plan, inbox=asker), asker)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
     seen = [event for event in events if isinstance(event, Controlled)]
     assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
     assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
@@ -534,7 +534,7 @@ def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, p
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("stopped", 24)
     assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 16, 24]
-    assert [state.control_position for state in store.states] == [0, 100, 400, 500]
+    assert [state.step for state in store.states] == [0, 8, 16, 24]
 
 
 def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,7 +557,7 @@ def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) ->
         if len(waits) == 3:
             asker.at[4].append(("stop", None))
 
-    events = run(Trainer(corpus, settings, plan=plan, inbox=asker, wait=wait), asker)
+    events = run(Trainer(corpus, settings, plan=plan, commands=asker, sleep=wait), asker)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
 
@@ -565,7 +565,7 @@ def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) ->
 def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
     asker = Asker({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings, plan=plan, commands=asker)
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
     events = run(trainer, asker)
     last = events[-1]
@@ -582,7 +582,7 @@ def test_finish_takes_its_25_seconds_as_steps_take_now(
 ) -> None:
     clock, asker = Time(monkeypatch, seconds), Asker({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
-    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, inbox=asker)
+    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, commands=asker)
     events = run(trainer, asker)
     last = events[-1]
     assert isinstance(last, Finished)
@@ -603,7 +603,7 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
         trainer._clock._mark = before - 1000, stopped  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, inbox=asker, wait=wait)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, commands=asker, sleep=wait)
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
     events = run(trainer, asker)
     last = events[-1]
@@ -616,7 +616,7 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
 def test_a_plan_that_the_disk_does_not_take_is_waited_for(corpus: Corpus, settings: Settings) -> None:
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
     waits: list[float] = []
-    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, wait=waits.append))
+    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, sleep=waits.append))
     assert kinds(events)[:3] == ["paused", "resumed", "started"]
     assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
     assert len(waits) == len(store.plans) == 1

@@ -27,7 +27,7 @@ def begun(folder: Path, state: RunState = "finished", *, ended: str = "done", **
     run = record(folder, state, name="mine", steps=200, planned=200, settings=Settings(**settings)).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
     kept = {"plan": make_plan(steps_per_epoch=100).to_dict(), "progress": progress.to_dict()}
-    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, 0, kept, {}))
+    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run
 
 

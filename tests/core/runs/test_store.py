@@ -18,7 +18,7 @@ def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: 
     run = record(tmp_path).run
     store = RunStore(run, run.spec(), lambda: None)
     for step in (7, 8):
-        store.save_state(TrainingState(step, 0, {}, {}))
+        store.save_state(TrainingState(step, {}, {}))
     whole = run.state_path.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(exact, "FORMAT", 0)
@@ -51,5 +51,5 @@ def test_state_is_kept_without_a_look_at_the_model(tmp_path: Path, monkeypatch: 
         return real(file, *how, **more)
 
     monkeypatch.setattr("builtins.open", watched)
-    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(7, 0, {}, {}))
+    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(7, {}, {}))
     assert str(run.model_path) not in opened

@@ -38,7 +38,7 @@ from recorded_run import started, stepped, tiny_model, validated
 Script = Callable[[Any], Iterator[Event]]
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=8, steps_per_epoch=10, planned_steps=100,
-    warmup_steps=1, log_every=5, val_every=50, val_chars=100, snapshot_steps=(0,), checkpoint_every=None,
+    warmup_steps=1, log_every=5, val_every=50, val_chars=100, snapshot_steps=(0,),
     seconds_per_step=0.01, chars_per_second=1000.0,
 )  # fmt: skip
 
@@ -48,7 +48,7 @@ def ended(step: int, reason: str = "done") -> Finished:
 
 
 def state(step: int) -> TrainingState:
-    return TrainingState(step, 0, {"asked": {}}, {"weights": np.full(50, step, dtype=np.float32)})
+    return TrainingState(step, {"asked": {}}, {"weights": np.full(50, step, dtype=np.float32)})
 
 
 def until_stopped(trainer: Any) -> Iterator[Event]:
@@ -58,7 +58,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
     for step in itertools.count(1):
         if time.monotonic() > deadline:
             raise AssertionError("nobody said stop")
-        for command in trainer.inbox():
+        for command in trainer.commands():
             yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
             if command.command == "stop":
                 trainer.store.save_state(state(step))
@@ -75,15 +75,15 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
         made: list[Any] = []
 
         class FakeTrainer:
-            def __init__(self, corpus: Any, settings: Settings, **seams: Any) -> None:
+            def __init__(self, corpus: Any, settings: Settings, **hooks: Any) -> None:
                 self.vocabulary = corpus.vocabulary
                 self.settings = settings
-                self.__dict__ |= {"state": None, "replay": (), "plan": None, **seams}
+                self.__dict__ |= {"state": None, "replay": (), "plan": None, **hooks}
                 made.append(self)
 
             @classmethod
-            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **seams: Any) -> FakeTrainer:
-                return cls(corpus, settings, state=state, **seams)
+            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **hooks: Any) -> FakeTrainer:
+                return cls(corpus, settings, state=state, **hooks)
 
             def events(self) -> Iterator[Event]:
                 return script(self)
@@ -409,7 +409,7 @@ def test_a_run_that_finishes_as_its_folder_is_moved_is_finished(
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         run.path.rename(tmp_path / "moved")
-        trainer.inbox()
+        trainer.commands()
         yield ended(1)
 
     train(script)
@@ -602,8 +602,8 @@ def test_a_stop_command_ends_the_trainers_wait_as_a_signal_does(run: Run, train:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
-        assert [command.command for command in trainer.inbox()] == ["stop"]
-        assert list(trainer.inbox()) == []
+        assert [command.command for command in trainer.commands()] == ["stop"]
+        assert list(trainer.commands()) == []
         raise OSError(errno.ENOSPC, "No space left on device")  # as a trainer that waits for a checkpoint to be written
 
     train(script)
@@ -622,7 +622,7 @@ def test_what_is_asked_while_the_disk_is_full_reaches_the_trainer(
         yield started()
         storage.disk = disks[0]
         yield stepped(1)
-        assert [command.command for command in trainer.inbox()] == ["checkpoint"]
+        assert [command.command for command in trainer.commands()] == ["checkpoint"]
         yield ended(2)
 
     def ask(seconds: float) -> None:

@@ -1,0 +1,49 @@
+"""What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written.
+
+All three are optional; without them training keeps everything in memory. The source of commands is described in
+``commands``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from charlstm.training.commands import CommandSource
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+    from charlstm.training.plan import Plan
+    from charlstm.training.state import TrainingState
+
+__all__ = ["CheckpointStore", "CommandSource", "SampleWriter"]
+
+SampleWriter = Callable[["Model"], tuple[str, str]]
+"""Generates a sample with the model it is given and returns (prime, text). Called between two steps. For samples that
+can be compared, it uses the same prime and seed each time."""
+
+
+class CheckpointStore(Protocol):
+    """Where a run keeps its files.
+
+    The trainer calls it from one background thread, one call at a time and in order, while training continues. Every
+    argument is a copy, so an implementation is plain synchronous code.
+
+    Every event that was yielded before a call was passed to the caller before that call starts. An implementation
+    syncs the event log first, so that files are committed in the order events, model, state. After an
+    :class:`OSError` (a full disk) training waits, and the same call is made again until it succeeds or the run is
+    stopped.
+    """
+
+    def save_plan(self, plan: Plan) -> None:
+        """Keep the plan of a new run, before its first event. Called a second time when the run restarts with a
+        faster kernel within its first seconds."""
+
+    def save_model(self, model: Model) -> None:
+        """Keep ``model`` as the best so far. Its ``info`` has the step and the loss."""
+
+    def save_snapshot(self, model: Model, step: int) -> None:
+        """Keep ``model`` as the snapshot of ``step``: one of at most 12 that show how the model develops."""
+
+    def save_state(self, state: TrainingState) -> None:
+        """Keep all that an exact resume needs. Once this returns, a resume starts from ``state``."""
