@@ -53,7 +53,8 @@ async def watch(folder: Path, min_length: int, text: Callable[[], str], tell: Ca
 def _open(folder: Path, min_length: int) -> Novelty:
     spec = Run(folder).spec()
     corpus = reopen_corpus(spec.corpus)
-    train = trained_spans(corpus, spec.settings.val_fraction, spec.settings.split)
+    settings = spec.settings
+    train = trained_spans(corpus, settings.val_fraction, settings.split, settings.test_fraction)
     return Novelty(NoveltyIndex(corpus, min_length, train))
 
 

@@ -48,8 +48,16 @@ if TYPE_CHECKING:
 CONTEXT = 24
 """Characters that are shown on both sides of a surprising one."""
 
-_PARTS = {"validation": "the held-out part of", "training": "the training part of", "all": "all of"}
+_PARTS = {
+    "validation": "the held-out part of",
+    "test": "the test part of",
+    "train": "the training part of",
+    "all": "all of",
+}
 """A run's own text can be judged in parts; each in words."""
+
+_OLD_PARTS = {"training": "train"}
+"""What version 0.1 called a part."""
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -72,7 +80,8 @@ snapshot_option = whole("--snapshot", help="Judge by the run as it was after thi
 @optional_text_argument
 @click.option(
     "--part",
-    type=click.Choice(list(_PARTS)),
+    type=click.Choice([*_PARTS, *_OLD_PARTS]),
+    metavar="[" + "|".join(_PARTS) + "]",
     help="Of a run's own text, when no TEXT is named: which part.  [default: validation]",
 )
 @snapshot_option
@@ -97,6 +106,7 @@ def eval_(
     ones.
     """
     loaded = open_model(model, runs_dir, snapshot)
+    part = _OLD_PARTS.get(part or "", part)
     spans, which = None, ""
     if text:
         if part is not None:
@@ -108,8 +118,8 @@ def eval_(
         if encoding is not None or max_chars is not None:
             raise TextError("--encoding and --max-chars go with a TEXT: a run's own text is read as it was trained on")
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    if text or (spans is not None and part in (None, "validation")):
-        _warn_of_learnt(model, runs_dir, loaded, corpus, spans)
+    if text or (spans is not None and part != "train"):
+        _warn_of_learnt(model, runs_dir, loaded, corpus, spans, part or "validation")
     if spans is not None and unknown:
         raise RunError(f"The model of {model} was not trained on its text {corpus.name}, so it has no part of it")
     if len(ids) < 2:
@@ -218,7 +228,7 @@ def novelty(
     if run is None:
         corpus = load_corpus(sources, TextOptions())
     else:
-        corpus, spans = _own_text(run, runs_dir, "training")
+        corpus, spans = _own_text(run, runs_dir, "train")
     options = dataclasses.replace(
         corpus.options, encoding=encoding, max_chars=None, fold_rare=0, strip_boilerplate=False
     )
@@ -266,18 +276,23 @@ def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
 
 
 def _warn_of_learnt(
-    word: str, runs_dir: Path | None, model: Model, corpus: Corpus, spans: Sequence[tuple[int, int]] | None = None
+    word: str,
+    runs_dir: Path | None,
+    model: Model,
+    corpus: Corpus,
+    spans: Sequence[tuple[int, int]] | None = None,
+    part: str = "validation",
 ) -> None:
-    """A remark when much of ``corpus``, or of its held-out ``spans``, is what the model that ``word`` names was trained
-    on: by what it knows of its texts, else by looking for the one in the other."""
+    """A remark when much of ``corpus``, or of the ``spans`` of its ``part``, is what the model that ``word`` names was
+    trained on: by what it knows of its texts, else by looking for the one in the other."""
     from charlstm.text.batches import learnt, most_learnt
     from charlstm.text.statistics import LEAST_SEEN, seen_share
 
-    what = visible(corpus.name, keep="") if spans is None else "the held-out part"
+    what = visible(corpus.name, keep="") if spans is None else _PARTS[part].removesuffix(" of")
     share, _ = most_learnt(learnt(model.info), corpus, spans or [(0, corpus.chars)])
     if not share:
         try:
-            own, train = _own_text(word, runs_dir, "training")
+            own, train = _own_text(word, runs_dir, "train")
             ids = corpus.encoded_for(own.vocabulary)[0]
         except CharLSTMError:  # a model without a text of its own, or whose text is gone: then nobody can say
             return
@@ -301,12 +316,17 @@ def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
         name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
     if part == "all":
         return corpus, None
-    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split)
-    if part == "training":
+    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
+    if part == "train":
         return corpus, parts.train
+    if part == "test":
+        if not parts.test:
+            why = "its text was too short for that" if settings.test_fraction else "test_fraction was 0"
+            raise RunError(f"{name} kept nothing for a test, {why}; try --part validation")
+        return corpus, parts.test
     if not parts.held_out:
         why = "its text was too short for that" if settings.val_fraction else "val_fraction was 0"
-        raise RunError(f"{name} held nothing out, {why}; try --part training")
+        raise RunError(f"{name} held nothing out, {why}; try --part train")
     return corpus, parts.held_out
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SHORTCUTS: tuple[str, ...] = (
     *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "split", "seed", "device", "kernel", "threads"),
+    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "threads"),
 )
 """Settings that are options of their own; all of them go with --set."""
 

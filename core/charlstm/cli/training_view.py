@@ -119,7 +119,9 @@ def milestone(event: Event) -> str | None:
         case Started():
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} characters to learn from, "
-                f"{event.val_chars:,} held out\n"
+                f"{event.val_chars:,} held out"
+                + (f", {event.test_chars:,} kept for a test" if event.test_chars else "")
+                + "\n"
                 f"{plural(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
                 f"{plural(event.threads, 'thread')}"
             )

@@ -257,7 +257,10 @@ class Trainer:
     # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
-        self._training_text = TrainingText.of(corpus, vocabulary, self.settings.val_fraction, self.settings.split)
+        settings = self.settings
+        self._training_text = TrainingText.of(
+            corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
+        )
 
     def _begin(self) -> Iterator[AnyEvent]:
         if self._going_on is None:
@@ -331,6 +334,7 @@ class Trainer:
             parameters=self._train_step.network.config.parameters,
             train_chars=sum(stop - start for start, stop in material.train),
             val_chars=sum(stop - start for start, stop in material.held_out),
+            test_chars=sum(stop - start for start, stop in material.test),
             device=plan.device,
             kernel=self._train_step.kernel.name,
             kernel_path=self._train_step.kernel.path,
@@ -385,15 +389,17 @@ class Trainer:
         """Why the loss on what is held out says too little of new text: ``origin`` tells of the model that training
         starts from."""
         material = self._training_text
-        share, text = most_learnt(learnt(origin), material.corpus, material.held_out)
-        if text is not None:
-            yield (
-                f"The model that training starts from has learnt {share:.0%} of what is held out here, since it was "
-                "trained on this text with another split: the loss on it is no measure; hold out the same with "
-                f"val_fraction={text['val_fraction']:g} and split={text['split']}"
-            )
-        if (overlap := parts_overlap(material.corpus, material.train, material.held_out)) is not None:
-            yield overlap
+        for part, spans in (("held-out part", material.held_out), ("test part", material.test)):
+            share, text = most_learnt(learnt(origin), material.corpus, spans)
+            if text is not None:
+                test = f", test_fraction={text['test_fraction']:g}" if text.get("test_fraction") else ""
+                yield (
+                    f"The model that training starts from has learnt {share:.0%} of the {part}, since it was trained "
+                    "on this text with another split: the loss on it is no measure; hold out the same with "
+                    f"val_fraction={text['val_fraction']:g}{test} and split={text['split']}"
+                )
+            if (overlap := parts_overlap(material.corpus, material.train, spans, part)) is not None:
+                yield overlap
 
     def _check_memory(self, device: torch.device, rows: int, seq_length: int) -> None:
         """See ``estimate.check_memory``; this process takes its own rows of a batch."""

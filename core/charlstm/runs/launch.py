@@ -259,7 +259,8 @@ def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
     that is not open yet nothing is known, and the worker looks again."""
     symbols, chars = 1, 0
     if corpus is not None:
-        rows, length = fit_batch(settings, int(corpus.chars * (1 - settings.val_fraction)))
+        parts = corpus.split(settings.val_fraction, settings.split, settings.test_fraction)
+        rows, length = fit_batch(settings, parts.train_chars)
         symbols, chars = len(corpus.vocabulary), rows * length
     check_memory(settings, symbols, chars, on_card=has_card(settings.device), loaded=False)
 

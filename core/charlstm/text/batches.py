@@ -134,17 +134,17 @@ def learnt(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     settings = info.get("settings")
     own: dict[str, Any] = {"fingerprint": info.get("fingerprint"), "corpus": info.get("corpus")}
     if isinstance(settings, dict):
-        own |= {"val_fraction": settings.get("val_fraction"), "split": settings.get("split")}
+        own |= {name: settings[name] for name in ("val_fraction", "split", "test_fraction") if name in settings}
     texts = [own, *(before if isinstance(before, list) else [])]
     return [text for text in texts if isinstance(text, dict) and _is_text(text)]
 
 
 def _is_text(text: dict[str, Any]) -> bool:
-    fraction = text.get("val_fraction")
+    fractions = [text.get("val_fraction"), text.get("test_fraction", 0.0)]
     return (
         isinstance(text.get("fingerprint"), str)
-        and isinstance(fraction, (int, float))
-        and 0 <= fraction < 1
+        and all(isinstance(fraction, (int, float)) and fraction >= 0 for fraction in fractions)
+        and sum(fractions) < 1
         and text.get("split") in ("tail", "blocks")
     )
 
@@ -158,16 +158,18 @@ def most_learnt(
     most: tuple[float, Mapping[str, Any] | None] = (0.0, None)
     for text in texts:
         if text["fingerprint"] == corpus.fingerprint:
-            train = corpus.split(text["val_fraction"], text["split"]).train
+            train = corpus.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
             common = sum(max(0, min(a[1], b[1]) - max(a[0], b[0])) for a in spans for b in train)
             if common > most[0] * chars:
                 most = (common / chars, text)
     return most
 
 
-def trained_spans(corpus: Corpus, val_fraction: float, split: SplitMode) -> tuple[Span, ...]:
+def trained_spans(
+    corpus: Corpus, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
+) -> tuple[Span, ...]:
     """What of ``corpus`` a run with these settings learns from."""
-    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split).train
+    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).train
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,20 +181,26 @@ class TrainingText:
     ids: npt.NDArray[Any]
     train: tuple[Span, ...]
     held_out: tuple[Span, ...]
+    """For validation."""
+    test: tuple[Span, ...] = ()
+    """For a final test: nothing in training reads it."""
 
     @classmethod
-    def of(cls, corpus: Corpus, vocabulary: Vocabulary, val_fraction: float, split: SplitMode) -> Self:
+    def of(
+        cls, corpus: Corpus, vocabulary: Vocabulary, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
+    ) -> Self:
         """``corpus`` in the numbers of ``vocabulary``. Raises :class:`TextError` when nothing can be trained on."""
         ids, _ = corpus.encoded_for(vocabulary)
-        parts = corpus.split(val_fraction, split)
-        train, held_out = (
-            tuple(span for span in part if span.stop - span.start >= 2) for part in (parts.train, parts.held_out)
+        parts = corpus.split(val_fraction, split, test_fraction)
+        train, held_out, test = (
+            tuple(span for span in part if span.stop - span.start >= 2)
+            for part in (parts.train, parts.held_out, parts.test)
         )
-        if not train and corpus.chars >= 2:  # too short to part: nothing is held out
-            train, held_out = (Span(0, corpus.chars),), ()
+        if not train and corpus.chars >= 2:  # too short to divide: all of it is trained on
+            train, held_out, test = (Span(0, corpus.chars),), (), ()
         if not train:
             raise TextError(f"{corpus.name} is too short to learn from: training takes two characters at least")
-        return cls(corpus, vocabulary, ids, train, held_out)
+        return cls(corpus, vocabulary, ids, train, held_out, test)
 
     @property
     def train_targets(self) -> int:

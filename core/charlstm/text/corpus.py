@@ -39,10 +39,14 @@ _BLOCKS = 10
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which spans are learnt from and which are held out; together they are the text."""
+    """The spans that are trained on, those to validate on, and those kept for a final test; together they are the text.
+
+    ``held_out`` is the validation part. Nothing of ``test`` is used in training, not even to choose the best model.
+    """
 
     train: tuple[Span, ...]
     held_out: tuple[Span, ...]
+    test: tuple[Span, ...] = ()
 
     @property
     def train_chars(self) -> int:
@@ -86,17 +90,30 @@ class Corpus:
         """The characters from ``start`` to ``stop``, as a slice takes them."""
         return self.vocabulary.decode(self.ids[start:stop])
 
-    def split(self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail") -> Split:
-        """Hold out ``val_fraction`` of the text: its end, or blocks spread over it. The same every time.
+    def split(
+        self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
+    ) -> Split:
+        """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
-        Raises :class:`TextError` for a fraction that leaves nothing to train on.
+        ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
+        spread over the text, and the end of each block is for the test. Raises :class:`TextError` for fractions that
+        leave nothing to train on.
         """
-        if not 0 <= val_fraction < 1:
-            raise TextError(f"A fraction to hold out is from 0 to below 1, not {val_fraction:g}")
-        kept = int(self.chars * (1 - val_fraction))
-        if mode == "tail" or kept == self.chars:
-            return _split(self.chars, [Span(kept, self.chars)])
-        return _split(self.chars, _blocks(self.chars, self.chars - kept))
+        if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
+            raise TextError(
+                "The fractions for validation and test are at least 0 and below 1 together, not "
+                f"{val_fraction:g} and {test_fraction:g}"
+            )
+        train_chars = int(self.chars * (1 - val_fraction - test_fraction))
+        test_start = int(self.chars * (1 - test_fraction))
+        if mode == "tail" or train_chars == self.chars:
+            return _split(self.chars, [Span(train_chars, test_start)], [Span(test_start, self.chars)])
+        held_out_chars, test_chars = self.chars - train_chars, self.chars - test_start
+        blocks = _blocks(self.chars, held_out_chars)
+        cuts = [stop - (stop - start) * test_chars // held_out_chars for start, stop in blocks]
+        validation = [Span(block.start, cut) for block, cut in zip(blocks, cuts, strict=True)]
+        test = [Span(cut, block.stop) for block, cut in zip(blocks, cuts, strict=True)]
+        return _split(self.chars, validation, test)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
         """The text in another model's numbers, and how often each character came that the model does not know.
@@ -121,11 +138,12 @@ class Corpus:
         }
 
 
-def _split(chars: int, held_out: list[Span]) -> Split:
-    held_out = [span for span in held_out if span.stop > span.start]
-    edges = [0, *(edge for span in held_out for edge in span), chars]
-    train = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if stop > start]
-    return Split(tuple(train), tuple(held_out))
+def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:
+    """The split of ``chars`` characters whose training part is what the other two leave."""
+    edges = [0, *(edge for span in sorted([*held_out, *test]) for edge in span), chars]
+    train = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    kept = (tuple(span for span in part if span.stop > span.start) for part in (train, held_out, test))
+    return Split(*kept)
 
 
 def _blocks(chars: int, held: int) -> list[Span]:

@@ -185,13 +185,15 @@ def seen_share(
     return float(seen.mean())
 
 
-def parts_overlap(corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span]) -> str | None:
-    """One sentence when much of the held-out part stands in the training part too, else None."""
+def parts_overlap(
+    corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span], part: str = "held-out part"
+) -> str | None:
+    """One sentence when much of ``held_out``, called ``part`` in it, stands in the training part too, else None."""
     share = seen_share(corpus.ids, held_out, corpus.ids, train)
     if share < LEAST_SEEN:
         return None
     return (
-        f"{share:.0%} of the held-out part stands word for word in the training part: the loss on it is that of a text "
+        f"{share:.0%} of the {part} stands word for word in the training part: the loss on it is that of a text "
         "already seen; a text that is there twice is better left out once"
     )
 

@@ -98,7 +98,7 @@ def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:
 def _held_out_and_training(settings: Settings, chars: int) -> tuple[int, int]:
     """Characters to predict in validation and in training."""
     held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
-    return held_out, max(1, chars - held_out - 2)
+    return held_out, max(1, chars - held_out - 2 - math.ceil(chars * settings.test_fraction))
 
 
 def has_card(device: str) -> bool:

@@ -41,6 +41,7 @@ class Started(Event):
     parameters: int
     train_chars: int
     val_chars: int
+    test_chars: int = 0
     device: str
     kernel: str
     kernel_path: str = ""

@@ -31,6 +31,9 @@ Initialisation = Literal["torch", "orthogonal"]
 
 KernelName = Literal["auto", "fused", "nn"]
 
+MOST_HELD_OUT = 0.9
+"""Part of a text that validation and test may take together."""
+
 MOST = 1e300
 """No setting is beyond this, so that sums with it stay numbers."""
 
@@ -54,6 +57,7 @@ ALIASES = {
     "n_epochs": "epochs",
     "num_epochs": "epochs",
     "val_frac": "val_fraction",
+    "test_frac": "test_fraction",
     "print_every": "val_every",
     "eval_every": "val_every",
     "eval_interval": "val_every",
@@ -117,6 +121,9 @@ class Settings:
 
     # what is held out
     val_fraction: float = _setting(0.1, "part of the text that is held out", low=0, high=0.9)
+    test_fraction: float = _setting(
+        0.0, "part of the text kept for a final test: not trained on, not validated on", low=0, high=0.8
+    )
     val_chars: int = _setting(1_000_000, "held-out characters that a validation on the way reads, about", low=2)
     val_every: int | None = _setting(None, "steps between validations; none: about thirty over the run", low=1)
     split: SplitMode = _setting("tail", "what is held out: the end of the text, or blocks spread over it")
@@ -134,6 +141,11 @@ class Settings:
     def __post_init__(self) -> None:
         for spec in fields(self):
             _check(spec.name, getattr(self, spec.name), _HINTS[spec.name], spec.metadata)
+        if round(self.val_fraction + self.test_fraction, 9) > MOST_HELD_OUT:
+            raise SettingsError(
+                f"val_fraction and test_fraction are {MOST_HELD_OUT:g} together at most, not "
+                f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
+            )
 
     @property
     def ends(self) -> bool:
@@ -164,7 +176,7 @@ _NETWORK = {"hidden_size", "num_layers", "init"}
 _COURSE = {"batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"}
 
 
-_TEXT = {"val_fraction", "val_chars", "split"}
+_TEXT = {"val_fraction", "test_fraction", "val_chars", "split"}
 
 
 _MACHINE = {"device", "kernel"}

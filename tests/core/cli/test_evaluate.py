@@ -147,7 +147,7 @@ def test_training_from_a_model_of_the_same_text_with_another_split_is_told(works
     assert "note: The model that training starts from has learnt" in told
     assert "val_fraction=0.1 and split=tail" in told
     told = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
-    assert "has learnt 100% of what is held out" in told  # by the run before the one that it starts from
+    assert "has learnt 100% of the held-out part" in told  # by the run before the one that it starts from
     assert "100% of the held-out part is text that the model was trained on" in run_cli("eval", "grandchild")[1]
     assert "learnt=" not in run_cli("info", "grandchild")[0]
 

@@ -194,7 +194,7 @@ class TrainScreen(ModeScreen):
             except RunError:
                 return  # the snapshot says what is wrong with it
             self.charlstm.refresh_screen()
-            found = await references(spec.corpus, spec.settings.val_fraction, spec.settings.split)
+            found = await references(spec.corpus, spec.settings)
             if found is not None:
                 self._references = found
                 self.charlstm.refresh_screen()

@@ -155,8 +155,7 @@ class Setup(Vertical):
         self.draw()
         self.post_message(self.Changed())
         if self.known is not None:
-            settings = self.settings()
-            self.references = await references(self.known.record, settings.val_fraction, settings.split) or ()
+            self.references = await references(self.known.record, self.settings()) or ()
             self.draw()
             self.measured = await self._measure(choice, {})
             self.draw()
@@ -391,6 +390,8 @@ class Setup(Vertical):
             lines.insert(4, ("reads", reads))
         if settings.dropout or settings.weight_drop:
             lines.append(("dropout", f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"))
+        if settings.test_fraction:
+            lines.append(("test", f"{settings.test_fraction * 100:g} % of the text, read by no part of training"))
         lines.append(("checkpoints", checkpoint_words(settings)))
         changed = {name: value for name, value in self.changes.items() if name not in self.model_size}
         lines += [(name, f"{written(value)}, changed") for name, value in changed.items()]
@@ -407,7 +408,8 @@ class Setup(Vertical):
         if self.known is None or not seconds or not speed:
             return ""
         chars = seconds * speed
-        return f"{chars / self.known.chars / (1 - settings.val_fraction):.1f} × the text, {count(chars)} characters"
+        train_chars = self.known.chars * (1 - settings.val_fraction - settings.test_fraction)
+        return f"{chars / train_chars:.1f} × the text, {count(chars)} characters"
 
     def _beat(self, width: int) -> Content:
         """Simpler models and earlier runs of this text as bars, the worst first."""

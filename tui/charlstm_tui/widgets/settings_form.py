@@ -15,6 +15,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from charlstm.errors import SettingsError
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm_tui.widgets.form_row import FormRow, values
 
@@ -98,5 +99,11 @@ class SettingsForm(VerticalScroll, can_focus=False):
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         event.stop()
-        if (found := values(self.query(SettingRow))) is not None:
-            self.post_message(self.Submitted(self.settings.with_changes(**found)))
+        if (found := values(self.query(SettingRow))) is None:
+            return
+        try:
+            settings = self.settings.with_changes(**found)
+        except SettingsError as error:  # each value is accepted, but not all of them together
+            self.notify(str(error), severity="error", markup=False)
+        else:
+            self.post_message(self.Submitted(settings))

@@ -1,0 +1,96 @@
+"""How a text is divided into a training, a validation and a test part."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import TextError
+from charlstm.text.batches import TrainingText, learnt, most_learnt
+from charlstm.text.corpus import Corpus, Span
+from charlstm.text.reading import TextOptions
+from charlstm.text.statistics import parts_overlap
+from small_training import make_corpus
+
+Mode = Literal["tail", "blocks"]
+
+
+def corpus_of(chars: int) -> Corpus:
+    return Corpus("x", (), TextOptions(), None, None, None, np.zeros(chars, np.uint8), "")  # type: ignore[arg-type]
+
+
+@given(st.integers(1, 100_000), st.floats(0, 0.5), st.floats(0, 0.49), st.sampled_from(["tail", "blocks"]))
+def test_split_covers_text_once_without_overlap(
+    chars: int, val_fraction: float, test_fraction: float, mode: Mode
+) -> None:
+    split = corpus_of(chars).split(val_fraction, mode, test_fraction)
+    spans = sorted([*split.train, *split.held_out, *split.test])
+    assert spans[0].start == 0
+    assert spans[-1].stop == chars
+    assert all(one.stop == other.start for one, other in pairwise(spans))
+    assert all(span.start < span.stop for span in spans)
+    assert split.train_chars == int(chars * (1 - val_fraction - test_fraction))
+    test_chars = sum(stop - start for start, stop in split.test)
+    assert test_chars == pytest.approx(chars * test_fraction, abs=11)
+    if not val_fraction:
+        assert not split.held_out
+
+
+@given(st.integers(1, 100_000), st.floats(0, 0.9), st.sampled_from(["tail", "blocks"]))
+def test_test_fraction_of_zero_changes_nothing(chars: int, val_fraction: float, mode: Mode) -> None:
+    split = corpus_of(chars).split(val_fraction, mode, 0.0)
+    assert split.test == ()
+    assert split == corpus_of(chars).split(val_fraction, mode)
+
+
+def test_test_part_is_the_very_end_of_the_text() -> None:
+    split = corpus_of(1000).split(0.1, "tail", 0.2)
+    assert split.train == (Span(0, 700),)
+    assert split.held_out == (Span(700, 800),)
+    assert split.test == (Span(800, 1000),)
+
+
+def test_test_part_is_the_end_of_every_block() -> None:
+    split = corpus_of(100_000).split(0.1, "blocks", 0.1)
+    assert len(split.held_out) == len(split.test) == 10
+    for validation, test in zip(split.held_out, split.test, strict=True):
+        assert validation.stop == test.start
+        assert (validation.stop - validation.start, test.stop - test.start) == (1000, 1000)
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.0, 1.0), (-0.1, 0.2), (0.1, -0.1), (float("nan"), 0.1)])
+def test_split_refuses_fractions_that_leave_nothing_to_train_on(fractions: tuple[float, float]) -> None:
+    with pytest.raises(TextError, match="below 1 together"):
+        corpus_of(100).split(fractions[0], "tail", fractions[1])
+
+
+def test_training_text_has_the_test_part() -> None:
+    corpus = make_corpus("abcdefghij" * 10)
+    text = TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail", 0.2)
+    assert (text.train, text.held_out, text.test) == ((Span(0, 70),), (Span(70, 80),), (Span(80, 100),))
+    assert TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail").test == ()
+
+
+def test_model_with_test_part_has_not_learnt_it() -> None:
+    corpus = make_corpus("abcdefghij" * 10)
+    settings = {"val_fraction": 0.1, "split": "tail", "test_fraction": 0.2}
+    known = learnt({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
+    assert most_learnt(known, corpus, [(70, 100)]) == (0.0, None)
+    assert most_learnt(known, corpus, [(60, 80)])[0] == 0.5
+    # a model of version 0.1 says nothing of a test part
+    del settings["test_fraction"]
+    known = learnt({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
+    assert most_learnt(known, corpus, [(80, 100)])[0] == 0.5
+
+
+def test_overlap_names_the_part() -> None:
+    corpus = make_corpus("".join(str(number) for number in range(300)) * 2)
+    half = corpus.chars // 2
+    overlap = parts_overlap(corpus, [Span(0, half)], [Span(half, corpus.chars)], "test part")
+    assert overlap is not None
+    assert overlap.startswith("100% of the test part stands word for word in the training part")
