@@ -129,7 +129,7 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
     state, _ = load_state(killed)
     assert state is not None
     assert 100 <= state.step < STEPS
-    with pytest.raises(RunError, match="is crashed: nobody is there to pause it"):
+    with pytest.raises(RunError, match="is crashed and takes no commands"):
         send_command(killed, "pause")
     resume_run(killed)
     until(killed, "finished")
@@ -189,7 +189,7 @@ def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]
     with pytest.raises(RunError, match="is running already"):
         resume_run(run)
     launch(run)  # a second worker: refused, and the first one's heart beats on
-    wait(lambda: "Another worker is already on the run" in run.log_path.read_text(), "the refusal")
+    wait(lambda: "Another worker is already training the run" in run.log_path.read_text(), "the refusal")
     wait(lambda: run.status().pid == pid and run.status().state == "running", "the first worker's sign of life")
 
     asked = [send_command(run, "pause")]

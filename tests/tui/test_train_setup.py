@@ -284,13 +284,13 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
 
     def start_run(*args: Any, **rest: Any) -> Any:
         tries.append(args)
-        raise RunError("No run can be made in [/red]: read-only; choose another place with --runs-dir")
+        raise RunError("No run can be created in [/red] (read-only): choose another folder for runs")
 
     monkeypatch.setattr("charlstm_tui.screens.train_setup.start_run", start_run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("enter")
-        await shows(pilot, "✗ No run can be made in [/red]")
+        await shows(pilot, "✗ No run can be created in [/red]")
         await pilot.press("enter")
         await until(pilot, lambda: len(tries) == 2)
         assert app.run_path is None

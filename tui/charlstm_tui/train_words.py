@@ -140,6 +140,32 @@ def key(action: str) -> str:
     return BY_ID[action].key_label
 
 
+def keys_for(kind: str) -> str:
+    """The keys that matter for a run with this kind of verdict, with what they do."""
+    return ", ".join(f"{key(action)} {words}" for action, words in _KEYS[kind])
+
+
+_STOP = ("train.stop", "stop")
+_RUNNING = (("train.pause", "pause"), _STOP)
+_RESUME = ("train.go_on", "resume")
+_PLAY = ("train.play", "play it")
+_KEYS = {
+    "starting": (_STOP,),
+    "learning": _RUNNING,
+    "flattening": (("train.rate", "lower rate"), _STOP),
+    "overfitting": (_STOP,),
+    "stuck": (("train.rate", "another rate"), _STOP),
+    "diverging": (("train.stop", "stop, then a lower rate"),),
+    "paused": (("train.pause", "go on"), _STOP),
+    "waiting": (_STOP,),
+    "stopped": (_RESUME, _PLAY),
+    "finished": (_PLAY, ("train.more_after", "more")),
+    "diverged": (("train.go_on", "resume with a lower rate"),),
+    "failed": (_RESUME,),
+    "crashed": (_RESUME,),
+}
+
+
 def ending(
     view: RunView, series: RunSeries, spec: RunSpec | None, bits: bool, references: Sequence[tuple[str, float]]
 ) -> Ending:

@@ -17,7 +17,8 @@ from importlib import metadata
 import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
-from charlstm.errors import CharLSTMError
+from charlstm.display import shell_command, shell_word
+from charlstm.errors import Advice, CharLSTMError
 
 _COMMANDS = {
     "corpora": ("texts", "The texts at hand"),
@@ -121,7 +122,7 @@ def run(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         return _refuse(error.format_message())
     except CharLSTMError as error:
-        return _refuse(str(error))
+        return _refuse(f"{error}{_how(error)}")
     except (KeyboardInterrupt, click.Abort):
         return _end("Interrupted", 130)
     except (PipeClosedError, BrokenPipeError):
@@ -131,6 +132,29 @@ def run(argv: list[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
+
+
+def _how(error: CharLSTMError) -> str:
+    """The commands that solve the problem, in brackets; nothing for an error that has no advice."""
+    found = [_command(advice) for advice in error.advice]
+    return f" ({', or '.join(found)})" if found else ""
+
+
+def _command(advice: Advice) -> str:
+    match advice.action:
+        case "train":
+            return "`charlstm train TEXT`"
+        case "resume":
+            option = f" --{advice.setting.replace('_', '-')} …" if advice.setting else ""
+            return f"`{shell_command('resume', advice.target)}{option}`"
+        case "stop":
+            return f"`{shell_command('control', advice.target, 'stop')}`"
+        case "watch" | "import" | "generate":
+            return f"`{shell_command(advice.action, advice.target)}`"
+        case "use_folder":
+            return f"such as {shell_word(advice.target)}"
+        case "choose_runs_dir":
+            return "`--runs-dir FOLDER`"
 
 
 def _refuse(sentence: str) -> int:

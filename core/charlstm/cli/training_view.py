@@ -83,7 +83,7 @@ class EventView:
         """Say how the run is doing, in the app's words, unless that is what was said last. ``status`` as for
         :func:`~charlstm.runs.verdict.verdict`; the text is not read for it, so being stuck is not seen."""
         judged = verdict(self.series, status)
-        if not self._json and judged != self._judged:
+        if not self._json and (self._judged is None or judged.text != self._judged.text):
             self.say(judged.text)
         self._judged = judged
         return judged

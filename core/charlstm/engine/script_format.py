@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from charlstm import user_files
-from charlstm.display import shell_command
-from charlstm.errors import CharLSTMError, ModelError
+from charlstm.errors import Advice, CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -211,9 +210,7 @@ def _refuse_other(path: Path, start: bytes) -> NoReturn:
             read_info(path)
         except ModelError:
             raise ModelError(f"{path} is a safetensors file and no checkpoint of the reference script") from None
-        raise ModelError(
-            f"{path} is a charlstm model already: use it as it is, such as {shell_command('generate', str(path))}"
-        )
+        raise ModelError(f"{path} is a charlstm model already: use it as it is", Advice("generate", str(path)))
     what = "is empty" if not start else "is not a PyTorch checkpoint"
     raise ModelError(f"{path} {what}: import reads what the reference script writes with torch.save")
 

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlstm import storage
-from charlstm.display import shell_command
-from charlstm.errors import RunError
+from charlstm.errors import Advice, RunError
 from charlstm.runs.folder import Run
 from charlstm.training.commands import COMMANDS, Command
 
@@ -36,9 +35,10 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
     check_command(command, value)
     status = run.status()
     if not status.alive:
-        again = f"`{shell_command('resume', run.name)}`"
-        remedy = f"{again} tells how to give it more" if status.state == "finished" else f"start it again with {again}"
-        raise RunError(f"The run {run.name} is {status.state}: nobody is there to {command} it; {remedy}")
+        remedy = "resume it with a later end" if status.state == "finished" else "resume it first"
+        raise RunError(
+            f"The run {run.name} is {status.state} and takes no commands: {remedy}", Advice("resume", run.name)
+        )
     asked = Command(secrets.token_hex(4), command, value)
     line = {"id": asked.id, "time": time.time(), "command": command, "value": value}
     try:

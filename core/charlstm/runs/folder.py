@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage
-from charlstm.display import shell_command, shell_word, visible
-from charlstm.errors import ModelError, NewerFormatError, RunError, SettingsError
+from charlstm.display import visible
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.log import read_events
@@ -365,11 +365,11 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
             return others[0]
         if others:
             raise RunError(
-                f"Several runs are called {text}: name one by its folder, such as {shell_word(str(others[0].path))}"
+                f"Several runs are called {text}: name one by its folder", Advice("use_folder", str(others[0].path))
             )
     names = [run.name for run in list_runs(folder, elsewhere=True)]
     if not names:
-        raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: start one with `charlstm train`")
+        raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: train one", Advice("train"))
     near = difflib.get_close_matches(text, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"the runs are {', '.join(names[:8])}{', …' * (len(names) > 8)}"
     raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
@@ -393,7 +393,8 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
         run.write_spec(spec)
     except OSError as error:
         raise RunError(
-            f"No run can be made in {parent}: {error.strerror}; choose another place with --runs-dir"
+            f"No run can be created in {parent} ({error.strerror}): choose another folder for runs",
+            Advice("choose_runs_dir"),
         ) from None
     index.remember_run(run.path)
     return run
@@ -464,9 +465,10 @@ def _make(run: Run, *, given: bool) -> bool:
         storage.make_folder(run.path)
     except FileExistsError:
         if given:
-            other = "choose another name"
-            remedy = f"continue it with `{shell_command('resume', run.name)}`, or {other}" if run.exists() else other
-            raise RunError(f"There is {_taken(run)} already: {remedy}") from None
+            if run.exists():
+                sentence = f"There is a run {run.name} already: choose another name, or resume it"
+                raise RunError(sentence, Advice("resume", run.name)) from None
+            raise RunError(f"There is {_taken(run)} already: choose another name") from None
         return False  # somebody was quicker with this number
     return True
 
@@ -550,5 +552,5 @@ def _alone(run: Run, what: str) -> Iterator[None]:
 
 
 def _has_worker(run: Run, what: str) -> RunError:
-    remedy = f"stop it first with `{shell_command('control', run.name, 'stop')}`"
-    return RunError(f"The run {run.name} has a worker and cannot be {what}: {remedy}")
+    sentence = f"The run {run.name} is being trained and cannot be {what}: stop it first"
+    return RunError(sentence, Advice("stop", run.name))

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage
-from charlstm.display import shell_command
-from charlstm.errors import RunError, SettingsError
+from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.runs import folder, liveness, system
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
@@ -165,7 +164,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
         raise RunError(
-            f"The run {run.name} is {status.state}{where} already: watch it with `{shell_command('watch', run.name)}`"
+            f"The run {run.name} is {status.state}{where} already: watch it instead", Advice("watch", run.name)
         )
     before = run.spec().settings
     after = before.with_changes(**changes)
@@ -178,7 +177,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     # a run that ended by its patience goes on with a lower rate, say, as far as it was to go
     goes_on = longer or (changes and checkpoint is not None and checkpoint[1].ended == "patience")
     if status.state == "finished" and not goes_on:
-        raise RunError(f"The run {run.name} is finished: give it more {_more(run, before, checkpoint)}")
+        raise _finished(run, before, checkpoint)
     if checkpoint is not None and longer:
         plan, progress = checkpoint
         later_end(after, plan, step=progress.step, worked=progress.work_seconds)
@@ -230,14 +229,16 @@ def control_size(run: Run) -> int:
         return 0
 
 
-def _more(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> str:
-    """How to give a finished run more: by the setting that ended it, since raising another changes nothing."""
+def _finished(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> RunError:
+    """Names the setting that ended the run, because raising another one changes nothing."""
     if checkpoint is None:
-        return f"with `{shell_command('resume', run.name)} --epochs …`"
-    plan, progress = checkpoint
-    name, _ = next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
-    option = name.replace("_", "-")
-    return f"than {name}={getattr(settings, name):.12g} in all, with `{shell_command('resume', run.name)} --{option} …`"
+        name, than = "epochs", ""
+    else:
+        plan, progress = checkpoint
+        name, _ = next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
+        than = f" than {name}={getattr(settings, name):.12g} in all"
+    advice = Advice("resume", run.name, setting=name)
+    return RunError(f"The run {run.name} is finished: resume it with more{than or f' {name}'}", advice)
 
 
 def _starting(run: Run) -> HeartbeatRecord:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from charlstm import storage
-from charlstm.display import shell_command
-from charlstm.errors import RunError
+from charlstm.errors import Advice, RunError
 from charlstm.json_fields import typed_fields
 from charlstm.runs import system
 
@@ -143,13 +142,17 @@ def _is_at(path: Path, folder: os.stat_result) -> bool:
 def _held(path: Path) -> LockHeldError:
     name = path.parent.name
     return LockHeldError(
-        f"Another worker is already on the run {name}: watch it with `{shell_command('watch', name)}`, "
-        f"or end it with `{shell_command('control', name, 'stop')}`"
+        f"Another worker is already training the run {name}: watch it, or stop it first",
+        Advice("watch", name),
+        Advice("stop", name),
     )
 
 
 def _no_locks(path: Path) -> RunError:
-    return RunError(f"The file system of {path.parent} has no locks; keep runs on another with --runs-dir")
+    return RunError(
+        f"The file system of {path.parent} has no locks: keep runs in a folder on another one",
+        Advice("choose_runs_dir"),
+    )
 
 
 HEARTBEAT_BYTES = 1024

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import charlstm
-from charlstm.display import shell_command
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import Advice, ModelError, RunError
 from charlstm.runs.folder import Run, find_run
 
 DEMO = "demo"
@@ -34,7 +33,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
     if text == DEMO:
         demo = demo_path()
         if demo is None:
-            raise ModelError("This installation has no model in the box; train one with: charlstm train TEXT")
+            raise ModelError("This installation has no demo model: train a model of your own", Advice("train"))
         if snapshot is not None:
             raise ModelError("The model in the box has no snapshots: name a run, or leave the snapshot away")
         return demo
@@ -43,8 +42,8 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
     except RunError:
         if Path(os.path.expanduser(text)).is_file():
             raise ModelError(
-                f"{text} is a file but no .safetensors: a checkpoint of the reference script becomes a model with "
-                f"{shell_command('import', text)}"
+                f"{text} is not a .safetensors file: if it is a checkpoint of the reference script, import it first",
+                Advice("import", text),
             ) from None
         raise
     return run.model_file(snapshot)

@@ -304,7 +304,7 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
         (["generate", "gone.safetensors"], "gone.safetensors"),
         (["generate", "~nobody-here"], "no run"),
         (["generate", "~nobody-here/x.safetensors"], "no model file"),
-        (["control", "fox", "pause"], "nobody is there"),
+        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
         (["control", "fox", "dance"], "dance"),
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
         (["dance"], "dance"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.errors import RunError
+from charlstm.errors import Advice, RunError
 from charlstm.runs.control import ControlReader, check_command, send_command
 from recorded_run import record
 
@@ -35,10 +35,11 @@ def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("state", ["finished", "crashed", "failed", "stopped"])
 def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
     run = record(tmp_path, state).run  # type: ignore[arg-type]
-    with pytest.raises(RunError, match="nobody is there") as caught:
+    with pytest.raises(RunError, match="takes no commands") as caught:
         send_command(run, "pause")
     assert "\n" not in str(caught.value)
-    assert ("give it more" in str(caught.value)) == (state == "finished")
+    assert ("with a later end" in str(caught.value)) == (state == "finished")
+    assert caught.value.advice == (Advice("resume", run.name),)
     assert not run.control_path.exists()
 
 

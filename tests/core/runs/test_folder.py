@@ -117,13 +117,13 @@ def test_an_accepted_name_is_one_step_below_the_folder(name: str) -> None:
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     create_run(spec(), name="mine", folder=tmp_path)
-    with pytest.raises(RunError, match="already: continue it"):
+    with pytest.raises(RunError, match="already: choose another name, or resume it"):
         create_run(spec(), name="mine", folder=tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="No run can be made in"):
+    with pytest.raises(RunError, match="No run can be created in"):
         create_run(spec(), folder=tmp_path / "file" / "runs")
 
 
@@ -297,12 +297,12 @@ def test_a_linked_run_is_not_deleted_through_its_link(tmp_path: Path) -> None:
 def test_a_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
-            with pytest.raises(RunError, match="has a worker"):
+            with pytest.raises(RunError, match="is being trained"):
                 attempt()
         assert recorded.run.status().state == "running"
         recorded.run.lock_path.unlink()
         for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
-            with pytest.raises(RunError, match="has a worker"):
+            with pytest.raises(RunError, match="is being trained"):
                 attempt()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from charlstm.errors import RunError, SettingsError
+from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import check_resume, create_new_run, launch, start_run
 from charlstm.runs.status import RunState
@@ -44,9 +44,9 @@ def test_a_finished_run_is_given_more_by_what_ended_it(
     tmp_path: Path, settings: dict[str, Any], name: str, value: str
 ) -> None:
     run = begun(tmp_path, **settings)
-    hint = f"more than {name}={value} in all, with `charlstm resume mine --{name.replace('_', '-')} …`"
-    with pytest.raises(RunError, match=f"is finished: give it {hint}"):
+    with pytest.raises(RunError, match=f"is finished: resume it with more than {name}={value} in all") as caught:
         check_resume(run, {})
+    assert caught.value.advice == (Advice("resume", "mine", setting=name),)
     with pytest.raises(RunError, match="is finished"):
         check_resume(run, {name: settings[name]})
     check_resume(run, {name: 2 * settings[name]})

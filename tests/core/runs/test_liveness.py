@@ -42,7 +42,7 @@ def test_one_writer_and_the_lock_dies_with_it(tmp_path: Path) -> None:
     child = holder(path)
     try:
         assert system.is_locked(path) is True
-        with pytest.raises(RunError, match="Another worker is already on the run novel-quick-1"):
+        with pytest.raises(RunError, match="Another worker is already training the run novel-quick-1"):
             liveness.acquire_lock(path, patience=0.05)
     finally:
         child.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_the_lock_survives_its_file(tmp_path: Path) -> None:
     path.unlink()
     assert system.is_locked(path) is True
     assert held.loss() is None
-    with pytest.raises(RunError, match="Another worker is already on the run"):
+    with pytest.raises(RunError, match="Another worker is already training the run"):
         liveness.acquire_lock(path, patience=0.05)
     assert system.is_locked(path) is True
     held.release()

@@ -133,7 +133,7 @@ def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]])
     assert load_model(run.model_path).config.hidden_size == 8
     assert [snapshot.step for snapshot in run.snapshots()] == [5]
     assert made[0].settings == Settings(max_steps=100)
-    with pytest.raises(RunError, match="is finished: give it more"):
+    with pytest.raises(RunError, match="is finished: resume it with more"):
         next(worker.run_foreground(run))
 
 

@@ -21,7 +21,7 @@ from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
 from charlstm_tui.backend import RunView, Snapshot
 from charlstm_tui.screens.base import leaving
-from charlstm_tui.train_words import ENDED, ending, figures, headline, progress, remarks
+from charlstm_tui.train_words import ENDED, ending, figures, headline, keys_for, progress, remarks
 from charlstm_tui.widgets.chart_paint import ChartData
 from charlstm_tui.widgets.end_card import EndCard
 from charlstm_tui.widgets.figures import Figures
@@ -34,7 +34,7 @@ NARROW, WIDE, LOW = 72, 150, 18
 ROOM_FOR_CURVES = 14
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "overfitting": "↗", "stuck": "=", "paused": "‖",
-    "waiting": "…", "stopped": "□", "finished": "■", "diverged": "✗", "failed": "✗", "crashed": "✗",
+    "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
 
@@ -199,9 +199,10 @@ class Watch(Vertical):
     ) -> Content:
         view = snapshot.attached_run
         said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
+        keys = keys_for(said.kind)
         if refusal:
             line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
-            return Content.assemble(line, (f"   {said.press}", "$foreground 60%"))
+            return Content.assemble(line, (f"   {keys}", "$foreground 60%"))
         if remark:
             return Content(visible(remark))
         if snapshot.error:
@@ -210,7 +211,7 @@ class Watch(Vertical):
             return Content.styled(visible(view.problem), "$error")
         line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))
         # The keys stand in the key bar too: here only where they cost no second line.
-        if said.press and line.cell_length + len(said.press) + 5 <= self.size.width:
-            line = Content.assemble(line, (f"   {said.press}", "$foreground 60%"))
+        if line.cell_length + len(keys) + 5 <= self.size.width:
+            line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
         told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in remarks(series))
         return Content("\n").join([line, *told])
