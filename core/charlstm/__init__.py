@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from charlstm.training.events import Warned as Warned
     from charlstm.training.presets import preset as preset
     from charlstm.training.settings import Settings as Settings
+    from charlstm.training.settings_file import SettingsFile as SettingsFile
+    from charlstm.training.settings_file import load_settings as load_settings
 
 _NAMES_BY_MODULE = {
     "engine.network": ("CharLSTM",),
@@ -74,6 +76,7 @@ _NAMES_BY_MODULE = {
     ),
     "training.presets": ("preset",),
     "training.settings": ("Settings",),
+    "training.settings_file": ("SettingsFile", "load_settings"),
 }
 """The same as above for the interpreter; a test compares the two."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charlstm.engine.evaluation import Evaluation
     from charlstm.engine.network import CharLSTM
 
-Part = Literal["validation", "train", "all"]
+Part = Literal["validation", "test", "train", "all"]
 
 
 def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
@@ -120,6 +120,7 @@ def evaluate(
     *,
     val_fraction: float | None = None,
     split: Literal["tail", "blocks"] | None = None,
+    test_fraction: float | None = None,
     max_chars: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -129,9 +130,9 @@ def evaluate(
         model: a model, what :func:`load_model` takes, or a network. A network is evaluated on its own device; it has no
             vocabulary and is taken to have that of ``corpus``.
         corpus: the text. Characters that the model does not know are left out.
-        part: ``"validation"``, ``"train"`` or ``"all"``.
-        val_fraction, split: how the text is split; None is as in the settings that the model was trained with, or the
-            defaults of :class:`charlstm.Settings` where the model does not say.
+        part: ``"validation"``, ``"test"``, ``"train"`` or ``"all"``.
+        val_fraction, split, test_fraction: how the text is split; None is as in the settings that the model was trained
+            with, or the defaults of :class:`charlstm.Settings` where the model does not say.
         max_chars: None predicts every character. A number gives an estimate over about so many of them, from slices
             that are spread evenly, as validation during training does.
         progress: called with ``(done, total)`` predicted characters; an exception that it raises ends the evaluation.
@@ -169,9 +170,14 @@ def evaluate(
                 f"{corpus.name} has {sum(unknown.values()):,} characters that the model does not know, so it cannot be "
                 'split as in training: evaluate part="all"'
             )
-        fraction = settings.val_fraction if val_fraction is None else val_fraction
-        parts = TrainingText.of(corpus, vocabulary, fraction, split or settings.split)
-        spans = parts.train if part == "train" else parts.held_out
+        parts = TrainingText.of(
+            corpus,
+            vocabulary,
+            settings.val_fraction if val_fraction is None else val_fraction,
+            split or settings.split,
+            settings.test_fraction if test_fraction is None else test_fraction,
+        )
+        spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
     if not any(stop - start > 1 for start, stop in spans):
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
     return evaluate_spans(network, ids, spans, max_chars, progress=progress)

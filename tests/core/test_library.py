@@ -90,12 +90,16 @@ def test_generate_and_score_take_a_model_or_its_name() -> None:
 def test_evaluate_reads_the_part_that_is_named() -> None:
     corpus = make_corpus(words(600))
     network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
-    model = network.to_model(corpus.vocabulary, info={"settings": {"val_fraction": 0.25, "split": "blocks"}})
-    split = corpus.split(0.25, "blocks")
-    for part, spans in (("validation", split.held_out), ("train", split.train), ("all", ((0, corpus.chars),))):
+    model = network.to_model(
+        corpus.vocabulary, info={"settings": {"val_fraction": 0.25, "split": "blocks", "test_fraction": 0.2}}
+    )
+    split = corpus.split(0.25, "blocks", 0.2)
+    parts = {"validation": split.held_out, "test": split.test, "train": split.train, "all": ((0, corpus.chars),)}
+    for part, spans in parts.items():
         expected = evaluate_spans(network, corpus.ids, spans)
         assert charlstm.evaluate(model, corpus, part) == expected
-        assert charlstm.evaluate(network, corpus, part, val_fraction=0.25, split="blocks") == expected
+        found = charlstm.evaluate(network, corpus, part, val_fraction=0.25, split="blocks", test_fraction=0.2)
+        assert found == expected
     assert charlstm.evaluate(network, corpus).chars == corpus.split(0.1).held_out_chars - 1
     assert charlstm.evaluate(network, corpus, "all", max_chars=300).chars < 600
 

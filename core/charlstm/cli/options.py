@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from charlstm.cli.output import ReadingProgress, print_note
@@ -129,8 +131,10 @@ def text_options(command: F) -> F:
         (
             click.option("--encoding", help="Read the text in this encoding instead of detecting it."),
             click.option("--pattern", default="*.txt", show_default=True, help="Which files of a folder are read."),
-            click.option("--strip-boilerplate", is_flag=True, help="Leave out a Project Gutenberg header and licence."),
-            click.option("--clean", is_flag=True, help="Drop soft hyphens, turn odd spaces into spaces, and the like."),
+            click.option(
+                "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
+            ),
+            click.option("--clean/--no-clean", help="Drop soft hyphens, turn odd spaces into spaces, and the like."),
             click.option("--normalize/--no-normalize", default=True, help="Compose accents (NFC).  [default: yes]"),
             whole("--fold-rare", least=0, default=0, help="Make one symbol of characters rarer than this."),
             whole("--max-chars", least=1, help="Read so many characters at most."),
@@ -138,6 +142,17 @@ def text_options(command: F) -> F:
     ):
         gather = option(gather)
     return gather  # type: ignore[return-value]
+
+
+def text_options_over(base: TextOptions) -> TextOptions:
+    """``base`` with the text options that the current command was given."""
+    context = click.get_current_context()
+    given = {
+        spec.name: context.params[spec.name]
+        for spec in fields(TextOptions)
+        if context.get_parameter_source(spec.name) is ParameterSource.COMMANDLINE
+    }
+    return replace(base, **given)
 
 
 def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:

@@ -20,13 +20,15 @@ from charlstm.cli.options import (
     runs_dir_option,
     text_argument,
     text_options,
+    text_options_over,
 )
 from charlstm.cli.output import format_duration, print_note, print_result, table
 from charlstm.display import shell_command
 from charlstm.errors import SettingsError
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import PRESETS, preset
+from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.settings import Settings, about, canonical_name, parse_setting, setting_names, takes
+from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
@@ -149,12 +151,19 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     epilog=examples(
         "charlstm train novel.txt --preset quick",
         "charlstm train poems/ --set hidden_size=256 --epochs 5",
+        "charlstm train novel.txt --settings-file small.toml --seed 2",
         "charlstm train novel.txt --from RUN --max-minutes 20",
         "cat *.py | charlstm train - --name code --detach",
     )
 )
 @text_argument
-@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"[default: {DEFAULT}]")
+@click.option(
+    "--settings-file",
+    metavar="FILE",
+    help="Settings in TOML (such as hidden_size = 256), which change the preset's; `preset` names one, a table [text] "
+    "holds text options. Options given here go before those in FILE.",
+)
 @click.option("--from", "model_from", metavar="MODEL", help="Start from a model's weights instead of from nothing.")
 @click.option("--name", help="What the run is called.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once; see `charlstm watch`.")
@@ -166,7 +175,8 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @runs_dir_option
 def train(
     text: tuple[str, ...],
-    preset_name: str,
+    preset_name: str | None,
+    settings_file: str | None,
     model_from: str | None,
     name: str | None,
     detach: bool,
@@ -186,7 +196,9 @@ def train(
     from charlstm.runs.models import find_model
 
     _follow(detach)
-    changes = changes_of(assignments, given)
+    file = SettingsFile() if settings_file is None else load_settings(settings_file)
+    preset_name, options = preset_name or file.preset or DEFAULT, text_options_over(file.text_options)
+    changes = {**file.changes, **changes_of(assignments, given)}
     model = None if model_from is None else find_model(model_from, runs_dir)
     corpus = load_corpus(text, options)
     settings = preset(preset_name, corpus.chars, len(corpus.vocabulary))

@@ -135,6 +135,9 @@ def _held_back(read: int, chars: int, size: int) -> tuple[float, float]:
     return max(0, round(20 * dropout)) / 20, max(0, round(20 * weight_drop)) / 20
 
 
+DEFAULT = "quick"
+"""The preset of a run for which none is named."""
+
 PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
