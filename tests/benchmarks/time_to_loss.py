@@ -74,7 +74,9 @@ def rated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds: flo
         return None
     shape = (settings.num_layers, settings.hidden_size, goal.rows, SEQ_LENGTH)
     work = goal.rows * SEQ_LENGTH
-    with both(np.asarray(corpus.ids), tuple(corpus.vocabulary.symbols), shape, settings.kernel) as steps:
+    with both(
+        np.asarray(corpus.ids), tuple(corpus.vocabulary.symbols), shape, settings.kernel, settings.precision
+    ) as steps:
         speeds = rates(take_turns(steps, seconds), work)
     chars = goal.epochs * (int(corpus.chars * (1 - HELD_OUT)) // work * work)
     return {

@@ -26,7 +26,7 @@ from _common import Apart, default_text, machine, matrix_product, rates, read_te
 from reference_script import CharRNN, Training
 from reference_script import batches as reference_batches
 
-from charlstm.engine.kernels import choose_kernel, fast_bfloat16
+from charlstm.engine.kernels import candidates, choose_kernel, fast_bfloat16
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import TrainStep
 from charlstm.text.batches import Batches
@@ -47,14 +47,21 @@ def reference_step(
 
 
 def our_step(
-    ids: np.ndarray, vocab_size: int, shape: tuple[int, int, int, int], kernel: str
+    ids: np.ndarray, vocab_size: int, shape: tuple[int, int, int, int], kernel: str, precision: str
 ) -> tuple[Callable[[], object], dict[str, Any]]:
     layers, hidden, rows, length = shape
     settings = Settings(
-        hidden_size=hidden, num_layers=layers, batch_size=rows, seq_length=length, dropout=0.5, max_steps=1
+        hidden_size=hidden,
+        num_layers=layers,
+        batch_size=rows,
+        seq_length=length,
+        dropout=0.5,
+        max_steps=1,
+        kernel=kernel,
+        precision=precision,
     )
     network = CharLSTM(vocab_size, hidden, layers)
-    choice = choose_kernel(kernel, network, rows, length)
+    choice = choose_kernel(candidates(settings, torch.device("cpu")), network, rows, length)
     learner = TrainStep(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
     count = itertools.count()
     return lambda: learner.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
@@ -62,12 +69,12 @@ def our_step(
 
 @contextmanager
 def both(
-    ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int], kernel: str
+    ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int], kernel: str, precision: str
 ) -> Iterator[dict[str, Apart]]:
     """A step of each side, to be taken in turns."""
     sides = {
         "reference": Apart(reference_step, ids, symbols, shape, worker=False),
-        "ours": Apart(our_step, ids, len(symbols), shape, kernel, worker=True),
+        "ours": Apart(our_step, ids, len(symbols), shape, kernel, precision, worker=True),
     }
     try:
         yield sides
@@ -82,7 +89,7 @@ def operations(shape: tuple[int, int, int, int], vocab_size: int) -> float:
     return 6.0 * (4 * hidden * hidden * (2 * layers - 1) + hidden * vocab_size)
 
 
-def compare(text: str, name: str, *, kernel: str, seconds: float) -> dict[str, Any]:
+def compare(text: str, name: str, *, kernel: str, precision: str, seconds: float) -> dict[str, Any]:
     network, _, batch = name.partition(":")
     layers, hidden = (int(number) for number in network.split("x"))
     rows, length = (int(number) for number in batch.split("x"))
@@ -94,7 +101,7 @@ def compare(text: str, name: str, *, kernel: str, seconds: float) -> dict[str, A
     products = {"f32": multiply}
     if fast_bfloat16():
         products["bf16"], _ = matrix_product(torch.bfloat16)
-    with both(ids, symbols, shape, kernel) as trained:
+    with both(ids, symbols, shape, kernel, precision) as trained:
         taken = take_turns({**trained, **products}, seconds)
         choice = trained["ours"].about
     training = rates({name: taken[name] for name in trained}, rows * length)
@@ -120,6 +127,7 @@ def main() -> None:
     parser.add_argument("--text", default=default_text(), help="a file or a built-in corpus")
     parser.add_argument("--shape", nargs="+", default=SHAPES, help="LAYERSxHIDDEN:ROWSxLENGTH")
     parser.add_argument("--kernel", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--seconds", type=float, default=30.0, help="for each shape")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
@@ -127,7 +135,7 @@ def main() -> None:
     text = read_text(options.text)
     results = []
     for name in options.shape:
-        result = compare(text, name, kernel=options.kernel, seconds=options.seconds)
+        result = compare(text, name, kernel=options.kernel, precision=options.precision, seconds=options.seconds)
         results.append(result)
         if not options.json:
             speeds, of_bf16 = result["chars_per_second"], result["ours_of_bf16"]

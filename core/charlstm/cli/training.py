@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SHORTCUTS: tuple[str, ...] = (
     *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "threads"),
+    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads"),
 )
 """Settings that are options of their own; all of them go with --set."""
 
@@ -117,7 +117,7 @@ def presets(
         print_result(True, rows)
         return
     for line in table(
-        ("PRESET", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", ""),
+        ("PRESET", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", ""),
         [
             (
                 row["name"],
@@ -126,6 +126,7 @@ def presets(
                 format_duration(row["seconds"]),
                 f"{row['memory_bytes'] / 2**20:,.0f} MB",
                 f"{row['chars_per_second']:,.0f}",
+                row["precision"],
                 row["about"],
             )
             for row in rows

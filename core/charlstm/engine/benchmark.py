@@ -111,11 +111,11 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
     torch.set_num_threads(plan.threads)
     try:
         device = torch.device(plan.device)
-        names = candidates(settings.kernel, device)
+        names = candidates(settings, device)
         if len(names) == 1:
             return KernelChoice(names[0])
         network = _throwaway_network(settings, vocab_size, device)
-        return choose_kernel(settings.kernel, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET)
+        return choose_kernel(names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET)
     finally:
         torch.set_num_threads(before)
 
@@ -128,7 +128,7 @@ def faster_kernel(
     ``pace``: seconds that a step of training takes. It is measured again only where the choice at the start may have
     been wrong: that of a kernel that is seldom the fastest, or one made by figures that training does not confirm.
     """
-    usual = candidates(settings.kernel, torch.device(plan.device))[0]
+    usual = candidates(settings, torch.device(plan.device))[0]
     if plan.kernel == usual and 1 / UNLIKE < pace / plan.seconds_per_step < UNLIKE:
         return None
     choice = choose_kernel_here(settings, vocab_size, plan, ranks)
@@ -161,10 +161,10 @@ def measure(
     network = _throwaway_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
     budget = BUDGET if kernel is None else SHORT_BUDGET
-    names = candidates(settings.kernel, device) if kernel is None else [kernel]
+    names = candidates(settings, device) if kernel is None else [kernel]
     kernel = names[0]
     if len(names) > 1:
-        kernel = choose_kernel(settings.kernel, network, rows.stop - rows.start, seq_length, budget=BUDGET).name
+        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET).name
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     learner = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)

@@ -1,8 +1,8 @@
-"""Training kernels: one step's loss and gradients, by whichever path is fastest on this machine.
+"""Training kernels: compute the loss and gradients of one step, and choose the kernel that is fastest here.
 
-A kernel takes a batch and the carried state and leaves the gradients of the mean loss in the network's parameters;
-clipping, the optimiser and the schedule are the trainer's. ``nn`` is torch's own LSTM with autograd, on any device;
-the fused kernel for CPUs is in ``fused``. Here are what they share and the measurement that chooses between them.
+A kernel takes a batch and the carried state and leaves the gradients of the mean loss in the network's parameters.
+Clipping and the update are in ``train_step``. ``nn`` is torch's own LSTM with autograd, on any device; the fused kernel
+for CPUs is in ``fused``.
 """
 
 from __future__ import annotations
@@ -20,45 +20,26 @@ from torch.nn import functional
 
 from charlstm.engine import fused, recurrence
 from charlstm.engine.fused import FusedKernel
-from charlstm.engine.masks import NO_MASKS, Masks, StepResult, draw_masks, multiplier
+from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import SettingsError
 from charlstm.text.batches import NO_TARGET
-
-__all__ = [
-    "KERNELS",
-    "NO_MASKS",
-    "Kernel",
-    "KernelChoice",
-    "Masks",
-    "NNKernel",
-    "StepResult",
-    "candidates",
-    "choose_kernel",
-    "draw_masks",
-    "fast_path_problem",
-    "kernel_name",
-    "kernel_names",
-    "kernel_path",
-    "make_kernel",
-    "preferred",
-    "runs_well",
-]
+from charlstm.training.settings import KERNELS, Settings, current_kernel_name
 
 
 class Kernel(Protocol):
-    """Computes the loss and gradients of one truncated stretch of back-propagation through time."""
+    """Computes loss and gradients of one step of truncated back-propagation through time."""
 
     name: str
     path: str
-    """Which of several ways to the same result it takes on this machine; the last digits may depend on it."""
+    """Which implementation it uses on this machine; the last digits of a result may depend on it."""
 
     def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
-        """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64, some of which may be none.
+        """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64; NO_TARGET marks missing targets.
 
-        ``state`` is ``network.zero_state(B)`` or an earlier step's (rows to start afresh are zeroed by the caller);
-        the new state is detached. On return every parameter's
-        ``grad`` is the gradient of the MEAN loss over the ``count`` targets: replaced, not added to.
+        ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has zeroed rows that start
+        afresh); the new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over
+        the ``count`` targets: it is replaced, not added to.
         """
         ...
 
@@ -66,10 +47,10 @@ class Kernel(Protocol):
 class NNKernel:
     """``nn.LSTM`` with autograd in float32, on any device.
 
-    On CUDA cuDNN rounds the factors of products to TF32 where the card has that, torch's own setting for recurrent
-    networks. Not under autocast: it would run cuDNN's LSTM in float16, whatever type it is given
+    On CUDA, cuDNN rounds the factors of products to TF32 where the card has it, which is torch's default for recurrent
+    networks. Autocast is not used: it would run cuDNN's LSTM in float16, whatever type is requested
     (``aten/src/ATen/cudnn/AutocastRNN.cpp`` in torch), and most gradients of a mean over thousands of characters are
-    below what float16 can hold.
+    too small for float16.
     """
 
     name = "nn"
@@ -92,7 +73,7 @@ class NNKernel:
         return StepResult(loss.item(), count, (new_state[0].detach(), new_state[1].detach()))
 
     def _layers(self, inputs: Tensor, state: LSTMState, masks: Masks) -> tuple[Tensor, LSTMState]:
-        """Every layer over the whole stretch: (T, B) ids → (T, B, H). One call where nothing comes in between."""
+        """All layers over all time steps: (T, B) ids → (T, B, H). A single call where no mask comes between layers."""
         network = self._network
         layers = network.config.num_layers
         hidden = functional.one_hot(inputs, network.config.vocab_size).to(network.fc.weight.dtype)
@@ -115,108 +96,94 @@ class NNKernel:
 
 @dataclass(frozen=True, slots=True)
 class KernelChoice:
-    """The kernel that a run uses; recorded in it and reused on resume. ``measured`` maps each candidate's name to
-    its characters a second (forward and backward), or is empty when there was nothing to choose."""
+    """The kernel that a run uses; the run records it, and a resume uses it again.
+
+    ``measured`` maps each candidate's name to its characters per second (forward and backward).
+    """
 
     name: str
     measured: dict[str, float] = field(default_factory=dict)
 
     @property
     def chars_per_second(self) -> float | None:
-        """What the chosen kernel does here; ``None`` when nothing was measured."""
+        """The measured speed of the chosen kernel; ``None`` when nothing was measured."""
         return self.measured.get(self.name)
 
 
 MEASURED_CHARS = 1024
-"""Characters of a step by which kernels are compared: short turns, so that each kernel gets many, and on a busy machine
-one of them undisturbed."""
+"""Characters of the steps by which kernels are compared. Steps are short, so that each kernel takes many of them, and
+on a busy machine at least one is undisturbed."""
 
 LEAST_NOISE = 1.05
 """Kernels whose times differ by less than this factor count as equally fast."""
 
-HOPELESS = 5.0
-"""Factor by which ``nn`` was slower where other programs kept both cores busy: its threads wait for each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class KernelKind:
-    """What a kernel is: ``family`` is what the setting ``kernel`` calls it, ``precision`` that of its products."""
-
-    family: str
-    precision: torch.dtype
-
-
-KERNELS: Mapping[str, KernelKind] = {
-    "fused-bf16": KernelKind("fused", torch.bfloat16),
-    "fused-f32": KernelKind("fused", torch.float32),
-    "nn": KernelKind("nn", torch.float32),
-}
-"""The kernels by the names that runs record, in the order in which they usually are fastest."""
-
-_OLD_NAMES = {"nn-bf16": "nn"}
-"""Names that runs of version 0.1 recorded, and what computes for them now."""
-
-
-def kernel_name(recorded: str) -> str:
-    """Today's name of the kernel that a run recorded; a name that nobody knows stays as it is."""
-    return _OLD_NAMES.get(recorded, recorded)
+TOO_SLOW = 5.0
+"""A kernel this many times slower than another is not measured further. Where other programs kept both cores busy,
+``nn`` was five times slower, because its threads wait for one another."""
 
 
 def make_kernel(name: str, network: CharLSTM) -> Kernel:
-    """The kernel that :func:`choose_kernel` called ``name``, for ``network`` where it lies.
+    """The kernel called ``name`` for ``network``, on the device where it is.
 
     Raises :class:`SettingsError` for a name that this program or this device does not have.
     """
-    kind = KERNELS.get(kernel_name(name))
+    kind = KERNELS.get(current_kernel_name(name))
     if kind is not None and kind.family == "nn":
         return NNKernel(network)
     if kind is not None and network.fc.weight.device.type == "cpu":
-        return FusedKernel(network, name, kind.precision)
-    raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(kernel_names())}")
-
-
-def kernel_names() -> tuple[str, ...]:
-    """Every kernel's recorded name."""
-    return tuple(KERNELS)
+        return FusedKernel(network, name, getattr(torch, kind.precision))
+    raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(KERNELS)}")
 
 
 def kernel_path(name: str) -> str:
-    """The ``path`` that the kernel ``name`` takes on this machine."""
+    """The ``path`` of the kernel ``name`` on this machine."""
     kind = KERNELS[name]
-    return fused.path(kind.precision) if kind.family == "fused" else NNKernel.path
+    return fused.path(getattr(torch, kind.precision)) if kind.family == "fused" else NNKernel.path
 
 
 def runs_well(name: str, device: torch.device) -> bool:
-    """Whether ``device`` of this machine has what the kernel ``name`` computes with."""
+    """Whether ``device`` of this machine has the instructions that the kernel ``name`` uses."""
     kind = KERNELS.get(name)
     if kind is None or kind.family == "nn":
         return kind is not None
-    return device.type == "cpu" and (kind.precision != torch.bfloat16 or fast_bfloat16())
+    return device.type == "cpu" and (kind.precision != "bfloat16" or fast_bfloat16())
 
 
-def candidates(asked: str, device: torch.device) -> Sequence[str]:
-    """The kernels on ``device`` among which ``asked`` leaves a choice, in the order of :data:`KERNELS`. ``asked`` is
-    ``auto``, ``fused``, ``nn`` or a recorded name."""
-    if asked in KERNELS:
-        return [asked]
-    names = [name for name, kind in KERNELS.items() if asked in ("auto", kind.family) and runs_well(name, device)]
-    return names or ["nn"]
+def candidates(settings: Settings, device: torch.device) -> Sequence[str]:
+    """The names of the kernels that ``settings`` allow on ``device``, usually the fastest first.
+
+    ``kernel=fused`` falls back to ``nn`` on a device that the fused kernel does not support. Raises
+    :class:`SettingsError` for ``precision=bfloat16`` where that is not available.
+    """
+    names = [
+        name
+        for name, kind in KERNELS.items()
+        if settings.kernel in ("auto", kind.family)
+        and settings.precision in ("auto", kind.precision)
+        and runs_well(name, device)
+    ]
+    if names or settings.precision != "bfloat16":
+        return names or ["nn"]
+    where = (
+        "this CPU, which has no fast instructions for it" if device.type == "cpu" else f"{device.type}, only on CPUs"
+    )
+    raise SettingsError(f"precision=bfloat16 is not available on {where}: use precision=auto or precision=float32")
 
 
 def fast_bfloat16() -> bool:
-    """Whether oneDNN computes bfloat16 in this CPU's vector instructions; emulated, one step could outlast the
-    measurement."""
+    """Whether oneDNN computes bfloat16 with this CPU's vector instructions. Where it is emulated, a single step can
+    take longer than the whole measurement."""
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return check is not None and bool(check())
 
 
-def fast_path_problem(asked: str, device: torch.device) -> str | None:
-    """In words, why the fused kernel is slower here than this machine allows, or None. ``asked`` as for
-    :func:`candidates`: where that leaves out the fused kernel there is nothing to say.
+def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
+    """A sentence that says why the fused kernel is slower here than this machine allows; ``None`` when it is not, or
+    when ``settings`` or ``device`` exclude it.
 
-    A torch without oneDNN (macOS) lacks nothing: its plain products are what is fast there.
+    A torch without oneDNN (on macOS) is no problem: its plain products are the fast ones there.
     """
-    if asked == "nn" or device.type != "cpu":
+    if settings.kernel == "nn" or device.type != "cpu":
         return None
     problems = []
     if (problem := recurrence.loops().problem) is not None:
@@ -225,49 +192,48 @@ def fast_path_problem(asked: str, device: torch.device) -> str | None:
         if not fused.packs(torch.float32):
             problems.append("oneDNN's products with packed weights are missing")
         if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
-            problems.append("it is not known whether this CPU computes in bfloat16")
+            problems.append("it cannot tell whether this CPU computes bfloat16")
     if not problems:
         return None
     return (
         f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: "
-        f"{', '.join(problems)}; another version of torch, or of Python, may do better"
+        f"{', '.join(problems)}. Another version of torch or of Python may be faster"
     )
 
 
 def choose_kernel(
-    asked: str, network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
+    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
 ) -> KernelChoice:
-    """Measure what ``asked`` leaves open, on ``network``'s device and shape, and name the one to train with.
+    """Measure the kernels ``names`` (see :func:`candidates`) on ``network``'s device and shape, and choose one.
 
-    Takes about ``budget`` seconds, or three steps of each; the weights and torch's global generator are as before,
-    gradients are dropped.
+    Takes about ``budget`` seconds, or three steps of each. Weights and torch's global generator are not changed,
+    gradients are cleared.
     """
-    names = candidates(asked, network.fc.weight.device)
-    turns, chars = _turns(names, network, batch_size, seq_length, budget)
-    return KernelChoice(preferred(turns), {name: chars / min(seconds) for name, seconds in turns.items()})
+    times, chars = _measure_steps(names, network, batch_size, seq_length, budget)
+    return KernelChoice(preferred(times), {name: chars / min(seconds) for name, seconds in times.items()})
 
 
-def preferred(turns: Mapping[str, Sequence[float]]) -> str:
-    """The first of the kernels ``turns``, which have their order, that is not clearly slower than another.
+def preferred(times: Mapping[str, Sequence[float]]) -> str:
+    """The first kernel in ``times`` that is not clearly slower than another.
 
-    ``turns``: what the same work took of each, in seconds. Other programs only ever add to that, so the shortest
-    counts. By how much the middle one exceeds it says how far the shortest ones themselves can be wrong: on a quiet
-    machine by some 5 %, on a busy one by several times, and then the usual order decides.
+    ``times`` has the seconds that each kernel took for the same work, usually the fastest kernel first. Other programs
+    can only make a step slower, so the shortest time of each kernel counts. How far its median is above that tells how
+    noisy the machine is: by some 5 % on a quiet one, by several times on a busy one, and then the usual order decides.
     """
-    best = {name: min(seconds) for name, seconds in turns.items()}
-    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in turns.values()))
+    best = {name: min(seconds) for name, seconds in times.items()}
+    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in times.values()))
     fastest = min(best.values())
     return next(name for name, seconds in best.items() if seconds <= noise * fastest)
 
 
-def _turns(
+def _measure_steps(
     names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float
 ) -> tuple[dict[str, list[float]], int]:
-    """Seconds of each kernel's short steps, taken in turn for ``budget`` seconds, and the characters of such a step.
+    """Seconds of each kernel's steps, taken in turns for ``budget`` seconds, and the characters of such a step.
 
-    Long stretches are measured on a shorter one of at least :data:`MEASURED_CHARS` characters: the rate hardly
-    depends on it, and on a slow machine one full step of ``nn`` alone could outlast the budget. For the same reason
-    a kernel that is :data:`HOPELESS` times slower than one before it gets no more turns.
+    Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
+    depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
+    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns.
     """
     device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
@@ -276,21 +242,21 @@ def _turns(
         torch.randint(network.config.vocab_size, shape, generator=generator).to(device) for _ in range(2)
     )
     kernels = {name: make_kernel(name, network) for name in names}
-    turns: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
     rounds = 0
-    # The first round warms up: memory is touched and libraries prepare their code.
+    # The first round is a warm-up: memory is allocated and libraries generate their code.
     while rounds < 3 or time.perf_counter() - start < budget:
         best = math.inf
         for name, kernel in kernels.items():
-            if rounds > 1 and min(turns[name]) > HOPELESS * best:
+            if rounds > 1 and min(times[name]) > TOO_SLOW * best:
                 continue
             before = time.perf_counter()
             kernel.step(inputs, targets, network.zero_state(batch_size))
             seconds = time.perf_counter() - before
             if rounds:
-                turns[name].append(seconds)
-                best = min(best, *turns[name])
+                times[name].append(seconds)
+                best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return turns, shape[0] * shape[1]
+    return times, shape[0] * shape[1]

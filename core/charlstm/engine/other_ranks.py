@@ -66,6 +66,6 @@ def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
     network.to(choose_device(message.device)).train()
     device, kernel = network.fc.weight.device, message.kernel
     if not runs_well(kernel, device):  # rank 0's processor has instructions that this one lacks
-        kernel = candidates(settings.kernel, device)[0]
+        kernel = candidates(settings, device)[0]
     no_text = Batches(np.empty(0, np.uint8), [], message.batch_size, message.seq_length)
     return TrainStep(network, no_text, settings, kernel, group)

@@ -18,14 +18,14 @@ import torch
 from charlstm.engine.benchmark import choose_kernel_here
 from charlstm.engine.devices import choose_device, cpu_count
 from charlstm.engine.distributed import Ranks
-from charlstm.engine.kernels import kernel_name, kernel_path, runs_well
+from charlstm.engine.kernels import kernel_path, runs_well
 from charlstm.errors import SettingsError
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
 from charlstm.training.plan import VALIDATIONS, Plan, later_end
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate, superseded_commands
-from charlstm.training.settings import LENGTH, Settings
+from charlstm.training.settings import LENGTH, Settings, current_kernel_name
 from charlstm.training.state import TrainingState
 
 MORE_PEAK = 0.5
@@ -115,13 +115,13 @@ def differences(before: dict[str, str], now: dict[str, str]) -> str | None:
 
 def as_named_now(plan: Plan) -> Plan:
     """``plan``, whose kernel may have the name that an earlier program gave it."""
-    return replace(plan, kernel=kernel_name(plan.kernel))
+    return replace(plan, kernel=current_kernel_name(plan.kernel))
 
 
 def runs_here(plan: Plan) -> bool:
     """Whether this machine has the device of ``plan``, and that what its kernel computes with."""
     try:
-        return runs_well(kernel_name(plan.kernel), choose_device(plan.device))
+        return runs_well(current_kernel_name(plan.kernel), choose_device(plan.device))
     except SettingsError:
         return False
 

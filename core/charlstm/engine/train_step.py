@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.kernels import draw_masks, make_kernel
+from charlstm.engine.kernels import make_kernel
+from charlstm.engine.masks import draw_masks
 from charlstm.engine.network import CharLSTM
 from charlstm.errors import ModelError
 from charlstm.text.batches import Batch, Batches

@@ -299,7 +299,7 @@ class Trainer:
     def _kernel_known(self, device: torch.device) -> str | None:
         """The kernel that was the fastest when such a run was measured here before."""
         known = None if self._ranks.world_size > 1 else estimate.find_speed(self.settings, *self._shape())
-        return known.kernel if known is not None and known.kernel in candidates(self.settings.kernel, device) else None
+        return known.kernel if known is not None and known.kernel in candidates(self.settings, device) else None
 
     def _new_plan(self, kernel: str | None) -> Plan:
         """Measure, and plan; what is new of the measurement is remembered for the next such run."""
@@ -417,7 +417,7 @@ class Trainer:
 
     def _warn_of_machine(self) -> Iterator[AnyEvent]:
         """Say where this machine is not up to the run: too little memory is free, or the fast kernel is missing."""
-        problems = [self._short, fast_path_problem(self.settings.kernel, torch.device(self.plan.device))]
+        problems = [self._short, fast_path_problem(self.settings, torch.device(self.plan.device))]
         self._short = None
         for problem in problems:
             if problem is not None:

@@ -22,7 +22,7 @@ from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.memory import machine_memory
 from charlstm.training.plan import VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan
-from charlstm.training.settings import Settings
+from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
 """Bytes of a worker before its network: Python, torch and its buffers."""
@@ -50,6 +50,7 @@ class Estimate:
     seconds: float
     chars_per_second: float
     kernel: str
+    precision: str
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -87,6 +88,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
         seconds=plan.planned_steps * measured.seconds + looks / (VALIDATION_SPEED * measured.chars_per_second),
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
+        precision=KERNELS[measured.kernel].precision,
     )
 
 
@@ -176,7 +178,7 @@ def _key(settings: Settings, symbols: int, rows: int, length: int) -> str:
     shape = (settings.hidden_size, settings.num_layers, symbols, rows, length, settings.device, settings.kernel)
     extras = (settings.threads, settings.dropout > 0, settings.shared_masks, settings.weight_drop > 0)
     average = settings.ema_decay is not None
-    return json.dumps([*shape, *extras, average, settings.optimizer])
+    return json.dumps([*shape, *extras, average, settings.optimizer, settings.precision])
 
 
 def _cache_path() -> Path:
@@ -207,7 +209,7 @@ def _read_cache() -> dict[str, tuple[str, float, int]]:
         return {
             str(key): (str(kernel), float(seconds), int(chars))
             for key, (kernel, seconds, chars) in stored["measured"].items()
-            if 1e-9 < float(seconds) < 1e9 and 0 < int(chars) < 2**48
+            if kernel in KERNELS and 1e-9 < float(seconds) < 1e9 and 0 < int(chars) < 2**48
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}

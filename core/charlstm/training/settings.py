@@ -1,7 +1,6 @@
-"""The settings of a training run: one frozen dataclass, validated once at the edge.
+"""The settings of a training run, as one frozen dataclass that is validated when it is made.
 
-Free of torch, so that the app and the command line's help can use it. Presets live in ``presets``; what a run
-measured and then froze lives in the run, not here.
+Presets are in ``presets``. What a run measured at its start is its plan and is kept in the run.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import functools
 import re
 import types
 import typing
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
@@ -19,23 +19,40 @@ from charlstm.json_fields import MAX_INTEGER
 
 SplitMode = Literal["tail", "blocks"]
 
-
 Optimizer = Literal["adam", "adamw"]
-
 
 Schedule = Literal["constant", "linear", "cosine"]
 
-
 Initialisation = Literal["torch", "orthogonal"]
 
+KernelFamily = Literal["auto", "fused", "nn"]
 
-KernelName = Literal["auto", "fused", "nn"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelKind:
+    """A training kernel as the settings ``kernel`` and ``precision`` describe it."""
+
+    family: KernelFamily
+    precision: Precision
+
+
+KERNELS: Mapping[str, KernelKind] = {
+    "fused-bf16": KernelKind("fused", "bfloat16"),
+    "fused-f32": KernelKind("fused", "float32"),
+    "nn": KernelKind("nn", "float32"),
+}
+"""The kernels by the names that runs record, usually the fastest first."""
+
+_OLD_KERNEL_NAMES = {"nn-bf16": "nn"}
+"""Kernels that runs of version 0.1 recorded, and the ones that replace them."""
 
 MOST_HELD_OUT = 0.9
-"""Part of a text that validation and test may take together."""
+"""The largest fraction of a text that validation and test may take together."""
 
 MOST = 1e300
-"""No setting is beyond this, so that sums with it stay numbers."""
+"""The limit of all settings, so that sums with them stay finite."""
 
 ALIASES = {
     "n_hidden": "hidden_size",
@@ -62,80 +79,104 @@ ALIASES = {
     "eval_every": "val_every",
     "eval_interval": "val_every",
 }
-"""Names that other scripts use; they are answered with ours."""
+"""Names that other scripts use, and ours, which the message for them suggests."""
 
 
 def _setting(
-    default: Any, about: str, *, low: float | None = None, high: float | None = None, open_low: bool = False
+    default: Any,
+    about: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    aliases: Collection[str] = (),
 ) -> Any:
-    metadata = {"about": about, "low": low, "high": high, "open_low": open_low}
+    """A field whose values are from ``low`` (exclusive if ``open_low``) to ``high``, or ``aliases`` besides its type's
+    literals."""
+    metadata = {"about": about, "low": low, "high": high, "open_low": open_low, "aliases": aliases}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every knob of training, under the one name it has everywhere.
+    """All settings of training, under the names that they have everywhere.
 
-    Raises :class:`~charlstm.errors.SettingsError` when a value is outside what the field takes.
+    Raises :class:`~charlstm.errors.SettingsError` when a value is not one that its field takes.
     """
 
-    # the network
-    hidden_size: int = _setting(512, "units in each LSTM layer", low=1, high=8192)
-    num_layers: int = _setting(2, "LSTM layers on top of each other", low=1, high=16)
+    # Network
+    hidden_size: int = _setting(512, "units of each LSTM layer", low=1, high=8192)
+    num_layers: int = _setting(2, "number of LSTM layers", low=1, high=16)
     init: Initialisation = _setting(
-        "orthogonal", "first weights: torch's own, or orthogonal recurrence with forget bias 1"
+        "orthogonal",
+        "initial weights: torch's own, or orthogonal recurrent weights and a forget bias of 1",
     )
 
-    # the batches
-    batch_size: int = _setting(32, "rows of text read side by side", low=1, high=65536)
-    seq_length: int = _setting(64, "characters of back-propagation through time", low=1, high=65536)
-    state_reset: float = _setting(0.0, "chance that a row starts a step from an empty state", low=0, high=1)
+    # Batches
+    batch_size: int = _setting(32, "rows of text in a batch", low=1, high=65536)
+    seq_length: int = _setting(64, "characters of a row per step (back-propagation through time)", low=1, high=65536)
+    state_reset: float = _setting(0.0, "probability that a row starts a step with a zero state", low=0, high=1)
 
-    # how long
+    # Length
     epochs: float | None = _setting(None, "passes over the training text", low=0, open_low=True)
-    max_steps: int | None = _setting(None, "training steps at most", low=1)
+    max_steps: int | None = _setting(None, "maximum number of training steps", low=1)
     max_minutes: float | None = _setting(
-        None, "minutes in all, validations too; planned as steps, and a hard stop besides", low=0, open_low=True
+        None,
+        "maximum time in minutes, validations included; the schedule is planned to end then",
+        low=0,
+        open_low=True,
     )
-    patience: int | None = _setting(None, "end after so many validations without a better one; none: never", low=1)
+    patience: int | None = _setting(None, "stop after this many validations without improvement; none: never", low=1)
 
-    # the optimiser
-    optimizer: Optimizer = _setting("adamw", "Adam as the reference uses it, or AdamW")
-    lr: float = _setting(3e-3, "highest learning rate", low=0, open_low=True)
-    head_lr: float = _setting(1.0, "how many times as fast the layer to characters learns", low=0, open_low=True)
-    schedule: Schedule = _setting("linear", "the rate after the warm-up: constant, or down to zero")
-    warmup: float = _setting(0.1, "part of the run in which the rate climbs from zero", low=0, high=1)
-    beta2: float = _setting(0.99, "Adam's memory of squared gradients", low=0, high=0.99999)
+    # Optimiser
+    optimizer: Optimizer = _setting("adamw", "Adam, as in the reference script, or AdamW")
+    lr: float = _setting(3e-3, "peak learning rate", low=0, open_low=True)
+    head_lr: float = _setting(1.0, "learning rate of the output layer, as a multiple of lr", low=0, open_low=True)
+    schedule: Schedule = _setting("linear", "learning rate after the warm-up: constant, or falling to zero")
+    warmup: float = _setting(0.1, "fraction of the run in which the learning rate rises from zero", low=0, high=1)
+    beta2: float = _setting(0.99, "Adam's decay rate of squared gradients", low=0, high=0.99999)
     weight_decay: float = _setting(0.01, "AdamW's weight decay", low=0)
-    clip: float | None = _setting(1.0, "gradients are scaled down to this norm; none: never", low=0, open_low=True)
+    clip: float | None = _setting(1.0, "maximum norm of the gradient; none: no clipping", low=0, open_low=True)
 
-    # against learning by heart
-    dropout: float = _setting(0.0, "part of the units that is silenced between layers", low=0, high=0.95)
-    shared_masks: bool = _setting(True, "one dropout mask for all characters of a row (variational), not one each")
+    # Regularisation
+    dropout: float = _setting(0.0, "fraction of each layer's outputs set to zero", low=0, high=0.95)
+    shared_masks: bool = _setting(
+        True, "one dropout mask for all characters of a row (variational dropout), instead of one per character"
+    )
     weight_drop: float = _setting(
-        0.0, "part of the recurrent weights that is silenced each step (DropConnect)", low=0, high=0.95
+        0.0, "fraction of the recurrent weights set to zero in each step (DropConnect)", low=0, high=0.95
     )
     ema_decay: float | None = _setting(
-        None, "moving average of the weights that is validated and saved; none: off", low=0, high=0.99999
+        None,
+        "decay of a moving average of the weights, which is then validated and saved; none: no average",
+        low=0,
+        high=0.99999,
     )
 
-    # what is held out
-    val_fraction: float = _setting(0.1, "part of the text that is held out", low=0, high=0.9)
+    # Validation
+    val_fraction: float = _setting(0.1, "fraction of the text that is held out for validation", low=0, high=0.9)
     test_fraction: float = _setting(
-        0.0, "part of the text kept for a final test: not trained on, not validated on", low=0, high=0.8
+        0.0, "fraction of the text kept for a final test: not trained on, not validated on", low=0, high=0.8
     )
-    val_chars: int = _setting(1_000_000, "held-out characters that a validation on the way reads, about", low=2)
-    val_every: int | None = _setting(None, "steps between validations; none: about thirty over the run", low=1)
-    split: SplitMode = _setting("tail", "what is held out: the end of the text, or blocks spread over it")
+    val_chars: int = _setting(1_000_000, "approximate number of held-out characters per validation", low=2)
+    val_every: int | None = _setting(None, "steps between validations; none: about 30 validations in all", low=1)
+    split: SplitMode = _setting("tail", "held-out part: the end of the text, or blocks spread over it")
 
-    # the machine
+    # Machine
     seed: int = _setting(0, "random seed", low=0, high=2**63 - 1)
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
-    kernel: KernelName = _setting("auto", "our own LSTM training kernel, torch's nn.LSTM, or the faster as measured")
-    threads: int | None = _setting(None, "CPU threads; none: as many as there are cores", low=1, high=1024)
-    checkpoint_steps: int | None = _setting(None, "steps between checkpoints; none: by minutes alone", low=1)
+    kernel: KernelFamily = _setting(
+        "auto",
+        "our own LSTM kernel for CPUs, torch's nn.LSTM, or the faster one as measured",
+        aliases=(*KERNELS, *_OLD_KERNEL_NAMES),
+    )
+    precision: Precision = _setting(
+        "auto", "number format of matrix products: auto is bfloat16 where the CPU computes it fast, else float32"
+    )
+    threads: int | None = _setting(None, "CPU threads; none: one per core", low=1, high=1024)
+    checkpoint_steps: int | None = _setting(None, "steps between checkpoints; none: by time only", low=1)
     checkpoint_minutes: float | None = _setting(
-        2.0, "minutes between checkpoints; none: by steps alone", low=0, open_low=True
+        2.0, "minutes between checkpoints; none: by steps only", low=0, open_low=True
     )
 
     def __post_init__(self) -> None:
@@ -146,10 +187,23 @@ class Settings:
                 f"val_fraction and test_fraction are {MOST_HELD_OUT:g} together at most, not "
                 f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
             )
+        self._resolve_kernel_alias()
+        if (self.kernel, self.precision) == ("nn", "bfloat16"):
+            raise SettingsError("kernel=nn computes in float32: use kernel=fused with precision=bfloat16")
+
+    def _resolve_kernel_alias(self) -> None:
+        """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
+        kind = KERNELS.get(current_kernel_name(self.kernel))
+        if kind is None or self.kernel == kind.family:
+            return
+        if self.precision not in ("auto", kind.precision):
+            raise SettingsError(f"kernel={self.kernel} computes in {kind.precision}, not in {self.precision}")
+        object.__setattr__(self, "kernel", kind.family)
+        object.__setattr__(self, "precision", kind.precision)
 
     @property
     def ends(self) -> bool:
-        """Whether it is said how long to train."""
+        """Whether one of the settings limits the length of the run."""
         return (self.epochs, self.max_steps, self.max_minutes) != (None, None, None)
 
     def with_changes(self, **changes: Any) -> Self:
@@ -159,38 +213,36 @@ class Settings:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings as JSON-ready values."""
+        """All settings as values for JSON."""
         return {spec.name: getattr(self, spec.name) for spec in fields(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`; names that are missing take their defaults."""
+        """The inverse of :meth:`to_dict`; missing settings have their defaults."""
         for name in values:
             canonical_name(name)
         return cls(**values)
 
 
-_NETWORK = {"hidden_size", "num_layers", "init"}
-
-
-_COURSE = {"batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"}
-
-
-_TEXT = {"val_fraction", "test_fraction", "val_chars", "split"}
-
-
-_MACHINE = {"device", "kernel"}
-
-
-FIXED = _NETWORK | _COURSE | _TEXT | _MACHINE
-"""Settings that a run keeps for life: with others it would be another run."""
+FIXED = {
+    *("hidden_size", "num_layers", "init"),
+    *("batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"),
+    *("val_fraction", "test_fraction", "val_chars", "split"),
+    *("device", "kernel", "precision"),
+}
+"""Settings that cannot change when a run is resumed: it would be another run."""
 
 LENGTH = {"epochs", "max_steps", "max_minutes"}
-"""Settings that say when a run ends; the first that is reached ends it."""
+"""Settings that limit the length of a run; the first limit that is reached ends it."""
+
+
+def current_kernel_name(recorded: str) -> str:
+    """Today's name of a kernel that a run recorded; an unknown name is returned as it is."""
+    return _OLD_KERNEL_NAMES.get(recorded, recorded)
 
 
 def changed(before: Settings, after: Settings) -> dict[str, Any]:
-    """The settings of a run that differ, with their new values. Raises :class:`SettingsError` for one that is fixed."""
+    """The settings that differ, with their new values. Raises :class:`SettingsError` for one of :data:`FIXED`."""
     old, new = before.to_dict(), after.to_dict()
     changes = {name: value for name, value in new.items() if old[name] != value}
     for name in changes:
@@ -202,19 +254,22 @@ def changed(before: Settings, after: Settings) -> dict[str, Any]:
     return changes
 
 
-@functools.cache  # asked for each setting of each run in a list
+@functools.cache  # a list of runs needs them for every setting of every run
 def setting_names() -> tuple[str, ...]:
     """Every setting's name, in the order of the dataclass."""
     return tuple(spec.name for spec in fields(Settings))
 
 
 def about(name: str) -> str:
-    """One line on what the setting ``name`` does, for help and forms."""
+    """One line about the setting ``name``, for help texts and forms."""
     return next(str(spec.metadata["about"]) for spec in fields(Settings) if spec.name == name)
 
 
 def canonical_name(name: str) -> str:
-    """Check that ``name`` is a setting; answer other scripts' names and near misses with ours."""
+    """``name``, if it is a setting.
+
+    Raises :class:`SettingsError` otherwise, which suggests the setting that was probably meant.
+    """
     names = setting_names()
     if name in names:
         return name
@@ -226,9 +281,9 @@ def canonical_name(name: str) -> str:
 
 
 def parse_setting(name: str, text: str) -> Any:
-    """Read a setting's value as a person writes it (``3e-3``, ``none``, ``true``, ``tail``).
+    """Read a setting's value as people write it (``3e-3``, ``none``, ``true``, ``tail``).
 
-    Raises :class:`SettingsError` that names the field, what it got and what it takes.
+    Raises :class:`SettingsError`, which names the setting, the value and what the setting takes.
     """
     hint = _HINTS[canonical_name(name)]
     choices = _types_of(hint)
@@ -260,7 +315,7 @@ def parse_setting(name: str, text: str) -> Any:
 
 
 def takes(name: str) -> str:
-    """In words, the values that the setting ``name`` accepts."""
+    """The values that the setting ``name`` takes, in words."""
     spec = next(spec for spec in fields(Settings) if spec.name == name)
     return _takes(_HINTS[name], spec.metadata)
 
@@ -275,7 +330,7 @@ def _literals(hint: Any) -> tuple[str, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
-def _takes(hint: Any, metadata: typing.Mapping[str, Any]) -> str:
+def _takes(hint: Any, metadata: Mapping[str, Any]) -> str:
     if words := _literals(hint):
         return " or ".join(words)
     kinds = _types_of(hint)
@@ -292,13 +347,13 @@ def _takes(hint: Any, metadata: typing.Mapping[str, Any]) -> str:
     return kind + (" or none" if type(None) in kinds else "")
 
 
-def _check(name: str, value: Any, hint: Any, metadata: typing.Mapping[str, Any]) -> None:
+def _check(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> None:
     kinds = _types_of(hint)
     if value is None and type(None) in kinds:
         return
     wrong = SettingsError(f"{name} takes {_takes(hint, metadata)}, not {value!r}")
     if words := _literals(hint):
-        if value not in words:
+        if value not in words and value not in metadata["aliases"]:
             raise wrong
         return
     if bool in kinds:

@@ -51,20 +51,21 @@ def test_presets_say_what_they_cost_on_a_text(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
-        return MeasuredSpeed("fused", rows * length / 20_000, rows * length)
+        return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
     rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
-    costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second", "kernel"}
+    costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
-        assert set(row) == {"name", "about", "settings", *costs}
+        assert set(row) == {"name", "about", "settings", "kernel", "precision", *costs}
         assert set(row["settings"]) == set(setting_names())
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings
         assert row["model_bytes"] == 4 * row["parameters"]
-        assert min(row[name] for name in costs - {"kernel"}) > 0
-        assert (row["chars_per_second"], row["kernel"]) == (pytest.approx(20_000), "fused")
+        assert min(row[name] for name in costs) > 0
+        assert row["chars_per_second"] == pytest.approx(20_000)
+        assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
     assert "20,000" in run_cli("presets", "data/fox.txt")[0]
 

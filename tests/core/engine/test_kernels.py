@@ -16,19 +16,16 @@ from charlstm.engine import fused, recurrence
 from charlstm.engine import kernels as kernels
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import (
-    NO_MASKS,
-    Masks,
     candidates,
     choose_kernel,
-    draw_masks,
     fast_path_problem,
-    kernel_name,
-    kernel_names,
     make_kernel,
     preferred,
 )
+from charlstm.engine.masks import NO_MASKS, Masks, draw_masks
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import SettingsError
+from charlstm.training.settings import KERNELS, KernelFamily, Precision, Settings, current_kernel_name
 
 CPU = torch.device("cpu")
 SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
@@ -306,18 +303,48 @@ class TestChoice:
         weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
         torch.manual_seed(1)
         before = torch.get_rng_state()
-        choice = choose_kernel("auto", network, 8, 16, budget=0.1)
+        choice = choose_kernel(candidates(Settings(), CPU), network, 8, 16, budget=0.1)
         assert torch.equal(torch.get_rng_state(), before)
-        assert set(choice.measured) == set(candidates("auto", CPU))
+        assert set(choice.measured) == set(candidates(Settings(), CPU))
         assert "nn" in choice.measured
         assert choice.chars_per_second == choice.measured[choice.name]
         assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
         assert all(parameter.grad is None for parameter in network.parameters())
 
-    def test_what_was_asked_is_what_one_gets(self) -> None:
-        assert candidates("nn", CPU) == ["nn"]
-        assert all(name.startswith("fused") for name in candidates("fused", CPU))
-        assert candidates("fused-f32", CPU) == ["fused-f32"]
+    @pytest.mark.parametrize(
+        ("kernel", "precision", "with_bfloat16", "without"),
+        [
+            ("auto", "auto", ["fused-bf16", "fused-f32", "nn"], ["fused-f32", "nn"]),
+            ("auto", "float32", ["fused-f32", "nn"], ["fused-f32", "nn"]),
+            ("auto", "bfloat16", ["fused-bf16"], None),
+            ("fused", "auto", ["fused-bf16", "fused-f32"], ["fused-f32"]),
+            ("fused", "float32", ["fused-f32"], ["fused-f32"]),
+            ("fused", "bfloat16", ["fused-bf16"], None),
+            ("nn", "auto", ["nn"], ["nn"]),
+            ("nn", "float32", ["nn"], ["nn"]),
+        ],
+    )
+    def test_candidates_follow_kernel_and_precision(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        kernel: KernelFamily,
+        precision: Precision,
+        with_bfloat16: list[str],
+        without: list[str] | None,
+    ) -> None:
+        settings = Settings(kernel=kernel, precision=precision)
+        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: True)
+        assert candidates(settings, CPU) == with_bfloat16
+        if precision != "bfloat16":
+            assert candidates(settings, torch.device("cuda")) == ["nn"]
+        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
+        if without is not None:
+            assert candidates(settings, CPU) == without
+            return
+        with pytest.raises(SettingsError, match="bfloat16 is not available on this CPU, which has no fast instr"):
+            candidates(settings, CPU)
+        with pytest.raises(SettingsError, match="bfloat16 is not available on cuda, only on CPUs: use precision=auto"):
+            candidates(settings, torch.device("cuda"))
 
     def test_noise_does_not_choose_another_kernel_than_is_usually_fastest(self) -> None:
         """As it was seen: all kernels disturbed, the fastest one most, and none of its turns is a good one."""
@@ -345,7 +372,7 @@ class TestChoice:
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "fast_bfloat16", lambda: True)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Busy(name))
-        choice = choose_kernel("auto", CharLSTM(5, 16, 1), 64, 100, budget=2.5)
+        choice = choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 64, 100, budget=2.5)
         assert choice.name == "fused-bf16"
         assert choice.chars_per_second == pytest.approx(30_000)
 
@@ -364,20 +391,14 @@ class TestChoice:
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Timed(name))
-        assert choose_kernel("auto", CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
+        assert choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
         assert taken == {"fused-f32": 11, "nn": 2}
 
     def test_an_unknown_kernel_is_a_sentence(self) -> None:
         with pytest.raises(SettingsError, match="warp"):
             make_kernel("warp", CharLSTM(5, 16, 1))
-        for name in kernel_names():
+        for name in KERNELS:
             assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
-
-
-@pytest.mark.parametrize("asked", ["auto", "fused", "nn"])
-def test_cuda_has_one_kernel_in_float32(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
-    assert candidates(asked, torch.device("cuda")) == ["nn"]
 
 
 def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +408,7 @@ def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pyte
     wanted = gradients(network)
     kernel = make_kernel("nn-bf16", network)
     kernel.step(inputs, targets, state)
-    assert kernel.name == kernel_name("nn-bf16") == "nn"
+    assert kernel.name == current_kernel_name("nn-bf16") == "nn"
     assert all(torch.equal(gradient, wanted[key]) for key, gradient in gradients(network).items())
 
 
@@ -409,7 +430,7 @@ def test_cuda_gradients_are_those_of_the_cpu(kind: str) -> None:
     expected = make_kernel("nn", network).step(inputs, targets, state, masks)
     wanted = gradients(network)
     network = network.cuda()
-    kernel = make_kernel(candidates("auto", torch.device("cuda"))[0], network)
+    kernel = make_kernel(candidates(Settings(), torch.device("cuda"))[0], network)
     result = kernel.step(inputs.cuda(), targets.cuda(), (state[0].cuda(), state[1].cuda()), masks)
     assert result.count == expected.count
     assert result.nats == pytest.approx(expected.nats, rel=1e-4)
@@ -456,13 +477,13 @@ class TestFastPath:
             patch.setattr(torch.jit, "script", unsupported)
             forget_loops()
             kernel = make_kernel("fused-f32", network)
-            problem_here = fast_path_problem("auto", CPU)
+            problem_here = fast_path_problem(Settings(), CPU)
         forget_loops()
         kernel.step(inputs, targets, state)
         assert kernel.path.startswith("Python loops")
         assert problem_here is not None
         assert "TorchScript is not supported on this Python)" in problem_here
-        assert fast_path_problem("nn", CPU) is None
+        assert fast_path_problem(Settings(kernel="nn"), CPU) is None
 
     @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
     def test_missing_operators_are_said_and_the_loops_still_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,15 +498,15 @@ class TestFastPath:
         kernel.step(inputs, targets, state)
         assert kernel.path == "TorchScript loops with plain weights"
         assert all(distance(gradient, wanted[key]) < 1e-5 for key, gradient in gradients(network).items())
-        said = fast_path_problem("auto", CPU)
+        said = fast_path_problem(Settings(), CPU)
         assert said is not None
         assert "packed weights are missing" in said
         assert "bfloat16" in said
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)  # as on macOS: nothing is lost there
-        assert fast_path_problem("auto", CPU) is None
+        assert fast_path_problem(Settings(), CPU) is None
 
     def test_nothing_is_lost_here(self) -> None:
-        assert fast_path_problem("auto", CPU) is None
+        assert fast_path_problem(Settings(), CPU) is None
         assert make_kernel("fused-f32", CharLSTM(5, 16, 1)).path.startswith("TorchScript loops")
 
 

@@ -1,0 +1,42 @@
+"""The settings of a training run: precision and the kernel names that runs record."""
+
+from __future__ import annotations
+
+import pytest
+
+from charlstm.errors import SettingsError
+from charlstm.training.settings import Settings, changed, parse_setting
+
+
+@pytest.mark.parametrize(
+    ("recorded", "kernel", "precision"),
+    [
+        ("fused-bf16", "fused", "bfloat16"),
+        ("fused-f32", "fused", "float32"),
+        ("nn-bf16", "nn", "float32"),
+        ("nn", "nn", "auto"),
+    ],
+)
+def test_recorded_kernel_names_stand_for_kernel_and_precision(recorded: str, kernel: str, precision: str) -> None:
+    settings = Settings().with_changes(kernel=parse_setting("kernel", recorded))
+    assert (settings.kernel, settings.precision) == (kernel, precision)
+    assert Settings.from_dict(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernel": "fused-f32", "precision": "bfloat16"}, "kernel=fused-f32 computes in float32, not in bfloat16"),
+        ({"kernel": "nn", "precision": "bfloat16"}, "kernel=nn computes in float32: use kernel=fused with"),
+        ({"precision": "float16"}, "precision takes auto or float32 or bfloat16, not 'float16'"),
+        ({"kernel": "warp"}, "kernel takes auto or fused or nn, not 'warp'"),
+    ],
+)
+def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings().with_changes(**changes)
+
+
+def test_precision_of_a_started_run_cannot_change() -> None:
+    with pytest.raises(SettingsError, match="precision cannot change"):
+        changed(Settings(), Settings(precision="float32"))
