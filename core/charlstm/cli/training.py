@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.cli.options import (
+    complete_run,
     examples,
     find_run,
     json_option,
@@ -18,20 +20,20 @@ from charlstm.cli.options import (
     optional_text_argument,
     run_argument,
     runs_dir_option,
-    text_argument,
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import format_duration, print_note, print_result, table
+from charlstm.cli.output import ReadingProgress, format_duration, print_note, print_result, table
 from charlstm.display import shell_command
-from charlstm.errors import SettingsError
+from charlstm.errors import SettingsError, TextError
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.settings import Settings, about, canonical_name, parse_setting, setting_names, takes
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
-    from charlstm.runs.folder import Run
+    from charlstm.runs.folder import Run, RunSpec
+    from charlstm.text.corpus import Corpus
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
 
@@ -153,17 +155,24 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
         "charlstm train novel.txt --preset quick",
         "charlstm train poems/ --set hidden_size=256 --epochs 5",
         "charlstm train novel.txt --settings-file small.toml --seed 2",
+        "charlstm train --like RUN --seed 2",
         "charlstm train novel.txt --from RUN --max-minutes 20",
         "cat *.py | charlstm train - --name code --detach",
     )
 )
-@text_argument
+@optional_text_argument
 @click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"[default: {DEFAULT}]")
+@click.option(
+    "--like",
+    metavar="RUN",
+    shell_complete=complete_run,
+    help="Take settings and text options of RUN as they are now instead of a preset; its text too, unless TEXT is "
+    "given. Weights are not taken: --from does that.",
+)
 @click.option(
     "--settings-file",
     metavar="FILE",
-    help="Settings in TOML (such as hidden_size = 256), which change the preset's; `preset` names one, a table [text] "
-    "holds text options. Options given here go before those in FILE.",
+    help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
 @click.option("--from", "model_from", metavar="MODEL", help="Start from a model's weights instead of from nothing.")
 @click.option("--name", help="What the run is called.  [default: TEXT-PRESET-N]")
@@ -177,6 +186,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 def train(
     text: tuple[str, ...],
     preset_name: str | None,
+    like: str | None,
     settings_file: str | None,
     model_from: str | None,
     name: str | None,
@@ -190,6 +200,8 @@ def train(
 ) -> None:
     """Train on TEXT: files, a folder, - for standard input, or a built-in such as python-reference.
 
+    A setting comes from an option or --set; else from --settings-file; else from the run of --like or the preset.
+
     Everything about the run is in its folder. The first Ctrl-C checkpoints and ends; `charlstm resume` goes on
     exactly where it was. With --json, one event a line on stdout. Started by torchrun, several processes share it.
     """
@@ -198,11 +210,23 @@ def train(
 
     _follow(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
-    preset_name, options = preset_name or file.preset or DEFAULT, text_options_over(file.text_options)
     changes = {**file.changes, **changes_of(assignments, given)}
     model = None if model_from is None else find_model(model_from, runs_dir)
-    corpus = load_corpus(text, options)
-    settings = preset(preset_name, corpus.chars, len(corpus.vocabulary))
+    if like is None:
+        if not text:
+            raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
+        preset_name = preset_name or file.preset or DEFAULT
+        corpus = load_corpus(text, text_options_over(file.text_options))
+        settings = preset(preset_name, corpus.chars, len(corpus.vocabulary))
+    else:
+        if preset_name or file.preset:
+            where = "--preset" if preset_name else f"`preset` in {settings_file}"
+            raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
+        spec = find_run(like, runs_dir).spec()
+        used = TextOptions.from_dict(spec.corpus.get("options", {}))
+        options = text_options_over(replace(used, **file.text_changes))
+        corpus = load_corpus(text, options) if text else _text_of(like, spec, used, options)
+        preset_name, settings = spec.preset, spec.settings
     if model is not None:
         settings = _of_the_same_size(settings, model, changes)
     settings = settings.with_changes(**changes)
@@ -297,6 +321,22 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
         print_note(f"Next: {shell_command(verb, run.name)}")
     if interrupted and torchrun_rank() is None:  # torchrun would call it a failure, at length
         raise click.exceptions.Exit(130)
+
+
+def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions) -> Corpus:
+    """The text of ``run`` as it was trained on, or read again where ``options`` are not those that it ``used``."""
+    from charlstm.text.corpus import reopen_corpus
+
+    sources = spec.corpus.get("sources", ())
+    if spec.corpus.get("fingerprint") and options == used:
+        try:
+            with ReadingProgress() as progress:
+                return reopen_corpus(spec.corpus, progress=progress.show)
+        except TextError as error:
+            raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
+    if "-" in sources:
+        raise TextError(f"The text of {run} came from standard input, so other text options need it again: name a TEXT")
+    return load_corpus(tuple(sources), options)
 
 
 def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
+import charlstm
 from charlstm.runs.folder import find_run
 from charlstm.training.presets import preset
+from charlstm.training.settings import Settings
 from command_line import TEXT, TINY, ErrorOf, RunCli
 
 
@@ -63,3 +70,79 @@ def test_wrong_settings_file_starts_no_run(workspace: Path, error_of: ErrorOf) -
     message = error_of("train", "data/fox.txt", *TINY, "--settings-file", "wrong.toml")
     assert "wrong.toml, line 2: n_layers is called num_layers here" in message
     assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
+
+
+def weights(name: str) -> dict[str, Any]:
+    return charlstm.load_model(find_run(name).model_path).weights
+
+
+def test_run_like_another_trains_to_the_same_weights(workspace: Path, run_cli: RunCli) -> None:
+    run_cli("train", "--like", "fox", "--name", "again")
+    assert record("again")["settings"] == record("fox")["settings"]
+    assert record("again")["corpus"] == record("fox")["corpus"]
+    assert record("again")["preset"] == record("fox")["preset"] == "quick"
+    for name, array in weights("fox").items():
+        assert np.array_equal(array, weights("again")[name])
+
+
+def test_options_go_before_settings_file_and_that_before_the_run(workspace: Path, run_cli: RunCli) -> None:
+    (workspace / "other.txt").write_text("another text, with other words in it. " * 200, encoding="utf-8")
+    (workspace / "like.toml").write_text("lr = 0.02\nseed = 7\n[text]\nmax_chars = 2000", encoding="utf-8")
+    words = ["train", "other.txt", "--like", "fox", "--settings-file", "like.toml", "--name", "mixed"]
+    run_cli(*words, "--seed", "8", "--max-steps", "5")
+    found, base = record("mixed"), record("fox")["settings"]
+    assert found["settings"] == base | {"lr": 0.02, "seed": 8, "max_steps": 5}
+    assert (found["corpus"]["name"], found["corpus"]["chars"]) == ("other.txt", 2000)
+
+
+def test_text_options_of_the_run_are_kept_and_can_be_changed(workspace: Path, run_cli: RunCli) -> None:
+    (workspace / "soft.txt").write_text("soft\u00adhyphens and spaces. " * 200, encoding="utf-8")
+    run_cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
+    run_cli("train", "data/fox.txt", "--like", "soft", "--max-steps", "2", "--name", "kept")
+    assert record("kept")["corpus"]["options"] == record("soft")["corpus"]["options"]
+    run_cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
+    assert record("changed")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"clean": False}
+    assert "\u00ad" in record("changed")["vocabulary"]
+    assert "\u00ad" not in record("soft")["vocabulary"]
+
+
+def test_run_like_one_of_0_1(workspace: Path, run_cli: RunCli) -> None:
+    """Its settings as they were, and defaults for settings that 0.1 did not have."""
+    written = Path(__file__).parents[2] / "data" / "version_0_1"
+    old = workspace / "runs" / "old"
+    shutil.copytree(written / "runs" / "stopped", old)
+    text = shutil.copy(written / "text.txt", workspace / "text.txt")
+    (old / "run.json").write_text((old / "run.json").read_text().replace("/home/reader/text.txt", str(text)))
+    run_cli("train", "--like", "old", "--name", "new")
+    known = json.loads((old / "run.json").read_text())
+    assert record("new")["settings"] == Settings().to_dict() | known["settings"]
+    assert record("new")["corpus"]["fingerprint"] == known["corpus"]["fingerprint"]
+    assert find_run("new").status().step == known["settings"]["max_steps"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "Missing argument 'TEXT...'"),
+        (["train", "--like", "nobody"], "There is no run 'nobody'"),
+        (["train", "--like", "fox", "--preset", "best"], "there can be no preset: leave out --preset"),
+        (["train", "--like", "fox", "--settings-file", "p.toml"], "leave out `preset` in p.toml"),
+        (["train", "--like", "fox", "--settings-file", "none.toml"], "none.toml cannot be read"),
+        (["train", "--like", "gone"], "The text of gone cannot be used again, so name a TEXT"),
+        (["train", "--like", "piped", "--clean"], "came from standard input"),
+    ],
+)
+def test_what_a_run_cannot_be_based_on_is_one_sentence(
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "p.toml").write_text('preset = "best"', encoding="utf-8")
+    if "gone" in words:
+        (workspace / "gone.txt").write_text(TEXT, encoding="utf-8")
+        run_cli("train", "gone.txt", *TINY, "--name", "gone")
+        (workspace / "gone.txt").write_text(TEXT + "more", encoding="utf-8")
+        run_cli("cache", "prune")
+        shutil.rmtree(workspace / "cache" / "texts" / record("gone")["corpus"]["fingerprint"])
+    if "piped" in words:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+        run_cli("train", "-", *TINY, "--name", "piped")
+    assert message in error_of(*words)
