@@ -1,169 +1,151 @@
-"""Which encoding a file is in, and whether it is a text at all: byte order marks, UTF-8, UTF-16, then a detector.
+"""Find the encoding of a text file, and refuse files that are not text.
 
-It looks at bytes and decides; decoding is ``reading``'s. The detector is imported only when a file is not UTF-8.
+In this order: a byte order mark, the signature of another kind of file, UTF-16 and UTF-32 without a mark, UTF-8, and
+last the detector charset-normalizer, which is imported only for files that are not UTF-8.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from charlstm.errors import TextError
 
 SAMPLE = 64 * 1024
-"""Bytes that are looked at to tell a text from something else."""
+"""Bytes that are examined to find the encoding."""
 _BLOCK = 4 * 1024 * 1024
-_MARKS = (  # UTF-32 first: its little-endian mark begins like UTF-16's
+_MARKS = (  # UTF-32 first: its little-endian mark begins like that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NO_TEXTS = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")
-_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859_1": "cp1252", "latin_1": "cp1252", "ascii": "utf-8"}
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_WEST = "cp1252"
+_NOT_FOR_FILES = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")
+"""Codecs of Python that decode bytes to text but are not encodings of files."""
+
+MAX_CONTROL_SHARE = 0.3
+"""The largest share of control characters in a text: more is binary data that happens to be valid UTF-8."""
+MAX_LEGACY_CONTROL_SHARE = 0.02
+"""The same for a file that is not UTF-8: of random bytes, a tenth are control characters."""
+MAX_DAMAGE = 0.005
+"""The largest share of invalid characters in UTF-16 without a mark: of random pairs of bytes, 1 in 16 is invalid."""
+MIN_EVIDENCE = 5
+"""Different words or bytes outside ASCII that the detector needs: with fewer it takes damaged UTF-8 for a code page."""
 
 
 class Encoding(NamedTuple):
-    """A codec of Python's, and the bytes of a byte order mark to skip."""
+    """The name of a Python codec, and the length of the byte order mark to skip."""
 
     name: str
     mark: int
 
 
 def check_encoding(name: str) -> str:
-    """Python's name of the text encoding that a user called ``name``. Raises :class:`TextError` for no encoding."""
+    """Return Python's name of the text encoding ``name``. Raises :class:`TextError` when there is no such encoding."""
     try:
         found = codecs.lookup(name)
-        text = found.incrementaldecoder is not None and isinstance(found.decode(b"")[0], str)
+        is_text = found.incrementaldecoder is not None and isinstance(found.decode(b"")[0], str)
     except (LookupError, ValueError, TypeError, UnicodeError):
-        text = False
-    if not text or found.name.replace("_", "-") in _NO_TEXTS:
-        raise TextError(f"There is no text encoding {name!r}; usual ones are utf-8, cp1252, gb18030, shift_jis, koi8-r")
+        is_text = False
+    if not is_text or found.name.replace("_", "-") in _NOT_FOR_FILES:
+        raise TextError(
+            f"There is no text encoding {name!r}; common ones are utf-8, cp1252, gb18030, shift_jis, koi8-r"
+        )
     return found.name
 
 
-def find_encoding(file: BinaryIO, name: str, chosen: str | None, limit: int, alive: Callable[[int], None]) -> Encoding:
-    """The encoding of ``file``, of which at most ``limit`` bytes count; it is left somewhere else than it was.
+def find_encoding(
+    file: BinaryIO, name: str, chosen: str | None, limit: int, progress: Callable[[int], None]
+) -> Encoding:
+    """Find the encoding of the first ``limit`` bytes of ``file``; the file's position changes.
 
-    ``name`` stands in messages, ``alive`` is called with the bytes looked at so far. An encoding that the user has
-    ``chosen`` is believed. Raises :class:`TextError` when this is another kind of file.
+    ``chosen`` is the encoding that the user has chosen, if any; it is not checked. ``name`` is the file's name for
+    messages. ``progress`` is called with the number of bytes read so far. Raises :class:`TextError` when the file is
+    not text.
     """
     file.seek(0)
     head = file.read(min(SAMPLE, limit))
     marked = next((Encoding(codec, len(mark)) for mark, codec in _MARKS if head.startswith(mark)), None)
     if chosen is not None:
         fits = marked is not None and check_encoding(marked.name.removesuffix("-le").removesuffix("-be")) in chosen
-        return Encoding(marked.name if fits and marked else chosen, marked.mark if fits and marked else 0)
+        return marked if marked is not None and fits else Encoding(chosen, 0)
     if marked is not None:
         return marked
-    refuse_other_kinds(head, name)
+    _refuse_other_kinds(head, name)
     if head and not head.strip(b"\x00"):
-        raise TextError(f"{name} begins with nothing but NUL bytes: it is damaged or no text; {_NO_TEXT}")
-    if wide := _without_mark(head):
+        raise TextError(f"{name} begins with nothing but NUL bytes: it is damaged or not text; {_CHOOSE}")
+    if wide := _wide_without_mark(head):
         return Encoding(wide, 0)
-    _refuse_binary(head, name, 0.3)
-    where = _first_invalid(file, limit, alive)
-    if where is None:
+    _refuse_binary(head, name, MAX_CONTROL_SHARE)
+    first_invalid = _find_invalid_utf8(file, limit, progress)
+    if first_invalid is None:
         return Encoding("utf-8", 0)
-    _refuse_binary(head, name, 0.02)
-    return Encoding(_legacy(file, where, limit) or "utf-8", 0)
+    _refuse_binary(head, name, MAX_LEGACY_CONTROL_SHARE)
+    return Encoding(_detect_legacy(file, first_invalid, limit) or "utf-8", 0)
 
 
-def refuse_other_kinds(head: bytes, name: str) -> None:
-    """Raise :class:`TextError` with advice when ``head``, the first bytes of a file, is that of a known other kind."""
-    for offset, magic, what, advice in _KINDS:
-        if head[offset:].startswith(magic):
-            if magic == b"PK\x03\x04":
-                what, advice = _zip_kind(head)
-            raise TextError(f"{name} is {what}, not plain text: {advice}")
-
-
+_CHOOSE = "choose a text file"
 _SAVE = "open it and save it as plain text (.txt, UTF-8), then use that file"
+_CONVERT = "convert it to plain text (Calibre does that), then use that file"
 _UNPACK = "unpack it and use the text inside"
-_NO_TEXT = "choose a text file"
-_KINDS = (
-    (0, b"PK\x03\x04", "", ""),
-    (0, b"PK\x05\x06", "an empty .zip archive", _NO_TEXT),
-    (0, b"%PDF-", "a PDF", "save its text as plain text (pdftotext does that), then use that file"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (.doc)", _SAVE),
-    (0, b"{\\rtf", "a rich text document (.rtf)", _SAVE),
-    (60, b"BOOKMOBI", "a Kindle book (.mobi)", "convert it to plain text (Calibre does that), then use that file"),
-    (0, b"AT&TFORM", "a DjVu document", "save its text as plain text, then use that file"),
-    (0, b"\x1f\x8b", "compressed (.gz)", _UNPACK),
-    (0, b"BZh", "compressed (.bz2)", _UNPACK),
-    (0, b"\xfd7zXZ\x00", "compressed (.xz)", _UNPACK),
-    (0, b"\x28\xb5\x2f\xfd", "compressed (.zst)", _UNPACK),
-    (0, b"7z\xbc\xaf\x27\x1c", "a .7z archive", _UNPACK),
-    (0, b"Rar!\x1a\x07", "a .rar archive", _UNPACK),
-    (257, b"ustar", "a .tar archive", _UNPACK),
-    (0, b"\x89PNG\r\n", "a picture (.png)", _NO_TEXT),
-    (0, b"\xff\xd8\xff", "a picture (.jpg)", _NO_TEXT),
-    (0, b"GIF8", "a picture (.gif)", _NO_TEXT),
-    (4, b"ftyp", "a film or sound file", _NO_TEXT),
-    (0, b"ID3", "a sound file (.mp3)", _NO_TEXT),
-    (0, b"OggS", "a sound file (.ogg)", _NO_TEXT),
-    (0, b"RIFF", "a sound, film or picture file", _NO_TEXT),
-    (0, b"\x7fELF", "a program", _NO_TEXT),
-    (0, b"SQLite format 3\x00", "a database", "export its text as plain text, then use that file"),
+_ZIP = b"PK\x03\x04"
+# (offset, signatures, what it is, what to do): documents and archives, whose text the user can get at. Pictures, sounds
+# and programs need no signature: they are refused as binary data.
+_OTHER_KINDS = (
+    (0, (b"%PDF-",), "a PDF", "save its text as plain text (pdftotext does that), then use that file"),
+    (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"), "a document (.doc or .rtf)", _SAVE),
+    (60, (b"BOOKMOBI",), "an e-book (.mobi)", _CONVERT),
+    (0, (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), "compressed (.gz, .bz2, .xz or .zst)", _UNPACK),
+    (0, (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"), "an archive (.7z or .rar)", _UNPACK),
+    (257, (b"ustar",), "an archive (.tar)", _UNPACK),
 )
 
 
-def _zip_kind(head: bytes) -> tuple[str, str]:
+def _refuse_other_kinds(head: bytes, name: str) -> None:
+    for offset, signatures, what, advice in _OTHER_KINDS:
+        if head.startswith(signatures, offset):
+            raise TextError(f"{name} is {what}, not plain text: {advice}")
+    if not head.startswith(_ZIP):
+        return
+    what, advice = "a .zip archive", _UNPACK
     if b"mimetypeapplication/epub" in head:
-        return "an e-book (.epub)", "save it as plain text (Calibre does that), then use that file"
-    if b"mimetypeapplication/vnd.oasis" in head:
-        return "an OpenDocument file (.odt)", _SAVE
-    for inside, what in ((b"word/", "a Word document (.docx)"), (b"xl/", "an Excel sheet (.xlsx)")):
-        if inside in head:
-            return what, _SAVE
-    if b"[Content_Types].xml" in head or b"ppt/" in head:
-        return "an Office document", _SAVE
-    return "a .zip archive", _UNPACK
+        what, advice = "an e-book (.epub)", _CONVERT
+    elif b"[Content_Types].xml" in head or b"mimetypeapplication/vnd.oasis" in head:
+        what, advice = "an Office document (.docx, .odt or similar)", _SAVE
+    raise TextError(f"{name} is {what}, not plain text: {advice}")
 
 
-def _control_share(head: bytes) -> float:
+def _refuse_binary(head: bytes, name: str, max_share: float) -> None:
     plain = bytes(code for code in range(256) if code >= 32 or code in b"\t\n\r\f\b\x1a\x1b")
-    return len(head.translate(None, plain)) / max(len(head), 1)
+    if len(head.translate(None, plain)) > max_share * len(head):
+        raise TextError(f"{name} looks like binary data, not text: {_CHOOSE}, or name its encoding")
 
 
-def _refuse_binary(head: bytes, name: str, share: float) -> None:
-    if _control_share(head) > share:
-        raise TextError(f"{name} looks like binary data, not text: {_NO_TEXT}, or say which encoding it is in")
-
-
-def _without_mark(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a byte order mark, told by its many NULs or by what decoding gives."""
-    if len(head) < 4 or _control_share(head) < 0.01:
+def _wide_without_mark(head: bytes) -> str | None:
+    """Detect UTF-16 or UTF-32 without a byte order mark; damaged characters are left out for the detector."""
+    if b"\x00" not in head:  # in UTF-16, spaces, digits and newlines have a NUL
         return None
-    fits = []
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    # NULs among ASCII stand anywhere, those of UTF-16 in one half of its pairs
-    pairs = even + odd < 0.05 * len(head) or 2 * min(even, odd) < max(even, odd)
-    for codec in ("utf-32-le", "utf-32-be", *(("utf-16-le", "utf-16-be") if pairs else ())):
+    from charset_normalizer import from_bytes
+
+    found = []
+    for codec in _WIDE:
         text = codecs.getincrementaldecoder(codec)("replace").decode(head)
-        if text.count("\ufffd") > 0.005 * len(text):  # of random pairs, one in sixteen is half a character
-            continue
-        if _sensible(text) > 0.97 and (common := _common(text)) > 0.02:
-            fits.append((common, codec))
-    return max(fits)[1] if fits else None
+        damage = text.count("\ufffd")
+        valid = text.replace("\ufffd", "").encode(codec, "ignore")
+        best = from_bytes(valid, cp_isolation=[codec], preemptive_behaviour=False, enable_fallback=False).best()
+        # The detector adds UTF-8 to every list. Short texts can be valid in both byte orders: ASCII is more likely.
+        if damage <= MAX_DAMAGE * len(text) and best is not None and best.encoding == codec.replace("-", "_"):
+            found.append((best.chaos, -best.coherence, -sum(map(str.isascii, text)), codec))
+    return min(found)[-1] if found else None
 
 
-def _sensible(text: str) -> float:
-    """The part of ``text`` that is letters, digits, marks, punctuation or white space that Unicode knows."""
-    good = sum(unicodedata.category(char)[0] in "LNPSMZ" or char in "\t\n\r\f\ufeff" for char in text)
-    return good / max(len(text), 1)
-
-
-def _common(text: str) -> float:
-    return sum(char in " \n\u3000\u3002\uff0c,.eaio" or "a" <= char <= "z" for char in text) / max(len(text), 1)
-
-
-def _first_invalid(file: BinaryIO, limit: int, alive: Callable[[int], None]) -> int | None:
-    """The offset of the first byte that is not UTF-8, or None. A sequence that the end of the file cuts off is one."""
+def _find_invalid_utf8(file: BinaryIO, limit: int, progress: Callable[[int], None]) -> int | None:
+    """The offset of the first byte that is not UTF-8, or None. A character that the end of the file cuts is invalid."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     file.seek(0)
     offset = 0
@@ -171,7 +153,7 @@ def _first_invalid(file: BinaryIO, limit: int, alive: Callable[[int], None]) -> 
         size = min(_BLOCK, limit - offset)
         block = file.read(size) if size else b""
         if not size and file.read(1):
-            return None  # what follows is not asked for
+            return None  # the limit, not the end of the file
         held = len(decoder.getstate()[0])
         try:
             decoder.decode(block, final=not block)
@@ -180,51 +162,46 @@ def _first_invalid(file: BinaryIO, limit: int, alive: Callable[[int], None]) -> 
         if not block:
             return None
         offset += len(block)
-        alive(offset)
+        progress(offset)
 
 
-def _legacy(file: BinaryIO, where: int, limit: int) -> str | None:
-    """What a file that is not UTF-8 from byte ``where`` on is in; None when it is UTF-8 with damage."""
-    # Far-apart accents say little in a window: the lines that hold any are gathered from 8 MB around the first.
-    start = max(0, where - SAMPLE // 4)
+def _detect_legacy(file: BinaryIO, first_invalid: int, limit: int) -> str | None:
+    """Detect the encoding of a file whose first byte that is not UTF-8 is given; None for damaged UTF-8."""
+    # Accents can be far apart, so the sample is made of the lines that have any, from 8 MB around the first.
+    start = max(0, first_invalid - SAMPLE)
     file.seek(start)
     around = file.read(min(2 * _BLOCK, limit - start))
     sample = b"\n".join(line for line in around.split(b"\n") if _HIGH.search(line))[:SAMPLE]
-    damaged = sample.decode("utf-8", "replace").count("\ufffd")
-    if len(_WELL_FORMED.findall(sample)) > damaged:
+    damage = sample.decode("utf-8", "replace").count("\ufffd")
+    if len(_WELL_FORMED.findall(sample)) > damage:
         return None
-    # A few odd bytes prove no code page: they are the usual accents of the west, or damage.
-    if len(set(_HIGH_WORDS.findall(sample))) < 5:
-        if _western(sample):
-            return _WEST
-        if len(_HIGH.findall(sample)) < 0.3 * len(sample):
-            return None
+    western = _is_western(sample)
+    if max(len(set(_HIGH_WORDS.findall(sample))), len(set(_HIGH.findall(sample)))) < MIN_EVIDENCE:
+        return _WEST if western else None
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, preemptive_behaviour=False).best()
     if best is None:
         return None
-    # What reads well as western mostly is: of the other code pages only Hungarian's letters lie where its accents do.
-    if _western(sample) and best.encoding not in ("cp1250", "iso8859_2"):
+    # The detector takes some western texts for other code pages. Only Hungarian, which it finds, has its own letters
+    # where cp1252 has accents too.
+    if _WEST in best.could_be_from_charset or (western and best.encoding != "cp1250"):
         return _WEST
-    if _WEST in best.could_be_from_charset or "latin_1" in best.could_be_from_charset:
-        return _WEST
-    return codecs.lookup(_SUPERSETS.get(best.encoding, best.encoding)).name
+    return codecs.lookup(best.encoding).name
 
 
 _HIGH = re.compile(rb"[\x80-\xff]")
-# Each looks at a long row of letters once, not anew from every letter in it.
+# The lookbehind and the possessive quantifiers keep the search linear in a long row of letters.
 _HIGH_WORDS = re.compile(rb"(?<![A-Za-z\x80-\xff])[A-Za-z]*+[\x80-\xff][A-Za-z\x80-\xff]*+")
 _WELL_FORMED = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_WEST = "cp1252"
 _ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœßùúûüÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ"
 _WESTERN = re.compile(
     f"(?:[A-Za-z][{_ACCENTED}]+|(?<![{_ACCENTED}])[{_ACCENTED}]++[A-Za-z]|\\b[àéèóöåæÀÉ]\\b|[‘’“”„–—…«»¿¡°§£€©®·ªº\u00a0])"
 )
 
 
-def _western(sample: bytes) -> bool:
-    """Whether all that is not ASCII reads as accents within words, or as signs that typesetters use."""
+def _is_western(sample: bytes) -> bool:
+    """Whether all characters outside ASCII are, in cp1252, accented letters within words, or typographic signs."""
     try:
         return _WESTERN.sub("", sample.decode(_WEST)).isascii()
     except UnicodeDecodeError:
