@@ -1,9 +1,9 @@
-"""Prepared texts on this machine: encoded once, found again by what they hold or by the files they came from.
+"""The cache of prepared texts, by fingerprint, and of the fingerprints of sources.
 
-``texts/FINGERPRINT/`` has ``ids.bin`` and ``corpus.json``, and in ``verified.json`` the stamps that they had when all
-of them was last read and compared with the fingerprint; ``sources/KEY.json`` says which fingerprint a source had when
-its files had these stamps. A folder is filled under another name and renamed, so a reader sees all of it or
-nothing. Everything here may be deleted at any time. What the numbers mean is ``corpus``'s.
+``texts/FINGERPRINT/`` has ``ids.bin`` (the encoded text), ``corpus.json`` (vocabulary and counts) and
+``verified.json``: the stamps that these files had when they were last verified against the fingerprint.
+``sources/KEY.json`` has the fingerprint of a source and the stamps of its files. Folders are completed under another
+name and then renamed, so that readers never see a part. Everything here may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ IDS = "ids.bin"
 _PIECE = 4 * 1024 * 1024
 _STALE_SECONDS = 24 * 3600
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
-_MOST_ABOUT = 128 * 2**20
-"""Bytes of a ``corpus.json``: room for every character that there is."""
+_MAX_CORPUS_JSON = 128 * 2**20
+"""The largest ``corpus.json`` in bytes: enough for every character of Unicode."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A prepared text: ``ids`` (N,) read-only and memory-mapped, ``counts`` (V,) int64."""
+    """A prepared text: ``ids`` (N,), read-only and memory-mapped, and ``counts`` (V,) of the vocabulary."""
 
     fingerprint: str
     vocabulary: Vocabulary
@@ -59,10 +59,10 @@ def _folder(name: str) -> Path:
 
 
 def load(fingerprint: str, *, verify: bool = True) -> Stored | None:
-    """The prepared text, or None when it is not here or not what its fingerprint says.
+    """The prepared text ``fingerprint``, or None when it is not in the cache or damaged.
 
-    All of it is read only when its files may have changed since that was last done (:class:`storage.FileStamp`), and
-    never without ``verify``.
+    With ``verify``, the ids are read and hashed if the files may have changed since that was last done
+    (:class:`storage.FileStamp`).
     """
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
         return None
@@ -70,7 +70,7 @@ def load(fingerprint: str, *, verify: bool = True) -> Stored | None:
     try:
         verified = _Verified(folder)
         known = verified.covers("corpus.json", IDS)
-        about = storage.read_json(folder / "corpus.json", most=_MOST_ABOUT)
+        about = storage.read_json(folder / "corpus.json", most=_MAX_CORPUS_JSON)
         if about["format"] != FORMAT or about["fingerprint"] != fingerprint:
             return None
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
@@ -88,17 +88,17 @@ def load(fingerprint: str, *, verify: bool = True) -> Stored | None:
 
 
 class _Verified:
-    """Which files of a prepared text hold what they should, by the stamps that they had before they were read.
+    """The stamps that files of a prepared text had before they were read and found correct, in ``verified.json``.
 
-    Kept in ``verified.json``; where that is missing or damaged, the files are verified again.
+    When that file is missing or damaged, the files are verified again.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / "verified.json"
         with suppress(OSError):
-            os.utime(folder)  # the last use, for pruning
-        self._now = folder.stat().st_mtime_ns  # by the clock of the file system, which may be a server's
+            os.utime(folder)  # the time of the last use, for pruning
+        self._now = folder.stat().st_mtime_ns  # the time of the file system, which may be another machine's
         self._stamps: dict[str, storage.FileStamp] = {}
         self._kept: dict[str, Any] = {}
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -106,21 +106,21 @@ class _Verified:
             self._kept = dict(kept["files"]) if kept["format"] == FORMAT else {}
 
     def covers(self, *names: str) -> bool:
-        """Whether all these files are as they were when they were verified. To be asked before they are read."""
+        """Whether all these files are unchanged since they were verified. To be called before they are read."""
         for name in names:
             self._stamps[name] = storage.FileStamp.of((self._folder / name).stat())
         return all(self._kept.get(name) == list(self._stamps[name]) for name in names)
 
     def add(self, *names: str) -> None:
-        """Keep that these files, read since :meth:`covers` was asked, hold what they should."""
+        """Record that these files, read since :meth:`covers` was called, are correct."""
         if all(self._stamps[name].is_settled(self._now) for name in names):
             files = self._kept | {name: self._stamps[name] for name in names}
-            with suppress(OSError):  # a full disk costs the time to verify them again
+            with suppress(OSError):  # with a full disk they are verified again next time
                 storage.replace_bytes(self._path, json.dumps({"format": FORMAT, "files": files}).encode())
 
 
 def _map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
-    """The numbers in ``path``, memory-mapped read-only. Raises ValueError when it has not ``chars`` of them."""
+    """Map the ids in ``path`` read-only. Raises ValueError when there are not ``chars`` of them."""
     dtype = vocabulary.dtype.newbyteorder("<")
     if path.stat().st_size != chars * dtype.itemsize:
         raise ValueError(f"{path} is not whole")
@@ -129,19 +129,19 @@ def _map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]
 
 
 def _counts(ids: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
-    """How often each number comes. Raises ValueError for one that is not below ``size``."""
+    """Count each id. Raises ValueError for one that is not below ``size``."""
     counts = np.zeros(size, np.int64)
-    piece = 2**18  # bincount makes them int64, which then stay in the processor's cache: twice as quick
+    piece = 2**18  # bincount converts to int64; pieces that fit the processor's cache are twice as fast
     for start in range(0, len(ids), piece):
         counted = np.bincount(ids[start : start + piece], minlength=size)
         if len(counted) > size:
-            raise ValueError("there are numbers of no character")
+            raise ValueError("an id is not in the vocabulary")
         counts += counted
     return counts
 
 
 def start_digest(vocabulary: Vocabulary) -> Any:
-    """A SHA-256 that has seen the vocabulary; the bytes of the numbers follow, and its hex is the fingerprint."""
+    """A SHA-256 of the vocabulary, to be updated with the bytes of the ids; its hex digest is the fingerprint."""
     return hashlib.sha256(json.dumps([1, vocabulary.to_dict()]).encode())
 
 
@@ -154,13 +154,13 @@ def _digest(vocabulary: Vocabulary, ids: npt.NDArray[Any]) -> str:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """An empty folder in the cache to prepare in; what is still there at the end is removed."""
+    """An empty folder in the cache to prepare a text in; it is removed at the end."""
     with tempfile.TemporaryDirectory(prefix=".making-", dir=texts_dir(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def store_text(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64]) -> None:
-    """Make the finished ``ids.bin`` in the workshop ``folder`` the prepared text ``fingerprint``."""
+    """Move the finished ``ids.bin`` from the temporary ``folder`` into the cache as the text ``fingerprint``."""
     _remove_stale()
     about = {
         "format": FORMAT,
@@ -173,20 +173,20 @@ def store_text(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: n
     ready.mkdir(mode=storage.PRIVATE_FOLDER)
     os.replace(folder / IDS, ready / IDS)
     storage.replace_bytes(ready / "corpus.json", json.dumps(about, ensure_ascii=True).encode())
-    home = texts_dir() / fingerprint
-    if home.exists() and load(fingerprint) is None:
-        shutil.rmtree(home, ignore_errors=True)  # damaged
+    target = texts_dir() / fingerprint
+    if target.exists() and load(fingerprint) is None:
+        shutil.rmtree(target, ignore_errors=True)  # damaged
     try:
-        ready.rename(home)
+        ready.rename(target)
     except OSError:
         if load(fingerprint) is None:
             raise
-        return  # another process was first, with the same text
+        return  # another process has stored the same text
     storage.sync_folder(texts_dir())
 
 
 def encode_for(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
-    """``text`` in the numbers of another ``vocabulary``, memory-mapped, and how often each unknown character came."""
+    """The ids of ``text`` in another ``vocabulary``, memory-mapped, and how often each unknown character occurs."""
     known = np.array([vocabulary.index(char) if char in vocabulary else -1 for char in text.vocabulary.symbols])
     unknown = {
         char: int(count)
@@ -211,7 +211,7 @@ def encode_for(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], 
         for piece in pieces():
             file.write(piece.data)
 
-    with suppress(OSError, ValueError):  # it is not here yet, or damaged
+    with suppress(OSError, ValueError):  # the file does not exist yet, or is damaged
         verified = _Verified(path.parent)
         if verified.covers(path.name):
             return _map_ids(path, vocabulary, chars), unknown
@@ -227,7 +227,7 @@ def encode_for(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], 
 
 
 def _equal(whole: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]) -> bool:
-    """Whether ``pieces`` one after the other are ``whole``."""
+    """Whether ``pieces``, concatenated, equal ``whole``."""
     start = 0
     for piece in pieces:
         if not np.array_equal(whole[start : start + len(piece)], piece):
@@ -237,16 +237,16 @@ def _equal(whole: npt.NDArray[Any], pieces: Iterator[npt.NDArray[Any]]) -> bool:
 
 
 def disk_full_error(error: OSError) -> TextError:
-    """What a person is told when the cache cannot be written."""
+    """The error to raise when the cache cannot be written."""
     reason = error.strerror or str(error)
     return TextError(
-        f"The text cannot be prepared in {cache_dir()} ({reason}): make room there, or set CHARLSTM_CACHE to another "
-        "folder"
+        f"The text cannot be prepared in {cache_dir()} ({reason}): free some space there, or set CHARLSTM_CACHE to "
+        "another folder"
     )
 
 
 def find_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
-    """What :func:`store_figures` kept for a prepared text under ``name``."""
+    """The figures that :func:`store_figures` stored for a prepared text under ``name``, or None."""
     try:
         kept = storage.read_json(_figures(fingerprint, name))
     except (OSError, ValueError):
@@ -255,10 +255,10 @@ def find_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
 
 
 def store_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
-    """Keep JSON-ready ``figures`` beside the prepared text, if that is still there."""
+    """Store ``figures`` (a JSON object) with the prepared text, if that is still in the cache."""
     path = _figures(fingerprint, name)
     if path.parent.is_dir():
-        with suppress(OSError):  # a full disk costs the time to reckon them again
+        with suppress(OSError):  # with a full disk they are computed again next time
             storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
 
 
@@ -267,14 +267,14 @@ def _figures(fingerprint: str, name: str) -> Path:
 
 
 def source_key(sources: Sequence[str], options: dict[str, Any], version: str) -> str:
-    """Names what was asked for: the same sources read in the same way."""
+    """A key for these sources, read with these options; ``version`` is that of the built-in texts."""
     return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]
 
 
 def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
-    """The record kept under ``key`` if the files, which it names, still have these ``stamps``.
+    """The record stored under ``key`` if the files of the source still have the same ``stamps``, else None.
 
-    A text that was cut short has no stamps of the files after its end, which ``key`` names and nobody opened.
+    When ``max_chars`` ended the reading early, the files after that were not opened and their stamps do not count.
     """
     try:
         kept = storage.read_json(_folder("sources") / f"{key}.json")
@@ -286,17 +286,17 @@ def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any]
 
 
 def store_record(key: str, stamps: Sequence[storage.FileStamp], record: dict[str, Any], read_ns: int) -> None:
-    """Keep ``record`` of files that were read from ``read_ns`` on (Unix time), unless a later change might not show."""
+    """Store the ``record`` of files that were read from ``read_ns`` on (Unix time), unless a change might not show."""
     if not all(stamp.is_settled(read_ns) for stamp in stamps):
         return
     content = {"format": FORMAT, "stamps": stamps, "record": record}
-    with suppress(OSError):  # a full disk costs the time to read the text again
+    with suppress(OSError):  # with a full disk the text is read again next time
         storage.replace_bytes(_folder("sources") / f"{key}.json", json.dumps(content).encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One prepared text in the cache: its size in bytes and when it was last used (Unix seconds)."""
+    """A prepared text in the cache: its size in bytes and the time of its last use (Unix seconds)."""
 
     fingerprint: str
     bytes: int
@@ -304,10 +304,10 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All prepared texts, the one used longest ago first."""
+    """All prepared texts, least recently used first."""
     found = []
     for folder in texts_dir().iterdir():
-        with suppress(OSError):  # another process may remove one just now, and one that cannot be read hides no other
+        with suppress(OSError):  # another process may just have removed it, or it cannot be read
             if not folder.name.startswith("."):
                 size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
                 found.append(Entry(folder.name, size, folder.stat().st_mtime))
@@ -315,9 +315,10 @@ def entries() -> list[Entry]:
 
 
 def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
-    """Remove the prepared texts used longest ago until at most ``max_bytes`` are left; returns the bytes freed.
+    """Remove the least recently used texts until at most ``max_bytes`` are left, and return the bytes freed.
 
-    Texts whose fingerprint is in ``store_text`` stay. A run that is reading one goes on: its map outlives the name.
+    Texts whose fingerprint is in ``keep`` stay. A run that is training on a removed text continues: a mapped file can
+    still be read after it was deleted.
     """
     _remove_stale(now=True)
     listed = entries()
@@ -340,10 +341,10 @@ def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
 
 
 def _remove_stale(*, now: bool = False) -> None:
-    """Remove what a killed preparation left behind."""
+    """Remove the temporary folders of killed processes: those older than a day, or with ``now`` than an hour."""
     for folder in texts_dir().glob(".making-*"):
         try:
             if time.time() - folder.stat().st_mtime > (3600 if now else _STALE_SECONDS):
                 shutil.rmtree(folder, ignore_errors=True)
         except FileNotFoundError:
-            continue  # its own process was quicker
+            continue  # its own process has removed it

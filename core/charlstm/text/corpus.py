@@ -1,7 +1,7 @@
-"""A text ready to be learnt from: its characters as numbers on disk, memory-mapped, with what was found in it.
+"""Open a text for training: encoded characters in a memory-mapped cache file, with its vocabulary and a report.
 
-Opening streams: memory does not grow with the text, and the second time it comes from the cache. What the text is
-made of is told by ``statistics``; walking through it is ``batches``'s.
+Texts are read in blocks, so that memory does not grow with the text. A text that has not changed comes from the cache.
+``statistics`` describes a corpus, ``batches`` cuts it into batches.
 """
 
 from __future__ import annotations
@@ -21,20 +21,30 @@ from charlstm.errors import TextError
 from charlstm.text import builtin, cache
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
-from charlstm.text.sources import Item, ProgressCallback, ReadProgress, Resolved, Source, item_text, resolve, stamps_of
+from charlstm.text.sources import (
+    STDIN,
+    Item,
+    ProgressCallback,
+    ReadProgress,
+    Resolved,
+    Source,
+    item_text,
+    resolve,
+    resolve_text,
+    stamps_of,
+)
 from charlstm.text.vocabulary import Vocabulary
-
-
-class Span(NamedTuple):
-    """A stretch of the text, in characters: ``start`` is in it, ``stop`` is not."""
-
-    start: int
-    stop: int
-
 
 __all__ = ["Corpus", "Preview", "ReadProgress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
 
 _BLOCKS = 10
+
+
+class Span(NamedTuple):
+    """A range of characters of a text, from ``start`` to ``stop`` (exclusive)."""
+
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +69,22 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A text as numbers: ``ids`` (N,) of the vocabulary's smallest dtype, read-only and memory-mapped."""
+    """An encoded text of N characters; ``ids`` (N,) has the vocabulary's dtype, is read-only and memory-mapped."""
 
     name: str
-    """What a person calls it: ``anna.txt``."""
+    """For people: ``anna.txt``."""
     sources: tuple[str, ...]
-    """Absolute paths, the name of a built-in, or ``-``."""
+    """Absolute paths, the name of a built-in text, ``-`` for standard input; empty for a string."""
     options: TextOptions
     report: ReadReport
     vocabulary: Vocabulary
     counts: npt.NDArray[np.int64]
-    """How often each symbol comes, shape (V,)."""
+    """How often each character of the vocabulary occurs, shape (V,)."""
     ids: npt.NDArray[Any]
     fingerprint: str
-    """SHA-256 over vocabulary and numbers: the same text has the same, wherever it came from."""
+    """SHA-256 of vocabulary and ids: equal texts have the same, whatever their source."""
     skipped: tuple[str, ...] = ()
-    """Files and folders of a folder that could not be read when the text was opened."""
+    """Files and folders inside a given folder that could not be read."""
 
     @property
     def chars(self) -> int:
@@ -87,7 +97,7 @@ class Corpus:
         return ended + int(self.ids[-1] != newline)
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The characters from ``start`` to ``stop``, as a slice takes them."""
+        """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
     def split(
@@ -116,10 +126,10 @@ class Corpus:
         return _split(self.chars, validation, test)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
-        """The text in another model's numbers, and how often each character came that the model does not know.
+        """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
 
-        Those are left out, or become the vocabulary's replacement symbol. Kept in the cache and memory-mapped too.
-        Raises :class:`TextError` when there is no room for that.
+        Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
+        kept in the cache and memory-mapped. Raises :class:`TextError` when the cache cannot be written.
         """
         if vocabulary == self.vocabulary:
             return self.ids, {}
@@ -127,7 +137,7 @@ class Corpus:
         return cache.encode_for(stored, vocabulary)
 
     def to_record(self) -> dict[str, Any]:
-        """What :func:`reopen_corpus` needs, JSON-ready."""
+        """A JSON object from which :func:`reopen_corpus` opens the same text."""
         return {
             "name": self.name,
             "sources": list(self.sources),
@@ -147,7 +157,7 @@ def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:
 
 
 def _blocks(chars: int, held: int) -> list[Span]:
-    """Up to ten blocks, one in each equal part of the text; where in its part moves on by the golden ratio."""
+    """Up to ten blocks, one in each equal part of the text, at positions that shift by the golden ratio."""
     number = max(1, min(_BLOCKS, held // 1000))
     spans = []
     for at in range(number):
@@ -159,21 +169,39 @@ def _blocks(chars: int, held: int) -> list[Span]:
 
 
 def open_corpus(
-    source: Source, options: TextOptions | None = None, *, progress: ProgressCallback | None = None
+    source: Source | None = None,
+    options: TextOptions | None = None,
+    *,
+    text: str | None = None,
+    name: str | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Corpus:
-    """The text of a path, several, a folder, ``-`` or a built-in, from the cache where nothing has changed.
+    """Open a text for training. A text that has not changed since it was last opened comes from the cache.
 
-    Raises :class:`TextError` for what cannot be read or is no text. ``progress`` may raise to give up.
+    Args:
+        source: a path, several paths, a folder, the name of a built-in text, or ``-`` for standard input.
+        options: what is done to the text; ``encoding`` and ``pattern`` have no meaning for ``text``.
+        text: the text itself, instead of ``source``. Like standard input it is kept in the cache alone: it can be
+            trained on and evaluated, also by ``start_run``, but a run cannot be resumed once the cache was emptied.
+        name: the corpus's name for people; by default the file's name, or ``text``.
+        progress: called with a :class:`ReadProgress` now and then; an exception that it raises stops the reading.
+
+    Raises :class:`TextError` when there is no such source, it cannot be read or it is not text, and when not exactly
+    one of ``source`` and ``text`` is given.
     """
     options = options or TextOptions()
-    found = resolve(source, options)
-    if found.is_stdin:
+    if (source is None) == (text is None):
+        raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
+    found = resolve(source, options) if source is not None else resolve_text(text)
+    if name:
+        found = dataclasses.replace(found, name=name)
+    if not found.can_be_read_again:
         return _prepared(found, options, progress)
     key = cache.source_key(
         [item.builtin or str(item.path) for item in found.items], options.to_dict(), builtin.version()
     )
     kept = cache.find_record(key, stamps_of(found.items))
-    with contextlib.suppress(*_NO_RECORD):  # a damaged one is none
+    with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
         if kept is not None and (corpus := _from_cache(kept)) is not None:
             return dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
     return dataclasses.replace(_prepared(found, options, progress, key), skipped=found.skipped)
@@ -183,9 +211,11 @@ def _prepared(
     found: Resolved, options: TextOptions, progress: ProgressCallback | None, key: str | None = None
 ) -> Corpus:
     prepared = prepare(found, options, progress)
-    stored = cache.load(prepared.fingerprint, verify=False)  # preparing has written it, or verified it, just now
+    stored = cache.load(prepared.fingerprint, verify=False)  # `prepare` has just written or verified it
     if stored is None:
-        raise TextError(f"The prepared text vanished from {cache.texts_dir()}: try again, and see if the disk is full")
+        raise TextError(
+            f"The prepared text disappeared from {cache.texts_dir()}: try again, and check whether the disk is full"
+        )
     corpus = _corpus(stored, found.name, found.sources, options, prepared.report)
     if key is not None:
         cache.store_record(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
@@ -206,50 +236,53 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     return _corpus(stored, os.fspath(record["name"]), tuple(map(os.fspath, record["sources"])), options, report)
 
 
-_NO_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
+_BAD_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
 """What reading a damaged record raises."""
 
 
 def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | None = None) -> Corpus:
-    """The very text that :meth:`Corpus.to_record` described: from the cache, else read again and compared.
+    """Open the text that :meth:`Corpus.to_record` described: from the cache, or from its source if that is unchanged.
 
-    Raises :class:`TextError` when it changed or cannot be had any more.
+    Raises :class:`TextError` when the text has changed or can no longer be read.
     """
     try:
         if (corpus := _from_cache(record)) is not None:
             return corpus
         name, sources = str(record["name"]), list(map(os.fspath, record["sources"]))
         options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
-    except _NO_RECORD as error:
-        said = visible(str(error), keep="")[:200]
-        raise TextError(f"The record of the text makes no sense ({said}): start from the text again") from None
-    if "-" in sources:
-        raise TextError(f"The text {name} came from standard input and is no longer in the cache: pass it in again")
-    corpus = open_corpus(sources, options, progress=progress)
+    except _BAD_RECORD as error:
+        reason = visible(str(error), keep="")[:200]
+        raise TextError(f"The record of the text is invalid ({reason}): open the text again") from None
+    if STDIN in sources or not sources:
+        origin = "standard input" if sources else "a string"
+        raise TextError(f"The text {name} came from {origin} and is no longer in the cache: open it again")
+    corpus = open_corpus(sources, options, name=name, progress=progress)
     if corpus.fingerprint != fingerprint:
-        raise TextError(f"The text {name} is not what it was any more: put the old one back, or start a new run")
-    return dataclasses.replace(corpus, name=name)
+        raise TextError(f"The text {name} has changed: restore the old text, or start a new run")
+    return corpus
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The beginning of a text, read at once: ``text``, the ``bytes`` of all its files, and whether this is all."""
+    """The beginning of a text."""
 
     name: str
     text: str
     bytes: int
+    """Size of all its files."""
     encoding: str
     newlines: str
     complete: bool
+    """Whether ``text`` is the whole text."""
     files: int
 
 
 def preview(source: Source, chars: int = 4000, options: TextOptions | None = None) -> Preview:
-    """The first ``chars`` characters without reading much more. Raises :class:`TextError` as opening would."""
+    """Read the first ``chars`` characters, and not much more. Raises :class:`TextError` as :func:`open_corpus` does."""
     options = dataclasses.replace(options or TextOptions(), max_chars=chars + 1)
     found = resolve(source, options)
     if found.is_stdin:
-        raise TextError("Standard input cannot be looked at beforehand: read it whole")
+        raise TextError("Standard input has no preview: open it")
     tally, text = Tally(), ""
     for item in found.items:
         if len(text) > chars:

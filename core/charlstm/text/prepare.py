@@ -1,7 +1,8 @@
-"""From characters to numbers on disk: count in one pass, then encode through one table.
+"""Encode a text in two passes and put it into the cache.
 
-The first pass writes code points as narrow as each block allows; once all are counted the vocabulary is known, and
-the second pass looks every code point up. Leaving out boilerplate and folding rare characters happen there.
+The first pass writes the code points to a temporary file, as uint8, uint16 or uint32 for each block, and counts them.
+Then the vocabulary is known, and the second pass converts code points to ids with a lookup table. The second pass also
+leaves out boilerplate and folds rare characters.
 """
 
 from __future__ import annotations
@@ -33,15 +34,13 @@ from charlstm.text.sources import (
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
 _UNICODE = 0x110000
-
-
 _PIECE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What preparing made: the text is in the cache under ``fingerprint``; ``stamps`` are its files', which were read
-    from ``began_ns`` on (Unix time)."""
+    """A text that is in the cache under ``fingerprint``. ``stamps`` are those of its files, which were read after
+    ``began_ns`` (Unix time)."""
 
     fingerprint: str
     report: ReadReport
@@ -50,7 +49,7 @@ class Prepared:
 
 
 def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
-    """Read all of ``found`` and leave it encoded in the cache. Raises :class:`TextError`."""
+    """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`."""
     progress, began_ns = progress or ignore, time.time_ns()
     if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
         limit: int | None = builtin.SOURCE_CHARS
@@ -63,11 +62,14 @@ def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | 
                 spool = _Spool(file)
                 reading = _read(items, options, limit, spool, progress)
                 if not spool.chars:
-                    raise TextError(f"{_shown(found)} is empty: choose a text with something in it")
+                    raise TextError(f"{_shown(found)} is empty: choose another text")
                 if options.strip_boilerplate and reading.boilerplate:
                     spool.leave_out(reading.boilerplate)
                     if not spool.chars:
-                        raise TextError(f"Nothing of {_shown(found)} is left without its licence text: keep that")
+                        raise TextError(
+                            f"{_shown(found)} has nothing but Project Gutenberg licence text: keep that, or choose "
+                            "another text"
+                        )
                 fingerprint = _encode(spool, options, folder, progress)
             report = _report(found, reading)
             return Prepared(fingerprint, report, reading.stamps, began_ns)
@@ -78,7 +80,7 @@ def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | 
 def _shown(found: Resolved) -> str:
     if found.is_stdin:
         return "Standard input"
-    return found.items[0].shown if len(found.items) == 1 else f"Every file of {found.name}"
+    return found.items[0].shown if len(found.items) == 1 else f"Every file in {found.name}"
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ def _read(
         def report(one: ReadProgress, before: int = before) -> None:
             progress(ReadProgress(before + one.done, total, one.stage))
 
-        joint = "" if last == "\n" else "\n"  # two files never share a line
+        joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
         for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps):
             if not piece:
@@ -115,14 +117,14 @@ def _read(
             last = piece[-1:] or last
             if limit is not None and spool.chars >= limit:
                 break
-        if item.path is not None:
+        if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
         before = sum(stamp.size for stamp in reading.stamps)
     return reading
 
 
 class _Spool:
-    """Code points of a text on their way to the second pass, with their counts."""
+    """A temporary file of the text's code points for the second pass, and their counts."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -150,7 +152,7 @@ class _Spool:
         self.counts[: len(counted)] += counted
 
     def leave_out(self, stretches: list[Boilerplate]) -> None:
-        """Forget these stretches, as if they had not been added."""
+        """Leave out these parts of the text, also in the counts."""
         self._left_out = sorted(stretches, key=lambda stretch: stretch.start)
         self.counts[:] = 0
         for codes in self.pieces():
@@ -158,7 +160,7 @@ class _Spool:
         self.chars = int(self.counts.sum())
 
     def pieces(self) -> Iterator[npt.NDArray[Any]]:
-        """All code points again, in order, in pieces of some 4 MB."""
+        """Read all code points, in order, in pieces of about 4 MB."""
         self._file.seek(0)
         position = 0
         for dtype, count in self._segments:
@@ -181,8 +183,8 @@ class _Spool:
 
 
 def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: ProgressCallback) -> str:
-    """Write ``ids.bin`` in ``folder``, put it into the cache and return its fingerprint."""
-    # Lone surrogates, which only odd encodings give, are no characters.
+    """Write ``ids.bin`` in ``folder``, store it in the cache and return its fingerprint."""
+    # Lone surrogates, which a few encodings and strings can have, are not characters.
     surrogates = int(spool.counts[0xD800:0xE000].sum())
     spool.counts[0xD800:0xE000] = 0
     spool.counts[ord(REPLACEMENT)] += surrogates

@@ -1,6 +1,6 @@
-"""Where a text comes from: files, folders, standard input or a built-in, opened so that nothing can hang.
+"""Find and read the sources of a text: files, folders, standard input, built-in texts and strings.
 
-It names, opens and streams sources; what is done to their characters is ``reading``'s, and keeping them ``corpus``'s.
+Only regular files are opened, so that nothing can wait for ever, as a pipe would. ``reading`` converts what is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -27,15 +27,15 @@ from charlstm.text.reading import Characters, Tally, TextOptions, decoded
 
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
-"""Bytes that are read, decoded and counted at a time."""
-MOST_NAMES = 300_000
-"""Files and folders that are looked at below a folder before it is given up."""
+"""Bytes that are read and decoded at a time."""
+MAX_NAMES = 300_000
+"""A folder with more files and folders than this is refused."""
 
 Source = str | Path | Sequence[str | Path]
 
 
 class ReadProgress(NamedTuple):
-    """How far a long job is: ``done`` of ``total`` bytes (0 when it cannot be known) of ``stage``."""
+    """Progress of reading a text: ``done`` of ``total`` bytes (0 if unknown) of ``stage``."""
 
     done: int
     total: int
@@ -47,33 +47,47 @@ ProgressCallback = Callable[[ReadProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to read: a file at ``path``, or a built-in. ``shown`` names it in messages."""
+    """One thing to read: the file ``path``, a ``builtin`` text or the string ``text``. ``shown`` is for messages."""
 
     shown: str
     path: Path | None = None
     builtin: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a user named: a ``name`` for the text, the ``sources`` to record and the items to read, in order."""
+    """What a source consists of: a ``name``, the ``sources`` to record and the items to read, in order."""
 
     name: str
     sources: tuple[str, ...]
+    """Absolute paths, names of built-in texts, or ``-``; empty for a string."""
     items: tuple[Item, ...]
+    """Empty for standard input."""
     skipped: tuple[str, ...] = ()
-    """Files and folders below a named folder that cannot be read."""
+    """Files and folders inside a given folder that cannot be read."""
 
     @property
     def is_stdin(self) -> bool:
         return STDIN in self.sources
 
+    @property
+    def can_be_read_again(self) -> bool:
+        return bool(self.sources) and not self.is_stdin
+
+
+def resolve_text(text: str | None) -> Resolved:
+    """A text that is given as a string. Raises :class:`TextError` for what is not a string."""
+    if not isinstance(text, str):
+        raise TextError(f"text takes a string, not {type(text).__name__}")
+    return Resolved("text", (), (Item("The text", text=text),))
+
 
 def resolve(source: Source, options: TextOptions) -> Resolved:
-    """The files or built-ins behind ``source``. Raises :class:`TextError` for what does not exist or is no file."""
+    """Find the files or built-in texts of ``source``. Raises :class:`TextError` when one cannot be used."""
     given = [source] if isinstance(source, str | Path) else list(source)
     if not given:
-        raise TextError("No text was named: give a file, a folder, - for standard input or python-reference")
+        raise TextError("No text was given: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []
     skipped: list[str] = []
     for one in given:
@@ -82,7 +96,7 @@ def resolve(source: Source, options: TextOptions) -> Resolved:
         sources.append(recorded)
         items.extend(found)
     if STDIN in sources and len(sources) > 1:
-        raise TextError("Standard input (-) cannot be joined with other texts: write it into a file first")
+        raise TextError("Standard input (-) cannot be joined with other texts: save it to a file first")
     name = names[0] if len(names) == 1 else f"{names[0]}+{len(names) - 1}"
     return Resolved(name, tuple(sources), tuple(items), tuple(sorted(skipped)))
 
@@ -93,12 +107,12 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
     if not given:
         raise TextError("The name of the text is empty: give a file, or . for the current folder")
     shown = visible(given, keep="")
-    path = Path(os.path.expanduser(given)).absolute()  # which leaves an unknown user's ~ alone
+    path = Path(os.path.expanduser(given)).absolute()  # expanduser does not fail for an unknown user
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         if builtin.is_builtin(given):
-            builtin.pieces(given)  # says so where this Python lacks it
+            builtin.pieces(given)  # raises when this Python does not have it
             return given, given, [Item(given, builtin=given)]
         raise _unreadable(shown, error, path) from None
     if stat.S_ISDIR(mode):
@@ -107,7 +121,7 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         if not files and refused:
             some = ", ".join(sorted(refused)[:3])
             raise TextError(
-                f"No file of {shown} that fits {options.pattern} can be read ({some}): change their permissions or "
+                f"No file in {shown} that matches {options.pattern} can be read ({some}): change their permissions or "
                 "choose another text"
             )
         skipped += refused
@@ -120,9 +134,9 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
 
 def _refuse_special(mode: int, shown: str) -> None:
     if stat.S_ISDIR(mode):
-        raise TextError(f"{shown} is a folder, not a file: name the files in it, or the folder with a pattern")
+        raise TextError(f"{shown} is a folder, not a file: give the files in it, or the folder and a pattern")
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        raise TextError(f"{shown} is a pipe, not a file: pass its text on standard input and name the text -")
+        raise TextError(f"{shown} is a pipe, not a file: send its text to standard input and give - as the text")
     if not stat.S_ISREG(mode):
         raise TextError(f"{shown} is a device, not a file: choose a text file")
 
@@ -133,10 +147,10 @@ def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextErro
             hint = _near(path)
             return TextError(f"There is no file {shown}{hint or ': check the path, or choose another text'}")
         case PermissionError():
-            return TextError(f"{shown} may not be read (no permission): change its permissions or choose another text")
+            return TextError(f"{shown} cannot be read (no permission): change its permissions or choose another text")
         case OSError():
             return TextError(f"{shown} cannot be read ({error.strerror}): choose another text")
-    return TextError(f"{shown} is no path of a file: check it")
+    return TextError(f"{shown} is not a valid path: check it")
 
 
 def _near(path: Path) -> str:
@@ -149,15 +163,15 @@ def _near(path: Path) -> str:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a file called ``name`` fits ``pattern`` (several are divided by commas)."""
+    """Whether the file name ``name`` matches ``pattern`` (several patterns are separated by commas)."""
     return any(fnmatch(name, part.strip()) for part in pattern.split(","))
 
 
 def folder_files(folder: Path, pattern: str, skipped: list[str] | None = None) -> list[Path]:
-    """Regular files below ``folder`` that fit ``pattern``, sorted by path; hidden ones and link loops are left out.
+    """Regular files in ``folder`` and its subfolders that match ``pattern``, sorted by path, without hidden ones.
 
-    What further down cannot be read is left out too, and named in ``skipped``. Raises :class:`TextError` when the
-    folder cannot be read or has no end.
+    Files and subfolders that cannot be read are added to ``skipped``. Links are followed, loops are not. Raises
+    :class:`TextError` when ``folder`` cannot be read or has too many files.
     """
     skipped = [] if skipped is None else skipped
     paths = _walk(folder, skipped)
@@ -165,39 +179,39 @@ def folder_files(folder: Path, pattern: str, skipped: list[str] | None = None) -
 
 
 def _is_readable(path: Path, skipped: list[str]) -> bool:
-    """Whether ``path`` is a regular file that can be opened; one that only cannot be read is named in ``skipped``."""
+    """Whether ``path`` is a regular file that can be opened; adds one that may not be read to ``skipped``."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a broken link, or it vanished
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a broken link, or deleted meanwhile
             skipped.append(str(path))
         return False
     return True
 
 
 def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
-    """The names of all that is no folder below ``folder``, hidden ones left out."""
+    """The paths of everything in ``folder`` and its subfolders that is not a folder, without hidden ones."""
 
-    def refuse(error: OSError) -> None:
+    def on_error(error: OSError) -> None:
         if error.filename == str(folder):
             raise _unreadable(visible(str(folder), keep=""), error, folder)
         skipped.append(str(error.filename))
 
     seen: set[tuple[int, int] | None] = {None}
     names = 0
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=on_error):
         identity = _identity(parent)
-        if identity in seen:  # reached by two ways
+        if identity in seen:  # a link to a folder that was read already
             folders.clear()
             continue
         seen.add(identity)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         names += len(folders) + len(files)
-        if names > MOST_NAMES:
+        if names > MAX_NAMES:
             raise TextError(
-                f"{visible(str(folder), keep='')} holds more than {MOST_NAMES:,} files: name a smaller folder"
+                f"{visible(str(folder), keep='')} has more than {MAX_NAMES:,} files: choose a smaller folder"
             )
         for name in files:
             if not name.startswith("."):
@@ -208,24 +222,27 @@ def _identity(folder: str) -> tuple[int, int] | None:
     try:
         info = os.stat(folder)
     except OSError:
-        return None  # it vanished
+        return None  # deleted meanwhile
     return info.st_dev, info.st_ino
 
 
 def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
     endings = Counter(path.suffix for path in _walk(folder, []) if path.suffix and os.path.isfile(path))
     if not endings:
-        return TextError(f"The folder {shown} holds no files that fit {pattern}: choose another folder")
+        return TextError(f"The folder {shown} has no files that match {pattern}: choose another folder")
     ending, count = endings.most_common(1)[0]
     return TextError(
-        f"The folder {shown} holds no files that fit {pattern}, but {count:,} that fit *{visible(ending)}: "
-        f"read them with the pattern *{visible(ending)}, or name the files"
+        f"The folder {shown} has no files that match {pattern}, but {count:,} that match *{visible(ending)}: "
+        f"read them with the pattern *{visible(ending)}, or give the files"
     )
 
 
 @contextmanager
 def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
-    """The file of ``item``, and its stamp. Raises :class:`TextError`; opening never waits for a pipe's other end."""
+    """Open the file of ``item``; gives the file and its stamp. Never waits, as opening a pipe would.
+
+    Raises :class:`TextError`.
+    """
     assert item.path is not None
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -239,7 +256,7 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
 
 
 def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
-    """The stamps of the files among ``items``, which are not opened. Raises :class:`TextError`."""
+    """The stamps of the files among ``items``, without opening them. Raises :class:`TextError`."""
     stamps = []
     for item in items:
         if item.path is not None:
@@ -251,7 +268,7 @@ def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
 
 
 def _blocks(file: BinaryIO, start: int, stamp: FileStamp, item: Item, size: int) -> Iterator[bytes]:
-    """The bytes from ``start`` to the size that the file had when it was opened, if it stays as it was."""
+    """Read from ``start`` to the size that the file had when it was opened. Raises :class:`TextError` if it changes."""
     file.seek(start)
     left = stamp.size - start
     while left > 0:
@@ -262,7 +279,7 @@ def _blocks(file: BinaryIO, start: int, stamp: FileStamp, item: Item, size: int)
         yield block
     info = os.fstat(file.fileno())
     if left or (info.st_size, info.st_mtime_ns) != (stamp.size, stamp.mtime_ns):
-        raise TextError(f"{item.shown} changed while it was read: try again when nothing writes to it")
+        raise TextError(f"{item.shown} changed while it was being read: try again when nothing writes to it")
 
 
 def item_text(
@@ -274,13 +291,17 @@ def item_text(
     stamps: list[FileStamp] | None = None,
     block: int | None = None,
 ) -> Iterator[str]:
-    """The characters of ``item``, ``block`` bytes at a time; what is noticed goes into ``tally``, the file's stamp
-    into ``stamps``.
+    """Read the characters of ``item``, ``block`` bytes at a time.
 
-    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
+    Findings are added to ``tally`` and the file's stamp to ``stamps``; ``progress`` counts the bytes of this item.
+    Raises :class:`TextError`.
     """
     if item.builtin is not None:
-        yield from _builtin_text(item.builtin, options, tally)
+        yield from _converted(builtin.pieces(item.builtin), options, tally)
+        return
+    if item.text is not None:
+        pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
+        yield from _converted(pieces, options, tally)
         return
     with open_regular(item) as (file, stamp):
         if stamps is not None:
@@ -306,41 +327,45 @@ def item_text(
                 report(ReadProgress(done, stamp.size, "reading"))
 
         for piece in decoded(counted(), encoding.name, options, tally):
-            _refuse_garbage(item, encoding.name, tally.invalid_bytes - invalid_before, done)
+            _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
             nuls = tally.cleanable["\0"] - nuls_before
             if nuls > done // 2 and not options.clean and options.max_chars is None:
-                raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or no text; choose a text file")
+                raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
             yield piece
 
 
-def _refuse_garbage(item: Item, encoding: str, invalid: int, read: int) -> None:
+def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
     share = invalid / max(read, 1)
     if share > 0.5 or (share > 0.1 and invalid > 1000):
         raise TextError(
-            f"{item.shown} is no text in {encoding}, {100 * share:.0f} % of its bytes are not: choose a text file, or "
-            "say which encoding it is in"
+            f"{item.shown} is not text in {encoding}: {100 * share:.0f} % of its bytes are invalid; choose a text "
+            "file, or name its encoding"
         )
 
 
 def ignore(progress: ReadProgress) -> None:
-    """Nobody wants to know."""
+    """A progress callback that does nothing."""
 
 
-def _builtin_text(name: str, options: TextOptions, tally: Tally) -> Iterator[str]:
+def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
+    """Convert text that needs no decoding; its bytes are counted as UTF-8."""
     tally.encodings.add("utf-8")
     characters = Characters(options, tally)
-    for piece in builtin.pieces(name):
-        tally.bytes += len(piece.encode())
+    for piece in pieces:
+        tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
         yield characters.feed(piece)
     yield characters.feed("", final=True)
 
 
 def copy_stdin(to: Path, progress: ProgressCallback) -> Item:
-    """Standard input as a file at ``to``, so that it can be looked at twice. Raises :class:`TextError`."""
+    """Copy standard input to the file ``to``, because finding the encoding takes a second pass.
+
+    Raises :class:`TextError` when there is no standard input.
+    """
     if sys.stdin is None or sys.stdin.closed:
-        raise TextError("There is no standard input to read: name a file instead of -")
+        raise TextError("There is no standard input to read: give a file instead of -")
     with to.open("wb") as file:
         while block := sys.stdin.buffer.read(BLOCK):
             file.write(block)
             progress(ReadProgress(file.tell(), 0, "reading"))
-    return Item("standard input", to)
+    return Item("Standard input", to)

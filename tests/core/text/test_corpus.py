@@ -15,13 +15,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import charlstm
 from charlstm import storage
 from charlstm.errors import TextError
+from charlstm.runs.launch import create_new_run
+from charlstm.runs.worker import run_foreground
 from charlstm.text import cache, prepare
 from charlstm.text import corpus as corpus_module
 from charlstm.text.corpus import Corpus, ReadProgress, Span, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
+from charlstm.training.events import Finished
+from charlstm.training.settings import Settings
 
 LICENCE = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence…\n"
 
@@ -32,13 +37,13 @@ def written(path: Path, content: str | bytes) -> Path:
 
 
 @pytest.fixture
-def stamps_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are believed to be unchanged by their stamps, even those that a test has just written."""
+def trust_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stamps count at once, also those of files that a test has just written."""
     monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
 
 
-def wait_for_another_time(path: Path) -> None:
-    """Return when a change of ``path`` would give it another time: file systems count in milliseconds."""
+def wait_for_new_timestamp(path: Path) -> None:
+    """Wait until a change of ``path`` gives it another time; the resolution is some milliseconds."""
     before, deadline = path.stat().st_ctime_ns, time.monotonic() + 10
     probe = path.with_name("probe")
     while time.monotonic() < deadline:
@@ -58,7 +63,7 @@ def text(tmp_path: Path) -> Path:
 @given(st.text(min_size=1))
 @example("".join(map(chr, [*range(1, 0xD800), *range(0xE000, 0xFFFF)])))  # 63,000 distinct characters
 @example("字" * 10 + "\x00")
-def test_any_text_is_kept_as_it_is(tmp_path: Path, content: str) -> None:
+def test_corpus_has_the_characters_of_any_text(tmp_path: Path, content: str) -> None:
     options = TextOptions(normalize=False, encoding="utf-8")
     corpus = open_corpus(written(tmp_path / "any.txt", content), options)
     expected = options.apply(content.removeprefix("\ufeff"))
@@ -69,7 +74,7 @@ def test_any_text_is_kept_as_it_is(tmp_path: Path, content: str) -> None:
     assert corpus.counts.tolist() == [counts[char] for char in corpus.vocabulary.symbols]
 
 
-def test_what_a_corpus_says(text: Path) -> None:
+def test_corpus_properties(text: Path) -> None:
     corpus = open_corpus(str(text))
     assert (corpus.name, corpus.sources) == ("story.txt", (str(text),))
     assert (corpus.chars, corpus.lines) == (21, 2)
@@ -79,7 +84,59 @@ def test_what_a_corpus_says(text: Path) -> None:
     assert (corpus.text(0, 5), corpus.text(-7)) == ("Hello", "Again.\n")
 
 
-def test_anna_is_what_everybody_measures_on(shared_data: Path) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(st.text(st.characters(exclude_categories=()), min_size=1))
+def test_open_corpus_takes_any_string(own_folders: Path, content: str) -> None:
+    corpus = open_corpus(text=content)
+    expected = TextOptions().apply(content)
+    assert corpus.text() == "".join(REPLACEMENT if "\ud800" <= char <= "\udfff" else char for char in expected)
+    assert (corpus.name, corpus.sources, corpus.report.files) == ("text", (), ())
+
+
+def test_corpus_of_a_string_is_that_of_the_same_file(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.text.sources.BLOCK", 7)
+    corpus = open_corpus(text="Hello, wörld.\r\nAgain.\r\n", name="greeting")
+    assert corpus.fingerprint == open_corpus(text).fingerprint
+    assert corpus.name == "greeting"
+    assert (corpus.report.newlines, corpus.report.bytes) == ("CRLF", 24)
+    book = "Once.\n" + LICENCE
+    assert open_corpus(text=book, options=TextOptions(strip_boilerplate=True)).text() == "Once.\n"
+
+
+def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
+    corpus = open_corpus(text="Hello", name="greeting")
+    record = json.loads(json.dumps(corpus.to_record()))
+    assert reopen_corpus(record).text() == "Hello"
+    assert reopen_corpus(record).name == "greeting"
+    cache.prune_cache()
+    with pytest.raises(TextError, match="greeting came from a string and is no longer in the cache: open it again"):
+        reopen_corpus(record)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "exactly one"),
+        ({"source": "story.txt", "text": "x"}, "exactly one"),
+        ({"text": b"bytes"}, "takes a string, not bytes"),
+        ({"text": ""}, "The text is empty"),
+    ],
+)
+def test_open_corpus_takes_exactly_one_source_or_string(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TextError, match=message):
+        open_corpus(**arguments)
+
+
+def test_string_can_be_trained_on_and_evaluated(tmp_path: Path) -> None:
+    corpus = open_corpus(text="the quick brown fox\n" * 100, name="fox")
+    changes = {"hidden_size": 8, "num_layers": 1, "batch_size": 4, "seq_length": 10, "epochs": None, "max_steps": 2}
+    run = create_new_run(corpus, Settings().with_changes(**changes), runs_dir=tmp_path)
+    assert run.name.startswith("fox-")
+    assert isinstance(list(run_foreground(run))[-1], Finished)
+    assert charlstm.evaluate(charlstm.load_model(run.model_path), corpus).chars == 199
+
+
+def test_anna_karenina_has_the_known_size(shared_data: Path) -> None:
     corpus = open_corpus(shared_data / "anna.txt")
     assert (corpus.chars, len(corpus.vocabulary)) == (1_985_223, 83)
     assert corpus.split().held_out_chars == 198_523
@@ -92,8 +149,8 @@ def test_anna_is_what_everybody_measures_on(shared_data: Path) -> None:
     assert stripped.text(-5) == 'it."\n'
 
 
-@pytest.mark.usefixtures("stamps_count")
-def test_the_second_time_it_comes_from_the_cache(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("trust_stamps")
+def test_unchanged_text_comes_from_the_cache(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_corpus(text)
     monkeypatch.setattr("charlstm.text.corpus.prepare", None)
     again = open_corpus(text)
@@ -102,40 +159,40 @@ def test_the_second_time_it_comes_from_the_cache(text: Path, monkeypatch: pytest
     assert again.text() == first.text()
 
 
-@pytest.mark.usefixtures("stamps_count")
-def test_a_text_that_was_cut_short_comes_from_the_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("trust_stamps")
+def test_text_limited_by_max_chars_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         written(tmp_path / f"{name}.txt", 5 * name)
-    asked = TextOptions(max_chars=8)
-    first = open_corpus(tmp_path, asked)
+    options = TextOptions(max_chars=8)
+    first = open_corpus(tmp_path, options)
     assert first.text() == "aaaaa\nbb"
     with monkeypatch.context() as patch:
         patch.setattr("charlstm.text.corpus.prepare", None)
-        again = open_corpus(tmp_path, asked)
+        again = open_corpus(tmp_path, options)
         assert (again.fingerprint, again.report) == (first.fingerprint, first.report)
         written(tmp_path / "c.txt", "after the end, never opened")
-        assert open_corpus(tmp_path, asked).text() == first.text()
+        assert open_corpus(tmp_path, options).text() == first.text()
     written(tmp_path / "b.txt", "BBB")
-    assert open_corpus(tmp_path, asked).text() == "aaaaa\nBB"
+    assert open_corpus(tmp_path, options).text() == "aaaaa\nBB"
     (tmp_path / "b.txt").unlink()
-    assert open_corpus(tmp_path, asked).text() == "aaaaa\naf"
+    assert open_corpus(tmp_path, options).text() == "aaaaa\naf"
 
 
-def test_a_changed_file_is_read_again(text: Path) -> None:
+def test_changed_file_is_read_again(text: Path) -> None:
     written(text, "aaaa")
     assert open_corpus(text).text() == "aaaa"
-    written(text, "bbbb")  # the same size, within the clock's grain
+    written(text, "bbbb")  # the same size, within the resolution of the clock
     assert open_corpus(text).text() == "bbbb"
 
 
-@pytest.mark.usefixtures("stamps_count")
+@pytest.mark.usefixtures("trust_stamps")
 @pytest.mark.parametrize("how", ["in place", "renamed"])
-def test_a_file_that_changed_behind_the_same_size_and_time_is_read_again(text: Path, how: str) -> None:
+def test_changed_file_with_same_size_and_time_is_read_again(text: Path, how: str) -> None:
     written(text, "aaaa")
     os.utime(text, ns=(10**18, 10**18))
     for _ in range(2):
         assert open_corpus(text).text() == "aaaa"
-    wait_for_another_time(text)
+    wait_for_new_timestamp(text)
     if how == "in place":
         with text.open("r+b") as file:
             file.write(b"bbbb")
@@ -145,10 +202,8 @@ def test_a_file_that_changed_behind_the_same_size_and_time_is_read_again(text: P
     assert open_corpus(text).text() == "bbbb"
 
 
-def test_cache_forgets_a_text_that_was_written_just_before_it_was_read(
-    text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A second change within the clock's grain may have come after the first bytes were read."""
+def test_file_written_just_before_reading_is_not_recorded(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Because a second change within the resolution of the clock, after reading began, would not show."""
     prepare = corpus_module.prepare
 
     def prepare_slowly(*arguments: Any) -> Any:
@@ -163,40 +218,42 @@ def test_cache_forgets_a_text_that_was_written_just_before_it_was_read(
     assert not folder.exists() or not list(folder.iterdir())
 
 
-def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many numbers were hashed, from now on."""
+def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of ids in each hash that is computed from now on."""
     seen: list[int] = []
     real = cache._digest
     monkeypatch.setattr(cache, "_digest", lambda words, ids: seen.append(len(ids)) or real(words, ids))
     return seen
 
 
-@pytest.mark.usefixtures("stamps_count")
-def test_opening_reads_all_of_a_cached_text_once(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("trust_stamps")
+def test_cached_text_is_verified_once(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = open_corpus(text).to_record()
-    assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"  # it may check once what was written
-    hashed = bytes_read(monkeypatch)
+    assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"  # may verify what was written
+    hashed = count_hashed(monkeypatch)
     assert open_corpus(text).text() == reopen_corpus(record).text() == "Hello, wörld.\nAgain.\n"
     assert hashed == []
 
 
-def test_opening_checks_a_cached_text_until_a_change_would_show(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_text_is_verified_again_while_a_change_would_not_show(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = open_corpus(text).to_record()
-    hashed = bytes_read(monkeypatch)
+    hashed = count_hashed(monkeypatch)
     for _ in range(2):
         reopen_corpus(record)
     assert len(hashed) == 2
 
 
-@pytest.mark.usefixtures("stamps_count")
+@pytest.mark.usefixtures("trust_stamps")
 @pytest.mark.parametrize("name", ["ids.bin", "corpus.json", "verified.json"])
 @pytest.mark.parametrize("damage", ["flipped", "swapped", "cut", "gone", "folder"])
-def test_a_cached_text_that_was_verified_and_then_damaged_is_made_again(text: Path, name: str, damage: str) -> None:
+def test_cached_text_damaged_after_verification_is_prepared_again(text: Path, name: str, damage: str) -> None:
     for _ in range(3):
         first = open_corpus(text)
     path = cache.texts_dir() / first.fingerprint / name
     content, times = path.read_bytes(), path.stat()
-    wait_for_another_time(path)
+    wait_for_new_timestamp(path)
     match damage:
         case "flipped":
             path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
@@ -214,32 +271,30 @@ def test_a_cached_text_that_was_verified_and_then_damaged_is_made_again(text: Pa
     assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"
 
 
-def test_a_cached_text_with_wrong_counts_is_made_again(text: Path) -> None:
+def test_cached_text_with_wrong_counts_is_prepared_again(text: Path) -> None:
     first = open_corpus(text)
     path = cache.texts_dir() / first.fingerprint / "corpus.json"
     about = json.loads(path.read_text())
-    about["counts"][:2] = [about["counts"][0] + 1, about["counts"][1] - 1]  # their sum is right
+    about["counts"][:2] = [about["counts"][0] + 1, about["counts"][1] - 1]  # the sum stays the same
     path.write_text(json.dumps(about))
     assert open_corpus(text).counts.tolist() == first.counts.tolist()
 
 
-@pytest.mark.parametrize("count_stamps", [True, False])
-def test_damaged_numbers_for_another_model_are_made_again(
-    text: Path, count_stamps: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if count_stamps:
+@pytest.mark.parametrize("trust", [True, False])
+def test_encoded_for_repairs_damaged_ids(text: Path, trust: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if trust:
         monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
     corpus, model = open_corpus(text), Vocabulary(list("zolHe"))
     for _ in range(3):
         assert model.decode(corpus.encoded_for(model)[0]) == "Hellol"
     [path] = (cache.texts_dir() / corpus.fingerprint).glob("ids-*.bin")
-    wait_for_another_time(path)
+    wait_for_new_timestamp(path)
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
     for _ in range(2):
         assert model.decode(corpus.encoded_for(model)[0]) == "Hellol"
 
 
-def test_the_same_text_is_kept_once(text: Path, tmp_path: Path) -> None:
+def test_equal_texts_are_stored_once(text: Path, tmp_path: Path) -> None:
     other = written(tmp_path / "other.txt", "Hello, wörld.\nAgain.\n".encode("utf-16"))
     assert open_corpus(text).fingerprint == open_corpus(other).fingerprint
     assert len(cache.entries()) == 1
@@ -248,7 +303,7 @@ def test_the_same_text_is_kept_once(text: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["short", "gone", "about"])
-def test_a_damaged_cache_is_made_again(text: Path, damage: str) -> None:
+def test_damaged_cache_is_prepared_again(text: Path, damage: str) -> None:
     first = open_corpus(text)
     folder = cache.texts_dir() / first.fingerprint
     if damage == "short":
@@ -260,7 +315,7 @@ def test_a_damaged_cache_is_made_again(text: Path, damage: str) -> None:
     assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"
 
 
-def test_a_record_reopens_the_very_text(text: Path) -> None:
+def test_reopen_corpus_returns_same_text_or_reports_change(text: Path) -> None:
     first = open_corpus(text, TextOptions(clean=True))
     record = json.loads(json.dumps(first.to_record()))
     cache.prune_cache()
@@ -272,16 +327,16 @@ def test_a_record_reopens_the_very_text(text: Path) -> None:
     with pytest.raises(TextError, match=r"There is no file .*story.txt"):
         reopen_corpus(record)
     written(text, "Something else.")
-    with pytest.raises(TextError, match=r"story.txt is not what it was"):
+    with pytest.raises(TextError, match=r"story.txt has changed"):
         reopen_corpus(record)
     with pytest.raises(TextError, match="standard input"):
         reopen_corpus({**record, "sources": ["-"]})
-    with pytest.raises(TextError, match="makes no sense"):
+    with pytest.raises(TextError, match="record of the text is invalid"):
         reopen_corpus({"name": "x"})
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "story.txt is empty"),
         (b"\xef\xbb\xbf", "is empty"),
@@ -290,14 +345,14 @@ def test_a_record_reopens_the_very_text(text: Path) -> None:
         (bytes(range(128, 256)) * 9, "choose a text file"),
     ],
 )
-def test_no_text_gets_a_sentence(text: Path, content: bytes, says: str) -> None:
+def test_open_corpus_refuses_files_without_text(text: Path, content: bytes, message: str) -> None:
     written(text, content)
-    with pytest.raises(TextError, match=says):
+    with pytest.raises(TextError, match=message):
         open_corpus(text)
     assert list(cache.texts_dir().iterdir()) == []
 
 
-def test_a_sparse_giant_is_refused_at_once(text: Path) -> None:
+def test_open_corpus_refuses_huge_sparse_file_quickly(text: Path) -> None:
     with text.open("wb") as file:
         file.truncate(2 * 1024**3)
     with pytest.raises(TextError, match="nothing but NUL"):
@@ -305,7 +360,7 @@ def test_a_sparse_giant_is_refused_at_once(text: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["x", "\n", "aaaaaaaa", "one line", "a\x00bcd" * 9])
-def test_tiny_texts_are_texts(text: Path, content: str) -> None:
+def test_tiny_texts_are_accepted(text: Path, content: str) -> None:
     corpus = open_corpus(written(text, content))
     assert corpus.text() == content
     for mode in ("tail", "blocks"):
@@ -313,7 +368,7 @@ def test_tiny_texts_are_texts(text: Path, content: str) -> None:
         assert split.train_chars + split.held_out_chars == len(content)
 
 
-def test_rare_characters_are_folded(text: Path) -> None:
+def test_fold_rare_replaces_rare_characters(text: Path) -> None:
     corpus = open_corpus(written(text, "aaaabbbbxy" + REPLACEMENT), TextOptions(fold_rare=3))
     assert corpus.text() == "aaaabbbb" + 3 * REPLACEMENT
     assert corpus.counts.tolist() == [4, 4, 3]
@@ -321,17 +376,17 @@ def test_rare_characters_are_folded(text: Path) -> None:
     assert open_corpus(text).vocabulary.replacement is None
 
 
-def test_lone_surrogates_are_no_characters(text: Path) -> None:
+def test_lone_surrogates_become_replacement_characters(text: Path) -> None:
     corpus = open_corpus(written(text, b"ab+2AA-c"), TextOptions(encoding="utf-7"))
     assert corpus.text() == f"ab{REPLACEMENT}c"
 
 
-def test_reading_can_be_capped(text: Path) -> None:
+def test_max_chars_limits_reading(text: Path) -> None:
     assert open_corpus(text, TextOptions(max_chars=7)).text() == "Hello, "
     assert open_corpus([text, text], TextOptions(max_chars=24)).text() == "Hello, wörld.\nAgain.\nHel"
 
 
-def test_boilerplate_is_left_out_of_every_file(tmp_path: Path) -> None:
+def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
     for name in "ab":
         body = f"*** START OF THE PROJECT GUTENBERG EBOOK {name} ***\n\nOnce {name}.\n{LICENCE}"
         written(tmp_path / f"{name}.txt", body)
@@ -343,7 +398,7 @@ def test_boilerplate_is_left_out_of_every_file(tmp_path: Path) -> None:
     assert stripped.report.boilerplate == noticed.report.boilerplate
     header = noticed.report.boilerplate[2]
     assert header == Boilerplate("header", noticed.text().index("*** START", 60), 48)
-    with pytest.raises(TextError, match="without its licence"):
+    with pytest.raises(TextError, match="nothing but Project Gutenberg licence"):
         open_corpus(written(tmp_path / "c.txt", LICENCE), TextOptions(strip_boilerplate=True))
 
 
@@ -369,10 +424,10 @@ def test_blocks_are_spread_over_the_text() -> None:
     assert Span(0, 100_000) not in split.train
 
 
-def test_another_models_numbers(text: Path) -> None:
+def test_encoded_for_uses_ids_of_other_vocabulary(text: Path) -> None:
     corpus = open_corpus(text)
     model = Vocabulary(list("zolHe"))
-    for _ in range(2):  # made, then from the cache
+    for _ in range(2):  # computed, then from the cache
         ids, unknown = corpus.encoded_for(model)
         assert model.decode(ids) == "Hellol"
     assert unknown == {char: corpus.text().count(char) for char in ", wörd.\nAgain" if char not in "olHe"}
@@ -382,7 +437,7 @@ def test_another_models_numbers(text: Path) -> None:
     assert corpus.encoded_for(corpus.vocabulary)[0] is corpus.ids
 
 
-def test_progress_goes_up_to_the_end(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_increases_to_total(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.text.sources.BLOCK", 10)
     seen: list[ReadProgress] = []
     open_corpus([text, text], progress=seen.append)
@@ -393,26 +448,26 @@ def test_progress_goes_up_to_the_end(text: Path, monkeypatch: pytest.MonkeyPatch
     assert reading[-1].done == reading[-1].total == 48
 
 
-def test_giving_up_leaves_nothing(text: Path) -> None:
-    def give_up(progress: ReadProgress) -> None:
+def test_interrupted_reading_leaves_no_files(text: Path) -> None:
+    def interrupt(progress: ReadProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_corpus(text, progress=give_up)
+        open_corpus(text, progress=interrupt)
     assert list(cache.texts_dir().iterdir()) == []
 
 
-def test_a_full_disk_gets_a_sentence(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reports_full_disk(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(prepare, "sync_file", full)
-    with pytest.raises(TextError, match=r"No space left on device.*make room.*CHARLSTM_CACHE"):
+    with pytest.raises(TextError, match=r"No space left on device.*free some space.*CHARLSTM_CACHE"):
         open_corpus(text)
     assert list(cache.texts_dir().iterdir()) == []
 
 
-def test_pruning_keeps_what_was_used_last_or_is_asked_for(tmp_path: Path) -> None:
+def test_prune_cache_keeps_recently_used_and_named_texts(tmp_path: Path) -> None:
     corpora = [open_corpus(written(tmp_path / f"{name}.txt", name * 1000)) for name in "abc"]
     for age, corpus in enumerate(corpora):
         os.utime(cache.texts_dir() / corpus.fingerprint, (1000 - age, 1000 - age))
@@ -420,13 +475,13 @@ def test_pruning_keeps_what_was_used_last_or_is_asked_for(tmp_path: Path) -> Non
     freed = cache.prune_cache(max_bytes=max(sizes.values()) * 2, keep=[corpora[2].fingerprint])
     assert freed == sizes[corpora[1].fingerprint]
     assert {entry.fingerprint for entry in cache.entries()} == {corpora[0].fingerprint, corpora[2].fingerprint}
-    assert corpora[1].text(0, 3) == "bbb"  # a map outlives its name
+    assert corpora[1].text(0, 3) == "bbb"  # a mapped file can be read after it was deleted
     assert open_corpus(tmp_path / "b.txt").text(0, 3) == "bbb"
     cache.prune_cache()
     assert cache.entries() == []
 
 
-def test_the_cache_is_private(text: Path) -> None:
+def test_cache_folders_are_private(text: Path) -> None:
     corpus = open_corpus(text)
     if os.name != "nt":
         assert cache.texts_dir().parent.stat().st_mode & 0o777 == 0o700
@@ -461,21 +516,21 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
         )
     )
 )
-def test_any_bytes_are_a_text_or_get_one_sentence(tmp_path: Path, data: bytes) -> None:
+def test_any_bytes_are_read_or_refused_with_text_error(tmp_path: Path, data: bytes) -> None:
     path = written(tmp_path / "any.txt", data)
     try:
         corpus = open_corpus(path)
     except TextError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = ""
+        message = ""
         assert corpus.chars == len(corpus.text()) > 0
         assert int(corpus.counts.sum()) == corpus.chars
         assert corpus.fingerprint == open_corpus(path).fingerprint
-    assert not said or said.isprintable()
+    assert not message or message.isprintable()
 
 
-def test_a_disk_that_fills_up_later_costs_only_time(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_after_preparing_loses_only_cached_figures(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -485,11 +540,11 @@ def test_a_disk_that_fills_up_later_costs_only_time(text: Path, monkeypatch: pyt
     cache.store_figures(corpus.fingerprint, "name", {"bits": 1})
     assert cache.find_figures(corpus.fingerprint, "name") is None
     monkeypatch.setattr(cache.storage, "replace_file", full)
-    with pytest.raises(TextError, match="make room"):
+    with pytest.raises(TextError, match="free some space"):
         corpus.encoded_for(Vocabulary(["H"]))
 
 
-def test_what_a_killed_preparation_left_is_swept(text: Path) -> None:
+def test_old_temporary_folders_are_removed(text: Path) -> None:
     left = cache.texts_dir() / ".making-xyz"
     left.mkdir()
     os.utime(left, (1000, 1000))
@@ -497,7 +552,7 @@ def test_what_a_killed_preparation_left_is_swept(text: Path) -> None:
     assert not left.exists()
 
 
-def test_a_cache_that_is_not_what_it_was_is_made_anew(tmp_path: Path) -> None:
+def test_modified_cache_is_prepared_again(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("the quick brown fox\n" * 50)
     expected = open_corpus(path).text()

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_its_matching_files_in_order(folder: Path) -> None:
+def test_open_corpus_joins_matching_files_of_folder_in_order(folder: Path) -> None:
     corpus = open_corpus(folder)
     assert corpus.text() == "first\nsecond\nthird"
     assert corpus.name == folder.name
@@ -37,25 +37,25 @@ def test_a_folder_is_its_matching_files_in_order(folder: Path) -> None:
     assert open_corpus(folder, TextOptions(pattern="*.md, b.*")).text() == "second\nother"
 
 
-def test_several_sources_are_joined_in_the_order_given(folder: Path) -> None:
+def test_open_corpus_joins_several_sources_in_given_order(folder: Path) -> None:
     corpus = open_corpus([folder / "sub", folder / "b.txt"])
     assert corpus.text() == "third\nsecond"
     assert corpus.name == "sub+1"
     assert corpus.sources == (str(folder / "sub"), str(folder / "b.txt"))
 
 
-def test_nothing_that_fits_is_answered_with_what_would(folder: Path) -> None:
+def test_folder_without_matching_files_suggests_pattern(folder: Path) -> None:
     (folder / "sub" / "c.txt").unlink()
     (folder / "sub" / "d.md").write_text("x")
-    with pytest.raises(TextError, match=r"no files that fit \*.txt, but 1 that fit \*.md"):
+    with pytest.raises(TextError, match=r"no files that match \*.txt, but 1 that match \*.md"):
         open_corpus(folder / "sub")
     (folder / "sub" / "d.md").unlink()
-    with pytest.raises(TextError, match="holds no files"):
+    with pytest.raises(TextError, match="has no files"):
         open_corpus(folder / "sub")
 
 
 @posix
-def test_link_loops_and_broken_links_do_no_harm(folder: Path) -> None:
+def test_folder_files_skips_link_loops_and_broken_links(folder: Path) -> None:
     (folder / "sub" / "loop").symlink_to(folder)
     (folder / "sub" / "gone.txt").symlink_to(folder / "nowhere")
     (folder / "self.txt").symlink_to(folder / "self.txt")
@@ -66,7 +66,7 @@ def test_link_loops_and_broken_links_do_no_harm(folder: Path) -> None:
 
 
 @posix
-def test_a_link_to_a_folder_elsewhere_is_followed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_folder_files_follows_link_to_other_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "z.txt").write_text("z")
     (folder / "sub" / "link").symlink_to(elsewhere)
@@ -74,7 +74,7 @@ def test_a_link_to_a_folder_elsewhere_is_followed(folder: Path, tmp_path_factory
 
 
 @posix
-def test_pipes_and_devices_never_hang(folder: Path) -> None:
+def test_open_corpus_refuses_pipes_and_devices_without_waiting(folder: Path) -> None:
     os.mkfifo(folder / "pipe.txt")
     with pytest.raises(TextError, match=r"is a pipe.*standard input"):
         open_corpus(folder / "pipe.txt")
@@ -88,7 +88,7 @@ def test_pipes_and_devices_never_hang(folder: Path) -> None:
 
 
 @posix
-def test_a_pipe_that_takes_a_files_place_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_refuses_file_that_became_a_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = resolve(folder / "a.txt", TextOptions())
     (folder / "a.txt").unlink()
     os.mkfifo(folder / "a.txt")
@@ -98,27 +98,27 @@ def test_a_pipe_that_takes_a_files_place_is_refused(folder: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(folder: Path) -> None:
+def test_open_corpus_reports_missing_permission(folder: Path) -> None:
     (folder / "a.txt").chmod(0)
-    with pytest.raises(TextError, match="may not be read"):
+    with pytest.raises(TextError, match="no permission"):
         open_corpus(folder / "a.txt")
 
 
-def test_a_missing_file_gets_a_near_name(folder: Path) -> None:
+def test_missing_file_suggests_similar_name(folder: Path) -> None:
     with pytest.raises(TextError, match=r"There is no file .*note.md; did you mean notes.md\?"):
         open_corpus(folder / "note.md")
     with pytest.raises(TextError, match=r"did you mean python-reference\?"):
         open_corpus("python-refrence")
     with pytest.raises(TextError, match="check the path"):
         open_corpus(folder / "nowhere" / "x")
-    with pytest.raises(TextError, match=r"There is no file ~nobody-here/x"):  # an unknown user's home
+    with pytest.raises(TextError, match=r"There is no file ~nobody-here/x"):  # the home folder of an unknown user
         open_corpus("~nobody-here/x")
-    with pytest.raises(TextError, match="No text was named"):
+    with pytest.raises(TextError, match="No text was given"):
         open_corpus([])
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 5000, "\udce9", "a/b\x1b[2J", ""])
-def test_odd_names_get_a_sentence_that_harms_no_terminal(name: str, folder: Path, monkeypatch: Any) -> None:
+def test_error_for_odd_name_is_printable(name: str, folder: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(folder / "sub")
     if not name:
         name = "no such"
@@ -127,7 +127,7 @@ def test_odd_names_get_a_sentence_that_harms_no_terminal(name: str, folder: Path
     assert str(caught.value).isprintable()
 
 
-def test_a_file_that_changes_while_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_refuses_file_that_changes_while_being_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.text.sources.BLOCK", 1000)
     for change in (b"x" * 9, b"x" * 50_000, b"y" * 20_000):
         path = folder / "log.txt"
@@ -139,11 +139,11 @@ def test_a_file_that_changes_while_it_is_read(folder: Path, monkeypatch: pytest.
             if not written:
                 written.append(path.write_bytes(change))
 
-        with pytest.raises(TextError, match=r"log.txt changed while it was read"):
+        with pytest.raises(TextError, match=r"log.txt changed while it was being read"):
             open_corpus(path, progress=write)
 
 
-def test_a_file_that_vanishes_before_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reports_file_deleted_before_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = resolve(folder / "a.txt", TextOptions())
     (folder / "a.txt").unlink()
     monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
@@ -151,7 +151,7 @@ def test_a_file_that_vanishes_before_it_is_read(folder: Path, monkeypatch: pytes
         open_corpus(folder / "a.txt")
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("caf\u00e9\r\n".encode("utf-16"))))
     corpus = open_corpus("-")
     assert (corpus.text(), corpus.name, corpus.sources) == ("café\n", "stdin", ("-",))
@@ -165,7 +165,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         open_corpus("-")
 
 
-def test_previews_read_little(folder: Path) -> None:
+def test_preview_reads_only_the_beginning(folder: Path) -> None:
     big = folder / "a.txt"
     with big.open("wb") as file:
         file.write("Größe\r\n".encode() * 10_000)
@@ -179,19 +179,19 @@ def test_previews_read_little(folder: Path) -> None:
     assert (short.text, short.complete, short.encoding) == ("third", True, "utf-8")
 
 
-def test_a_path_of_a_built_ins_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_has_priority_over_built_in_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "python-reference").write_text("mine")
     assert open_corpus("python-reference").text() == "mine"
 
 
-def test_a_folder_without_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.text.sources.MOST_NAMES", 3)
-    with pytest.raises(TextError, match="more than 3 files: name a smaller folder"):
+def test_open_corpus_refuses_folder_with_too_many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.text.sources.MAX_NAMES", 3)
+    with pytest.raises(TextError, match="more than 3 files: choose a smaller folder"):
         open_corpus(folder)
 
 
-def test_one_bad_file_in_a_folder_is_named(folder: Path) -> None:
+def test_error_names_bad_file_in_folder(folder: Path) -> None:
     (folder / "sub" / "c.txt").write_bytes(b"%PDF-1.4")
     with pytest.raises(TextError, match=r"c.txt is a PDF"):
         open_corpus(folder)
@@ -200,7 +200,7 @@ def test_one_bad_file_in_a_folder_is_named(folder: Path) -> None:
 
 
 @posix
-def test_an_unreadable_entry_of_a_folder_is_left_out_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_entries_of_folder_are_skipped_and_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = {str(folder / "a.txt"), str(folder / "sub")}
 
     def refusing(call: Callable[..., Any]) -> Callable[..., Any]:
