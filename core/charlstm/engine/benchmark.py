@@ -1,14 +1,14 @@
-"""The opening of a run: how fast whole training steps are here, on a throwaway network of the same shape, the plan,
-and the network before its first step.
+"""Measure the speed of a training step on this machine, choose the fastest kernel, and derive a run's plan from it.
 
-Nothing of the measurement reaches a run but the figures: its weights, randomness and text are not touched. Caching
-belongs to ``estimate``, what follows from the figures to ``planning``.
+Measurements use a network of their own with random text, so they change neither the weights nor the randomness of a
+run. ``training.estimate`` stores them for the next run; ``training.plan`` computes the plan.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,54 +30,64 @@ if TYPE_CHECKING:
 
 
 BUDGET = 1.2
-"""Seconds for the choice of the kernel, and again for whole steps."""
+"""Seconds to compare the kernels, and as many again to time whole steps."""
 
 SHORT_BUDGET = 0.3
-"""Seconds for whole steps when the kernel is known: the pace of training will tell the rest soon."""
+"""Seconds to time whole steps when the kernel is known: training itself soon shows its speed."""
 
 UNLIKE = 1.5
-"""Factor between the measured time of a step and that of training beyond which the measurement is not trusted."""
+"""A step that takes longer or shorter than measured by this factor means that the measurement was wrong."""
 
 MUCH_FASTER = 1.25
-"""Factor by which another kernel has to be faster to begin a run anew, which costs its first seconds."""
+"""A run restarts, which costs its first seconds, only for a kernel that is faster by more than this factor."""
 
 
 def measure_and_plan(
     settings: Settings,
-    material: TrainingText,
+    text: TrainingText,
     ranks: Ranks = SINGLE_PROCESS,
     *,
     worked: Callable[[], float],
     kernel: str | None = None,
 ) -> Plan:
-    """Measure, and plan a run of ``settings`` on ``material``. The seconds that it then has ``worked``, the measurement
-    among them, count for ``max_minutes``. The kernel is chosen by measurement unless it is given.
+    """Measure the speed of a training step here and derive the plan of a run from it.
 
-    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when no end is set, or when there
-    are more ``ranks`` than rows to share.
+    ``worked`` returns the seconds of ``max_minutes`` that are used up; it is called after the measurement. Without
+    ``kernel``, the one that was the fastest when such a run was last measured here is taken, else all are compared.
+
+    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when the settings set no end, or when
+    there are more ``ranks`` than rows to share.
     """
-    rows, length = fit_batch(settings, material.train_targets)
+    vocab_size = len(text.vocabulary)
+    rows, length = fit_batch(settings, text.train_targets)
     device, threads = choose_device(settings.device), settings.threads or ranks.threads(cpu_count())
     torch.set_num_threads(threads)
-    return make_plan(
+    known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
+    if kernel is None and known is not None and known.kernel in candidates(settings, device):
+        kernel = known.kernel
+    measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)
+    plan = make_plan(
         settings,
-        measured=measure(settings, len(material.vocabulary), device, rows, length, ranks, kernel),
+        measured=measured,
         batch_size=rows,
         seq_length=length,
-        steps_per_epoch=Batches(material.ids, material.train, rows, length).steps_per_epoch,
-        held_out=material.held_out_targets,
+        steps_per_epoch=Batches(text.ids, text.train, rows, length).steps_per_epoch,
+        held_out=text.held_out_targets,
         device=str(device),
         threads=threads,
         spent=worked(),
     )
+    if ranks.world_size == 1 and (known is None or known.kernel != measured.kernel):
+        store_speed(settings, vocab_size, rows, length, measured)
+    return plan
 
 
 def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
-    """The speed of a training step on a text of ``chars`` characters, ``vocab_size`` of them distinct: as it was
-    measured on this machine before, else measured now, which takes some three seconds.
+    """The speed of a training step on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, or for settings that take more memory
-    than this machine has. torch's thread count is as before.
+    Stored from an earlier measurement on this machine, else measured now, which takes about three seconds. Raises
+    :class:`~charlstm.errors.SettingsError` for a device that is not there, or for settings that need more memory than
+    this machine has. torch's number of threads is restored.
     """
     rows, length = batch_shape(settings, chars)
     measured = find_speed(settings, vocab_size, rows, length)
@@ -95,8 +105,8 @@ def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredS
 
 
 def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Model | None) -> CharLSTM:
-    """The network before its first step, drawn by the seed, or ``start_from`` with new rows for characters it lacks.
-    Torch's global generator is not used."""
+    """The network before its first step: random by the seed, or ``start_from`` with new rows for characters it lacks.
+    torch's global generator is not used."""
     if start_from is not None:
         return CharLSTM.from_model(extend_vocabulary(start_from, vocabulary, settings.seed))
     generator = torch.Generator().manual_seed(settings.seed)
@@ -104,8 +114,8 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
 
 
 def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> KernelChoice:
-    """Choose the kernel that ``settings`` leave open for steps of ``plan`` on its device, measured where there is a
-    choice. torch's thread count is as before."""
+    """Measure which of the kernels that ``settings`` allow is the fastest for steps of ``plan`` on its device. With a
+    single one nothing is measured. torch's number of threads is restored."""
     rows = ranks.rows(plan.batch_size)
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
@@ -114,31 +124,39 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
         names = candidates(settings, device)
         if len(names) == 1:
             return KernelChoice(names[0])
-        network = _throwaway_network(settings, vocab_size, device)
+        network = _random_network(settings, vocab_size, device)
         return choose_kernel(names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET)
     finally:
         torch.set_num_threads(before)
 
 
-def faster_kernel(
-    settings: Settings, vocab_size: int, plan: Plan, pace: float, ranks: Ranks = SINGLE_PROCESS
-) -> tuple[str, float] | None:
-    """Another kernel than that of ``plan`` and how many times as fast it is now, or None when none is much faster.
+@dataclass(frozen=True, slots=True)
+class FasterKernel:
+    """A kernel that is ``factor`` times as fast as the one in use."""
 
-    ``pace``: seconds that a step of training takes. It is measured again only where the choice at the start may have
-    been wrong: that of a kernel that is seldom the fastest, or one made by figures that training does not confirm.
+    name: str
+    factor: float
+
+
+def find_faster_kernel(
+    settings: Settings, vocab_size: int, plan: Plan, step_seconds: float, ranks: Ranks = SINGLE_PROCESS
+) -> FasterKernel | None:
+    """A kernel that is much faster than that of ``plan``, or ``None``. ``step_seconds``: seconds per training step.
+
+    The kernels are measured again only where the choice at the start may have been wrong: when it was a kernel that is
+    seldom the fastest, or when training is not as fast as was measured then.
     """
     usual = candidates(settings, torch.device(plan.device))[0]
-    if plan.kernel == usual and 1 / UNLIKE < pace / plan.seconds_per_step < UNLIKE:
+    if plan.kernel == usual and 1 / UNLIKE < step_seconds / plan.seconds_per_step < UNLIKE:
         return None
     choice = choose_kernel_here(settings, vocab_size, plan, ranks)
     if choice.name == plan.kernel or plan.kernel not in choice.measured:
         return None
-    faster = choice.measured[choice.name] / choice.measured[plan.kernel]
-    return (choice.name, faster) if faster > MUCH_FASTER else None
+    factor = choice.measured[choice.name] / choice.measured[plan.kernel]
+    return FasterKernel(choice.name, factor) if factor > MUCH_FASTER else None
 
 
-def _throwaway_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
+def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
     shape = (vocab_size, settings.hidden_size, settings.num_layers)
     return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
 
@@ -152,13 +170,12 @@ def measure(
     ranks: Ranks = SINGLE_PROCESS,
     kernel: str | None = None,
 ) -> MeasuredSpeed:
-    """Choose the kernel that ``settings`` leaves open unless it is given, on this rank's rows, and time whole steps:
-    data, masks, gradients, update.
+    """Choose the fastest kernel unless ``kernel`` is given, and time whole steps: data, masks, gradients, update.
 
-    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`, more where a step takes long.
-    Torch's global generator is not used.
+    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`; at least four steps. Each rank
+    measures with its own rows. torch's global generator is not used.
     """
-    network = _throwaway_network(settings, vocab_size, device)
+    network = _random_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
     budget = BUDGET if kernel is None else SHORT_BUDGET
     names = candidates(settings, device) if kernel is None else [kernel]
@@ -167,14 +184,14 @@ def measure(
         kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET).name
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
-    learner = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)
+    train_step = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)
     seconds: list[float] = []
     start = time.perf_counter()
     # The first steps allocate and warm up; a rate of zero would be no cheaper.
     while len(seconds) < 4 or (time.perf_counter() - start < budget and len(seconds) < 1000):
         before = time.perf_counter()
-        learner.step(len(seconds), settings.lr * 1e-3)
+        train_step.step(len(seconds), settings.lr * 1e-3)
         seconds.append(time.perf_counter() - before)
-    # The fastest: other work on the machine only ever adds. Too hopeful a plan is drawn in by the clock at the first
-    # validation; one that starved while it was measured would end after a step.
+    # The fastest step, because other work on the machine only ever makes steps slower. A plan that is too optimistic is
+    # corrected at the first validation; one measured on a busy machine could end after a single step.
     return MeasuredSpeed(kernel, min(seconds[1:]), batch_size * seq_length)

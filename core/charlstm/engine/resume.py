@@ -1,9 +1,4 @@
-"""Going on with a run: what a person changed since, what has to be done again, and whether the machine still computes
-alike.
-
-The rules for what may differ between two processes. How far the run had come is in ``progress``, which settings may
-change in ``config``; what a state file looks like is ``state``'s business, its tensors are the learner's.
-"""
+"""Continue a run from its exact state: apply changed settings, repeat logged commands, compare the environments."""
 
 from __future__ import annotations
 
@@ -11,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,75 +14,164 @@ from charlstm.engine.benchmark import choose_kernel_here
 from charlstm.engine.devices import choose_device, cpu_count
 from charlstm.engine.distributed import Ranks
 from charlstm.engine.kernels import kernel_path, runs_well
-from charlstm.errors import SettingsError
+from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.text.batches import TrainingText
+from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
 from charlstm.training.plan import VALIDATIONS, Plan, later_end
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate, superseded_commands
-from charlstm.training.settings import LENGTH, Settings, current_kernel_name
+from charlstm.training.settings import LENGTH, Settings, changed, current_kernel_name
 from charlstm.training.state import TrainingState
 
-MORE_PEAK = 0.5
-"""Part of the highest rate to which *more* climbs: enough to move on, without undoing what was learnt."""
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus
+
+EXTENSION_PEAK = 0.5
+"""When a finished run is extended, its learning rate climbs to this fraction of the highest one: enough to improve,
+without undoing what was learnt."""
 
 PROCESSES = "processes"
-"""States from before training could be shared do not name them: it was one."""
+"""States from before training with several processes lack this entry: they had one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Where and how a run goes on."""
+    """What a trainer needs to continue a run."""
 
+    requested_settings: Settings
+    settings: Settings
+    """Those that the run trains with. They differ from the requested ones where the model that it started from decides
+    the size of the network."""
+    text: TrainingText
+    state: TrainingState
     progress: Progress
     plan: Plan
     schedule: LearningRate
-    again: Mapping[int, Sequence[Controlled]]
-    """What was asked for after the state was kept, by the step at which it was acted on: to be done again there."""
+    replay: Mapping[int, Sequence[Controlled]]
+    """Commands that were handled after the state was saved, by their step: they are repeated there."""
     event: Resumed
 
 
-def plan_resume(
-    state: TrainingState, replay: Sequence[Controlled], before: Settings, changes: dict[str, Any], ranks: Ranks
+def continue_run(
+    corpus: Corpus, settings: Settings, state: TrainingState, log: Sequence[Controlled], ranks: Ranks
 ) -> Continuation:
-    """How the run of ``state``, which had the settings ``before``, goes on with ``changes`` of them. ``replay`` is what
-    its log says it was asked for, from the beginning.
+    """Continue the run that saved ``state``, with ``settings``, which may differ from those requested before. ``log``
+    has all ``control`` events of the run, oldest first.
 
-    Raises :class:`SettingsError` for a change that such a run cannot take, :class:`ModelError`, KeyError, TypeError,
-    ValueError or AttributeError for a record that lacks something.
+    Raises :class:`SettingsError` for a setting that cannot be changed, :class:`TextError` for another text and
+    :class:`ModelError` for a state that lacks something.
     """
-    record, settings = state.record, before.with_changes(**changes)
-    progress = Progress.from_dict(record["progress"])
-    logged, schedule = Plan.from_dict(record["plan"]), LearningRate.from_dict(record["schedule"])
-    symbols = len(record["vocabulary"]["symbols"])
-    plan = adapt_plan(logged, settings, record["environment"], symbols, ranks)
-    new_schedule = amend_schedule(schedule, before, changes, logged, progress)
-    if LENGTH & changes.keys() and settings.val_every is None:
-        left = new_schedule.planned_steps - progress.step
-        plan = replace(plan, val_every=max(logged.val_every, math.ceil(left / VALIDATIONS)))
-    if progress.ended == "stopped" or changes:
-        progress.ended = progress.whole_val = None
-        progress.stale = 0 if changes else progress.stale
-    again: dict[int, list[Controlled]] = defaultdict(list)
-    # What a person says now goes before what was said then.
+    try:
+        record = state.record
+        requested_before = Settings.from_dict(record["asked"])
+        before = Settings.from_dict(record["settings"])
+        changes = changed(requested_before, settings)
+        if record["fingerprint"] != corpus.fingerprint:
+            raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
+        known = Vocabulary.from_dict(record["vocabulary"])
+        vocabulary = known.extended(corpus.vocabulary)  # states of 0.1 may lack the role of the replacement symbol
+        if known.symbols != vocabulary.symbols:
+            raise ModelError("The training state lacks characters of its own text: resume from the one before it")
+        now = before.with_changes(**changes)
+        text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
+
+        progress, saved_plan = Progress.from_dict(record["progress"]), Plan.from_dict(record["plan"])
+        plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
+        schedule = LearningRate.from_dict(record["schedule"])
+        new_schedule = amend_schedule(schedule, before, changes, saved_plan, progress)
+        if LENGTH & changes.keys() and now.val_every is None:
+            left = new_schedule.planned_steps - progress.step
+            plan = replace(plan, val_every=max(saved_plan.val_every, math.ceil(left / VALIDATIONS)))
+        if progress.ended == "stopped" or changes:
+            progress.ended = progress.whole_val = None
+            progress.stale = 0 if changes else progress.stale
+        event = Resumed(
+            step=state.step,
+            planned_steps=new_schedule.planned_steps,
+            inexact=describe_differences(record["environment"], environment(plan, ranks)),
+            changes=describe_changes(before, changes),
+            changed=tuple(changes),
+            device=plan.device,
+            kernel=plan.kernel,
+        )
+        replay = commands_to_repeat(log, state.step, schedule, changes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
+    return Continuation(settings, now, text, state, progress, plan, new_schedule, replay, event)
+
+
+def commands_to_repeat(
+    log: Sequence[Controlled], step: int, schedule: LearningRate, changes: dict[str, Any]
+) -> dict[int, list[Controlled]]:
+    """The commands of ``log`` from ``step`` on that change the learning rate or the end and are not in ``schedule``, by
+    their step. A setting that is changed now takes precedence over a command that was given earlier."""
+    found: dict[int, list[Controlled]] = defaultdict(list)
     lasting = {"set-lr", "finish"} - superseded_commands(changes)
-    for event in {event.id: event for event in replay if event.command in lasting}.values():
-        if event.step >= state.step and not schedule.knows(event.id):
-            again[event.step].append(event)
-    resumed = Resumed(
-        step=state.step,
-        planned_steps=new_schedule.planned_steps,
-        inexact=differences(record["environment"], environment(plan, ranks)),
-        changes=describe_changes(before, changes),
-        changed=tuple(changes),
-        device=plan.device,
-        kernel=plan.kernel,
+    for event in {event.id: event for event in log if event.command in lasting}.values():
+        if event.step >= step and not schedule.knows(event.id):
+            found[event.step].append(event)
+    return found
+
+
+def amend_schedule(
+    schedule: LearningRate, before: Settings, changes: dict[str, Any], plan: Plan, progress: Progress
+) -> LearningRate:
+    """The schedule after ``changes``. A changed ``lr`` rescales what remains, a changed length stretches it, and a
+    finished run that is extended climbs again. Raises :class:`SettingsError` when the new end is already passed."""
+    step = progress.step
+    finished = step >= schedule.planned_steps or progress.ended not in (None, "stopped")
+    longer = bool(LENGTH & set(changes))
+    if "lr" in changes and not (finished and longer):
+        value = schedule.rate(step) * changes["lr"] / before.lr
+        schedule = schedule.amended(Amendment(step, "set-lr", value))
+    if not longer:
+        return schedule
+    settings = before.with_changes(**changes)
+    added = later_end(settings, plan, step=step, worked=progress.work_seconds) - step
+    if not finished:
+        return schedule.amended(Amendment(step, "replan", added))
+    peak = changes.get("lr", settings.lr if settings.schedule == "constant" else EXTENSION_PEAK * settings.lr)
+    return schedule.amended(Amendment(step, "more", added, peak=peak))
+
+
+def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:
+    """``plan`` with changed ``settings``, and for this machine. Where the device or what its kernel needs is missing,
+    the plan gets the device that there is and the kernel that is fastest on it. ``symbols`` is the vocabulary's size.
+
+    The number of threads changes when ``ranks`` are not as many as in the environment ``before``.
+    """
+    same_processes = before.get(PROCESSES, "1") == str(ranks.world_size)
+    plan = replace(
+        with_current_kernel_name(plan),
+        threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
+        val_every=settings.val_every or plan.val_every,
     )
-    return Continuation(progress, plan, new_schedule, again, resumed)
+    if runs_here(plan):
+        return plan
+    try:
+        choose_device(plan.device)
+    except SettingsError:
+        plan = replace(plan, device=choose_device("auto").type)
+    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks).name)
+
+
+def with_current_kernel_name(plan: Plan) -> Plan:
+    """``plan`` with the current name of its kernel, which an earlier version may have called differently."""
+    return replace(plan, kernel=current_kernel_name(plan.kernel))
+
+
+def runs_here(plan: Plan) -> bool:
+    """Whether this machine has the device of ``plan`` and supports its kernel."""
+    try:
+        return runs_well(current_kernel_name(plan.kernel), choose_device(plan.device))
+    except SettingsError:
+        return False
 
 
 def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
-    """What the last digits of a run depend on, in words."""
+    """What the last digits of a run's figures depend on: software, hardware, threads and processes."""
     device = torch.device(plan.device)
     found = {
         "torch": torch.__version__,
@@ -105,66 +189,14 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
     return found
 
 
-def differences(before: dict[str, str], now: dict[str, str]) -> str | None:
-    """In words, what of the environment is not as it was; None when a resume is exact. What ``before`` does not name,
-    because the program that wrote it did not look at it, counts as unchanged."""
+def describe_differences(before: dict[str, str], now: dict[str, str]) -> str | None:
+    """What differs between two environments, as ``threads 2 → 4``; ``None`` when a resume is exact. What ``before``
+    lacks, because an earlier version did not record it, counts as unchanged."""
     before = {PROCESSES: "1", **before}
-    words = [f"{name} {before[name]} → {value}" for name, value in now.items() if before.get(name, value) != value]
-    return ", ".join(words) or None
-
-
-def as_named_now(plan: Plan) -> Plan:
-    """``plan``, whose kernel may have the name that an earlier program gave it."""
-    return replace(plan, kernel=current_kernel_name(plan.kernel))
-
-
-def runs_here(plan: Plan) -> bool:
-    """Whether this machine has the device of ``plan``, and that what its kernel computes with."""
-    try:
-        return runs_well(current_kernel_name(plan.kernel), choose_device(plan.device))
-    except SettingsError:
-        return False
-
-
-def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:
-    """The plan with what a person changed, and on a machine that lacks its device or what its kernel computes with,
-    with the device that is there and the kernel that is fastest on it. The network knows ``symbols`` characters.
-
-    Cores are divided anew when ``ranks`` are not as many as in the environment ``before``.
-    """
-    as_many = before.get(PROCESSES, "1") == str(ranks.world_size)
-    plan = replace(
-        as_named_now(plan),
-        threads=settings.threads or (plan.threads if as_many else ranks.threads(cpu_count())),
-        val_every=settings.val_every or plan.val_every,
-    )
-    if runs_here(plan):
-        return plan
-    try:
-        choose_device(plan.device)
-    except SettingsError:
-        plan = replace(plan, device=choose_device("auto").type)
-    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks).name)
+    different = [f"{name} {before[name]} → {value}" for name, value in now.items() if before.get(name, value) != value]
+    return ", ".join(different) or None
 
 
 def describe_changes(before: Settings, changes: dict[str, Any]) -> str | None:
-    """``epochs 3 → 6, lr 0.003 → 0.001``; None when nothing changed."""
+    """Changed settings, as ``epochs 3 → 6, lr 0.003 → 0.001``; ``None`` when nothing changed."""
     return ", ".join(f"{name} {getattr(before, name)} → {value}" for name, value in changes.items()) or None
-
-
-def amend_schedule(
-    schedule: LearningRate, before: Settings, changes: dict[str, Any], plan: Plan, progress: Progress
-) -> LearningRate:
-    """The schedule after ``changes``: another rate rescales the rest, another length stretches it, and a run that had
-    come to its end climbs again. Raises :class:`SettingsError` when the new end has already been passed."""
-    step, over = progress.step, progress.step >= schedule.planned_steps or progress.ended not in (None, "stopped")
-    if "lr" in changes and not (over and LENGTH & set(changes)):
-        value = schedule.rate(step) * changes["lr"] / before.lr
-        schedule = schedule.amended(Amendment(step, "set-lr", value))
-    if not LENGTH & set(changes):
-        return schedule
-    settings = before.with_changes(**changes)
-    total = later_end(settings, plan, step=step, worked=progress.work_seconds)
-    peak = changes.get("lr", settings.lr if settings.schedule == "constant" else MORE_PEAK * settings.lr)
-    change = Amendment(step, "more" if over else "replan", total - step, peak=peak if over else None)
-    return schedule.amended(change)

@@ -1,36 +1,38 @@
-"""The training loop as a stream of events: it prints nothing and knows no screen, file or folder.
+"""Train a network: the training loop, as a stream of events.
 
-:meth:`Trainer.events` is the loop; the rest is what its lines mean. A step itself is in ``learner``, the rate in
-``schedule``, how often and how long in ``planning``, how long it has been in ``clock``, what it is told meanwhile in
-``commands``, how a run of an earlier process goes on in ``resuming``.
+The loop is :meth:`Trainer._train_loop`, and each of its lines is a method below it. It writes no files and prints
+nothing: what it does is in its events, and checkpoints go to a :class:`~charlstm.training.hooks.CheckpointStore`. A
+single step is in ``train_step``, the learning rate of each step in ``training.schedule``, how often to log and validate
+in ``training.plan``, and how a run of an earlier process continues in ``resume``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 
 from charlstm import storage
 from charlstm.engine import resume
-from charlstm.engine.benchmark import faster_kernel, initial_network, measure_and_plan
+from charlstm.engine.benchmark import FasterKernel, find_faster_kernel, initial_network, measure_and_plan
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
-from charlstm.engine.kernels import candidates, fast_path_problem
+from charlstm.engine.event_stream import EventStream
+from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import StepOutcome, TrainStep
-from charlstm.errors import ModelError, RunError, TextError
+from charlstm.engine.resume import Continuation
+from charlstm.engine.train_step import TrainStep
+from charlstm.errors import ModelError, RunError
 from charlstm.model.file import Model, Weights
-from charlstm.text.batches import Batches, TrainingText, learnt, most_learnt
-from charlstm.text.statistics import parts_overlap
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.text.batches import Batches, TrainingText, learnt
 from charlstm.training import estimate
 from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
@@ -46,46 +48,49 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
-from charlstm.training.plan import MeasuredSpeed, Plan, fit_batch, replanned
+from charlstm.training.plan import Plan, fit_batch
 from charlstm.training.progress import Clock, Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
-from charlstm.training.settings import Settings, changed
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
+from charlstm.training.text_warnings import text_warnings
+from charlstm.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
 
-
 FINISH_SECONDS = 25.0
-"""Time in which *finish* takes the rate to zero; with a last validation the run ends within 30 s."""
+"""Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
 
 CHECK_KERNEL_SECONDS = 3.0
 """Seconds of training after which the choice of the kernel is checked."""
 
-
 WORTH_CHECKING = 20.0
-"""Seconds that training has to go on for, else the check would cost more than it gains."""
+"""Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
 
-REPLAN_BEYOND = 0.02
-"""Part of the steps left by which the clock must disagree before ``max_minutes`` moves the end."""
+PAUSE_SECONDS = 0.1
+"""Seconds between two looks for commands during a pause."""
+
+DISK_RETRY_SECONDS = 1.0
+"""Seconds between two attempts to write to a full disk."""
+
+_T = TypeVar("_T")
 
 
-class _Stopped(Exception):
-    """Somebody asked to stop while a validation is on its way."""
+class _StopRequested(Exception):
+    """A stop command arrived during the final validation."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
 
 
 class Trainer:
-    """One run of training: from nothing, from a model, or by :meth:`resume` from an exact state.
+    """One training run: new, from another model's weights, or continued from its exact state (:meth:`resume`).
 
-    ``plan`` and ``schedule`` are there once the first event is.
+    Iterate over :meth:`events`, or call :meth:`train`. ``settings`` are those of the run, ``progress`` says how far it
+    is. ``plan``, ``schedule`` and ``network`` of a new run exist from its first event on: before, they raise
+    :class:`RunError`.
     """
-
-    plan: Plan
-    schedule: LearningRate
-    progress: Progress
 
     def __init__(
         self,
@@ -93,46 +98,64 @@ class Trainer:
         settings: Settings,
         *,
         start_from: Model | None = None,
+        plan: Plan | None = None,
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
-        plan: Plan | None = None,
         info: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
+        continuation: Continuation | None = None,
     ) -> None:
-        """``start_from`` gives the first weights and the network's size; characters it lacks get new rows. ``plan`` is
-        what an earlier start of this run froze before it was killed; ``info`` goes into every model that is saved.
-        ``ranks`` are the processes that share each batch; this one leads them.
+        """A run on ``corpus``.
 
-        Raises :class:`TextError` for a text that has nothing to learn.
+        ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
+        ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``info`` goes into every model
+        that is saved. ``ranks`` are the processes that share each batch; this is rank 0. ``sleep`` waits for some
+        seconds, during a pause. ``continuation`` comes from :meth:`resume`.
+
+        Raises :class:`TextError` for a text that is too short.
         """
-        self.settings = settings
-        self._frozen = plan
-        self.progress = Progress()
-        self._asked = settings
-        if start_from is not None:
-            shape = start_from.config
-            self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
+        info = dict(info or {})
+        if continuation is not None:
+            self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
+            self._text = continuation.text
+        else:
+            self.settings = self._requested_settings = settings
+            vocabulary = corpus.vocabulary
+            if start_from is not None:
+                shape = start_from.config
+                self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
+                vocabulary = start_from.vocabulary.extended(vocabulary)
+                info.setdefault("lineage", {"learnt": learnt(start_from.info)})
+            self._text = TrainingText.of(
+                corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
+            )
+        self.progress = Progress() if continuation is None else continuation.progress
+        self._plan = None if continuation is None else continuation.plan
+        self._schedule = None if continuation is None else continuation.schedule
+        self._step_or_none: TrainStep | None = None
+        self._best: Weights | None = None
+        self._finished: Finished | None = None
+
+        self._continuation = continuation
         self._start_from = start_from
-        known = corpus.vocabulary if start_from is None else start_from.vocabulary
-        self._take(corpus, known.extended(corpus.vocabulary))
+        self._stored_plan = plan
+        self._kernel_is_final = plan is not None or continuation is not None
+
+        self._info = info
         self._sample = sample
-        self._commands = CommandQueue(commands, {})
-        self._info = dict(info or {})
-        if start_from is not None:
-            self._info.setdefault("lineage", {"learnt": learnt(start_from.info)})
+        self._commands = CommandQueue(commands, {} if continuation is None else continuation.replay)
         self._sleep = sleep
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
-        self._best: Weights | None = None
-        self._going_on: tuple[TrainingState, Resumed] | None = None
-        self._kernel_checked = True  # by an earlier process, unless this one makes the plan
+        self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
-        self._threads: int | None = None
-        self._short: str | None = None
-        self._train_loop = self._train()  # suspended between two events, whichever iterator asks for the next one
-        self._iterating = self._broken_off = False
+
+        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+        self._stream = EventStream(
+            self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
+        )
 
     @classmethod
     def resume(
@@ -149,301 +172,514 @@ class Trainer:
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> Self:
-        """Go on from ``state``. ``settings`` are those the run was asked for, perhaps changed; ``replay`` holds every
-        ``control`` line of the log as read, repeats and all: changes of the rate that the state does not know yet are
-        made again at their logged step; pauses and stops are over.
+        """Continue the run that saved ``state``, on the same ``corpus``.
 
-        Raises :class:`SettingsError` for a change that a run cannot take, :class:`ModelError` for a state that does
+        ``settings`` are those requested for the run, perhaps with changes. ``replay`` are all ``control`` events of its
+        log: changes of the learning rate and of the end that came after ``state`` are repeated at their steps, pauses
+        and stops are not.
+
+        Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
-        try:
-            asked = Settings.from_dict(state.record["asked"])
-            before = Settings.from_dict(state.record["settings"])
-            changes = changed(asked, settings)
-            now = before.with_changes(**changes)
-            trainer = cls(corpus, now, sample=sample, store=store, info=info, sleep=sleep, ranks=ranks)
-            if state.record["fingerprint"] != corpus.fingerprint:
-                raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
-            trainer._asked = settings
-            known = Vocabulary.from_dict(state.record["vocabulary"])
-            whole = known.extended(corpus.vocabulary)  # states of 0.1 may lack the replacement symbol's role alone
-            if known.symbols != whole.symbols:
-                raise ModelError("The training state lacks characters of its own text: resume from the one before it")
-            trainer._take(corpus, whole)
-            on = resume.plan_resume(state, replay, before, changes, ranks)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
-        trainer.progress, trainer.plan, trainer.schedule = on.progress, on.plan, on.schedule
-        trainer._commands = CommandQueue(commands, on.again)
-        trainer._going_on = (state, on.event)
-        trainer._clock = Clock(trainer.progress)
-        return trainer
+        continuation = resume.continue_run(corpus, settings, state, replay, ranks)
+        return cls(
+            corpus,
+            settings,
+            sample=sample,
+            store=store,
+            commands=commands,
+            info=info,
+            sleep=sleep,
+            ranks=ranks,
+            continuation=continuation,
+        )
+
+    # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def train(self, callback: Callable[[AnyEvent], object] | None = None) -> Finished:
+        """Train to the end and return the last event. ``callback`` is called with every event.
+
+        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps: training can
+        then continue with another call, as after closing the iterator of :meth:`events`.
+        """
+        with contextlib.closing(self.events()) as events:
+            for event in events:
+                if callback is not None:
+                    callback(event)
+        assert self._finished is not None
+        return self._finished
+
+    def events(self) -> Generator[AnyEvent]:
+        """Train, and yield what happens. The first event is ``started`` or ``resumed`` (or, when the disk is full,
+        ``paused``), the last one is ``finished``. A second ``started``, at step 0, means that training restarted with a
+        faster kernel.
+
+        Training advances only while the iterator is asked for more. It may be closed at any event: the write that is
+        running completes, others stay in the queue, and the next call continues with the very next event, as if there
+        had been one iterator. After ``finished`` there are no more events.
+
+        At each event torch's number of threads is the caller's; its global generator is never used. Raises
+        :class:`RunError` while another iterator of this trainer is in use, and after an exception (such as an
+        interrupt) has ended training within a step.
+        """
+        return self._stream.iterate()
+
+    def stop(self) -> None:
+        """Stop between two steps, with a checkpoint, as the command ``stop`` does. May be called from any thread.
+
+        Called before training, it stops the run after its start, before the first step.
+        """
+        self._commands.put(Command("trainer.stop", "stop"))
+
+    @property
+    def plan(self) -> Plan:
+        """How many steps, and how often to log and validate, as planned at the start."""
+        return self._existing(self._plan, "plan")
+
+    @property
+    def schedule(self) -> LearningRate:
+        """The learning rate of every step, with all changes so far."""
+        return self._existing(self._schedule, "schedule")
+
+    @property
+    def network(self) -> CharLSTM:
+        """The network that is validated and saved, as it is now: with ``ema_decay`` the moving average of the weights,
+        else the weights that are trained.
+
+        It is not a copy: the next step changes it, and its weights should not be changed. For the best model so far see
+        :attr:`best`.
+        """
+        return self._train_step.result
+
+    @property
+    def best(self) -> Model:
+        """The best model so far, a copy. Raises :class:`ModelError` before the first validation."""
+        if self._best is None:
+            raise ModelError("There is no model yet: training has not started")
+        progress = self.progress
+        info = self._model_info(progress.loss, progress.best_step, whole=progress.whole_val is not None)
+        config = self._train_step.network.config
+        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
+
+    def state(self) -> TrainingState:
+        """All that an exact resume needs, as it is now, between two events. Raises :class:`RunError` before the first
+        event."""
+        tensors = self._train_step.tensors()
+        tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
+        record = {
+            "asked": self._requested_settings.to_dict(),
+            "settings": self.settings.to_dict(),
+            "plan": self.plan.to_dict(),
+            "schedule": self.schedule.to_dict(),
+            "progress": self.progress.to_dict(),
+            "environment": resume.environment(self.plan, self._ranks),
+            "vocabulary": self._text.vocabulary.to_dict(),
+            "fingerprint": self._text.corpus.fingerprint,
+        }
+        return TrainingState(self.progress.step, record, tensors)
+
+    @property
+    def _train_step(self) -> TrainStep:
+        return self._existing(self._step_or_none, "network")
+
+    @staticmethod
+    def _existing(value: _T | None, name: str) -> _T:
+        if value is None:
+            raise RunError(f"This trainer has no {name} yet: training builds it before its first event")
+        return value
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def events(self) -> Generator[AnyEvent]:
-        """Train. The first event is ``started`` or ``resumed`` (a full disk apart), the last ``finished``. ``started``
-        comes once more, at step 0, when training begins again with a faster kernel after its first seconds.
-
-        Training rests while the iterator is not asked for more. It may be closed at any event: what is written to the
-        store is then completed, what waits to be written goes on waiting, and the next call of this method goes on with
-        the very next event, as if there had been one iterator. After ``finished`` there are no more events.
-
-        torch's number of threads is the caller's at each event, and its global generator is never drawn from. Raises
-        :class:`RunError` while another iterator of this trainer is neither exhausted nor closed, and after an exception
-        (an interrupt among them) that broke training off within a step.
-        """
-        if self._iterating:
-            raise RunError("This trainer is already being iterated: go on with that iterator, or close it first")
-        self._iterating = True
-        self._clock.start()
-        try:
-            while (event := self._next_event()) is not None:
-                yield event
-        finally:
-            self._iterating = False
-            self._clock.close()
-            self._checkpoint_writer.close()
-
-    def _next_event(self) -> AnyEvent | None:
-        if self._broken_off:
-            raise RunError(
-                f"Training broke off at step {self.progress.step:,}, perhaps with a step half done: use Trainer.resume "
-                "to go on from the last state that was kept, or make a new trainer"
-            )
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self._threads or threads)
-        self._clock.skip()  # who took the last event may have had to wait for a disk or a terminal
-        try:
-            return next(self._train_loop, None)
-        except BaseException:
-            self._broken_off = True
-            raise
-        finally:
-            self._clock.worked()
-            torch.set_num_threads(threads)
-
-    def _train(self) -> Iterator[AnyEvent]:
-        self._saved = time.perf_counter()
-        yield from self._begin()
+    def _train_loop(self) -> Iterator[AnyEvent]:
+        yield from self._start() if self._continuation is None else self._load_state(self._continuation)
         while not self._is_finished():
             yield from self._handle_commands()
+            if self._checkpoint_due():
+                self._checkpoint()
+            yield from self._poll_writes()
             if self._is_finished():
                 break
+
             rate = self.schedule.rate(self.progress.step)
             before = self._clock.worked()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
                 yield self._diverged(rate)
                 break
-            self._record_step(outcome, self._clock.worked() - before)
-            if (yield from self._begin_anew()):
+            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, self._clock.worked() - before)
+            if (faster := self._faster_kernel()) is not None:
+                yield from self._restart(faster)
                 continue
+
             if self._due(self.plan.log_every):
                 yield self._step_event(rate)
-            if self._due(self.plan.val_every) or self.progress.step in self.plan.snapshot_steps:
-                yield from self._validate_and_sample()
-            yield from self._watch_time_limit()
+            if self._due(self.plan.val_every) or self._snapshot_due():
+                yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
+            yield from self._check_time_limit()
         yield from self._end()
 
     def _is_finished(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
 
     def _due(self, every: int) -> bool:
-        """Whether something that comes ``every`` so many steps, and at the end, comes now."""
-        progress = self.progress
-        return progress.step % every == 0 or progress.step == self.schedule.planned_steps or progress.ended == "time"
+        """Whether something that is done every ``every`` steps, and at the end, is due now."""
+        return self.progress.step % every == 0 or self.progress.step == self.schedule.planned_steps
 
-    # ── beginning and end ─────────────────────────────────────────────────────────────────────────────────────────
+    def _snapshot_due(self) -> bool:
+        return self.progress.step in self.plan.snapshot_steps
 
-    def _take(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
-        settings = self.settings
-        self._training_text = TrainingText.of(
-            corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
-        )
-
-    def _begin(self) -> Iterator[AnyEvent]:
-        if self._going_on is None:
-            yield from self._start()
-            return
-        (state, event), self._going_on = self._going_on, None  # the tensors would be kept to the end
-        plan, shape = (
-            self.plan,
-            (len(self._training_text.vocabulary), self.settings.hidden_size, self.settings.num_layers),
-        )
-        self._check_memory(torch.device(plan.device), plan.batch_size, plan.seq_length)
-        self._prepare(CharLSTM(*shape, init="none"))
-        self._train_step.load(state.tensors)
-        best = {name.removeprefix("best."): array for name, array in state.tensors.items() if name.startswith("best.")}
-        self._best = best or None
-        self._clock.start_pace()
-        if self._best is not None:  # the model's file may be of a course that is not taken now, or gone
-            self._checkpoint_writer.model(self.best)
-        yield event
-        yield from self._warn_of_machine()
-        if event.changes:
-            # From here on they are the run's own: else a second resume would put them before what is asked now.
-            self._checkpoint()
-            yield from self._wait_for_writes(wait=True)
+    # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self) -> Iterator[AnyEvent]:
-        settings, material = self.settings, self._training_text
-        if self._frozen is not None:
-            # A plan that was made on another machine is made again: nothing has been trained by it.
-            self._frozen = resume.as_named_now(self._frozen) if resume.runs_here(self._frozen) else None
-        self._kernel_checked = self._frozen is not None
-        device = choose_device(settings.device if self._frozen is None else self._frozen.device)
-        self._check_memory(device, *fit_batch(settings, material.train_targets))
-        yield from self._begin_at_step_0(self._frozen or self._new_plan(self._kernel_known(device)))
+        """Measure and plan, unless there is a stored plan, then start at step 0."""
+        settings, plan = self.settings, self._stored_plan
+        if plan is not None:
+            # No step was taken by this plan yet, so on another machine it is made again.
+            plan = resume.with_current_kernel_name(plan) if resume.runs_here(plan) else None
+        self._stored_plan, self._kernel_is_final = plan, plan is not None
+        device = choose_device(settings.device if plan is None else plan.device)
+        memory_warning = self._check_memory(device, *fit_batch(settings, self._text.train_targets))
+        yield from self._start_at_step_0(plan or self._measure_and_plan(), memory_warning)
 
-    def _kernel_known(self, device: torch.device) -> str | None:
-        """The kernel that was the fastest when such a run was measured here before."""
-        known = None if self._ranks.world_size > 1 else estimate.find_speed(self.settings, *self._shape())
-        return known.kernel if known is not None and known.kernel in candidates(self.settings, device) else None
+    def _measure_and_plan(self, kernel: str | None = None) -> Plan:
+        return measure_and_plan(self.settings, self._text, self._ranks, worked=self._clock.worked, kernel=kernel)
 
-    def _new_plan(self, kernel: str | None) -> Plan:
-        """Measure, and plan; what is new of the measurement is remembered for the next such run."""
-        plan = measure_and_plan(
-            self.settings, self._training_text, self._ranks, worked=self._clock.worked, kernel=kernel
-        )
-        symbols, rows, length = self._shape()
-        known = estimate.find_speed(self.settings, symbols, rows, length)
-        if self._ranks.world_size == 1 and (known is None or known.kernel != plan.kernel):
-            measured = MeasuredSpeed(plan.kernel, plan.seconds_per_step, rows * length)
-            estimate.store_speed(self.settings, symbols, rows, length, measured)
-        return plan
-
-    def _shape(self) -> tuple[int, int, int]:
-        """Symbols, rows and characters of a row: what the speed of a step depends on, with the settings."""
-        return len(self._training_text.vocabulary), *fit_batch(self.settings, self._training_text.train_targets)
-
-    def _begin_at_step_0(self, plan: Plan) -> Iterator[AnyEvent]:
-        settings, material, self.plan = self.settings, self._training_text, plan
-        self.schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
-        if plan is not self._frozen:
+    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent]:
+        """Save a new plan, build the network, validate it, and save its state."""
+        settings, text = self.settings, self._text
+        self._plan = plan
+        self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
+        if plan is not self._stored_plan:
             self._checkpoint_writer.plan(plan)
-            yield from self._wait_for_writes(wait=True)
-        self._prepare(initial_network(settings, material.vocabulary, self._start_from))
-        origin = {} if self._start_from is None else self._start_from.info
-        if self._kernel_checked:
-            self._start_from = None  # it would be kept to the end
+            yield from self._poll_writes(wait=True)
+        self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
+        start_from_info = {} if self._start_from is None else self._start_from.info
+        if self._kernel_is_final:
+            self._start_from = None  # frees its memory
         yield Started(
             step=0,
             planned_steps=plan.planned_steps,
             steps_per_epoch=plan.steps_per_epoch,
             parameters=self._train_step.network.config.parameters,
-            train_chars=sum(stop - start for start, stop in material.train),
-            val_chars=sum(stop - start for start, stop in material.held_out),
-            test_chars=sum(stop - start for start, stop in material.test),
+            train_chars=sum(stop - start for start, stop in text.train),
+            val_chars=sum(stop - start for start, stop in text.held_out),
+            test_chars=sum(stop - start for start, stop in text.test),
             device=plan.device,
             kernel=self._train_step.kernel.name,
             kernel_path=self._train_step.kernel.path,
             threads=plan.threads,
         )
-        yield from self._warn_of_machine()
-        if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
-            yield self._warning(
-                f"The text is small, so training reads {plan.batch_size} × {plan.seq_length} characters a step "
-                f"instead of {settings.batch_size} × {settings.seq_length}: it will learn little but the text by heart"
-            )
-        for warning in self._overlaps(origin):
-            yield self._warning(warning)
-        if not material.held_out:
-            yield self._warning("Nothing is held out to validate on, so the last model is kept, not the best")
-        yield from self._validate_and_sample()
+        yield from self._machine_warnings(memory_warning)
+        for message in text_warnings(text, settings, plan, start_from_info):
+            yield self._warning(message)
+        yield from self._validate_and_sample(validate=True)
         self._clock.start_pace()
         self._checkpoint()
 
-    def _begin_anew(self) -> Generator[AnyEvent, None, bool]:
-        """Check the choice of the kernel, once and after the first seconds of training: it was made in one moment, in
-        which the machine may have been busy. Where another is much faster, begin the run again with that one and a plan
-        that fits it, and return true: it is then the run that a better choice would have made from the start.
+    def _load_state(self, continuation: Continuation) -> Iterator[AnyEvent]:
+        """Continue an earlier process's run from its exact state."""
+        self._continuation = None  # frees its tensors
+        settings, plan = self.settings, self.plan
+        memory_warning = self._check_memory(torch.device(plan.device), plan.batch_size, plan.seq_length)
+        shape = len(self._text.vocabulary), settings.hidden_size, settings.num_layers
+        self._build_train_step(CharLSTM(*shape, init="none"))
+        tensors = continuation.state.tensors
+        self._train_step.load(tensors)
+        best = {name.removeprefix("best."): array for name, array in tensors.items() if name.startswith("best.")}
+        self._best = best or None
+        self._clock.start_pace()
+        if self._best is not None:  # the model's file may be missing, or from steps after the state
+            self._checkpoint_writer.model(self.best)
+        yield continuation.event
+        yield from self._machine_warnings(memory_warning)
+        if continuation.event.changes:
+            # Saved at once, so that a later resume takes the changed settings as the run's own.
+            self._checkpoint()
+            yield from self._poll_writes(wait=True)
 
-        Done before anything of a later step is kept; afterwards the kernel stays, so that a resume is exact.
+    def _build_train_step(self, network: CharLSTM) -> None:
+        plan = self.plan
+        torch.set_num_threads(plan.threads)
+        batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
+        network.to(plan.device).train()
+        self._step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
+
+    def _check_memory(self, device: torch.device, batch_size: int, seq_length: int) -> str | None:
+        """See ``estimate.check_memory``. Each rank needs memory for its own rows."""
+        rows = self._ranks.rows(batch_size)
+        chars = (rows.stop - rows.start) * seq_length
+        on_card = device.type == "cuda"
+        return estimate.check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
+
+    def _machine_warnings(self, memory_warning: str | None) -> Iterator[AnyEvent]:
+        """Warn when too little memory is free or the fast kernel cannot be used here."""
+        for message in (memory_warning, fast_path_problem(self.settings, torch.device(self.plan.device))):
+            if message is not None:
+                yield self._warning(message)
+
+    # ── restart with a faster kernel ──────────────────────────────────────────────────────────────────────────────
+
+    def _faster_kernel(self) -> FasterKernel | None:
+        """Check the choice of the kernel, once, after the first seconds of training: it was made within a second or
+        two, when the machine may have been busy.
+
+        The check comes before anything of a later step is saved. Afterwards the kernel stays the same, so that a resume
+        is exact.
         """
         progress, plan = self.progress, self.plan
-        keeps = self._due(plan.val_every) or progress.step in plan.snapshot_steps
-        if self._kernel_checked or not (keeps or progress.train_seconds >= CHECK_KERNEL_SECONDS):
-            return False
-        self._kernel_checked = True
-        start_from, self._start_from = self._start_from, None
-        pace = progress.train_seconds / progress.step
-        if self.schedule.amendments or (self.schedule.planned_steps - progress.step) * pace < WORTH_CHECKING:
-            return False
-        found = faster_kernel(self.settings, len(self._training_text.vocabulary), plan, pace, self._ranks)
-        if found is None:
-            return False
-        kernel, factor = found
-        better = self._new_plan(kernel)
+        saves_now = self._due(plan.val_every) or self._snapshot_due()
+        if self._kernel_is_final or not (saves_now or progress.train_seconds >= CHECK_KERNEL_SECONDS):
+            return None
+        faster = None
+        step_seconds = progress.train_seconds / progress.step
+        seconds_left = (self.schedule.planned_steps - progress.step) * step_seconds
+        if not self.schedule.amendments and seconds_left >= WORTH_CHECKING:
+            faster = find_faster_kernel(self.settings, len(self._text.vocabulary), plan, step_seconds, self._ranks)
+        if faster is None:
+            self._keep_kernel()
+        return faster
+
+    def _keep_kernel(self) -> None:
+        self._kernel_is_final = True
+        self._start_from = None  # only a restart needs it
+
+    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent]:
+        """Train again from step 0 with a faster kernel and a plan for it, as if it had been chosen at the start."""
+        steps, old_kernel = self.progress.step, self.plan.kernel
+        plan = self._measure_and_plan(faster.name)
+        self._kernel_is_final = True
         self.progress = Progress(work_seconds=self._clock.worked())
         self._clock.count_into(self.progress)
-        self._best, self._start_from = None, start_from
-        yield from self._begin_at_step_0(better)
+        self._best = None
+        yield from self._start_at_step_0(plan)
         yield self._warning(
-            f"Training began again after {progress.step:,} steps, with the kernel {kernel}: it is {factor:.1f} times "
-            f"as fast here as {plan.kernel}, which was chosen when the machine was busy"
+            f"Training restarted after {steps:,} steps with the kernel {faster.name}: it is {faster.factor:.1f} times "
+            f"as fast here as {old_kernel}, which was chosen when the machine was busy"
         )
-        return True
 
-    def _overlaps(self, origin: Mapping[str, Any]) -> Iterator[str]:
-        """Why the loss on what is held out says too little of new text: ``origin`` tells of the model that training
-        starts from."""
-        material = self._training_text
-        for part, spans in (("held-out part", material.held_out), ("test part", material.test)):
-            share, text = most_learnt(learnt(origin), material.corpus, spans)
-            if text is not None:
-                test = f", test_fraction={text['test_fraction']:g}" if text.get("test_fraction") else ""
-                yield (
-                    f"The model that training starts from has learnt {share:.0%} of the {part}, since it was trained "
-                    "on this text with another split: the loss on it is no measure; hold out the same with "
-                    f"val_fraction={text['val_fraction']:g}{test} and split={text['split']}"
-                )
-            if (overlap := parts_overlap(material.corpus, material.train, spans, part)) is not None:
-                yield overlap
+    # ── after a step ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _check_memory(self, device: torch.device, rows: int, seq_length: int) -> None:
-        """See ``estimate.check_memory``; this process takes its own rows of a batch."""
-        own, symbols = self._ranks.rows(rows), len(self._training_text.vocabulary)
-        chars = (own.stop - own.start) * seq_length
-        self._short = estimate.check_memory(self.settings, symbols, chars, on_card=device.type == "cuda")
+    def _step_event(self, rate: float) -> Stepped:
+        """The mean loss and speed since the last such event."""
+        progress = self.progress
+        event = Stepped(
+            step=progress.step,
+            epoch=progress.step / self.plan.steps_per_epoch,
+            train_loss=progress.nats / max(progress.count, 1),
+            lr=rate,
+            grad_norm=progress.grad_norm,
+            chars_per_second=progress.count / max(progress.seconds, 1e-9),
+            train_seconds=progress.train_seconds,
+            work_seconds=self._clock.worked(),
+        )
+        progress.start_interval()
+        return event
 
-    def _prepare(self, network: CharLSTM) -> None:
-        plan = self.plan
-        self._threads = plan.threads
-        torch.set_num_threads(plan.threads)
-        batches = Batches(self._training_text.ids, self._training_text.train, plan.batch_size, plan.seq_length)
-        network.to(plan.device).train()
-        self._train_step = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
-
-    def _warn_of_machine(self) -> Iterator[AnyEvent]:
-        """Say where this machine is not up to the run: too little memory is free, or the fast kernel is missing."""
-        problems = [self._short, fast_path_problem(self.settings, torch.device(self.plan.device))]
-        self._short = None
-        for problem in problems:
-            if problem is not None:
-                yield self._warning(problem)
-
-    def _diverged(self, rate: float) -> AnyEvent:
+    def _diverged(self, rate: float) -> Warned:
         self.progress.ended = "diverged"
         return self._warning(
-            f"The loss is no longer a number after step {self.progress.step:,}, at learning rate {rate:.2g}: training "
-            f"stops here, and the best model so far (step {self.progress.best_step:,}) is kept; try a lower lr or clip"
+            f"The loss is no longer a number after step {self.progress.step:,}, at learning rate {rate:.2g}, so "
+            f"training stops. The best model so far (step {self.progress.best_step:,}) is kept; try a lower lr or clip"
         )
 
+    def _validate_and_sample(self, *, validate: bool) -> Iterator[AnyEvent]:
+        """Validate if due and keep the best model, write a sample, save a snapshot if due."""
+        progress, text = self.progress, self._text
+        loss: float | None = None
+        model: Model | None = None  # one copy of the weights, for the best model, the sample and the snapshot
+        if validate:
+            improved = True  # without held-out text the latest model is the one to keep
+            if text.held_out:
+                figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
+                loss = figure.nats
+                improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
+                yield Validated(
+                    step=progress.step,
+                    val_loss=loss,
+                    chars=figure.chars,
+                    best=improved,
+                    train_seconds=progress.train_seconds,
+                )
+            progress.stale = 0 if improved else progress.stale + 1
+            if improved:
+                progress.best_val, progress.best_step = loss, progress.step
+                model = self._copy_model(loss)
+                self._best = model.weights
+                self._checkpoint_writer.model(model)
+            elif self._out_of_patience():
+                progress.ended = "patience"
+        if self._sample is not None:
+            model = model or self._copy_model(loss)
+            try:
+                prime, sample = self._sample(model)
+            except ModelError as error:  # the weights diverge: the loss will show it, and the best model is kept
+                yield self._warning(f"No sample was written: {error}")
+            else:
+                yield Sampled(step=progress.step, prime=prime, text=sample)
+        if self._checkpoint_writer.keeps and self._snapshot_due():
+            self._checkpoint_writer.snapshot(model or self._copy_model(loss), progress.step)
+
+    def _out_of_patience(self) -> bool:
+        """Never in a run that was extended: its learning rate climbs again, and the loss with it for a long time."""
+        patience = self.settings.patience
+        return patience is not None and self.progress.stale >= patience and not self.schedule.extended
+
+    def _check_time_limit(self) -> Iterator[AnyEvent]:
+        """End the run when ``max_minutes`` are over. After each validation, move its planned end to where that will
+        be, so that the learning rate reaches its end in time."""
+        progress = self.progress
+        if self._is_finished():
+            return
+        if self._time_limit.is_over():
+            progress.ended = "time"
+            if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
+                yield from self._validate_and_sample(validate=True)
+        elif (left := self._time_limit.new_steps_left(self.plan, self.schedule, progress)) is not None:
+            yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
+            self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
+
+    # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _handle_commands(self) -> Iterator[AnyEvent]:
+        for logged in self._commands.take_replay(self.progress.step):
+            yield replace(logged, step=self.progress.step, time=time.time())
+            self._amend_schedule(logged)
+        self._commands.poll()
+        while self.progress.ended is None and (command := self._commands.next()) is not None:
+            yield from self._handle_command(command)
+
+    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
+        """The event comes first, so that it is in the log before the command has an effect."""
+        value = command.value
+        if command.command == "finish":
+            value = float(min(self._finish_steps(), self.schedule.planned_steps - self.progress.step))
+        event = self._control_event(command, value)
+        yield event
+        match command.command:
+            case "stop":
+                self.progress.ended = "stopped"
+            case "checkpoint":
+                self._checkpoint()
+            case "set-lr" | "finish":
+                self._amend_schedule(event)
+            case "pause":
+                yield from self._pause()
+
+    def _control_event(self, command: Command, value: float | None = None) -> Controlled:
+        return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
+
+    def _amend_schedule(self, event: Controlled) -> None:
+        if event.value is not None and not self.schedule.knows(event.id):
+            kind: Kind = "finish" if event.command == "finish" else "set-lr"
+            self._schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
+
+    def _finish_steps(self) -> int:
+        return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))
+
+    def _pause(self) -> Iterator[AnyEvent]:
+        """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
+        yield Paused(step=self.progress.step)
+        self._checkpoint()
+        self._clock.worked()
+        while self.progress.ended is None:
+            for event in self._poll_writes():
+                yield event
+                if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
+                    yield Paused(step=self.progress.step)
+            self._commands.poll()
+            command = self._commands.next()
+            if command is None:
+                self._wait(PAUSE_SECONDS)
+                continue
+            if command.command == "pause":
+                yield self._control_event(command)
+            else:
+                yield from self._handle_command(command)
+            if command.command in ("resume", "finish"):
+                break
+        if self.progress.ended is None:
+            yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep. The time does not count as work."""
+        self._ranks.keep_alive()
+        self._sleep(seconds)
+        self._clock.skip()
+
+    # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _checkpoint_due(self) -> bool:
+        every, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
+        if every is not None and self.progress.step % every == 0 and self.progress.step:
+            return True
+        return minutes is not None and time.perf_counter() - self._last_checkpoint >= 60 * minutes
+
+    def _checkpoint(self) -> None:
+        """Copy the state, to be written in the background."""
+        if not self._checkpoint_writer.keeps:
+            return
+        self._clock.worked()
+        before = time.perf_counter()
+        if self.progress.step:
+            self._keep_kernel()
+        state = self.state()
+        self._last_checkpoint = time.perf_counter()
+        self._checkpoint_writer.state(state, self._last_checkpoint - before)
+
+    def _poll_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
+        """Yield the events of finished writes, with ``wait`` of all. While the disk is full, wait and try again."""
+        for attempt in itertools.count():
+            try:
+                yield from self._checkpoint_writer.poll(wait=wait or attempt > 0 or self._checkpoint_writer.full)
+            except OSError as error:
+                if not storage.is_disk_trouble(error):
+                    raise
+                if not attempt:
+                    yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
+                self._commands.poll()
+                if self._commands.find("stop") is not None:
+                    raise
+                self._wait(DISK_RETRY_SECONDS)
+            else:
+                if attempt:
+                    yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+                return
+
+    def _copy_model(self, val_loss: float | None) -> Model:
+        """The network as it is now, as a model with copies of the weights."""
+        info = self._model_info(val_loss, self.progress.step, whole=False)
+        return self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
+
+    def _model_info(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
+        """The ``info`` of the model of ``step``. ``whole``: its loss is over all held-out text, not an estimate."""
+        return {
+            **self._info,
+            "step": step,
+            "val_loss": val_loss if val_loss is None or math.isfinite(val_loss) else None,
+            "val_whole": None if val_loss is None else whole,
+            "corpus": self._info.get("corpus", self._text.corpus.name),
+            "fingerprint": self._text.corpus.fingerprint,
+            "settings": self.settings.to_dict(),
+        }
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
+
     def _end(self) -> Iterator[AnyEvent]:
+        """Validate the best model on all held-out text, unless the run was stopped, and save the last state."""
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
-        diverged = reason == "diverged"  # then a resume goes on from the last good state
+        diverged = reason == "diverged"  # nothing is saved then, so that a resume starts from the last good state
         if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
             if not diverged:
-                self._checkpoint()  # to read all that is held out may take long
-                yield from self._wait_for_writes(wait=True)
-            if (yield from self._validate_whole()) and not diverged:
+                self._checkpoint()  # the final validation may take long
+                yield from self._poll_writes(wait=True)
+            stopped = yield from self._final_validation()
+            if stopped and not diverged:
                 reason = "stopped"
         if not diverged:
             self._checkpoint()
-        yield from self._wait_for_writes(wait=True)
-        yield Finished(
+        yield from self._poll_writes(wait=True)
+        self._finished = Finished(
             step=progress.step,
             reason=reason,
             best_val=progress.loss,
@@ -451,16 +687,17 @@ class Trainer:
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
         )
+        yield self._finished
 
-    def _validate_whole(self) -> Generator[AnyEvent, None, bool]:
-        """The last figure: the best model over all that is held out. Returns whether that was stopped, and is still to
-        be done by a resume."""
+    def _final_validation(self) -> Generator[AnyEvent, None, bool]:
+        """Validate the best model on all held-out text. Returns whether a stop ended this early; a resume then does
+        it again."""
         network = CharLSTM.from_model(self.best).to(self.plan.device)
         try:
-            figure = evaluate(network, self._training_text.ids, self._training_text.held_out, progress=self._break_off)
-        except _Stopped as stopped:
-            self._commands.remove(stopped.command)
-            yield self._controlled(stopped.command, None)
+            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._raise_on_stop)
+        except _StopRequested as stop:
+            self._commands.remove(stop.command)
+            yield self._control_event(stop.command)
             return True
         self.progress.whole_val = figure.nats
         yield Validated(
@@ -474,261 +711,10 @@ class Trainer:
         self._checkpoint_writer.model(self.best)
         return False
 
-    def _break_off(self, *_: int) -> None:
+    def _raise_on_stop(self, *_: int) -> None:
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
-            raise _Stopped(command)
+            raise _StopRequested(command)
 
-    # ── between two steps ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def _record_step(self, outcome: StepOutcome, seconds: float) -> None:
-        progress = self.progress
-        progress.step += 1
-        progress.train_seconds += seconds
-        progress.nats += outcome.nats
-        progress.count += outcome.count
-        progress.grad_norm = max(progress.grad_norm, outcome.grad_norm)
-        progress.seconds += seconds
-
-    def _step_event(self, rate: float) -> AnyEvent:
-        progress = self.progress
-        event = Stepped(
-            step=progress.step,
-            epoch=progress.step / self.plan.steps_per_epoch,
-            train_loss=progress.nats / max(progress.count, 1),
-            lr=rate,
-            grad_norm=progress.grad_norm,
-            chars_per_second=progress.count / max(progress.seconds, 1e-9),
-            train_seconds=progress.train_seconds,
-            work_seconds=self._clock.worked(),
-        )
-        progress.nats, progress.count, progress.grad_norm, progress.seconds = 0.0, 0, 0.0, 0.0
-        return event
-
-    def _validate_and_sample(self) -> Iterator[AnyEvent]:
-        """Validate, write a sample, keep the best model and the pictures of its childhood."""
-        progress, material = self.progress, self._training_text
-        loss: float | None = None
-        model: Model | None = None  # one copy of the weights, for all that asks for it
-        if self._due(self.plan.val_every):
-            better = True
-            if material.held_out:
-                figure = evaluate(self._train_step.result, material.ids, material.held_out, self.plan.val_chars)
-                loss = figure.nats
-                better = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
-                yield Validated(
-                    step=progress.step,
-                    val_loss=loss,
-                    chars=figure.chars,
-                    best=better,
-                    train_seconds=progress.train_seconds,
-                )
-            progress.stale = 0 if better else progress.stale + 1
-            if better:
-                progress.best_val, progress.best_step = loss, progress.step
-                model = self._model(loss)
-                self._best = model.weights
-                self._checkpoint_writer.model(model)
-            elif self._is_out_of_patience():
-                progress.ended = "patience"
-        if self._sample is not None:
-            model = model or self._model(loss)
-            try:
-                prime, text = self._sample(model)
-            except ModelError as error:  # its weights ran away: the loss will tell, and the best model is kept
-                yield self._warning(f"No sample was written: {error}")
-            else:
-                yield Sampled(step=progress.step, prime=prime, text=text)
-        if self._checkpoint_writer.keeps and progress.step in self.plan.snapshot_steps:
-            self._checkpoint_writer.snapshot(model or self._model(loss), progress.step)
-
-    def _is_out_of_patience(self) -> bool:
-        """Not when more was asked for: the rate climbs again then, and it takes long to get below what was."""
-        patience = self.settings.patience
-        return patience is not None and self.progress.stale >= patience and not self.schedule.extended
-
-    def _handle_commands(self) -> Iterator[AnyEvent]:
-        """Act on what people asked, write what is due, and move on what is being written."""
-        for again in self._commands.take_replay(self.progress.step):
-            yield replace(again, step=self.progress.step, time=time.time())
-            self._amend(again)
-        self._commands.poll()
-        while self.progress.ended is None and (command := self._commands.next()) is not None:
-            yield from self._handle_command(command)
-        if self._checkpoint_due():
-            self._checkpoint()
-        yield from self._wait_for_writes()
-
-    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
-        progress = self.progress
-        value = command.value
-        if command.command == "finish":
-            value = float(min(self._finish_steps(), self.schedule.planned_steps - progress.step))
-        event = self._controlled(command, value)
-        yield event
-        match command.command:
-            case "stop":
-                progress.ended = "stopped"
-            case "checkpoint":
-                self._checkpoint()
-            case "set-lr" | "finish":
-                self._amend(event)
-            case "pause":
-                yield from self._pause()
-
-    def _controlled(self, command: Command, value: float | None) -> Controlled:
-        return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
-
-    def _amend(self, event: Controlled) -> None:
-        if event.value is not None and not self.schedule.knows(event.id):
-            kind: Kind = "finish" if event.command == "finish" else "set-lr"
-            self.schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
-
-    def _finish_steps(self) -> int:
-        return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))
-
-    def _pause(self) -> Iterator[AnyEvent]:
-        yield Paused(step=self.progress.step)
-        self._checkpoint()
-        self._clock.worked()
-        while self.progress.ended is None:
-            for event in self._wait_for_writes():
-                yield event
-                if isinstance(event, Resumed):  # from waiting for the disk
-                    yield Paused(step=self.progress.step)
-            self._commands.poll()
-            command = self._commands.next()
-            if command is None:
-                self._rest(0.1)
-                continue
-            if command.command == "pause":
-                yield self._controlled(command, None)
-            else:
-                yield from self._handle_command(command)
-            if command.command in ("resume", "finish"):
-                break
-        if self.progress.ended is None:
-            yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
-
-    def _rest(self, seconds: float) -> None:
-        self._ranks.keep_alive()
-        self._sleep(seconds)
-        self._clock.skip()
-
-    def _watch_time_limit(self) -> Iterator[AnyEvent]:
-        """Hold ``max_minutes``: after each validation move the end to where the clock will be; stop hard."""
-        worked, progress = self._clock.worked(), self.progress
-        if self.settings.max_minutes is None or self._is_finished():
-            return
-        if worked >= 60 * self.settings.max_minutes:
-            looked = self._due(self.plan.val_every)
-            progress.ended = "time"
-            if not looked:  # else what was learnt since would be lost
-                yield from self._validate_and_sample()
-        elif progress.step % self.plan.val_every == 0 and not self.schedule.finishing:
-            pace = self._clock.pace()
-            if not pace or self._clock.steps < self.plan.val_every:
-                # This process began between two validations: few steps beside one seem slow. Its pace counts from here.
-                pace = worked / progress.step or self.plan.seconds_per_step
-                self._clock.start_pace()
-            end = replanned(
-                self.settings,
-                self.plan,
-                step=progress.step,
-                pace=pace,
-                worked=worked,
-                held_out=self._training_text.held_out_targets,
-            )
-            planned = self.schedule.planned_steps
-            if abs(end - planned) > REPLAN_BEYOND * (planned - progress.step):
-                left = end - progress.step
-                yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
-                self.schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
-
-    # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def state(self) -> TrainingState:
-        """All that an exact resume needs, as it is now."""
-        tensors = self._train_step.tensors()
-        tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
-        record = {
-            "asked": self._asked.to_dict(),
-            "settings": self.settings.to_dict(),
-            "plan": self.plan.to_dict(),
-            "schedule": self.schedule.to_dict(),
-            "progress": self.progress.to_dict(),
-            "environment": resume.environment(self.plan, self._ranks),
-            "vocabulary": self._training_text.vocabulary.to_dict(),
-            "fingerprint": self._training_text.corpus.fingerprint,
-        }
-        return TrainingState(self.progress.step, record, tensors)
-
-    def _checkpoint_due(self) -> bool:
-        every, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
-        if every is not None and self.progress.step % every == 0 and self.progress.step:
-            return True
-        return minutes is not None and time.perf_counter() - self._saved >= 60 * minutes
-
-    def _checkpoint(self) -> None:
-        """Copy the state and line it up to be written."""
-        if not self._checkpoint_writer.keeps:
-            return
-        self._clock.worked()
-        before = time.perf_counter()
-        if self.progress.step:
-            self._kernel_checked = True  # from here on the kernel is that of what is kept
-        state = self.state()
-        self._saved = time.perf_counter()
-        self._checkpoint_writer.state(state, self._saved - before)
-
-    @property
-    def best(self) -> Model:
-        """The best model so far, as the run keeps it. Raises :class:`ModelError` before the first validation."""
-        if self._best is None:
-            raise ModelError("There is no model yet: training has not begun")
-        material, progress = self._training_text, self.progress
-        info = self._about(progress.loss, progress.best_step, whole=progress.whole_val is not None)
-        config = self._train_step.network.config
-        return Model(config, material.vocabulary, self._best, material.corpus.options, info)
-
-    def _wait_for_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
-        """Hand out what was written; while the disk does not take it, training waits and tries again."""
-        for attempt in itertools.count():
-            try:
-                yield from self._checkpoint_writer.poll(wait=wait or attempt > 0 or self._checkpoint_writer.full)
-            except OSError as error:
-                if not storage.is_disk_trouble(error):
-                    raise
-                if not attempt:
-                    yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
-                self._commands.poll()
-                if self._commands.find("stop") is not None:
-                    raise
-                self._rest(1.0)
-            else:
-                if attempt:
-                    yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
-                return
-
-    def _model(self, val_loss: float | None) -> Model:
-        """The network as it is now, as a model (copies)."""
-        info = self._about(val_loss, self.progress.step, whole=False)
-        return self._train_step.result.to_model(
-            self._training_text.vocabulary, self._training_text.corpus.options, info
-        )
-
-    def _about(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
-        """What is said of the model of ``step``, whose loss is ``val_loss``, over the ``whole`` held-out part or an
-        estimate."""
-        return {
-            **self._info,
-            "step": step,
-            "val_loss": val_loss if val_loss is None or math.isfinite(val_loss) else None,
-            "val_whole": None if val_loss is None else whole,
-            "corpus": self._info.get("corpus", self._training_text.corpus.name),
-            "fingerprint": self._training_text.corpus.fingerprint,
-            "settings": self.settings.to_dict(),
-        }
-
-    def _warning(self, message: str) -> AnyEvent:
+    def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)

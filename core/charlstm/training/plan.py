@@ -201,7 +201,7 @@ def make_plan(
     )
 
 
-def replanned(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
+def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
     """The step at which ``max_minutes`` ends the run, seen from ``step`` after ``worked`` seconds at ``pace`` seconds a
     step (validations included), with time for the last validation over ``held_out`` targets."""
     total = 60 * (settings.max_minutes or math.inf)

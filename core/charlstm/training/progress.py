@@ -42,6 +42,19 @@ class Progress:
         """The best model's, over all that is held out if that is known, else as it was seen on the way."""
         return self.best_val if self.whole_val is None else self.whole_val
 
+    def count_step(self, nats: float, count: int, grad_norm: float, seconds: float) -> None:
+        """Count a training step with a summed loss of ``nats`` over ``count`` targets."""
+        self.step += 1
+        self.train_seconds += seconds
+        self.nats += nats
+        self.count += count
+        self.grad_norm = max(self.grad_norm, grad_norm)
+        self.seconds += seconds
+
+    def start_interval(self) -> None:
+        """Start summing anew after a ``step`` event."""
+        self.nats, self.count, self.grad_norm, self.seconds = 0.0, 0, 0.0, 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return asdict(self)

@@ -121,7 +121,7 @@ def test_trainer_that_broke_off_within_a_step_says_so(
     with pytest.raises(kind):
         list(trainer.events())
     monkeypatch.undo()
-    with pytest.raises(RunError, match=r"broke off at step 10.*Trainer\.resume"):
+    with pytest.raises(RunError, match=r"interrupted at step 10.*Trainer\.resume"):
         list(trainer.events())
 
 

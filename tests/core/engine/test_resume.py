@@ -12,7 +12,7 @@ import torch
 
 from charlstm.engine import kernels as kernels
 from charlstm.engine.distributed import SINGLE_PROCESS
-from charlstm.engine.resume import amend_schedule, differences, environment
+from charlstm.engine.resume import amend_schedule, describe_differences, environment
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
@@ -282,9 +282,9 @@ def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: py
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
     here = environment(make_plan(device="cuda:1"), SINGLE_PROCESS)
     assert (here["GPU"], here["cuDNN"]) == ("NVIDIA H100", "91300")
-    assert differences(here, here) is None
+    assert describe_differences(here, here) is None
     before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}
-    assert differences(before, here) == (
+    assert describe_differences(before, here) == (
         f"CPU another → {here['CPU']}, GPU NVIDIA A100 → NVIDIA H100, cuDNN 91002 → 91300"
     )
 

@@ -26,7 +26,6 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.worker import make_sampler
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
-from charlstm.training import estimate as estimates
 from charlstm.training import progress as clock_room
 from charlstm.training.events import (
     Checkpointed,
@@ -218,7 +217,7 @@ def test_a_kernel_that_was_chosen_in_a_busy_moment_is_replaced_before_anything_i
     assert [plan.kernel for plan in store.plans] == ["nn", "fused-f32"]
     assert not choices.left
     said = next(event for event in events if isinstance(event, Warned))
-    assert "began again after 3 steps, with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
+    assert "restarted after 3 steps with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
     # the run is the one that the better choice would have made from the start, up to its clock
     kept = MemoryStore()
     wanted = run(Trainer(corpus, settings, store=kept, plan=store.plans[1]))
@@ -296,9 +295,9 @@ def test_kernel_is_chosen_once_for_runs_of_one_kind(
     assert kernels == [chosen[0]] * 2
     assert len(chosen) == 1
     # what is remembered of another machine's kernels is chosen anew
-    known = estimates.find_speed
+    known = benchmark.find_speed
     monkeypatch.setattr(
-        estimates, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
+        benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
     )
     run(Trainer(corpus, settings))
     assert len(chosen) == 2

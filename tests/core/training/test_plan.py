@@ -8,9 +8,9 @@ from charlstm.training.plan import (
     MIN_STEPS_PER_EPOCH,
     MeasuredSpeed,
     Plan,
+    end_within_time,
     fit_batch,
     make_plan,
-    replanned,
     snapshot_steps,
 )
 from charlstm.training.settings import Settings
@@ -81,9 +81,9 @@ def test_the_clock_moves_the_end() -> None:
     settings = Settings(max_minutes=1.0)
     plan = planned(settings)
     now = {"step": 100, "held_out": 0}
-    assert replanned(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
-    assert replanned(settings, plan, pace=0.1, worked=99.0, **now) == 101
-    assert replanned(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
+    assert end_within_time(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
+    assert end_within_time(settings, plan, pace=0.1, worked=99.0, **now) == 101
+    assert end_within_time(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
 
 
 @pytest.mark.parametrize("speed", [200.0, 1_000.0, 300_000.0])

@@ -1,0 +1,36 @@
+"""Warnings about the text of a run: what makes its losses a poor measure, or its training pointless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from charlstm.text.batches import TrainingText, learnt, most_learnt
+from charlstm.text.statistics import parts_overlap
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
+
+
+def text_warnings(
+    text: TrainingText, settings: Settings, plan: Plan, start_from_info: Mapping[str, Any]
+) -> Iterator[str]:
+    """One sentence for each problem of ``text``. ``start_from_info`` is the ``info`` of the model that training starts
+    from; empty without one."""
+    if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
+        yield (
+            f"The text is small, so a training step reads {plan.batch_size} × {plan.seq_length} characters instead of "
+            f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
+        )
+    for part, spans in (("held-out part", text.held_out), ("test part", text.test)):
+        share, learnt_text = most_learnt(learnt(start_from_info), text.corpus, spans)
+        if learnt_text is not None:
+            test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""
+            yield (
+                f"The model that training starts from has learnt {share:.0%} of the {part}, since it was trained on "
+                "this text with another split, so the loss there is too low: hold out the same part with "
+                f"val_fraction={learnt_text['val_fraction']:g}{test} and split={learnt_text['split']}"
+            )
+        if (overlap := parts_overlap(text.corpus, text.train, spans, part)) is not None:
+            yield overlap
+    if not text.held_out:
+        yield "No text is held out for validation, so the run keeps its last model instead of its best"

@@ -1,0 +1,43 @@
+"""Hold the time limit of a run, ``max_minutes``: end it in time, with a learning rate that reaches its end."""
+
+from __future__ import annotations
+
+from charlstm.training.plan import Plan, end_within_time
+from charlstm.training.progress import Clock, Progress
+from charlstm.training.schedule import LearningRate
+from charlstm.training.settings import Settings
+
+REPLAN_BEYOND = 0.02
+"""The planned end moves only when it is wrong by more than this part of the steps that are left."""
+
+
+class TimeLimit:
+    """``max_minutes`` of ``settings``, if set, for a run with ``held_out`` characters to validate at its end."""
+
+    def __init__(self, settings: Settings, held_out: int, clock: Clock) -> None:
+        self._settings = settings
+        self._held_out = held_out
+        self._clock = clock
+
+    def is_over(self) -> bool:
+        """Whether the time is used up."""
+        minutes = self._settings.max_minutes
+        return minutes is not None and self._clock.worked() >= 60 * minutes
+
+    def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress) -> int | None:
+        """After a validation: the steps that are left in time, where these are not what is planned; else ``None``."""
+        if self._settings.max_minutes is None or schedule.finishing or progress.step % plan.val_every:
+            return None
+        worked, pace = self._clock.worked(), self._clock.pace()
+        if not pace or self._clock.steps < plan.val_every:
+            # This process started between two validations. One validation among few steps would make these seem slow,
+            # so the pace is that of the whole run, and is measured from here on.
+            pace = worked / progress.step or plan.seconds_per_step
+            self._clock.start_pace()
+        end = end_within_time(
+            self._settings, plan, step=progress.step, pace=pace, worked=worked, held_out=self._held_out
+        )
+        planned = schedule.planned_steps
+        if abs(end - planned) <= REPLAN_BEYOND * (planned - progress.step):
+            return None
+        return end - progress.step
