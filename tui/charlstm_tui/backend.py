@@ -214,11 +214,19 @@ def _answer(argv: Sequence[str], check: Callable[[], None]) -> Any:
             process.kill()  # no effect on one that has ended
     said = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
-        raise AskError(said[-1].removeprefix("charlstm: ") if said else f"charlstm {argv[0]} ended without a word.")
+        raise AskError(_error_message(said[-1]) if said else f"charlstm {argv[0]} ended without a word.")
     try:
         return json.loads(out)
     except ValueError:
         raise AskError(f"charlstm {argv[0]} answered with something that is no JSON.") from None
+
+
+def _error_message(line: str) -> str:
+    """The message in the last line on stderr; the line itself when the command ended in another way."""
+    try:
+        return str(json.loads(line)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def _listen(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Commands that judge: eval and score a text by a model, novelty of a text against a corpus."""
+"""Commands that evaluate: ``eval`` and ``score`` a text by a model, ``novelty`` of a text against a corpus."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from charlstm.cli.json_schemas import CopiedStretch, EvalResult, NoveltyResult, ScoredLine, ScoredPlace, ScoreResult
 from charlstm.cli.options import (
     MODEL_HELP,
+    encoding_option,
     examples,
     find_run,
+    integer_option,
     json_option,
     load_corpus,
+    max_chars_option,
     model_argument,
     open_model,
     optional_text_argument,
     runs_dir_option,
     text_argument,
-    whole,
 )
 from charlstm.cli.output import (
-    ReadingProgress,
+    ProgressBar,
     print_note,
     print_result,
     report_unknown_characters,
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus
 
-
 CONTEXT = 24
 """Characters that are shown on both sides of a surprising one."""
 
@@ -54,20 +56,16 @@ _PARTS = {
     "train": "the training part of",
     "all": "all of",
 }
-"""A run's own text can be judged in parts; each in words."""
+"""The parts of a run's own text, as messages name them."""
 
 _OLD_PARTS = {"training": "train"}
-"""What version 0.1 called a part."""
+"""Names of parts in version 0.1."""
 
-_LEVELS = "▁▂▃▄▅▆▇█"
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
-encoding_option = click.option("--encoding", help="Read the text in this encoding instead of detecting it.")
+BITS_PER_NAT = 1 / math.log(2)
 
-
-max_chars_option = whole("--max-chars", least=1, help="Read so many characters at most.")
-
-
-snapshot_option = whole("--snapshot", help="Judge by the run as it was after this many steps.")
+snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
 
 
 @click.command(
@@ -82,7 +80,7 @@ snapshot_option = whole("--snapshot", help="Judge by the run as it was after thi
     "--part",
     type=click.Choice([*_PARTS, *_OLD_PARTS]),
     metavar="[" + "|".join(_PARTS) + "]",
-    help="Of a run's own text, when no TEXT is named: which part.  [default: validation]",
+    help="Which part of the run's own text, without TEXT.  [default: validation]",
 )
 @snapshot_option
 @encoding_option
@@ -99,50 +97,55 @@ def eval_(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """How well MODEL predicts TEXT: nats and bits per character, perplexity.
+    """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
-    Without TEXT a run is judged on its own held-out part, with the very function that validation uses; --part chooses
-    another part. Characters that the model does not know are counted, and left out unless it has a symbol for rare
-    ones.
+    Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
+    Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
+
+    With --json, `nats` is the old name of `loss` and will be dropped in the next version.
     """
     loaded = open_model(model, runs_dir, snapshot)
     part = _OLD_PARTS.get(part or "", part)
-    spans, which = None, ""
+    spans, part_name = None, ""
     if text:
         if part is not None:
-            raise TextError("--part goes with a run's own text: leave TEXT away")
+            raise TextError("--part selects a part of the run's own text: remove it, or remove TEXT")
         corpus = _read_for(loaded, text, encoding, max_chars)
     else:
         corpus, spans = _own_text(model, runs_dir, part or "validation")
-        which = f" of {_PARTS[part or 'validation']} {visible(corpus.name, keep='')}"
+        part_name = f" of {_PARTS[part or 'validation']} {visible(corpus.name, keep='')}"
         if encoding is not None or max_chars is not None:
-            raise TextError("--encoding and --max-chars go with a TEXT: a run's own text is read as it was trained on")
+            raise TextError("--encoding and --max-chars need a TEXT: a run's own text is read as it was for training")
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
     if text or (spans is not None and part != "train"):
-        _warn_of_learnt(model, runs_dir, loaded, corpus, spans, part or "validation")
+        _warn_if_trained_on(model, runs_dir, loaded, corpus, spans, part or "validation")
     if spans is not None and unknown:
-        raise RunError(f"The model of {model} was not trained on its text {corpus.name}, so it has no part of it")
+        raise RunError(f"The model of {model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     if len(ids) < 2:
-        raise TextError(f"{corpus.name} has fewer than two characters that the model knows: there is nothing to judge")
+        raise TextError(
+            f"{corpus.name} has fewer than two characters that the model knows, so there is nothing to predict"
+        )
     report_unknown_characters(unknown, "left out", loaded.vocabulary)
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with ReadingProgress() as bar:
+    with ProgressBar() as bar:
         figures = evaluate(
-            CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))], progress=bar.named("reading the text")
+            CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))], progress=bar.stage("reading the text")
         )
+    result: EvalResult = {
+        "loss": figures.nats,
+        "nats": figures.nats,
+        "bits_per_char": figures.bits,
+        "perplexity": figures.perplexity,
+        "chars": figures.chars,
+        "unknown": unknown,
+    }
     print_result(
         as_json,
-        {
-            "nats": figures.nats,
-            "bits_per_char": figures.bits,
-            "perplexity": figures.perplexity,
-            "chars": figures.chars,
-            "unknown": unknown,
-        },
-        f"{figures.nats:.4f} nats  {figures.bits:.4f} bits per character  perplexity {figures.perplexity:.3f}  "
-        f"over {figures.chars:,} characters{which}",
+        result,
+        f"loss {figures.nats:.4f} nats per character  {figures.bits:.4f} bits per character  "
+        f"perplexity {figures.perplexity:.3f}  over {figures.chars:,} characters{part_name}",
     )
 
 
@@ -151,8 +154,8 @@ def eval_(
 )
 @model_argument
 @text_argument
-@whole("--top", least=0, default=10, help="How many surprising places.")
-@click.option("--per-line", is_flag=True, help="Bits per character of each line instead.")
+@integer_option("--top", minimum=0, default=10, help="How many of the most surprising characters to show.")
+@click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @snapshot_option
 @encoding_option
 @max_chars_option
@@ -169,27 +172,29 @@ def score(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """How surprised MODEL is by each character of TEXT, read from its beginning, and where most.
+    """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
 
-    With --json: eval's figures, the scored `text`, and for each of its characters `bits`, `ranks` (1 = the most likely)
-    and `entropy` (the bits expected); the first character is not predicted and has null.
+    With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
+    the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
+    its figures are null. `nats` and `bits` are old names of `loss` and `losses`, and will be dropped in the next
+    version.
     """
     from charlstm.generation.scoring import score as score_text
 
     loaded = open_model(model, runs_dir, snapshot)
     corpus = _read_for(loaded, text, encoding, max_chars)
-    _warn_of_learnt(model, runs_dir, loaded, corpus)
-    with ReadingProgress() as bar:
-        scores = score_text(loaded, corpus.text(), progress=bar.named("scoring"))
+    _warn_if_trained_on(model, runs_dir, loaded, corpus)
+    with ProgressBar() as bar:
+        scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
     if as_json:
-        print_result(True, _scores_json(scores, top))
+        print_result(True, _score_result(scores, top))
     elif per_line:
-        for line in _lines(scores):
+        for line in _scored_lines(scores):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
             click.echo(f"{bits:>8}  {visible(line['text'])}")
     else:
-        _show_scores(corpus.name, scores, top)
+        _print_scores(corpus.name, scores, top)
 
 
 @click.command(
@@ -199,10 +204,12 @@ def score(
     )
 )
 @text_argument
-@click.option("--model", "run", metavar="RUN", help="Compare with what this run, or demo, was trained on.")
-@click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
-@whole("--min-length", least=2, default=30, help="Shorter stretches do not count.")
-@whole("--top", least=0, default=10, help="How many stretches to show.")
+@click.option("--model", "run", metavar="RUN", help="Compare with the training text of this run, or of demo.")
+@click.option(
+    "--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be given several times."
+)
+@integer_option("--min-length", minimum=2, default=30, help="Ignore stretches of fewer than N characters.")
+@integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
 @encoding_option
 @json_option
 @runs_dir_option
@@ -216,14 +223,16 @@ def novelty(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """Is TEXT copied? Its stretches that stand word for word in another text, and where they come from.
+    """Find the stretches of TEXT that are copied word for word from another text, and where they come from.
 
-    Name that text by --model, a run of which the part that it was trained on is searched, or by --corpus.
+    --model searches the part of its text that a run was trained on, --corpus searches any text.
     """
     from charlstm.generation.novelty import Novelty, NoveltyIndex
 
     if (run is None) == (not sources):
-        raise TextError("Say what to compare with: --model RUN, the text that a run was trained on, or --corpus TEXT")
+        raise TextError(
+            "Give the text to compare with: either --model RUN, for the training text of a run, or --corpus TEXT"
+        )
     spans = None
     if run is None:
         corpus = load_corpus(sources, TextOptions())
@@ -232,28 +241,32 @@ def novelty(
     options = dataclasses.replace(
         corpus.options, encoding=encoding, max_chars=None, fold_rare=0, strip_boilerplate=False
     )
-    read = load_corpus(text, options)
+    searched_text = load_corpus(text, options)
     index = NoveltyIndex(corpus, min_length, spans)
-    report = Novelty(index).update(read.text())
+    report = Novelty(index).update(searched_text.text())
     held_out = 0 if spans is None else corpus.chars - sum(stop - start for start, stop in spans)
-    if held_out:
-        print_note(
-            f"The {held_out:,} characters of {visible(corpus.name, keep='')} that were held out are not searched"
-        )
-    if index.searched < corpus.chars:
-        print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {corpus.name} were searched")
-    stretches = _stretches(read.text(), corpus, report.matches)
-    if as_json:
-        values = {"chars": report.chars, "copied": report.copied, "share": report.share, "corpus": corpus.name}
-        print_result(True, values | {"stretches": stretches})
-        return
     name = visible(corpus.name, keep="")
+    if held_out:
+        print_note(f"The {held_out:,} held-out characters of {name} are not searched")
+    if index.searched < corpus.chars:
+        print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {corpus.name} are searched")
+    stretches = _copied_stretches(searched_text.text(), corpus, report.matches)
+    if as_json:
+        result: NoveltyResult = {
+            "chars": report.chars,
+            "copied": report.copied,
+            "share": report.share,
+            "corpus": corpus.name,
+            "stretches": stretches,
+        }
+        print_result(True, result)
+        return
     if not stretches:
-        click.echo(f"Nothing is copied: no {min_length} characters in a row of {report.chars:,} stand in {name}")
+        click.echo(f"Nothing is copied: no {min_length} characters in a row of {report.chars:,} are in {name}")
         return
     longest = max(stretch["length"] for stretch in stretches)
     click.echo(
-        f"{report.share:.1%} copied: {report.copied:,} of {report.chars:,} characters stand word for word in {name}, "
+        f"{report.share:.1%} copied: {report.copied:,} of {report.chars:,} characters are word for word in {name}, "
         f"in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
     )
     width = max(40, terminal_width() - 40)
@@ -264,54 +277,57 @@ def novelty(
         )
 
 
-# -- reading -----------------------------------------------------------------------------------------------------
+# -- input -------------------------------------------------------------------------------------------------------
 
 
 def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> Corpus:
-    """A text under the options that the model was trained with, but for what concerns its own text alone."""
+    """Open a text with the options that the model was trained with, except those that concern only its own text."""
     options = dataclasses.replace(
         model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
     )
     return load_corpus(text, options)
 
 
-def _warn_of_learnt(
-    word: str,
+def _warn_if_trained_on(
+    name: str,
     runs_dir: Path | None,
     model: Model,
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
 ) -> None:
-    """A remark when much of ``corpus``, or of the ``spans`` of its ``part``, is what the model that ``word`` names was
-    trained on: by what it knows of its texts, else by looking for the one in the other."""
+    """Print a note when the model was trained on much of ``corpus``, or of the ``spans`` of its ``part``.
+
+    The model file says what it was trained on; if it does not, its training text is searched for.
+    """
     from charlstm.text.batches import learnt, most_learnt
     from charlstm.text.statistics import LEAST_SEEN, seen_share
 
-    what = visible(corpus.name, keep="") if spans is None else _PARTS[part].removesuffix(" of")
+    text_name = visible(corpus.name, keep="") if spans is None else _PARTS[part].removesuffix(" of")
     share, _ = most_learnt(learnt(model.info), corpus, spans or [(0, corpus.chars)])
     if not share:
         try:
-            own, train = _own_text(word, runs_dir, "train")
+            own, train = _own_text(name, runs_dir, "train")
             ids = corpus.encoded_for(own.vocabulary)[0]
-        except CharLSTMError:  # a model without a text of its own, or whose text is gone: then nobody can say
+        except CharLSTMError:  # the model does not know its text, or the text is gone: the share is unknown
             return
         share = seen_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
     if share >= LEAST_SEEN:
-        print_note(
-            f"{share:.0%} of {what} is text that the model was trained on: it predicts that better than what is new"
-        )
+        print_note(f"The model was trained on {share:.0%} of {text_name}, so the loss on it is lower than on new text")
 
 
-def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
-    """The text that a run was trained on, or a model's that is built in, and the spans of a part of it (None: all)."""
+def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
+    """The text that a run, or a model trained on a built-in text, was trained on, and the spans of a part (None: all).
+
+    Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model without a text.
+    """
     from charlstm.text.batches import TrainingText
     from charlstm.text.corpus import reopen_corpus
 
-    if word == "demo" or word.endswith(".safetensors"):
-        name, corpus, settings = word, *_built_in(word, open_model(word, runs_dir))
+    if name == "demo" or name.endswith(".safetensors"):
+        corpus, settings = _built_in_text(name, open_model(name, runs_dir))
     else:
-        run = find_run(word, runs_dir)
+        run = find_run(name, runs_dir)
         spec = run.spec()
         name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
     if part == "all":
@@ -321,90 +337,118 @@ def _own_text(word: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
         return corpus, parts.train
     if part == "test":
         if not parts.test:
-            why = "its text was too short for that" if settings.test_fraction else "test_fraction was 0"
-            raise RunError(f"{name} kept nothing for a test, {why}; try --part validation")
+            reason = "the text was too short" if settings.test_fraction else "test_fraction was 0"
+            raise RunError(f"{name} has no test part, because {reason}: use --part validation")
         return corpus, parts.test
     if not parts.held_out:
-        why = "its text was too short for that" if settings.val_fraction else "val_fraction was 0"
-        raise RunError(f"{name} held nothing out, {why}; try --part train")
+        reason = "the text was too short" if settings.val_fraction else "val_fraction was 0"
+        raise RunError(f"{name} has no held-out part, because {reason}: use --part train")
     return corpus, parts.held_out
 
 
-def _built_in(word: str, model: Model) -> tuple[Corpus, Settings]:
+def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
     """The built-in text that a model outside a run was trained on, and its settings."""
     from charlstm.text.corpus import open_corpus
 
     info = model.info
-    name, settings = info.get("corpus"), info.get("settings")
-    if not isinstance(name, str) or not is_builtin(name) or not isinstance(settings, dict):
-        raise TextError(f"{word} is a model without a text of its own: name a run instead, or a text")
-    corpus = open_corpus(name, model.text_options)
+    text_name, settings = info.get("corpus"), info.get("settings")
+    if not isinstance(text_name, str) or not is_builtin(text_name) or not isinstance(settings, dict):
+        raise TextError(f"The model {name} is not in a run, so its text is not known: give a TEXT, or use a run")
+    corpus = open_corpus(text_name, model.text_options)
     if corpus.fingerprint != info.get("fingerprint"):
-        raise TextError(f"{word} was trained on the {name} of another Python than this: name a text")
+        raise TextError(f"{name} was trained on {text_name} of another Python version: give a TEXT")
     return corpus, Settings.from_dict(settings)
 
 
-# -- showing -----------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------
 
 
-def _scores_json(scores: Scores, top: int) -> dict[str, Any]:
-    bits = [None, *(round(nats / math.log(2), 4) for nats in scores.nats[1:].tolist())]
+def _score_result(scores: Scores, top: int) -> ScoreResult:
+    losses = scores.nats[1:].tolist()
     return {
+        "loss": scores.mean_nats,
         "nats": scores.mean_nats,
         "bits_per_char": scores.bits_per_char,
         "perplexity": scores.perplexity,
         "chars": scores.chars,
         "unknown": scores.unknown,
         "text": scores.text,
-        "bits": bits,
+        "losses": [None, *(round(loss, 4) for loss in losses)],
+        "bits": [None, *(round(loss * BITS_PER_NAT, 4) for loss in losses)],
         "ranks": [None, *scores.ranks[1:].tolist()],
         "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
-        "places": [dataclasses.asdict(place) for place in scores.places(top, CONTEXT)],
-        "lines": _lines(scores),
+        "places": _scored_places(scores, top),
+        "lines": _scored_lines(scores),
     }
 
 
-def _lines(scores: Scores) -> list[dict[str, Any]]:
-    """Each line with the mean bits of its characters, the newline included."""
-    lines, start = [], 0
+def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
+    """The ``top`` most surprising characters."""
+    return [
+        {
+            "position": place.position,
+            "char": place.char,
+            "loss": place.bits / BITS_PER_NAT,
+            "bits": place.bits,
+            "rank": place.rank,
+            "before": place.before,
+            "after": place.after,
+        }
+        for place in scores.places(top, CONTEXT)
+    ]
+
+
+def _scored_lines(scores: Scores) -> list[ScoredLine]:
+    """Each line with the mean loss of its characters, the newline included."""
+    lines: list[ScoredLine] = []
+    start = 0
     for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", scores.text), 1):
         nats = scores.nats[max(start, 1) : start + len(line)]
-        mean = float(nats.mean(dtype="float64")) / math.log(2) if len(nats) else None
-        lines.append({"line": number, "chars": len(nats), "bits_per_char": mean, "text": line.removesuffix("\n")})
+        loss = float(nats.mean(dtype="float64")) if len(nats) else None
+        lines.append(
+            {
+                "line": number,
+                "chars": len(nats),
+                "loss": loss,
+                "bits_per_char": None if loss is None else loss * BITS_PER_NAT,
+                "text": line.removesuffix("\n"),
+            }
+        )
         start += len(line)
     return lines
 
 
-def _show_scores(name: str, scores: Scores, top: int) -> None:
+def _print_scores(name: str, scores: Scores, top: int) -> None:
     click.echo(
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {scores.chars:,} characters"
     )
     strip = scores.strip(max(10, min(terminal_width(), 100) - 22))
     highest = float(strip.max()) or 1.0
-    cells = "".join(_LEVELS[min(7, int(8 * value / highest))] for value in strip.tolist())
+    cells = "".join(_BLOCKS[min(7, int(8 * value / highest))] for value in strip.tolist())
     each = max(1, round(scores.chars / len(cells)))
-    click.echo(f"along it    {cells}  up to {highest:.1f}" + (f" over {each:,} characters" if each > 1 else ""))
-    places = scores.places(top, CONTEXT)
+    averaged = f", each the mean of {each:,} characters" if each > 1 else ""
+    click.echo(f"bits        {cells}  up to {highest:.1f}{averaged}")
+    places = _scored_places(scores, top)
     if places:
         click.echo("most surprising")
     for place in places:
-        line = scores.text.count("\n", 0, place.position) + 1
-        before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place.before, place.after))
-        click.echo(f"{place.bits:7.1f} bits  line {line:>6,}  {before:>{CONTEXT}}[{symbol(place.char)}]{after}")
+        line = scores.text.count("\n", 0, place["position"]) + 1
+        before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place["before"], place["after"]))
+        click.echo(f"{place['bits']:7.1f} bits  line {line:>6,}  {before:>{CONTEXT}}[{symbol(place['char'])}]{after}")
 
 
-def _stretches(text: str, corpus: Corpus, matches: tuple[Match, ...]) -> list[dict[str, Any]]:
-    """Where each match stands in the text and in the corpus, both also as line numbers from 1."""
+def _copied_stretches(text: str, corpus: Corpus, matches: tuple[Match, ...]) -> list[CopiedStretch]:
+    """The matches with their positions and line numbers (from 1) in the text and in the corpus."""
     import numpy as np
 
     newline = corpus.vocabulary.index("\n")
     breaks = np.flatnonzero(corpus.ids == newline) if newline is not None and matches else np.empty(0, np.intp)
-    line, at = 1, 0
-    rows = []
+    line, position = 1, 0
+    stretches: list[CopiedStretch] = []
     for match in matches:
-        line, at = line + text.count("\n", at, match.start), match.start
-        rows.append(
+        line, position = line + text.count("\n", position, match.start), match.start
+        stretches.append(
             {
                 "start": match.start,
                 "length": match.length,
@@ -414,4 +458,4 @@ def _stretches(text: str, corpus: Corpus, matches: tuple[Match, ...]) -> list[di
                 "text": text[match.start : match.stop],
             }
         )
-    return rows
+    return stretches

@@ -1,8 +1,14 @@
-"""`charlstm`: finds the command that was asked for, and turns what goes wrong into one sentence.
+"""The command `charlstm`: finds the command to run, and prints errors.
 
-Commands live in modules by family and are imported only when they run, so that `charlstm generate` does not pay for
-what `charlstm train` needs. stdout carries the result and nothing else; progress and remarks go to stderr. Exit
-codes: 0 success, 2 something the user can put right, 130 interrupted, 141 nobody reads what it writes (`| head`).
+The commands are in modules by topic, which are imported only when one of their commands runs, so that `charlstm
+generate` does not import what `charlstm train` needs.
+
+stdout carries the result and nothing else; progress, notes and errors go to stderr. Exit codes: 0 success, 2 an error
+that the user can solve, 130 interrupted, 141 when the reader of a stream has ended (`| head`).
+
+With --json an error is one line of JSON (``json_schemas.ErrorResult``), the last line on stderr. It is not on stdout,
+so that a script which reads the result never takes an error for one: ``gh``, ``kubectl`` and ``ruff`` keep stdout for
+results in the same way.
 """
 
 from __future__ import annotations
@@ -10,44 +16,72 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import itertools
 import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.display import shell_command, shell_word
-from charlstm.errors import Advice, CharLSTMError
+from charlstm.errors import (
+    Advice,
+    CharLSTMError,
+    GenerationError,
+    ModelError,
+    RunError,
+    SettingsError,
+    TextError,
+)
+
+if TYPE_CHECKING:
+    from charlstm.cli.json_schemas import ErrorKind, ErrorResult
 
 _COMMANDS = {
-    "corpora": ("texts", "The texts at hand"),
-    "stats": ("texts", "What a text is made of, and how hard it is to predict"),
-    "presets": ("training", "The presets, all settings, and what they would cost here"),
+    "corpora": ("texts", "List the texts in ./data and the built-in texts"),
+    "stats": ("texts", "Show statistics of a text, and how hard it is to predict"),
+    "presets": ("training", "List the presets or all settings, or estimate what presets take"),
     "train": ("training", "Train on a text"),
-    "resume": ("training", "Go on with a run from its last checkpoint"),
+    "resume": ("training", "Continue a run from its last checkpoint"),
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
-    "control": ("runs", "Pause, go on, stop, finish, checkpoint or change the rate of a run"),
-    "rename": ("runs", "Give a run another name"),
+    "control": ("runs", "Pause, resume, stop or finish a run, write a checkpoint, set the learning rate"),
+    "rename": ("runs", "Rename a run"),
     "delete": ("runs", "Delete a run"),
-    "generate": ("generate", "Let a model write"),
+    "generate": ("generate", "Generate text with a model"),
     "play": ("play", "Write together with a model, line by line"),
-    "eval": ("evaluate", "How well a model predicts a text"),
-    "score": ("evaluate", "How surprised a model is by each character of a text"),
-    "novelty": ("evaluate", "What of a text is copied word for word, and from where"),
-    "info": ("models", "What a model is and where it comes from"),
-    "import": ("models", "Use a checkpoint of the reference script"),
+    "eval": ("evaluate", "Measure how well a model predicts a text"),
+    "score": ("evaluate", "Measure how surprising each character of a text is to a model"),
+    "novelty": ("evaluate", "Find what a text copies word for word, and from where"),
+    "info": ("models", "Show the size, the origin and the loss of a model"),
+    "import": ("models", "Convert a checkpoint of the reference script"),
     "export": ("models", "Write a model for the reference script, or as ONNX"),
-    "paths": ("texts", "Where things are kept"),
-    "cache": ("texts", "Show or remove the prepared texts"),
+    "paths": ("texts", "Show the program's folders"),
+    "cache": ("texts", "Show the cache of prepared texts, or remove unused ones"),
 }
-"""Each command: the module of this package that defines it, and its line in the list. Kept here so that `--help`
-imports nothing."""
+"""Each command: the module of this package that defines it, and its line in `--help`, which thus imports no module."""
+
+_KINDS: dict[type[BaseException], ErrorKind] = {
+    click.UsageError: "usage",
+    TextError: "text",
+    ModelError: "model",
+    SettingsError: "settings",
+    RunError: "run",
+    GenerationError: "generation",
+    TimeoutError: "timeout",
+    OSError: "system",
+    MemoryError: "memory",
+    KeyboardInterrupt: "interrupted",
+    click.Abort: "interrupted",
+}
+"""The kinds of errors; the first class that fits counts."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports the module of a command when the command is run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -56,7 +90,7 @@ class _LazyGroup(QuietPipes, click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"charlstm.cli.{_COMMANDS[cmd_name][0]}")
-        # two are called as Python's own words are
+        # import is a keyword and eval a built-in function of Python
         name = f"{cmd_name}_" if cmd_name in ("eval", "import") else cmd_name
         command: click.Command = getattr(module, name)
         return command
@@ -88,7 +122,7 @@ class _LazyGroup(QuietPipes, click.Group):
 @click.version_option(metadata.version("charlstm-tui"), prog_name="charlstm", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train a character-level LSTM on any text, watch it learn, and let it write."""
+    """Train a character-level LSTM on any text, follow the training, and generate text with it."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -105,42 +139,68 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(argv: list[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # a text may hold what a terminal's encoding has no sign for, or come in another; that must not end the command
+        # texts may hold characters that the terminal's encoding lacks; these must not end the command
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        code = cli.main(args=argv, prog_name="charlstm", standalone_mode=False)
+        code = cli.main(args=words, prog_name="charlstm", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except click.UsageError as error:
-        words = error.ctx.command_path if error.ctx else "charlstm"
-        sentence = " ".join(error.format_message().split()).rstrip(".?")  # click lists choices line by line
-        return _refuse(f"{sentence}; see {words} --help")
-    except click.ClickException as error:
-        return _refuse(error.format_message())
-    except CharLSTMError as error:
-        return _refuse(f"{error}{_how(error)}")
-    except (KeyboardInterrupt, click.Abort):
-        return _end("Interrupted", 130)
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
-    except MemoryError:
-        return _refuse("This machine has not the memory for so much: ask for less at once")
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}")
+    except (click.ClickException, click.Abort, CharLSTMError, OSError, MemoryError, KeyboardInterrupt) as error:
+        as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
+        return _print_error(error, as_json=as_json)
 
 
-def _how(error: CharLSTMError) -> str:
-    """The commands that solve the problem, in brackets; nothing for an error that has no advice."""
-    found = [_command(advice) for advice in error.advice]
-    return f" ({', or '.join(found)})" if found else ""
+def _print_error(error: BaseException, *, as_json: bool) -> int:
+    """Print an error to stderr, as a sentence or as JSON; returns the exit code."""
+    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    message = _message(error)
+    if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
+        message = f"The current folder was deleted: change to another one with cd ({message})"
+    with contextlib.suppress(OSError):  # stderr may be closed; the exit code still tells
+        if as_json:
+            from charlstm.cli.output import print_json, to_json
+
+            result: ErrorResult = {"error": {"kind": kind, "message": message}}
+            print_json(to_json(result), err=True)
+        elif kind == "interrupted":
+            click.echo(message, err=True)
+        else:
+            click.echo(f"charlstm: {message}{_format_advice(error)}", err=True)
+    return 130 if kind == "interrupted" else 2
 
 
-def _command(advice: Advice) -> str:
+def _message(error: BaseException) -> str:
+    """What happened and what to do, in one sentence."""
+    match error:
+        case click.UsageError():
+            command = error.ctx.command_path if error.ctx else "charlstm"
+            sentence = " ".join(error.format_message().split()).rstrip(".?")  # click prints choices on several lines
+            return f"{sentence}; see {command} --help"
+        case click.ClickException():
+            return error.format_message()
+        case KeyboardInterrupt() | click.Abort():
+            return "Interrupted"
+        case MemoryError():
+            return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
+        case OSError():
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    return str(error)
+
+
+def _format_advice(error: BaseException) -> str:
+    """The shell commands that solve the problem, in brackets; empty for an error without advice."""
+    commands = [_advised_command(advice) for advice in error.advice] if isinstance(error, CharLSTMError) else []
+    return f" ({', or '.join(commands)})" if commands else ""
+
+
+def _advised_command(advice: Advice) -> str:
     match advice.action:
         case "train":
             return "`charlstm train TEXT`"
@@ -157,24 +217,12 @@ def _command(advice: Advice) -> str:
             return "`--runs-dir FOLDER`"
 
 
-def _refuse(sentence: str) -> int:
-    if _current_folder_is_gone():  # whatever it was, this is why, or will be next
-        sentence = f"The current folder was deleted: go to another one with cd ({sentence})"
-    return _end(f"charlstm: {sentence}", 2)
-
-
-def _current_folder_is_gone() -> bool:
+def _current_folder_is_deleted() -> bool:
     try:
         os.getcwd()
     except FileNotFoundError:
         return True
     return False
-
-
-def _end(words: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # of a closed stderr: the code says it too
-        click.echo(words, err=True)
-    return code
 
 
 if __name__ == "__main__":

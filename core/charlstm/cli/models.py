@@ -1,4 +1,4 @@
-"""Commands on a model as a file: info, import, export."""
+"""Commands on model files: ``info``, ``import``, ``export``."""
 
 from __future__ import annotations
 
@@ -12,47 +12,61 @@ from typing import Any, BinaryIO
 
 import click
 
-from charlstm.cli.options import MODEL_HELP, F, examples, find_run, json_option, model_argument, runs_dir_option, whole
+from charlstm.cli.json_schemas import ExportResult, ImportResult, InfoResult
+from charlstm.cli.options import (
+    MODEL_HELP,
+    F,
+    examples,
+    find_run,
+    integer_option,
+    json_option,
+    model_argument,
+    runs_dir_option,
+)
 from charlstm.cli.output import print_note, print_result, write_stdout
 from charlstm.display import shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, destination, save
 
-_ENDINGS = {"script": ".net", "onnx": ".onnx"}
+_SUFFIXES = {"script": ".net", "onnx": ".onnx"}
 
 
 def _out_option(default: str) -> Callable[[F], F]:
-    return click.option("--out", metavar="FILE", help=f"The file to write; - is standard output.  [default: {default}]")
+    return click.option("--out", metavar="FILE", help=f"File to write; - is standard output.  [default: {default}]")
 
 
-_force_option = click.option("--force", is_flag=True, help="Replace the file if there is one.")
+_force_option = click.option("--force", is_flag=True, help="Replace the file if it exists.")
 
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@whole("--snapshot", help="Of the run as it was after this many steps.")
+@integer_option("--snapshot", help="Show the model of the run after N steps.")
 @json_option
 @runs_dir_option
 def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
-    """What MODEL is: its size, its characters, where it comes from and how good it is."""
+    """Show the size of MODEL, its characters, its origin and its validation loss."""
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
     path = find_model(model, runs_dir, snapshot=snapshot)
     loaded = load_model(path)
     config = loaded.config
-    values = {
+    loss = loaded.info.get("val_loss")
+    loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+    result: InfoResult = {
         "path": str(path),
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "vocab_size": config.vocab_size,
         "parameters": config.parameters,
+        "loss": loss,
+        "loss_kind": None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
         "vocabulary": list(loaded.vocabulary.symbols),
         "text_options": loaded.text_options.to_dict(),
         "info": loaded.info,
     }
     if as_json:
-        print_result(True, values)
+        print_result(True, result)
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -62,13 +76,13 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
     )
     for key, value in loaded.info.items():
         if value not in (None, "", {}) and key != "val_whole":
-            estimate = key == "val_loss" and loaded.info.get("val_whole") is False
+            estimate = key == "val_loss" and result["loss_kind"] == "estimate"
             about = " (estimated from slices of the held-out part)" if estimate else ""
-            click.echo(f"{visible(key, keep=''):<13} {_said(key, value)}{about}")
+            click.echo(f"{visible(key, keep=''):<13} {_format_info(key, value)}{about}")
 
 
-def _said(key: str, value: Any) -> str:
-    """One thing that a model knows of itself, on a line."""
+def _format_info(key: str, value: Any) -> str:
+    """An entry of a model's ``info`` as one line of text."""
     if key == "val_loss" and isinstance(value, float):
         return f"{value:.4f} nats, {value / math.log(2):.3f} bits per character"
     if isinstance(value, dict):
@@ -88,32 +102,32 @@ def _said(key: str, value: Any) -> str:
 @_force_option
 @json_option
 def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
-    """Turn a checkpoint of the reference script into a model that every command and the app can use.
+    """Convert a checkpoint of the reference script to a model that every command and the app can use.
 
-    FILE is what the script saved with torch.save: a dictionary of n_hidden, n_layers, state_dict and tokens, old or new
-    container, from a CPU or a GPU. Nothing in it is executed. Prints the path of the model.
+    FILE is what the script saved with torch.save: a dictionary with n_hidden, n_layers, state_dict and tokens, in the
+    old or the new file format of torch, from a CPU or a GPU. No code in it is executed. Prints the path of the model.
     """
     from charlstm.engine.script_format import import_checkpoint
     from charlstm.model.file import model_writer
 
-    out = out or str(_free(Path(f"{file.stem}.safetensors")))
-    _check(out, force=force, as_json=as_json)
+    out = out or str(_unused(Path(f"{file.stem}.safetensors")))
+    _check_target(out, force=force, as_json=as_json)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
-        better = shell_word(str(Path(out).with_suffix(".safetensors")))
-        raise ModelError(f"The name of a model ends in .safetensors: --out {better}")
+        corrected = shell_word(str(Path(out).with_suffix(".safetensors")))
+        raise ModelError(f"The name of a model file must end in .safetensors: use --out {corrected}")
     _write(out, model_writer(model, out), force=force)
     if out == STDOUT:
         return
     config = model.config
-    values = {
+    result: ImportResult = {
         "out": str(Path(out).absolute()),
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "vocab_size": config.vocab_size,
         "parameters": config.parameters,
     }
-    print_result(as_json, values, out)
+    print_result(as_json, result, out)
     if not as_json:
         print_note(
             f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
@@ -123,30 +137,36 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@click.option("--to", "kind", type=click.Choice(list(_ENDINGS)), required=True, help="The reference script, or ONNX.")
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(list(_SUFFIXES)),
+    required=True,
+    help="script: a checkpoint of the reference script; onnx: an ONNX model.",
+)
 @_out_option("./MODEL.net or ./MODEL.onnx")
 @_force_option
-@whole("--snapshot", help="The run as it was after this many steps.")
+@integer_option("--snapshot", help="Export the model of the run after N steps.")
 @json_option
 @runs_dir_option
 def export(
     model: str, kind: str, out: str | None, force: bool, snapshot: int | None, as_json: bool, runs_dir: Path | None
 ) -> None:
-    """Write MODEL in a form that other programs read. Prints the path of the file.
+    """Write MODEL to a file that other programs can read. Prints the path of the file.
 
-    script: the dictionary that the reference script loads with torch.load and load_state_dict.
+    script: the dictionary that the reference script reads with torch.load and load_state_dict.
 
-    onnx: a graph of one step, from `id`, `h` and `c` to `probabilities`, `h_next` and `c_next`; its metadata holds the
-    vocabulary. Needs the package onnx.
+    onnx: a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and `c_next`.
+    The vocabulary is in its metadata. Needs the package onnx.
     """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
     path = find_model(model, runs_dir, snapshot=snapshot)
-    out = out or str(_free(Path(_name(model, path, snapshot, runs_dir) + _ENDINGS[kind])))
-    _check(out, force=force, as_json=as_json)
+    out = out or str(_unused(Path(_export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind])))
+    _check_target(out, force=force, as_json=as_json)
     if Path(out).suffix == ".safetensors":
-        raise ModelError(f"{out} is what a model of this program would be called: name the export {_ENDINGS[kind][1:]}")
+        raise ModelError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
     loaded = load_model(path)
     if kind == "script":
         from charlstm.engine.script_format import checkpoint_writer
@@ -157,53 +177,54 @@ def export(
 
         _write(out, onnx_writer(loaded), force=force)
     if out != STDOUT:
-        print_result(as_json, {"out": str(Path(out).absolute()), "to": kind}, out)
+        result: ExportResult = {"out": str(Path(out).absolute()), "to": kind}
+        print_result(as_json, result, out)
 
 
-def _name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
-    """What a file made from a model is called: as the model's own file, or as the run and how old it was."""
+def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
+    """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
     if model == "demo" or model.endswith(".safetensors"):
         return path.stem
     return find_run(model, runs_dir).name + ("" if snapshot is None else f"-{snapshot}")
 
 
-def _check(out: str, *, force: bool, as_json: bool) -> None:
-    """Refuse what :func:`_write` would refuse, before the work is done."""
+def _check_target(out: str, *, force: bool, as_json: bool) -> None:
+    """Raise before the work is done what :func:`_write` would raise after it."""
     if out == STDOUT:
         if as_json:
-            raise ModelError("--json and --out - would both write to standard output: leave one of them out")
+            raise ModelError("--json and --out - would both write to standard output: remove one of them")
         return
     if not os.path.basename(out):
-        raise ModelError(f"{out} is a folder: give the file a name in it with --out")
-    with _refusals(out):
+        raise ModelError(f"{out} is a folder: add a file name")
+    with _plain_errors(out):
         destination(out, overwrite=force)
 
 
-def _free(path: Path) -> Path:
-    """``path``, or with a number if something is there: a name that was not asked for replaces nothing."""
+def _unused(path: Path) -> Path:
+    """``path``, with a number added if it exists: a default name must not replace a file."""
     numbers = itertools.count(2)
-    free = path
-    while os.path.lexists(free):
-        free = path.with_stem(f"{path.stem}-{next(numbers)}")
-    return free
+    unused = path
+    while os.path.lexists(unused):
+        unused = path.with_stem(f"{path.stem}-{next(numbers)}")
+    return unused
 
 
 def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:
     if out == STDOUT:
         write_stdout(write)
         return
-    with _refusals(out):
+    with _plain_errors(out):
         save(out, write, overwrite=force)
 
 
 @contextlib.contextmanager
-def _refusals(out: str) -> Iterator[None]:
-    """Says in a sentence why a file cannot be written, and what to do."""
+def _plain_errors(out: str) -> Iterator[None]:
+    """Turn an :class:`OSError` into a :class:`ModelError` that says what to do."""
     try:
         yield
     except FileExistsError:
         raise ModelError(
-            f"There is a file {out} already: replace it with --force, or choose another place with --out"
+            f"The file {out} already exists: replace it with --force, or choose another one with --out"
         ) from None
     except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error.strerror}; choose another place with --out") from None
+        raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another file with --out") from None

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, how they are completed by a shell, and how help shows examples."""
+"""Options and arguments that several commands share, with their shell completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import ReadingProgress, print_note
+from charlstm.cli.output import ProgressBar, print_note
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -22,84 +22,98 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MODEL_HELP = "MODEL is a run's name or folder, a .safetensors file, or `demo`, the model in the box."
-
-_Found = list[CompletionItem]
+MODEL_HELP = "MODEL is the name or folder of a run, a .safetensors file, or `demo`, the model that is included."
 
 
 def examples(*lines: str, about: str = "") -> str:
-    """What stands below a command's help: ``about``, and lines to copy."""
+    """The text below a command's help: ``about``, then examples to copy."""
     shown = "\n".join(f"  {line}" for line in lines)
     return f"{about}\n\n\b\nExamples:\n{shown}" if about else f"\b\nExamples:\n{shown}"
 
 
-def whole(*names: str, least: int | None = None, **rest: Any) -> Callable[[F], F]:
-    """An option that takes a whole number, of at least ``least`` if there is one."""
-    kind = int if least is None else click.IntRange(least)
+def integer_option(*names: str, minimum: int | None = None, **rest: Any) -> Callable[[F], F]:
+    """An option that takes a whole number of at least ``minimum``."""
+    kind = int if minimum is None else click.IntRange(minimum)
     return click.option(*names, type=kind, metavar="N", show_default="default" in rest, **rest)
 
 
-def number(*names: str, kind: click.FloatRange | None = None, metavar: str = "X", **rest: Any) -> Callable[[F], F]:
-    """An option that takes any number, or one of ``kind``."""
+def number_option(
+    *names: str, kind: click.FloatRange | None = None, metavar: str = "X", **rest: Any
+) -> Callable[[F], F]:
+    """An option that takes a number."""
     return click.option(*names, type=kind or float, metavar=metavar, show_default="default" in rest, **rest)
 
 
-def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
-    """The runs whose names begin so, for a shell's Tab."""
+def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Names of runs that begin with ``start``."""
     from charlstm.runs.folder import list_runs
     from charlstm.runs.names import composed
 
     runs = list_runs(context.params.get("runs_dir"))
     start = composed(start)
-    # the shells read one name a line
+    # shells read one name per line, so a name with a newline cannot be completed
     return [CompletionItem(run.name) for run in runs if run.name.isprintable() and composed(run.name).startswith(start)]
 
 
-def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
-    """Runs, else files."""
+def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Names of runs, or files if no run matches."""
     return complete_run(context, parameter, start) or [CompletionItem(start, type="file")]
 
 
-def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> _Found:
-    """Built-in texts, else files."""
+def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Names of built-in texts, or files if none matches."""
     from charlstm.text.builtin import builtins
 
     found = [CompletionItem(each.name) for each in builtins() if start and each.name.startswith(start)]
     return found or [CompletionItem(start, type="file")]
 
 
+def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """KEY= for every setting that begins with ``start``; after KEY=, the values, where they can be listed."""
+    from charlstm.training.settings import about, setting_names, values
+
+    typed, equals, value = start.partition("=")
+    key = typed.replace("-", "_")
+    if equals:
+        found = values(key) if key in setting_names() else ()
+        return [CompletionItem(f"{typed}={each}") for each in found if each.startswith(value)]
+    return [CompletionItem(f"{name}=", help=about(name)) for name in setting_names() if name.startswith(key)]
+
+
 model_argument = click.argument("model", shell_complete=complete_model)
-
-
 run_argument = click.argument("run", shell_complete=complete_run)
-
-
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
-
-
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
+encoding_option = click.option("--encoding", help="Read the text in this encoding instead of detecting it.")
+max_chars_option = integer_option("--max-chars", minimum=1, help="Read at most N characters.")
+settings_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_setting,
+    help="Change any setting; `charlstm presets --settings` lists them.",
+)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-
-
-def folder_of(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names. An empty name is none: a shell's variable that is not set."""
+def _to_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """The folder that was given. An empty name is an error: it is usually a shell variable that is not set."""
     if value == "":
-        raise click.BadParameter("it is empty: name a folder, such as . for the current one")
+        raise click.BadParameter("the name is empty: give a folder, such as . for the current one")
     return None if value is None else Path(value)
 
 
 runs_dir_option = click.option(
     "--runs-dir",
     type=click.Path(),
-    callback=folder_of,
-    help="Where runs are kept (else CHARLSTM_RUNS, ./checkpoints if there is one, or your data folder).",
+    callback=_to_folder,
+    help="Folder of the runs.  [default: $CHARLSTM_RUNS, ./checkpoints if it exists, or your data folder]",
 )
 
 
 def text_options(command: F) -> F:
-    """Options on how a text is read; the command receives them as one ``options: TextOptions``."""
+    """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 
     def gather(
         *args: Any,
@@ -125,19 +139,26 @@ def text_options(command: F) -> F:
 
     gather.__doc__ = command.__doc__
     gather.__name__ = command.__name__
-    # parameters that decorators below have already attached travel along
+    # keep the parameters that decorators below this one have attached
     gather.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     for option in reversed(
         (
-            click.option("--encoding", help="Read the text in this encoding instead of detecting it."),
-            click.option("--pattern", default="*.txt", show_default=True, help="Which files of a folder are read."),
+            encoding_option,
+            click.option("--pattern", default="*.txt", show_default=True, help="Which files of a folder to read."),
             click.option(
                 "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
             ),
-            click.option("--clean/--no-clean", help="Drop soft hyphens, turn odd spaces into spaces, and the like."),
+            click.option(
+                "--clean/--no-clean", help="Remove soft hyphens, replace unusual spaces by spaces, and the like."
+            ),
             click.option("--normalize/--no-normalize", default=True, help="Compose accents (NFC).  [default: yes]"),
-            whole("--fold-rare", least=0, default=0, help="Make one symbol of characters rarer than this."),
-            whole("--max-chars", least=1, help="Read so many characters at most."),
+            integer_option(
+                "--fold-rare",
+                minimum=0,
+                default=0,
+                help="Read characters that occur less than N times as one symbol.",
+            ),
+            max_chars_option,
         )
     ):
         gather = option(gather)
@@ -156,29 +177,30 @@ def text_options_over(base: TextOptions) -> TextOptions:
 
 
 def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:
-    """Open a text, with a progress bar on a terminal when that takes a while."""
+    """Open a text, with a progress bar on a terminal. Prints a note about files that could not be read."""
     from charlstm.text.corpus import open_corpus
 
-    with ReadingProgress() as progress:
-        corpus = open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=progress.show)
-    if number := len(corpus.skipped):
-        named = ", ".join(corpus.skipped[:3]) + ", …" * (number > 3)
-        entries = "1 file or folder" if number == 1 else f"{number:,} files or folders"
-        are = "is" if number == 1 else "are"
-        print_note(f"{entries} of {corpus.name} cannot be read and {are} left out: {named}")
+    with ProgressBar() as bar:
+        corpus = open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=bar.update)
+    if count := len(corpus.skipped):
+        names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
+        entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"
+        print_note(
+            f"{entries} of {corpus.name} could not be read and {'is' if count == 1 else 'are'} left out: {names}"
+        )
     return corpus
 
 
-def open_model(word: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
-    """The model that ``word`` means: of a run, as it was after ``snapshot`` steps, if that is asked."""
+def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
+    """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``."""
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
-    return load_model(find_model(word, runs_dir, snapshot=snapshot))
+    return load_model(find_model(name, runs_dir, snapshot=snapshot))
 
 
-def find_run(word: str, runs_dir: Path | None) -> Run:
-    """The run that ``word`` (a name or a folder) means."""
+def find_run(name: str, runs_dir: Path | None) -> Run:
+    """The run with this name or folder."""
     from charlstm.runs import folder
 
-    return folder.find_run(word, folder.runs_dir(runs_dir))
+    return folder.find_run(name, folder.runs_dir(runs_dir))

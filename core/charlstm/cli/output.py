@@ -1,4 +1,4 @@
-"""How results, remarks, tables and progress are shown: results on stdout, all else on stderr."""
+"""Print results, messages, tables and progress: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -22,39 +22,28 @@ if TYPE_CHECKING:
     from charlstm.text.vocabulary import Vocabulary
 
 
-def report_unknown_characters(unknown: Mapping[str, int], what: str, vocabulary: Vocabulary) -> None:
-    """A remark on the characters that are not in a model's ``vocabulary``; ``what`` became of them, unless it has a
-    symbol that stands for all such."""
-    if unknown:
-        listed = [f"{symbol(char)} ({described(char)}) × {count:,}" for char, count in unknown.items()]
-        more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
-        names = f"{', '.join(listed[:6])}{more}"
-        if (stands := vocabulary.replacement) is not None:
-            print_note(
-                f"The model has no symbol of its own for {names}: read as {symbol(stands)} ({described(stands)})"
-            )
-        else:
-            print_note(f"The model has never seen {names}: {what}")
-
-
 def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
-    """The command's result on stdout: ``value`` as JSON, else ``text``."""
+    """Print the result of a command to stdout: ``value`` as JSON, or ``text``."""
     if as_json:
-        echo_json(to_json(value))
+        print_json(to_json(value))
     else:
         click.echo(visible(text or "") if sys.stdout.isatty() else text)
 
 
-def echo_json(line: str) -> None:
-    """A line of JSON on stdout; as escapes what would act on a terminal that it is, and what is no character."""
-    live = sys.stdout.isatty()
+def print_json(line: str, *, err: bool = False) -> None:
+    """Print a line of JSON to stdout, or to stderr with ``err``.
+
+    Unpaired surrogates, which UTF-8 cannot encode, are printed as JSON escapes, and so are control characters when the
+    stream is a terminal.
+    """
+    on_terminal = (sys.stderr if err else sys.stdout).isatty()
     if not line.isprintable():
-        line = "".join(char if _may_stand(char, live) else _json_escape(char) for char in line)
-    click.echo(line)
+        line = "".join(char if _is_safe(char, on_terminal) else _json_escape(char) for char in line)
+    click.echo(line, err=err)
 
 
-def _may_stand(char: str, live: bool) -> bool:
-    return char.isprintable() or not (live or "\ud800" <= char <= "\udfff")
+def _is_safe(char: str, on_terminal: bool) -> bool:
+    return char.isprintable() or not (on_terminal or "\ud800" <= char <= "\udfff")
 
 
 def _json_escape(char: str) -> str:
@@ -62,29 +51,29 @@ def _json_escape(char: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """``value`` as JSON, in which there is neither NaN nor Infinity: what is no finite number becomes null."""
+    """``value`` as JSON, with null for NaN and Infinity, which JSON does not have."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+        return json.dumps(_with_null(value), ensure_ascii=False, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def _with_null(value: Any) -> Any:
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _finite(each) for key, each in value.items()}
+            return {key: _with_null(each) for key, each in value.items()}
         case list() | tuple():
-            return [_finite(each) for each in value]
+            return [_with_null(each) for each in value]
     return value
 
 
 def write_stdout(write: Callable[[BinaryIO], None]) -> None:
-    """Let ``write`` write a file to standard output. Raises :class:`CharLSTMError` where that is a terminal."""
+    """Call ``write`` with a file whose content then goes to stdout. Raises :class:`CharLSTMError` on a terminal."""
     if sys.stdout.isatty():
-        raise CharLSTMError("Standard output is a terminal: redirect it into a file, or name a file instead of -")
-    content = io.BytesIO()  # whole, since not every writer can write to a pipe or says when that is closed
+        raise CharLSTMError("Standard output is a terminal: redirect it to a file, or give a file name instead of -")
+    content = io.BytesIO()  # some writers need to seek, or do not report a closed pipe
     write(content)
     sys.stdout.flush()
     sys.stdout.buffer.write(content.getbuffer())
@@ -92,29 +81,47 @@ def write_stdout(write: Callable[[BinaryIO], None]) -> None:
 
 
 def print_note(message: str) -> None:
-    """One line for the person, on stderr; literally, as it may quote a path or a name."""
+    """Print a line for the user to stderr. Control characters, which may come from a name, are made visible."""
     click.echo(visible(message), err=True)
 
 
+def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabulary: Vocabulary) -> None:
+    """Print a note about characters that are not in a model's ``vocabulary``.
+
+    ``unknown`` maps them to their counts. ``treatment`` says what was done with them, unless the vocabulary has a
+    replacement symbol.
+    """
+    if not unknown:
+        return
+    listed = [f"{symbol(char)} ({described(char)}) × {count:,}" for char, count in unknown.items()]
+    more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
+    names = f"{', '.join(listed[:6])}{more}"
+    if (replacement := vocabulary.replacement) is not None:
+        shown = f"{symbol(replacement)} ({described(replacement)})"
+        print_note(f"Characters that the model does not know are read as {shown}: {names}")
+    else:
+        print_note(f"Characters that the model does not know: {names}; {treatment}")
+
+
 def format_duration(seconds: float) -> str:
-    """A stretch of time as `0:42`, `12:05` or `2:10:00`."""
+    """A duration as `0:42`, `12:05` or `2:10:00`."""
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
-def plural(number: int, what: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1 step`, `2,000 steps`."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def format_size(octets: float) -> str:
-    """A size on disk."""
-    return f"{octets / 1e6:,.1f} MB"
+def format_size(size: float) -> str:
+    """A size in bytes as megabytes."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
-    """Lines of columns under ``titles``; those of ``right`` end below each other, the others begin there."""
+    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right."""
     from rich.cells import cell_len
 
     rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
@@ -130,37 +137,39 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container
 
 
 class StatusLine:
-    """One line at the foot of stderr, drawn over and over and gone in the end; nothing where stderr is no terminal.
+    """A line at the bottom of stderr that is drawn again and again and cleared at the end.
 
-    It leaves the last cells free, so that the ^C which a terminal echoes does not push it onto a second line.
+    Draws nothing when stderr is not a terminal. The last cells of the row stay free, so that the ^C which a terminal
+    prints does not move the line to a second row.
     """
 
-    EVERY = 0.1
-    """Seconds between two drawings at least."""
+    INTERVAL = 0.1
+    """Least seconds between two drawings."""
 
-    def __init__(self, *, draws: bool = True, after: float = 0.0) -> None:
-        self.draws = draws and sys.stderr.isatty()
-        self._next = time.monotonic() + after
+    def __init__(self, *, enabled: bool = True, delay: float = 0.0) -> None:
+        """Draw nothing in the first ``delay`` seconds."""
+        self.enabled = enabled and sys.stderr.isatty()
+        self._next = time.monotonic() + delay
         self._shown = ""
 
-    def draw(self, part: float | None, words: str) -> None:
-        """Show a bar of ``part`` (0 to 1; None: no bar yet) and ``words`` behind it, if it is time again."""
-        if not self.draws or time.monotonic() < self._next:
+    def draw(self, fraction: float | None, words: str) -> None:
+        """Show a bar filled to ``fraction`` (0 to 1; None: no bar) and ``words``, unless drawn just before."""
+        if not self.enabled or time.monotonic() < self._next:
             return
         from rich.cells import cell_len
 
-        self._next = time.monotonic() + self.EVERY
+        self._next = time.monotonic() + self.INTERVAL
         width = terminal_width() - 3
         words = truncate(words, width)
-        room = min(60, width - cell_len(words) - 7)
-        if part is not None and room >= 8:
+        bar_width = min(60, width - cell_len(words) - 7)
+        if fraction is not None and bar_width >= 8:
             full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
-            done = round(room * min(max(part, 0.0), 1.0))
-            words = f"{full * done}{empty * (room - done)} {part:4.0%}  {words}"
+            filled = round(bar_width * min(max(fraction, 0.0), 1.0))
+            words = f"{full * filled}{empty * (bar_width - filled)} {fraction:4.0%}  {words}"
         self._show(words)
 
-    def say(self, line: str) -> None:
-        """Write ``line`` above it."""
+    def print_above(self, line: str) -> None:
+        """Print ``line`` above the status line."""
         shown = self._shown
         self.clear()
         click.echo(line, err=True)
@@ -168,7 +177,7 @@ class StatusLine:
             self._show(shown)
 
     def clear(self) -> None:
-        """Take it away."""
+        """Remove the line from the terminal."""
         if self._shown:
             self._show("")
 
@@ -178,45 +187,43 @@ class StatusLine:
         sys.stderr.flush()
 
 
-class ReadingProgress:
-    """A status line for work that takes a while."""
+class ProgressBar:
+    """A status line for work that takes longer than :data:`DELAY`: a bar, the name of the stage, the time left."""
 
-    PATIENCE = 0.4
-    """Seconds of work that nobody wants a bar for."""
+    DELAY = 0.4
+    """Seconds before the bar appears; shorter work needs none."""
 
     def __init__(self) -> None:
-        self._line = StatusLine(after=self.PATIENCE)
+        self._line = StatusLine(delay=self.DELAY)
         self._stage, self._began = "", 0.0
 
-    def __enter__(self) -> ReadingProgress:
+    def __enter__(self) -> ProgressBar:
         return self
 
-    def named(self, stage: str) -> Callable[[int, int], None]:
-        """For work that reports (done, total) alone."""
-        return lambda done, total: self._show(done, total, stage)
+    def stage(self, name: str) -> Callable[[int, int], None]:
+        """A progress callback that takes (done, total) of the stage ``name``."""
+        return lambda done, total: self._draw(done, total, name)
 
-    def show(self, progress: ReadProgress) -> None:
-        """For work that reports what it does too."""
-        self._show(*progress)
+    def update(self, progress: ReadProgress) -> None:
+        """A progress callback that takes (done, total, stage)."""
+        self._draw(*progress)
 
-    def _show(self, done: int, total: int, stage: str) -> None:
+    def _draw(self, done: int, total: int, stage: str) -> None:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began = stage, now
-        part = done / total if total else None
-        left = (
-            f", {format_duration((now - self._began) * (1 - part) / part)} left"
-            if part and now > self._began + 1
-            else ""
-        )
-        self._line.draw(part, f"{stage}{left}")
+        fraction = done / total if total else None
+        left = ""
+        if fraction and now > self._began + 1:
+            left = f", {format_duration((now - self._began) * (1 - fraction) / fraction)} left"
+        self._line.draw(fraction, f"{stage}{left}")
 
     def __exit__(self, *_: object) -> None:
         self._line.clear()
 
 
 def terminal_width() -> int:
-    """How wide the terminal is that stderr is; else what the environment says, or 80."""
+    """Columns of the terminal on stderr; without one, the COLUMNS of the environment, or 80."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (OSError, ValueError):
@@ -224,7 +231,7 @@ def terminal_width() -> int:
 
 
 def truncate(text: str, width: int) -> str:
-    """``text`` in at most ``width`` cells."""
+    """``text``, shortened to at most ``width`` terminal cells."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"

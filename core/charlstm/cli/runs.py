@@ -1,15 +1,17 @@
-"""Commands on runs that are there: runs, watch, control, rename, delete."""
+"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``rename``, ``delete``."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.options import find_run, json_option, run_argument, runs_dir_option
-from charlstm.cli.output import format_duration, format_size, print_note, print_result, table
+from charlstm.cli.json_schemas import ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.options import find_run, json_option, number_option, run_argument, runs_dir_option
+from charlstm.cli.output import StatusLine, format_duration, format_size, print_note, print_result, table
 from charlstm.display import shell_command
 from charlstm.errors import RunError
 from charlstm.runs.status import ESTIMATE
@@ -18,20 +20,23 @@ from charlstm.training.commands import COMMANDS
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.runs.status import RunStatus
+    from charlstm.training.commands import Command
 
-WATCH_EVERY = 0.2
-"""Seconds between two looks at a run that is watched."""
+WATCH_INTERVAL = 0.2
+"""Seconds between two readings of a run's log."""
 
 
 @click.command()
 @runs_dir_option
 @json_option
-@click.option("--all", "elsewhere", is_flag=True, help="Also runs that were started in other folders.")
+@click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
 def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
     """List the runs: state, text, best validation loss (nats per character), step, training time and size on disk.
 
-    A best loss with ~ is an estimate from slices of the held-out part, as long as a run goes on and where it was
-    stopped (with --json, `best_kind` is "estimate"); without, it is over all of that part ("whole"), as `eval` has it.
+    A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
+    over the whole part, as that of `eval`. With --json, `best_kind` is "estimate" or "whole".
+
+    With --json, `best_val` is the old name of `best_loss` and will be dropped in the next version.
     """
     from charlstm.runs import folder
 
@@ -45,22 +50,23 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
         )
         return
     for line in table(
-        ("RUN", "STATE", "TEXT", "BEST", "STEP", "TIME", "SIZE", ""),
+        ("RUN", "STATE", "TEXT", "BEST LOSS", "STEP", "TIME", "SIZE", ""),
         [_cells(run, status) for run, status in found],
-        right=("BEST", "STEP", "TIME", "SIZE"),
+        right=("BEST LOSS", "STEP", "TIME", "SIZE"),
     ):
         click.echo(line)
     if any(status.best_val is not None and not status.best_whole for _, status in found):
-        print_note("~ estimated from slices of the held-out part; `charlstm eval RUN` reads all of it")
+        print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
 
 
-def _row(run: Run, status: RunStatus) -> dict[str, Any]:
-    text, preset = _asked(run)
+def _row(run: Run, status: RunStatus) -> RunRow:
+    text, preset = _text_and_preset(run)
     return {
         "name": run.name,
         "state": status.state,
         "step": status.step,
         "planned_steps": status.planned_steps,
+        "best_loss": status.best_val,
         "best_val": status.best_val,
         "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
         "train_seconds": status.train_seconds,
@@ -79,7 +85,7 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
     return (
         run.name,
         state,
-        _asked(run)[0],
+        _text_and_preset(run)[0],
         best,
         f"{status.step:,}",
         format_duration(status.train_seconds),
@@ -88,8 +94,8 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
     )
 
 
-def _asked(run: Run) -> tuple[str, str]:
-    """The text and the preset of a run; empty where its run.json cannot be read, which its state tells."""
+def _text_and_preset(run: Run) -> tuple[str, str]:
+    """The names of the run's text and preset; empty when its run.json cannot be read, which its state shows."""
     try:
         spec = run.spec()
     except RunError:
@@ -99,14 +105,13 @@ def _asked(run: Run) -> tuple[str, str]:
 
 @click.command()
 @run_argument
-@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @json_option
 @runs_dir_option
 def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Follow RUN until it ends: its progress, validations, samples, and how it is doing in words. Ctrl-C stops
-    watching, not the run.
+    """Show the progress, validations and samples of RUN until it ends. Ctrl-C ends the watching, not the run.
 
-    With --json, one event a line on stdout, from the first one on.
+    With --json, prints one event per line to stdout, from the first event of the run.
     """
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
@@ -117,43 +122,114 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     with EventView(json=as_json, plain=plain) as view:
         try:
             while True:
-                status = found.status()  # before the events, so that the last of them are not missed
+                status = found.status()  # read before the events, so that the last of them are not missed
                 events = tail.read()
                 view.show(events)
                 if not status.alive:
                     break
                 if any(isinstance(event, Validated) and event.step for event in events):
-                    view.judge()
+                    view.print_verdict()
                 if status.state != "running":
-                    view.wait(f"{status.state}: {status.message}" if status.message else status.state)
-                time.sleep(WATCH_EVERY)
+                    view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
+                time.sleep(WATCH_INTERVAL)
         except KeyboardInterrupt:
-            view.say(f"\n{found.name} goes on; to stop it: {shell_command('control', found.name, 'stop')}")
+            view.print_line(
+                f"\n{found.name} is still training; to stop it: {shell_command('control', found.name, 'stop')}"
+            )
             raise click.exceptions.Exit(130) from None
-        said = view.judge(status)
-        # a message tells what came after the end, such as a resume that was refused; of a bad end the verdict has it
-        if not as_json and status.message and said.kind not in ("failed", "crashed"):
-            view.say(f"{found.name} is {status.state}: {status.message}")
+        judged = view.print_verdict(status)
+        # the message is about something after the end, such as a resume that failed; the verdict has that of a failure
+        if not as_json and status.message and judged.kind not in ("failed", "crashed"):
+            view.print_line(f"{found.name} is {status.state}: {status.message}")
 
 
 @click.command()
 @run_argument
 @click.argument("command", type=click.Choice(COMMANDS))
 @click.argument("value", required=False, type=float)
+@click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
+@number_option(
+    "--timeout", kind=click.FloatRange(0), metavar="SECONDS", help="With --wait: give up after so many seconds."
+)
 @json_option
 @runs_dir_option
-def control(run: str, command: str, value: float | None, as_json: bool, runs_dir: Path | None) -> None:
-    """Ask the worker of RUN: pause, resume, stop, finish, checkpoint, or set-lr VALUE.
+def control(
+    run: str, command: str, value: float | None, wait: bool, timeout: float | None, as_json: bool, runs_dir: Path | None
+) -> None:
+    """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, or set-lr VALUE.
 
-    `finish` brings the learning rate to zero within 30 seconds and ends the run; `stop` checkpoints and ends at once.
+    `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
+    at once.
+
+    With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the
+    checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 2 when the run ended
+    before or failed, and after --timeout, when the run may still carry the command out later; 130 after Ctrl-C, which
+    does not take the command back.
     """
     from charlstm.runs.control import send_command
 
-    asked = send_command(find_run(run, runs_dir), command, value)
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout needs --wait")
+    found = find_run(run, runs_dir)
+    sent = send_command(found, command, value)
+    result: ControlResult = {
+        "id": sent.id,
+        "command": sent.command,
+        "value": sent.value,
+        "done": False,
+        "step": None,
+        "state": None,
+    }
+    if not as_json:
+        print_note(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
+    if wait:
+        step, state = _wait_until_done(found, sent, timeout)
+        result["done"], result["step"], result["state"] = True, step, state
+        if not as_json:
+            print_note(f"Done at step {step:,}; {found.name} is {state}")
     if as_json:
-        print_result(True, {"id": asked.id, "command": asked.command, "value": asked.value})
-    else:
-        print_note(f"Asked {run} to {command}{'' if value is None else f' {value:g}'}")
+        print_result(True, result)
+
+
+def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[int, str]:
+    """Wait until ``run`` has carried out the command ``sent``; returns its step and its state then.
+
+    Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
+    """
+    from charlstm.runs.log import EventTail
+    from charlstm.training.events import Checkpointed, Controlled
+
+    tail = EventTail(run.events_path)
+    line = StatusLine()
+    began = time.monotonic()
+    logged_at: int | None = None  # the step at which the run logged the command
+    saved = False
+    try:
+        while True:
+            status = run.status()  # read before the events, so that the last of them are not missed
+            for event in tail.read():
+                if isinstance(event, Controlled) and event.id == sent.id:
+                    logged_at = event.step
+                elif isinstance(event, Checkpointed) and logged_at is not None:
+                    saved = saved or event.step >= logged_at
+            if sent.command in ("stop", "finish"):
+                if status.state in ("stopped", "finished"):
+                    return status.step, status.state
+            elif logged_at is not None and (saved or sent.command != "checkpoint"):
+                return logged_at, status.state
+            if not status.alive:
+                why = f": {status.message}" if status.message else ""
+                raise RunError(f"{run.name} is {status.state} and did not carry out {sent.command}{why}")
+            waited = time.monotonic() - began
+            if timeout is not None and waited >= timeout:
+                raise TimeoutError(
+                    f"{run.name} has not carried out {sent.command} within {timeout:g} seconds. It may still do so: "
+                    f"follow it with {shell_command('watch', run.name)}"
+                )
+            line.draw(None, f"waiting for {run.name} to carry out {sent.command}, {format_duration(waited)}")
+            time.sleep(WATCH_INTERVAL)
+    finally:
+        line.clear()
 
 
 @click.command()
@@ -162,38 +238,38 @@ def control(run: str, command: str, value: float | None, as_json: bool, runs_dir
 @json_option
 @runs_dir_option
 def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
-    """Give RUN another NAME."""
+    """Rename RUN to NAME."""
     from charlstm.runs.folder import rename_run
 
     found = find_run(run, runs_dir)
     renamed = rename_run(found, name)
     if as_json:
-        print_result(True, {"name": renamed.name, "path": str(renamed.path), "former": found.name})
+        result: RenameResult = {"name": renamed.name, "path": str(renamed.path), "former": found.name}
+        print_result(True, result)
     else:
-        print_note(f"It is called {renamed.name} now")
+        print_note(f"Renamed {found.name} to {renamed.name}")
 
 
 @click.command()
 @run_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @json_option
 @runs_dir_option
 def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Delete RUN for good: its model, states, snapshots, sessions and logs. Other files in its folder stay."""
-    import sys
-
+    """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept."""
     from charlstm.runs.folder import delete_run, left_over
 
     found = find_run(run, runs_dir)
     if not yes:
         if not sys.stdin.isatty():
-            raise RunError(f"Deleting {found.name} needs a yes: add --yes")
-        if not click.confirm(f"Delete {found.path} for good?", err=True):
+            raise RunError(f"Deleting {found.name} needs your confirmation: add --yes")
+        if not click.confirm(f"Delete {found.path}? This cannot be undone", err=True):
             print_note("Nothing was deleted")
             return
     left = delete_run(found)
     if as_json:
-        print_result(True, {"name": found.name, "path": str(found.path), "left": left})
+        result: DeleteResult = {"name": found.name, "path": str(found.path), "left": left}
+        print_result(True, result)
         return
     print_note(f"Deleted {found.name}")
     if left:

@@ -1,8 +1,8 @@
-"""Standard streams that are closed, from the start or by their reader: a quiet end with :data:`PIPE_CLOSED`.
+"""Closed standard streams: exit quietly with the code :data:`PIPE_CLOSED`.
 
-A reader that has seen enough (``| head``) and a stream that was closed before the program began (``>&-``) are one
-case: what is written there cannot arrive. Not by letting SIGPIPE end the process: a training in the foreground
-has to write its checkpoint first.
+A pipe whose reader has ended (``| head``) and a stream that was closed before the program started (``>&-``) are treated
+alike. SIGPIPE keeps its Python default (ignored), because a training run in the foreground has to write its checkpoint
+before it ends.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any
 import click
 
 PIPE_CLOSED = 141
-"""The exit code when standard output or standard error is closed: what a shell says of programs that SIGPIPE ends."""
+"""The exit code when standard output or standard error is closed: that of a program which SIGPIPE ended."""
 
 
 class PipeClosedError(Exception):
-    """Nobody reads what was written. Not an :class:`OSError`, which click would turn into exit code 1."""
+    """A standard stream is closed. Not an :class:`OSError`, because click would turn that into exit code 1."""
 
 
 class QuietPipes(click.Command):
-    """A command out of which comes :class:`PipeClosedError` when it writes to a closed pipe."""
+    """A command that raises :class:`PipeClosedError` when it writes to a closed pipe."""
 
     def make_context(self, *args: Any, **rest: Any) -> click.Context:
-        with _pipe_errors():  # --help and --version write here
+        with _convert_pipe_errors():  # --help and --version print here
             return super().make_context(*args, **rest)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _pipe_errors():
+        with _convert_pipe_errors():
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _pipe_errors() -> Iterator[None]:
+def _convert_pipe_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
@@ -44,19 +44,22 @@ def _pipe_errors() -> Iterator[None]:
 
 
 def replace_closed() -> None:
-    """Give the process the standard streams that it was started without, so that the next file that is opened does
-    not get the number of one: input is empty, what is said to nobody is lost, results meet a pipe without a reader."""
+    """Open the standard streams that the process was started without.
+
+    Otherwise the next file that is opened would get the file number of one. Input is then empty, standard error is
+    discarded, and writing to standard output fails as on a pipe without a reader.
+    """
     streams = {0: sys.stdin, 1: sys.stdout, 2: sys.stderr}
     closed = [number for number, stream in streams.items() if stream is None]
     if not closed:
         return
     number = os.open(os.devnull, os.O_RDWR)
-    while number <= 2:  # each takes the lowest number that is free
+    while number <= 2:  # the system gives the lowest unused number
         os.set_inheritable(number, True)
         number = os.open(os.devnull, os.O_RDWR)
     os.close(number)
     if 0 in closed:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - as long as the process
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - stays open
     if 1 in closed:
         reading, writing = os.pipe()
         os.close(reading)
@@ -68,10 +71,10 @@ def replace_closed() -> None:
 
 
 def discard_unwritten() -> None:
-    """Drop what a broken stream still holds, since Python would complain of it when the process ends."""
+    """Discard the buffers of broken streams. Otherwise Python prints an error when the process ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream of a test has no number
-                os.dup2(nowhere.fileno(), stream.fileno())
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as null:  # a stream of a test has no fileno
+                os.dup2(null.fileno(), stream.fileno())

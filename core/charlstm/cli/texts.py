@@ -1,30 +1,32 @@
-"""Commands on texts and on what is kept on this machine: corpora, stats, cache, paths."""
+"""Commands on texts and on the program's folders: ``corpora``, ``stats``, ``cache``, ``paths``."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import math
+from typing import cast
 
 import click
 
-from charlstm.cli.options import json_option, load_corpus, number, text_argument, text_options
+from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, StatsResult, TextRow
+from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
 from charlstm.cli.output import format_size, print_note, print_result
 from charlstm.display import described, symbol, visible
 from charlstm.text.reading import TextOptions
 
-BAR = 30
+BAR_WIDTH = 30
 """Cells of the longest bar in `stats`."""
 
 
 @click.command()
 @json_option
 def corpora(as_json: bool) -> None:
-    """The texts at hand: those in data/ and in this folder, and those that came with Python."""
+    """List the texts in ./data and the built-in texts, which are part of Python."""
     from charlstm.text.builtin import builtins
     from charlstm.text.catalogue import find_texts
 
     texts = [text for text in find_texts() if text.group != "folder"]
-    rows: list[dict[str, Any]] = [
+    rows: list[TextRow] = [
         {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
         for text in texts
     ]
@@ -34,28 +36,39 @@ def corpora(as_json: bool) -> None:
         return
     width = max((len(str(row["name"])) for row in rows), default=0)
     for row in rows:
-        size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row['chars'] or 0:,} characters"
+        size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
         click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    print_note("Any text file, folder of text files, or - for standard input will do as well.")
+    print_note("Any text file or folder of text files can be used too, and - for standard input.")
 
 
 @click.command()
 @text_argument
-@click.option("--split", type=click.Choice(["tail", "blocks"]), default="tail", help="What counts as held out.")
-@number("--val-fraction", kind=click.FloatRange(0, 0.9), default=0.1, help="How much of it.")
+@click.option(
+    "--split",
+    type=click.Choice(["tail", "blocks"]),
+    default="tail",
+    help="What is held out: the end of the text, or blocks spread over it.",
+)
+@number_option("--val-fraction", kind=click.FloatRange(0, 0.9), default=0.1, help="Fraction of the text to hold out.")
 @text_options
 @json_option
 def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextOptions, as_json: bool) -> None:
-    """What TEXT is made of, and how well simpler models predict its held-out part.
+    """Show statistics of TEXT, and how well simple models predict its held-out part.
 
-    A character-level LSTM is worth its training when it beats these bits per character.
+    A trained LSTM should need fewer bits per character than these.
+
+    With --json, `bits` is the old form of `baselines` and will be dropped in the next version.
     """
     from charlstm.text.statistics import describe
 
     corpus = load_corpus(text, options)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
     if as_json:
-        print_result(True, {"name": corpus.name, **found.to_dict(), "skipped": list(corpus.skipped)})
+        baselines = None
+        if found.bits is not None:
+            baselines = {name: {"loss": bits * math.log(2), "bits_per_char": bits} for name, bits in found.bits.items()}
+        values = {"name": corpus.name, **found.to_dict(), "baselines": baselines, "skipped": list(corpus.skipped)}
+        print_result(True, cast(StatsResult, values))
         return
     click.echo(
         f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "
@@ -64,12 +77,12 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     click.echo(f"read as    {found.encoding}, newlines {found.newlines}")
     click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:8]))
     if found.invalid_bytes:
-        click.echo(f"invalid    {found.invalid_bytes:,} bytes were no text and became U+FFFD")
+        click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")
     for char, count in found.cleanable.items():
-        click.echo(f"unusual    {described(char)} × {count:,}; --clean mends it")
+        click.echo(f"unusual    {described(char)} × {count:,}; --clean replaces it")
     for part in corpus.report.boilerplate:
         click.echo(
-            f"noticed    a Project Gutenberg {part.kind}, {part.chars:,} characters; --strip-boilerplate leaves it out"
+            f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; --strip-boilerplate leaves it out"
         )
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
@@ -78,34 +91,38 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     if found.bits is None:
         click.echo(found.too_little)
         return
-    click.echo(f"bits per character of the held-out {found.held_out_chars:,}" + (", sampled" if found.sampled else ""))
+    click.echo(
+        f"bits per character of the {found.held_out_chars:,} held-out characters"
+        + (" (from a part of the text)" if found.sampled else "")
+    )
     most = max(found.bits.values()) or 1.0
     for name, value in found.bits.items():
-        click.echo(f"  {name:<8} {'█' * max(1, round(BAR * value / most)):<{BAR}} {value:.3f}")
+        click.echo(f"  {name:<8} {'█' * max(1, round(BAR_WIDTH * value / most)):<{BAR_WIDTH}} {value:.3f}")
 
 
 @click.command()
 @click.argument("action", type=click.Choice(["show", "prune"]), default="show")
 @json_option
 def cache(action: str, as_json: bool) -> None:
-    """The prepared texts that are kept on this machine; `prune` removes those that no run was trained on.
+    """Show the cache of prepared texts; `prune` removes those that no run was trained on.
 
-    What is removed comes back when its text is opened again.
+    A removed text is prepared again when it is next opened.
     """
     from charlstm.text.cache import entries, prune_cache, texts_dir
 
     if action == "prune":
         freed = prune_cache(keep=_texts_of_runs())
-        print_result(as_json, {"freed": freed}, f"Freed {format_size(freed)} in {texts_dir()}")
+        pruned: PruneResult = {"freed": freed}
+        print_result(as_json, pruned, f"Freed {format_size(freed)} in {texts_dir()}")
         return
     kept = entries()
     size = sum(entry.bytes for entry in kept)
-    values = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    print_result(as_json, values, f"{len(kept)} prepared texts, {format_size(size)}, in {texts_dir()}")
+    result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
+    print_result(as_json, result, f"{len(kept)} prepared texts, {format_size(size)}, in {texts_dir()}")
 
 
 def _texts_of_runs() -> set[str]:
-    """The fingerprints of texts that known runs were trained on: one that came from stdin has no other copy."""
+    """Fingerprints of the texts of all known runs. The cache may hold the only copy of a text from standard input."""
     from charlstm.errors import RunError
     from charlstm.runs.folder import list_runs
 
@@ -119,9 +136,9 @@ def _texts_of_runs() -> set[str]:
 @click.command()
 @json_option
 def paths(as_json: bool) -> None:
-    """Where runs, prepared texts and the app's memory are kept here."""
+    """Show the folders of the runs, the prepared texts and the app's state."""
     from charlstm.paths import cache_dir, state_dir
     from charlstm.runs.folder import runs_dir
 
-    values = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
-    print_result(as_json, values, "\n".join(f"{name:<6} {path}" for name, path in values.items()))
+    result: PathsResult = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
+    print_result(as_json, result, "\n".join(f"{name:<6} {path}" for name, path in result.items()))

@@ -20,10 +20,11 @@ from charlstm.cli.options import (
     optional_text_argument,
     run_argument,
     runs_dir_option,
+    settings_option,
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ReadingProgress, format_duration, print_note, print_result, table
+from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
 from charlstm.display import shell_command
 from charlstm.errors import SettingsError, TextError
 from charlstm.text.reading import TextOptions
@@ -42,14 +43,6 @@ SHORTCUTS: tuple[str, ...] = (
     *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads"),
 )
 """Settings that are options of their own; all of them go with --set."""
-
-settings_option = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any setting; `charlstm presets --settings` lists them.",
-)
 
 
 def shortcuts(command: Any) -> Any:
@@ -330,8 +323,8 @@ def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions) -
     sources = spec.corpus.get("sources", ())
     if spec.corpus.get("fingerprint") and options == used:
         try:
-            with ReadingProgress() as progress:
-                return reopen_corpus(spec.corpus, progress=progress.show)
+            with ProgressBar() as bar:
+                return reopen_corpus(spec.corpus, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
     if "-" in sources:

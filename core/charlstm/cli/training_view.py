@@ -1,4 +1,4 @@
-"""How a training run is shown on stderr as it goes: a bar and its milestones on a terminal, plain lines elsewhere."""
+"""Show the events of a training run on stderr: a progress bar on a terminal, and a line for each milestone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Self
 
-from charlstm.cli.output import StatusLine, echo_json, format_duration, plural, terminal_width, truncate
+from charlstm.cli.output import StatusLine, format_duration, plural, print_json, terminal_width, truncate
 from charlstm.display import visible
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
@@ -28,77 +28,79 @@ from charlstm.training.events import (
     to_line,
 )
 
-PLAIN_EVERY = 10.0
-"""Seconds between two lines of progress where no bar can be drawn."""
+PLAIN_INTERVAL = 10.0
+"""Seconds of training between two lines of progress where there is no bar."""
 
 SAMPLE_WIDTH = 100
-"""Characters of a sample that are shown, or what fits on a line; the whole of it is in the log."""
+"""Characters of a sample that are shown, if they fit on a line; the log has all of it."""
 
-ENDS = {
+END_REASONS = {
     "done": "finished",
     "stopped": "stopped",
     "time": "out of time",
-    "patience": "stopped getting better",
+    "patience": "no longer improving",
     "diverged": "diverged",
 }
-"""Why a run ended, in words."""
+"""The reasons of ``finished`` events, in words."""
 
-BITS = 1 / math.log(2)
+BITS_PER_NAT = 1 / math.log(2)
 
 
 class EventView:
-    """Shows events as they come. ``json``: each as a line on stdout, and nothing else; else for a person."""
+    """Shows the events of a run: as lines of JSON on stdout with ``json``, else as text on stderr."""
 
     def __init__(self, *, json: bool = False, plain: bool = False) -> None:
         self.series = RunSeries()
         self._json = json
-        self._line = StatusLine(draws=not json and not plain)
-        self._last_line = -math.inf
-        self._judged: Verdict | None = None
+        self._line = StatusLine(enabled=not json and not plain)
+        self._last_printed = -math.inf
+        self._verdict: Verdict | None = None
 
     def __enter__(self) -> Self:
-        self.wait("starting: measuring what is fastest here")
+        self.show_waiting("starting: measuring the speed of this machine")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._line.clear()
 
     def show(self, events: Iterable[Event]) -> None:
-        """Take in the next events of a run and show them."""
+        """Show the next events of the run."""
         for event in events:
             self.series.feed([event])
             if self._json:
-                echo_json(to_line(event))
+                print_json(to_line(event))
                 sys.stdout.flush()
             elif isinstance(event, Stepped):
-                self._progress(event)
+                self._show_progress(event)
             elif line := milestone(event):
-                self.say(line)
+                self.print_line(line)
 
-    def say(self, line: str) -> None:
-        """One line for the person, above the status line where there is one; literally, as it may quote a log."""
-        self._line.say(visible(line))
+    def print_line(self, line: str) -> None:
+        """Print a line above the status line. Control characters, which may come from a log, are made visible."""
+        self._line.print_above(visible(line))
 
-    def judge(self, status: RunStatus | None = None) -> Verdict:
-        """Say how the run is doing, in the app's words, unless that is what was said last. ``status`` as for
-        :func:`~charlstm.runs.verdict.verdict`; the text is not read for it, so being stuck is not seen."""
+    def print_verdict(self, status: RunStatus | None = None) -> Verdict:
+        """Print the verdict on the run, if it has changed, and return it.
+
+        ``status`` is that of :func:`~charlstm.runs.verdict.verdict`. The text is not read, so ``stuck`` is not found.
+        """
         judged = verdict(self.series, status)
-        if not self._json and (self._judged is None or judged.text != self._judged.text):
-            self.say(judged.text)
-        self._judged = judged
+        if not self._json and (self._verdict is None or judged.text != self._verdict.text):
+            self.print_line(judged.text)
+        self._verdict = judged
         return judged
 
-    def wait(self, words: str) -> None:
-        """Say on the status line why nothing moves; literally too."""
+    def show_waiting(self, words: str) -> None:
+        """Show on the status line why there is no progress."""
         self._line.draw(None, visible(words, keep=""))
 
-    def _progress(self, event: Stepped) -> None:
+    def _show_progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
-        if self._line.draws:
+        if self._line.enabled:
             self._line.draw(event.step / planned if planned else None, self._figures(event))
-        elif event.train_seconds - self._last_line >= PLAIN_EVERY or event.train_seconds < self._last_line:
-            self._last_line = event.train_seconds
-            self.say(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
+        elif event.train_seconds - self._last_printed >= PLAIN_INTERVAL or event.train_seconds < self._last_printed:
+            self._last_printed = event.train_seconds
+            self.print_line(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
 
     def _figures(self, event: Stepped) -> str:
         best = self.series.best
@@ -113,32 +115,32 @@ class EventView:
 
 
 def milestone(event: Event) -> str | None:
-    """What a person wants to read of an event, in plain words; None for those that they need not."""
+    """An event as a line of text; None for events that are not shown."""
     at = f"step {event.step:>6,}  "
     match event:
         case Started():
             return (
-                f"{event.parameters:,} parameters · {event.train_chars:,} characters to learn from, "
+                f"{event.parameters:,} parameters · {event.train_chars:,} training characters, "
                 f"{event.val_chars:,} held out"
-                + (f", {event.test_chars:,} kept for a test" if event.test_chars else "")
+                + (f", {event.test_chars:,} in the test part" if event.test_chars else "")
                 + "\n"
                 f"{plural(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
                 f"{plural(event.threads, 'thread')}"
             )
         case Validated():
-            what = "all held out " if event.whole else f"held out {ESTIMATE}"
+            name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"
             star = "  best so far" if event.best and not event.whole else ""
-            return f"{at}{what}{event.val_loss:.4f} nats, {event.val_loss * BITS:.3f} bits per character{star}"
+            return f"{at}{name}{event.val_loss:.4f} nats, {event.val_loss * BITS_PER_NAT:.3f} bits per character{star}"
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"
         case Controlled():
-            return f"{at}{_asked(event)}"
+            return f"{at}{_control_words(event)}"
         case Paused():
             return f"{at}paused" + ("" if event.reason == "asked" else f" ({event.reason})")
         case Resumed():
             notes = "; ".join(note for note in (event.changes, event.inexact) if note)
-            return f"{at}going on" + (f": {notes}" if notes else "")
+            return f"{at}resumed" + (f": {notes}" if notes else "")
         case Warned():
             return f"{at}note: {event.message}"
         case Finished():
@@ -146,7 +148,7 @@ def milestone(event: Event) -> str | None:
             if event.best_val is not None:
                 mark = "" if event.is_whole else ESTIMATE
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
-            word = ENDS.get(event.reason, event.reason)
+            word = END_REASONS.get(event.reason, event.reason)
             return f"{at}{word} after {format_duration(event.train_seconds)} of training{best}"
         case Failed():
             return f"{at}failed: {event.message}"
@@ -154,19 +156,17 @@ def milestone(event: Event) -> str | None:
             return None
 
 
-def _asked(event: Controlled) -> str:
-    """What was asked of a run, or what its clock decided, in words."""
+def _control_words(event: Controlled) -> str:
+    """A command that the run carries out, or the time limit's change of the end, in words."""
     value = 0.0 if event.value is None else event.value
     match event.command:
         case "replan":
-            return f"{plural(round(value), 'step')} to go, so that it ends in time"
+            return f"{plural(round(value), 'step')} left, to keep the time limit"
         case "finish":
-            return f"finishing: the rate goes to zero in {plural(round(value), 'step')}"
+            return f"finishing: the learning rate falls to zero in {plural(round(value), 'step')}"
         case "set-lr":
-            return f"rate set to {value:g}"
+            return f"learning rate set to {value:g}"
         case "stop":
             return "stopping: writing a checkpoint"
-        case "resume":
-            return "told to go on"
         case command:
-            return f"told to {command}"
+            return f"command: {command}"

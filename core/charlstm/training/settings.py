@@ -320,6 +320,17 @@ def takes(name: str) -> str:
     return _takes(_HINTS[name], spec.metadata)
 
 
+def values(name: str) -> tuple[str, ...]:
+    """Values of the setting ``name`` that can be listed, as they are written; none of a number."""
+    kinds = _types_of(_HINTS[name])
+    listed = _literals(_HINTS[name])
+    if bool in kinds:
+        listed = ("true", "false")
+    elif name == "device":
+        listed = ("auto", "cpu", "cuda", "mps")
+    return (*listed, "none") if type(None) in kinds else listed
+
+
 def _types_of(hint: Any) -> tuple[Any, ...]:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return typing.get_args(hint)

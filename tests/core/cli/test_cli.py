@@ -105,13 +105,13 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_
             name = line.split()[0]
             assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
             assert f"{rows[name]['best_val']:.4f}" in line
-        assert err.startswith("~ estimated from slices")
+        assert err.startswith("~ is an estimate from slices")
         told = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
-        assert "held out ~" in told
+        assert "validation loss ~" in told
         assert "; best ~" in told
         assert "Best ~" in told
         told = run_cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
-        assert "all held out 1" in told
+        assert "all held-out characters 1" in told
         assert "; best 1" in told
         assert "Best 1" in told
 
@@ -161,7 +161,7 @@ def test_what_a_log_says_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
     foul = "\x1b[2Jgone"
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(StatusLine, "EVERY", 0.0)
+    monkeypatch.setattr(StatusLine, "INTERVAL", 0.0)
     sizes = {"planned_steps": 9, "steps_per_epoch": 9, "parameters": 9, "train_chars": 9, "val_chars": 9, "threads": 1}
     events = [
         Started(step=0, device=foul, kernel=foul, **sizes),
@@ -357,7 +357,7 @@ def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr("charlstm.cli.output.terminal_width", lambda: 40)
     line = StatusLine()
-    line.EVERY = 0.0
+    line.INTERVAL = 0.0
     line.draw(0.5, "half of it")
     pyte.Stream(screen).feed(terminal.getvalue())
     assert screen.display[0].startswith("██████████░░░░░░░░░░  50%  half of it")
@@ -396,12 +396,12 @@ def test_a_device_that_is_not_here_leaves_no_run(
 def test_a_deleted_current_folder_is_said(
     words: tuple[str, ...], error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CHARLSTM_RUNS")
+    monkeypatch.delenv("CHARLSTM_RUNS", raising=False)
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert "The current folder was deleted: go to another one with cd" in error_of(*words)
+    assert "The current folder was deleted: change to another one with cd" in error_of(*words)
     monkeypatch.chdir(tmp_path)
 
 
@@ -421,5 +421,5 @@ def test_what_of_a_folder_was_not_read_is_said(
         return opening(path, *rest, **more)
 
     monkeypatch.setattr(os, "open", refuse)
-    assert run_cli("stats", "texts")[1] == f"1 file or folder of texts cannot be read and is left out: {locked}\n"
+    assert run_cli("stats", "texts")[1] == f"1 file or folder of texts could not be read and is left out: {locked}\n"
     assert run_json("stats", "texts")["skipped"] == [locked]

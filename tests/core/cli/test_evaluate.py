@@ -68,7 +68,13 @@ def test_one_character_alone_on_the_first_line(
 ) -> None:
     text = tmp_path / "first.txt"
     text.write_text("\nthe fox\n", encoding="utf-8")
-    assert run_json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "bits_per_char": None, "text": ""}
+    assert run_json("score", "fox", str(text))["lines"][0] == {
+        "line": 1,
+        "chars": 0,
+        "loss": None,
+        "bits_per_char": None,
+        "text": "",
+    }
     assert run_cli("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
 
 
@@ -119,7 +125,7 @@ def test_novelty_does_not_search_what_a_run_held_out(
     end.write_text(text[-100:], encoding="utf-8")
     assert run_json("novelty", str(beginning), "--model", "prose")["share"] == 1
     assert run_json("novelty", str(end), "--model", "prose")["share"] == 0
-    assert "held out are not searched" in run_cli("novelty", str(end), "--model", "prose")[1]
+    assert "held-out characters of prose.txt are not searched" in run_cli("novelty", str(end), "--model", "prose")[1]
 
 
 def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(
@@ -132,8 +138,8 @@ def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(
     part.write_text("New words.\n" + text[:1500], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert "90% of own.txt is text that the model was trained on" in run_cli(command, "own", "own.txt")[1]
-        assert "% of part.txt is text that the model was trained on" in run_cli(command, "own", str(part))[1]
+        assert "The model was trained on 90% of own.txt" in run_cli(command, "own", "own.txt")[1]
+        assert "% of part.txt, so the loss" in run_cli(command, "own", str(part))[1]
         assert "trained on" not in run_cli(command, "own", str(other))[1]
     assert "trained on" not in run_cli("eval", "own")[1]
 
@@ -148,7 +154,7 @@ def test_training_from_a_model_of_the_same_text_with_another_split_is_told(works
     assert "val_fraction=0.1 and split=tail" in told
     told = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
     assert "has learnt 100% of the held-out part" in told  # by the run before the one that it starts from
-    assert "100% of the held-out part is text that the model was trained on" in run_cli("eval", "grandchild")[1]
+    assert "trained on 100% of the held-out part" in run_cli("eval", "grandchild")[1]
     assert "learnt=" not in run_cli("info", "grandchild")[0]
 
 
@@ -157,7 +163,7 @@ def test_text_given_twice_is_told(workspace: Path, run_cli: RunCli) -> None:
     (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
     told = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
     assert "note: 100% of the held-out part stands word for word in the training part" in told
-    assert "100% of the held-out part is text that the model was trained on" in run_cli("eval", "twice")[1]
+    assert "trained on 100% of the held-out part" in run_cli("eval", "twice")[1]
 
 
 def test_what_training_held_out_is_what_is_judged(
@@ -175,7 +181,7 @@ def test_folded_characters_are_read_as_their_symbol(workspace: Path, run_cli: Ru
     (workspace / "rare.txt").write_text("the fox and the dog " * 60 + "é", encoding="utf-8")
     run_cli("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
     err = run_cli("eval", "rare", "rare.txt")[1]
-    assert "no symbol of its own for é (" in err
+    assert "(U+FFFD replacement character): é (" in err
     assert "left out" not in err
 
 
@@ -195,9 +201,9 @@ def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part goes with a run's own text"),
-        (["eval", "fox", "--max-chars", "9"], "go with a TEXT"),
-        (["eval", "runs/fox/model.safetensors"], "without a text of its own"),
+        (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part selects a part of the run's own text"),
+        (["eval", "fox", "--max-chars", "9"], "need a TEXT"),
+        (["eval", "runs/fox/model.safetensors"], "is not in a run"),
         (["eval", "fox", "nowhere.txt"], "nowhere.txt"),
         (["eval", "fox", "digits.txt"], "fewer than two characters"),
         (["score", "fox"], "TEXT"),
@@ -207,7 +213,7 @@ def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
         (["novelty", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),
-        (["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"], "without a text of its own"),
+        (["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"], "is not in a run"),
         (["novelty", "data/fox.txt", "--corpus", "nowhere.txt"], "nowhere.txt"),
         (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
     ],

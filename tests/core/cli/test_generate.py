@@ -78,7 +78,7 @@ def test_a_prime_from_a_file_and_from_a_pipe(
     [
         (["--prime", "a", "--prime-file", "b"], "not both"),
         (["--prime-file", "nowhere"], "nowhere"),
-        (["--samples", "2", "--show-probs"], "leave --samples away"),
+        (["--samples", "2", "--show-probs"], "remove --samples"),
         (["--samples", "0"], "0"),
         (["--length", "-1"], "-1"),
         (["--stop", ""], "at least one character"),
@@ -91,7 +91,7 @@ def test_a_prime_from_a_file_and_from_a_pipe(
         (["--mirostat", "0"], "mirostat takes a number"),
         (["--repetition", "-3"], "repetition takes a number"),
         (["--seed", "99999999999999999999999"], "seed"),
-        (["--sampler", "reference", "--temperature", "0.5"], "--top-k alone"),
+        (["--sampler", "reference", "--temperature", "0.5"], "has only --top-k"),
         (["--sampler", "magic"], "magic"),
     ],
 )

@@ -46,15 +46,15 @@ def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> N
     record = json.loads((find_run("tested").path / "run.json").read_text())
     assert record["settings"]["test_fraction"] == 0.2
     log = run_cli("watch", "tested", "--plain")[0] + run_cli("watch", "tested", "--plain")[1]
-    assert f"{len(words(1000)) - int(len(words(1000)) * 0.8):,} kept for a test" in log
+    assert f"{len(words(1000)) - int(len(words(1000)) * 0.8):,} in the test part" in log
 
 
 def test_eval_of_a_test_part_that_is_not_there_is_one_sentence(workspace: Path, error_of: ErrorOf) -> None:
-    assert "kept nothing for a test, test_fraction was 0; try --part validation" in error_of(
+    assert "no test part, because test_fraction was 0: use --part validation" in error_of(
         "eval", "fox", "--part", "test"
     )
 
 
-def test_fractions_that_leave_nothing_to_train_on_are_error_of(workspace: Path, error_of: ErrorOf) -> None:
+def test_fractions_that_leave_nothing_to_train_on_are_refused(workspace: Path, error_of: ErrorOf) -> None:
     message = error_of("train", "data/fox.txt", *TINY, "--val-fraction", "0.5", "--test-fraction", "0.5")
     assert "val_fraction and test_fraction are 0.9 together at most, not 0.5 and 0.5" in message

@@ -205,7 +205,7 @@ def test_dash_is_standard_output_unless_that_is_a_terminal(
             sys.stdout.buffer.seek(0)
             assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
         run_cli(*words, "./-" if ending == ".net" else f"./-{ending}")
-        assert "--json" in error_of(*words, "-", "--json")
+        assert "--json and --out -" in run_cli(*words, "-", "--json", code=2)[1]
     assert {path.name for path in tmp_path.glob("-*")} == {"-", "-.safetensors"}
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for words in asking:

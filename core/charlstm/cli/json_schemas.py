@@ -1,0 +1,407 @@
+"""The objects that commands print with --json.
+
+Every type here is the schema of one object; the commands build their results as these types, so that mypy checks them.
+:data:`SCHEMAS` maps each command to what it prints. This module imports nothing but the standard library, so that
+documentation and tests can read it: ``typing.get_type_hints(schema, include_extras=True)`` gives the fields of a type,
+the string below a field is its description, and a field with :class:`Deprecated` in its annotation is kept for one
+version only. Fields with ``NotRequired`` may be missing.
+
+``train``, ``resume`` and ``watch`` print events instead, one JSON object a line: ``charlstm.training.events``. Where a
+command fails, :class:`ErrorResult` is printed to stderr instead of a result.
+
+One name means the same everywhere: ``loss`` is the mean loss in nats per character, ``bits_per_char`` the same in bits
+(loss / ln 2), ``perplexity`` is e to the power of the loss, and ``chars`` is the number of characters that were
+predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecated:
+    """Marks a field that the next version will drop; ``use`` names the field to read instead."""
+
+    use: str
+
+
+# -- errors ------------------------------------------------------------------------------------------------------
+
+ErrorKind = Literal[
+    "usage", "text", "model", "settings", "run", "generation", "timeout", "system", "memory", "interrupted", "other"
+]
+
+
+class ErrorDetails(TypedDict):
+    """Why a command failed."""
+
+    kind: ErrorKind
+    """``usage``: wrong options or arguments; ``text``, ``model``, ``settings``, ``run``, ``generation``: what cannot
+    be used as given; ``timeout``: of ``control --wait``; ``system``: an error of the operating system; ``memory``: not
+    enough of it; ``interrupted``: Ctrl-C (exit code 130)."""
+    message: str
+    """One sentence that says what happened and what to do."""
+
+
+class ErrorResult(TypedDict):
+    """Printed to stderr, as its last line, when a command with --json fails."""
+
+    error: ErrorDetails
+
+
+# -- texts -------------------------------------------------------------------------------------------------------
+
+
+class TextRow(TypedDict):
+    """A text that ``corpora`` lists: a file with ``bytes``, or a built-in text with about ``chars`` characters."""
+
+    name: str
+    about: str
+    bytes: NotRequired[int]
+    chars: NotRequired[int | None]
+
+
+class Baseline(TypedDict):
+    """How well a simple model predicts the held-out part of a text."""
+
+    loss: float
+    bits_per_char: float
+
+
+class StatsResult(TypedDict):
+    """Statistics of a text, from ``stats``."""
+
+    name: str
+    chars: int
+    """Characters of the text."""
+    lines: int
+    distinct: int
+    """Different characters."""
+    top: list[list[Any]]
+    """The most frequent characters: ``[character, count]``, most frequent first."""
+    encoding: str
+    newlines: str
+    invalid_bytes: int
+    """Bytes that were not valid in the encoding."""
+    cleanable: dict[str, int]
+    """Unusual characters that --clean replaces, with their counts."""
+    train_chars: int
+    held_out_chars: int
+    baselines: dict[str, Baseline] | None
+    """``order 0``, ``order 1``, ``order 2`` (n-gram models) and ``xz``, fitted on the training part; ``null`` when the
+    text is too short."""
+    bits: Annotated[dict[str, float] | None, Deprecated("baselines")]
+    too_little: str | None
+    """Why there are no baselines."""
+    sampled: bool
+    """Whether the baselines come from a part of a large text."""
+    parts_differ: str | None
+    """A warning when the held-out part is made of other characters than the training part."""
+    parts_overlap: str | None
+    """A warning when much of the held-out part is in the training part too."""
+    skipped: list[str]
+    """Files and folders that could not be read."""
+
+
+class CacheResult(TypedDict):
+    """The prepared texts on this machine, from ``cache``."""
+
+    path: str
+    texts: int
+    bytes: int
+
+
+class PruneResult(TypedDict):
+    """From ``cache prune``."""
+
+    freed: int
+    """Bytes."""
+
+
+class PathsResult(TypedDict):
+    """Folders of this machine, from ``paths``."""
+
+    runs: str
+    cache: str
+    state: str
+
+
+# -- training ----------------------------------------------------------------------------------------------------
+
+
+class PresetRow(TypedDict):
+    """A preset, from ``presets`` without a text."""
+
+    name: str
+    about: str
+
+
+class SettingRow(TypedDict):
+    """A setting, from ``presets --settings``."""
+
+    name: str
+    about: str
+    takes: str
+    """The values that it accepts, in words."""
+
+
+class PresetEstimate(TypedDict):
+    """What a preset takes on this machine, from ``presets TEXT``."""
+
+    name: str
+    about: str
+    parameters: int
+    model_bytes: int
+    memory_bytes: int
+    steps: int
+    epochs: float
+    seconds: float
+    """Of the whole run, validation included."""
+    chars_per_second: float
+    kernel: str
+    settings: dict[str, Any]
+    """Every setting of the preset for this text, with the changes of --set."""
+
+
+class RunPlace(TypedDict):
+    """A run that trains in the background, from ``train --detach`` and ``resume --detach``."""
+
+    name: str
+    path: str
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+class RunRow(TypedDict):
+    """A run, from ``runs``."""
+
+    name: str
+    state: str
+    """``starting``, ``running``, ``paused``, ``waiting`` (for the disk), ``stopped``, ``finished``, ``failed`` or
+    ``crashed``."""
+    step: int
+    planned_steps: int | None
+    best_loss: float | None
+    """The lowest validation loss, in nats per character."""
+    best_val: Annotated[float | None, Deprecated("best_loss")]
+    best_kind: Literal["whole", "estimate"] | None
+    """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains."""
+    train_seconds: float
+    """Seconds spent in training steps."""
+    text: str
+    preset: str
+    bytes: int
+    """Size of the run's folder."""
+    message: str
+    path: str
+
+
+class ControlResult(TypedDict):
+    """A command that was sent to a run, from ``control``."""
+
+    id: str
+    """The ``id`` of the ``control`` event that the run logs when it carries the command out."""
+    command: str
+    value: float | None
+    done: bool
+    """Whether the command was carried out; always false without --wait, which does not ask."""
+    step: int | None
+    """With --wait: the step at which it was carried out; for ``stop`` and ``finish``, the last step of the run."""
+    state: str | None
+    """With --wait: the state of the run afterwards."""
+
+
+class RenameResult(TypedDict):
+    """From ``rename``."""
+
+    name: str
+    path: str
+    former: str
+
+
+class DeleteResult(TypedDict):
+    """From ``delete``."""
+
+    name: str
+    path: str
+    left: list[str]
+    """Files in the run's folder that are not the run's own and were kept."""
+
+
+# -- models ------------------------------------------------------------------------------------------------------
+
+
+class InfoResult(TypedDict):
+    """A model, from ``info``."""
+
+    path: str
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    parameters: int
+    loss: float | None
+    """Validation loss of the model, in nats per character; ``null`` when the file does not say."""
+    loss_kind: Literal["whole", "estimate"] | None
+    """As ``best_kind`` of ``runs``."""
+    vocabulary: list[str]
+    text_options: dict[str, Any]
+    info: dict[str, Any]
+    """Everything that the file says about the model, as it is stored there."""
+
+
+class ImportResult(TypedDict):
+    """From ``import``."""
+
+    out: str
+    """Path of the new model."""
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    parameters: int
+
+
+class ExportResult(TypedDict):
+    """From ``export``."""
+
+    out: str
+    to: str
+
+
+class StepAlternative(TypedDict):
+    """A character that might have come instead."""
+
+    char: str
+    probability: float
+    """Of the model at temperature 1, before the sampler."""
+    sampled: float
+    """After the sampler."""
+    kept: bool
+    """Whether the sampler could have chosen it."""
+
+
+class GeneratedStep(TypedDict):
+    """One generated character, from ``generate --show-probs``."""
+
+    char: str
+    probability: float
+    rank: int
+    """1 for the most likely character."""
+    entropy: float
+    """Bits that the model expected for this character."""
+    alternatives: list[StepAlternative]
+
+
+class GenerateResult(TypedDict):
+    """From ``generate``: ``text``, or ``texts`` with --samples. The prime is not included."""
+
+    text: NotRequired[str]
+    texts: NotRequired[list[str]]
+    steps: NotRequired[list[GeneratedStep]]
+
+
+# -- evaluation --------------------------------------------------------------------------------------------------
+
+
+class EvalResult(TypedDict):
+    """How well a model predicts a text, from ``eval``."""
+
+    loss: float
+    nats: Annotated[float, Deprecated("loss")]
+    bits_per_char: float
+    perplexity: float
+    chars: int
+    unknown: dict[str, int]
+    """Characters that the model does not know and that were left out, with their counts."""
+
+
+class ScoredPlace(TypedDict):
+    """One of the most surprising characters of a text."""
+
+    position: int
+    """Index of the character in ``text``."""
+    char: str
+    loss: float
+    bits: Annotated[float, Deprecated("loss")]
+    rank: int
+    before: str
+    after: str
+
+
+class ScoredLine(TypedDict):
+    """A line of a text; its newline counts as one of its characters."""
+
+    line: int
+    """From 1."""
+    chars: int
+    loss: float | None
+    """``null`` for a line without a predicted character."""
+    bits_per_char: float | None
+    text: str
+
+
+class ScoreResult(EvalResult):
+    """The figures of ``eval``, and one for each character, from ``score``. The first character is not predicted: its
+    figures are ``null``."""
+
+    text: str
+    """What was scored; the lists below have one entry for each of its characters."""
+    losses: list[float | None]
+    bits: Annotated[list[float | None], Deprecated("losses")]
+    ranks: list[int | None]
+    """1 for the most likely character."""
+    entropy: list[float | None]
+    """Bits that the model expected."""
+    places: list[ScoredPlace]
+    lines: list[ScoredLine]
+
+
+class CopiedStretch(TypedDict):
+    """A stretch of a text that is in the corpus word for word."""
+
+    start: int
+    length: int
+    line: int
+    corpus_start: int
+    corpus_line: int
+    text: str
+
+
+class NoveltyResult(TypedDict):
+    """How much of a text is copied, from ``novelty``."""
+
+    chars: int
+    """Characters of the text."""
+    copied: int
+    share: float
+    """``copied`` / ``chars``."""
+    corpus: str
+    stretches: list[CopiedStretch]
+
+
+SCHEMAS: dict[str, Any] = {
+    "corpora": list[TextRow],
+    "stats": StatsResult,
+    "presets": list[PresetRow],
+    "presets --settings": list[SettingRow],
+    "presets TEXT": list[PresetEstimate],
+    "train --detach": RunPlace,
+    "resume --detach": RunPlace,
+    "runs": list[RunRow],
+    "control": ControlResult,
+    "rename": RenameResult,
+    "delete": DeleteResult,
+    "generate": GenerateResult,
+    "eval": EvalResult,
+    "score": ScoreResult,
+    "novelty": NoveltyResult,
+    "info": InfoResult,
+    "import": ImportResult,
+    "export": ExportResult,
+    "paths": PathsResult,
+    "cache": CacheResult,
+    "cache prune": PruneResult,
+}
+"""What each command prints with --json, by the words that call it."""
