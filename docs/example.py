@@ -1,0 +1,77 @@
+"""Every name of the library in one script, as in a notebook: python docs/example.py [TEXT]"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import charlstm
+
+folder = Path(tempfile.mkdtemp())
+
+# A text, its characters, and settings for a training of a few seconds.
+text = sys.argv[1] if len(sys.argv) > 1 else "python-reference"
+corpus: charlstm.Corpus = charlstm.open_corpus(text, charlstm.TextOptions(max_chars=50_000))
+vocabulary: charlstm.Vocabulary = corpus.vocabulary
+print(charlstm.describe(corpus).top[:3], len(vocabulary))
+settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary))
+settings = settings.with_changes(hidden_size=32, max_minutes=None, max_steps=40)
+
+
+def line(event: charlstm.AnyEvent) -> str:
+    match event:
+        case charlstm.Started() | charlstm.Resumed():
+            return f"{event.planned_steps} steps are planned"
+        case charlstm.Stepped():
+            return f"{event.train_loss:.3f} nats per character at learning rate {event.lr:.1e}"
+        case charlstm.Validated():
+            return f"{event.val_loss:.3f} nats per character on held-out text"
+        case charlstm.Sampled():
+            return event.prime + event.text
+        case charlstm.Checkpointed():
+            return f"checkpoint after waiting {event.seconds:.2f} s"
+        case charlstm.Controlled():
+            return f"command {event.command}"
+        case charlstm.Paused() | charlstm.Finished():
+            return event.reason
+        case charlstm.Warned() | charlstm.Failed():
+            return event.message
+
+
+# Training in this process: events as they happen, then the best model.
+trainer = charlstm.Trainer(corpus, settings)
+happened: list[charlstm.Event] = []
+for event in trainer.events():
+    happened.append(event)
+    print(event.step, line(event))
+best: charlstm.Model = trainer.best
+charlstm.save_model(folder / "best.safetensors", best)
+print(sum(weight.numel() for weight in charlstm.CharLSTM.from_model(best).parameters()), "weights")
+
+# The same as a run: a folder, trained by a process of its own that outlives this one; then resumed for 20 more steps.
+run: charlstm.Run = charlstm.start_run(corpus, settings, name="example", runs_dir=folder)
+while run.status().alive:
+    time.sleep(0.1)
+charlstm.resume_run(charlstm.find_run("example", folder), changes={"max_steps": 60})
+while run.status().alive:
+    time.sleep(0.1)
+history = run.history()
+print([each.name for each in charlstm.list_runs(folder)], len(run.events()), run.model().info["step"])
+print(dict(zip(history["val_step"].tolist(), history["val_loss"].tolist(), strict=True)))
+
+# A model: how well it predicts, what it writes, how it sees a text, what it copied.
+model = charlstm.load_model(charlstm.find_model("example", folder))
+print(f"{charlstm.evaluate(model, corpus).bits:.3f} bits per character")
+sampler = charlstm.SamplerSettings(temperature=0.7)
+print(charlstm.generate("demo", "The ", 80, settings=sampler))
+print(charlstm.generate_many(model, "The ", 40, samples=3, settings=sampler))
+session = charlstm.Session(model, "The ", seed=1, settings=sampler)
+steps: list[charlstm.Step] = list(session.stream(60))
+session.rewind(20)
+session.choose(steps[20].alternatives[1].char)  # another character than it drew, and on from there
+print(session.text + "".join(step.char for step in session.stream(40)))
+print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(session.text, corpus).share)
+try:
+    charlstm.find_run("no such run", folder)
+except charlstm.CharLSTMError as error:
+    print(error)
