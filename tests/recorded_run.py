@@ -133,12 +133,12 @@ class Recorded:
         """Say ``state`` in the heartbeat (``None``: only the figures)."""
         if self._heart is None:
             return
-        word = self._heart.beat.state if state is None else state
+        word = self._heart.record.state if state is None else state
         self._heart.update(state=word, message=message, **self._figures())
 
     def commands(self) -> list[Command]:
         """What people asked since the last call."""
-        return list(self._inbox())
+        return list(self._inbox.read())
 
     def obey(self) -> list[Command]:
         """Act on what people asked since the last call, as a worker would, and say what it was."""

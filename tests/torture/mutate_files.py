@@ -267,7 +267,7 @@ def control(place: Path) -> Kind:
 
     def use() -> None:
         reader = ControlReader(path)
-        for command in (*reader(), *reader(), *ControlReader(path, 17)()):
+        for command in (*reader.read(), *reader.read(), *ControlReader(path, 17).read()):
             assert command.value is None or 0 < command.value <= 1000
             f"{command.id} {command.command} {command.value or 0:g}"
 

@@ -61,18 +61,16 @@ def check_command(command: str, value: float | None) -> None:
 
 
 class ControlReader:
-    """The worker's end: each call gives the commands that were completed since the one before.
-
-    Reading starts at ``position`` bytes.
-    """
+    """Reads the commands that are appended to ``path``, from byte ``position`` on."""
 
     def __init__(self, path: Path, position: int = 0) -> None:
         self._path = path
         self.position = position
         self._skipping = False
 
-    def __call__(self) -> Sequence[Command]:
-        """New commands, in order; lines that are none are passed over. Cheap when there is nothing: one stat."""
+    def read(self) -> Sequence[Command]:
+        """The commands that were completed since the last call, in order; other lines are skipped. Without new lines it
+        costs one call of stat."""
         try:
             size = os.stat(self._path).st_size
             if size < self.position:  # not the file it was

@@ -202,13 +202,13 @@ class HeartbeatRecord:
             message = message[: max(0, len(message) - max(1, (len(line) - HEARTBEAT_BYTES) // 4) - 2)] + "…"
 
     @property
-    def is_here(self) -> bool:
+    def is_from_this_machine(self) -> bool:
         """Whether it was written on this machine. A machine's name can change while it runs, on some networks by
         itself, so the boot is compared first. The name decides after a restart, and on systems without a boot id."""
         return (bool(self.boot) and self.boot == system.boot_id()) or self.host == system.host()
 
     @property
-    def is_of_living(self) -> bool:
+    def process_is_alive(self) -> bool:
         """Whether the process that it speaks of is still there, by this machine's table of processes."""
         return self.boot == system.boot_id() and system.is_same_process(self.pid, self.start)
 
@@ -256,31 +256,31 @@ class Heartbeat:
         self._interval = interval
         before = read_heartbeat(path)
         figures = {} if before is None else {name: getattr(before, name) for name in _FIGURES}
-        self._beat = replace(first or HeartbeatRecord(state="starting"), **figures)
+        self._record = replace(first or HeartbeatRecord(state="starting"), **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._silent = False
+        self._writes = True
         self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     @property
-    def beat(self) -> HeartbeatRecord:
-        """What is being said."""
-        return self._beat
+    def record(self) -> HeartbeatRecord:
+        """What is written each second."""
+        return self._record
 
     def update(self, **changes: Any) -> None:
         """Say something else from now on (fields of :class:`HeartbeatRecord`)."""
         with self._lock:
-            before, self._beat = self._beat, replace(self._beat, **changes)
-            if before.state != self._beat.state:
+            before, self._record = self._record, replace(self._record, **changes)
+            if before.state != self._record.state:
                 self._write()
 
-    def fall_silent(self) -> None:
-        """Write nothing any more: the file may be another worker's, or its folder is being deleted."""
+    def stop_writing(self) -> None:
+        """Write nothing more: the file may be another worker's, or its folder is being deleted."""
         with self._lock:
-            self._silent = True
+            self._writes = False
 
     def __enter__(self) -> Self:
         return self
@@ -304,9 +304,9 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        if self._silent:
+        if not self._writes:
             return
-        self._beat = replace(self._beat, time=time.time(), memory=system.memory_bytes())
+        self._record = replace(self._record, time=time.time(), memory=system.memory_bytes())
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
                 os.close(self._descriptor)  # it was removed, or the folder vanished, which can come back
@@ -314,7 +314,7 @@ class Heartbeat:
             if self._descriptor is None:
                 self._descriptor = _open(self._path)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
-            storage.disk.write(self._descriptor, self._beat.to_bytes())
+            storage.disk.write(self._descriptor, self._record.to_bytes())
 
 
 def _open(path: Path) -> int:

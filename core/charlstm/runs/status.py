@@ -32,7 +32,7 @@ LAST_WORDS = 16_000
 ESTIMATE = "~"
 """Stands before a loss that is estimated from slices of the held-out part; without it, it is over all of it."""
 
-SESSION = "— worker "
+WORKER_LINE = "— worker "
 """How the line starts with which each worker opens its part of ``worker.log``."""
 
 
@@ -77,14 +77,14 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     state = cast(RunState, beat.state)
     if beat.state in liveness.ENDED_STATES:
         return _status(beat, state, False, beat.message)
-    if not beat.is_here:
+    if not beat.is_from_this_machine:
         fresh = beat.age(now) < liveness.FRESH_SECONDS
         words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
     if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not _exists(path / "lock")):
         # nobody may ask, or the lock was removed from under its worker: believe the process table
-        locked = beat.is_of_living
+        locked = beat.process_is_alive
     if locked:
         silent = beat.age(now) > liveness.FRESH_SECONDS and beat.state != "starting"
         message = (
@@ -124,7 +124,7 @@ def last_words(log: Path) -> str:
         text = file.read(LAST_WORDS).decode("utf-8", errors="replace")
         lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in text.splitlines()]
         lines = [line for line in lines if line]
-        begins = max((number for number, line in enumerate(lines) if line.startswith(SESSION)), default=-1)
+        begins = max((number for number, line in enumerate(lines) if line.startswith(WORKER_LINE)), default=-1)
         lines = lines[begins + 1 :]
         # a fault in a library is named above the long list of where it happened
         fatal = [line for line in lines if line.startswith("Fatal Python error")]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -76,6 +78,17 @@ def memory_bytes() -> int | None:
     import resource
 
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def software_versions() -> dict[str, str]:
+    """What a run is made with: the versions of the program, Python and libraries, and the system."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
+        try:
+            found[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def lower_priority() -> None:
@@ -275,20 +288,20 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class StopSignals:
-    """Inside the block the first SIGINT, SIGTERM or SIGHUP sets ``asked`` to its name; another SIGINT or SIGTERM raises
-    :class:`KeyboardInterrupt`, and a third ends the process as it always does.
+    """Inside the block the first SIGINT, SIGTERM or SIGHUP sets ``requested`` to its name. Another SIGINT or SIGTERM
+    raises :class:`KeyboardInterrupt`, and a third ends the process as without the block.
 
-    A terminal that closes often sends SIGHUP twice, by the kernel and by the shell: it never counts as the second.
-    Outside the main thread, where Python delivers no signals, the block changes nothing.
+    A terminal that closes often sends SIGHUP twice, from the kernel and from the shell: it never counts as the second
+    signal. Outside the main thread, where Python delivers no signals, the block changes nothing.
     """
 
     def __init__(self) -> None:
-        self.asked: str | None = None
+        self.requested: str | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def ask(self, why: str) -> None:
-        """As if a first signal had come."""
-        self.asked = self.asked or why
+    def request_stop(self, why: str) -> None:
+        """Do as if the first signal had arrived, with ``why`` as its name."""
+        self.requested = self.requested or why
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -304,8 +317,8 @@ class StopSignals:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self.asked is None:
-            self.asked = name
+        if self.requested is None:
+            self.requested = name
         elif name != "SIGHUP":
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)

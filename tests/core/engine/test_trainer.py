@@ -21,9 +21,9 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError, TextError
+from charlstm.generation.samples import make_sampler
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
-from charlstm.runs.worker import make_sampler
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import progress as clock_room

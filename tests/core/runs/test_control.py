@@ -27,7 +27,7 @@ def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
         assert recorded.commands() == []
         first_line = recorded.run.control_path.read_bytes().index(b"\n") + 1
         again = ControlReader(recorded.run.control_path, first_line)
-        assert [each.id for each in again()] == [each.id for each in asked[1:]]
+        assert [each.id for each in again.read()] == [each.id for each in asked[1:]]
         line = json.loads(recorded.run.control_path.read_text().splitlines()[1])
         assert set(line) == {"id", "time", "command", "value"}
 
@@ -72,7 +72,7 @@ def test_a_line_that_is_too_long_costs_only_itself(tmp_path: Path, pieces: int) 
     for start in range(0, len(content), size):
         with path.open("ab") as file:
             file.write(content[start : start + size])
-        heard += sum(len(reader()) for _ in range(6))
+        heard += sum(len(reader.read()) for _ in range(6))
     assert heard == 2
     assert reader.position == len(content)
 
@@ -82,11 +82,11 @@ def test_commands_are_heard_after_their_file_was_removed(tmp_path: Path) -> None
     stop = b'{"id":"x","command":"stop","value":null}\n'
     path.write_bytes(stop * 3)
     reader = ControlReader(path)
-    assert len(reader()) == 3
+    assert len(reader.read()) == 3
     path.unlink()
-    assert reader() == ()
+    assert reader.read() == ()
     path.write_bytes(stop)
-    assert len(reader()) == 1
+    assert len(reader.read()) == 1
 
 
 @given(st.binary(max_size=400))
@@ -95,8 +95,8 @@ def test_lines_that_are_no_commands_are_passed_over(tmp_path_factory: pytest.Tem
     good = b'{"id":"x","command":"stop","value":null}\n'
     path.write_bytes(junk + b"\n" + good + b'{"id":"torn","comm')
     reader = ControlReader(path)
-    assert [each.command for each in reader()] == ["stop"]
+    assert [each.command for each in reader.read()] == ["stop"]
     with path.open("ab") as file:
         file.write(b'and":"pause"}\n')
-    assert [each.id for each in reader()] == ["torn"]
+    assert [each.id for each in reader.read()] == ["torn"]
     assert reader.position == path.stat().st_size

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from charlstm import storage
 from charlstm.runs import liveness, system
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
-from charlstm.runs.status import SESSION, STATES, ago, last_words, read_status
+from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
 from faulty_disk import FaultyDisk
 from recorded_run import LIVE, record
 
@@ -96,7 +96,7 @@ def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: P
     assert ended is not None
     assert ended.state == "finished"
     with Heartbeat(path) as again:  # a worker that goes on starts from the figures of the one before
-        assert (again.beat.state, again.beat.step) == ("starting", 3)
+        assert (again.record.state, again.record.step) == ("starting", 3)
 
 
 def test_a_disk_that_refuses_does_not_stop_the_heart(tmp_path: Path) -> None:
@@ -231,17 +231,17 @@ def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
     assert "memory ran out" in read_status(tmp_path).message
     say(tmp_path, boot="another boot")
     assert "restarted" in read_status(tmp_path).message
-    log.write_text(f"{SESSION}1 —\nan old story\n{SESSION}2 —\n")
+    log.write_text(f"{WORKER_LINE}1 —\nan old story\n{WORKER_LINE}2 —\n")
     assert last_words(log) == ""
-    log.write_text(f"{SESSION}1 —\nTraceback\n  File x\nValueError: \x1b[2Jit broke\n\n")
+    log.write_text(f"{WORKER_LINE}1 —\nTraceback\n  File x\nValueError: \x1b[2Jit broke\n\n")
     assert read_status(tmp_path).message == "ValueError: [2Jit broke"
     log.write_text(
-        f"{SESSION}1 —\nFatal Python error: Segmentation fault\n\nThread 0x0:\n  File x\nExtension modules: y\n"
+        f"{WORKER_LINE}1 —\nFatal Python error: Segmentation fault\n\nThread 0x0:\n  File x\nExtension modules: y\n"
     )
     assert last_words(log) == "Fatal Python error: Segmentation fault"
     log.write_bytes(b"\xff" * 100_000)
     assert len(last_words(log)) == 300
-    log.write_text(f"{SESSION}1 —\nUserWarning: this is slow\n")
+    log.write_text(f"{WORKER_LINE}1 —\nUserWarning: this is slow\n")
     say(tmp_path)
     assert read_status(tmp_path).message.startswith("its worker was killed; ")
     assert read_status(tmp_path).message.endswith("It last said: UserWarning: this is slow")

@@ -22,12 +22,11 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, system, worker
+from charlstm.runs import launch, liveness, recording, system, worker
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
-from charlstm.runs.worker import explain
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -177,14 +176,6 @@ def test_no_other_program_is_asked_once_the_lock_is_held(
     assert asked == [("ps", False), ("sysctl", False)]
 
 
-def test_two_samples_of_one_model_are_the_same(run: Run) -> None:
-    model = tiny_model(seed=3)
-    first, second = (worker.make_sampler("The old", 7)(model) for _ in range(2))
-    assert first == second
-    assert len(first[1]) == worker.SAMPLE_CHARS
-    assert worker.make_sampler("The old", 8)(model) != first
-
-
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Script], list[Any]], number: str) -> None:
@@ -216,7 +207,10 @@ def test_a_second_signal_ends_at_once(run: Run, train: Callable[[Script], list[A
     with pytest.raises(KeyboardInterrupt):
         list(worker.run_foreground(run))
     status = run.status()
-    assert (status.state, status.message) == ("stopped", "it was cut short; a resume goes on from its last checkpoint")
+    assert (status.state, status.message) == (
+        "stopped",
+        "it was interrupted; a resume continues from its last checkpoint",
+    )
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
@@ -375,7 +369,7 @@ def test_a_log_that_was_removed_is_written_again(
         if how == "replaced":
             shutil.copy(tmp_path / "aside", run.events_path)
 
-    monkeypatch.setattr(worker, "REMOVAL", 0.0)
+    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
     steps = act_at_step_7(run, remove)
     events = list(read_events(run.events_path))
@@ -425,7 +419,7 @@ def test_no_log_is_made_in_a_folder_that_is_being_deleted(
         for path in (run.heartbeat_path, run.events_path, run.spec_path):
             path.unlink()
 
-    monkeypatch.setattr(worker, "REMOVAL", 0.0)
+    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
     act_at_step_7(run, delete_slowly, match="its folder was deleted")
     assert not run.events_path.exists()
@@ -442,7 +436,7 @@ def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[
                 start(run)
         assert worker.main([str(run.path)]) == 2
         for change in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
-            with pytest.raises(RunError, match="has a worker"):
+            with pytest.raises(RunError, match="is being trained"):
                 change()
 
     train(until_stopped)
@@ -492,7 +486,7 @@ def test_a_second_worker_is_refused_and_harms_nothing(run: Run, train: Callable[
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out"),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "Memory ran out"),
         (SettingsError("lr takes a number"), "lr takes a number"),
-        (ZeroDivisionError("by\nzero"), "The program made a mistake (ZeroDivisionError: by zero); worker.log"),
+        (ZeroDivisionError("by\nzero"), "The program has a bug (ZeroDivisionError: by zero): worker.log"),
         (
             OSError(errno.ENOSPC, "No space left on device", "/x"),
             "The disk could not be used: No space left on device (/x)",
@@ -550,7 +544,7 @@ def test_a_full_disk_is_waited_for(
 
     def update(self: Any, **changes: Any) -> None:
         said(self, **changes)
-        beats.append(self.beat)
+        beats.append(self.record)
 
     monkeypatch.setattr(worker.Heartbeat, "update", update)
     monkeypatch.setattr(worker.time, "sleep", room_again)
@@ -747,37 +741,3 @@ def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) ->
         assert kept.step in (last.step, last.step + 1)
         assert warning is None
         store.save_state(state(last.step + 1))
-
-
-def test_the_opening_is_the_first_real_line(tmp_path: Path) -> None:
-    from charlstm.text.corpus import open_corpus
-
-    for content, prime in (
-        ("\n\nHi\nThe quick brown fox jumps over it\n", "The quick brown fox"),
-        ("ab\nabc\n", "abc"),
-        ("x" * 100, "x" * 24),
-        ("\n\n\n", ""),
-    ):
-        path = tmp_path / "t.txt"
-        path.write_text(content)
-        assert worker.sample_prime(open_corpus(path)) == prime
-
-
-@pytest.mark.parametrize(
-    ("content", "start"),
-    [
-        ("A first paragraph\nof two lines.\n\nAnd another.\n", "\n\n"),
-        ("anna\nbob\ncarla\n" * 9 + "\n", "\n"),
-        ("all in one line", "\n"),
-    ],
-)
-def test_what_comes_before_a_new_beginning_is_learnt_from_the_text(tmp_path: Path, content: str, start: str) -> None:
-    from charlstm.text.corpus import open_corpus
-
-    path = tmp_path / "t.txt"
-    path.write_text(content)
-    assert worker.text_start(open_corpus(path)) == start
-
-
-def test_memory_is_told_from_other_errors() -> None:
-    assert "Memory" not in explain(RuntimeError("shapes do not fit"), Settings(epochs=1))

@@ -1,0 +1,52 @@
+"""The samples that a run writes while it trains, and what of its text they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+    from charlstm.text.corpus import Corpus
+
+SAMPLE_CHARS = 300
+PRIME_CHARS = 24
+PRIME_SEARCH_CHARS = 4_000
+"""Characters at the start of the text among which the prime is chosen."""
+
+PARAGRAPH_SEARCH_CHARS = 100_000
+"""Characters at the start of the text that show how its paragraphs are separated."""
+
+LINES_PER_PARAGRAPH = 20
+"""Paragraphs are separated by empty lines if at least one line in so many is followed by one."""
+
+
+def sample_prime(corpus: Corpus) -> str:
+    """The prime of all samples of a run: the first words, up to 24 characters, of the first line that is as long."""
+    lines = [line.strip() for line in corpus.text(0, PRIME_SEARCH_CHARS).split("\n")]
+    line = next((line for line in lines if len(line) >= PRIME_CHARS), max(lines, key=len, default=""))
+    if len(line) <= PRIME_CHARS:
+        return line
+    words = line[: PRIME_CHARS + 1].rpartition(" ")[0]
+    return words or line[:PRIME_CHARS]
+
+
+def text_start(corpus: Corpus) -> str:
+    """What precedes a new paragraph in this text: two newlines if empty lines separate its paragraphs, else one."""
+    text = corpus.text(0, PARAGRAPH_SEARCH_CHARS)
+    return "\n\n" if LINES_PER_PARAGRAPH * text.count("\n\n") >= text.count("\n") > 0 else "\n"
+
+
+def make_sampler(prime: str, seed: int) -> Callable[[Model], tuple[str, str]]:
+    """A function that generates 300 characters with a model and returns ``(prime, text)``. Prime and seed are the same
+    each time, so that samples of successive models can be compared."""
+
+    def sample(model: Model) -> tuple[str, str]:
+        from charlstm.generation.session import Session
+        from charlstm.generation.threads import blas_threads
+
+        with blas_threads(1):  # and afterwards as many as training had
+            session = Session(model, prime, seed=seed)
+            return prime, "".join(step.char for step in session.stream(SAMPLE_CHARS))
+
+    return sample

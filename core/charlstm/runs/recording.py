@@ -1,0 +1,193 @@
+"""What a worker does with its run's folder while it trains: check that it is still its own, read commands, and record
+events in the log and the heartbeat, waiting while the disk is full.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from charlstm import storage
+from charlstm.runs.control import ControlReader
+from charlstm.runs.folder import Run
+from charlstm.runs.liveness import Heartbeat, Loss, RunLock
+from charlstm.runs.log import EventLog
+from charlstm.runs.series import RunSeries
+from charlstm.runs.status import state_after
+from charlstm.runs.system import StopSignals
+from charlstm.training.commands import Command
+from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
+
+RETRY_SECONDS = 1.0
+"""Seconds between two attempts to write to a disk that is full or gone."""
+
+DELETION_SECONDS = 0.2
+"""Seconds to wait when the log has been removed: if the whole folder is being deleted, the rest follows within them."""
+
+LOSSES: dict[Loss, str] = {
+    "moved": "its folder was moved or replaced while it trained; resume it under its new name",
+    "deleted": "its folder was deleted while it trained",
+    "unlocked": "its file `lock` was removed while it trained, so that another worker may be on it; resume it",
+}
+
+LOG_RESTORED = "The event log was removed while the run trained; it was written again"
+
+
+class StoppedEarlyError(Exception):
+    """The run has to end without its last events: it was stopped before training began or while nothing can be
+    written, or its folder is lost."""
+
+
+class FolderLostError(StoppedEarlyError):
+    """The folder is gone, or may be another worker's: nothing more may be written."""
+
+
+class FolderGuard:
+    """Checks that the worker still writes into the folder of its own run."""
+
+    def __init__(self, lock: RunLock, log: EventLog, signals: StopSignals) -> None:
+        self.moved = False
+        """The folder was moved: its state is saved where it is now, and the run stops."""
+
+        self._lock = lock
+        self._log = log
+        self._signals = signals
+        self._warnings: list[str] = []
+
+    def check(self) -> None:
+        """Requests a stop when the folder was moved, writes the log again when it was removed, and raises
+        :class:`FolderLostError` when the folder is lost. Cheap: called between two steps."""
+        loss = self._lock.loss()
+        if loss is None and not self.moved and self._log.removed:
+            time.sleep(DELETION_SECONDS)
+            loss = self._lock.loss() or (None if self._lock.is_a_run else "deleted")
+        if loss == "moved":
+            self.moved = True
+            self._signals.request_stop("moved")
+        elif loss is not None:
+            raise FolderLostError(LOSSES[loss])
+        elif not self.moved and self._log.removed and self._log.restore():
+            self._warnings.append(LOG_RESTORED)
+
+    def restore_log(self) -> bool:
+        """After the last event: write the log again if it was removed since the last check. True when it was."""
+        return self._log.removed and self._lock.loss() is None and self._log.restore()
+
+    def take_warnings(self) -> list[str]:
+        """The warnings since the last call."""
+        taken, self._warnings = self._warnings, []
+        return taken
+
+
+class CommandInbox:
+    """The commands for a worker: lines of ``control.jsonl``, and a ``stop`` for the first signal."""
+
+    def __init__(self, reader: ControlReader, signals: StopSignals, guard: FolderGuard) -> None:
+        self.signals = signals
+        self._reader = reader
+        self._guard = guard
+        self._waiting: list[Command] = []
+        self._stop_read = False
+        self._signal_taken = False
+
+    def stop_requested(self) -> bool:
+        """Read new commands; whether one of them, or a signal, requests a stop.
+
+        The trainer takes commands between two steps only. This is for the waits in which there are no steps.
+        """
+        self._guard.check()
+        if not self._guard.moved:  # else the file at this path may be another run's
+            self._waiting += self._reader.read()
+        self._stop_read = self._stop_read or any(command.command == "stop" for command in self._waiting)
+        return self._stop_read or self.signals.requested is not None
+
+    def take(self) -> list[Command]:
+        """The new commands, oldest first."""
+        self.stop_requested()
+        commands, self._waiting = self._waiting, []
+        if self.signals.requested and not self._signal_taken:
+            self._signal_taken = True
+            commands.append(Command(self.signals.requested, "stop"))
+        return commands
+
+
+class EventRecorder:
+    """Writes events into the log and what they say into the heartbeat. ``series`` are the events of earlier workers."""
+
+    def __init__(self, run: Run, log: EventLog, heartbeat: Heartbeat, series: RunSeries, inbox: CommandInbox) -> None:
+        self.series = series
+        self.any_recorded = False
+        """Whether this worker has recorded an event."""
+
+        self._run = run
+        self._log = log
+        self._heartbeat = heartbeat
+        self._inbox = inbox
+
+    def record(self, event: Event) -> None:
+        """Write ``event``. Those that a resume or a person relies on are synced at once.
+
+        Raises :class:`StoppedEarlyError` when a stop is requested while the disk is full.
+        """
+        sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
+        self.retry(lambda: self._log.append(event))
+        if sync:
+            self.retry(self._log.sync)
+        self.series.feed([event])
+        self.any_recorded = True
+        self._heartbeat.update(**_state_after_event(event), **_figures(self.series))
+
+    def retry(self, write: Callable[[], None]) -> None:
+        """Call ``write``, and again each second while the disk is full, read-only or gone.
+
+        Raises :class:`StoppedEarlyError` when a stop is requested meanwhile.
+        """
+        before = self._heartbeat.record
+        while True:
+            try:
+                write()
+                break
+            except OSError as error:
+                if not storage.is_disk_trouble(error):
+                    raise
+                if self._inbox.stop_requested():
+                    sentence = f"it was stopped while nothing could be written ({error.strerror})"
+                    raise StoppedEarlyError(sentence) from None
+                message = f"waiting until {self._run.path} can be written again: {error.strerror}"
+                self._heartbeat.update(state="waiting", message=message)
+                time.sleep(RETRY_SECONDS)
+        if self._heartbeat.record.state == "waiting" and before.state != "waiting":
+            self._heartbeat.update(state=before.state, message=before.message)
+
+
+def _figures(series: RunSeries) -> dict[str, Any]:
+    """What a list of runs shows, for the heartbeat."""
+    return {
+        "step": series.step,
+        "planned": series.planned_steps,
+        "best_val": series.best_val,
+        "best_whole": series.best_whole,
+        "best_step": series.best_step,
+        "train_seconds": series.train_seconds,
+    }
+
+
+def _state_after_event(event: Event) -> dict[str, Any]:
+    """The state and message of the heartbeat after ``event``; empty when it changes neither."""
+    match event:
+        case Started() | Resumed():
+            return {"state": "running", "message": ""}
+        case Paused(reason="asked"):
+            return {"state": "paused", "message": ""}
+        case Paused():
+            return {"state": "waiting", "message": event.reason}
+        case Finished(reason="diverged"):
+            message = f"the loss was not a number any more after step {event.step:,}; a lower learning rate may help"
+            return {"state": state_after("diverged"), "message": message}
+        case Finished():
+            return {"state": state_after(event.reason), "message": ""}
+        case Failed():
+            return {"state": "failed", "message": event.message}
+        case _:
+            return {}
