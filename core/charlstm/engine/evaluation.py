@@ -1,8 +1,7 @@
-"""The mean loss of a network on a text: behind validation on the way, the final figure of a run, and ``eval``.
+"""Compute the mean loss of a network on a text, for validation and for the command ``eval``.
 
-Over all of a text the figure is that of one hidden state carried from its first character to its last. With a limit it
-is an estimate from slices, which is cheaper. Weights, gradients and the state of training are not touched. Scores of
-single characters are in ``generation.scoring``.
+The exact loss is that of one hidden state carried from the first character of the text to the last. With a limit the
+loss is estimated from slices of the text, which is cheaper. Losses of single characters are in ``generation.scoring``.
 """
 
 from __future__ import annotations
@@ -23,47 +22,49 @@ from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.text.batches import NO_TARGET
 
 PRIMING = 200
-"""Characters that a slice of an estimate reads, unscored, before its first target. The exact figure takes more, and how
-many depends on the network: see :data:`SETTLED`."""
+"""Characters that a slice of an estimate reads before its first target. The exact loss needs more, and how many depends
+on the network: see :data:`SETTLED`."""
 
 ROWS = 32
-"""Rows read side by side at most: float32 products on CPUs gain nothing from more (28,000 characters/s at 2 × 512
+"""Maximum number of rows in a batch: float32 products on CPUs gain nothing from more (28,000 characters/s at 2 × 512
 with 16 to 128 rows)."""
 
 CHUNK = 100
-"""Characters of each row that go through the network at once in an estimate."""
+"""Characters of each row per call of the network, for an estimate."""
 
 STRETCH = 250
-"""The same for the exact figure, and the characters over which two readings of a row are compared."""
+"""The same for the exact loss; the losses of two readings of a row are compared over as many characters."""
 
 SETTLED = 1e-5
-"""Nats. A row is read again from another state until that changes the losses of a stretch by less than this on average.
+"""Nats. A row is read again from another initial state until the losses of :data:`STRETCH` characters change by less
+than this on average.
 
-Measured by reading on from an empty state at 62 places of a text and comparing with the state that had read all of it:
-the mean change of the losses of 250 characters, after so many had been read, for the model in the box on the Python
+Measured by reading from a zero state at 62 places of a text, in comparison with a state that had read the whole text
+before: the mean change of the losses of 250 characters, after so many characters, for the demo model on the Python
 reference and for a checkpoint of the reference script (2 × 256) on Anna Karenina.
 
 =======  =====  =====  =====  =====  =====  =====  =====
 read         0    250    500    750  1,000  1,250  2,000
 =======  =====  =====  =====  =====  =====  =====  =====
-box       5e-2   3e-4   9e-6   1e-6   3e-7   6e-7   3e-7
+demo      5e-2   3e-4   9e-6   1e-6   3e-7   6e-7   3e-7
 script    6e-2   9e-3   7e-4   4e-5   2e-6   7e-7   4e-7
 =======  =====  =====  =====  =====  =====  =====  =====
 
-From 1,250 on that is the noise of float32. Rows primed with a fixed 200 were up to 8e-3 nats off the exact figure of
-20,000 characters."""
+From 1,250 on that is the rounding of float32. With a fixed priming of 200 characters the loss of 20,000 characters was
+up to 8e-3 nats off."""
 
 ROW_LEAST, ROW_MOST = 2500, 20_000
-"""Characters of a row for the exact figure: twice what is usually read again, and what bounds the memory for losses."""
+"""Minimum and maximum characters of a row for the exact loss: twice what is usually read again, and a limit to the
+memory for losses."""
 
 LOOKUP_ABOVE = 800
-"""Symbols from which looking up the first layer's input rows beats ``nn.LSTM`` over one-hot characters (measured:
-equal at 1,000, three times as fast at 4,495)."""
+"""Vocabulary size from which looking up the first layer's input weights is faster than ``nn.LSTM`` over one-hot
+characters (measured: equally fast at 1,000, three times as fast at 4,495)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean loss in ``nats`` per character over ``chars`` targets; not-a-number over none."""
+    """Mean loss in ``nats`` per character over ``chars`` targets; not-a-number if there are none."""
 
     nats: float
     chars: int
@@ -75,13 +76,13 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """How many equally likely characters would be as hard to tell."""
+        """The exponential of the loss: the number of equally likely characters that would be as hard to predict."""
         return math.exp(min(self.nats, 700.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Targets ``first`` to ``last`` (exclusive), primed from input ``begin`` on; positions in the text."""
+    """A slice of the text for an estimate: targets ``first`` to ``last`` (exclusive), read from input ``begin`` on."""
 
     begin: int
     first: int
@@ -90,8 +91,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Inputs ``start`` to ``stop`` (exclusive); the target of each is the character after it. ``follows``: the state
-    before ``start`` is the one that the piece before ends with, else it is empty."""
+    """A piece of the text for the exact loss: inputs ``start`` to ``stop`` (exclusive), each with the character after
+    it as target. ``follows``: its initial state is the final state of the piece before; otherwise it is zero."""
 
     start: int
     stop: int
@@ -108,17 +109,19 @@ def evaluate(
 ) -> Evaluation:
     """Mean loss of ``network`` over the targets of ``spans`` (start, stop) of ``ids``, in float32.
 
-    A span of N characters has N − 1 targets, each counted once. Without a ``limit`` each span is read as by one hidden
-    state from its first character to its last. A ``limit`` makes it an estimate over about that many targets at most:
-    slices spread evenly, the same at every call, each primed with the :data:`PRIMING` characters before it.
-    ``progress`` is told ``(done, total)`` targets and may raise to give up.
+    A span of N characters has N − 1 targets, each counted once. Without a ``limit`` the loss is exact: one hidden state
+    is carried through each span. With a ``limit`` it is estimated from about that many targets: evenly spaced slices,
+    the same at every call, each after the :data:`PRIMING` characters before it.
+
+    ``progress`` is called with the numbers ``(done, total)`` of targets and may raise to cancel. Weights, gradients and
+    torch's generators are not changed.
     """
     slices = [] if limit is None else plan_rows(spans, limit)
     pieces = _pieces(spans) if limit is None else []
     chars = sum(row.last - row.first for row in slices) + sum(piece.stop - piece.start for piece in pieces)
     done, total = 0, 0.0
 
-    def seen(count: int) -> None:
+    def count_targets(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
@@ -129,10 +132,10 @@ def evaluate(
     try:
         with torch.inference_mode():
             for at in range(0, len(slices), ROWS):
-                total += _read(network, ids, slices[at : at + ROWS], seen)
+                total += _read(network, ids, slices[at : at + ROWS], count_targets)
             state = torch.stack(network.zero_state(1))
             for at in range(0, len(pieces), ROWS):
-                nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, seen)
+                nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
                 total += nats
     finally:
         network.train(training)
@@ -140,15 +143,15 @@ def evaluate(
 
 
 def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
-    """Cut the targets of ``spans`` into rows of about equal length, ``limit`` targets in all, or :data:`PRIMING`
-    if that is more, and not a whole row beyond.
+    """Choose rows of about equal length, with ``limit`` targets of ``spans`` in all (or :data:`PRIMING`, if that is
+    more), exceeded by less than one row.
 
-    Rows are :data:`PRIMING` targets or longer, but for the last of a span, so that each has its whole priming or
-    stands at the beginning of its span.
+    A row has at least :data:`PRIMING` targets, unless it is the last of its span. So each row can be read either from
+    the start of its span or after :data:`PRIMING` characters.
     """
     targets = sum(max(0, stop - start - 1) for start, stop in spans)
     wanted = min(limit, targets)
-    # Short rows would spend their time on priming.
+    # Short rows would spend most of their time on priming.
     count = max(1, min(ROWS, wanted // (3 * PRIMING)))
     length = max(PRIMING, math.ceil(wanted / count))
     pieces = [
@@ -163,7 +166,7 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
 
 
 def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
-    """Cut ``spans`` into pieces of one length, but for the last of each span, which may be shorter."""
+    """Cut ``spans`` into pieces of one length; the last of a span may be shorter."""
     inputs = sum(max(0, stop - start - 1) for start, stop in spans)
     length = min(ROW_MOST, max(ROW_LEAST, math.ceil(inputs / ROWS)))
     return [
@@ -174,15 +177,19 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
 
 
 def _read_in_order(
-    network: CharLSTM, ids: npt.NDArray[Any], pieces: Sequence[Piece], before: Tensor, seen: Callable[[int], None]
+    network: CharLSTM,
+    ids: npt.NDArray[Any],
+    pieces: Sequence[Piece],
+    before: Tensor,
+    count_targets: Callable[[int], None],
 ) -> tuple[float, Tensor]:
-    """Nats over ``pieces`` as if they were read one after the other, and the state (2, L, 1, H) after the last;
-    ``before`` is the state that the first one follows.
+    """The loss in nats over ``pieces`` as if they were read one after the other, and the state (2, L, 1, H) after the
+    last. ``before`` is the state before the first.
 
-    They are read side by side, at first from empty states. A piece that follows one is then read again from the state
-    that this one ended with, until its losses are what they were (:data:`SETTLED`). One that is read again to its end
-    ends in another state, so the next has to be read once more. That comes to an end: the first piece is right, and
-    after each round one more is.
+    They are read in parallel, at first from states of zero. A piece that follows another is then read again, from the
+    state in which the other ended, until its losses no longer change (:data:`SETTLED`). If they change up to its end,
+    it ends in another state, and the next piece is read once more. This terminates, because the first piece is exact
+    and each round makes at least one more piece exact.
     """
     device, rows = before.device, list(range(len(pieces)))
     first, last = (np.array([getattr(piece, name) for piece in pieces]) for name in ("start", "stop"))
@@ -205,15 +212,15 @@ def _read_in_order(
             found = _losses(network, hidden.flatten(0, 1), targets.flatten()).view_as(targets)
             known = losses[start:stop, rows]
             losses[start:stop, rows] = found
-            seen(int((inside & known.isinf().cpu().numpy()).sum()))
-            # What is not a number stays that, and need not be read again.
+            count_targets(int((inside & known.isinf().cpu().numpy()).sum()))
+            # A loss that is not a number never changes, so that it needs no second reading.
             moved = ((found - known).abs().mean(0) > SETTLED).tolist()
             ended = [place for place, row in enumerate(rows) if moved[place] and last[row] <= first[row] + stop]
             ends[:, :, [rows[place] for place in ended]] = state[:, :, ended]
             changed += [rows[place] for place in ended]
-            going_on = [place for place, row in enumerate(rows) if moved[place] and last[row] > first[row] + stop]
-            if len(going_on) < len(rows):
-                rows, state = [rows[place] for place in going_on], state[:, :, going_on]
+            unfinished = [place for place, row in enumerate(rows) if moved[place] and last[row] > first[row] + stop]
+            if len(unfinished) < len(rows):
+                rows, state = [rows[place] for place in unfinished], state[:, :, unfinished]
             if not rows:
                 break
         rows = [row + 1 for row in changed if row + 1 < len(pieces) and pieces[row + 1].follows]
@@ -224,8 +231,8 @@ def _read_in_order(
     return total, ends[:, :, -1:].clone()
 
 
-def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], seen: Callable[[int], None]) -> float:
-    """Nats over all targets of ``rows``, read side by side and aligned at their first target; ``seen`` counts them."""
+def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], count_targets: Callable[[int], None]) -> float:
+    """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target."""
     device = network.fc.weight.device
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
@@ -248,7 +255,7 @@ def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], seen: C
             following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
             targets = torch.from_numpy(following.ravel()).to(device)
             total += _losses(network, hidden.flatten(0, 1), targets).sum(dtype=torch.float64).item()
-            seen(int(inside.sum()))
+            count_targets(int(inside.sum()))
     return total
 
 
@@ -269,7 +276,7 @@ def _hidden(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, L
 
 
 def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The first layer alone, its input side a lookup: output (T, B, H), last hidden and cell state (B, H)."""
+    """The first layer, with its input weights looked up: output (T, B, H), last hidden and cell state (B, H)."""
     weight_ih, weight_hh, bias_ih, bias_hh = network.layer(0)
     recurrent = weight_hh.t()
     outputs = []
@@ -282,8 +289,8 @@ def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[
 
 
 def _losses(network: CharLSTM, hidden: Tensor, targets: Tensor) -> Tensor:
-    """The loss of each of ``targets`` (N,), 0 where there is none, in pieces so that the logits of large vocabularies
-    fit."""
+    """The loss of each of ``targets`` (N,), 0 for NO_TARGET; in pieces, so that the logits of large vocabularies fit
+    into memory."""
     piece = max(1, 4_000_000 // network.config.vocab_size)
     parts = [
         functional.cross_entropy(network.fc(part), wanted, ignore_index=NO_TARGET, reduction="none")

@@ -1,9 +1,10 @@
-"""The training kernel for CPUs: the LSTM's loss and gradients by hand, in bfloat16 where that is fast.
+"""The training kernel for CPUs: loss and gradients of the LSTM written out by hand, in bfloat16 or float32.
 
-Same parameters and equations as ``nn.LSTM`` plus a linear head; ``recurrence`` has the loops over time, this module
-what stands around them: weights are cast, scaled and packed once a step, the rows of the batch are divided among
-threads that work without waiting for each other, and the inner weights' gradients are one product over the characters
-of all threads. Master weights, cell state and sums stay in the parameters' own precision.
+Parameters and equations are those of ``nn.LSTM`` and a linear output layer. The loops over time are in ``recurrence``.
+This module prepares them and combines their results: weights are cast, scaled and packed once per step; the rows of the
+batch are divided among threads that do not wait for one another; and the gradients of the weights between hidden units
+are one matrix product over the characters of all threads. Master weights, cell state and sums keep the precision of the
+parameters.
 """
 
 from __future__ import annotations
@@ -26,39 +27,39 @@ from charlstm.engine.recurrence import GATE_FACTORS, GATE_SCALES, Loops
 from charlstm.text.batches import NO_TARGET
 
 GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
-"""By what the rows of a gate have to be multiplied where stored gate gradients meet them: to make a gradient of what
-their product gives, or beforehand in the weights that they are led through."""
+"""Factors for the rows of each gate: applied to a product of stored gate gradients they give the true gradient, and
+applied to weights they do so for the products of these weights with stored gate gradients."""
 
 ROWS_PER_THREAD = 4
-"""Fewer rows than these are not worth a thread of their own: the weights are read anew for each."""
+"""Minimum number of rows for a thread: with fewer, reading the weights in each thread costs more than it gains."""
 
 LOGITS_AT_ONCE = 2**20
-"""Elements of logits that a thread holds at a time, so that memory does not grow with the vocabulary."""
+"""Maximum number of logits that a thread computes at a time, so that memory does not grow with the vocabulary."""
 
 ADDED_AT_ONCE = 2**17
-"""Elements of gate gradients that are widened at a time before they are added up: they stay in the cache."""
+"""Gate gradients that are converted at a time before they are added up, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class _LayerWeights:
-    """A layer's weights as products take them: scaled, in the products' precision, packed."""
+    """A layer's weights for matrix products: scaled, in the precision of the products, packed."""
 
     forward: Tensor  # (4H, D + H)
     backward: Tensor  # (H, 4H)
-    to_below: Tensor  # (4H, D), by which gradients reach the layer below
+    to_below: Tensor  # (4H, D), for the gradients of the layer below
     bias: Tensor  # (4H,)
-    table: Tensor  # layer 0: (V, 4H) in the cell's precision, a row to add for each symbol; else nothing
+    table: Tensor  # layer 0: (V, 4H) in the cell's precision, a row to add for each character; other layers: empty
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
     layers: list[_LayerWeights]
-    head: Tensor  # (V, H), reading stored outputs
+    head: Tensor  # (V, H)
     head_bias: Tensor  # (V,)
 
 
 class FusedKernel:
-    """See the module. ``dtype`` is the precision of products and of what is kept between forward and backward."""
+    """The fused kernel. ``dtype`` is the precision of products and of what is kept from forward to backward."""
 
     def __init__(self, network: CharLSTM, name: str, dtype: torch.dtype) -> None:
         self.name = name
@@ -71,10 +72,10 @@ class FusedKernel:
         self._pool: ThreadPoolExecutor | None = None
         self._layout: tuple[int, int] | None = None
         self._capacity = 0
-        # Of each layer, what its steps read and their gate gradients: of all shards in one piece, for one product.
+        # Each layer's inputs and gate gradients, those of all shards in one tensor, so that one product reads them.
         self._reads: list[Tensor] = []
         self._gradients: list[Tensor] = []
-        # Weights on their way to being packed, and gradients to the parameters: new ones would be new pages each step.
+        # Buffers for weights before packing and for gradients; allocating them in each step would cost page faults.
         self._scratch: dict[tuple[int, str], Tensor] = {}
 
     @torch.no_grad()
@@ -101,71 +102,73 @@ class FusedKernel:
                 1 / max(count, 1),
             )
 
-        nats = sum(self._each(run, self._shards))
-        self._gather((length + 1) * rows, kept, masks.recurrent_scale)
+        nats = sum(self._map(run, self._shards))
+        self._write_gradients((length + 1) * rows, kept, masks.recurrent_scale)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
         return StepResult(nats, count, (hidden, cell.mul_(0.5)))
 
     def _divide(self, rows: int) -> None:
-        """Give each thread its rows. Depends on nothing but the batch and the thread count, so a resume is exact."""
+        """Divide the rows among threads, by batch size and thread count alone, so that a resume is exact."""
         threads = torch.get_num_threads()
         if self._layout == (rows, threads):
             return
         parts = max(1, min(threads, rows // ROWS_PER_THREAD))
         if self._pool is not None:
             self._pool.shutdown()
-        together = Barrier(parts + 1)
+        started = Barrier(parts + 1)
         self._pool = ThreadPoolExecutor(parts, "fused", _start_thread, (threads // parts,))
         bounds = [rows * part // parts for part in range(parts + 1)]
         self._shards = [
             _Shard(self._network, self._dtype, self._loops, start, stop) for start, stop in pairwise(bounds)
         ]
         for _ in range(parts):
-            self._pool.submit(together.wait)  # each waits for all, so that none serves twice and all are started
-        together.wait()
-        # A thread that sets its own number of threads sets what later threads begin with, too: set that back.
+            self._pool.submit(started.wait)  # each waits for all, so that every thread of the pool is started now
+        started.wait()
+        # A thread that sets its number of threads also changes the default of later threads: restore it.
         torch.set_num_threads(threads)
         self._layout = (rows, threads)
         self._capacity = 0
 
     def _reserve(self, length: int, rows: int) -> None:
-        """Buffers for stretches up to ``length``; they are kept and reused by every later step."""
+        """Allocate buffers for up to ``length`` time steps; later training steps use them again."""
         if length <= self._capacity:
             return
         hidden, characters = self._network.config.hidden_size, (length + 1) * rows
         layers = range(self._network.config.num_layers)
-        # Zeros: what a stretch leaves unused is multiplied by gradients of zero, and has to be a number for that.
+        # Zeros: unused elements are multiplied by gradients of zero, and must not be NaN for that.
         self._reads = [torch.zeros(characters, hidden * (2 if layer else 1), dtype=self._dtype) for layer in layers]
         self._gradients = [torch.empty(characters, 4 * hidden, dtype=self._dtype) for _ in layers]
         self._capacity = length
 
-    def _each(self, work: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
+    def _map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """Call ``work`` for all ``items`` on the threads of the pool."""
         assert self._pool is not None
-        return list(self._pool.map(torch.no_grad()(work), things))
+        return list(self._pool.map(torch.no_grad()(work), items))
 
     def _pack(self, kept: Sequence[Tensor], scale: float) -> _Weights:
-        """Cast, scale and pack the weights; layers and directions in parallel. ``kept``: which of each layer's
-        recurrent weights are, (4H, H) of ones and zeros, or nothing; these are multiplied by ``scale``."""
+        """Cast, scale and pack the weights, in parallel for layers and uses. ``kept``: each layer's mask of recurrent
+        weights, (4H, H) of ones and zeros, or empty; what it keeps is multiplied by ``scale``."""
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
         layers = range(network.config.num_layers)
 
         def low(index: int, use: str, *weights: Tensor, scales: Sequence[float]) -> Tensor:
-            """``weights`` of as many rows side by side, in the products' precision."""
+            """``weights`` side by side, in the precision of the products."""
             widths = [weight.size(1) for weight in weights]
-            beside = self._buffer(index, use, len(weights[0]), sum(widths))
-            for place, weight in zip(torch.split(beside, widths, 1), weights, strict=True):
-                place.copy_(weight)
+            joined = self._buffer(index, use, len(weights[0]), sum(widths))
+            for columns, weight in zip(torch.split(joined, widths, 1), weights, strict=True):
+                columns.copy_(weight)
             if kept and use != "to_below":
-                beside[:, -widths[-1] :].mul_(kept[index]).mul_(scale)  # itself rounded, it would be off by up to 0.4 %
-            return _scaled(beside, scales)
+                # ``scale`` is not part of the mask: rounded to bfloat16 it would be wrong by up to 0.4 %.
+                joined[:, -widths[-1] :].mul_(kept[index]).mul_(scale)
+            return _scaled(joined, scales)
 
         def pack(job: tuple[int, str]) -> Tensor:
             index, use = job
             weight_ih, weight_hh, bias_ih, bias_hh = (weight.data for weight in network.layer(index))
             if use == "bias":
                 return _scaled(bias_ih + bias_hh, GATE_SCALES).to(dtype)
-            # The first layer's input side is a table and no product.
+            # The input weights of the first layer are a table, and not part of a product.
             table, inner = (weight_ih[:, :0], weight_ih) if index else (weight_ih, weight_ih[:, :0])
             if use == "table":
                 return _scaled(table.clone(), GATE_SCALES).t().contiguous()
@@ -178,8 +181,8 @@ class FusedKernel:
 
         uses = ("forward", "backward", "to_below", "table", "bias")
         jobs = [(index, use) for use in uses for index in reversed(layers)]
-        jobs.sort(key=(0, "forward").__eq__)  # what takes long comes first, so that threads end together; this is short
-        packs = dict(zip(jobs, self._each(pack, jobs), strict=True))
+        jobs.sort(key=(0, "forward").__eq__)  # the shortest one last, so that the threads finish at the same time
+        packs = dict(zip(jobs, self._map(pack, jobs), strict=True))
         return _Weights(
             [_LayerWeights(**{use: packs[index, use] for use in uses}) for index in layers],
             network.fc.weight.to(dtype),
@@ -187,20 +190,20 @@ class FusedKernel:
         )
 
     def _packed(self, weight: Tensor, rows: int) -> Tensor:
-        """``weight`` (N, K) in oneDNN's own order for products with about ``rows`` rows, where this torch has it."""
+        """``weight`` (N, K) in oneDNN's packed format for products with about ``rows`` rows, if this torch has it."""
         return torch.ops.mkldnn._reorder_linear_weight(weight, rows) if self._packs else weight
 
     def _buffer(self, layer: int, use: str, rows: int, columns: int) -> Tensor:
-        """The tensor (rows, columns) that ``use`` of ``layer`` fills anew every step."""
+        """The buffer (rows, columns) for ``use`` of ``layer``; it is overwritten in every step."""
         if (layer, use) not in self._scratch:
             self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
         return self._scratch[layer, use]
 
-    def _gather(self, characters: int, kept: Sequence[Tensor], scale: float) -> None:
-        """The parameters' gradients, of all shards together, with the scales taken out again."""
+    def _write_gradients(self, characters: int, kept: Sequence[Tensor], scale: float) -> None:
+        """Add up the gradients of all shards, undo their scaling, and write them to the parameters."""
         network, shards = self._network, self._shards
-        _put(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
-        _put(network.fc.bias, _sum([shard.head_bias_gradients for shard in shards]))
+        _set_gradient(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
+        _set_gradient(network.fc.bias, _sum([shard.head_bias_gradients for shard in shards]))
         symbols = _sum([shard.symbol_gradients for shard in shards])
         for index, (reads, gradients) in enumerate(zip(self._reads, self._gradients, strict=True)):
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
@@ -211,20 +214,20 @@ class FusedKernel:
             if kept:
                 product[:, inner:].mul_(kept[index]).mul_(scale)
             _scaled(product, GATE_GRADIENTS)
-            _put(weight_hh, product[:, inner:])
+            _set_gradient(weight_hh, product[:, inner:])
             if index:
-                _put(weight_ih, product[:, :inner])
-                # As a product: torch's own sum over rows takes three times as long.
+                _set_gradient(weight_ih, product[:, :inner])
+                # The sum over rows as a product: torch's own sum takes three times as long.
                 bias = _scaled((gradients.new_ones(1, characters) @ gradients)[0], GATE_GRADIENTS)
             else:
-                _put(weight_ih, _scaled(symbols.t(), GATE_GRADIENTS))
+                _set_gradient(weight_ih, _scaled(symbols.t(), GATE_GRADIENTS))
                 bias = symbols.sum(0)
             for parameter in (bias_ih, bias_hh):
-                _put(parameter, bias)
+                _set_gradient(parameter, bias)
 
 
 class _Shard:
-    """The rows ``start`` to ``stop`` of the batch: their buffers, forward, backward and gradients, in one thread."""
+    """Forward, backward and gradients of the rows ``start`` to ``stop`` of the batch, in one thread."""
 
     def __init__(self, network: CharLSTM, dtype: torch.dtype, loops: Loops, start: int, stop: int) -> None:
         self.start, self.stop = start, stop
@@ -253,10 +256,10 @@ class _Shard:
         gradients: list[Tensor],
         scale: float,
     ) -> float:
-        """Loss (nats, summed) of (T, b) ``inputs`` and ``targets``; leaves the state and gradients, times ``scale``.
+        """The summed loss in nats of (T, b) ``inputs`` and ``targets``; keeps the state and gradients times ``scale``.
 
-        Of each layer, ``reads`` (T + 1, b, D + H) takes what its steps read and ``gradients`` (T + 1, b, 4H) the
-        gates' gradients.
+        For each layer, its inputs are written to ``reads`` (T + 1, b, D + H) and its gate gradients to ``gradients``
+        (T + 1, b, 4H).
         """
         length, layers = inputs.size(0), range(self._layers)
         self._reserve(length)
@@ -298,7 +301,7 @@ class _Shard:
         return nats
 
     def _reserve(self, length: int) -> None:
-        """Buffers for stretches up to ``length``; they are kept and reused by every later step."""
+        """Allocate buffers for up to ``length`` time steps; later training steps use them again."""
         if length <= self._capacity:
             return
         rows, hidden = self.stop - self.start, self._hidden
@@ -312,23 +315,24 @@ class _Shard:
         self._capacity = length
 
     def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
-        """Loss, summed; gradients of the head, and of ``top`` into ``above``, both times ``scale``."""
+        """The summed loss. Computes the gradients of the output layer, and those of ``top`` into ``above``, both times
+        ``scale``."""
         self.head_gradients.zero_()
         self.head_bias_gradients.zero_()
         flat_top, flat_above, flat_targets = top.flatten(0, 1), above.flatten(0, 1), targets.flatten()
         at_once = max(1, LOGITS_AT_ONCE // self._symbols)
         nats = 0.0
         for first in range(0, len(flat_top), at_once):
-            some = slice(first, first + at_once)
-            rows, gradient, chosen = flat_top[some], flat_above[some], flat_targets[some]
+            part = slice(first, first + at_once)
+            rows, gradient, part_targets = flat_top[part], flat_above[part], flat_targets[part]
             logits = functional.linear(rows, weights.head, weights.head_bias).to(self._master)
             errors = functional.log_softmax(logits, 1)
-            wanted = (chosen != NO_TARGET).unsqueeze(1)
-            index = chosen.clamp(min=0).unsqueeze(1)
-            nats -= (errors.gather(1, index) * wanted).sum(dtype=torch.float64).item()
+            has_target = (part_targets != NO_TARGET).unsqueeze(1)
+            index = part_targets.clamp(min=0).unsqueeze(1)
+            nats -= (errors.gather(1, index) * has_target).sum(dtype=torch.float64).item()
             errors.exp_()
             errors.scatter_add_(1, index, errors.new_full((1, 1), -1.0).expand_as(index))
-            errors.mul_(wanted.to(self._master).mul_(scale))
+            errors.mul_(has_target.to(self._master).mul_(scale))
             self.head_bias_gradients.add_(errors.sum(0))
             low = errors.to(self._dtype)
             torch.mm(low, weights.head, out=gradient)
@@ -336,7 +340,7 @@ class _Shard:
         return nats
 
     def _symbol_gradients(self, inputs: Tensor, gradients: Tensor) -> None:
-        """The gradient of each symbol's row: the sum of the gate gradients (T·b, 4H) wherever it was read."""
+        """The gradient of each character's input weights: the sum of the gate gradients (T·b, 4H) where it occurs."""
         ids = inputs.flatten()
         self.symbol_gradients.zero_()
         at_once = max(1, ADDED_AT_ONCE // gradients.size(1))
@@ -346,19 +350,19 @@ class _Shard:
 
 
 def _start_thread(threads: int) -> None:
-    # A thread's first look takes the number of whoever set it last, in place of its own: look, and then set.
+    # The first call in a thread returns, and keeps, the number that another thread set last: so call it before setting.
     torch.get_num_threads()
     torch.set_num_threads(threads)
 
 
 def path(dtype: torch.dtype) -> str:
-    """Which of the ways to compute in ``dtype`` a kernel takes on this machine."""
+    """The implementation that the kernel for ``dtype`` uses on this machine."""
     loops = "Python" if recurrence.loops().problem else "TorchScript"
     return f"{loops} loops with {'packed' if packs(dtype) else 'plain'} weights"
 
 
 def packs(dtype: torch.dtype) -> bool:
-    """Whether this torch packs weights of ``dtype`` for oneDNN's products and then multiplies by them."""
+    """Whether this torch can pack weights of ``dtype`` for oneDNN's products, and multiply by them."""
     if dtype == torch.float64 or not recurrence.has_packed_products():
         return False
     try:
@@ -369,22 +373,18 @@ def packs(dtype: torch.dtype) -> bool:
     return True
 
 
-def _gradient(parameter: Tensor) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.empty_like(parameter)
-    return parameter.grad
-
-
 def _sum(parts: Sequence[Tensor]) -> Tensor:
-    """All of ``parts`` together, in the first of them."""
+    """The sum of ``parts``, in place in the first of them."""
     for part in parts[1:]:
         parts[0].add_(part)
     return parts[0]
 
 
-def _put(parameter: Tensor, gradient: Tensor) -> None:
-    """Make ``gradient`` the gradient of ``parameter``."""
-    _gradient(parameter).copy_(gradient)
+def _set_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Copy ``gradient`` to the gradient of ``parameter``."""
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    parameter.grad.copy_(gradient)
 
 
 def _scaled(gates: Tensor, scales: Sequence[float]) -> Tensor:

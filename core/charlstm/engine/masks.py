@@ -1,7 +1,4 @@
-"""What goes into one training step besides the text, and what comes out: masks, drawn beforehand, and the result.
-
-Shared by every kernel; how a step is computed is the business of ``kernel`` and ``fused``.
-"""
+"""Dropout masks and the result of a training step, as every kernel takes and returns them."""
 
 from __future__ import annotations
 
@@ -15,11 +12,13 @@ from charlstm.engine.network import CharLSTM, LSTMState
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """What one step silences, drawn beforehand so that a resume is exact and processes can share a batch.
+    """The dropout masks of one step; true means kept.
 
-    ``layers``: for each layer's output, what is kept: bool (B, H) for all characters of a row alike, or (T, B, H).
-    ``recurrent``: for each layer's recurrent weights, bool (4H, H). Either may be empty. What is kept is scaled up
-    by ``layer_scale`` and ``recurrent_scale``, so that expectations do not change.
+    They are drawn before the step, so that a resume is exact and several processes can share a batch.
+
+    ``layers``: for each layer's output, bool (B, H), the same for all characters of a row, or (T, B, H).
+    ``recurrent``: for each layer's recurrent weights, bool (4H, H). Either may be empty. What is kept is multiplied by
+    ``layer_scale`` and ``recurrent_scale``, so that expected values do not change.
     """
 
     layers: tuple[Tensor, ...] = ()
@@ -28,12 +27,12 @@ class Masks:
     recurrent_scale: float = 1.0
 
     def rows(self, start: int, stop: int) -> Masks:
-        """The masks of the rows ``start`` to ``stop`` of the batch; recurrent ones are the same for all rows."""
+        """The masks for rows ``start`` to ``stop`` of the batch; recurrent masks are the same for all rows."""
         layers = tuple(mask[..., start:stop, :] for mask in self.layers)
         return Masks(layers, self.recurrent, self.layer_scale, self.recurrent_scale)
 
     def to(self, device: torch.device) -> Masks:
-        """The same on another device."""
+        """The same masks on another device."""
         return Masks(
             tuple(mask.to(device) for mask in self.layers),
             tuple(mask.to(device) for mask in self.recurrent),
@@ -57,9 +56,10 @@ def draw_masks(
 ) -> Masks:
     """Draw one step's masks for ``batch_size`` rows (of all processes together) of ``seq_length`` characters.
 
-    ``dropout`` silences that part of every layer's output: the same units for all characters of a row when
-    ``shared``, else drawn anew at each. ``weight_drop`` silences recurrent weights (DropConnect, as in AWD-LSTM).
-    Chances are rounded to 1/256; ``generator`` is a CPU generator and moves only when something is drawn.
+    ``dropout`` is the fraction of every layer's output to set to zero: the same units for all characters of a row if
+    ``shared`` (variational dropout, Gal and Ghahramani 2016), else drawn for each character. ``weight_drop`` is the
+    fraction of the recurrent weights to set to zero (DropConnect, as in AWD-LSTM, Merity et al. 2018). Both are rounded
+    to 1/256. ``generator`` is a CPU generator; it advances only when something is drawn.
     """
     hidden, layers = network.config.hidden_size, network.config.num_layers
     cut, recurrent_cut = round(256 * dropout), round(256 * weight_drop)
@@ -73,8 +73,11 @@ def draw_masks(
 
 
 def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tensor:
-    """True with a chance of 1 − cut/256. Eight bytes a draw: ``bernoulli_`` costs 17 % of a training step. Compared
-    in place, which torch does twenty times sooner than into a new bool."""
+    """A mask that is true with probability 1 − cut/256.
+
+    Eight random bytes per draw: ``bernoulli_`` would take 17 % of a training step. The comparison is in place, which is
+    twenty times as fast in torch as one into a new bool tensor.
+    """
     elements = 1
     for length in shape:
         elements *= length
@@ -84,7 +87,7 @@ def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tenso
 
 
 def multiplier(mask: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
-    """``scale`` where ``mask`` keeps, else 0. Torch converts bytes eight times sooner than bool."""
+    """``scale`` where ``mask`` is true, else 0. Torch converts bytes eight times as fast as bool."""
     return mask.view(torch.uint8).to(dtype).mul_(scale)
 
 

@@ -1,8 +1,8 @@
-"""The character LSTM as a torch module: parameters, first weights, and the way from and to a model file.
+"""The character LSTM as a torch module: parameters, initial weights, and conversion from and to a model file.
 
-A plain ``nn.LSTM`` over one-hot characters and a linear head, so that a saved model is interchangeable with every
-other one of that kind. How its gradients are computed fast is the business of ``kernel``; this module's ``forward``
-is the plain path that everything else is checked against.
+It is a plain ``nn.LSTM`` over one-hot characters and a linear output layer, so that its weights are interchangeable
+with those of every other network of that kind. Training computes gradients with the kernels of ``kernels``; tests
+compare them with this module's ``forward``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state of every layer, each (L, B, H) float32."""
 
 INPUT_STD = 0.7
-"""Standard deviation of first-layer input rows: with ±1/√H, training stays at letter frequencies for 100 steps."""
+"""Standard deviation of the input weights of the first layer: with torch's ±1/√H, the network predicts nothing but
+character frequencies for the first 100 steps."""
 
 
 class CharLSTM(nn.Module):
     """``lstm`` (L layers of H units over V one-hot characters) and ``fc`` (H → V).
 
-    ``init="torch"`` leaves torch's own first weights. ``"orthogonal"`` draws input rows with a standard deviation of
-    :data:`INPUT_STD` and an orthogonal block for every gate's recurrent and inner weights, and opens the forget
-    gates (bias 1). Both draw from ``generator``, or without one from torch's global generator. ``"none"`` draws
-    nothing and leaves the weights to be filled in. ``dropout`` acts after every layer, only in training mode; the
-    training kernels draw their own masks instead.
+    ``init="torch"`` initialises the weights as torch does. ``"orthogonal"`` draws the first layer's input weights with
+    a standard deviation of :data:`INPUT_STD`, makes every gate's recurrent weights and the input weights of the other
+    layers orthogonal, and sets the forget gates' bias to 1. Both draw from ``generator``, or without one from torch's
+    global generator. ``"none"`` leaves the weights uninitialised. There is no dropout here: the training kernels get
+    their masks from ``masks``.
     """
 
     def __init__(
@@ -41,15 +42,13 @@ class CharLSTM(nn.Module):
         vocab_size: int,
         hidden_size: int,
         num_layers: int,
-        dropout: float = 0.0,
         init: Literal["torch", "orthogonal", "none"] = "orthogonal",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
-        self.dropout = dropout
-        with torch.device("meta"):  # torch's modules draw their first weights from the global generator, where they are
-            self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
+        with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator
+            self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers)
             self.fc = nn.Linear(hidden_size, vocab_size)
         self.to_empty(device=torch.get_default_device())
         if init != "none":
@@ -59,7 +58,7 @@ class CharLSTM(nn.Module):
 
     @torch.no_grad()
     def _init_torch(self, generator: torch.Generator | None) -> None:
-        """The draws of ``nn.LSTM`` and ``nn.Linear``, in their order."""
+        """Draw the weights as ``nn.LSTM`` and ``nn.Linear`` do, in the same order."""
         bound = 1 / math.sqrt(self.config.hidden_size)
         for weight in self.lstm.parameters():
             weight.uniform_(-bound, bound, generator=generator)
@@ -89,24 +88,24 @@ class CharLSTM(nn.Module):
         return weight_ih, weight_hh, bias_ih, bias_hh
 
     def forward(self, ids: Tensor, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
-        """Logits (T, B, V) after each of ``ids`` (T, B) int64, and the state after the last. No state: zeros."""
+        """Logits (T, B, V) after each of ``ids`` (T, B) int64, and the last state; the default state is zero."""
         parameter = self.fc.weight
         inputs = functional.one_hot(ids, self.config.vocab_size).to(parameter.dtype)
         hidden, new_state = self.lstm(inputs, state)
-        return self.fc(functional.dropout(hidden, self.dropout, self.training)), new_state
+        return self.fc(hidden), new_state
 
     def zero_state(self, batch_size: int) -> LSTMState:
-        """An empty state for ``batch_size`` rows."""
+        """The state of zeros for ``batch_size`` rows."""
         shape = (self.config.num_layers, batch_size, self.config.hidden_size)
         parameter = self.fc.weight
         return parameter.new_zeros(shape), parameter.new_zeros(shape)
 
     @classmethod
-    def from_model(cls, model: Model, dropout: float = 0.0) -> Self:
-        """A network with ``model``'s weights (copied). Raises :class:`ModelError` for weights that are too large."""
+    def from_model(cls, model: Model) -> Self:
+        """A network with copies of ``model``'s weights. Raises :class:`ModelError` for weights that are too large."""
         model.check_computable()
         config = model.config
-        network = cls(config.vocab_size, config.hidden_size, config.num_layers, dropout, init="none")
+        network = cls(config.vocab_size, config.hidden_size, config.num_layers, init="none")
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.weights.items()})
         return network
 
@@ -122,11 +121,11 @@ class CharLSTM(nn.Module):
 
 
 def extend_vocabulary(model: Model, vocabulary: Vocabulary, seed: int = 0) -> Model:
-    """``model`` over another ``vocabulary``: every character it knows keeps its weights, wherever it now stands.
+    """Convert ``model`` to another ``vocabulary``. Characters of both keep their weights, whatever their new ids.
 
-    A character that is new gets an input column as spread as the known ones, small output weights, and the bias of
-    the rarest known one, so that it is not expected before it was seen. Characters that ``vocabulary`` lacks are
-    dropped: pass a union to keep them.
+    A new character gets random input weights with the standard deviation of the others', small random output weights,
+    and the lowest output bias of all known characters, so that it is improbable until it is learnt. Characters that
+    ``vocabulary`` lacks are dropped: pass a union to keep them.
 
     Raises :class:`ModelError` for weights that are too large to compute with.
     """

@@ -1,8 +1,9 @@
-"""A model as an ONNX graph of one step, so that any ONNX runtime plays it without this program.
+"""Write a model as an ONNX graph that computes one step, for use in any ONNX runtime.
 
-Inputs: ``id`` (B,) int64, the characters' numbers; ``h`` and ``c`` (L, B, H) float32, the state, zeros at first.
-Outputs: ``probabilities`` (B, V) float32 of what comes next, ``h_next`` and ``c_next``. The metadata's ``symbols`` is
-the vocabulary, a JSON list in the order of the numbers. Needs the package onnx, which only this module imports.
+Inputs: ``id`` (B,) int64, the ids of the characters; ``h`` and ``c`` (L, B, H) float32, the state, which is zero at the
+start. Outputs: ``probabilities`` (B, V) float32 of the next character, ``h_next`` and ``c_next``. The metadata entry
+``symbols`` is the vocabulary, a JSON list in the order of the ids. Needs the package onnx, which only this module
+imports.
 """
 
 from __future__ import annotations
@@ -24,28 +25,30 @@ if TYPE_CHECKING:
 
 
 OPSET = 17
-"""Of ONNX, 2022: what runtimes of the last years take."""
+"""ONNX's operator set of 2022, which runtimes of the last years support."""
 
 IR_VERSION = 8
 
-
 MAX_BYTES = 2**31 - 2**20
-"""An ONNX file is one protobuf message, which ends at 2 GB."""
+"""An ONNX file is one protobuf message, which can have at most 2 GB."""
 
 
 def export_onnx(path: str | Path, model: Model) -> None:
-    """Create or replace the file ``path``: the graph.
+    """Write the graph of ``model`` to the file ``path``. An existing file is replaced.
 
     Raises:
         CharLSTMError: the package onnx is not installed, the model is too large for one file, or ``path`` is not a
             regular file.
-        OSError: the disk does not take it.
+        OSError: the file cannot be written.
     """
     user_files.save(path, onnx_writer(model))
 
 
 def onnx_writer(model: Model) -> Callable[[BinaryIO], None]:
-    """What writes the graph into a file. Raises :class:`ModelError` as :func:`export_onnx` does."""
+    """A function that writes the graph of ``model`` to an open file.
+
+    Raises :class:`ModelError` if the package onnx is not installed or the model is too large for one file.
+    """
     try:
         import onnx
     except ImportError:
@@ -68,7 +71,7 @@ def onnx_writer(model: Model) -> Callable[[BinaryIO], None]:
 
 
 def _graph(model: Model) -> Any:
-    """Every layer as ONNX's own LSTM over one time step."""
+    """The graph, with an LSTM node of ONNX for each layer, over one time step."""
     from onnx import TensorProto, helper, numpy_helper
 
     config, weights = model.config, model.weights
@@ -93,7 +96,7 @@ def _graph(model: Model) -> Any:
         biases = (_gates(weights[f"lstm.bias_{kind}_l{layer}"]) for kind in ("ih", "hh"))
         constants[f"bias_{layer}"] = np.concatenate(list(biases))[None]
         inputs = [f"output_{layer}", f"weight_ih_{layer}", f"weight_hh_{layer}", f"bias_{layer}"]
-        inputs += ["", f"h_{layer}", f"c_{layer}"]  # the empty one: all sequences are equally long
+        inputs += ["", f"h_{layer}", f"c_{layer}"]  # the empty name: all sequences have the same length
         outputs = [f"directed_{layer}", f"h_next_{layer}", f"c_next_{layer}"]
         nodes += [
             helper.make_node("LSTM", inputs, outputs, hidden_size=size),
@@ -126,6 +129,6 @@ def _graph(model: Model) -> Any:
 
 
 def _gates(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Torch's order of gates (i, f, g, o) turned into ONNX's (i, o, f, c), along the first axis."""
+    """Reorder gates from torch's order (i, f, g, o) to ONNX's (i, o, f, c), along the first axis."""
     i, f, g, o = np.split(rows, 4)
     return np.concatenate([i, o, f, g])

@@ -1,15 +1,14 @@
-"""One LSTM layer over a stretch of time, forward and backward by hand, as plain loops of tensor operations.
+"""Forward and backward of one LSTM layer over time, as loops of tensor operations.
 
-Knows nothing of networks, masks' origin, threads or losses: ``fused`` arranges those around it. The two loops are
-written so that TorchScript compiles them (:func:`loops`): then they run without the interpreter lock, several
-rows' worth of them in parallel threads, and an operation costs half a microsecond to start. Uncompiled they do the
-same, slower.
+TorchScript compiles the two loops (:func:`loops`). Compiled, they run without Python's interpreter lock, so that
+several threads run in parallel, and starting an operation takes half a microsecond. Uncompiled, they compute the same
+more slowly.
 
-The loops are in *scaled* quantities, chosen so that every gate is a plain logistic function (torch's ``tanh`` is six
-times slower) and the factors of the chain rule come from ``sigmoid_backward``: the candidate gate is
-g = tanh(a) = 2σ(2a) − 1, so the weights of its rows are given twice as large (:data:`GATE_SCALES`) and its stored
-gradient lacks a factor (:data:`GATE_FACTORS`); the cell is carried as C = 2c, so that tanh(c) = 2σ(C) − 1. All are
-powers of two, so nothing is lost in any floating point format. ``fused`` scales weights and gradients.
+The loops work on *scaled* quantities, so that every gate is a logistic function (torch's ``tanh`` is six times slower)
+and the factors of the chain rule come from ``sigmoid_backward``. The cell gate is g = tanh(a) = 2σ(2a) − 1: its rows of
+the weights are multiplied by 2 (:data:`GATE_SCALES`), and its stored gradient has to be multiplied by 4
+(:data:`GATE_FACTORS`). The cell state is stored as C = 2c, so that tanh(c) = 2σ(C) − 1. All factors are powers of two,
+so that no floating point format loses precision by them. ``fused`` scales weights and gradients.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ import torch
 from torch import Tensor
 
 GATE_SCALES = (1.0, 1.0, 2.0, 1.0)
-"""What the rows of gates i, f, g, o of weights and biases are multiplied by."""
+"""Factors for the rows of the gates i, f, g, o in weights and biases."""
 
 GATE_FACTORS = (1.0, 1.0, 4.0, 1.0)
-"""What a stored gate gradient has to be multiplied by."""
+"""Factors that turn stored gate gradients (i, f, g, o) into true ones."""
 
 
 def has_packed_products() -> bool:
-    """Whether this torch has oneDNN's products with packed weights; both operators are private and may disappear."""
+    """Whether this torch has oneDNN's products with packed weights; both operators are private and may be removed."""
     return hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
@@ -48,8 +47,8 @@ def _packed_product(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor
 
 
 product = _packed_product if has_packed_products() else _plain_product
-"""``x @ weight.T + bias``; ``bias`` is (N,) or nothing, ``weight`` (N, K) plain or packed by oneDNN. A function that
-names an operator which is missing cannot be compiled, hence the two."""
+"""``x @ weight.T + bias``; ``bias`` is (N,) or None, ``weight`` (N, K) plain or packed by oneDNN. There are two
+functions because TorchScript cannot compile one that names a missing operator."""
 
 
 def forward_layer(
@@ -62,17 +61,17 @@ def forward_layer(
     outputs: Tensor,
     kept: Tensor,
 ) -> None:
-    """Run a layer of H units over T characters of b rows; D is the width of its input side in ``inputs``, or 0.
+    """Run a layer of H units over T time steps of b rows, with inputs of width D (0 for the first layer).
 
-    ``weight``: (4H, D + H), ``bias``: (4H,). Unless ``table`` (V, 4H), in the precision of the cell, is empty, its
-    row for each of ``ids`` (T, b) is added besides: one-hot times a matrix is a row of it.
-    ``inputs``: (T, b, D + H), input and previous output side by side. ``cell``: (b, H), C before and after.
-    ``outputs``: (T, b, H), where the outputs go (usually the next step's ``inputs``). ``kept``: (T, 6bH), for
-    :func:`backward_layer`: the factors of i, f, g, o, (b, 4H), those of the cell and f, (b, H) each.
+    ``weight``: (4H, D + H). ``bias``: (4H,). ``table``: (V, 4H) in the precision of the cell, or empty; its row for
+    each of ``ids`` (T, b) is added to the gates, which is the product of a one-hot vector and a matrix.
+    ``inputs``: (T, b, D + H), input and previous output side by side. ``cell``: (b, H), C; it is updated in place.
+    ``outputs``: (T, b, H), written here (usually a view of the next step's ``inputs``). ``kept``: (T, 6bH), written for
+    :func:`backward_layer`: the factors of i, f, g, o (b, 4H), then those of the cell and f (b, H) each.
     """
     rows, hidden = cell.size(0), cell.size(1)
     gated, whole = 4 * cell.numel(), 5 * cell.numel()
-    # What is a logistic function of something, what its derivative is to be multiplied by, and both together.
+    # Values of logistic functions, the factors of their derivatives, and the products of derivatives and factors.
     squashed, outer, factors = cell.new_empty((whole,)), cell.new_empty((whole,)), cell.new_empty((whole,))
     gates, exposing = squashed[:gated].view(rows, -1), squashed[gated:].view(rows, -1)
     i, f, g, o = gates.chunk(4, 1)
@@ -102,11 +101,11 @@ def forward_layer(
 
 
 def backward_layer(above: Tensor, weight: Tensor, kept: Tensor, gradients: Tensor, scratch: Tensor) -> None:
-    """The gradients of what :func:`forward_layer` did.
+    """Compute the gate gradients of :func:`forward_layer`.
 
-    ``above``: (T, b, H), of the outputs as far as others read them. ``weight``: (H, 4H), the transposed weights times
-    :data:`GATE_FACTORS`. ``gradients``: (T, b, 4H), where the gates' gradients go. ``scratch``: (b, H) in the
-    precision of the cell.
+    ``above``: (T, b, H), gradients of the outputs from the layer above. ``weight``: (H, 4H), the transposed recurrent
+    weights, scaled (see ``fused.GATE_GRADIENTS``). ``kept``: from the forward pass. ``gradients``: (T, b, 4H), written
+    here. ``scratch``: (b, H), a buffer in the precision of the cell.
     """
     rows, hidden = scratch.size(0), scratch.size(1)
     gated = 4 * scratch.numel()
@@ -135,7 +134,7 @@ def backward_layer(above: Tensor, weight: Tensor, kept: Tensor, gradients: Tenso
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """:func:`forward_layer` and :func:`backward_layer`, compiled unless ``problem`` says why they are not."""
+    """:func:`forward_layer` and :func:`backward_layer`, compiled; otherwise ``problem`` says why not."""
 
     forward: Callable[..., None]
     backward: Callable[..., None]
@@ -146,7 +145,7 @@ _lock = threading.Lock()
 
 
 def loops() -> Loops:
-    """Both loops, compiled when this is first called. Threads may call it at the same time."""
+    """Both loops. The first call compiles them. Threads may call this at the same time."""
     with _lock:
         return _compiled()
 
@@ -158,7 +157,7 @@ def _compiled() -> Loops:
             warnings.simplefilter("ignore")  # torch.jit.script is deprecated, and not supported from Python 3.14 on
             forward, backward = (torch.jit.script(function) for function in (forward_layer, backward_layer))
     except Exception as error:
-        # Any failure to compile, of whatever kind, leaves the functions that do the same.
+        # Whatever the reason, the uncompiled functions compute the same.
         lines = str(error).strip().splitlines() or [""]
         return Loops(forward_layer, backward_layer, f"{type(error).__name__}: {lines[0][:100]}")
     if not isinstance(forward, torch.jit.ScriptFunction):

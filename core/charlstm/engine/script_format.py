@@ -1,9 +1,8 @@
-"""Checkpoints of the reference script: read without running anything that is in them, and written for it to load.
+"""Read and write checkpoints of the reference script, without running any code that they contain.
 
-The script saves ``{'n_hidden', 'n_layers', 'state_dict', 'tokens'}`` with ``torch.save``. A pickle can name any Python
-object and have it called, so a file is looked through before it is opened: only what a dictionary of tensors needs may
-be named in it, and ``torch.load(weights_only=True)`` then does the reading. Not for models of other kinds, and not for
-ONNX (:mod:`charlstm.engine.onnx_format`).
+The script saves ``{'n_hidden', 'n_layers', 'state_dict', 'tokens'}`` with ``torch.save``, which writes a pickle. A
+pickle can name any Python object and have it called. So a file is inspected first: it may name only what a dictionary
+of tensors needs. Then ``torch.load(weights_only=True)`` reads it.
 """
 
 from __future__ import annotations
@@ -31,77 +30,72 @@ MAX_BYTES = 2**32
 """A larger file (a billion float32 weights) is refused before it is read."""
 
 MAX_PICKLE = 2**20
-"""Bytes of pickle that are looked through and built: room for 70,000 characters. Each byte can become 200 in memory."""
+"""Maximum size of a pickle in bytes: enough for a vocabulary of 70,000. Each byte can become 200 in memory."""
 
 _PIECE = 2**20
 
-
 _ZIP_START = b"PK\x03\x04"
-
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
-
 _STORAGES = ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
 
-
-_NAMED = {
+_ALLOWED = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor",  # before torch 0.4
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
     *(f"torch {name}" for name in _STORAGES),
 }
-"""What the pickle of a dictionary of tensors names, as ``module name``."""
+"""The objects that the pickle of a dictionary of tensors names, as ``module name``."""
 
 _LSTM_NAME = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh)_l\d+)")
 
-
 _KINDS = {1: "a plain RNN", 3: "a GRU"}
-"""By how many rows of recurrent weights there are for each unit; an LSTM has four."""
+"""Other networks by the number of rows of recurrent weights per unit; an LSTM has four."""
 
 
 def import_checkpoint(path: str | Path) -> Model:
-    """The model in a checkpoint of the reference script, its characters in the order in which they were found.
+    """Read the model in a checkpoint of the reference script, with its characters in the order of ``tokens``.
 
-    Zip and legacy containers, storages of any device, any size and number of layers (the shapes decide, whatever
-    ``n_hidden`` and ``n_layers`` say), the output layer under any name. The script reads texts as they are, so the
-    model's text options leave accents as they are too.
+    Zip and legacy files are read, storages of any device, any size and number of layers (taken from the shapes of the
+    tensors, not from ``n_hidden`` and ``n_layers``), and an output layer of any name. The script does not normalise
+    texts, so neither do the model's text options.
 
-    torch does not compare the CRC-32 of a zip member, so every member is checked here before torch reads it. A legacy
-    container has no checksums: of it only the sizes are checked.
+    torch does not check the CRC-32 of a zip member, so this function does. A legacy file has no checksums; only its
+    size is checked.
 
     Raises:
-        ModelError: in a sentence that says why the file is no such checkpoint. Nothing in it was executed.
+        ModelError: the file is not such a checkpoint, or is damaged. No code in it was executed.
     """
     path = Path(path)
-    with _opened(path) as file:  # torch reads the very file that was checked, even if another now has its name
+    with _open(path) as file:  # torch reads the very file that was checked, even if another has its name by now
         size = _inspect(file, path)
         file.seek(0)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of torch on old pickle protocols
+                warnings.simplefilter("ignore")  # torch warns about old pickle protocols
                 content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # it has passed for a checkpoint: whatever torch now stumbles over is damage
+        except Exception:  # the file has passed the inspection, so whatever torch cannot read is damaged
             raise _damaged(path) from None
         end = file.tell()
         file.seek(0)
-        if not file.read(16).startswith(_ZIP_START) and end != size:  # a legacy container is read from start to end
+        if not file.read(16).startswith(_ZIP_START) and end != size:  # a legacy file is read from start to end
             raise _damaged(path)
     return _model(content, path, size)
 
 
 def export_checkpoint(path: str | Path, model: Model) -> None:
-    """Create or replace the file ``path``: the dictionary that the reference script saves, for its ``torch.load`` and
-    ``load_state_dict``.
+    """Write ``model`` to the file ``path`` as the reference script saves it, so that the script can load it.
 
-    Raises :class:`CharLSTMError` for what is not a regular file, :class:`OSError` when the disk does not take it.
+    An existing file is replaced. Raises :class:`CharLSTMError` if ``path`` is not a regular file, :class:`OSError` if
+    it cannot be written.
     """
     user_files.save(path, checkpoint_writer(model))
 
 
 def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
-    """What writes the reference script's dictionary into a file."""
+    """A function that writes ``model`` to an open file as the reference script saves it."""
     state = OrderedDict((name, torch.from_numpy(model.weights[name])) for name in model.config.shapes)
     content = {
         "n_hidden": model.config.hidden_size,
@@ -112,10 +106,10 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
     return lambda file: torch.save(content, file)
 
 
-# -- looking through a file before it is opened ------------------------------------------------------------------
+# -- inspection of a file before it is opened --------------------------------------------------------------------
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     if not path.is_file():
         raise ModelError(f"{path} is not a file" if path.exists() else f"There is no file {path}")
     try:
@@ -129,10 +123,10 @@ def _damaged(path: Path) -> ModelError:
 
 
 def _inspect(file: BinaryIO, path: Path) -> int:
-    """Refuse what is no checkpoint, is damaged, or would do more than fill tensors; returns the size in bytes."""
+    """Refuse a file that is not a checkpoint, is damaged, or names other objects than tensors; returns its size."""
     size = file.seek(0, io.SEEK_END)
     if size > MAX_BYTES:
-        raise ModelError(f"{path} is larger than any character model ({size:,} bytes)")
+        raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
     file.seek(0)
     start = file.read(16)
     file.seek(0)
@@ -153,42 +147,51 @@ def _inspect_zip(file: BinaryIO, path: Path) -> None:
             if len(pickles) != 1:
                 raise ModelError(f"{path} is a zip archive but not a PyTorch checkpoint")
             if any(entry.compress_type or entry.file_size != entry.compress_size for entry in entries):
-                raise ModelError(f"{path} is compressed inside, which PyTorch never does: it is no checkpoint")
+                raise ModelError(
+                    f"{path} is compressed inside, which PyTorch never does: it is not a PyTorch checkpoint"
+                )
             if pickles[0].file_size > MAX_PICKLE:
-                raise ModelError(f"{path} describes far more than a character model has: it is no such checkpoint")
-            _look_through(io.BytesIO(archive.read(pickles[0])), path)
+                raise ModelError(f"{path} describes far more than a character model has: it is not such a checkpoint")
+            _scan_pickle(io.BytesIO(archive.read(pickles[0])), path)
             for entry in entries:
                 with archive.open(entry) as member:
-                    while member.read(_PIECE):  # at its end zipfile compares the CRC-32
+                    while member.read(_PIECE):  # at the end of a member zipfile checks its CRC-32
                         pass
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, OSError):  # all that it raises
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ):  # all that zipfile raises
         raise _damaged(path) from None
 
 
 def _inspect_legacy(file: BinaryIO, path: Path) -> None:
-    """The container before torch 1.6: five pickles (magic number, version, system, content, storages' names), then
-    the storages' bytes."""
+    """Inspect a file of torch before 1.6: five pickles (magic number, version, system, content, storage names), then
+    the bytes of the storages."""
     start = io.BytesIO(file.read(MAX_PICKLE))
-    if _LEGACY_MAGIC not in _look_through(start, path):
-        raise ModelError(f"{path} is a pickle but not a PyTorch checkpoint, and pickles are not opened")
+    if _LEGACY_MAGIC not in _scan_pickle(start, path):
+        raise ModelError(f"{path} is a pickle but not a PyTorch checkpoint, and other pickles are not opened")
     for _ in range(4):
-        _look_through(start, path)
+        _scan_pickle(start, path)
 
 
-def _look_through(pickle: BinaryIO, path: Path) -> list[Any]:
-    """Walk over one pickle without building anything; returns its numbers.
+def _scan_pickle(pickle: BinaryIO, path: Path) -> list[Any]:
+    """Read the opcodes of one pickle without executing them; returns its numbers.
 
-    Raises :class:`ModelError` when it names anything but what tensors in a dictionary need.
+    Raises :class:`ModelError` if it names any object that is not in :data:`_ALLOWED`.
     """
     numbers = []
     try:
         for opcode, argument, _ in pickletools.genops(pickle):
-            if opcode.name == "GLOBAL" and argument not in _NAMED:
+            if opcode.name == "GLOBAL" and argument not in _ALLOWED:
                 _refuse_object(path, str(argument).replace(" ", "."))
             if opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
                 raise ModelError(
                     f"{path} uses a pickle protocol that cannot be opened safely: save it again with torch.save and "
-                    "nothing but the dictionary and the file"
+                    "its default protocol"
                 )
             if opcode.name.startswith(("LONG", "BININT")):
                 numbers.append(argument)
@@ -199,20 +202,20 @@ def _look_through(pickle: BinaryIO, path: Path) -> list[Any]:
 
 def _refuse_object(path: Path, name: str) -> NoReturn:
     raise ModelError(
-        f"{path} is a pickled whole object ({name[:80]}), which only running code from it could open, so nothing of it "
-        "was: save its state_dict and tokens as the reference script does"
+        f"{path} is a pickled whole object ({name[:80]}), which cannot be opened without running code from it: save "
+        "its state_dict and tokens instead, as the reference script does"
     )
 
 
 def _refuse_other(path: Path, start: bytes) -> NoReturn:
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES:  # as safetensors begins
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES:  # the start of a safetensors file
         try:
             read_info(path)
         except ModelError:
-            raise ModelError(f"{path} is a safetensors file and no checkpoint of the reference script") from None
+            raise ModelError(f"{path} is a safetensors file and not a checkpoint of the reference script") from None
         raise ModelError(f"{path} is a charlstm model already: use it as it is", Advice("generate", str(path)))
     what = "is empty" if not start else "is not a PyTorch checkpoint"
-    raise ModelError(f"{path} {what}: import reads what the reference script writes with torch.save")
+    raise ModelError(f"{path} {what}: import reads files that the reference script wrote with torch.save")
 
 
 # -- from the dictionary to a model ------------------------------------------------------------------------------
@@ -220,28 +223,30 @@ def _refuse_other(path: Path, start: bytes) -> NoReturn:
 
 def _model(content: Any, path: Path, size: int) -> Model:
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds one {type(content).__name__}, not the reference script's dictionary")
+        raise ModelError(f"{path} contains one {type(content).__name__}, not the reference script's dictionary")
     state, tokens = content.get("state_dict"), content.get("tokens")
     if state is None and any(isinstance(name, str) and _LSTM_NAME.fullmatch(name) for name in content):
         raise ModelError(
-            f"{path} holds weights alone: without the list `tokens` nobody knows which number means which character"
+            f"{path} contains only weights: without the list `tokens` it is unknown which number means which character"
         )
     if not isinstance(state, dict) or not isinstance(tokens, tuple | list):
-        lacking = "state_dict" if not isinstance(state, dict) else "tokens"
+        missing = "state_dict" if not isinstance(state, dict) else "tokens"
         raise ModelError(
-            f"{path} is no checkpoint of the reference script: its {lacking} is missing or of another kind"
+            f"{path} is not a checkpoint of the reference script: its {missing} is missing or of another type"
         )
     try:
         vocabulary = Vocabulary(tokens)
     except (CharLSTMError, TypeError) as error:
-        raise ModelError(f"{path} is no character model: {str(error)[:200]}") from None
-    lstm, head = _sorted_out(state, path)
+        raise ModelError(f"{path} is not a character model: {str(error)[:200]}") from None
+    lstm, head = _split_state(state, path)
     config = _config(lstm, len(vocabulary), path)
-    if config.parameters * 2 > size:  # half precision takes two bytes; a few bytes can pose as any number of weights
+    if (
+        config.parameters * 2 > size
+    ):  # half precision has two bytes per weight; strides can make many weights of a few bytes
         raise ModelError(f"{path} is damaged: it claims {config.parameters:,} weights and is {size:,} bytes long")
     found = lstm | head
     if extra := next((name for name in found if name not in config.shapes), None):
-        raise ModelError(f"{path} is no plain LSTM: it also holds {extra[:80]!r}")
+        raise ModelError(f"{path} is not a plain LSTM: it also contains {extra[:80]!r}")
     for name, shape in config.shapes.items():
         if name not in found:
             raise ModelError(f"{path} is damaged: it has no {name}")
@@ -251,47 +256,47 @@ def _model(content: Any, path: Path, size: int) -> Model:
     return Model(config, vocabulary, weights, TextOptions(normalize=False), {"imported_from": path.name})
 
 
-def _sorted_out(state: dict[Any, Any], path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The LSTM's tensors and the output layer's, under our names."""
+def _split_state(state: dict[Any, Any], path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of the LSTM and those of the output layer, by the names that this program uses."""
     lstm: dict[str, Tensor] = {}
     others: dict[str, Tensor] = {}
     prefixes = set()
     for name, tensor in state.items():
         plain = isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
         if not isinstance(name, str) or not plain or not tensor.is_floating_point():
-            raise ModelError(f"{path} is no checkpoint of the reference script: {str(name)[:80]!r} is not a weight")
+            raise ModelError(f"{path} is not a checkpoint of the reference script: {str(name)[:80]!r} is not a weight")
         if match := _LSTM_NAME.fullmatch(name):
             prefixes.add(match[1])
             lstm[f"lstm.{match[2]}"] = tensor
         else:
             others[name] = tensor
     if len(prefixes) > 1:
-        raise ModelError(f"{path} holds several networks ({', '.join(sorted(prefixes))[:80]}): it is no plain LSTM")
+        raise ModelError(f"{path} contains several networks ({', '.join(sorted(prefixes))[:80]}), not one plain LSTM")
     if "lstm.weight_ih_l0" not in lstm or "lstm.weight_hh_l0" not in lstm:
-        raise ModelError(f"{path} holds no LSTM")
+        raise ModelError(f"{path} contains no LSTM")
     weights = [name for name in others if name.endswith(".weight") and others[name].ndim == 2]
     if len(weights) != 1:
-        said = f"besides the LSTM it holds {', '.join(others)[:120]}" if others else "it has no output layer"
-        raise ModelError(f"{path} is no model of the reference script: {said}")
+        problem = f"besides the LSTM it contains {', '.join(others)[:120]}" if others else "it has no output layer"
+        raise ModelError(f"{path} is not a model of the reference script: {problem}")
     stem = weights[0].removesuffix("weight")
     head = {f"fc.{name.removeprefix(stem)}" if name.startswith(stem) else name: t for name, t in others.items()}
     return lstm, head
 
 
 def _config(lstm: dict[str, Tensor], characters: int, path: Path) -> ModelConfig:
-    """The network's size, as its shapes tell it."""
+    """The size of the network, from the shapes of its tensors."""
     inputs, recurrent = lstm["lstm.weight_ih_l0"], lstm["lstm.weight_hh_l0"]
     if inputs.ndim != 2 or recurrent.ndim != 2 or not recurrent.shape[1]:
-        raise ModelError(f"{path} holds no LSTM: its weights are no matrices")
+        raise ModelError(f"{path} contains no LSTM: its weights are not matrices")
     rows, hidden = recurrent.shape
     if rows != 4 * hidden:
-        kind = _KINDS.get(rows // hidden, "no LSTM") if rows % hidden == 0 else "no LSTM"
+        kind = _KINDS.get(rows // hidden, "not an LSTM") if rows % hidden == 0 else "not an LSTM"
         raise ModelError(
             f"{path} is {kind}: an LSTM of {hidden} units has {4 * hidden} rows of weights, this has {rows}"
         )
     if inputs.shape[1] != characters:
         raise ModelError(
-            f"{path} has tokens for {characters:,} characters, but its network takes {inputs.shape[1]:,}: it is no "
+            f"{path} has tokens for {characters:,} characters, but its network takes {inputs.shape[1]:,}: it is not a "
             "one-hot model of the reference script"
         )
     layers = sum(name.startswith("lstm.weight_ih_l") for name in lstm)

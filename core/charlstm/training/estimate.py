@@ -1,4 +1,4 @@
-"""Estimate what a run takes on this machine before it starts: weights, memory, time and speed.
+"""Estimate the cost of a run on this machine before it starts: parameters, memory, time and speed.
 
 The speed of a training step is measured by ``engine.benchmark`` and stored here per machine, so that only the first
 estimate for a shape needs a measurement and torch.
@@ -25,21 +25,22 @@ from charlstm.training.plan import VALIDATION_SPEED, MeasuredSpeed, fit_batch, m
 from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
-"""Bytes of a worker before its network: Python, torch and its buffers."""
+"""Memory in bytes of a worker without a network: Python, torch and its buffers."""
 
 CARD_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What NVIDIA's and AMD's drivers, and Windows for its Linux, show of a card that torch may use."""
+"""Device files of the drivers of graphics cards: NVIDIA, AMD, and Windows Subsystem for Linux."""
 
 VALIDATED_AT_ONCE = 3200
-"""Characters of :mod:`~charlstm.engine.evaluation`, which is torch's: its rows times its chunk."""
+"""Characters that a validation holds in memory: ROWS × CHUNK of ``engine.evaluation``, which needs torch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run with these settings takes. JSON-ready by :meth:`to_dict`.
+    """The estimated cost of a run.
 
-    ``seconds`` are the whole run's, validations included, at ``chars_per_second`` of training; ``epochs`` says how
-    often the training text is read. ``model_bytes`` is the model file, ``memory_bytes`` the worker's most.
+    ``seconds`` is the time of the whole run, validations included; ``chars_per_second`` is the training speed;
+    ``epochs`` the number of passes over the training text. ``model_bytes`` is the size of the model file,
+    ``memory_bytes`` the peak memory of the worker. ``kernel`` and ``precision`` are those that are fastest here.
     """
 
     parameters: int
@@ -53,15 +54,15 @@ class Estimate:
     precision: str
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """All fields as values for JSON."""
         return asdict(self)
 
 
 def estimate(settings: Settings, chars: int, vocab_size: int, measured: MeasuredSpeed) -> Estimate:
-    """Estimate what ``settings`` take on a text of ``chars`` characters, ``vocab_size`` of them distinct.
+    """Estimate a run with ``settings`` on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    ``measured`` is the speed of a training step of :func:`batch_shape`. Raises
-    :class:`~charlstm.errors.SettingsError` when the settings set no end, or take more memory than this machine has.
+    ``measured`` is the speed of a training step of :func:`batch_shape`. Raises :class:`~charlstm.errors.SettingsError`
+    if the settings do not limit the length of the run, or need more memory than this machine has.
     """
     held_out, targets = _held_out_and_training(settings, chars)
     rows, length = fit_batch(settings, targets)
@@ -76,7 +77,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
         device=settings.device,
         threads=settings.threads or 0,
     )
-    looks = plan.planned_steps // plan.val_every * plan.val_chars + held_out
+    val_targets = plan.planned_steps // plan.val_every * plan.val_chars + held_out
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     weights = 4 * config.parameters
     return Estimate(
@@ -85,7 +86,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
         memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=plan.planned_steps * measured.seconds + looks / (VALIDATION_SPEED * measured.chars_per_second),
+        seconds=plan.planned_steps * measured.seconds + val_targets / (VALIDATION_SPEED * measured.chars_per_second),
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,
@@ -93,18 +94,18 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
 
 
 def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:
-    """Rows and length of a batch on a text of ``chars`` characters."""
+    """``batch_size`` and ``seq_length`` on a text of ``chars`` characters; a small text gets smaller batches."""
     return fit_batch(settings, _held_out_and_training(settings, chars)[1])
 
 
 def _held_out_and_training(settings: Settings, chars: int) -> tuple[int, int]:
-    """Characters to predict in validation and in training."""
+    """The numbers of targets in validation and in training."""
     held_out = max(0, math.ceil(chars * settings.val_fraction) - 1)
     return held_out, max(1, chars - held_out - 2 - math.ceil(chars * settings.test_fraction))
 
 
 def has_card(device: str) -> bool:
-    """Whether ``device`` may turn out to be a graphics card with memory of its own, asked without torch."""
+    """Whether ``device`` may be a graphics card with its own memory; found out without torch."""
     if device == "auto":
         return any(Path(driver).exists() for driver in CARD_DRIVERS)
     return device.startswith("cuda")
@@ -113,11 +114,12 @@ def has_card(device: str) -> bool:
 def check_memory(
     settings: Settings, vocab_size: int, batch_chars: int, *, on_card: bool = False, loaded: bool = True
 ) -> str | None:
-    """Whether a run of ``batch_chars`` characters a step fits into this machine's memory; ``on_card``: trained on a
-    graphics card that has memory of its own. ``loaded``: torch is in this process already, which is to train.
+    """Check that a run with ``batch_chars`` characters per step fits into this machine's memory.
 
-    Returns a sentence when it takes more than is available now. Raises :class:`~charlstm.errors.SettingsError` when it
-    takes more than there is, and for a network that is too large to be saved and opened again.
+    ``on_card``: training is on a graphics card with its own memory. ``loaded``: this process trains and has already
+    loaded torch. Returns a warning if the run needs more memory than is free now. Raises
+    :class:`~charlstm.errors.SettingsError` if it needs more than this machine has, or if the network is too large to be
+    saved and opened again.
     """
     hidden_size, num_layers = settings.hidden_size, settings.num_layers
     config = ModelConfig(vocab_size, hidden_size, num_layers)
@@ -127,29 +129,32 @@ def check_memory(
             f"A network of {num_layers} × {hidden_size} units has {config.parameters:,} weights, and a model of more "
             f"than {MAX_PARAMETERS:,} could not be opened again: {smaller}"
         )
-    there = machine_memory()
-    if there is None:
+    memory = machine_memory()
+    if memory is None:
         return None
     weights, activations = _memory(settings, config, batch_chars, on_card)
     if activations > weights:
         smaller = f"reduce batch_size (it is {settings.batch_size}) or seq_length ({settings.seq_length}), or {smaller}"
     needed = BASE_MEMORY + weights + activations
-    about = f"Training takes about {_in_words(needed)} of memory"
-    if needed > there.total:
-        raise SettingsError(f"{about}, and there are only {_in_words(there.total)}: {smaller}")
-    if needed - (BASE_MEMORY if loaded else 0) > there.available:
-        return f"{about}, of which {_in_words(there.available)} are free now: close other programs, or {smaller}"
+    about = f"Training takes about {_gigabytes(needed)} of memory"
+    if needed > memory.total:
+        raise SettingsError(f"{about}, but this machine has only {_gigabytes(memory.total)}: {smaller}")
+    if needed - (BASE_MEMORY if loaded else 0) > memory.available:
+        return f"{about}, and only {_gigabytes(memory.available)} are free now: close other programs, or {smaller}"
     return None
 
 
-def _in_words(count: int) -> str:
+def _gigabytes(count: int) -> str:
     return f"{count / 1e9:,.1f} GB"
 
 
 def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: bool = False) -> tuple[int, int]:
-    """Bytes of weights and of activations in training. Weights are there as themselves, gradient, two moments, the best
-    so far, and all of that again as copies for a checkpoint; a batch, and a validation besides, keeps gates, states and
-    outputs of every layer and logits. With a card, only the best and the copies are here."""
+    """Bytes for weights and for activations in training.
+
+    Weights count several times: parameters, gradients, two moments, the best model so far, and copies of these for a
+    checkpoint. A batch and a validation hold gates, states and outputs of every layer, and logits. With a graphics
+    card, only the best model and the copies are in this memory.
+    """
     average = settings.ema_decay is not None
     if on_card:
         return 4 * (5 + average) * config.parameters, 0
@@ -158,19 +163,19 @@ def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: 
 
 
 def find_speed(settings: Settings, vocab_size: int, rows: int, length: int) -> MeasuredSpeed | None:
-    """What was measured for such a run on this machine before."""
+    """The speed that was measured for such a run on this machine before; ``None`` without a measurement."""
     found = _read_cache().get(_key(settings, measured_vocab_size(vocab_size), rows, length))
     return None if found is None else MeasuredSpeed(*found)
 
 
 def store_speed(settings: Settings, vocab_size: int, rows: int, length: int, measured: MeasuredSpeed) -> None:
-    """Keep what was measured, for :func:`find_speed`."""
+    """Store a measured speed for :func:`find_speed`."""
     key = _key(settings, measured_vocab_size(vocab_size), rows, length)
     _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
 
 
 def measured_vocab_size(vocab_size: int) -> int:
-    """Vocabularies of about the same size take about the same time: it is measured for the next power of two."""
+    """The vocabulary size to measure with: the next power of two, since similar sizes take about the same time."""
     return 1 << max(4, (vocab_size - 1).bit_length())
 
 
@@ -187,7 +192,7 @@ def _cache_path() -> Path:
 
 @functools.cache
 def cpu_model() -> str:
-    """What the processor calls itself, where Linux tells; else its architecture."""
+    """The name of the processor on Linux; its architecture on other systems."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -201,7 +206,7 @@ def _machine() -> list[str | int | None]:
 
 
 def _read_cache() -> dict[str, tuple[str, float, int]]:
-    """What was measured on this machine before; a cache that cannot be read is none."""
+    """All speeds that were measured on this machine before; empty if the cache cannot be read."""
     try:
         stored = storage.read_json(_cache_path())
         if stored["format"] != 1 or stored["machine"] != _machine():
@@ -220,7 +225,7 @@ def _write_cache(measured: dict[str, Any]) -> None:
     try:
         storage.replace_bytes(_cache_path(), json.dumps(stored).encode())
     except OSError as error:
-        # It only costs the next question its seconds, but a folder that never takes anything should be heard of.
+        # The next estimate then has to measure again, which takes seconds; the log tells why.
         import logging
 
-        logging.getLogger(__name__).info("The measurement cannot be kept: %s", error)
+        logging.getLogger(__name__).info("The measured speed cannot be stored: %s", error)

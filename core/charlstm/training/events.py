@@ -1,7 +1,6 @@
-"""What a training run says of itself: typed, frozen events, and their one JSON form.
+"""The events of a training run: frozen dataclasses, and their form as lines of JSON.
 
-The trainer yields them, the worker logs them a line each, the command line and the app draw them, tests assert on
-them. Free of torch. How logged events become drawable series is the business of ``charlstm.runs.series``.
+The trainer yields events, the worker logs each as one line, and the command line and the app show them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened after ``step`` training steps, at ``time`` (Unix seconds)."""
+    """The base class of all events: something happened after ``step`` training steps, at ``time`` (Unix seconds)."""
 
     name: ClassVar[str] = ""
 
@@ -30,9 +29,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
-    """A run begins: what was asked and what was measured. First line of every log; where there
-    is another one, the run began anew there, and what was before never was. ``kernel_path`` says which of several ways
-    to compute the ``kernel`` takes on this machine."""
+    """A run begins. This is the first line of every log; at a second one the run has started over, and all events
+    before it are void. ``kernel_path`` names the implementation that the ``kernel`` uses on this machine."""
 
     name: ClassVar[Literal["started"]] = "started"
     format: int = FORMAT
@@ -50,10 +48,13 @@ class Started(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped(Event):
-    """Training goes on. Losses are means in nats per character since the event before; ``train_seconds`` are those
-    spent in training steps alone since the run began, ``work_seconds`` all but pauses (``None`` in logs of 0.1);
-    ``epoch`` counts passes over the training text; ``grad_norm`` is the largest since the event before, ``lr`` the rate
-    of the last step."""
+    """Figures of the training steps since the last such event.
+
+    ``train_loss`` is their mean in nats per character, ``grad_norm`` their largest gradient norm, ``lr`` the learning
+    rate of the last one. ``epoch`` is the number of passes over the training text so far. ``train_seconds`` is the time
+    in training steps since the run began; ``work_seconds`` also counts all other work, but no pauses (``None`` in logs
+    of version 0.1).
+    """
 
     name: ClassVar[Literal["step"]] = "step"
     epoch: float
@@ -67,9 +68,11 @@ class Stepped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated(Event):
-    """The held-out part was read. ``best`` is true when this is the best so far, and the model was kept. The last one
-    of a run that ends by itself is ``whole``: the figure of the best model, over all that is held out and not only its
-    fixed slices."""
+    """The validation loss in nats per character, over ``chars`` held-out characters.
+
+    ``best``: it is the lowest so far, and the model is saved. ``whole``: it is the loss of the best model over all
+    held-out text instead of fixed slices, which comes at the end of a run that was not stopped.
+    """
 
     name: ClassVar[Literal["validation"]] = "validation"
     val_loss: float
@@ -81,7 +84,7 @@ class Validated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled(Event):
-    """The model wrote ``text`` (without the prime). Prime and seed are the same all through a run."""
+    """Text that the model generated, without the prime. Prime and seed are the same throughout a run."""
 
     name: ClassVar[Literal["sample"]] = "sample"
     prime: str
@@ -90,7 +93,7 @@ class Sampled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed(Event):
-    """The exact state is on disk; ``seconds`` is how long training waited for it."""
+    """A checkpoint is on disk; ``seconds`` is the time for which training waited for it."""
 
     name: ClassVar[Literal["checkpoint"]] = "checkpoint"
     seconds: float
@@ -98,9 +101,11 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controlled(Event):
-    """A person's command is acted on after this line is on disk. ``id`` is the command's own; ``value`` the rate of
-    ``set-lr``, and the steps that are left for ``finish`` and ``replan`` (by which the trainer itself, id ``clock``,
-    holds ``max_minutes``)."""
+    """A command from outside is about to be carried out. This line is written to disk first.
+
+    ``id`` is that of the command. ``value`` is the learning rate for ``set-lr``, and the number of remaining steps for
+    ``finish`` and ``replan``. With ``replan`` and the id ``clock`` the trainer itself keeps to ``max_minutes``.
+    """
 
     name: ClassVar[Literal["control"]] = "control"
     id: str
@@ -110,7 +115,7 @@ class Controlled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused(Event):
-    """Training waits. ``reason`` is ``asked`` or what it waits for."""
+    """Training pauses. ``reason`` is ``asked`` for a command, or a text that says what training waits for."""
 
     name: ClassVar[Literal["paused"]] = "paused"
     reason: str = "asked"
@@ -118,10 +123,11 @@ class Paused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """Training goes on from ``step``, after a pause or in a new process. Earlier lines of a later step never were:
-    the reader drops them. ``inexact`` says in words why the continuation may differ in the last digits, and
-    ``changes`` which settings were changed; ``changed`` are their names. ``device`` and ``kernel`` are those of a new
-    process."""
+    """Training continues from ``step``, after a pause or in a new process. Readers drop earlier events of later steps.
+
+    ``inexact`` says why the continuation may differ in the last digits. ``changes`` is a text of changed settings,
+    ``changed`` their names. ``device`` and ``kernel`` are those of a new process.
+    """
 
     name: ClassVar[Literal["resumed"]] = "resumed"
     planned_steps: int | None = None
@@ -134,7 +140,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
-    """One sentence that a person should read; training goes on."""
+    """A sentence for the user; training continues."""
 
     name: ClassVar[Literal["warning"]] = "warning"
     message: str
@@ -142,10 +148,12 @@ class Warned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished(Event):
-    """The run ended by itself or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes),
-    ``patience`` or ``diverged``. ``best_val`` is the best model's, ``None`` without one; ``best_whole`` says whether it
-    is over the whole held-out part, which it is unless the run was stopped, or an estimate from slices (``None``: not
-    said, as by 0.1)."""
+    """The run is complete or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes), ``patience`` or
+    ``diverged``.
+
+    ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
+    held-out part, not an estimate from slices (``None`` in logs of version 0.1).
+    """
 
     name: ClassVar[Literal["finished"]] = "finished"
     reason: str
@@ -163,7 +171,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """The run ended by an error; ``message`` says what happened and what to do."""
+    """The run ended with an error; ``message`` says what happened and what to do."""
 
     name: ClassVar[Literal["failed"]] = "failed"
     message: str
@@ -172,28 +180,28 @@ class Failed(Event):
 AnyEvent = (
     Started | Stepped | Validated | Sampled | Checkpointed | Controlled | Paused | Resumed | Warned | Finished | Failed
 )
-"""Every kind of event. Type checkers narrow it by class and by ``event.name == "validation"``."""
+"""The union of all events. Type checkers narrow it by class and by ``event.name == "validation"``."""
 
 _KINDS: dict[str, type[AnyEvent]] = {kind.name: kind for kind in get_args(AnyEvent)}
 
 
 def to_line(event: Event) -> str:
-    """The event as one line of JSON (no newline). A figure that is not finite becomes ``null``."""
+    """The event as one line of JSON, without a newline. Numbers that are not finite become ``null``."""
     values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def from_line(line: str | bytes) -> AnyEvent:
-    """Read one line of a log; fields of a newer program are ignored, ``null`` figures become not-a-number.
+    """Read one line of a log. Unknown fields are ignored, and numbers that are ``null`` become not-a-number.
 
-    Raises :class:`~charlstm.errors.RunError` when the line is no event: a log may be anybody's, and what reads events
-    relies on their types.
+    Raises :class:`~charlstm.errors.RunError` if the line is not an event with fields of the right types, since the file
+    may come from anywhere, and :class:`~charlstm.errors.NewerFormatError` for a newer format.
     """
     unknown: list[str] = []
     try:
         values = json.loads(line)
         kind = _KINDS[values["event"]]
-        for name in _MAY_FAIL & values.keys():
+        for name in _MAY_BE_UNKNOWN & values.keys():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
                 unknown.append(name)
@@ -209,10 +217,11 @@ def from_line(line: str | bytes) -> AnyEvent:
     return event
 
 
-_MAY_FAIL = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
-"""Figures that a training in trouble leaves unknown."""
+_MAY_BE_UNKNOWN = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
+"""Numbers that are unknown when training diverges."""
+
 MOST_FIGURE = 1e18
-"""Larger ones no chart and no sum can bear: they count as unknown."""
+"""Larger numbers count as unknown, so that sums and charts stay finite."""
 
 
 def _names_in(changes: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How much memory this machine has for a process: RAM, and the limits of the control groups that it runs in."""
+"""The memory that this process can use: RAM, limited by the control groups that the process is in."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that this process could have at the very most (``total``, swap included), and without pushing anything else
-    out (``available``)."""
+    """Bytes that this process can have in total, swap included, and those that are free now (``available``)."""
 
     total: int
     available: int
 
 
 def machine_memory(root: Path = Path("/")) -> Memory | None:
-    """What there is now; ``None`` where the system does not say. ``root`` holds Linux's ``proc`` and ``sys``."""
+    """The current memory; ``None`` if the system does not tell. ``root`` contains Linux's ``proc`` and ``sys``."""
     try:
         found = _meminfo(root) or _physical()
     except (OSError, ValueError, KeyError):
@@ -29,7 +28,7 @@ def machine_memory(root: Path = Path("/")) -> Memory | None:
 
 
 def _meminfo(root: Path) -> Memory | None:
-    """proc_meminfo(5), whose figures are in units of 1,024 bytes."""
+    """From /proc/meminfo, in units of 1,024 bytes (proc_meminfo(5)); ``None`` on other systems than Linux."""
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
     except FileNotFoundError:
@@ -39,7 +38,7 @@ def _meminfo(root: Path) -> Memory | None:
 
 
 def _physical() -> Memory:
-    """All of the RAM: how much of it is free is told elsewhere on each of the other systems."""
+    """The size of the RAM, for other systems: each has another way to tell how much of it is free."""
     if not hasattr(os, "sysconf"):
         raise OSError
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -47,8 +46,10 @@ def _physical() -> Memory:
 
 
 def _limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Limit and use of each control group around this process that sets one (cgroups(7), both versions). Files that
-    were read count as used; those that the kernel would drop first are taken off."""
+    """Limit and use of each control group of this process that has a limit, for both versions of cgroups(7).
+
+    The use includes cached files; those that the kernel would drop first are subtracted.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -56,27 +57,27 @@ def _limits(root: Path) -> Iterator[tuple[int, int]]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
-            mount, dropped = "memory", "total_inactive_file"
+            mount, droppable = "memory", "total_inactive_file"
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
         elif not controllers:
-            mount, dropped = "", "inactive_file"
+            mount, droppable = "", "inactive_file"
             names = ("memory.max", "memory.current")
         else:
             continue
         top = root / "sys/fs/cgroup" / mount
         inner = top / path.lstrip("/")
         for folder in (inner, *inner.parents):
-            if (limit := _limit(folder, names, dropped)) is not None:
+            if (limit := _limit(folder, names, droppable)) is not None:
                 yield limit
             if folder == top:
                 break
 
 
-def _limit(folder: Path, names: tuple[str, str], dropped: str) -> tuple[int, int] | None:
-    """What the control group ``folder`` says; ``None`` when it sets no limit, or in a container is not to be seen."""
+def _limit(folder: Path, names: tuple[str, str], droppable: str) -> tuple[int, int] | None:
+    """Limit and use of the control group ``folder``; ``None`` if it has no limit or is not visible in a container."""
     try:
         limit, used = ((folder / name).read_text() for name in names)
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return int(limit), int(used) - int(stat.get(dropped, 0))
+        return int(limit), int(used) - int(stat.get(droppable, 0))
     except (OSError, ValueError):
         return None

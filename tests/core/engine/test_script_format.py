@@ -197,7 +197,7 @@ HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
         ({"state_dict": nn.GRU(7, 12).state_dict() | HEAD}, "is a GRU"),
         ({"state_dict": nn.RNN(7, 12).state_dict() | HEAD}, "is a plain RNN"),
         ({"state_dict": nn.LSTM(7, 6, bidirectional=True).state_dict() | HEAD}, "weight_ih_l0_reverse"),
-        ({"state_dict": nn.Linear(7, 7).state_dict()}, "holds no LSTM"),
+        ({"state_dict": nn.Linear(7, 7).state_dict()}, "contains no LSTM"),
         ({"state_dict": nn.LSTM(7, 12).state_dict()}, "no output layer"),
         ({"without": "lstm.bias_hh_l1"}, "has no lstm.bias_hh_l1"),
         ({"without": "fc.bias"}, "has no fc.bias"),
@@ -219,7 +219,7 @@ def test_what_is_no_such_model_is_told_why(tmp_path: Path, changes: dict[str, An
 
 def test_what_is_no_dictionary_of_the_script(tmp_path: Path) -> None:
     assert "without the list `tokens`" in refusal(saved(tmp_path / "x.net", network().state_dict()))
-    assert "holds one list" in refusal(saved(tmp_path / "x.net", [1, 2]))
+    assert "contains one list" in refusal(saved(tmp_path / "x.net", [1, 2]))
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_model_of_this_program_is_told_so(tmp_path: Path) -> None:
     assert "a charlstm model already" in refusal(tmp_path / "x.safetensors")
     header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
     (tmp_path / "other.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
-    assert "a safetensors file and no checkpoint" in refusal(tmp_path / "other.safetensors")
+    assert "a safetensors file and not a checkpoint" in refusal(tmp_path / "other.safetensors")
 
 
 def test_tensors_of_the_first_torches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_refused_with_what_to_change() -> None:
     ):
         check_memory(HUGE, 80, 2048)
     with pytest.raises(
-        SettingsError, match=r"takes about 15\.\d GB of memory, and there are only 4\.0 GB: reduce hidden"
+        SettingsError, match=r"takes about 15\.\d GB of memory, but this machine has only 4\.0 GB: reduce hidden"
     ):
         check_memory(WIDE, 80, 2048)
     long = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_refused_with_what_to_change() -> None:
         check_memory(long, 80, 4096 * 4096)
     assert check_memory(long, 80, 4096 * 4096, on_card=True) is None
     some = Settings(hidden_size=1500)
-    assert "of which 1.0 GB are free now: close other programs, or reduce" in str(check_memory(some, 80, 2048))
+    assert "and only 1.0 GB are free now: close other programs, or reduce" in str(check_memory(some, 80, 2048))
     assert check_memory(Settings(), 80, 2048) is None
 
 
@@ -139,4 +139,4 @@ def test_what_is_short_now_is_a_warning(
     for first, kind in ((events, Started), (again, Resumed)):
         assert isinstance(first[0], kind)
         warned = next(event for event in first if isinstance(event, Warned))
-        assert warned.message.startswith("Training takes about 0.3 GB of memory, of which 0.0 GB are free")
+        assert warned.message.startswith("Training takes about 0.3 GB of memory, and only 0.0 GB are free")
