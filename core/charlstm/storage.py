@@ -13,11 +13,12 @@ import io
 import json
 import os
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
+
+from charlstm import system
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -61,7 +62,7 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         """Flush the file's content to the disk."""
-        sync_file(descriptor)
+        system.sync_file(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename ``source`` to ``target``, replacing a file of that name."""
@@ -81,25 +82,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Flush the names in ``folder`` to the disk. Does nothing on Windows, which has no such call."""
-        if os.name == "nt":
-            return
-        name, anchor = _at(folder)
-        descriptor = os.open(name, os.O_RDONLY, dir_fd=anchor)
-        try:
-            sync_file(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def sync_file(descriptor: int) -> None:
-    """Flush a file to the disk, past the drive's own cache (on macOS, fsync alone does not flush that)."""
-    if sys.platform == "darwin":
-        import fcntl
-
-        with contextlib.suppress(OSError):  # not supported by every file system, for example over a network
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-    os.fsync(descriptor)
+        system.sync_folder(*_at(folder))
 
 
 disk = Disk()

@@ -14,7 +14,7 @@ from unittest import mock
 
 import torch
 
-from charlstm.runs.system import prepare_for_torch
+from charlstm.system import prepare_for_torch
 from charlstm.text.corpus import open_corpus
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"

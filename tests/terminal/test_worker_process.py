@@ -17,9 +17,9 @@ import numpy as np
 import pexpect
 import pytest
 
+from charlstm import system
 from charlstm.errors import RunError
 from charlstm.model.file import load_model
-from charlstm.runs import system
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, find_run, known_runs
 from charlstm.runs.launch import create_new_run, launch, resume_run

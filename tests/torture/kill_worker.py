@@ -145,7 +145,8 @@ def replace_folder(run: Run) -> None:
 
 
 def delete(run: Run) -> None:
-    shutil.rmtree(run.path)
+    while run.path.exists():  # the heartbeat may write into it meanwhile, and then the folder is not empty
+        shutil.rmtree(run.path, ignore_errors=True)
 
 
 def remove_lock(run: Run) -> None:

@@ -118,7 +118,7 @@ def models(place: Path) -> Kind:
 
 def huge_models(place: Path) -> Kind:
     """Models whose weights are finite and large: an answer in finite numbers, or one sentence."""
-    from charlstm.runs.system import prepare_for_torch
+    from charlstm.system import prepare_for_torch
 
     prepare_for_torch()
     path, text = place / "model.safetensors", place / "text.txt"

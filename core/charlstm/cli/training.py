@@ -96,7 +96,7 @@ def presets(
         described = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         print_result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
-    from charlstm.runs.system import prepare_for_torch
+    from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as the worker that would train

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
-from charlstm.runs import folder, liveness, system
+from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.text.batches import learnt

@@ -16,10 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import Advice, RunError
 from charlstm.json_fields import typed_fields
-from charlstm.runs import system
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -15,7 +15,7 @@ from charlstm.runs.liveness import Heartbeat, Loss, RunLock
 from charlstm.runs.log import EventLog
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import state_after
-from charlstm.runs.system import StopSignals
+from charlstm.system import StopSignals
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from charlstm import system
 from charlstm.errors import RunError
-from charlstm.runs import liveness, system
+from charlstm.runs import liveness
 from charlstm.runs.liveness import HeartbeatRecord
 
 if TYPE_CHECKING:

@@ -12,18 +12,20 @@ import contextlib
 import faulthandler
 import json
 import os
+import platform
 import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
-from charlstm.runs import launch, liveness, system
+from charlstm.runs import launch, liveness
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
@@ -41,7 +43,7 @@ from charlstm.runs.recording import (
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, state_in_log
 from charlstm.runs.store import RunStore, load_state
-from charlstm.runs.system import StopSignals
+from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
 from charlstm.training.torchrun import torchrun_rank
 
@@ -131,7 +133,7 @@ def _work(
     """
     run.spec()  # raises for a folder that is not a run, before anything is created in it
     # both start another program on some systems, and a process must not fork while it holds the lock
-    versions, first_record = system.software_versions(), HeartbeatRecord(state="starting")
+    versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
     system.lower_priority()
     with contextlib.ExitStack() as stack:
         lock = liveness.acquire_lock(run.lock_path)
@@ -335,6 +337,17 @@ class _Training:
             replay = self._recorder.series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **hooks)
         return trainer, new_spec
+
+
+def _software_versions() -> dict[str, str]:
+    """What the run is made with: the versions of the program, Python and libraries, and the system."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
+        try:
+            found[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def _append_to_worker_log(run: Run, text: str) -> None:

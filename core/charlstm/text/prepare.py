@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
-from charlstm.storage import FileStamp, sync_file
+from charlstm.storage import FileStamp
+from charlstm.system import sync_file
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions

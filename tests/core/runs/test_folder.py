@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import RunError
-from charlstm.runs import index, liveness, system
+from charlstm.runs import index, liveness
 from charlstm.runs.folder import (
     Run,
     RunSpec,

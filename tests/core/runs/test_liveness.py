@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from charlstm import system
 from charlstm.errors import RunError
-from charlstm.runs import liveness, system
+from charlstm.runs import liveness
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there a folder whose files are open cannot be moved or removed")
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import storage
-from charlstm.runs import liveness, system
+from charlstm import storage, system
+from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
 from faulty_disk import FaultyDisk
@@ -176,7 +176,7 @@ def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path)
 
 def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ``lock`` was removed, on a file system where folders have no locks."""
-    monkeypatch.setattr("charlstm.runs.system.is_locked", lambda _: False)
+    monkeypatch.setattr("charlstm.system.is_locked", lambda _: False)
     beat = say(tmp_path)
     assert (read_status(tmp_path).state, read_status(tmp_path).alive) == ("running", True)
     assert read_status(tmp_path, now=beat.time + FRESH_SECONDS + 1).state == "crashed"
@@ -255,7 +255,7 @@ def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, mo
         say(tmp_path, state="finished")
         return False
 
-    monkeypatch.setattr("charlstm.runs.system.is_locked", end)
+    monkeypatch.setattr("charlstm.system.is_locked", end)
     assert read_status(tmp_path).state == "finished"
 
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, recording, system, worker
+from charlstm.runs import launch, liveness, recording, worker
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.log import read_events
@@ -167,6 +167,7 @@ def test_no_other_program_is_asked_once_the_lock_is_held(
 
     train(script)
     monkeypatch.setattr(system, "sys", types.SimpleNamespace(platform="darwin"))  # where the system does not say it
+    monkeypatch.setattr(system, "sync_file", os.fsync)
     monkeypatch.setattr(system, "_output", answer)
     system.boot_id.cache_clear()
     try:

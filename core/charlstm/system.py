@@ -1,7 +1,7 @@
-"""What differs between operating systems: priorities, memory, process identity, detaching, probing a lock.
+"""Everything that differs between operating systems: process identity, priorities, memory, locks, signals, syncing.
 
-Every POSIX or /proc call of the program stands here beside its macOS and Windows twin. Nothing here raises: what a
-system cannot say is ``None`` or an empty word, and what it will not do is left undone.
+Each call of POSIX or /proc is here beside its macOS and Windows counterpart. Functions about processes do not raise:
+what the system does not know is ``None`` or an empty string, and what it refuses is not done.
 """
 
 from __future__ import annotations
@@ -9,23 +9,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import platform
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 NICENESS = 10
-"""How far the worker steps back behind what a person does on the same machine."""
+"""The worker's niceness: whatever a person does on the same machine goes first."""
 
 OOM_SCORE = 700
-"""Of 1,000: when memory runs out, a checkpointed training is the cheapest thing on the machine to lose."""
+"""Of 1,000: when memory runs out, the kernel should end the worker first, since it has checkpoints."""
 
 KEPT_MEMORY = 64 << 20
 """Bytes of freed memory that a training process keeps for its next step."""
@@ -34,13 +30,15 @@ KEPT_MEMORY = 64 << 20
 @functools.cache
 def host() -> str:
     """The name of this machine."""
+    import socket  # 3 ms, and most commands do not need it
+
     return socket.gethostname() or "localhost"
 
 
 @functools.cache
 def boot_id() -> str:
-    """A word that changes when the machine boots, so that a process number of the last boot is not taken for one of
-    this boot; empty where the system has none."""
+    """A string that changes when the machine boots, so that process numbers of two boots are not confused; empty where
+    the system has none."""
     if sys.platform == "linux":
         return _read("/proc/sys/kernel/random/boot_id").strip()
     if sys.platform == "darwin":
@@ -49,10 +47,8 @@ def boot_id() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """When process ``pid`` started, as a word to compare with an earlier one; ``None`` when there is no such process.
-
-    Empty where the system does not say, which compares as unknown.
-    """
+    """When process ``pid`` started, as a string to compare with an earlier one; ``None`` when there is no such process,
+    empty where the system does not know."""
     if sys.platform == "linux":
         # field 22 of proc_pid_stat(5), clock ticks since boot; the name in field 2 may hold spaces and brackets
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
@@ -63,13 +59,13 @@ def process_start(pid: int) -> str | None:
 
 
 def is_same_process(pid: int, start: str) -> bool:
-    """Whether process ``pid`` is still there and is the one that started at ``start``."""
+    """Whether process ``pid`` runs and is the one that started at ``start``."""
     now = process_start(pid)
     return now is not None and (not now or not start or now == start)
 
 
 def memory_bytes() -> int | None:
-    """Resident memory of this process (its peak on macOS, where the current figure takes another process to ask)."""
+    """Resident memory of this process in bytes; on macOS its peak, as the current figure would take another process."""
     if sys.platform == "linux":
         pages = _read("/proc/self/statm").split()
         return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
@@ -80,19 +76,8 @@ def memory_bytes() -> int | None:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def software_versions() -> dict[str, str]:
-    """What a run is made with: the versions of the program, Python and libraries, and the system."""
-    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
-        try:
-            found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def lower_priority() -> None:
-    """Lower this process's priority and offer it first to the kernel's choice when memory runs out."""
+    """Lower this process's priority, and let the kernel end it first when memory runs out."""
     if sys.platform == "win32":
         below_normal = 0x4000
         _kernel32().SetPriorityClass(_kernel32().GetCurrentProcess(), below_normal)
@@ -100,18 +85,19 @@ def lower_priority() -> None:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
     if sys.platform == "linux":
-        if os.getsid(0) == os.getpid():  # else the group is the user's shell and everything in it
+        if os.getsid(0) == os.getpid():  # else the group contains the user's shell and everything in it
             _set_autogroup(NICENESS)
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
 
 def prepare_for_torch() -> None:
-    """Make this process a good place for training; what it does is measured in tests/benchmarks/README.md.
+    """Configure OpenMP and glibc for training, before torch is imported. The effect is measured in
+    tests/benchmarks/README.md.
 
-    OpenMP's threads spin for milliseconds after each piece of work, on a core that the training kernel's own threads
-    need by then: they are told to give up sooner, which is read once, when torch is loaded. And glibc gives memory back
-    to the system at the end of every step, to be handed it again in pages of zeros: it is told to keep some.
+    OpenMP's threads spin for milliseconds after each task, on cores that the training kernel's own threads need by
+    then; they shall stop sooner. OpenMP reads this once, when torch is imported. glibc returns freed memory to the
+    system at the end of every step and gets it back as zeroed pages; it shall keep some.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     if sys.platform == "linux":
@@ -133,16 +119,16 @@ def detached_popen_options() -> dict[str, Any]:
 
 
 def open_folder(path: Path) -> int | None:
-    """A descriptor of the folder ``path``; ``None`` on Windows, where a folder cannot be opened, and not be moved or
-    removed while a file in it is open. Raises :class:`OSError`, as an exception among these functions."""
+    """A descriptor of the folder ``path``. ``None`` on Windows, where a folder cannot be opened, but cannot be moved or
+    removed either while a file in it is open. Raises :class:`OSError`."""
     if sys.platform == "win32":
         return None
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def lock_folder(descriptor: int | None) -> bool | None:
-    """Take the OS lock on an open folder, which nobody can remove as one removes a file. ``False`` when another process
-    holds it, ``None`` where folders have no locks."""
+    """Take the OS lock on an open folder. ``False`` when another process holds it, ``None`` where folders have no
+    locks."""
     if descriptor is None or sys.platform == "win32":
         return None
     import fcntl
@@ -157,11 +143,10 @@ def lock_folder(descriptor: int | None) -> bool | None:
 
 
 def is_locked(path: Path) -> bool | None:
-    """Whether a process holds the OS lock on ``path`` or on its folder; ``None`` when this user or file system cannot
-    tell.
+    """Whether a process holds the OS lock on ``path`` or on its folder; ``None`` when this cannot be determined.
 
-    On POSIX the probe is a shared lock for an instant: probes do not see each other, and a worker that starts in that
-    instant tries again.
+    On POSIX this takes a shared lock for an instant: several readers do not disturb each other, and a worker that
+    starts in that instant tries again.
     """
     if sys.platform == "win32":
         return _windows_is_locked(path)
@@ -191,9 +176,32 @@ def _probe(path: Path) -> bool | None:
     return False
 
 
+def sync_file(descriptor: int) -> None:
+    """Flush a file to the disk, past the drive's own cache (on macOS, fsync alone does not flush that)."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system that does not support it, such as a network's
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def sync_folder(name: str, parent: int | None) -> None:
+    """Flush the names in a folder to the disk. Does nothing on Windows, which has no such call. ``name`` is relative to
+    the open folder ``parent``, if given."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(name, os.O_RDONLY, dir_fd=parent)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _set_autogroup(niceness: int) -> None:
-    # sched(7): with autogroups the kernel weighs sessions, not the processes in them, so that a process alone in its
-    # session gains nothing from its own niceness. The kernel takes one such write each 0.1 s from all users together.
+    # sched(7): with autogroups the kernel schedules sessions, so the niceness of a process that is alone in its session
+    # has no effect. The kernel accepts one such write per 0.1 s from all users together.
     for _ in range(5):
         try:
             Path("/proc/self/autogroup").write_text(str(niceness))
@@ -213,6 +221,8 @@ def _read(path: str) -> str:
 
 
 def _output(*command: str) -> str:
+    import subprocess  # 2 ms, and only some systems need it
+
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):
@@ -220,7 +230,7 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-# Windows, by its own interface: https://learn.microsoft.com/windows/win32/api/processthreadsapi/
+# Windows: https://learn.microsoft.com/windows/win32/api/processthreadsapi/
 
 
 def _kernel32() -> Any:
@@ -307,7 +317,7 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for name in _NAMES:
                 number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
