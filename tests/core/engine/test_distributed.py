@@ -1,4 +1,4 @@
-"""Two processes that share a training, as torchrun starts them: the losses of one, and an end to go on from."""
+"""Training with two real processes, as torchrun starts them: losses, signals, a lost process, resume."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADD
 STEPS = 200
 
 
-class Other:
-    """Rank 1 of two, as torchrun would start it; it waits until this process has joined as rank 0."""
+class OtherRank:
+    """Rank 1 of two, as torchrun would start it. It waits until this process joins as rank 0."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
-        self._ours = dict(zip(VARIABLES, ("0", "2", "0", "2", "127.0.0.1", port), strict=True))
-        environment = os.environ | self._ours | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-P", "-m", "charlstm", "resume", "the run is rank 0's business"]
+        self._environment = dict(zip(VARIABLES, ("0", "2", "0", "2", "127.0.0.1", port), strict=True))
+        environment = os.environ | self._environment | {"RANK": "1", "LOCAL_RANK": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-P", "-m", "charlstm", "resume", "any name: only rank 0 opens the run"]
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[subprocess.Popen[str]]:
-        """In the block this process is rank 0."""
+        """In the block this process is rank 0; yields the process of rank 1."""
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in self._ours.items():
+            for name, value in self._environment.items():
                 patch.setenv(name, value)
             yield self.process
 
 
 @pytest.fixture
-def others() -> Iterator[list[Other]]:
-    """Two of them, since starting takes seconds; none outlives the test."""
-    both = [Other(), Other()]
+def other_ranks() -> Iterator[list[OtherRank]]:
+    """Two processes, started in parallel because starting takes seconds; they are killed after the test."""
+    both = [OtherRank(), OtherRank()]
     yield both
     for each in both:
         if each.process.poll() is None:
@@ -68,7 +68,7 @@ def others() -> Iterator[list[Other]]:
 
 
 def make_run(folder: Path, name: str) -> Run:
-    """A run with everything that is random switched on, whose opening need not be measured; five rows for two ranks."""
+    """A run that uses all random regularisation, with a plan that needs no measurement and five rows for two ranks."""
     text = folder / "words.txt"
     text.write_text(words(2000))
     settings = Settings(
@@ -96,40 +96,40 @@ def losses(events: list[Event]) -> dict[int, float]:
     return {event.step: event.train_loss for event in events if isinstance(event, Stepped)}  # type: ignore[misc]
 
 
-def test_two_processes_learn_as_one_and_end_where_one_can_go_on(tmp_path: Path, others: list[Other]) -> None:
+def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(tmp_path: Path, other_ranks: list[OtherRank]) -> None:
     alone, shared = (make_run(tmp_path, name) for name in ("alone", "shared"))
     one = losses(list(run_foreground(alone)))
 
-    # the same losses; and when rank 1 is told to end, rank 0 checkpoints for both
+    # Two ranks have the losses of one; a signal to rank 1 makes rank 0 write a checkpoint and stop.
     events = []
-    with others[0].joined() as rank_1:
+    with other_ranks[0].joined() as rank_1:
         for event in run_foreground(shared):
             events.append(event)
             if isinstance(event, Stepped) and event.step == 52:
                 rank_1.send_signal(signal.SIGTERM)
-        said, _ = rank_1.communicate(timeout=60)
-    assert (rank_1.returncode, said) == (0, "")  # rank 0 alone speaks
+        output, _ = rank_1.communicate(timeout=60)
+    assert (rank_1.returncode, output) == (0, "")  # only rank 0 prints anything
     two = losses(events)
     assert max(abs(two[step] - one[step]) / one[step] for step in range(1, 51)) < 1e-4
     assert losses(list(read_events(shared.events_path))) == two
     end = events[-1]
     assert isinstance(end, Finished)
     assert end.reason == "stopped"
-    status = shared.status()  # what the app's list shows
+    status = shared.status()
     assert (status.state, status.step) == ("stopped", end.step)
     state = read_state(shared.state_path)
     assert state.step == end.step
 
-    # one process goes on for them
+    # One process resumes the run of two.
     trainer = Trainer.resume(reopen_corpus(shared.spec().corpus), shared.spec().settings, state)
     rest = list(trainer.events())
     assert isinstance(rest[0], Resumed)
     assert rest[0].inexact == "processes 2 → 1"
     assert losses(rest) == pytest.approx({step: one[step] for step in range(end.step + 1, STEPS + 1)}, rel=1e-4)
 
-    # two go on for them, until one is killed
+    # Two ranks resume it exactly, until one of them is killed.
     events = []
-    with others[1].joined() as rank_1:
+    with other_ranks[1].joined() as rank_1:
         for event in run_foreground(shared):
             events.append(event)
             if isinstance(event, Stepped) and event.step == end.step + 10:
@@ -149,21 +149,21 @@ def test_two_processes_learn_as_one_and_end_where_one_can_go_on(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("rows", "size"), [(7, 3), (64, 2), (3, 3)])
-def test_rows_are_shared_evenly_and_once(rows: int, size: int) -> None:
+def test_rows_of_all_ranks_cover_the_batch_once_and_evenly(rows: int, size: int) -> None:
     parts = [ProcessGroup(TorchrunRank(rank, size, 0, 1)).rows(rows) for rank in range(size)]
     assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
     lengths = [part.stop - part.start for part in parts]
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_more_ranks_than_rows_and_cores() -> None:
+def test_more_ranks_than_rows_are_refused_and_each_has_a_thread() -> None:
     group = ProcessGroup(TorchrunRank(0, 4, 0, 4))
     with pytest.raises(SettingsError, match=r"too few rows of text \(2\) for 4 processes to share"):
         group.rows(2)
     assert (group.threads(8), group.threads(3), SINGLE_PROCESS.threads(3)) == (2, 1, 3)
 
 
-def test_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_rank_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert torchrun_rank() is None

@@ -1,3 +1,5 @@
+"""Evaluation: the exact loss against reading in order, and the estimate from slices."""
+
 from __future__ import annotations
 
 import math
@@ -25,7 +27,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 @pytest.fixture(scope="module")
 def network() -> CharLSTM:
-    """Weights large enough that what was read long ago still matters."""
+    """A network whose output weights are large enough that early characters still matter."""
     torch.manual_seed(0)
     network = CharLSTM(SYMBOLS, 16, 2)
     with torch.no_grad():
@@ -38,8 +40,8 @@ def ids() -> np.ndarray:
     return np.random.default_rng(0).integers(0, SYMBOLS, 6000).astype(np.uint8)
 
 
-def sequentially(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
-    """From the beginning of each span to its end, one row."""
+def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
+    """The loss of each span, read from start to end as one row."""
     total, chars = 0.0, 0
     with torch.inference_mode():
         for start, stop in spans:
@@ -54,8 +56,10 @@ def sequentially(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]
 @pytest.mark.parametrize(
     "spans", [[(0, 6000)], [(100, 5000)], [(0, 2)], [(0, 150), (150, 151), (300, 1200), (5000, 6000)], [(3, 290)]]
 )
-def test_as_reading_from_beginning_to_end(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> None:
-    expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
+def test_exact_loss_equals_that_of_reading_in_order(
+    network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]
+) -> None:
+    expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
     assert found.nats == pytest.approx(expected.nats, abs=1e-5)
     assert found.bits == pytest.approx(found.nats / math.log(2))
@@ -64,8 +68,8 @@ def test_as_reading_from_beginning_to_end(network: CharLSTM, ids: np.ndarray, sp
 
 @pytest.mark.parametrize("spans", [[(0, 20_000)], [(0, 9000), (9500, 9600), (10_000, 20_000)]])
 @pytest.mark.parametrize("forget", [2.0, 7.0, 12.0])
-def test_exact_figure_of_network_that_remembers_for_long(forget: float, spans: list[tuple[int, int]]) -> None:
-    """Forget gates near 1: what was read is remembered for some 10, 1,000 or 200,000 characters."""
+def test_exact_loss_of_network_with_long_memory(forget: float, spans: list[tuple[int, int]]) -> None:
+    """Forget gates near 1, so that the memory lasts for some 10, 1,000 or 200,000 characters."""
     torch.manual_seed(1)
     network = CharLSTM(SYMBOLS, 16, 2)
     with torch.no_grad():
@@ -76,26 +80,26 @@ def test_exact_figure_of_network_that_remembers_for_long(forget: float, spans: l
                 tensor[16:32] = 0.0
             bias_ih[16:32] = forget
     ids = np.random.default_rng(0).integers(0, SYMBOLS, 20_000).astype(np.uint8)
-    expected, found = sequentially(network, ids, spans), evaluate(network, ids, spans)
+    expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
     assert found.nats == pytest.approx(expected.nats, abs=1e-5)
 
 
-def test_exact_figure_over_more_rows_than_are_read_at_once(
+def test_exact_loss_over_more_rows_than_one_batch(
     network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "ROWS", 3)
     monkeypatch.setattr(evaluation, "ROW_LEAST", 300)
     monkeypatch.setattr(evaluation, "ROW_MOST", 400)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     spans = [(0, 5000), (5100, 5900)]
-    found = evaluate(network, ids, spans, progress=lambda done, total: told.append((done, total)))
-    assert found.nats == pytest.approx(sequentially(network, ids, spans).nats, abs=1e-5)
-    assert told[-1] == (5798, 5798)
-    assert told == sorted(told)
+    found = evaluate(network, ids, spans, progress=lambda done, total: calls.append((done, total)))
+    assert found.nats == pytest.approx(read_in_order(network, ids, spans).nats, abs=1e-5)
+    assert calls[-1] == (5798, 5798)
+    assert calls == sorted(calls)
 
 
-def test_losses_that_are_not_numbers_end(network: CharLSTM, ids: np.ndarray) -> None:
+def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: np.ndarray) -> None:
     broken = CharLSTM(SYMBOLS, 16, 2)
     broken.load_state_dict(network.state_dict())
     with torch.no_grad():
@@ -104,24 +108,26 @@ def test_losses_that_are_not_numbers_end(network: CharLSTM, ids: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("name", ["demo", "zip_cuda_256x2.net"])
-def test_exact_figure_of_trained_networks(name: str) -> None:
+def test_exact_loss_of_trained_networks(name: str) -> None:
     if name == "demo":
         path = demo_path()
         assert path is not None
         model, text = load_model(path), open_corpus("python-reference").text()[-8000:]
     elif not (SHARED / "anna.txt").exists():
-        pytest.skip("the shared data is not here")
+        pytest.skip("the data set is not on this machine")
     else:
         model = import_checkpoint(SHARED / "checkpoints" / name)
         text = (SHARED / "anna.txt").read_text(encoding="utf-8")[-8000:]
     ids, _ = model.vocabulary.encode(text)
     trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
-    expected = sequentially(trained, ids, spans).nats
+    expected = read_in_order(trained, ids, spans).nats
     assert evaluate(trained, ids, spans).nats == pytest.approx(expected, abs=2e-5)
     assert score(model, text).mean_nats == pytest.approx(expected, abs=2e-5)
 
 
-def test_looked_up_rows_are_the_same(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_up_input_weights_gives_the_same_loss(
+    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = evaluate(network, ids, [(0, 3000)])
     monkeypatch.setattr(evaluation, "LOOKUP_ABOVE", 2)
     assert evaluate(network, ids, [(0, 3000)]).nats == pytest.approx(plain.nats, rel=1e-5)
@@ -131,7 +137,7 @@ def test_looked_up_rows_are_the_same(network: CharLSTM, ids: np.ndarray, monkeyp
     assert looked_up.nats == pytest.approx(evaluate(one_layer, ids, [(0, 3000)]).nats, rel=1e-5)
 
 
-def test_nothing_else_changes(network: CharLSTM, ids: np.ndarray) -> None:
+def test_evaluate_changes_neither_network_nor_generator(network: CharLSTM, ids: np.ndarray) -> None:
     network.train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     random = torch.get_rng_state()
@@ -141,7 +147,7 @@ def test_nothing_else_changes(network: CharLSTM, ids: np.ndarray) -> None:
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_no_targets_is_not_a_number(network: CharLSTM, ids: np.ndarray) -> None:
+def test_loss_without_targets_is_nan(network: CharLSTM, ids: np.ndarray) -> None:
     for spans in ([], [(5, 6)], [(5, 5)]):
         assert math.isnan(evaluate(network, ids, spans).nats)
         assert math.isnan(evaluate(network, ids, spans, 100).nats)
@@ -154,7 +160,7 @@ spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
 
 @settings(max_examples=60)
 @given(spans_of_a_text, st.integers(1, 9000))
-def test_rows_cover_each_target_once_and_are_primed(spans: list[tuple[int, int]], limit: int) -> None:
+def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: list[tuple[int, int]], limit: int) -> None:
     rows = plan_rows(spans, limit)
     targets = [target for row in rows for target in range(row.first, row.last)]
     every = [target for start, stop in spans for target in range(start + 1, stop)]

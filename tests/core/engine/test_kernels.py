@@ -1,4 +1,4 @@
-"""Training kernels: the fused one's gradients against autograd's, masks, carried state, and the choice."""
+"""Training kernels: gradients of the fused kernel against autograd, masks, carried state, the choice of a kernel."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def masks_for(network: CharLSTM, rows: int, length: int, kind: str) -> Masks:
 
 @pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_fused_gradients_are_those_of_nn_lstm(shape: tuple[int, ...], kind: str) -> None:
+def test_fused_gradients_equal_those_of_nn_lstm(shape: tuple[int, ...], kind: str) -> None:
     network, inputs, targets, state = problem(*shape)
     masks = masks_for(network, shape[3], shape[4], kind)
     expected = make_kernel("nn", network).step(inputs, targets, state, masks)
@@ -87,7 +87,7 @@ def loss(network: CharLSTM, inputs: torch.Tensor, targets: torch.Tensor, state: 
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1).item()
 
 
-def test_gradients_in_double_are_slopes_of_the_loss() -> None:
+def test_fused_gradients_in_float64_equal_finite_differences() -> None:
     network, inputs, targets, state = problem(5, 6, 2, 5, 4)
     network.double().eval()
     state = (state[0].double(), state[1].double())
@@ -106,7 +106,7 @@ def test_gradients_in_double_are_slopes_of_the_loss() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fused_threads_do_not_start_further_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs, targets, state = problem(11, 16, 2, 13, 6)
     run, start, seen = fused._Shard.run, fused._start_thread, []
 
@@ -116,7 +116,7 @@ def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch
 
     together = Barrier(threads)
 
-    def all_at_once(its: int) -> None:  # so that all of them begin before anything is asked of one
+    def all_at_once(its: int) -> None:  # no thread takes a row before all have started
         start(its)
         together.wait(30)
 
@@ -132,7 +132,7 @@ def test_a_thread_that_has_its_own_rows_uses_no_others(threads: int, monkeypatch
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_divided_among_threads_are_the_same_batch(threads: int) -> None:
+def test_fused_gradients_do_not_depend_on_the_number_of_threads(threads: int) -> None:
     network, inputs, targets, state = problem(11, 16, 2, 13, 6)
     before = torch.get_num_threads()
     make_kernel("nn", network).step(inputs, targets, state)
@@ -148,7 +148,7 @@ def test_rows_divided_among_threads_are_the_same_batch(threads: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["nn", "fused-f32", "fused-bf16"])
-def test_a_step_twice_gives_the_same_bits(name: str) -> None:
+def test_kernel_repeats_a_step_bit_for_bit(name: str) -> None:
     network, inputs, targets, state = problem(11, 32, 2, 12, 6)
     kernel = make_kernel(name, network)
     first = kernel.step(inputs, targets, state)
@@ -161,7 +161,7 @@ def test_a_step_twice_gives_the_same_bits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nn", "fused-f32"])
-def test_state_is_carried(name: str) -> None:
+def test_kernel_carries_the_state_from_step_to_step(name: str) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 10)
     kernel = make_kernel(name, network)
     whole = kernel.step(inputs, targets, state)
@@ -174,7 +174,7 @@ def test_state_is_carried(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nn", "fused-f32"])
-def test_what_has_no_target_teaches_nothing(name: str) -> None:
+def test_kernel_ignores_characters_without_target(name: str) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     kernel = make_kernel(name, network)
     nothing = kernel.step(inputs, torch.full_like(targets, -1), state)
@@ -189,11 +189,11 @@ def test_what_has_no_target_teaches_nothing(name: str) -> None:
         assert distance(some[key], gradient) < 1e-4, key
 
 
-def test_uncompiled_loops_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncompiled_loops_compute_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     make_kernel("fused-f32", network).step(inputs, targets, state)
     wanted = gradients(network)
-    plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "asked for")
+    plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "switched off")
     monkeypatch.setattr(recurrence, "loops", lambda: plain)
     kernel = make_kernel("fused-f32", network)
     assert kernel.path.startswith("Python loops")
@@ -201,7 +201,7 @@ def test_uncompiled_loops_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(distance(gradient, wanted[key]) < 1e-6 for key, gradient in gradients(network).items())
 
 
-def test_unpacked_products_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpacked_products_compute_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     make_kernel("fused-bf16", network).step(inputs, targets, state)
     wanted = gradients(network)
@@ -213,7 +213,7 @@ def test_unpacked_products_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(name: str, seed: int, steps: int = 50) -> list[float]:
-    """Losses on a text in which every character follows from the two before."""
+    """Losses on a text in which the two last characters determine the next."""
     torch.manual_seed(seed)
     network = CharLSTM(6, 32, 2)
     kernel = make_kernel(name, network)
@@ -233,7 +233,7 @@ def train(name: str, seed: int, steps: int = 50) -> list[float]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_bfloat16_learns_as_float32_does(seed: int) -> None:
+def test_bfloat16_training_has_the_losses_of_float32(seed: int) -> None:
     exact, rounded = train("fused-f32", seed), train("fused-bf16", seed)
     assert exact[-1] < 0.6 * exact[0]
     for ours, theirs in zip(_tens(rounded), _tens(exact), strict=True):
@@ -245,7 +245,7 @@ def _tens(losses: list[float]) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["none", "weights"])
-def test_bfloat16_gradients_are_close(kind: str) -> None:
+def test_bfloat16_gradients_are_close_to_float32(kind: str) -> None:
     network, inputs, targets, state = problem(83, 64, 2, 16, 20)
     masks = masks_for(network, 16, 20, kind)
     make_kernel("nn", network).step(inputs, targets, state, masks)
@@ -255,7 +255,7 @@ def test_bfloat16_gradients_are_close(kind: str) -> None:
 
 
 class TestMasks:
-    def test_they_keep_the_part_that_was_asked_and_scale_it_up(self) -> None:
+    def test_masks_keep_the_requested_fraction_and_scale_it_up(self) -> None:
         network = CharLSTM(5, 64, 2)
         masks = draw_masks(
             network, 32, 10, dropout=0.25, shared=False, weight_drop=0.5, generator=torch.Generator().manual_seed(0)
@@ -268,7 +268,7 @@ class TestMasks:
         assert masks.recurrent_scale == pytest.approx(2)
         assert not torch.equal(masks.layers[0], masks.layers[1])
 
-    def test_the_same_generator_draws_the_same_and_nothing_moves_it_not(self) -> None:
+    def test_draw_masks_depends_on_the_generator_and_does_not_advance_it_without_dropout(self) -> None:
         network = CharLSTM(5, 8, 2)
         generator = torch.Generator().manual_seed(3)
         before = generator.get_state()
@@ -280,8 +280,8 @@ class TestMasks:
             draws.append(draw_masks(network, 4, 5, dropout=0.5, shared=True, weight_drop=0.0, generator=generator))
         assert torch.equal(draws[0].layers[1], draws[1].layers[1])
 
-    def test_processes_that_share_a_batch_share_its_masks(self) -> None:
-        """The mean over two halves of the rows, each with its slice, is the gradient over all."""
+    def test_mask_rows_give_the_gradient_of_the_whole_batch(self) -> None:
+        """The mean of the gradients of two halves of the rows is the gradient of all rows."""
         network, inputs, targets, state = problem(9, 16, 2, 8, 5)
         targets = targets.clamp(min=0)
         masks = masks_for(network, 8, 5, "each")
@@ -297,8 +297,8 @@ class TestMasks:
         assert all(distance(total[key], wanted[key]) < 1e-4 for key in wanted)
 
 
-class TestChoice:
-    def test_it_takes_the_fastest_and_records_what_it_measured(self) -> None:
+class TestChooseKernel:
+    def test_choose_kernel_takes_the_fastest_and_changes_nothing_else(self) -> None:
         network = CharLSTM(5, 16, 1)
         weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
         torch.manual_seed(1)
@@ -346,20 +346,20 @@ class TestChoice:
         with pytest.raises(SettingsError, match="bfloat16 is not available on cuda, only on CPUs: use precision=auto"):
             candidates(settings, torch.device("cuda"))
 
-    def test_noise_does_not_choose_another_kernel_than_is_usually_fastest(self) -> None:
-        """As it was seen: all kernels disturbed, the fastest one most, and none of its turns is a good one."""
+    def test_preferred_keeps_the_usual_order_in_noise(self) -> None:
+        """Times from a busy machine: all kernels are disturbed, the fastest one most."""
         disturbed = {"fused-bf16": [0.9, 0.6, 2.0], "fused-f32": [1.2, 0.7], "nn": [0.5, 1.4, 1.3]}
         assert preferred(disturbed) == "fused-bf16"
         quiet = {"fused-f32": [0.100, 0.103, 0.101], "nn": [0.080, 0.082, 0.081]}
         assert preferred(quiet) == "nn"
         assert preferred(quiet | {"nn": [0.097, 0.099, 0.098]}) == "fused-f32"
 
-    def test_on_a_busy_machine_one_good_turn_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The fused kernels' turns take four times as long, but for one."""
+    def test_choose_kernel_needs_one_undisturbed_step_of_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All but one of the fused kernels' steps take four times as long."""
         clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
         taken: dict[str, int] = {}
 
-        class Busy:
+        class BusyKernel:
             def __init__(self, name: str) -> None:
                 self.name = name
 
@@ -371,16 +371,16 @@ class TestChoice:
 
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "fast_bfloat16", lambda: True)
-        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Busy(name))
+        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: BusyKernel(name))
         choice = choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 64, 100, budget=2.5)
         assert choice.name == "fused-bf16"
         assert choice.chars_per_second == pytest.approx(30_000)
 
-    def test_a_hopeless_kernel_does_not_use_up_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_choose_kernel_stops_measuring_a_much_slower_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
         taken = {"fused-f32": 0, "nn": 0}
 
-        class Timed:
+        class TimedKernel:
             def __init__(self, name: str) -> None:
                 self.name = name
 
@@ -390,19 +390,19 @@ class TestChoice:
 
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
-        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: Timed(name))
+        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: TimedKernel(name))
         assert choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
         assert taken == {"fused-f32": 11, "nn": 2}
 
-    def test_an_unknown_kernel_is_a_sentence(self) -> None:
+    def test_make_kernel_refuses_unknown_names(self) -> None:
         with pytest.raises(SettingsError, match="warp"):
             make_kernel("warp", CharLSTM(5, 16, 1))
         for name in KERNELS:
             assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
 
 
-def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was called nn-bf16 and computed under autocast, where cuDNN's LSTM takes float16."""
+def test_kernel_nn_bf16_of_version_0_1_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It computed under autocast, where cuDNN's LSTM uses float16."""
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     make_kernel("nn", network).step(inputs, targets, state)
     wanted = gradients(network)
@@ -412,8 +412,8 @@ def test_a_kernel_that_an_old_run_recorded_computes_in_float32(monkeypatch: pyte
     assert all(torch.equal(gradient, wanted[key]) for key, gradient in gradients(network).items())
 
 
-def test_a_mean_over_many_characters_would_be_lost_in_float16() -> None:
-    """Why a kernel in float16 cannot train without scaling: gradients of logits are below its normal range."""
+def test_gradients_of_a_mean_over_many_characters_are_too_small_for_float16() -> None:
+    """The reason why no kernel computes in float16: most gradients of the logits are below its normal range."""
     network, inputs, targets, _ = problem(83, 64, 2, 64, 100)
     logits, _ = network(inputs, network.zero_state(64))
     logits.retain_grad()
@@ -423,8 +423,8 @@ def test_a_mean_over_many_characters_would_be_lost_in_float16() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
-def test_cuda_gradients_are_those_of_the_cpu(kind: str) -> None:
-    """Up to TF32, which has ten bits of a float32's mantissa."""
+def test_cuda_gradients_equal_those_of_the_cpu(kind: str) -> None:
+    """Up to the precision of TF32, whose mantissa has ten bits."""
     network, inputs, targets, state = problem(83, 256, 2, 64, 50)
     masks = masks_for(network, 64, 50, kind)
     expected = make_kernel("nn", network).step(inputs, targets, state, masks)
@@ -442,8 +442,8 @@ def test_cuda_gradients_are_those_of_the_cpu(kind: str) -> None:
 
 
 class TestFastPath:
-    def test_loops_are_compiled_once_at_construction(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Two threads that met an uncompiled loop at the same time compiled it twice, at once."""
+    def test_loops_are_compiled_once_when_a_kernel_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without the lock, two threads compiled the same loop at the same time."""
         compiled, script = [], torch.jit.script
 
         def slow(function: Any) -> Any:
@@ -468,7 +468,7 @@ class TestFastPath:
         kernels[0].step(inputs, targets, state)
         assert compiled == ["forward_layer", "backward_layer"]
 
-    def test_a_loop_that_cannot_be_compiled_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_fast_path_problem_names_loops_that_cannot_be_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def unsupported(function: Any) -> Any:
             raise RuntimeError("TorchScript is not supported on this Python\nmore")
 
@@ -486,7 +486,7 @@ class TestFastPath:
         assert fast_path_problem(Settings(kernel="nn"), CPU) is None
 
     @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
-    def test_missing_operators_are_said_and_the_loops_still_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_fast_path_problem_names_missing_operators(self, monkeypatch: pytest.MonkeyPatch) -> None:
         network, inputs, targets, state = problem(9, 16, 2, 8, 5)
         make_kernel("fused-f32", network).step(inputs, targets, state)
         wanted = gradients(network)
@@ -498,14 +498,16 @@ class TestFastPath:
         kernel.step(inputs, targets, state)
         assert kernel.path == "TorchScript loops with plain weights"
         assert all(distance(gradient, wanted[key]) < 1e-5 for key, gradient in gradients(network).items())
-        said = fast_path_problem(Settings(), CPU)
-        assert said is not None
-        assert "packed weights are missing" in said
-        assert "bfloat16" in said
-        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)  # as on macOS: nothing is lost there
+        problem_here = fast_path_problem(Settings(), CPU)
+        assert problem_here is not None
+        assert "packed weights are missing" in problem_here
+        assert "bfloat16" in problem_here
+        monkeypatch.setattr(
+            torch.backends.mkldnn, "is_available", lambda: False
+        )  # as on macOS, where plain products are fast
         assert fast_path_problem(Settings(), CPU) is None
 
-    def test_nothing_is_lost_here(self) -> None:
+    def test_fast_path_has_no_problem_on_this_machine(self) -> None:
         assert fast_path_problem(Settings(), CPU) is None
         assert make_kernel("fused-f32", CharLSTM(5, 16, 1)).path.startswith("TorchScript loops")
 
@@ -515,7 +517,7 @@ def forget_loops() -> None:
 
 
 def load_again(module: ModuleType) -> ModuleType:
-    """Another copy of ``module``, which looks at the torch that there is now."""
+    """Another copy of ``module``, imported with torch as it is now."""
     spec = spec_from_file_location(f"{module.__name__}_again", str(module.__file__))
     assert spec is not None
     assert spec.loader is not None

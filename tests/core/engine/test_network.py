@@ -1,4 +1,4 @@
-"""CharLSTM: the equations of an LSTM, its first weights, and the way to a model and back."""
+"""CharLSTM: the equations of an LSTM, initial weights, and conversion to a model and back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reference_lstm(weights: dict[str, np.ndarray], layers: int, ids: np.ndarray,
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_forward_is_an_lstm(layers: int) -> None:
+def test_forward_computes_the_equations_of_an_lstm(layers: int) -> None:
     torch.manual_seed(0)
     network = CharLSTM(5, 6, layers).eval()
     ids = torch.randint(5, (7, 2))
@@ -43,18 +43,18 @@ def test_forward_is_an_lstm(layers: int) -> None:
         np.testing.assert_allclose(ours.detach().numpy(), theirs, atol=1e-5)
 
 
-def test_without_a_state_it_starts_from_zeros() -> None:
+def test_forward_without_a_state_starts_from_zeros() -> None:
     network = CharLSTM(5, 6, 2).eval()
     ids = torch.randint(5, (3, 2))
     assert torch.equal(network(ids)[0], network(ids, network.zero_state(2))[0])
 
 
-def test_parameter_names_are_those_of_nn_lstm() -> None:
+def test_parameter_names_and_shapes_are_those_of_the_model_file() -> None:
     network = CharLSTM(5, 6, 2)
     assert {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} == network.config.shapes
 
 
-def test_orthogonal_init() -> None:
+def test_orthogonal_init_is_orthogonal_with_open_forget_gates() -> None:
     torch.manual_seed(0)
     network = CharLSTM(50, 32, 2, init="orthogonal")
     for index in range(2):
@@ -67,7 +67,7 @@ def test_orthogonal_init() -> None:
             assert weight_ih.std().item() == pytest.approx(INPUT_STD, rel=0.05)
 
 
-def test_to_a_model_and_back() -> None:
+def test_network_survives_conversion_to_a_model_and_back() -> None:
     network = CharLSTM(4, 6, 2).eval()
     model = network.to_model(Vocabulary("abcd"), info={"step": 3})
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_to_a_model_and_back() -> None:
     assert model.info == {"step": 3}
 
 
-def test_known_characters_keep_their_weights_wherever_they_stand() -> None:
+def test_extend_vocabulary_keeps_the_weights_of_known_characters() -> None:
     network = CharLSTM(3, 6, 2).eval()
     old, new = Vocabulary("abc"), Vocabulary("cxa")
     model = network.to_model(old)
@@ -94,7 +94,7 @@ def test_known_characters_keep_their_weights_wherever_they_stand() -> None:
     assert model.weights["fc.weight"].shape == (3, 6)
 
 
-def test_first_weights_are_those_that_torch_draws() -> None:
+def test_torch_init_draws_the_weights_of_torch() -> None:
     torch.manual_seed(3)
     lstm, fc = torch.nn.LSTM(5, 6, 2), torch.nn.Linear(6, 5)
     theirs = [*lstm.parameters(), *fc.parameters()]
@@ -106,7 +106,7 @@ def test_first_weights_are_those_that_torch_draws() -> None:
         assert all(torch.equal(a, b) for a, b in zip(network.parameters(), theirs, strict=True))
 
 
-def test_network_of_a_model_draws_nothing() -> None:
+def test_from_model_draws_no_random_numbers() -> None:
     model = CharLSTM(2, 6, 2).to_model(Vocabulary("ab"))
     before = torch.get_rng_state()
     network = CharLSTM.from_model(model)

@@ -1,4 +1,4 @@
-"""A model as an ONNX graph plays as the model does, in a runtime that knows nothing of this program."""
+"""ONNX export: the graph gives the probabilities of the model in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def random_model(hidden_size: int, num_layers: int) -> Model:
 
 
 @pytest.mark.parametrize(("hidden_size", "num_layers"), [(7, 1), (12, 2), (5, 3)])
-def test_it_gives_the_same_probabilities_step_by_step(tmp_path: Path, hidden_size: int, num_layers: int) -> None:
+def test_onnx_graph_gives_the_probabilities_of_the_model(tmp_path: Path, hidden_size: int, num_layers: int) -> None:
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     model = random_model(hidden_size, num_layers)
@@ -44,7 +44,7 @@ def test_it_gives_the_same_probabilities_step_by_step(tmp_path: Path, hidden_siz
         assert np.allclose(probabilities, expected, atol=1e-5)
 
 
-def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_onnx_without_the_package_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModelError, match=r"pip install 'charlstm-tui\[onnx\]'"):
         export_onnx(tmp_path / "x.onnx", tiny_model())

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference script: what comes in, what goes out, and what is refused without being run."""
+"""Checkpoints of the reference script: import, export, and files that are refused without running their code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ANNA = CHECKPOINTS.parent / "anna.txt"
 
 
 class CharRNN(nn.Module):
-    """The reference script's network, as people have it."""
+    """The network of the reference script."""
 
     def __init__(self, tokens: tuple[str, ...], n_hidden: int = 512, n_layers: int = 2, head: str = "fc") -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class CharRNN(nn.Module):
         self.add_module(head, nn.Linear(n_hidden, len(tokens)))
 
     def forward(self, ids: list[int]) -> Tensor:
-        """Probabilities (T, V) of what follows each of ``ids``, read from nothing."""
+        """Probabilities (T, V) of the character after each of ``ids``, from a state of zeros."""
         one_hot = nn.functional.one_hot(torch.tensor(ids)[None], self.lstm.input_size).float()
         return torch.softmax(self.get_submodule(self.head)(self.lstm(one_hot)[0][0]), -1)
 
 
 class Lookalike(nn.Module):
-    """A module that somebody pickles whole."""
+    """A module that is pickled as a whole object."""
 
 
 def network(n_hidden: int = 12, n_layers: int = 2, head: str = "fc", tokens: tuple[str, ...] = TOKENS) -> CharRNN:
@@ -56,7 +56,7 @@ def network(n_hidden: int = 12, n_layers: int = 2, head: str = "fc", tokens: tup
 
 
 def checkpoint(net: nn.Module, **changes: Any) -> dict[str, Any]:
-    """What the script saves; a change to None leaves the key out."""
+    """The dictionary that the script saves, with ``changes``; None removes a key."""
     content = {"n_hidden": 12, "n_layers": 2, "state_dict": net.state_dict(), "tokens": TOKENS} | changes
     return {name: value for name, value in content.items() if value is not None}
 
@@ -66,8 +66,8 @@ def saved(path: Path, content: Any, *, legacy: bool = False) -> Path:
     return path
 
 
-def played(model: Model, ids: list[int]) -> np.ndarray[Any, Any]:
-    """Probabilities (T, V) as this program's own generation computes them."""
+def model_probabilities(model: Model, ids: list[int]) -> np.ndarray[Any, Any]:
+    """Probabilities (T, V) as generation computes them."""
     stepper = Stepper(model)
     state = stepper.zero_state()
     logits = np.concatenate([stepper.step(np.array([which]), state).copy() for which in ids])
@@ -76,7 +76,7 @@ def played(model: Model, ids: list[int]) -> np.ndarray[Any, Any]:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Steps this small are slower with two threads, far slower when others want the processors too."""
+    """Steps this small are slower with two threads, and much slower on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -90,7 +90,7 @@ IDS = [0, 3, 3, 6, 1, 5, 2, 4, 0]
 @pytest.mark.parametrize(
     ("n_hidden", "n_layers", "head"), [(12, 2, "fc"), (5, 1, "fc1"), (9, 3, "decoder"), (16, 2, "linear.out")]
 )
-def test_it_plays_as_the_network_that_was_saved(
+def test_import_gives_the_probabilities_of_the_saved_network(
     tmp_path: Path, legacy: bool, n_hidden: int, n_layers: int, head: str
 ) -> None:
     net = network(n_hidden, n_layers, head.partition(".")[0])
@@ -99,7 +99,7 @@ def test_it_plays_as_the_network_that_was_saved(
     assert (model.config.vocab_size, model.config.hidden_size, model.config.num_layers) == (7, n_hidden, n_layers)
     assert model.vocabulary.symbols == TOKENS  # in the order found, not sorted
     with torch.no_grad():
-        assert np.allclose(played(model, IDS), net(IDS).numpy(), atol=1e-6)
+        assert np.allclose(model_probabilities(model, IDS), net(IDS).numpy(), atol=1e-6)
     save_model(tmp_path / "x.safetensors", model)
     again = load_model(tmp_path / "x.safetensors")
     assert again.vocabulary == model.vocabulary
@@ -107,7 +107,7 @@ def test_it_plays_as_the_network_that_was_saved(
     assert again.info == {"imported_from": "x.net"}
 
 
-def test_a_checkpoint_from_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_reads_a_checkpoint_from_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = network()
     for legacy in (False, True):
         with monkeypatch.context() as patch:
@@ -117,7 +117,7 @@ def test_a_checkpoint_from_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert np.array_equal(import_checkpoint(path).weights["fc.weight"], net.fc.weight.detach().numpy())
 
 
-def test_tensors_that_share_one_flat_storage(tmp_path: Path) -> None:
+def test_import_reads_tensors_that_share_one_storage(tmp_path: Path) -> None:
     net = network()
     state = net.state_dict()
     flat = torch.cat([tensor.reshape(-1) for tensor in state.values()])
@@ -135,9 +135,9 @@ def test_tensors_that_share_one_flat_storage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"n_hidden": None, "n_layers": None}, {"n_hidden": 7, "n_layers": 5}, {"tokens": list(TOKENS)}, {"epoch": 20}],
-    ids=["no sizes", "wrong sizes", "a list", "something more"],
+    ids=["no sizes", "wrong sizes", "a list", "another key"],
 )
-def test_shapes_decide_and_the_rest_is_not_looked_at(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_import_takes_sizes_from_the_shapes_alone(tmp_path: Path, changes: dict[str, Any]) -> None:
     net = network()
     model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net, **changes)))
     assert model.config.hidden_size == 12
@@ -145,7 +145,7 @@ def test_shapes_decide_and_the_rest_is_not_looked_at(tmp_path: Path, changes: di
 
 
 @pytest.mark.parametrize("prefix", ["module.", "net."])
-def test_a_network_inside_another_and_in_half_precision(tmp_path: Path, prefix: str) -> None:
+def test_import_reads_nested_networks_in_half_precision(tmp_path: Path, prefix: str) -> None:
     net = network()
     state = {prefix + name: nn.Parameter(tensor.half()) for name, tensor in net.state_dict().items()}
     model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net, state_dict=state)))
@@ -156,7 +156,7 @@ def test_a_network_inside_another_and_in_half_precision(tmp_path: Path, prefix: 
 
 
 @pytest.mark.parametrize(("n_hidden", "n_layers"), [(12, 2), (5, 1)])
-def test_the_script_loads_what_is_written_back(tmp_path: Path, n_hidden: int, n_layers: int) -> None:
+def test_export_can_be_loaded_by_the_script(tmp_path: Path, n_hidden: int, n_layers: int) -> None:
     model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(network(n_hidden, n_layers))))
     export_checkpoint(tmp_path / "back.net", model)
     with (tmp_path / "back.net").open("rb") as file:
@@ -165,12 +165,12 @@ def test_the_script_loads_what_is_written_back(tmp_path: Path, n_hidden: int, n_
     net.load_state_dict(found["state_dict"])
     assert found["tokens"] == TOKENS
     with torch.no_grad():
-        assert np.allclose(net(IDS).numpy(), played(model, IDS), atol=1e-6)
+        assert np.allclose(net(IDS).numpy(), model_probabilities(model, IDS), atol=1e-6)
     again = import_checkpoint(tmp_path / "back.net")
     assert all(np.array_equal(again.weights[name], array) for name, array in model.weights.items())
 
 
-# -- what is refused ---------------------------------------------------------------------------------------------
+# -- refused files -----------------------------------------------------------------------------------------------
 
 
 def refusal(path: Path) -> str:
@@ -209,7 +209,7 @@ HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
-def test_what_is_no_such_model_is_told_why(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+def test_import_refuses_other_models_with_the_reason(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
     content = checkpoint(network(), **{name: value for name, value in changes.items() if not name.startswith("with")})
     if state := content.get("state_dict"):
         state.pop(changes.get("without"), None)
@@ -217,12 +217,12 @@ def test_what_is_no_such_model_is_told_why(tmp_path: Path, changes: dict[str, An
     assert why in refusal(saved(tmp_path / "x.net", content))
 
 
-def test_what_is_no_dictionary_of_the_script(tmp_path: Path) -> None:
+def test_import_refuses_other_objects_than_the_dictionary(tmp_path: Path) -> None:
     assert "without the list `tokens`" in refusal(saved(tmp_path / "x.net", network().state_dict()))
     assert "contains one list" in refusal(saved(tmp_path / "x.net", [1, 2]))
 
 
-def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+def test_import_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "x.net"
     assert "There is no file" in refusal(path)
     assert "is not a file" in refusal(tmp_path)
@@ -241,7 +241,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     assert "a zip archive but not a PyTorch checkpoint" in refusal(path)
 
 
-def test_a_model_of_this_program_is_told_so(tmp_path: Path) -> None:
+def test_import_refuses_safetensors_files(tmp_path: Path) -> None:
     save_model(tmp_path / "x.safetensors", import_checkpoint(saved(tmp_path / "x.net", checkpoint(network()))))
     assert "a charlstm model already" in refusal(tmp_path / "x.safetensors")
     header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
@@ -249,8 +249,8 @@ def test_a_model_of_this_program_is_told_so(tmp_path: Path) -> None:
     assert "a safetensors file and not a checkpoint" in refusal(tmp_path / "other.safetensors")
 
 
-def test_tensors_of_the_first_torches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = torch.Tensor._reduce_ex_internal  # before torch 0.4 tensors knew of no gradients and hooks
+def test_import_reads_tensors_of_torch_before_0_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = torch.Tensor._reduce_ex_internal  # tensors before torch 0.4 had no gradients and hooks
 
     def older(tensor: Tensor, protocol: int) -> Any:
         return torch._utils._rebuild_tensor, newer(tensor, protocol)[1][:4]
@@ -264,7 +264,7 @@ def test_tensors_of_the_first_torches_are_read(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-def test_a_whole_module_is_not_opened(tmp_path: Path, legacy: bool) -> None:
+def test_import_refuses_a_pickled_module(tmp_path: Path, legacy: bool) -> None:
     sentence = refusal(saved(tmp_path / "whole.pt", Lookalike(), legacy=legacy))
     assert "pickled whole object" in sentence
     assert "Lookalike" in sentence
@@ -280,14 +280,14 @@ class _Bomb:
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_nothing_in_a_file_is_executed(tmp_path: Path, legacy: bool, protocol: int) -> None:
+def test_import_executes_nothing_in_a_file(tmp_path: Path, legacy: bool, protocol: int) -> None:
     content = checkpoint(network(), extra=_Bomb(tmp_path / "done"))
     torch.save(content, tmp_path / "x.net", pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
     refusal(tmp_path / "x.net")
     assert not (tmp_path / "done").exists()
 
 
-def test_a_file_that_swells_is_refused_before_it_does(tmp_path: Path) -> None:
+def test_import_refuses_files_that_would_fill_the_memory(tmp_path: Path) -> None:
     good = saved(tmp_path / "good.net", checkpoint(network()))
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(tmp_path / "zip.net", "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
@@ -310,21 +310,23 @@ def test_a_file_that_swells_is_refused_before_it_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("claimed", [8 * 10**9, 2**40])
-def test_a_storage_that_claims_more_than_there_is(tmp_path: Path, legacy: bool, claimed: int) -> None:
+def test_import_refuses_a_storage_larger_than_its_file(tmp_path: Path, legacy: bool, claimed: int) -> None:
     content = saved(tmp_path / "x.net", checkpoint(network(4, 1)), legacy=legacy).read_bytes()
-    number = b"\x8a\x06" + claimed.to_bytes(6, "little")  # LONG1, in the place of 112, the first storage's BININT1
-    lie = tmp_path / "lie.net"
+    number = b"\x8a\x06" + claimed.to_bytes(
+        6, "little"
+    )  # LONG1 instead of the BININT1 of 112, the size of the first storage
+    changed = tmp_path / "changed.net"
     if legacy:
-        lie.write_bytes(content.replace(b"Kp", number, 1))
+        changed.write_bytes(content.replace(b"Kp", number, 1))
     else:
-        with zipfile.ZipFile(tmp_path / "x.net") as source, zipfile.ZipFile(lie, "w") as target:
+        with zipfile.ZipFile(tmp_path / "x.net") as source, zipfile.ZipFile(changed, "w") as target:
             for name in source.namelist():
                 inside = source.read(name)
                 target.writestr(name, inside.replace(b"Kp", number, 1) if name.endswith("data.pkl") else inside)
-    assert "damaged" in refusal(lie)
+    assert "damaged" in refusal(changed)
 
 
-def test_numbers_that_are_none_do_not_become_a_model(tmp_path: Path) -> None:
+def test_imported_model_with_nan_weights_cannot_be_saved(tmp_path: Path) -> None:
     net = network()
     net.fc.weight.data[2, 3] = torch.nan
     model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(net)))
@@ -341,7 +343,7 @@ def both_containers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 1), part=st.floats(0, 1, exclude_max=True))
-def test_a_truncated_file_is_refused(tmp_path: Path, both_containers: list[bytes], which: int, part: float) -> None:
+def test_import_refuses_truncated_files(tmp_path: Path, both_containers: list[bytes], which: int, part: float) -> None:
     content = both_containers[which]
     (tmp_path / "x.net").write_bytes(content[: int(part * len(content))])
     refusal(tmp_path / "x.net")
@@ -359,9 +361,9 @@ def test_import_refuses_every_flipped_bit_in_the_weights(tmp_path: Path, both_co
             if "/data/" in entry.filename:
                 start = content.index(archive.read(entry))
                 places += range(start, start + entry.file_size)
-    dice = random.Random(1)
+    generator = random.Random(1)
     for _ in range(300):
-        (tmp_path / "x.net").write_bytes(flipped(content, dice.choice(places), dice.randrange(8)))
+        (tmp_path / "x.net").write_bytes(flipped(content, generator.choice(places), generator.randrange(8)))
         assert "damaged" in refusal(tmp_path / "x.net")
 
 
@@ -369,9 +371,9 @@ def test_import_never_gives_other_weights_for_a_flipped_bit(tmp_path: Path, both
     content = both_containers[0]  # a container before torch 1.6 has no checksums
     (tmp_path / "x.net").write_bytes(content)
     whole = import_checkpoint(tmp_path / "x.net")
-    dice = random.Random(2)
+    generator = random.Random(2)
     for _ in range(600):
-        (tmp_path / "x.net").write_bytes(flipped(content, dice.randrange(len(content)), dice.randrange(8)))
+        (tmp_path / "x.net").write_bytes(flipped(content, generator.randrange(len(content)), generator.randrange(8)))
         with contextlib.suppress(ModelError):
             found = import_checkpoint(tmp_path / "x.net")
             assert found.vocabulary == whole.vocabulary
@@ -406,7 +408,7 @@ def test_import_reads_the_very_file_that_it_has_checked(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 1), changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
-def test_a_damaged_file_gives_a_sentence_or_a_model(
+def test_import_of_a_damaged_file_raises_model_error_or_gives_a_model(
     tmp_path: Path, both_containers: list[bytes], which: int, changes: list[tuple[float, int]]
 ) -> None:
     content = bytearray(both_containers[which])
@@ -417,12 +419,12 @@ def test_a_damaged_file_gives_a_sentence_or_a_model(
         assert import_checkpoint(tmp_path / "x.net").config.hidden_size == 4
 
 
-# -- the real ones -----------------------------------------------------------------------------------------------
+# -- real checkpoints --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not ANNA.exists(), reason="the shared data is not here")
+@pytest.mark.skipif(not ANNA.exists(), reason="the data set is not on this machine")
 @pytest.mark.parametrize("name", ["legacy_cpu_256x2.net", "zip_cuda_256x2.net"])
-def test_real_checkpoints_judge_a_novel_as_their_network_does(name: str) -> None:
+def test_real_checkpoints_have_the_loss_of_their_network(name: str) -> None:
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
     from charlstm.generation.scoring import score
@@ -444,6 +446,6 @@ def test_real_checkpoints_judge_a_novel_as_their_network_does(name: str) -> None
     assert evaluate(CharLSTM.from_model(model), encoded, [(0, len(encoded))]).nats == pytest.approx(direct, abs=1e-5)
 
 
-@pytest.mark.skipif(not CHECKPOINTS.exists(), reason="the shared data is not here")
-def test_a_real_whole_module_is_refused() -> None:
+@pytest.mark.skipif(not CHECKPOINTS.exists(), reason="the data set is not on this machine")
+def test_import_refuses_a_real_pickled_module() -> None:
     assert "model.CharRNN" in refusal(CHECKPOINTS / "whole_module_gru.pt")

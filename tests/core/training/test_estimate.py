@@ -1,3 +1,5 @@
+"""Estimates of the cost of a run, and the store of measured speeds."""
+
 from __future__ import annotations
 
 import json
@@ -16,7 +18,7 @@ from charlstm.training.settings import Settings
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Every measurement that was really made; it finds 20,000 characters/s."""
+    """The vocabulary sizes of all measurements; each finds 20,000 characters/s."""
     made: list[int] = []
 
     def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
@@ -31,7 +33,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
     return estimates.estimate(settings, chars, vocab_size, benchmark.measured_speed(settings, chars, vocab_size))
 
 
-def test_the_reference_on_the_novel(calls: list[int]) -> None:
+def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     found = estimate(preset("reference", 1_985_223, 83), 1_985_223, 83)
     assert found.parameters == 3_366_483
     assert found.model_bytes == 4 * 3_366_483
@@ -39,9 +41,10 @@ def test_the_reference_on_the_novel(calls: list[int]) -> None:
     assert found.seconds == pytest.approx(3 * 1_786_700 / 20_000, rel=0.2)
     assert 400e6 < found.memory_bytes < 1500e6
     assert json.loads(json.dumps(found.to_dict()))["chars_per_second"] == 20_000
+    assert (found.kernel, found.precision) == ("fused-bf16", "bfloat16")
 
 
-def test_measured_once_a_shape(calls: list[int]) -> None:
+def test_speed_is_measured_once_per_shape(calls: list[int]) -> None:
     settings = Settings(epochs=1)
     first = estimate(settings, 100_000, 70)
     assert estimate(settings, 100_000, 70) == first
@@ -49,10 +52,12 @@ def test_measured_once_a_shape(calls: list[int]) -> None:
     assert calls == [128]
     estimate(settings.with_changes(hidden_size=64), 100_000, 70)
     assert calls == [128, 128]
+    estimate(settings.with_changes(precision="float32"), 100_000, 70)
+    assert calls == [128, 128, 128]
 
 
-def test_another_processor_is_measured_anew(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of the same name, in a cloud or with the same home folder: its fastest kernel may be another one."""
+def test_speed_is_measured_again_on_another_processor(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine may have the same name, in a cloud or with the same home folder."""
     settings = Settings(epochs=1)
     estimate(settings, 100_000, 70)
     monkeypatch.setattr(estimates, "cpu_model", lambda: "another")
@@ -61,7 +66,7 @@ def test_another_processor_is_measured_anew(calls: list[int], monkeypatch: pytes
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1, "machine": null}', b"\xff\x00"])
-def test_a_damaged_cache_is_none(calls: list[int], content: bytes) -> None:
+def test_damaged_speed_cache_is_ignored(calls: list[int], content: bytes) -> None:
     (cache_dir() / "speed.json").write_bytes(content)
     estimate(Settings(epochs=1), 100_000, 70)
     estimate(Settings(epochs=1), 100_000, 70)
@@ -70,7 +75,7 @@ def test_a_damaged_cache_is_none(calls: list[int], content: bytes) -> None:
 
 @pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_take_what_they_say(calls: list[int], name: str, chars: int) -> None:
+def test_timed_presets_are_estimated_to_take_their_time(calls: list[int], name: str, chars: int) -> None:
     settings = preset(name, chars, 97)
     found = estimate(settings, chars, 97)
     if settings.max_minutes is not None:
@@ -78,19 +83,19 @@ def test_presets_take_what_they_say(calls: list[int], name: str, chars: int) -> 
     assert found.steps >= 1
 
 
-def test_no_end_is_refused(calls: list[int]) -> None:
+def test_estimate_refuses_settings_without_an_end(calls: list[int]) -> None:
     with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
         estimate(Settings(), 100_000, 70)
 
 
-def test_a_real_measurement() -> None:
+def test_estimate_with_a_real_measurement() -> None:
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=8, epochs=1, threads=1, kernel="nn")
     found = estimate(settings, 5_000, 20)
     assert found.kernel == "nn"
     assert found.chars_per_second > 100
 
 
-def test_a_validation_is_as_large_as_is_reckoned() -> None:
+def test_memory_of_a_validation_has_the_size_of_the_evaluation() -> None:
     from charlstm.engine.evaluation import CHUNK, ROWS
 
     assert estimates.VALIDATED_AT_ONCE == ROWS * CHUNK

@@ -1,4 +1,4 @@
-"""Events and their one line of JSON: what is written is read again, and what is no event is told apart."""
+"""Events as lines of JSON: written, read again, and refused if they are not valid."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def changed(**values: Any) -> str:
     return json.dumps(json.loads(to_line(STEP)) | values)
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_event_line_is_read_again() -> None:
     assert from_line(to_line(STEP)) == STEP
     over = Finished(step=5, time=2.0, reason="done", best_val=None, best_step=0, train_seconds=1.0)
     assert from_line(to_line(over)) == over
 
 
-def test_figures_that_are_not_finite_are_null_in_the_log_and_not_a_number_again() -> None:
+def test_numbers_that_are_not_finite_are_null_in_a_line() -> None:
     line = to_line(Validated(step=1, val_loss=math.inf, chars=9, best=False, train_seconds=1.0))
     assert '"val_loss":null' in line
     event = from_line(line)
@@ -34,7 +34,7 @@ def test_figures_that_are_not_finite_are_null_in_the_log_and_not_a_number_again(
     assert math.isnan(event.val_loss)
 
 
-def test_whole_numbers_pass_for_figures_and_unknown_fields_are_ignored() -> None:
+def test_from_line_accepts_integers_for_floats_and_unknown_fields() -> None:
     event = from_line(changed(train_loss=2, from_the_future=[1]))
     assert isinstance(event, Stepped)
     assert event.train_loss == 2.0
@@ -48,13 +48,13 @@ def test_whole_numbers_pass_for_figures_and_unknown_fields_are_ignored() -> None
         {"event": ["step"]}, {"event": "stepped"},
     ],
 )  # fmt: skip
-def test_values_of_another_kind_are_no_event(values: dict[str, Any]) -> None:
+def test_from_line_refuses_values_of_the_wrong_type(values: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="cannot be read") as caught:
         from_line(changed(**values))
     assert not isinstance(caught.value, NewerFormatError)
 
 
-def test_a_newer_format_is_refused() -> None:
+def test_from_line_refuses_a_newer_format() -> None:
     started = Started(
         step=0, planned_steps=1, steps_per_epoch=1, parameters=1, train_chars=1, val_chars=1, device="cpu", kernel="nn",
         threads=1,

@@ -1,4 +1,4 @@
-"""What memory there is, what training takes of it, and that it is asked before anything is allocated."""
+"""The memory of this machine, the memory that training needs, and the check before anything is allocated."""
 
 from __future__ import annotations
 
@@ -46,37 +46,37 @@ def limits(top: str, limit: str, used: str, stat: str, *, old: bool = False) -> 
     return {f"{top}{name}": text for name, text in zip((*names, "memory.stat"), (limit, used, stat), strict=True)}
 
 
-def test_memory_of_a_machine_without_limits(tmp_path: Path) -> None:
+def test_machine_memory_without_limits(tmp_path: Path) -> None:
     free = Memory(17_000_000 * 1024, 9_000_000 * 1024)
     assert machine_memory(machine(tmp_path, "0::/user.slice\n")) == free
     assert machine_memory(machine(tmp_path / "none", "0::/\n", **limits("", "max", "5", ""))) == free
 
 
-def test_memory_of_control_groups_of_version_2(tmp_path: Path) -> None:
+def test_machine_memory_in_control_groups_of_version_2(tmp_path: Path) -> None:
     files = limits("a__b__", "max", "5000000000", "inactive_file 0\n")
     files |= limits("a__", "4000000000", "3000000000", "anon 1\ninactive_file 500000000\n")
     assert machine_memory(machine(tmp_path, "0::/a/b\n", **files)) == Memory(4_000_000_000, 1_500_000_000)
 
 
-def test_memory_of_control_groups_of_version_1_seen_from_a_container(tmp_path: Path) -> None:
+def test_machine_memory_in_a_container_with_control_groups_of_version_1(tmp_path: Path) -> None:
     files = limits("memory__", "2000000000", "2500000000", "total_inactive_file 100000000\n", old=True)
     group = "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n"
     assert machine_memory(machine(tmp_path, group, **files)) == Memory(2_000_000_000, 0)
 
 
-def test_memory_of_this_machine() -> None:
+def test_machine_memory_of_this_machine() -> None:
     found = machine_memory()
     assert found is None or 0 <= found.available <= found.total > 100_000_000
 
 
 @pytest.fixture
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four GB, one of them free."""
+    """A machine with 4 GB, of which 1 GB is free."""
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000_000_000))
 
 
 @pytest.mark.usefixtures("small_machine")
-def test_what_does_not_fit_is_refused_with_what_to_change() -> None:
+def test_check_memory_refuses_what_does_not_fit_and_says_what_to_reduce() -> None:
     with pytest.raises(
         SettingsError, match=r"could not be opened again: reduce hidden_size \(it is 8192\) or num_layers"
     ):
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_refused_with_what_to_change() -> None:
     assert check_memory(Settings(), 80, 2048) is None
 
 
-def test_where_the_system_does_not_say_only_the_size_of_models_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_memory_without_known_memory_limits_the_size_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: None)
     assert check_memory(WIDE, 80, 2048) is None
     with pytest.raises(SettingsError, match="could not be opened again"):
@@ -103,7 +103,7 @@ def test_where_the_system_does_not_say_only_the_size_of_models_counts(monkeypatc
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is allocated before it is asked."""
+    """Fail if a network is made."""
 
     def never(*_: object, **__: object) -> None:
         pytest.fail("a network was made")
@@ -113,7 +113,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_machine", "no_network")
 @pytest.mark.parametrize("settings", [HUGE, WIDE])
-def test_every_way_to_train_asks_first(corpus: Corpus, plan: Plan, tmp_path: Path, settings: Settings) -> None:
+def test_memory_is_checked_before_a_network_is_made(
+    corpus: Corpus, plan: Plan, tmp_path: Path, settings: Settings
+) -> None:
     for frozen in (None, plan):
         with pytest.raises(SettingsError, match="reduce hidden_size"):
             list(Trainer(corpus, settings, plan=frozen).events())
@@ -129,7 +131,7 @@ def test_every_way_to_train_asks_first(corpus: Corpus, plan: Plan, tmp_path: Pat
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
-def test_what_is_short_now_is_a_warning(
+def test_trainer_warns_of_too_little_free_memory(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000))

@@ -1,3 +1,5 @@
+"""Presets: the settings of the reference script, and how the timed presets adapt to the text."""
+
 from __future__ import annotations
 
 import pytest
@@ -6,8 +8,7 @@ from charlstm.errors import SettingsError
 from charlstm.training.presets import PRESETS, preset
 
 
-def test_reference_is_the_scripts_own() -> None:
-    """As the script is known: nothing adapts, whatever the text."""
+def test_reference_has_the_settings_of_the_script_for_every_text() -> None:
     settings = preset("reference", 5_000, 10)
     assert settings == preset("reference", 10**9, 4000)
     assert (settings.hidden_size, settings.num_layers, settings.init) == (512, 2, "torch")
@@ -18,23 +19,23 @@ def test_reference_is_the_scripts_own() -> None:
 
 
 @pytest.mark.parametrize(("name", "minutes"), [("quick", 1), ("standard", 10), ("best", 120)])
-def test_ours_end_by_the_clock_and_shrink_with_the_text(name: str, minutes: float) -> None:
+def test_timed_presets_have_smaller_networks_for_small_texts(name: str, minutes: float) -> None:
     large, small = preset(name, 2_000_000, 83), preset(name, 3_000, 40)
     assert large.max_minutes == small.max_minutes == minutes
     assert small.hidden_size < large.hidden_size
 
 
 @pytest.mark.parametrize("name", ["quick", "standard", "best"])
-def test_the_more_often_a_text_is_read_the_more_it_is_held_back(name: str) -> None:
-    held = [preset(name, chars, 83) for chars in (10**9, 10**7, 2 * 10**6, 400_000, 100_000)]
-    assert (held[0].dropout, held[0].weight_drop) == (0.0, 0.0)  # not read twice
-    assert [settings.dropout for settings in held] == sorted(settings.dropout for settings in held)
-    assert [settings.weight_drop for settings in held] == sorted(settings.weight_drop for settings in held)
-    assert held[-1].dropout > 0.3
-    assert held[-1].weight_drop > 0.1
+def test_presets_regularise_more_with_more_epochs(name: str) -> None:
+    found = [preset(name, chars, 83) for chars in (10**9, 10**7, 2 * 10**6, 400_000, 100_000)]
+    assert (found[0].dropout, found[0].weight_drop) == (0.0, 0.0)  # less than one epoch
+    assert [settings.dropout for settings in found] == sorted(settings.dropout for settings in found)
+    assert [settings.weight_drop for settings in found] == sorted(settings.weight_drop for settings in found)
+    assert found[-1].dropout > 0.3
+    assert found[-1].weight_drop > 0.1
 
 
-def test_unknown_names_are_told_the_known() -> None:
+def test_preset_refuses_an_unknown_name_and_lists_all() -> None:
     assert set(PRESETS) == {"reference", "quick", "standard", "best"}
     with pytest.raises(SettingsError, match="quick, standard, best, reference"):
         preset("slow")
