@@ -300,19 +300,19 @@ def _warn_if_trained_on(
 
     The model file says what it was trained on; if it does not, its training text is searched for.
     """
-    from charlstm.text.batches import learnt, most_learnt
-    from charlstm.text.statistics import LEAST_SEEN, seen_share
+    from charlstm.text.batches import trained_share, trained_texts
+    from charlstm.text.statistics import MIN_OVERLAP, overlap_share
 
     text_name = visible(corpus.name, keep="") if spans is None else _PARTS[part].removesuffix(" of")
-    share, _ = most_learnt(learnt(model.info), corpus, spans or [(0, corpus.chars)])
+    share, _ = trained_share(trained_texts(model.info), corpus, spans or [(0, corpus.chars)])
     if not share:
         try:
             own, train = _own_text(name, runs_dir, "train")
             ids = corpus.encoded_for(own.vocabulary)[0]
         except CharLSTMError:  # the model does not know its text, or the text is gone: the share is unknown
             return
-        share = seen_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
-    if share >= LEAST_SEEN:
+        share = overlap_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
+    if share >= MIN_OVERLAP:
         print_note(f"The model was trained on {share:.0%} of {text_name}, so the loss on it is lower than on new text")
 
 

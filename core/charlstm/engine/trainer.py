@@ -32,7 +32,7 @@ from charlstm.engine.resume import Continuation
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError
 from charlstm.model.file import Model, Weights
-from charlstm.text.batches import Batches, TrainingText, learnt
+from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.training import estimate
 from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
@@ -127,7 +127,7 @@ class Trainer:
                 shape = start_from.config
                 self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
                 vocabulary = start_from.vocabulary.extended(vocabulary)
-                info.setdefault("lineage", {"learnt": learnt(start_from.info)})
+                info.setdefault("lineage", {"learnt": trained_texts(start_from.info)})
             self._text = TrainingText.of(
                 corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
             )

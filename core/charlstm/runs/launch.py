@@ -21,7 +21,7 @@ from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
-from charlstm.text.batches import learnt
+from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end
 from charlstm.training.settings import LENGTH, Settings, changed
@@ -132,7 +132,7 @@ def _create(
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
-        lineage["learnt"] = learnt(info)  # for warnings, when this run or one that starts from it holds that out
+        lineage["learnt"] = trained_texts(info)  # for warnings, when this run or one that starts from it holds that out
     if not settings.ends:
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None

@@ -1,8 +1,7 @@
-"""Batches for truncated back-propagation: parallel rows that walk through the text, step by step.
+"""Cut a text into batches for truncated back-propagation through time.
 
-Every target of the given spans comes exactly once an epoch, never across two spans and never wrapping. A batch is
-computed from its step alone, so resuming needs no state. It knows nothing of torch; only one batch is ever widened
-to int64.
+Every target of the given spans occurs exactly once in an epoch. A batch is computed from its step alone, so that a
+resumed run needs no state of the batches. The text stays in its small dtype; only the current batch is int64.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 
 
 NO_TARGET = -1
-"""A target that is none: it adds neither loss nor gradient. One for all floors; torch's ``ignore_index`` takes it."""
+"""Marks positions of a batch without a target, which add neither loss nor gradient (``ignore_index`` of torch)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step for all rows, time first: ``inputs`` and ``targets`` int64 (T, B), ``fresh`` bool (B,).
+    """One step of B rows and T characters: ``inputs`` and ``targets`` int64 (T, B), ``fresh`` bool (B,).
 
-    ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``fresh`` marks rows whose state must
-    be zeroed before this step, because what they read now does not follow what they read before.
+    ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``fresh`` marks rows whose hidden state
+    must be set to zero before this step, because their input does not continue that of the step before.
     """
 
     inputs: npt.NDArray[np.int64]
@@ -41,15 +40,15 @@ class Batch:
 
     @property
     def chars(self) -> int:
-        """Targets in this batch."""
+        """The number of targets."""
         return int(np.count_nonzero(self.targets != NO_TARGET))
 
 
 class Batches:
-    """The steps of an epoch over ``spans`` of ``ids``, for B = ``batch_size`` rows of T = ``seq_length`` characters.
+    """The batches of ``spans`` of ``ids``, with B = ``batch_size`` rows of T = ``seq_length`` characters.
 
-    All targets, laid end to end, are cut into B rows of equal length (to one). A row that runs from one span into
-    another starts its next step with the new span, fresh. ``batch(step)`` counts on over epochs.
+    The targets of all spans are concatenated and cut into B rows of equal length (up to one). When a span ends within
+    a row, the next span starts with the next step, and the row is ``fresh``.
     """
 
     def __init__(
@@ -62,19 +61,19 @@ class Batches:
         self.seq_length = seq_length
         self._segments = _segments([Span(*span) for span in spans], batch_size, seq_length)
         self.chars = int(self._segments.targets.sum())
-        """Targets in an epoch."""
+        """The number of targets in an epoch."""
         self.steps_per_epoch = int(self._segments.end_step.max(initial=0))
 
     def batch(self, step: int) -> Batch:
-        """The batch of ``step``, 0, 1, … and on into further epochs. Raises IndexError when there is no target."""
+        """The batch of ``step``, counted from 0 over all epochs. Raises IndexError when there are no targets."""
         if not self.steps_per_epoch:
-            raise IndexError("these spans hold no target: a span needs two characters")
+            raise IndexError("these spans have no targets: a span needs two characters")
         step %= self.steps_per_epoch
         segments = self._segments
         active = np.flatnonzero((segments.first_step <= step) & (step < segments.end_step))
         rows = segments.row[active]
         done = (step - segments.first_step[active]) * self.seq_length
-        # (T + 1, rows): every input and, one further on, its target
+        # (T + 1, rows): the inputs, and the targets one position later
         offsets = np.arange(self.seq_length + 1)[:, None] + done
         inside = offsets <= segments.targets[active]
         positions = segments.start[active] + np.minimum(offsets, segments.targets[active])
@@ -83,7 +82,7 @@ class Batches:
         targets = np.full((self.seq_length, self.batch_size), NO_TARGET, np.int64)
         inputs[:, rows] = np.where(inside[1:], window[:-1], 0)
         targets[:, rows] = np.where(inside[1:], window[1:], NO_TARGET)
-        # a row with nothing (left) to read has no state worth keeping either
+        # rows without input are fresh too
         fresh = np.ones(self.batch_size, np.bool_)
         fresh[rows] = segments.first_step[active] == step
         return Batch(inputs, targets, fresh)
@@ -92,16 +91,16 @@ class Batches:
         return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        """One epoch."""
+        """The batches of one epoch."""
         return (self.batch(step) for step in range(self.steps_per_epoch))
 
 
 class _Segments(NamedTuple):
-    """Pieces of rows, each inside one span; arrays of one length, at most B + number of spans."""
+    """Parts of rows that lie within one span, at most B + number of spans; all arrays have this length."""
 
     row: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]  # position of the first input
-    targets: npt.NDArray[np.int64]  # how many
+    start: npt.NDArray[np.int64]  # position of the first input in the text
+    targets: npt.NDArray[np.int64]  # number of targets
     first_step: npt.NDArray[np.int64]
     end_step: npt.NDArray[np.int64]
 
@@ -110,7 +109,7 @@ def _segments(spans: Sequence[Span], rows: int, seq_length: int) -> _Segments:
     spans = [span for span in spans if span.stop - span.start >= 2]
     lengths = np.array([span.stop - span.start - 1 for span in spans], np.int64)
     starts = np.array([span.start for span in spans], np.int64)
-    # Positions in the row of all targets at which a segment begins: where a span or a row does.
+    # Positions among all concatenated targets; a segment begins where a span or a row begins.
     span_begins = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     total = int(span_begins[-1])
     row_begins = np.arange(rows + 1, dtype=np.int64) * total // rows
@@ -119,16 +118,18 @@ def _segments(spans: Sequence[Span], rows: int, seq_length: int) -> _Segments:
     span = np.searchsorted(span_begins, begins, side="right") - 1
     row = np.searchsorted(row_begins, begins, side="right") - 1
     steps = -(-counts // seq_length)
-    before = np.cumsum(steps) - steps  # steps of all earlier segments, of this row and the rows before it
+    before = np.cumsum(steps) - steps  # steps of all earlier segments, of this and earlier rows
     first_of_row = np.searchsorted(row, row, side="left")
     first_step = before - before[first_of_row] if len(before) else before
     start = starts[span] + begins - span_begins[span] if len(spans) else begins
     return _Segments(row, start, counts, first_step, first_step + steps)
 
 
-def learnt(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a model was trained on, by its ``info``: fingerprint, name and split of its own text, and of those of the
-    models that it started from. What makes no sense is left out."""
+def trained_texts(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The texts that a model was trained on, from its ``info``: fingerprint, name and split of each.
+
+    These are the text of its run and those of the models that the run started from. Invalid entries are left out.
+    """
     lineage = info.get("lineage")
     before = lineage.get("learnt") if isinstance(lineage, dict) else None
     settings = info.get("settings")
@@ -149,11 +150,13 @@ def _is_text(text: dict[str, Any]) -> bool:
     )
 
 
-def most_learnt(
+def trained_share(
     texts: Iterable[Mapping[str, Any]], corpus: Corpus, spans: Sequence[tuple[int, int]]
 ) -> tuple[float, Mapping[str, Any] | None]:
-    """The share of ``spans`` of ``corpus`` that a model has learnt, and by which of ``texts`` (as :func:`learnt` gives
-    them), or 0 and None. Told by fingerprints and splits, without looking into the texts."""
+    """The largest share of ``spans`` of ``corpus`` that one of ``texts`` was trained on, and that text; or 0 and None.
+
+    ``texts`` are those of :func:`trained_texts`. Texts are compared by fingerprint, spans by the recorded split.
+    """
     chars = sum(stop - start for start, stop in spans)
     most: tuple[float, Mapping[str, Any] | None] = (0.0, None)
     for text in texts:
@@ -168,13 +171,16 @@ def most_learnt(
 def trained_spans(
     corpus: Corpus, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
 ) -> tuple[Span, ...]:
-    """What of ``corpus`` a run with these settings learns from."""
+    """The spans of ``corpus`` that a run with these settings is trained on."""
     return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).train
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingText:
-    """``ids`` (N,) in ``vocabulary``'s numbers, and the spans of it that hold targets (two characters or more)."""
+    """A text encoded in ``vocabulary``, ``ids`` (N,), and its training, validation and test spans.
+
+    Spans of fewer than two characters, which have no targets, are left out.
+    """
 
     corpus: Corpus
     vocabulary: Vocabulary
@@ -189,7 +195,7 @@ class TrainingText:
     def of(
         cls, corpus: Corpus, vocabulary: Vocabulary, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
     ) -> Self:
-        """``corpus`` in the numbers of ``vocabulary``. Raises :class:`TextError` when nothing can be trained on."""
+        """Encode and split ``corpus``. Raises :class:`TextError` when there is nothing to train on."""
         ids, _ = corpus.encoded_for(vocabulary)
         parts = corpus.split(val_fraction, split, test_fraction)
         train, held_out, test = (
@@ -199,17 +205,17 @@ class TrainingText:
         if not train and corpus.chars >= 2:  # too short to divide: all of it is trained on
             train, held_out, test = (Span(0, corpus.chars),), (), ()
         if not train:
-            raise TextError(f"{corpus.name} is too short to learn from: training takes two characters at least")
+            raise TextError(f"{corpus.name} is too short to train on: training needs at least two characters")
         return cls(corpus, vocabulary, ids, train, held_out, test)
 
     @property
     def train_targets(self) -> int:
-        """Characters to predict in training."""
+        """The number of characters to predict in one epoch."""
         return _targets(self.train)
 
     @property
     def held_out_targets(self) -> int:
-        """Characters to predict in validation; 0 when nothing is held out."""
+        """The number of characters to predict in validation; 0 when nothing is held out."""
         return _targets(self.held_out)
 
 

@@ -1,7 +1,4 @@
-"""What stands around a book and is not of it: Project Gutenberg's header and licence, of all its times.
-
-It looks at the first and the last stretch of each file; leaving them out is ``preparing``'s work.
-"""
+"""Find the header and licence that Project Gutenberg adds to its books, in all their versions."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ import re
 from charlstm.text.reading import Boilerplate
 
 REACH = 64 * 1024
-"""Characters at either end of a file in which boilerplate is looked for. The longest licence has some 19,000."""
+"""Characters at both ends of a file that are searched. The longest licence has about 19,000."""
 
-# *** START OF THE PROJECT GUTENBERG EBOOK X ***, its spellings since 1991, and the end of the older "small print".
-# No two neighbouring parts can match the same blanks: a hostile line must not take quadratic time.
+# *** START OF THE PROJECT GUTENBERG EBOOK X ***, its variants since 1991, and the end of the older "small print".
+# No two neighbouring parts can match the same blanks, or a hostile line would take quadratic time.
 _HEADER_END = re.compile(
     r"^[ \t]*(?:"
     r"\*{1,3}[ \t]*START[ \t]+OF[ \t]+(?:(?:THIS|THE)[ \t]+)?PROJECT[ \t]+GUTENBERG.*(?:\n.*\*\*\*[ \t]*$)?"
@@ -34,7 +31,7 @@ _HEADER_WORDS = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
 
 
 class Ends:
-    """Keeps the first and the last :data:`REACH` characters of a file that passes by."""
+    """Collect the first and last :data:`REACH` characters of a file that starts at ``start`` of the whole text."""
 
     def __init__(self, start: int) -> None:
         self._start = start
@@ -49,7 +46,7 @@ class Ends:
         self._chars += len(text)
 
     def boilerplate(self) -> list[Boilerplate]:
-        """What was noticed, with positions in the whole text."""
+        """The header and licence of the file, with positions in the whole text."""
         found = []
         body = find_header(self._head)
         if body:
@@ -63,17 +60,17 @@ class Ends:
 
 
 def find_header(head: str) -> int:
-    """Characters of the header at the beginning of ``head``; 0 without one."""
+    """The length of the header at the beginning of ``head``; 0 without one."""
     last = None
     for match in _HEADER_END.finditer(head):
-        last = match  # old files have the small print after a first START line
+        last = match  # in old files the small print follows a first START line
     if last is None or not _HEADER_WORDS.search(head, 0, last.end()):
         return 0
     return last.end()
 
 
 def find_licence(tail: str) -> int | None:
-    """Where in ``tail``, the end of a text, its licence begins; None without one."""
+    """The position in ``tail``, the end of a text, at which the licence begins; None without one."""
     match = _LICENCE_START.search(tail)
     if match is None:
         return None

@@ -1,6 +1,6 @@
-"""Texts that need no file: the language reference and the library source that this Python brings along.
+"""Built-in texts: the language reference and the standard library's source, which Python includes.
 
-They differ between versions of Python, so the version is recorded. What this machine lacks is not listed.
+They differ between versions of Python, so the version is recorded. Some installations of Python do not have them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from charlstm.errors import TextError
 REFERENCE = "python-reference"
 SOURCE = "python-source"
 SOURCE_CHARS = 8_000_000
-"""Characters of the library's source that are taken when nothing else was asked for."""
+"""Characters of the library's source that are read by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A text that came with Python; ``chars`` is about how long it is, None when only reading would tell."""
+    """A text that Python includes; ``chars`` is its approximate length."""
 
     name: str
     about: str
-    chars: int | None
+    chars: int
 
 
 def builtins() -> list[Builtin]:
-    """The built-in texts of this machine."""
+    """The built-in texts that this installation of Python has."""
     found = []
     if topics := _reference():
         chars = sum(len(_lines(text)) for text in topics.values())
@@ -45,22 +45,22 @@ def is_builtin(name: str) -> bool:
 
 
 def version() -> str:
-    """What the built-in texts depend on."""
+    """The version of the built-in texts."""
     return f"Python {platform.python_version()}"
 
 
 def pieces(name: str) -> Iterator[str]:
-    """The text called ``name`` in pieces, each of whole lines. Raises :class:`TextError` where it is missing."""
+    """The built-in text ``name`` in pieces of whole lines. Raises :class:`TextError` when this Python lacks it."""
     if name == REFERENCE and (topics := _reference()):
         return (_lines(topics[topic]) for topic in sorted(topics))
     if name == SOURCE and (library := _library()):
         return _sources(library)
-    raise TextError(f"This Python came without the text {name}: choose another text")
+    raise TextError(f"This installation of Python does not have the text {name}: choose another text")
 
 
 def _reference() -> Mapping[str, str] | None:
     try:
-        from pydoc_data.topics import topics  # two milliseconds, so not at import
+        from pydoc_data.topics import topics  # here because it takes 2 ms
     except ImportError:
         return None
     return topics
@@ -72,7 +72,7 @@ def _library() -> Path | None:
 
 
 def _sources(library: Path) -> Iterator[str]:
-    # The modules people know first, then the tests: a capped text is made of the former.
+    # Tests last, so that a text of limited length has none.
     tests = {"test", "tests", "idle_test"}
     files = []
     for parent, folders, names in os.walk(library):
@@ -83,7 +83,7 @@ def _sources(library: Path) -> Iterator[str]:
         try:
             yield _lines((library / name).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
-            continue  # a few tests are broken on purpose
+            continue  # some tests are invalid files on purpose
 
 
 def _lines(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Which texts a person may mean: those in ``data/`` and here, and those used lately. Looks at names, opens nothing.
+"""List the texts that a user may want: those in the current folder and ``data/``, and recently used ones.
 
-Pipes, devices, hidden files and link loops are passed over, so listing never hangs.
+Only names and sizes are read. Pipes, devices, hidden files and link loops are skipped.
 """
 
 from __future__ import annotations
@@ -23,22 +23,16 @@ from charlstm.text import builtin
 from charlstm.text.sources import STDIN, matches
 
 TEXT_PATTERN = "*.txt,*.text,*.md,*.rst,*.abc,*.tex,*.org,*.csv,*.tsv,*.log,*.py,*.c,*.h,*.rs,*.js,*.html,*.xml,*.srt"
-"""File names that a list of texts shows."""
-
-
-MOST_LISTED = 1000
-
-
+"""Names of files that are listed as texts."""
+MAX_LISTED = 1000
 FORMAT = 1
-"""Of the list of recent texts."""
-
-
-_MOST_RECENT = 12
+"""The format of the list of recent texts."""
+_MAX_RECENT = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A text that could be taken: ``group`` is ``data``, ``file`` or ``folder``; a folder has no size of its own."""
+    """A file or folder that may be a text; ``group`` is ``data`` for a file in ``data/``. A folder has 0 ``bytes``."""
 
     path: Path
     name: str
@@ -47,7 +41,7 @@ class Candidate:
 
 
 def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[Candidate, ...]:
-    """``data/*.txt`` below ``folder`` first, then the texts in it, then its folders; at most :data:`MOST_LISTED`.
+    """``data/*.txt`` in ``folder``, then the texts in ``folder``, then its subfolders; at most :data:`MAX_LISTED`.
 
     Raises :class:`TextError` when ``folder`` itself cannot be listed.
     """
@@ -56,7 +50,7 @@ def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[C
         here = sorted(_listed(folder), key=lambda candidate: candidate.name.lower())
     except OSError as error:
         shown = visible(str(folder), keep="")
-        raise TextError(f"The folder {shown} cannot be listed ({error.strerror}): choose another") from None
+        raise TextError(f"The folder {shown} cannot be listed ({error.strerror}): choose another folder") from None
     try:
         data = [one for one in _listed(folder / "data") if one.group == "file" and matches(one.name, "*.txt")]
     except OSError:
@@ -64,7 +58,7 @@ def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[C
     found = [Candidate(one.path, one.name, one.bytes, "data") for one in sorted(data, key=lambda one: one.name.lower())]
     found += [one for one in here if one.group == "file" and matches(one.name.lower(), pattern)]
     found += [one for one in here if one.group == "folder"]
-    return tuple(found[:MOST_LISTED])
+    return tuple(found[:MAX_LISTED])
 
 
 def _listed(folder: Path) -> Iterator[Candidate]:
@@ -84,7 +78,7 @@ def _listed(folder: Path) -> Iterator[Candidate]:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A text that was used: what to open again, what it is called, and when that was (Unix seconds)."""
+    """A recently used text: its sources, name and length, and the time of its last use (Unix seconds)."""
 
     sources: tuple[str, ...]
     name: str
@@ -93,9 +87,9 @@ class Recent:
 
 
 def recent_texts() -> tuple[Recent, ...]:
-    """The texts used last, the latest first; those whose files are gone are left out.
+    """The recently used texts, latest first, without those whose files no longer exist.
 
-    Raises :class:`TextError` when the list is a newer charlstm's.
+    Raises :class:`TextError` when the list was written by a newer charlstm.
     """
     found = []
     for entry in _recorded():
@@ -103,24 +97,27 @@ def recent_texts() -> tuple[Recent, ...]:
             sources = tuple(map(os.fspath, entry["sources"]))
             one = Recent(sources, str(entry["name"]), int(entry["chars"]), float(entry["time"]))
         except (KeyError, TypeError, ValueError, OverflowError):
-            continue  # written by hand, or by another version
+            continue  # edited by hand, or from another version
         if one.sources and all(builtin.is_builtin(source) or os.path.exists(source) for source in one.sources):
             found.append(one)
     return tuple(found)
 
 
 def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
-    """Put a text (a corpus's ``sources``, ``name`` and ``chars``) first among the recent ones; not into a list that is
-    a newer charlstm's."""
-    if STDIN in sources:
+    """Add a text (``sources``, ``name`` and ``chars`` of a corpus) to the recent ones.
+
+    Standard input and strings are not added, because they cannot be opened again. A list that was written by a newer
+    charlstm is not changed.
+    """
+    if STDIN in sources or not sources:
         return
     entry = {"sources": list(sources), "name": name, "chars": chars, "time": time.time()}
     try:
         others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
-    except TextError:  # whoever lists the texts hears of it
+    except TextError:  # `recent_texts` reports the newer list
         return
-    content = {"format": FORMAT, "texts": [entry, *others][:_MOST_RECENT]}
-    with suppress(OSError):  # a full disk is no reason to stop
+    content = {"format": FORMAT, "texts": [entry, *others][:_MAX_RECENT]}
+    with suppress(OSError):  # the list is not important enough to fail
         storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
 
 
@@ -136,8 +133,8 @@ def _recorded() -> list[dict[str, Any]]:
     version = content.get("format") if isinstance(content, dict) else None
     if type(version) is int and version > FORMAT:
         raise TextError(
-            f"The list of recent texts was written by a newer charlstm (format {version}) and stays as it is; update "
-            f"this one to use it, or delete {_path()}"
+            f"The list of recent texts was written by a newer charlstm (format {version}) and was not changed: update "
+            f"this one, or delete {_path()}"
         )
     texts = content.get("texts") if version == FORMAT else None
     return [entry for entry in texts if isinstance(entry, dict)] if isinstance(texts, list) else []

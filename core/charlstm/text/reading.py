@@ -1,7 +1,7 @@
-"""Bytes to characters, in a stream: newlines, cleaning and normalisation, whatever the size of the blocks.
+"""Convert bytes to characters block by block: decoding, newlines, cleaning and Unicode normalisation.
 
-What is done to a text is one small record, :class:`TextOptions`, that models keep and apply to primes too. Which
-encoding a file is in, ``encoding`` decides; which files there are, ``sources``; numbers are ``vocabulary``'s.
+The result does not depend on the size of the blocks. :class:`TextOptions` says what is done; it is saved with the model
+and applied to primes too.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ CLEANED = {
     "\u2028": "\n",  # line separator
     "\u2029": "\n",  # paragraph separator
 }
-"""Characters that seldom are wanted in a text to learn from, and what ``clean`` makes of them."""
+"""Characters that are rarely wanted in a training text, and their replacements with ``clean``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOptions:
-    """What is done to a text before it is learnt from. Raises :class:`TextError` for a value that makes no sense."""
+    """How a text is read. Raises :class:`TextError` for an invalid value."""
 
     normalize: bool = True
-    """Unicode's composed form (NFC): é is one character, however it was written."""
+    """Convert to Unicode's composed form (NFC), so that é is always one character."""
     strip_boilerplate: bool = False
     """Leave out a Project Gutenberg header and licence."""
     clean: bool = False
-    """Soft hyphens and the like are dropped, non-breaking spaces become spaces, form feeds newlines."""
+    """Remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines."""
     encoding: str | None = None
-    """The files' encoding; None finds it out."""
+    """The encoding of the files; None detects it."""
     fold_rare: int = 0
-    """Characters seen fewer times become one replacement symbol; 0: none do."""
+    """Replace characters that occur fewer times by one replacement symbol; 0 replaces none."""
     pattern: str = "*.txt"
-    """Which files of a folder are read; several patterns are divided by commas."""
+    """Which files of a folder are read; several patterns are separated by commas."""
     max_chars: int | None = None
-    """Characters read at most; None reads all (of the built-in source code 8,000,000)."""
+    """The largest number of characters to read; None reads all (of the built-in source code 8,000,000)."""
 
     def __post_init__(self) -> None:
         for name in ("normalize", "strip_boilerplate", "clean"):
@@ -73,7 +73,7 @@ class TextOptions:
             object.__setattr__(self, "encoding", check_encoding(str(self.encoding)))
 
     def apply(self, text: str) -> str:
-        """``text`` as it would have been read from a file (newlines, cleaning, normalisation): for primes."""
+        """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes."""
         return Characters(self).feed(text, final=True)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class TextOptions:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`; what is missing takes its default. Raises :class:`TextError`."""
+        """The inverse of :meth:`to_dict`; missing options get their defaults. Raises :class:`TextError`."""
         known = {spec.name for spec in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise TextError(f"There is no text option {unknown[0]!r:.60}; there are {', '.join(sorted(known))}")
@@ -90,8 +90,10 @@ class TextOptions:
 
 @dataclass(frozen=True, slots=True)
 class Boilerplate:
-    """A stretch that is about the text and not of it: ``kind`` is ``header`` or ``licence``, ``start`` and ``chars``
-    count in characters of the text before anything was left out."""
+    """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text.
+
+    ``start`` and ``chars`` are positions in the text before anything was left out.
+    """
 
     kind: str
     start: int
@@ -100,44 +102,44 @@ class Boilerplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadReport:
-    """What was found while reading."""
+    """What was found while reading a text."""
 
     encoding: str
-    """Python's name of it; ``mixed`` when the files differ."""
+    """Python's name of the encoding; ``mixed`` when the files differ."""
     bom: bool = False
     newlines: str = "none"
     """``LF``, ``CRLF``, ``CR``, ``mixed`` or ``none``."""
     invalid_bytes: int = 0
-    """Bytes that the encoding has no character for; they became U+FFFD."""
+    """Bytes that are not valid in the encoding; they became U+FFFD."""
     bytes: int = 0
     cleanable: Mapping[str, int] = field(default_factory=dict)
-    """Characters of :data:`CLEANED` and how often each came, whether they were cleaned or not."""
+    """How often each character of :data:`CLEANED` was found, whether it was cleaned or not."""
     boilerplate: tuple[Boilerplate, ...] = ()
-    """Headers and licences that were noticed, whether they were left out or not."""
+    """Headers and licences that were found, whether they were left out or not."""
     files: tuple[str, ...] = ()
     """The files that were read, at most :data:`FILES_NAMED` of them."""
     file_count: int = 1
     version: str | None = None
-    """Of a built-in text: the Python it came with."""
+    """The version of Python that a built-in text belongs to."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for what is no report."""
-        stretches = tuple(Boilerplate(**stretch) for stretch in values["boilerplate"])
+        """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for an invalid report."""
+        boilerplate = tuple(Boilerplate(**part) for part in values["boilerplate"])
         cleanable = dict(values["cleanable"])
-        report = cls(**{**values, "cleanable": cleanable, "boilerplate": stretches, "files": tuple(values["files"])})
-        words = (report.encoding, report.newlines, *report.files, *(each.kind for each in stretches))
+        report = cls(**{**values, "cleanable": cleanable, "boilerplate": boilerplate, "files": tuple(values["files"])})
+        strings = (report.encoding, report.newlines, *report.files, *(part.kind for part in boilerplate))
         numbers = (report.invalid_bytes, report.bytes, report.file_count, *cleanable.values())
-        numbers += tuple(number for each in stretches for number in (each.start, each.chars))
+        numbers += tuple(number for part in boilerplate for number in (part.start, part.chars))
         if (
             not CLEANED.keys() >= cleanable.keys()
-            or not all(isinstance(word, str) for word in words)
+            or not all(isinstance(string, str) for string in strings)
             or not all(type(number) is int for number in numbers)
         ):
-            raise TypeError("no report of a reading")
+            raise TypeError("not a report on a text")
         return report
 
 
@@ -146,7 +148,7 @@ FILES_NAMED = 100
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader notices on its way, over all files."""
+    """Counts that are collected while files are read."""
 
     bytes: int = 0
     invalid_bytes: int = 0
@@ -161,22 +163,22 @@ class Tally:
 
 
 class Characters:
-    """Text as it comes to text as it is learnt from: newlines become ``\\n``, then cleaning, then NFC.
+    """Convert text piece by piece: newlines to ``\\n``, then cleaning, then normalisation to NFC.
 
-    Fed in pieces of any size it gives, in all, what feeding the whole at once would give.
+    The concatenated results do not depend on how the text is cut into pieces.
     """
 
     def __init__(self, options: TextOptions, tally: Tally | None = None) -> None:
         self._options = options
-        self._record_step = tally if tally is not None else Tally()
+        self._tally = tally if tally is not None else Tally()
         self._newlines = io.IncrementalNewlineDecoder(None, translate=True)
         self._held = ""
 
     def feed(self, piece: str, *, final: bool = False) -> str:
-        """The characters that are certain now; with ``final`` all the rest."""
+        """Add ``piece`` and return the characters that later pieces cannot change; with ``final``, all that remain."""
         text = self._newlines.decode(piece, final=final)
         for char in _cleanable(text):
-            self._record_step.cleanable[char] += text.count(char)
+            self._tally.cleanable[char] += text.count(char)
             if self._options.clean:
                 text = text.replace(char, CLEANED[char])
         if self._options.normalize:
@@ -185,12 +187,12 @@ class Characters:
             self._held = text[cut:]
             text = _composed(text[:cut])
         if seen := self._newlines.newlines:
-            self._record_step.newlines.update((seen,) if isinstance(seen, str) else seen)
+            self._tally.newlines.update((seen,) if isinstance(seen, str) else seen)
         return text
 
 
 def decoded(blocks: Iterable[bytes], encoding: str, options: TextOptions, tally: Tally) -> Iterator[str]:
-    """The characters of ``blocks`` of bytes in ``encoding``, a piece a block; bytes that are none become U+FFFD."""
+    """Decode and convert ``blocks`` of bytes; gives one piece of text for each. Invalid bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)(_REPLACE)
     characters = Characters(options, tally)
     for block in blocks:
@@ -220,27 +222,29 @@ def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, f
 
 
 def _cleanable(text: str) -> list[str]:
-    """Which of :data:`CLEANED` are in ``text``; those outside ASCII are not looked for in ASCII."""
+    """The characters of :data:`CLEANED` that are in ``text``; in ASCII text, only ASCII ones are searched for."""
     ascii_only = text.isascii()
     return [char for char in CLEANED if (char < "\x80" or not ascii_only) and char in text]
 
 
-_HOLD = 1_000_000
+_MAX_HELD = 1_000_000
+"""Characters that are held back at most to find a position at which the text can be cut."""
 _LONG_RUN = 1024
 
 
 def _safe_cut(text: str) -> int:
-    """The last place in ``text`` before which it can be normalised apart from what follows."""
-    for cut in range(len(text) - 1, max(len(text) - _HOLD, 0), -1):
+    """The last position in ``text`` at which it can be cut, so that both parts can be normalised separately."""
+    for cut in range(len(text) - 1, max(len(text) - _MAX_HELD, 0), -1):
         if _stands_alone(text[cut]):
             return cut
-    return 0 if len(text) < _HOLD else len(text)
+    return 0 if len(text) < _MAX_HELD else len(text)
 
 
 def _stands_alone(char: str) -> bool:
-    """Whether ``char`` surely is a starter that never composes with what came before it.
+    """Whether ``char`` never composes with the characters before it.
 
-    Letters outside the basic plane, marks and the later jamo may, in this or a coming version of Unicode.
+    False for marks, vowel and final jamo and letters outside the basic plane, some of which compose in this or may
+    compose in a later version of Unicode.
     """
     if char < "\u0300":
         return True
@@ -251,12 +255,12 @@ def _stands_alone(char: str) -> bool:
 def _composed(text: str) -> str:
     if text.isascii() or unicodedata.is_normalized("NFC", text):
         return text
-    # Sorting marks is quadratic in Python: endless runs of them, which no writing has, stay as they are. Such a run
-    # shows in every 64th character, where looking is cheap.
+    # Python's normalisation takes quadratic time for runs of combining marks, so runs of over 1,024 (no script has
+    # them) are left as they are. Whether there is one is found quickly by searching only every 64th character.
     if not _run_of_marks(_LONG_RUN // 64).search(text[::64]):
         return unicodedata.normalize("NFC", text)
     pieces = _run_of_marks(_LONG_RUN).split(text)
-    return "".join(piece if at % 2 else unicodedata.normalize("NFC", piece) for at, piece in enumerate(pieces))
+    return "".join(piece if index % 2 else unicodedata.normalize("NFC", piece) for index, piece in enumerate(pieces))
 
 
 @cache

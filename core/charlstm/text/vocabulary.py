@@ -1,7 +1,4 @@
-"""Characters and their numbers: an ordered list of Unicode code points that is saved with the model.
-
-It knows nothing of files, words or bytes. Text becomes numbers through one table lookup by code point.
-"""
+"""The vocabulary: an ordered list of characters, saved with the model, that encodes text as ids and decodes it."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import numpy.typing as npt
 from charlstm.errors import TextError
 
 REPLACEMENT = "\ufffd"
-"""Stands for every rare character when folding was asked for, and for bytes that are no text."""
+"""Replaces invalid bytes, and rare characters when ``fold_rare`` is set."""
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -29,17 +26,17 @@ def code_points(text: str) -> Codes:
 
 
 def smallest_dtype(size: int) -> np.dtype[Any]:
-    """The smallest unsigned type that numbers ``size`` symbols."""
+    """The smallest unsigned type for ids of ``size`` characters."""
     return np.dtype(np.min_scalar_type(max(size - 1, 0)))
 
 
 class Vocabulary:
-    """An ordered list of distinct characters; position is number.
+    """An ordered list of distinct characters, ``symbols``; the id of a character is its position.
 
-    Built from a text it is sorted by code point; imported, it keeps the order it was found in. ``replacement``, when
-    given, is the symbol that unknown characters become; without one they are left out and reported.
+    The vocabulary of a text is sorted by code point; that of an imported model keeps its order. Unknown characters are
+    encoded as ``replacement``, which is one of the symbols, or left out when that is None.
 
-    Raises :class:`TextError` when a symbol is not one character or comes twice.
+    Raises :class:`TextError` when a symbol is not one character or occurs twice.
     """
 
     def __init__(self, symbols: Sequence[str], replacement: str | None = None) -> None:
@@ -47,13 +44,13 @@ class Vocabulary:
         self.replacement = replacement
         for symbol in self.symbols:
             if not isinstance(symbol, str) or len(symbol) != 1:
-                raise TextError(f"A vocabulary is made of single characters, and {symbol!r} is none")
+                raise TextError(f"A vocabulary consists of single characters, but has {symbol!r}")
         if not self.symbols:
             raise TextError("A vocabulary needs at least one character")
         self._index = {symbol: number for number, symbol in enumerate(self.symbols)}
         if len(self._index) != len(self.symbols):
             twice = next(symbol for number, symbol in enumerate(self.symbols) if self._index[symbol] != number)
-            raise TextError(f"The character {twice!r} stands twice in the vocabulary")
+            raise TextError(f"The character {twice!r} is in the vocabulary twice")
         if replacement is not None and replacement not in self._index:
             raise TextError(f"The replacement symbol {replacement!r} is not in the vocabulary")
 
@@ -64,7 +61,7 @@ class Vocabulary:
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], *, fold_rare: int = 0) -> Self:
-        """Characters seen at least once, sorted; those seen fewer than ``fold_rare`` times share U+FFFD."""
+        """The characters with a count above 0, sorted; those with fewer than ``fold_rare`` are replaced by U+FFFD."""
         seen = {char for char, count in counts.items() if count > 0}
         rare = {char for char in seen if counts[char] < fold_rare}
         if not rare:
@@ -72,8 +69,10 @@ class Vocabulary:
         return cls(sorted(seen - rare | {REPLACEMENT}), REPLACEMENT)
 
     def extended(self, other: Vocabulary) -> Vocabulary:
-        """This vocabulary with the symbols of ``other`` that it lacks appended in code point order; numbers stay. Where
-        it has no replacement symbol, it takes over that of ``other``."""
+        """This vocabulary and, after it, the symbols that only ``other`` has, in code point order.
+
+        The ids of its own symbols stay. Without a replacement symbol it gets that of ``other``.
+        """
         new = sorted(set(other.symbols) - set(self.symbols))
         both = Vocabulary(self.symbols + tuple(new), self.replacement or other.replacement)
         return self if both == self else both
@@ -97,18 +96,18 @@ class Vocabulary:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The smallest unsigned type that holds every number."""
+        """The smallest unsigned type that holds every id."""
         return smallest_dtype(len(self))
 
     def index(self, char: str) -> int | None:
-        """The number of ``char``, or None when it is unknown (the replacement symbol is not consulted)."""
+        """The id of ``char``, or None when it is unknown, even if there is a replacement symbol."""
         return self._index.get(char)
 
     def encode(self, text: str) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
-        """Numbers of the characters of ``text``, int64 of shape (known,), and how often each unknown one came.
+        """Encode ``text``: ids, int64 of shape (known,), and how often each unknown character occurs.
 
-        Unknown characters become the replacement symbol if there is one, and are left out otherwise; they are
-        counted in both cases. Nothing is normalised here: see :meth:`charlstm.text.reading.TextOptions.apply`.
+        Unknown characters become the replacement symbol if there is one, else they are left out. The text is not
+        normalised here: see :meth:`charlstm.text.reading.TextOptions.apply`.
         """
         codes = code_points(text)
         ids = self._table.take(codes, mode="clip")
@@ -123,7 +122,7 @@ class Vocabulary:
         return ids[~missing], unknown
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of ``ids`` (integers of any kind, any shape, read in order)."""
+        """The text of ``ids``: integers of any type and shape, in C order."""
         codes: bytes = self.codes[np.asarray(ids)].tobytes()
         return codes.decode("utf-32-le", "surrogatepass")
 
@@ -134,19 +133,19 @@ class Vocabulary:
 
     @cached_property
     def _table(self) -> npt.NDArray[np.int64]:
-        # One entry past the highest code point: everything above it is clipped there and so unknown.
+        # The last entry, past the highest code point, is -1: `encode` clips higher code points to it.
         table = np.full(int(self.codes.max()) + 2, -1, np.int64)
         table[self.codes] = np.arange(len(self))
         return table
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; the inverse of :meth:`from_dict`. A list: joined, two lone surrogates would become one."""
+        """A JSON object for :meth:`from_dict`. It has a list because two surrogates in a string would become one."""
         return {"symbols": list(self.symbols), "replacement": self.replacement}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises :class:`TextError` when ``values`` is no vocabulary."""
+        """The inverse of :meth:`to_dict`. Raises :class:`TextError` when ``values`` is not a vocabulary."""
         symbols, replacement = values.get("symbols"), values.get("replacement")
         if not isinstance(symbols, list) or not (replacement is None or isinstance(replacement, str)):
-            raise TextError("This is not a vocabulary: it needs a list called symbols")
+            raise TextError("This is not a vocabulary: it has no list called symbols")
         return cls(symbols, replacement)

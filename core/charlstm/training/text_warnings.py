@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from charlstm.text.batches import TrainingText, learnt, most_learnt
+from charlstm.text.batches import TrainingText, trained_share, trained_texts
 from charlstm.text.statistics import parts_overlap
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -22,7 +22,7 @@ def text_warnings(
             f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
         )
     for part, spans in (("held-out part", text.held_out), ("test part", text.test)):
-        share, learnt_text = most_learnt(learnt(start_from_info), text.corpus, spans)
+        share, learnt_text = trained_share(trained_texts(start_from_info), text.corpus, spans)
         if learnt_text is not None:
             test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""
             yield (

@@ -162,7 +162,7 @@ def test_text_given_twice_is_told(workspace: Path, run_cli: RunCli) -> None:
     (workspace / "one.txt").write_text(prose(5), encoding="utf-8")
     (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
     told = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
-    assert "note: 100% of the held-out part stands word for word in the training part" in told
+    assert "note: 100% of the held-out part is word for word in the training part" in told
     assert "trained on 100% of the held-out part" in run_cli("eval", "twice")[1]
 
 

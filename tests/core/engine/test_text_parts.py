@@ -80,7 +80,7 @@ def test_overlap_of_training_and_test_part_is_a_warning(settings: Settings, plan
     fractions = {"val_fraction": 0.07, "test_fraction": 0.46}
     trainer = Trainer(corpus, settings.with_changes(max_steps=2, **fractions), plan=plan)
     warnings = [event.message for event in trainer.events() if isinstance(event, Warned)]
-    assert any("of the test part stands word for word in the training part" in message for message in warnings)
+    assert any("of the test part is word for word in the training part" in message for message in warnings)
     assert not any("of the held-out part" in message for message in warnings)
 
 

@@ -1,4 +1,4 @@
-"""Every test of this floor has caches and state of its own; nothing of the user's is touched."""
+"""Each test has its own cache, state and data folders."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def shared_data() -> Path:
     if not SHARED.is_dir():
-        pytest.skip("the shared texts are not here")
+        pytest.skip("the shared texts are missing")
     return SHARED.resolve()

@@ -17,7 +17,7 @@ def texts(draw: st.DrawFn) -> tuple[int, list[Span]]:
 
 
 @given(texts(), st.integers(1, 20), st.integers(1, 30))
-def test_every_target_comes_exactly_once_with_its_own_input(
+def test_batches_have_every_target_once_with_its_input(
     text: tuple[int, list[Span]], batch_size: int, seq_length: int
 ) -> None:
     chars, spans = text
@@ -26,16 +26,16 @@ def test_every_target_comes_exactly_once_with_its_own_input(
     for batch in batches:
         assert batch.inputs.shape == batch.targets.shape == (seq_length, batch_size)
         assert batch.inputs.dtype == batch.targets.dtype == np.int64
-        there = batch.targets != NO_TARGET
-        assert (batch.targets[there] == batch.inputs[there] + 1).all()
-        assert batch.chars == there.sum() > 0
-        targets.extend(batch.targets[there].tolist())
+        valid = batch.targets != NO_TARGET
+        assert (batch.targets[valid] == batch.inputs[valid] + 1).all()
+        assert batch.chars == valid.sum() > 0
+        targets.extend(batch.targets[valid].tolist())
     assert sorted(targets) == sorted(at for start, stop in spans for at in range(start + 1, stop))
     assert batches.chars == len(targets)
 
 
 @given(texts(), st.integers(1, 20), st.integers(1, 30))
-def test_a_row_that_is_not_fresh_reads_on_where_it_was(
+def test_row_that_is_not_fresh_continues_its_last_input(
     text: tuple[int, list[Span]], batch_size: int, seq_length: int
 ) -> None:
     chars, spans = text
@@ -47,18 +47,18 @@ def test_a_row_that_is_not_fresh_reads_on_where_it_was(
             if not len(read):
                 assert batch.fresh[row]
                 continue
-            assert (np.diff(read) == 1).all()  # within a step a row never jumps
+            assert (np.diff(read) == 1).all()
             assert batch.fresh[row] or read[0] == last[row] + 1
             last[row] = read[-1]
 
 
 @given(st.integers(2, 5000), st.integers(1, 16), st.integers(1, 40))
-def test_an_unbroken_text_wastes_at_most_one_step(chars: int, batch_size: int, seq_length: int) -> None:
+def test_one_span_wastes_less_than_one_step(chars: int, batch_size: int, seq_length: int) -> None:
     steps = Batches(np.zeros(chars, np.uint8), [Span(0, chars)], batch_size, seq_length).steps_per_epoch
     assert steps * batch_size * seq_length - (chars - 1) < batch_size * (seq_length + 1)
 
 
-def test_steps_count_on_over_epochs_and_need_no_history() -> None:
+def test_batch_depends_only_on_step_modulo_epoch() -> None:
     batches = Batches(np.arange(100), [(0, 100)], 3, 7)
     assert len(batches) == batches.steps_per_epoch == 5
     one, again = batches.batch(2), batches.batch(2 + 4 * 5)
@@ -67,14 +67,14 @@ def test_steps_count_on_over_epochs_and_need_no_history() -> None:
     assert batches.batch(5).fresh.all()
 
 
-def test_the_reference_layout() -> None:
+def test_rows_are_contiguous_parts_of_the_text() -> None:
     batch = Batches(np.arange(13), [(0, 13)], 2, 3).batch(0)
     assert batch.inputs.T.tolist() == [[0, 1, 2], [6, 7, 8]]
     assert batch.targets.T.tolist() == [[1, 2, 3], [7, 8, 9]]
 
 
 @pytest.mark.parametrize("spans", [[], [(0, 0)], [(0, 1), (5, 6)]])
-def test_spans_without_a_target_have_no_step(spans: list[tuple[int, int]]) -> None:
+def test_spans_without_targets_have_no_steps(spans: list[tuple[int, int]]) -> None:
     batches = Batches(np.arange(9), spans, 4, 5)
     assert list(batches) == []
     with pytest.raises(IndexError, match="two characters"):

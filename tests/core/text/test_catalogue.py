@@ -13,7 +13,7 @@ from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 
 
-def test_data_comes_first_then_files_then_folders(tmp_path: Path) -> None:
+def test_find_texts_lists_data_then_files_then_folders(tmp_path: Path) -> None:
     for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/b.txt", "data/a.txt", "data/a.md", "sub/x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
@@ -31,7 +31,7 @@ def test_data_comes_first_then_files_then_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX files")
-def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
+def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
@@ -39,20 +39,21 @@ def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
     assert [one.name for one in find_texts(tmp_path) if one.group != "folder"] == []
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_find_texts_reports_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(TextError, match="cannot be listed"):
         find_texts(tmp_path / "nowhere")
     with pytest.raises(TextError, match="cannot be listed"):
         find_texts("~nobody-here")
 
 
-def test_the_texts_used_last(tmp_path: Path) -> None:
+def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> None:
     assert recent_texts() == ()
     for name in "abcab":
         path = tmp_path / f"{name}.txt"
         path.write_text(name)
         remember_text([str(path)], path.name, 1)
     remember_text(["-"], "stdin", 1)
+    remember_text([], "text", 1)
     remember_text(["python-reference"], "python-reference", 465_128)
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
     (tmp_path / "a.txt").unlink()
@@ -60,7 +61,7 @@ def test_the_texts_used_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "2"}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
-def test_a_damaged_list_is_an_empty_one(content: str, tmp_path: Path) -> None:
+def test_damaged_list_of_recent_texts_is_replaced(content: str, tmp_path: Path) -> None:
     (paths.state_dir() / "recent-texts.json").write_text(content)
     assert recent_texts() == ()
     (tmp_path / "a.txt").write_text("a")
@@ -68,17 +69,17 @@ def test_a_damaged_list_is_an_empty_one(content: str, tmp_path: Path) -> None:
     assert len(recent_texts()) == 1
 
 
-def test_a_newer_list_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
     path = paths.state_dir() / "recent-texts.json"
     path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
-    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and stays as it is; update this one"):
+    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and was not changed: update this one"):
         recent_texts()
     (tmp_path / "a.txt").write_text("a")
     remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
     assert path.read_text() == newer
 
 
-def test_built_in_texts() -> None:
+def test_python_reference_is_built_in() -> None:
     listed = {one.name: one for one in builtin.builtins()}
     reference = open_corpus("python-reference")
     assert reference.chars == listed["python-reference"].chars
@@ -89,22 +90,22 @@ def test_built_in_texts() -> None:
     assert "".join(builtin.pieces("python-reference")) == "".join(builtin.pieces("python-reference"))
 
 
-def test_the_library_is_capped_and_real() -> None:
+def test_python_source_is_built_in() -> None:
     source = open_corpus("python-source", TextOptions(max_chars=300_000))
     assert source.chars == 300_000
     assert source.text().count("def ") > 200
     assert preview("python-source", 100).text == source.text(0, 100)
 
 
-def test_what_a_python_lacks_is_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydoc_data.topics", None)
     monkeypatch.setattr("charlstm.text.builtin.sysconfig.get_path", lambda name: str(tmp_path))
     assert builtin.builtins() == []
-    with pytest.raises(TextError, match="came without"):
+    with pytest.raises(TextError, match="does not have the text python-reference"):
         open_corpus("python-reference")
 
 
-def test_folders_are_private_and_movable(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_folders_are_private_and_can_be_moved(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for make, name in ((paths.cache_dir, "cache"), (paths.state_dir, "state"), (paths.data_dir, "data")):
         assert make() == own_folders / name
         if os.name != "nt":

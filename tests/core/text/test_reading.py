@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from charlstm.errors import TextError
 from charlstm.text.reading import CLEANED, Characters, ReadReport, Tally, TextOptions, decoded
 
-# What makes block borders dangerous: returns, marks, jamo, singletons, things that compose across a border.
+# Characters that can go wrong at the border of two blocks: CR LF, marks, jamo and others that compose.
 TRICKY = st.text(
     st.sampled_from("ab \r\n\u0301\u0323\u0308eﬁ\u1100\u1161\u11a8각\u212b\u09c7\u09be\u0f71\u0f72𝅗𝅥😀字\u00ad\xa0\f")
 )
@@ -26,7 +26,7 @@ def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> 
 
 
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
-def test_blocks_of_any_size_give_what_the_whole_gives(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
+def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
     options = TextOptions(clean=clean)
     streamed, tally = read(text.encode(encoding), sizes, encoding, options)
     whole = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -39,7 +39,7 @@ def test_blocks_of_any_size_give_what_the_whole_gives(text: str, sizes: list[int
 
 
 @given(st.binary(), st.lists(st.integers(0, 5)))
-def test_invalid_bytes_become_one_sign_and_are_counted(data: bytes, sizes: list[int]) -> None:
+def test_decoded_replaces_and_counts_invalid_bytes(data: bytes, sizes: list[int]) -> None:
     options = TextOptions(normalize=False)
     streamed, tally = read(data, sizes, "utf-8", options)
     expected = data.decode("utf-8", "replace")
@@ -47,7 +47,7 @@ def test_invalid_bytes_become_one_sign_and_are_counted(data: bytes, sizes: list[
     assert tally.invalid_bytes == len(data) - len(data.decode("utf-8", "ignore").encode())
 
 
-def test_normalisation_can_be_left_out() -> None:
+def test_apply_normalizes_only_if_wanted() -> None:
     assert TextOptions(normalize=False).apply("e\u0301") == "e\u0301"
     assert TextOptions().apply("e\u0301") == "é"
 
@@ -56,12 +56,12 @@ def test_normalisation_can_be_left_out() -> None:
     ("text", "style"),
     [("a\nb\n", "LF"), ("a\r\nb\r\n", "CRLF"), ("a\rb\r", "CR"), ("a\r\nb\n", "mixed"), ("ab", "none")],
 )
-def test_newline_styles(text: str, style: str) -> None:
+def test_newline_style_is_found(text: str, style: str) -> None:
     for sizes in ([], [1] * 6):
         assert read(text.encode(), sizes, "utf-8", TextOptions())[1].newline_style() == style
 
 
-def test_what_could_be_cleaned_is_counted_either_way() -> None:
+def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
     data = "so\u00adft\u00a0and\fhard\x00".encode()
     kept, counted = read(data, [], "utf-8", TextOptions())
     cleaned, counted_too = read(data, [], "utf-8", TextOptions(clean=True))
@@ -70,8 +70,8 @@ def test_what_could_be_cleaned_is_counted_either_way() -> None:
     assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
 
 
-def test_endless_marks_take_no_endless_time() -> None:
-    marks = "\u0301\u0323" * 200_000  # Python would sort these for minutes
+def test_long_runs_of_marks_are_fast() -> None:
+    marks = "\u0301\u0323" * 200_000  # unicodedata.normalize takes minutes for these
     assert TextOptions().apply("e\u0301x" + marks) == "éx" + marks
     characters = Characters(TextOptions())
     text = "".join(characters.feed(marks) for _ in range(4)) + characters.feed("", final=True)
@@ -79,7 +79,7 @@ def test_endless_marks_take_no_endless_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"fold_rare": -1}, "fold_rare takes a whole number of at least 0, not -1"),
         ({"max_chars": 0}, "max_chars takes"),
@@ -90,12 +90,12 @@ def test_endless_marks_take_no_endless_time() -> None:
         ({"fold": 3}, "no text option 'fold'"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, object], says: str) -> None:
-    with pytest.raises(TextError, match=says):
+def test_error_names_invalid_option(options: dict[str, object], message: str) -> None:
+    with pytest.raises(TextError, match=message):
         TextOptions.from_dict(options)
 
 
-def test_options_and_reports_go_through_json() -> None:
+def test_options_and_reports_invert_to_dict() -> None:
     options = TextOptions(clean=True, encoding="Latin-1", max_chars=7)
     assert options.encoding == "iso8859-1"
     assert TextOptions.from_dict(options.to_dict()) == options

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.batches import TrainingText, learnt, most_learnt
+from charlstm.text.batches import TrainingText, trained_share, trained_texts
 from charlstm.text.corpus import Corpus, Span
 from charlstm.text.reading import TextOptions
 from charlstm.text.statistics import parts_overlap
@@ -79,13 +79,13 @@ def test_training_text_has_the_test_part() -> None:
 def test_model_with_test_part_has_not_learnt_it() -> None:
     corpus = make_corpus("abcdefghij" * 10)
     settings = {"val_fraction": 0.1, "split": "tail", "test_fraction": 0.2}
-    known = learnt({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
-    assert most_learnt(known, corpus, [(70, 100)]) == (0.0, None)
-    assert most_learnt(known, corpus, [(60, 80)])[0] == 0.5
+    known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
+    assert trained_share(known, corpus, [(70, 100)]) == (0.0, None)
+    assert trained_share(known, corpus, [(60, 80)])[0] == 0.5
     # a model of version 0.1 says nothing of a test part
     del settings["test_fraction"]
-    known = learnt({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
-    assert most_learnt(known, corpus, [(80, 100)])[0] == 0.5
+    known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
+    assert trained_share(known, corpus, [(80, 100)])[0] == 0.5
 
 
 def test_overlap_names_the_part() -> None:
@@ -93,4 +93,4 @@ def test_overlap_names_the_part() -> None:
     half = corpus.chars // 2
     overlap = parts_overlap(corpus, [Span(0, half)], [Span(half, corpus.chars)], "test part")
     assert overlap is not None
-    assert overlap.startswith("100% of the test part stands word for word in the training part")
+    assert overlap.startswith("100% of the test part is word for word in the training part")

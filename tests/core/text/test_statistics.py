@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import MAX_ORDER, SAME, NGrams, describe, parts_differ, seen_share
+from charlstm.text.statistics import MAX_ORDER, SEQUENCE, NGrams, describe, overlap_share, parts_differ
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
 
@@ -38,9 +38,9 @@ def corpus_of(tmp_path: Path):  # type: ignore[no-untyped-def]
     st.integers(5, 6),
     st.sampled_from([0, 1 << 20]),
 )
-def test_every_distribution_sums_to_one(pieces: list[list[int]], vocab_size: int, dense: int) -> None:
+def test_ngram_distributions_sum_to_one(pieces: list[list[int]], vocab_size: int, dense: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charlstm.text.statistics._DENSE", dense)  # plain tables and sorted codes alike
+        patch.setattr("charlstm.text.statistics._DENSE", dense)  # plain arrays and sorted codes
         fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
         chars = np.arange(vocab_size)
         for order in range(MAX_ORDER + 1):
@@ -51,7 +51,7 @@ def test_every_distribution_sums_to_one(pieces: list[list[int]], vocab_size: int
 
 
 @given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=3, max_size=20))
-def test_the_arrays_do_what_the_book_says(train: list[int], held_out: list[int]) -> None:
+def test_ngrams_agree_with_definition_of_witten_bell(train: list[int], held_out: list[int]) -> None:
     vocab_size = 4
     fitted = NGrams([np.array(train, np.uint8)], vocab_size)
 
@@ -76,20 +76,20 @@ def test_the_arrays_do_what_the_book_says(train: list[int], held_out: list[int])
     assert fitted.bits([np.array(held_out, np.uint8)]) == pytest.approx(expected)
 
 
-def test_thousands_of_symbols_in_little_text_are_no_better_than_they_should_be() -> None:
+def test_ngram_bits_of_noise_are_its_entropy() -> None:
     ids = np.random.default_rng(0).integers(0, 4500, 60_000).astype(np.uint16)
     for bits in NGrams([ids[:50_000]], 4500).bits([ids[50_000:]]):
-        assert np.log2(4500) - 0.05 < bits < np.log2(4500) + 1.2  # noise has its entropy, whatever the order
+        assert np.log2(4500) - 0.05 < bits < np.log2(4500) + 1.2  # for each order
 
 
-def test_pieces_are_not_joined() -> None:
+def test_ngrams_do_not_cross_pieces() -> None:
     apart = NGrams([np.array([0, 1]), np.array([2, 3])], 4)
     joined = NGrams([np.array([0, 1, 2, 3])], 4)
     code, char = np.array([1]), np.array([2])
     assert apart.probabilities(1, code, char) < joined.probabilities(1, code, char)
 
 
-def test_what_a_text_is_made_of(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_describe_prose(corpus_of) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of(prose(30_000)))
     assert found.chars == 30_000
     assert found.top[0][0] == " "
@@ -104,7 +104,7 @@ def test_what_a_text_is_made_of(corpus_of) -> None:  # type: ignore[no-untyped-d
     json.dumps(found.to_dict())
 
 
-def test_figures_are_reckoned_once(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_bits_are_cached(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     corpus = corpus_of(prose(30_000))
     first = describe(corpus)
     assert describe(corpus, corpus.split(0.1, "blocks")).bits != first.bits
@@ -112,7 +112,7 @@ def test_figures_are_reckoned_once(corpus_of, monkeypatch: pytest.MonkeyPatch) -
     assert describe(corpus) == first
 
 
-def test_large_texts_are_sampled_and_say_so(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_bits_of_large_texts_are_sampled(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     corpus = corpus_of(prose(60_000))
     whole = describe(corpus)
     monkeypatch.setattr("charlstm.text.statistics.TRAIN_SAMPLE", 40_000)
@@ -126,7 +126,7 @@ def test_large_texts_are_sampled_and_say_so(corpus_of, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
-def test_too_little_text_says_so(corpus_of, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_describe_short_text_has_no_bits(corpus_of, text: str) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of(text))
     assert found.bits is None
     assert found.too_little is not None
@@ -134,66 +134,66 @@ def test_too_little_text_says_so(corpus_of, text: str) -> None:  # type: ignore[
     assert found.parts_differ is None
 
 
-def test_nothing_held_out_says_so(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_describe_without_held_out_part_has_no_bits(corpus_of) -> None:  # type: ignore[no-untyped-def]
     corpus = corpus_of(prose(9000))
     assert "Nothing is held out" in str(describe(corpus, corpus.split(0)).too_little)
 
 
-def test_all_the_same_character(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_bits_of_one_repeated_character_are_zero(corpus_of) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of("a" * 50_000))
     assert found.bits is not None
     assert found.bits["order 2"] == pytest.approx(0, abs=0.01)
 
 
-def test_without_bits_only_counts(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_describe_without_bits_only_counts(corpus_of) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of(prose(30_000)), bits=False)
     assert (found.bits, found.too_little, found.distinct) == (None, None, len(set(prose(30_000))))
 
 
-def test_a_tail_of_another_kind_is_noticed(corpus_of) -> None:  # type: ignore[no-untyped-def]
-    shout = prose(5_000, 1).upper()
-    corpus = corpus_of(prose(95_000) + shout)
-    said = parts_differ(corpus, corpus.split(0.1))
-    assert said is not None
-    assert "50 % of it is unlike" in said
+def test_parts_differ_finds_different_tail(corpus_of) -> None:  # type: ignore[no-untyped-def]
+    upper = prose(5_000, 1).upper()
+    corpus = corpus_of(prose(95_000) + upper)
+    warning = parts_differ(corpus, corpus.split(0.1))
+    assert warning is not None
+    assert "50 % of it is unlike" in warning
     assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
 
 
-def test_text_that_is_there_twice_is_noticed(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_parts_overlap_finds_repeated_text(corpus_of) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
     assert found.parts_overlap is not None
-    assert found.parts_overlap.startswith("100% of the held-out part stands word for word in the training part")
+    assert found.parts_overlap.startswith("100% of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
 
 
-@pytest.mark.parametrize("block", [SAME, 700, 1 << 18])
-@pytest.mark.parametrize("copied", [0, SAME - 1, 2 * SAME, 1000, 2000])
-def test_share_of_text_that_was_seen(copied: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [SEQUENCE, 700, 1 << 18])
+@pytest.mark.parametrize("copied", [0, SEQUENCE - 1, 2 * SEQUENCE, 1000, 2000])
+def test_overlap_share_of_copied_text(copied: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_BLOCK", block)
     random = np.random.default_rng(copied)
     ids = random.integers(0, 90, 8000).astype(np.uint8)
     train, held_out = [(0, 3000), (3100, 6000)], [(6000, 8000)]
     ids[6000 : 6000 + copied] = ids[2900 - copied : 2900]
-    share = seen_share(ids, held_out, ids, train)
-    assert share == copied // SAME * SAME / 2000
-    # a stretch over the gap between two training spans was not seen
+    share = overlap_share(ids, held_out, ids, train)
+    assert share == copied // SEQUENCE * SEQUENCE / 2000
+    # a sequence across the gap between two training spans does not count
     ids[6000:7000] = ids[2500:3500]
     ids[7000:8000] = random.integers(0, 90, 1000)
-    assert seen_share(ids, held_out, ids, train) == 0.4
+    assert overlap_share(ids, held_out, ids, train) == 0.4
 
 
-def test_a_licence_in_the_tail_is_named(corpus_of) -> None:  # type: ignore[no-untyped-def]
+def test_parts_differ_names_licence_in_held_out_part(corpus_of) -> None:  # type: ignore[no-untyped-def]
     licence = "*** END OF THE PROJECT GUTENBERG EBOOK X ***\n" + "1.E. TRADEMARK / LICENSE (R)\n" * 150
     text = prose(95_000) + "\n" + licence
     corpus = corpus_of(text)
-    said = parts_differ(corpus, corpus.split(0.1))
-    assert said is not None
-    assert "is a Project Gutenberg licence" in said
+    warning = parts_differ(corpus, corpus.split(0.1))
+    assert warning is not None
+    assert "is a Project Gutenberg licence" in warning
     stripped = corpus_of(text, TextOptions(strip_boilerplate=True))
     assert parts_differ(stripped, stripped.split(0.1)) is None
 
 
-def test_the_shared_texts(shared_data: Path, tmp_path: Path) -> None:
+def test_describe_shared_tunes(shared_data: Path, tmp_path: Path) -> None:
     corpus = open_corpus(shared_data / "nottingham.abc")
     found = describe(corpus)
     assert found.bits is not None

@@ -12,7 +12,7 @@ from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, smallest_dtype
 
 
 @given(st.text(min_size=1))
-def test_any_text_comes_back(text: str) -> None:
+def test_decode_inverts_encode(text: str) -> None:
     vocabulary = Vocabulary.from_text(text)
     ids, unknown = vocabulary.encode(text)
     assert vocabulary.decode(ids) == text
@@ -22,19 +22,19 @@ def test_any_text_comes_back(text: str) -> None:
 
 
 @given(st.text(min_size=1), st.text())
-def test_unknown_characters_are_left_out_and_counted(known: str, text: str) -> None:
+def test_encode_leaves_out_and_counts_unknown_characters(known: str, text: str) -> None:
     vocabulary = Vocabulary.from_text(known)
     ids, unknown = vocabulary.encode(text)
     assert vocabulary.decode(ids) == "".join(char for char in text if char in known)
     assert unknown == {char: text.count(char) for char in text if char not in known}
 
 
-def test_lone_surrogates_from_a_command_line_are_merely_unknown() -> None:
+def test_encode_treats_lone_surrogates_as_unknown() -> None:
     ids, unknown = Vocabulary.from_text("ab").encode("a\udce9b")
     assert (ids.tolist(), unknown) == ([0, 1], {"\udce9": 1})
 
 
-def test_rare_characters_share_one_symbol() -> None:
+def test_from_counts_folds_rare_characters() -> None:
     vocabulary = Vocabulary.from_counts({"a": 9, "é": 1, "ß": 1, "b": 2}, fold_rare=2)
     assert vocabulary.symbols == ("a", "b", REPLACEMENT)
     ids, unknown = vocabulary.encode("aßq")
@@ -42,11 +42,11 @@ def test_rare_characters_share_one_symbol() -> None:
     assert unknown == {"q": 1, "ß": 1}
 
 
-def test_without_rare_characters_there_is_no_replacement() -> None:
+def test_from_counts_without_rare_characters_has_no_replacement() -> None:
     assert Vocabulary.from_counts({"a": 9, "b": 9, "c": 0}, fold_rare=2) == Vocabulary(["a", "b"])
 
 
-def test_the_order_found_is_kept() -> None:
+def test_order_of_symbols_is_kept() -> None:
     vocabulary = Vocabulary(["z", "a", "é"])
     assert vocabulary.encode("éza")[0].tolist() == [2, 0, 1]
     assert vocabulary.extended(Vocabulary("xyaé")).symbols == ("z", "a", "é", "x", "y")
@@ -66,21 +66,22 @@ def test_extended_vocabulary_keeps_a_replacement_symbol() -> None:
 
 
 @given(st.lists(st.characters(exclude_categories=()), min_size=1, unique=True))
-def test_json_keeps_every_symbol(symbols: list[str]) -> None:
-    vocabulary = Vocabulary(symbols)  # lone surrogates too, side by side
+def test_to_dict_survives_json(symbols: list[str]) -> None:
+    vocabulary = Vocabulary(symbols)  # also two surrogates in a row
     again = Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict())))
     assert again == vocabulary
     assert hash(again) == hash(vocabulary)
 
 
 @pytest.mark.parametrize(
-    ("symbols", "says"), [(["a", "bc"], "'bc'"), (["a", "b", "a"], "'a' stands twice"), ([], "at least one")]
+    ("symbols", "message"),
+    [(["a", "bc"], "'bc'"), (["a", "b", "a"], "'a' is in the vocabulary twice"), ([], "at least one")],
 )
-def test_a_wrong_vocabulary_is_refused(symbols: list[str], says: str) -> None:
-    with pytest.raises(TextError, match=says):
+def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
+    with pytest.raises(TextError, match=message):
         Vocabulary(symbols)
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(1, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")])
-def test_numbers_are_as_small_as_can_be(size: int, dtype: str) -> None:
+def test_smallest_dtype(size: int, dtype: str) -> None:
     assert smallest_dtype(size) == np.dtype(dtype)
