@@ -161,6 +161,7 @@ class PresetEstimate(TypedDict):
     """Of the whole run, validation included."""
     chars_per_second: float
     kernel: str
+    precision: str
     settings: dict[str, Any]
     """Every setting of the preset for this text, with the changes of --set."""
 

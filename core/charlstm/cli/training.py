@@ -1,4 +1,4 @@
-"""Commands that train: presets, train, resume."""
+"""Commands that train: ``presets``, ``train``, ``resume``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from charlstm.cli.json_schemas import PresetEstimate, PresetRow, RunPlace, SettingRow
 from charlstm.cli.options import (
     complete_run,
     examples,
@@ -33,6 +34,7 @@ from charlstm.training.settings import Settings, about, canonical_name, parse_se
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
+    from charlstm.cli.training_view import Limits
     from charlstm.runs.folder import Run, RunSpec
     from charlstm.text.corpus import Corpus
     from charlstm.training.events import Event
@@ -42,20 +44,24 @@ SHORTCUTS: tuple[str, ...] = (
     *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
     *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads"),
 )
-"""Settings that are options of their own; all of them go with --set."""
+"""Settings that have an option of their own; --set takes all settings."""
 
 
 def shortcuts(command: Any) -> Any:
-    """The most used settings as options of their own."""
+    """Add an option for each of the most used settings; the command receives them by name."""
     for name in reversed(SHORTCUTS):
-        words = about(name)
-        option = click.option(f"--{name.replace('_', '-')}", name, metavar="X", help=f"{words[0].upper()}{words[1:]}.")
-        command = option(command)
+        description = about(name)
+        command = click.option(
+            f"--{name.replace('_', '-')}", name, metavar="X", help=f"{description[0].upper()}{description[1:]}."
+        )(command)
     return command
 
 
 def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> dict[str, Any]:
-    """Settings that were asked for, by ``--set`` and by options of their own; the latter win."""
+    """The settings given by --set and by their own options, which take precedence.
+
+    Raises :class:`SettingsError` for an unknown setting or a value that is not accepted.
+    """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
@@ -71,7 +77,7 @@ def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> 
 
 @click.command()
 @optional_text_argument
-@click.option("--settings", "list_settings", is_flag=True, help="List every setting and what it takes.")
+@click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
 @text_options
 @json_option
@@ -82,32 +88,34 @@ def presets(
     options: TextOptions,
     as_json: bool,
 ) -> None:
-    """The presets; with TEXT, what each would cost on this machine: time, memory, characters per second.
+    """List the presets; with TEXT, estimate the time, memory and speed of each on this machine.
 
-    Presets adapt to the size of the text. The costs come from a short measurement, which is remembered.
+    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored.
     """
     if list_settings:
-        every = [{"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()]
-        print_result(
-            as_json, every, "\n".join(f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in every)
-        )
+        listed: list[SettingRow] = [
+            {"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()
+        ]
+        lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in listed]
+        print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
-        described = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
-        print_result(as_json, described, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
+        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
+        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
     from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
-    prepare_for_torch()  # as the worker that would train
+    prepare_for_torch()  # as a worker does
     corpus = load_corpus(text, options)
     changes = changes_of(assignments, {})
-    rows: list[dict[str, Any]] = []
+    rows: list[PresetEstimate] = []
     for each in PRESETS.values():
         settings = preset(each.name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
         shape = corpus.chars, len(corpus.vocabulary)
-        costs = estimate(settings, *shape, _measured_speed(settings, *shape))
-        rows.append({"name": each.name, "about": each.about, **costs.to_dict(), "settings": settings.to_dict()})
+        estimated = estimate(settings, *shape, _measured_speed(settings, *shape)).to_dict()
+        row = {"name": each.name, "about": each.about, **estimated, "settings": settings.to_dict()}
+        rows.append(cast(PresetEstimate, row))
     if as_json:
         print_result(True, rows)
         return
@@ -132,7 +140,7 @@ def presets(
 
 
 def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
-    """The stored speed of a training step, or a measurement, which alone needs torch."""
+    """The stored speed of a training step, or a new measurement, which needs torch."""
     from charlstm.training.estimate import batch_shape, find_speed
 
     found = find_speed(settings, vocab_size, *batch_shape(settings, chars))
@@ -167,10 +175,12 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     metavar="FILE",
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
-@click.option("--from", "model_from", metavar="MODEL", help="Start from a model's weights instead of from nothing.")
-@click.option("--name", help="What the run is called.  [default: TEXT-PRESET-N]")
-@click.option("--detach", is_flag=True, help="Train in the background and return at once; see `charlstm watch`.")
-@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@click.option(
+    "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
+)
+@click.option("--name", help="Name of the run.  [default: TEXT-PRESET-N]")
+@click.option("--detach", is_flag=True, help="Train in the background and return at once.")
+@click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option
 @shortcuts
 @text_options
@@ -191,17 +201,22 @@ def train(
     runs_dir: Path | None,
     **given: str | None,
 ) -> None:
-    """Train on TEXT: files, a folder, - for standard input, or a built-in such as python-reference.
+    """Train on TEXT: files, a folder, - for standard input, or a built-in text such as python-reference.
 
     A setting comes from an option or --set; else from --settings-file; else from the run of --like or the preset.
 
-    Everything about the run is in its folder. The first Ctrl-C checkpoints and ends; `charlstm resume` goes on
-    exactly where it was. With --json, one event a line on stdout. Started by torchrun, several processes share it.
+    Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
+    exactly from there. With --json, prints one event per line to stdout. torchrun starts several processes that share
+    the training.
+
+    The first limit that is reached ends the run: --epochs, --max-steps or --max-minutes, whether it was given or comes
+    from the preset.
     """
+    from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
     from charlstm.runs.models import find_model
 
-    _follow(detach)
+    _run_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
     changes = {**file.changes, **changes_of(assignments, given)}
     model = None if model_from is None else find_model(model_from, runs_dir)
@@ -223,19 +238,20 @@ def train(
     if model is not None:
         settings = _of_the_same_size(settings, model, changes)
     settings = settings.with_changes(**changes)
+    limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
     if detach:
         run = launch.start_run(corpus, settings, preset_name, **arguments)
-        _say_where(run, as_json)
+        _print_detached(run, as_json)
         return
     run = launch.create_new_run(corpus, settings, preset_name, **arguments)
-    _work(run, {}, as_json=as_json, plain=plain)
+    _train_here(run, {}, limits, as_json=as_json, plain=plain)
 
 
 @click.command()
 @run_argument
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
-@click.option("--plain", is_flag=True, help="Plain lines, no bar.")
+@click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option
 @shortcuts
 @json_option
@@ -249,43 +265,47 @@ def resume(
     runs_dir: Path | None,
     **given: str | None,
 ) -> None:
-    """Go on with RUN from its last checkpoint, exactly as if it had never been stopped.
+    """Continue RUN from its last checkpoint, exactly as if it had not been stopped.
 
-    A finished run goes on when it is given more, such as --epochs 6 or --max-minutes 20 (in all). Changed settings are
-    recorded.
+    A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Changed settings
+    are recorded.
     """
+    from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
 
-    _follow(detach)
+    _run_other_rank(detach)
     found = find_run(run, runs_dir)
     changes = changes_of(assignments, given)
     if detach:
-        _say_where(launch.resume_run(found, changes=changes), as_json)
+        _print_detached(launch.resume_run(found, changes=changes), as_json)
         return
-    _work(found, changes, as_json=as_json, plain=plain)
+    limits = Limits(found.spec().settings.with_changes(**changes), frozenset(changes), "as before")
+    _train_here(found, changes, limits, as_json=as_json, plain=plain)
 
 
-def _follow(detach: bool) -> None:
-    """Under torchrun, be what all but rank 0 are: they neither read the text nor make a run, and this
-    process ends with it. The rest go on."""
+def _run_other_rank(detach: bool) -> None:
+    """Under torchrun, train as one of the ranks above 0, and exit. Returns in rank 0 and without torchrun.
+
+    The other ranks neither read the text nor create a run.
+    """
     from charlstm.training.torchrun import torchrun_rank
 
     if torchrun_rank() is None:
         return
     if detach:
-        raise SettingsError("--detach takes one process, and torchrun started several: leave --detach away")
+        raise SettingsError("--detach cannot be used under torchrun: remove it")
     from charlstm.runs import worker
 
     if not worker.is_other_rank():
         return
     worker.run_other_rank()
-    # It has nothing to save, and gloo's threads have been seen to abort a Python that went down in good order.
+    # There is nothing to save, and gloo's threads have aborted Python at a normal exit.
     sys.stderr.flush()
     os._exit(0)
 
 
-def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> None:
-    """Be the run's worker in this process, and draw it."""
+def _train_here(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
+    """Train in this process, and show the events. Raises :class:`RunError` when the run fails or does not begin."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
     from charlstm.runs.worker import run_foreground
@@ -296,10 +316,10 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
         print_note(f"Run {run.name} in {run.path}")
     last: Event | None = None
     interrupted = False
-    # closed at once when drawing fails (a terminal that went away), so that the run still checkpoints and ends
+    # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
-        EventView(json=as_json, plain=plain) as view,
+        EventView(json=as_json, plain=plain, limits=limits) as view,
     ):
         for event in events:
             last = event
@@ -307,12 +327,15 @@ def _work(run: Run, changes: dict[str, Any], *, as_json: bool, plain: bool) -> N
             view.show([event])
     if isinstance(last, Failed):
         raise RunError(last.message)
-    if not isinstance(last, Finished):  # stopped before it had begun, or while nothing could be written
+    if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     if not as_json:
+        if missed := limits.missed(last.limit):
+            without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
+            print_note(f"{missed}. To train longer: {without}")
         verb = "resume" if last.reason == "stopped" else "generate"
         print_note(f"Next: {shell_command(verb, run.name)}")
-    if interrupted and torchrun_rank() is None:  # torchrun would call it a failure, at length
+    if interrupted and torchrun_rank() is None:  # torchrun would report a failure of this process
         raise click.exceptions.Exit(130)
 
 
@@ -333,22 +356,21 @@ def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions) -
 
 
 def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
-    """The preset in the shape of the model that the weights come from."""
+    """``settings`` with the network size of the model that training starts from."""
     from charlstm.model.file import read_info
 
     config, _ = read_info(model)
     for name in ("hidden_size", "num_layers"):
         if changes.get(name, getattr(config, name)) != getattr(config, name):
             raise SettingsError(
-                f"{name} is {getattr(config, name)} in the model that training starts from: leave {name} away, "
-                "or start from nothing"
+                f"{name} is {getattr(config, name)} in the model that training starts from: remove {name} or --from"
             )
     return settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
 
 
-def _say_where(run: Run, as_json: bool) -> None:
-    if as_json:
-        print_result(True, {"name": run.name, "path": str(run.path)})
-    else:
-        print_result(False, None, run.name)
+def _print_detached(run: Run, as_json: bool) -> None:
+    """Print the name of a run that was started in the background."""
+    result: RunPlace = {"name": run.name, "path": str(run.path)}
+    print_result(as_json, result, run.name)
+    if not as_json:
         print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

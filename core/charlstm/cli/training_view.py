@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import StatusLine, format_duration, plural, print_json, terminal_width, truncate
@@ -27,6 +28,7 @@ from charlstm.training.events import (
     Warned,
     to_line,
 )
+from charlstm.training.settings import LENGTH, Settings
 
 PLAIN_INTERVAL = 10.0
 """Seconds of training between two lines of progress where there is no bar."""
@@ -43,15 +45,54 @@ END_REASONS = {
 }
 """The reasons of ``finished`` events, in words."""
 
+LIMITS = ("epochs", "max_steps", "max_minutes", "patience")
+"""Settings that can end a run, in the order in which they are listed."""
+
 BITS_PER_NAT = 1 / math.log(2)
 
 
-class EventView:
-    """Shows the events of a run: as lines of JSON on stdout with ``json``, else as text on stderr."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that can end a run, and where they come from."""
 
-    def __init__(self, *, json: bool = False, plain: bool = False) -> None:
+    settings: Settings
+    requested: frozenset[str]
+    """The settings that the user gave."""
+    origin: str
+    """Where the others come from, in words."""
+
+    def planned(self, limit: str, step: int) -> str:
+        """Which ``limit`` will end the run at ``step``, and which others there are, in a sentence."""
+        others = [self._words(name) for name in LIMITS if name != limit and self._is_set(name)]
+        about = "about " if limit == "max_minutes" else ""
+        more = f"; other limits: {', '.join(others)}" if others else ""
+        return f"ends by {self._words(limit)} at {about}step {step:,}{more}"
+
+    def missed(self, limit: str) -> str:
+        """A sentence when ``limit`` ended the run and the user gave others; else empty."""
+        given = [self._words(name) for name in LIMITS if name in LENGTH & self.requested and self._is_set(name)]
+        if limit not in LIMITS or limit in self.requested or not given:
+            return ""
+        return f"{' and '.join(given)} was not reached: {self._words(limit)} ended the run"
+
+    def _is_set(self, name: str) -> bool:
+        return getattr(self.settings, name) is not None
+
+    def _words(self, name: str) -> str:
+        value = getattr(self.settings, name)
+        return f"{name}={value:.12g}" + ("" if name in self.requested else f" ({self.origin})")
+
+
+class EventView:
+    """Shows the events of a run: as lines of JSON on stdout with ``json``, else as text on stderr.
+
+    With ``limits``, it also shows at the start which of them will end the run.
+    """
+
+    def __init__(self, *, json: bool = False, plain: bool = False, limits: Limits | None = None) -> None:
         self.series = RunSeries()
         self._json = json
+        self._limits = limits
         self._line = StatusLine(enabled=not json and not plain)
         self._last_printed = -math.inf
         self._verdict: Verdict | None = None
@@ -74,6 +115,8 @@ class EventView:
                 self._show_progress(event)
             elif line := milestone(event):
                 self.print_line(line)
+                if self._limits and isinstance(event, (Started, Resumed)) and event.limit and event.planned_steps:
+                    self.print_line(self._limits.planned(event.limit, event.planned_steps))
 
     def print_line(self, line: str) -> None:
         """Print a line above the status line. Control characters, which may come from a log, are made visible."""
@@ -149,7 +192,8 @@ def milestone(event: Event) -> str | None:
                 mark = "" if event.is_whole else ESTIMATE
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS.get(event.reason, event.reason)
-            return f"{at}{word} after {format_duration(event.train_seconds)} of training{best}"
+            limit = f" (limit: {event.limit})" if event.limit else ""
+            return f"{at}{word} after {format_duration(event.train_seconds)} of training{limit}{best}"
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -19,7 +19,7 @@ from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
-from charlstm.training.plan import VALIDATIONS, Plan, later_end
+from charlstm.training.plan import VALIDATIONS, Plan, later_end, limit_at
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate, superseded_commands
 from charlstm.training.settings import LENGTH, Settings, changed, current_kernel_name
@@ -95,6 +95,7 @@ def continue_run(
             changed=tuple(changes),
             device=plan.device,
             kernel=plan.kernel,
+            limit=limit_at(now, plan.steps_per_epoch, new_schedule.planned_steps),
         )
         replay = commands_to_repeat(log, state.step, schedule, changes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -48,7 +48,7 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
-from charlstm.training.plan import Plan, fit_batch
+from charlstm.training.plan import Plan, fit_batch, limit_at
 from charlstm.training.progress import Clock, Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
@@ -368,6 +368,7 @@ class Trainer:
             kernel=self._train_step.kernel.name,
             kernel_path=self._train_step.kernel.path,
             threads=plan.threads,
+            limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
         )
         yield from self._machine_warnings(memory_warning)
         for message in text_warnings(text, settings, plan, start_from_info):
@@ -686,8 +687,15 @@ class Trainer:
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
+            limit=self._limit(reason),
         )
         yield self._finished
+
+    def _limit(self, reason: str) -> str:
+        """The setting that ended the run for ``reason``; empty when none did."""
+        if reason == "done" and not self.schedule.finishing:
+            return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
+        return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
     def _final_validation(self) -> Generator[AnyEvent, None, bool]:
         """Validate the best model on all held-out text. Returns whether a stop ended this early; a resume then does

@@ -44,6 +44,9 @@ class Started(Event):
     kernel: str
     kernel_path: str = ""
     threads: int
+    limit: str = ""
+    """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes`` (empty in logs of
+    0.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,8 @@ class Resumed(Event):
     changed: tuple[str, ...] = ()
     device: str | None = None
     kernel: str | None = None
+    limit: str = ""
+    """As of ``started``; of a new process alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +166,9 @@ class Finished(Event):
     best_step: int
     train_seconds: float
     best_whole: bool | None = None
+    limit: str = ""
+    """The setting that ended the run: ``epochs``, ``max_steps``, ``max_minutes`` or ``patience``. Empty when none of
+    them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
 
     @property
     def is_whole(self) -> bool:

@@ -156,6 +156,15 @@ def later_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> in
     return end
 
 
+def limit_at(settings: Settings, steps_per_epoch: int, step: int) -> str:
+    """Which of ``epochs``, ``max_steps`` and ``max_minutes`` ends a run that ends at ``step``."""
+    if settings.epochs is not None and settings.epochs * steps_per_epoch <= step:
+        return "epochs"
+    if settings.max_steps is not None and settings.max_steps <= step:
+        return "max_steps"
+    return "max_minutes"
+
+
 def make_plan(
     settings: Settings,
     *,
