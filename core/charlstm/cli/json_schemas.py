@@ -14,8 +14,6 @@ One name means the same everywhere: ``loss`` is the mean loss in nats per charac
 predicted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 

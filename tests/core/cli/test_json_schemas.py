@@ -1,0 +1,126 @@
+"""The output of --json has the documented schemas, and errors are JSON too."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.cli.json_schemas import SCHEMAS, Deprecated, ErrorResult
+from command_line import RunCli, RunJson
+
+
+def check(value: Any, schema: Any, where: str = "") -> None:
+    """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""
+    origin, args = typing.get_origin(schema), typing.get_args(schema)
+    if origin in (typing.Annotated, typing.NotRequired):
+        check(value, args[0], where)
+    elif typing.is_typeddict(schema):
+        hints = typing.get_type_hints(schema, include_extras=True)
+        assert schema.__required_keys__ <= value.keys() <= hints.keys(), where
+        for name, each in value.items():
+            check(each, hints[name], f"{where}.{name}")
+    elif origin is list:
+        assert isinstance(value, list), where
+        for each in value:
+            check(each, args[0], f"{where}[]")
+    elif origin is dict:
+        assert isinstance(value, dict), where
+        for each in value.values():
+            check(each, args[1], f"{where}{{}}")
+    elif origin in (types.UnionType, typing.Union):
+        [kind] = [each for each in args if each is not types.NoneType]
+        assert value is None or check(value, kind, where) is None
+    elif origin is typing.Literal:
+        assert value in args, where
+    elif schema is not Any:
+        assert isinstance(value, (int, float) if schema is float else schema), f"{where}: {value!r}"
+
+
+OUTPUTS: dict[str, list[tuple[str, ...]]] = {
+    "corpora": [("corpora",)],
+    "stats": [("stats", "data/fox.txt")],
+    "presets": [("presets",)],
+    "presets --settings": [("presets", "--settings")],
+    "runs": [("runs",)],
+    "generate": [
+        ("generate", "fox", "--length", "5"),
+        ("generate", "fox", "--length", "5", "--samples", "2"),
+        ("generate", "fox", "--length", "5", "--show-probs"),
+    ],
+    "eval": [("eval", "fox"), ("eval", "fox", "data/fox.txt", "--max-chars", "99")],
+    "score": [("score", "fox", "data/fox.txt", "--max-chars", "99")],
+    "novelty": [("novelty", "data/fox.txt", "--model", "fox")],
+    "info": [("info", "fox"), ("info", "demo")],
+    "export": [("export", "fox", "--to", "script", "--out", "fox.net", "--force")],
+    "import": [("import", "fox.net", "--out", "fox.safetensors", "--force")],
+    "paths": [("paths",)],
+    "cache": [("cache",)],
+    "cache prune": [("cache", "prune")],
+}
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name, calls in OUTPUTS.items() for words in calls])
+def test_json_output_has_its_schema(name: str, words: tuple[str, ...], workspace: Path, run_json: RunJson) -> None:
+    if name == "import":
+        run_json(*OUTPUTS["export"][0])
+    check(run_json(*words), SCHEMAS[name])
+
+
+def test_deprecated_fields_equal_the_fields_that_replace_them(workspace: Path, run_json: RunJson) -> None:
+    score = run_json("score", "fox", "data/fox.txt", "--max-chars", "99")
+    [run] = [row for row in run_json("runs") if row["name"] == "fox"]
+    assert score["nats"] == score["loss"]
+    assert run_json("eval", "fox")["nats"] == run_json("eval", "fox")["loss"] == run["best_val"] == run["best_loss"]
+    assert run_json("info", "fox")["loss"] == run["best_loss"]
+    assert score["bits"][1:] == pytest.approx([loss / math.log(2) for loss in score["losses"][1:]], abs=1e-3)
+    assert score["bits_per_char"] == pytest.approx(score["loss"] / math.log(2))
+    stats = run_json("stats", "data/fox.txt")
+    assert {name: each["bits_per_char"] for name, each in stats["baselines"].items()} == stats["bits"]
+
+
+def test_deprecated_fields_name_a_field_of_the_same_object() -> None:
+    for schema in SCHEMAS.values():
+        row = typing.get_args(schema)[0] if typing.get_origin(schema) is list else schema
+        hints = typing.get_type_hints(row, include_extras=True)
+        marks = [mark for hint in hints.values() for mark in getattr(hint, "__metadata__", ())]
+        assert all(mark.use in hints for mark in marks if isinstance(mark, Deprecated))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("usage", ("evil", "fox")),
+        ("usage", ("generate", "fox", "--length", "x")),
+        ("text", ("stats", "nowhere.txt")),
+        ("model", ("info", "nowhere.safetensors")),
+        ("settings", ("train", "data/fox.txt", "--lr", "-1")),
+        ("run", ("watch", "nobody")),
+        ("generation", ("generate", "fox", "--top-k", "0")),
+        ("system", ("generate", "fox", "--prime-file", "nowhere")),
+    ],
+)
+def test_errors_are_json_on_stderr(workspace: Path, run_cli: RunCli, kind: str, words: tuple[str, ...]) -> None:
+    out, err = run_cli(*words, "--json", code=2)
+    assert out == ""
+    error = json.loads(err.splitlines()[-1])
+    check(error, ErrorResult)
+    assert error["error"]["kind"] == kind
+    assert error["error"]["message"] in run_cli(*words, code=2)[1]
+
+
+def test_interrupt_is_json_on_stderr(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("charlstm.runs.folder.list_runs", interrupt)
+    assert json.loads(run_cli("runs", "--json", code=130)[1])["error"]["kind"] == "interrupted"
+
+
+def test_json_after_two_dashes_is_an_argument(workspace: Path, run_cli: RunCli) -> None:
+    assert run_cli("stats", "--", "--json", code=2)[1].startswith("charlstm: ")

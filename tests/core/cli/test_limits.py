@@ -1,0 +1,55 @@
+"""`train` and `resume` show which limit will end a run and which one ended it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charlstm.training.plan import limit_at
+from charlstm.training.settings import Settings
+from command_line import TINY, RunCli
+
+SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn", "--plain"]
+"""TINY without its limit of 40 steps."""
+
+
+def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: RunCli) -> None:
+    asked = ["--preset", "reference", "--max-steps", "100000", "--set", "epochs=0.5"]
+    err = run_cli("train", "data/fox.txt", *SMALL, *asked, "--name", "both")[1]
+    assert "ends by epochs=0.5 at step " in err
+    assert "; other limits: max_steps=100000\n" in err
+    assert "was not reached" not in err  # both were given
+    err = run_cli("resume", "both", "--max-steps", "90000", "--set", "epochs=0.6", "--plain")[1]
+    assert "(limit: epochs)" in err
+    err = run_cli("train", "data/fox.txt", *SMALL, "--preset", "reference", "--max-steps", "100000", "--name", "p")[1]
+    assert "ends by epochs=3 (preset reference) at step " in err
+    assert "max_steps=100000 was not reached: epochs=3 (preset reference) ended the run" in err
+    assert "charlstm resume p --set epochs=none" in err
+
+
+def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli) -> None:
+    err = run_cli("train", "data/fox.txt", *SMALL[:-7], "--max-steps", "20", "--plain", "--name", "given")[1]
+    assert "ends by max_steps=20 at step 20; other limits: max_minutes=1 (preset quick)" in err
+    assert "(limit: max_steps)" in err
+    assert "was not reached" not in err
+
+
+def test_events_name_the_limit(workspace: Path, run_cli: RunCli) -> None:
+    out = run_cli("train", "data/fox.txt", *TINY, "--name", "events", "--json")[0]
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["limit"] for event in events if event["event"] in ("started", "finished")] == ["max_steps"] * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "limit"),
+    [
+        ({"epochs": 2, "max_steps": 30}, 20, "epochs"),
+        ({"epochs": 2.05, "max_steps": 30}, 21, "epochs"),
+        ({"epochs": 4, "max_steps": 30}, 30, "max_steps"),
+        ({"epochs": 4, "max_steps": 30, "max_minutes": 1}, 12, "max_minutes"),
+    ],
+)
+def test_limit_at_a_step(settings: dict[str, float], step: int, limit: str) -> None:
+    assert limit_at(Settings(**settings), 10, step) == limit  # type: ignore[arg-type]
