@@ -255,7 +255,9 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
         raise TextError(f"The record of the text is invalid ({reason}): open the text again") from None
     if STDIN in sources or not sources:
         origin = "standard input" if sources else "a string"
-        raise TextError(f"The text {name} came from {origin} and is no longer in the cache: open it again")
+        raise TextError(
+            f"The text {name} came from {origin} and is no longer in the cache: read the same text again, then retry"
+        )
     corpus = open_corpus(sources, options, name=name, progress=progress)
     if corpus.fingerprint != fingerprint:
         raise TextError(f"The text {name} has changed: restore the old text, or start a new run")

@@ -152,9 +152,9 @@ class _Spool:
         counted = np.bincount(codes)
         self.counts[: len(counted)] += counted
 
-    def leave_out(self, stretches: list[Boilerplate]) -> None:
+    def leave_out(self, parts: list[Boilerplate]) -> None:
         """Leave out these parts of the text, also in the counts."""
-        self._left_out = sorted(stretches, key=lambda stretch: stretch.start)
+        self._left_out = sorted(parts, key=lambda part: part.start)
         self.counts[:] = 0
         for codes in self.pieces():
             self._count(codes)

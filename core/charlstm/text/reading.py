@@ -235,12 +235,12 @@ _LONG_RUN = 1024
 def _safe_cut(text: str) -> int:
     """The last position in ``text`` at which it can be cut, so that both parts can be normalised separately."""
     for cut in range(len(text) - 1, max(len(text) - _MAX_HELD, 0), -1):
-        if _stands_alone(text[cut]):
+        if _never_composes(text[cut]):
             return cut
     return 0 if len(text) < _MAX_HELD else len(text)
 
 
-def _stands_alone(char: str) -> bool:
+def _never_composes(char: str) -> bool:
     """Whether ``char`` never composes with the characters before it.
 
     False for marks, vowel and final jamo and letters outside the basic plane, some of which compose in this or may

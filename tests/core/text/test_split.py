@@ -76,13 +76,13 @@ def test_training_text_has_the_test_part() -> None:
     assert TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail").test == ()
 
 
-def test_model_with_test_part_has_not_learnt_it() -> None:
+def test_trained_share_leaves_out_test_part() -> None:
     corpus = make_corpus("abcdefghij" * 10)
     settings = {"val_fraction": 0.1, "split": "tail", "test_fraction": 0.2}
     known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
     assert trained_share(known, corpus, [(70, 100)]) == (0.0, None)
     assert trained_share(known, corpus, [(60, 80)])[0] == 0.5
-    # a model of version 0.1 says nothing of a test part
+    # models of version 0.1 have no test part
     del settings["test_fraction"]
     known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
     assert trained_share(known, corpus, [(80, 100)])[0] == 0.5
