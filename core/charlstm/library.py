@@ -164,6 +164,8 @@ def evaluate(
             settings = Settings.from_dict(model.info["settings"])
     ids, unknown = corpus.encoded_for(vocabulary)
     spans: Sequence[tuple[int, int]] = [(0, len(ids))]
+    if corpus.validation is not None and len(ids) == corpus.chars:
+        spans = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
     if part != "all":
         if len(ids) != corpus.chars:
             raise TextError(

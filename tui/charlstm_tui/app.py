@@ -55,6 +55,8 @@ class CorpusChoice:
     strip_boilerplate: bool = False
     clean: bool = False
     split: Literal["tail", "blocks"] = "tail"
+    validation: tuple[str, ...] = ()
+    """The sources of a separate text to validate on, as of a run that was started with ``--val-file``."""
 
     def options(self) -> TextOptions:
         """The same for ``open_corpus``."""

@@ -51,10 +51,10 @@ CONTEXT = 24
 """Characters that are shown on both sides of a surprising one."""
 
 _PARTS = {
-    "validation": "the held-out part of",
-    "test": "the test part of",
-    "train": "the training part of",
-    "all": "all of",
+    "validation": "the held-out part",
+    "test": "the test part",
+    "train": "the training part",
+    "all": "all",
 }
 """The parts of a run's own text, as messages name them."""
 
@@ -113,11 +113,11 @@ def eval_(
         corpus = _read_for(loaded, text, encoding, max_chars)
     else:
         corpus, spans = _own_text(model, runs_dir, part or "validation")
-        part_name = f" of {_PARTS[part or 'validation']} {visible(corpus.name, keep='')}"
+        part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
         if encoding is not None or max_chars is not None:
             raise TextError("--encoding and --max-chars need a TEXT: a run's own text is read as it was for training")
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    if text or (spans is not None and part != "train"):
+    if text or part in (None, "validation", "test"):
         _warn_if_trained_on(model, runs_dir, loaded, corpus, spans, part or "validation")
     if spans is not None and unknown:
         raise RunError(f"The model of {model} was not trained on {corpus.name}, the text of the run: give a TEXT")
@@ -244,7 +244,7 @@ def novelty(
     searched_text = load_corpus(text, options)
     index = NoveltyIndex(corpus, min_length, spans)
     report = Novelty(index).update(searched_text.text())
-    held_out = 0 if spans is None else corpus.chars - sum(stop - start for start, stop in spans)
+    held_out = 0 if spans is None else corpus.text_chars - sum(stop - start for start, stop in spans)
     name = visible(corpus.name, keep="")
     if held_out:
         print_note(f"The {held_out:,} held-out characters of {name} are not searched")
@@ -303,7 +303,7 @@ def _warn_if_trained_on(
     from charlstm.text.batches import trained_share, trained_texts
     from charlstm.text.statistics import MIN_OVERLAP, overlap_share
 
-    text_name = visible(corpus.name, keep="") if spans is None else _PARTS[part].removesuffix(" of")
+    text_name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
     share, _ = trained_share(trained_texts(model.info), corpus, spans or [(0, corpus.chars)])
     if not share:
         try:
@@ -331,7 +331,8 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
         spec = run.spec()
         name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
     if part == "all":
-        return corpus, None
+        both = (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
+        return corpus, None if corpus.validation is None else both
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     if part == "train":
         return corpus, parts.train
@@ -358,6 +359,12 @@ def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
     if corpus.fingerprint != info.get("fingerprint"):
         raise TextError(f"{name} was trained on {text_name} of another Python version: give a TEXT")
     return corpus, Settings.from_dict(settings)
+
+
+def _name_of_part(corpus: Corpus, part: str) -> str:
+    if part == "validation" and corpus.validation is not None:
+        return f"the validation text {visible(corpus.validation.name, keep='')}"
+    return _PARTS[part]
 
 
 # -- output ------------------------------------------------------------------------------------------------------

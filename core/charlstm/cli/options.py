@@ -176,12 +176,15 @@ def text_options_over(base: TextOptions) -> TextOptions:
     return replace(base, **given)
 
 
-def load_corpus(sources: tuple[str, ...], options: TextOptions) -> Corpus:
-    """Open a text, with a progress bar on a terminal. Prints a note about files that could not be read."""
+def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str | list[str] | None = None) -> Corpus:
+    """Open a text, and the text to validate on if there is a separate one, with a progress bar on a terminal.
+
+    Prints a note about files that could not be read.
+    """
     from charlstm.text.corpus import open_corpus
 
     with ProgressBar() as bar:
-        corpus = open_corpus(list(sources) if len(sources) > 1 else sources[0], options, progress=bar.update)
+        corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
         entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"

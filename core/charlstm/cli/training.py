@@ -14,6 +14,7 @@ import click
 from charlstm.cli.json_schemas import PresetEstimate, PresetRow, RunPlace, SettingRow
 from charlstm.cli.options import (
     complete_run,
+    complete_text,
     examples,
     find_run,
     json_option,
@@ -26,7 +27,7 @@ from charlstm.cli.options import (
     text_options_over,
 )
 from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
-from charlstm.display import shell_command
+from charlstm.display import shell_command, visible
 from charlstm.errors import SettingsError, TextError
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, preset
@@ -156,6 +157,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
         "charlstm train novel.txt --preset quick",
         "charlstm train poems/ --set hidden_size=256 --epochs 5",
         "charlstm train novel.txt --settings-file small.toml --seed 2",
+        "charlstm train novel.txt --val-file sequel.txt",
         "charlstm train --like RUN --seed 2",
         "charlstm train novel.txt --from RUN --max-minutes 20",
         "cat *.py | charlstm train - --name code --detach",
@@ -176,6 +178,13 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
 @click.option(
+    "--val-file",
+    metavar="FILE",
+    shell_complete=complete_text,
+    help="Validate on this text, and hold nothing of TEXT out for that. The vocabulary comes from both; text options "
+    "apply to each.",
+)
+@click.option(
     "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
 )
 @click.option("--name", help="Name of the run.  [default: TEXT-PRESET-N]")
@@ -191,6 +200,7 @@ def train(
     preset_name: str | None,
     like: str | None,
     settings_file: str | None,
+    val_file: str | None,
     model_from: str | None,
     name: str | None,
     detach: bool,
@@ -218,14 +228,15 @@ def train(
 
     _run_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
-    changes = {**file.changes, **changes_of(assignments, given)}
+    given_changes = changes_of(assignments, given)
+    changes = {**file.changes, **given_changes}
     model = None if model_from is None else find_model(model_from, runs_dir)
     if like is None:
         if not text:
             raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
         preset_name = preset_name or file.preset or DEFAULT
-        corpus = load_corpus(text, text_options_over(file.text_options))
-        settings = preset(preset_name, corpus.chars, len(corpus.vocabulary))
+        corpus = load_corpus(text, text_options_over(file.text_options), val_file)
+        settings = preset(preset_name, corpus.text_chars, len(corpus.vocabulary))
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
@@ -233,8 +244,17 @@ def train(
         spec = find_run(like, runs_dir).spec()
         used = TextOptions.from_dict(spec.corpus.get("options", {}))
         options = text_options_over(replace(used, **file.text_changes))
-        corpus = load_corpus(text, options) if text else _text_of(like, spec, used, options)
+        corpus = load_corpus(text, options, val_file) if text else _text_of(like, spec, used, options, val_file)
         preset_name, settings = spec.preset, spec.settings
+    if corpus.validation is not None:
+        if "val_fraction" in given_changes:
+            raise SettingsError(
+                f"val_fraction has no effect, since validation is on {corpus.validation.name}: leave it out"
+            )
+        print_note(
+            f"Validation is on {visible(corpus.validation.name, keep='')}, {corpus.validation.chars:,} characters; the "
+            "vocabulary is that of both texts"
+        )
     if model is not None:
         settings = _of_the_same_size(settings, model, changes)
     settings = settings.with_changes(**changes)
@@ -339,20 +359,22 @@ def _train_here(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: b
         raise click.exceptions.Exit(130)
 
 
-def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions) -> Corpus:
-    """The text of ``run`` as it was trained on, or read again where ``options`` are not those that it ``used``."""
+def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions, val_file: str | None) -> Corpus:
+    """The text of ``run`` as it was trained on, or read again where ``options`` are not those that it ``used``, or for
+    another text to validate on."""
     from charlstm.text.corpus import reopen_corpus
 
     sources = spec.corpus.get("sources", ())
-    if spec.corpus.get("fingerprint") and options == used:
+    validation = list(spec.validation_sources) if val_file is None else [val_file]
+    if spec.corpus.get("fingerprint") and options == used and val_file is None:
         try:
             with ProgressBar() as bar:
                 return reopen_corpus(spec.corpus, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
-    if "-" in sources:
-        raise TextError(f"The text of {run} came from standard input, so other text options need it again: name a TEXT")
-    return load_corpus(tuple(sources), options)
+    if "-" in (*sources, *validation):
+        raise TextError(f"The text of {run} came from standard input and cannot be read again: name a TEXT")
+    return load_corpus(tuple(sources), options, validation or None)
 
 
 def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:

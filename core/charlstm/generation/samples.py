@@ -23,7 +23,7 @@ LINES_PER_PARAGRAPH = 20
 
 def sample_prime(corpus: Corpus) -> str:
     """The prime of all samples of a run: the first words, up to 24 characters, of the first line that is as long."""
-    lines = [line.strip() for line in corpus.text(0, PRIME_SEARCH_CHARS).split("\n")]
+    lines = [line.strip() for line in corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")]
     line = next((line for line in lines if len(line) >= PRIME_CHARS), max(lines, key=len, default=""))
     if len(line) <= PRIME_CHARS:
         return line
@@ -33,7 +33,7 @@ def sample_prime(corpus: Corpus) -> str:
 
 def text_start(corpus: Corpus) -> str:
     """What precedes a new paragraph in this text: two newlines if empty lines separate its paragraphs, else one."""
-    text = corpus.text(0, PARAGRAPH_SEARCH_CHARS)
+    text = corpus.text(0, min(PARAGRAPH_SEARCH_CHARS, corpus.text_chars))
     return "\n\n" if LINES_PER_PARAGRAPH * text.count("\n\n") >= text.count("\n") > 0 else "\n"
 
 

@@ -68,6 +68,23 @@ class RunSpec:
         name = self.corpus.get("name")
         return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
 
+    @property
+    def validation_name(self) -> str | None:
+        """The name of the separate text to validate on, for people; None when there is none."""
+        name = self._validation.get("name")
+        return name if isinstance(name, str) else None
+
+    @property
+    def validation_sources(self) -> tuple[str, ...]:
+        """The sources of the separate text to validate on; empty when there is none."""
+        sources = self._validation.get("sources")
+        return tuple(each for each in sources if isinstance(each, str)) if isinstance(sources, list) else ()
+
+    @property
+    def _validation(self) -> dict[str, Any]:
+        about = self.corpus.get("validation")
+        return about if isinstance(about, dict) else {}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {

@@ -54,6 +54,7 @@ def start_run(
     preset: str = "custom",
     *,
     text_options: TextOptions | None = None,
+    validation: Source | None = None,
     name: str | None = None,
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
@@ -61,13 +62,21 @@ def start_run(
     """Make a run and start its worker, which opens the text itself, so that this returns at once.
 
     ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, a built-in's name), a corpus that
-    is open already, or its record; standard input must be open already. Weights start from the model file
+    is open already, or its record; standard input must be open already. ``validation`` is a separate text to validate
+    on, beside a source that is not open yet: open a corpus with its own. Weights start from the model file
     ``model_from`` when given. Raises :class:`RunError` when no run can be made, :class:`SettingsError` when the device
     is not there.
     """
     check_device(settings.device)
     run = _create(
-        source, settings, preset, text_options=text_options, name=name, runs_dir=runs_dir, model_from=model_from
+        source,
+        settings,
+        preset,
+        text_options=text_options,
+        validation=validation,
+        name=name,
+        runs_dir=runs_dir,
+        model_from=model_from,
     )
     launch(run)
     return run
@@ -79,6 +88,7 @@ def create_new_run(
     preset: str = "custom",
     *,
     text_options: TextOptions | None = None,
+    validation: Source | None = None,
     name: str | None = None,
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
@@ -94,7 +104,14 @@ def create_new_run(
 
         choose_device(settings.device)
     return _create(
-        source, settings, preset, text_options=text_options, name=name, runs_dir=runs_dir, model_from=model_from
+        source,
+        settings,
+        preset,
+        text_options=text_options,
+        validation=validation,
+        name=name,
+        runs_dir=runs_dir,
+        model_from=model_from,
     )
 
 
@@ -120,6 +137,7 @@ def _create(
     preset: str,
     *,
     text_options: TextOptions | None,
+    validation: Source | None,
     name: str | None,
     runs_dir: str | Path | None,
     model_from: str | Path | None,
@@ -137,7 +155,7 @@ def _create(
         raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
     corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None
     _check_memory(settings, corpus)
-    spec = RunSpec(corpus=_record(source, text_options), settings=settings, preset=preset, lineage=lineage)
+    spec = RunSpec(corpus=_record(source, text_options, validation), settings=settings, preset=preset, lineage=lineage)
     return folder.create_run(spec, name=name, folder=runs_dir)
 
 
@@ -266,17 +284,21 @@ def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
     check_memory(settings, symbols, chars, on_card=has_card(settings.device), loaded=False)
 
 
-def _record(source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None) -> dict[str, Any]:
+def _record(
+    source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None, validation: Source | None
+) -> dict[str, Any]:
     """What ``run.json`` says of the text; a text that is not open yet has no fingerprint."""
-    if isinstance(source, Mapping):
-        return dict(source)
-    if not isinstance(source, (str, Path, Sequence)):
-        return source.to_record()
+    if isinstance(source, Mapping) or not isinstance(source, (str, Path, Sequence)):
+        if validation is not None:
+            raise RunError("This text is open already: open it again together with the text to validate on")
+        return dict(source) if isinstance(source, Mapping) else source.to_record()
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import resolve
 
     options = text_options or TextOptions()
-    found = resolve(source, options)
-    if found.is_stdin:
+    texts = [resolve(each, options) for each in (source, validation) if each is not None]
+    if any(text.is_stdin for text in texts):
         raise RunError("Standard input must be read before a worker is started: a detached worker has none")
-    return {"name": found.name, "sources": list(found.sources), "options": options.to_dict()}
+    names = [{"name": text.name, "sources": list(text.sources)} for text in texts]
+    record = names[0] | {"options": options.to_dict()}
+    return record if validation is None else record | {"validation": names[1]}

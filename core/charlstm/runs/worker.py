@@ -274,7 +274,8 @@ class _Training:
         if record.get("fingerprint"):
             return reopen_corpus(record, progress=self._show_reading)
         sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
-        return open_corpus(sources if len(sources) > 1 else sources[0], options, progress=self._show_reading)
+        validation = self._spec.validation_sources or None
+        return open_corpus(sources, options, validation=validation, progress=self._show_reading)
 
     def _show_reading(self, progress: ReadProgress) -> None:
         self._guard.check()

@@ -202,8 +202,9 @@ class TrainingText:
             tuple(span for span in part if span.stop - span.start >= 2)
             for part in (parts.train, parts.held_out, parts.test)
         )
-        if not train and corpus.chars >= 2:  # too short to divide: all of it is trained on
-            train, held_out, test = (Span(0, corpus.chars),), (), ()
+        if not train and corpus.text_chars >= 2:  # too short to divide: all of it is trained on
+            train, test = (Span(0, corpus.text_chars),), ()
+            held_out = () if corpus.validation is None else held_out
         if not train:
             raise TextError(f"{corpus.name} is too short to train on: training needs at least two characters")
         return cls(corpus, vocabulary, ids, train, held_out, test)

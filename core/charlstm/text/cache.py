@@ -46,6 +46,8 @@ class Stored:
     vocabulary: Vocabulary
     counts: npt.NDArray[np.int64]
     ids: npt.NDArray[Any]
+    validation_chars: int = 0
+    """How many characters at the end come from a separate validation text."""
 
 
 def texts_dir() -> Path:
@@ -77,14 +79,20 @@ def load(fingerprint: str, *, verify: bool = True) -> Stored | None:
         counts = np.array(about["counts"], np.int64)
         if counts.shape != (len(vocabulary),) or (counts < 0).any():
             return None
+        validation_chars = about.get("validation_chars", 0)
         ids = _map_ids(folder / IDS, vocabulary, int(counts.sum()))
+        if type(validation_chars) is not int or not 0 <= validation_chars < len(ids):
+            return None
         if verify and not known:
-            if not np.array_equal(_counts(ids, len(vocabulary)), counts) or _digest(vocabulary, ids) != fingerprint:
+            if (
+                not np.array_equal(_counts(ids, len(vocabulary)), counts)
+                or _digest(vocabulary, ids, validation_chars) != fingerprint
+            ):
                 return None
             verified.add("corpus.json", IDS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, CharLSTMError):
         return None
-    return Stored(fingerprint, vocabulary, counts, ids)
+    return Stored(fingerprint, vocabulary, counts, ids, validation_chars)
 
 
 class _Verified:
@@ -140,13 +148,14 @@ def _counts(ids: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
     return counts
 
 
-def start_digest(vocabulary: Vocabulary) -> Any:
+def start_digest(vocabulary: Vocabulary, validation_chars: int = 0) -> Any:
     """A SHA-256 of the vocabulary, to be updated with the bytes of the ids; its hex digest is the fingerprint."""
-    return hashlib.sha256(json.dumps([1, vocabulary.to_dict()]).encode())
+    head = [1, vocabulary.to_dict(), *([validation_chars] if validation_chars else [])]
+    return hashlib.sha256(json.dumps(head).encode())
 
 
-def _digest(vocabulary: Vocabulary, ids: npt.NDArray[Any]) -> str:
-    digest = start_digest(vocabulary)
+def _digest(vocabulary: Vocabulary, ids: npt.NDArray[Any], validation_chars: int) -> str:
+    digest = start_digest(vocabulary, validation_chars)
     for start in range(0, len(ids), _PIECE):
         digest.update(ids[start : start + _PIECE].data)
     return str(digest.hexdigest())
@@ -159,16 +168,20 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def store_text(folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64]) -> None:
+def store_text(
+    folder: Path, fingerprint: str, vocabulary: Vocabulary, counts: npt.NDArray[np.int64], validation_chars: int = 0
+) -> None:
     """Move the finished ``ids.bin`` from the temporary ``folder`` into the cache as the text ``fingerprint``."""
     _remove_stale()
-    about = {
+    about: dict[str, Any] = {
         "format": FORMAT,
         "fingerprint": fingerprint,
         "chars": int(counts.sum()),
         "vocabulary": vocabulary.to_dict(),
         "counts": counts.tolist(),
     }
+    if validation_chars:
+        about["validation_chars"] = validation_chars
     ready = folder / "ready"
     ready.mkdir(mode=storage.PRIVATE_FOLDER)
     os.replace(folder / IDS, ready / IDS)

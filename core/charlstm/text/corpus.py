@@ -35,7 +35,17 @@ from charlstm.text.sources import (
 )
 from charlstm.text.vocabulary import Vocabulary
 
-__all__ = ["Corpus", "Preview", "ReadProgress", "Span", "Split", "open_corpus", "preview", "reopen_corpus"]
+__all__ = [
+    "Corpus",
+    "Preview",
+    "ReadProgress",
+    "Span",
+    "Split",
+    "ValidationText",
+    "open_corpus",
+    "preview",
+    "reopen_corpus",
+]
 
 _BLOCKS = 10
 
@@ -67,9 +77,23 @@ class Split:
         return sum(stop - start for start, stop in self.held_out)
 
 
+@dataclass(frozen=True, slots=True)
+class ValidationText:
+    """A separate text to validate on: the last ``chars`` characters of a corpus."""
+
+    name: str
+    sources: tuple[str, ...]
+    """As :attr:`Corpus.sources`."""
+    chars: int
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """An encoded text of N characters; ``ids`` (N,) has the vocabulary's dtype, is read-only and memory-mapped."""
+    """An encoded text of N characters; ``ids`` (N,) has the vocabulary's dtype, is read-only and memory-mapped.
+
+    With a separate text for validation, that text follows the training text in ``ids`` and is counted in everything
+    here but ``text_chars``.
+    """
 
     name: str
     """For people: ``anna.txt``."""
@@ -82,9 +106,16 @@ class Corpus:
     """How often each character of the vocabulary occurs, shape (V,)."""
     ids: npt.NDArray[Any]
     fingerprint: str
-    """SHA-256 of vocabulary and ids: equal texts have the same, whatever their source."""
+    """SHA-256 of vocabulary, ids and where the validation text begins: equal texts have the same, whatever their
+    source."""
     skipped: tuple[str, ...] = ()
     """Files and folders inside a given folder that could not be read."""
+    validation: ValidationText | None = None
+
+    @property
+    def text_chars(self) -> int:
+        """Characters of the text without the separate validation text."""
+        return self.chars - (0 if self.validation is None else self.validation.chars)
 
     @property
     def chars(self) -> int:
@@ -106,24 +137,33 @@ class Corpus:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
-        spread over the text, and the end of each block is for the test. Raises :class:`TextError` for fractions that
-        leave nothing to train on.
+        spread over the text, and the end of each block is for the test. With a separate validation text all of that is
+        for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave nothing
+        to train on.
         """
+        chars = self.text_chars
+        if self.validation is not None:
+            text = self._split_text(chars, 0.0, mode, test_fraction)
+            return dataclasses.replace(text, held_out=(Span(chars, self.chars),))
+        return self._split_text(chars, val_fraction, mode, test_fraction)
+
+    @staticmethod
+    def _split_text(chars: int, val_fraction: float, mode: Literal["tail", "blocks"], test_fraction: float) -> Split:
         if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
             raise TextError(
                 "The fractions for validation and test are at least 0 and below 1 together, not "
                 f"{val_fraction:g} and {test_fraction:g}"
             )
-        train_chars = int(self.chars * (1 - val_fraction - test_fraction))
-        test_start = int(self.chars * (1 - test_fraction))
-        if mode == "tail" or train_chars == self.chars:
-            return _split(self.chars, [Span(train_chars, test_start)], [Span(test_start, self.chars)])
-        held_out_chars, test_chars = self.chars - train_chars, self.chars - test_start
-        blocks = _blocks(self.chars, held_out_chars)
+        train_chars = int(chars * (1 - val_fraction - test_fraction))
+        test_start = int(chars * (1 - test_fraction))
+        if mode == "tail" or train_chars == chars:
+            return _split(chars, [Span(train_chars, test_start)], [Span(test_start, chars)])
+        held_out_chars, test_chars = chars - train_chars, chars - test_start
+        blocks = _blocks(chars, held_out_chars)
         cuts = [stop - (stop - start) * test_chars // held_out_chars for start, stop in blocks]
         validation = [Span(block.start, cut) for block, cut in zip(blocks, cuts, strict=True)]
         test = [Span(cut, block.stop) for block, cut in zip(blocks, cuts, strict=True)]
-        return _split(self.chars, validation, test)
+        return _split(chars, validation, test)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
@@ -138,7 +178,7 @@ class Corpus:
 
     def to_record(self) -> dict[str, Any]:
         """A JSON object from which :func:`reopen_corpus` opens the same text."""
-        return {
+        record = {
             "name": self.name,
             "sources": list(self.sources),
             "options": self.options.to_dict(),
@@ -146,6 +186,9 @@ class Corpus:
             "fingerprint": self.fingerprint,
             "chars": self.chars,
         }
+        if self.validation is not None:
+            record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
+        return record
 
 
 def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:
@@ -174,6 +217,7 @@ def open_corpus(
     *,
     text: str | None = None,
     name: str | None = None,
+    validation: Source | None = None,
     progress: ProgressCallback | None = None,
 ) -> Corpus:
     """Open a text for training. A text that has not changed since it was last opened comes from the cache.
@@ -184,6 +228,9 @@ def open_corpus(
         text: the text itself, instead of ``source``. Like standard input it is kept in the cache alone: it can be
             trained on and evaluated, also by ``start_run``, but a run cannot be resumed once the cache was emptied.
         name: the corpus's name for people; by default the file's name, or ``text``.
+        validation: a separate text to validate on, given as ``source`` is and read with the same options, each on its
+            own (``max_chars`` of each). The vocabulary is that of both texts, and nothing of the first is held out for
+            validation.
         progress: called with a :class:`ReadProgress` now and then; an exception that it raises stops the reading.
 
     Raises :class:`TextError` when there is no such source, it cannot be read or it is not text, and when not exactly
@@ -195,37 +242,73 @@ def open_corpus(
     found = resolve(source, options) if source is not None else resolve_text(text)
     if name:
         found = dataclasses.replace(found, name=name)
-    if not found.can_be_read_again:
-        return _prepared(found, options, progress)
-    key = cache.source_key(
-        [item.builtin or str(item.path) for item in found.items], options.to_dict(), builtin.version()
-    )
-    kept = cache.find_record(key, stamps_of(found.items))
+    held_out = None if validation is None else resolve(validation, options)
+    if held_out is not None and found.is_stdin and held_out.is_stdin:
+        raise TextError("Standard input cannot be both the text and the validation text: save one to a file first")
+    if not found.can_be_read_again or (held_out is not None and not held_out.can_be_read_again):
+        return _prepared(found, held_out, options, progress)
+    items = found.items if held_out is None else (*found.items, *held_out.items)
+    names = [item.builtin or str(item.path) for item in items]
+    if held_out is not None:
+        names.insert(len(found.items), "")  # no source has an empty name
+    key = cache.source_key(names, options.to_dict(), builtin.version())
+    kept = cache.find_record(key, stamps_of(items))
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
         if kept is not None and (corpus := _from_cache(kept)) is not None:
-            return dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
-    return dataclasses.replace(_prepared(found, options, progress, key), skipped=found.skipped)
+            return _named(corpus, found, held_out)
+    return _named(_prepared(found, held_out, options, progress, key), found, held_out)
+
+
+def _named(corpus: Corpus, found: Resolved, held_out: Resolved | None) -> Corpus:
+    """``corpus`` with names and sources as they were given this time."""
+    corpus = dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
+    if held_out is None or corpus.validation is None:
+        return corpus
+    validation = ValidationText(held_out.name, held_out.sources, corpus.validation.chars)
+    return dataclasses.replace(corpus, validation=validation, skipped=(*found.skipped, *held_out.skipped))
 
 
 def _prepared(
-    found: Resolved, options: TextOptions, progress: ProgressCallback | None, key: str | None = None
+    found: Resolved,
+    held_out: Resolved | None,
+    options: TextOptions,
+    progress: ProgressCallback | None,
+    key: str | None = None,
 ) -> Corpus:
-    prepared = prepare(found, options, progress)
+    prepared = prepare(found, options, progress, held_out)
     stored = cache.load(prepared.fingerprint, verify=False)  # `prepare` has just written or verified it
     if stored is None:
         raise TextError(
             f"The prepared text disappeared from {cache.texts_dir()}: try again, and check whether the disk is full"
         )
-    corpus = _corpus(stored, found.name, found.sources, options, prepared.report)
+    validation = None
+    if held_out is not None:
+        validation = ValidationText(held_out.name, held_out.sources, stored.validation_chars)
+    corpus = _corpus(stored, found.name, found.sources, options, prepared.report, validation)
     if key is not None:
         cache.store_record(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
     return corpus
 
 
 def _corpus(
-    stored: cache.Stored, name: str, sources: tuple[str, ...], options: TextOptions, report: ReadReport
+    stored: cache.Stored,
+    name: str,
+    sources: tuple[str, ...],
+    options: TextOptions,
+    report: ReadReport,
+    validation: ValidationText | None,
 ) -> Corpus:
-    return Corpus(name, sources, options, report, stored.vocabulary, stored.counts, stored.ids, stored.fingerprint)
+    return Corpus(
+        name,
+        sources,
+        options,
+        report,
+        stored.vocabulary,
+        stored.counts,
+        stored.ids,
+        stored.fingerprint,
+        validation=validation,
+    )
 
 
 def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
@@ -233,7 +316,13 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     if stored is None:
         return None
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
-    return _corpus(stored, os.fspath(record["name"]), tuple(map(os.fspath, record["sources"])), options, report)
+    validation = None
+    if stored.validation_chars:
+        about = record["validation"]
+        sources = tuple(map(os.fspath, about["sources"]))
+        validation = ValidationText(os.fspath(about["name"]), sources, stored.validation_chars)
+    sources = tuple(map(os.fspath, record["sources"]))
+    return _corpus(stored, os.fspath(record["name"]), sources, options, report, validation)
 
 
 _BAD_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
@@ -250,17 +339,20 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
             return corpus
         name, sources = str(record["name"]), list(map(os.fspath, record["sources"]))
         options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
+        about = record.get("validation")
+        held_out = None if about is None else list(map(os.fspath, about["sources"]))
     except _BAD_RECORD as error:
         reason = visible(str(error), keep="")[:200]
         raise TextError(f"The record of the text is invalid ({reason}): open the text again") from None
-    if STDIN in sources or not sources:
+    if STDIN in (*sources, *(held_out or ())) or not sources:
         origin = "standard input" if sources else "a string"
         raise TextError(
             f"The text {name} came from {origin} and is no longer in the cache: read the same text again, then retry"
         )
-    corpus = open_corpus(sources, options, name=name, progress=progress)
+    corpus = open_corpus(sources, options, name=name, validation=held_out, progress=progress)
     if corpus.fingerprint != fingerprint:
-        raise TextError(f"The text {name} has changed: restore the old text, or start a new run")
+        which = name if corpus.validation is None else f"{name}, or its validation text {corpus.validation.name},"
+        raise TextError(f"The text {which} has changed: restore the old text, or start a new run")
     return corpus
 
 

@@ -49,33 +49,50 @@ class Prepared:
     began_ns: int
 
 
-def prepare(found: Resolved, options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
-    """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`."""
+def prepare(
+    found: Resolved,
+    options: TextOptions,
+    progress: ProgressCallback | None = None,
+    validation: Resolved | None = None,
+) -> Prepared:
+    """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
+
+    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
+    """
     progress, began_ns = progress or ignore, time.time_ns()
-    if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
-        limit: int | None = builtin.SOURCE_CHARS
-    else:
-        limit = options.max_chars
+    texts = [found] if validation is None else [found, validation]
     try:
-        with cache.temporary_folder() as folder:
-            items = (copy_stdin(folder / "stdin", progress),) if found.is_stdin else found.items
-            with (folder / "codes").open("w+b") as file:
-                spool = _Spool(file)
-                reading = _read(items, options, limit, spool, progress)
-                if not spool.chars:
-                    raise TextError(f"{_shown(found)} is empty: choose another text")
-                if options.strip_boilerplate and reading.boilerplate:
-                    spool.leave_out(reading.boilerplate)
-                    if not spool.chars:
-                        raise TextError(
-                            f"{_shown(found)} has nothing but Project Gutenberg licence text: keep that, or choose "
-                            "another text"
-                        )
-                fingerprint = _encode(spool, options, folder, progress)
-            report = _report(found, reading)
-            return Prepared(fingerprint, report, reading.stamps, began_ns)
+        with cache.temporary_folder() as folder, (folder / "codes").open("w+b") as file:
+            spool, reading = _Spool(file), _Reading()
+            ends = []
+            for text in texts:
+                start = spool.chars
+                items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
+                _read(items, options, _limit(text, options), spool, progress, reading)
+                if spool.chars == start:
+                    raise TextError(f"{_shown(text)} is empty: choose another text")
+                ends.append(spool.chars)
+            if options.strip_boilerplate and reading.boilerplate:
+                spool.leave_out(reading.boilerplate)
+                ends = [end - sum(part.chars for part in reading.boilerplate if part.start < end) for end in ends]
+            for text, start, end in zip(texts, [0, *ends], ends, strict=False):
+                if start == end:
+                    raise TextError(
+                        f"{_shown(text)} has nothing but Project Gutenberg licence text: keep that, or choose "
+                        "another text"
+                    )
+            fingerprint = _encode(spool, options, folder, progress, validation_chars=ends[-1] - ends[0])
+            items = tuple(item for text in texts for item in text.items)
+            return Prepared(fingerprint, _report(items, reading), reading.stamps, began_ns)
     except OSError as error:
         raise cache.disk_full_error(error) from None
+
+
+def _limit(found: Resolved, options: TextOptions) -> int | None:
+    """How many characters of ``found`` are read at most; None reads all."""
+    if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
+        return builtin.SOURCE_CHARS
+    return options.max_chars
 
 
 def _shown(found: Resolved) -> str:
@@ -92,10 +109,17 @@ class _Reading:
 
 
 def _read(
-    items: tuple[Item, ...], options: TextOptions, limit: int | None, spool: _Spool, progress: ProgressCallback
-) -> _Reading:
-    reading = _Reading()
+    items: tuple[Item, ...],
+    options: TextOptions,
+    limit: int | None,
+    spool: _Spool,
+    progress: ProgressCallback,
+    reading: _Reading,
+) -> None:
+    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``."""
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
+    limit = None if limit is None else spool.chars + limit
+    earlier = len(reading.stamps)
     for item in items:
         if limit is not None and spool.chars >= limit:
             break
@@ -120,8 +144,7 @@ def _read(
                 break
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
-        before = sum(stamp.size for stamp in reading.stamps)
-    return reading
+        before = sum(stamp.size for stamp in reading.stamps[earlier:])
 
 
 class _Spool:
@@ -183,7 +206,9 @@ class _Spool:
         return codes
 
 
-def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: ProgressCallback) -> str:
+def _encode(
+    spool: _Spool, options: TextOptions, folder: Path, progress: ProgressCallback, validation_chars: int
+) -> str:
     """Write ``ids.bin`` in ``folder``, store it in the cache and return its fingerprint."""
     # Lone surrogates, which a few encodings and strings can have, are not characters.
     surrogates = int(spool.counts[0xD800:0xE000].sum())
@@ -200,7 +225,7 @@ def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: Progres
     table[vocabulary.codes] = np.arange(len(vocabulary))
     counts = np.bincount(table[seen], spool.counts[seen], minlength=len(vocabulary)).astype(np.int64)
 
-    digest = cache.start_digest(vocabulary)
+    digest = cache.start_digest(vocabulary, validation_chars)
     total = spool.chars * table.itemsize
     done = 0
     with (folder / cache.IDS).open("wb") as file:
@@ -213,11 +238,11 @@ def _encode(spool: _Spool, options: TextOptions, folder: Path, progress: Progres
         file.flush()
         sync_file(file.fileno())
     fingerprint: str = digest.hexdigest()
-    cache.store_text(folder, fingerprint, vocabulary, counts)
+    cache.store_text(folder, fingerprint, vocabulary, counts, validation_chars)
     return fingerprint
 
 
-def _report(found: Resolved, reading: _Reading) -> ReadReport:
+def _report(items: tuple[Item, ...], reading: _Reading) -> ReadReport:
     tally = reading.tally
     return ReadReport(
         encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
@@ -227,7 +252,7 @@ def _report(found: Resolved, reading: _Reading) -> ReadReport:
         bytes=tally.bytes,
         cleanable=dict(sorted(tally.cleanable.items())),
         boilerplate=tuple(reading.boilerplate),
-        files=tuple(str(item.path) for item in found.items[:FILES_NAMED] if item.path is not None),
-        file_count=len(found.items) or 1,
-        version=builtin.version() if any(item.builtin for item in found.items) else None,
+        files=tuple(str(item.path) for item in items[:FILES_NAMED] if item.path is not None),
+        file_count=len(items) or 1,
+        version=builtin.version() if any(item.builtin for item in items) else None,
     )

@@ -21,7 +21,8 @@ def text_warnings(
             f"The text is small, so a training step reads {plan.batch_size} × {plan.seq_length} characters instead of "
             f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
         )
-    for part, spans in (("held-out part", text.held_out), ("test part", text.test)):
+    held_out = "held-out part" if text.corpus.validation is None else "validation text"
+    for part, spans in ((held_out, text.held_out), ("test part", text.test)):
         share, learnt_text = trained_share(trained_texts(start_from_info), text.corpus, spans)
         if learnt_text is not None:
             test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from charlstm.errors import RunError
 from charlstm.runs.folder import find_run
-from command_line import TINY, ErrorOf, RunCli, RunJson
+from charlstm.runs.launch import create_new_run
+from charlstm.runs.worker import run_foreground
+from charlstm.training.events import Finished
+from charlstm.training.settings import Settings
+from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from small_training import words
 
 
@@ -58,3 +65,100 @@ def test_eval_of_a_test_part_that_is_not_there_is_one_sentence(workspace: Path, 
 def test_fractions_that_leave_nothing_to_train_on_are_refused(workspace: Path, error_of: ErrorOf) -> None:
     message = error_of("train", "data/fox.txt", *TINY, "--val-fraction", "0.5", "--test-fraction", "0.5")
     assert "val_fraction and test_fraction are 0.9 together at most, not 0.5 and 0.5" in message
+
+
+@pytest.fixture(scope="module")
+def validated(workspace: Path) -> Path:
+    """The run `validated`, trained on words.txt and validated on other.txt."""
+    from charlstm.cli.main import run
+
+    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
+    (workspace / "other.txt").write_text(words(200, seed=1) + " Ω", encoding="utf-8")
+    assert run(["train", "words.txt", *TINY, "--name", "validated", "--val-file", "other.txt"]) == 0
+    return workspace
+
+
+def test_run_is_validated_on_another_file(validated: Path, run_json: RunJson, run_cli: RunCli) -> None:
+    record = json.loads((find_run("validated").path / "run.json").read_text())
+    other = (validated / "other.txt").read_text(encoding="utf-8")
+    assert record["corpus"]["validation"] == {
+        "name": "other.txt",
+        "sources": [str(validated / "other.txt")],
+        "chars": len(other),
+    }
+    assert record["corpus"]["name"] == "words.txt"
+    assert "Ω" in record["vocabulary"]
+    found = run_json("eval", "validated", "--part", "validation")
+    assert found == run_json("eval", "validated") == run_json("eval", "validated", "other.txt")
+    assert found["chars"] == len(other) - 1
+    assert found["nats"] == pytest.approx(find_run("validated").status().best_val)
+    assert run_json("eval", "validated", "--part", "train")["chars"] == len(words(1000)) - 1
+    assert run_json("eval", "validated", "--part", "all")["chars"] == len(words(1000)) + len(other) - 2
+    assert "of the validation text other.txt of words.txt" in run_cli("eval", "validated")[0]
+
+
+def test_train_says_that_the_vocabulary_is_that_of_both_texts(validated: Path, run_cli: RunCli) -> None:
+    note = run_cli("train", "words.txt", *TINY, "--max-steps", "1", "--val-file", "other.txt")[1]
+    assert "Validation is on other.txt" in note
+    assert "the vocabulary is that of both texts" in note
+
+
+def test_run_like_one_with_a_validation_text(validated: Path, run_cli: RunCli) -> None:
+    def corpus(name: str) -> Any:
+        return json.loads((find_run(name).path / "run.json").read_text())["corpus"]
+
+    run_cli("train", "--like", "validated", "--name", "same", "--max-steps", "2")
+    assert corpus("same") == corpus("validated")
+    run_cli("train", "--like", "validated", "--name", "short", "--max-steps", "2", "--max-chars", "900")
+    assert corpus("short")["chars"] == 1800
+    assert corpus("short")["validation"]["chars"] == 900
+    run_cli("train", "--like", "validated", "--name", "another", "--max-steps", "2", "--val-file", "data/fox.txt")
+    assert corpus("another")["name"] == "words.txt"
+    assert corpus("another")["validation"]["name"] == "fox.txt"
+    run_cli("train", "data/fox.txt", "--like", "validated", "--name", "text", "--max-steps", "2")
+    assert "validation" not in corpus("text")
+
+
+def test_resume_refuses_a_changed_validation_text(
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf, run_json: RunJson
+) -> None:
+    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
+    (workspace / "changing.txt").write_text(words(200, seed=1), encoding="utf-8")
+    run_cli("train", "words.txt", *TINY, "--name", "changing", "--val-file", "changing.txt")
+    run_cli("resume", "changing", "--max-steps", "50")
+    assert find_run("changing").status().step == 50
+    (workspace / "changing.txt").write_text(words(201, seed=1), encoding="utf-8")
+    shutil.rmtree(workspace / "cache" / "texts")
+    assert (
+        "its validation text changing.txt, has changed" in run_cli("resume", "changing", "--max-steps", "60", code=2)[1]
+    )
+    assert "its validation text changing.txt, has changed" in error_of("eval", "changing")
+
+
+def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) -> None:
+    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
+    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_steps=3, threads=1, kernel="nn")
+    run = create_new_run("words.txt", settings, validation="data/fox.txt", name="unopened")
+    assert run.spec().validation_sources == (str(workspace / "data" / "fox.txt"),)
+    *_, last = run_foreground(run)
+    assert isinstance(last, Finished)
+    spec = run.spec()
+    assert spec.validation_name == "fox.txt"
+    assert spec.corpus["validation"]["chars"] == len(TEXT)
+    with pytest.raises(RunError, match="open already"):
+        create_new_run(spec.corpus, settings, validation="data/fox.txt")
+
+
+@pytest.mark.parametrize(
+    ("words_", "message"),
+    [
+        (["--val-file", "other.txt", "--val-fraction", "0.2"], "val_fraction has no effect, since validation is on"),
+        (["--val-file", "other.txt", "--set", "val_fraction=0.2"], "val_fraction has no effect"),
+        (["--val-file", "nowhere.txt"], "no file nowhere.txt"),
+        (["--val-file", ""], "The name of the text is empty"),
+    ],
+)
+def test_wrong_validation_text_is_one_sentence(
+    validated: Path, error_of: ErrorOf, words_: list[str], message: str
+) -> None:
+    assert message in error_of("train", "words.txt", *TINY, *words_)

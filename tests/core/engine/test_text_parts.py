@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from charlstm.engine.trainer import Trainer
-from charlstm.errors import SettingsError
-from charlstm.text.corpus import Corpus
-from charlstm.training.events import Event, Started, Warned
+from charlstm.errors import SettingsError, TextError
+from charlstm.text.corpus import Corpus, ValidationText
+from charlstm.training.events import Event, Finished, Started, Stepped, Validated, Warned
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings, changed
 from small_training import MemoryStore, log_of, make_corpus, words
@@ -93,3 +95,47 @@ def test_model_of_the_same_text_with_another_test_part_is_a_warning(
     warnings = [event.message for event in child.events() if isinstance(event, Warned)]
     assert any("has learnt 50% of the test part" in message for message in warnings)
     assert any("has learnt 100% of the held-out part" in message for message in warnings)
+
+
+def with_validation_text(text: str, validation: str) -> Corpus:
+    about = ValidationText("val.txt", ("/val.txt",), len(validation))
+    return replace(make_corpus(text + validation), validation=about)
+
+
+def test_training_reads_all_of_the_text_beside_a_validation_text(settings: Settings, plan: Plan) -> None:
+    """Another validation text changes the losses on it, but not what is trained on."""
+    text = words(1000)
+    logs = []
+    for seed in (1, 2):
+        store = MemoryStore()
+        corpus = with_validation_text(text, words(150, seed=seed))
+        events = list(Trainer(corpus, settings, plan=plan, store=store).events())
+        assert started(events).train_chars == len(text)
+        assert started(events).val_chars == len(words(150, seed=seed))
+        train = [event.train_loss for event in events if isinstance(event, Stepped)]
+        validation = [event.val_loss for event in events if isinstance(event, Validated)]
+        logs.append((train, validation))
+    assert logs[0][0] == logs[1][0]
+    assert logs[0][1] != logs[1][1]
+
+
+def test_resume_with_a_validation_text_is_exact(settings: Settings, plan: Plan) -> None:
+    corpus = with_validation_text(words(1000), words(150, seed=1))
+    store, again = MemoryStore(), MemoryStore()
+    whole = list(Trainer(corpus, settings, plan=plan, store=store).events())
+    resumed = list(Trainer.resume(corpus, settings, store.states[0], store=again).events())
+    assert log_of(resumed) == [line for line in log_of(whole) if line in log_of(resumed)]
+    assert isinstance(resumed[-1], Finished)
+    for name, array in store.models[-1][2].weights.items():
+        assert np.array_equal(array, again.models[-1][2].weights[name])
+    other = with_validation_text(words(1000), words(150, seed=2))
+    with pytest.raises(TextError, match="trained on another text"):
+        Trainer.resume(other, settings, store.states[0])
+
+
+def test_overlap_of_training_and_validation_text_is_a_warning(settings: Settings, plan: Plan) -> None:
+    text = words(1000)
+    corpus = with_validation_text(text, text[2000:4000])
+    events = Trainer(corpus, settings.with_changes(max_steps=2), plan=plan).events()
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert any("100% of the validation text is word for word in the training part" in each for each in warnings)

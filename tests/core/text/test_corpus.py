@@ -221,7 +221,7 @@ def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of ids in each hash that is computed from now on."""
     seen: list[int] = []
     real = cache._digest
-    monkeypatch.setattr(cache, "_digest", lambda words, ids: seen.append(len(ids)) or real(words, ids))
+    monkeypatch.setattr(cache, "_digest", lambda words, ids, *rest: seen.append(len(ids)) or real(words, ids, *rest))
     return seen
 
 

@@ -506,7 +506,7 @@ def _check_minutes(text: str) -> str | None:
 def _choice(spec: RunSpec) -> CorpusChoice | None:
     """The text of a run as if it had been chosen in Corpus; ``None`` when it came from several places or a pipe."""
     sources = list(spec.corpus.get("sources") or [])
-    if len(sources) != 1 or sources[0] == "-":
+    if len(sources) != 1 or "-" in (*sources, *spec.validation_sources):
         return None
     options = spec.corpus.get("options") or {}
     return CorpusChoice(
@@ -515,4 +515,5 @@ def _choice(spec: RunSpec) -> CorpusChoice | None:
         strip_boilerplate=bool(options.get("strip_boilerplate")),
         clean=bool(options.get("clean")),
         split=spec.settings.split,
+        validation=spec.validation_sources,
     )

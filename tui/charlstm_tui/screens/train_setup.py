@@ -295,6 +295,7 @@ class Setup(Vertical):
                     settings,
                     name,
                     text_options=choice.options(),
+                    validation=choice.validation or None,
                     runs_dir=runs_dir,
                     model_from=self.model_from,
                 )
@@ -408,7 +409,8 @@ class Setup(Vertical):
         if self.known is None or not seconds or not speed:
             return ""
         chars = seconds * speed
-        train_chars = self.known.chars * (1 - settings.val_fraction - settings.test_fraction)
+        val_fraction = 0.0 if self.corpus is not None and self.corpus.validation else settings.val_fraction
+        train_chars = self.known.chars * (1 - val_fraction - settings.test_fraction)
         return f"{chars / train_chars:.1f} × the text, {count(chars)} characters"
 
     def _beat(self, width: int) -> Content:
@@ -453,6 +455,8 @@ class Setup(Vertical):
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
     def _held_out(self, settings: Settings) -> str:
+        if self.corpus is not None and self.corpus.validation:
+            return f"nothing of this text: validation is on {visible(', '.join(self.corpus.validation), keep='')}"
         if not settings.val_fraction:
             return "nothing: there will be no validation"
         where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
@@ -469,8 +473,9 @@ def _flags(choice: CorpusChoice) -> list[str]:
 def _known(choice: CorpusChoice, check: Callable[[], None]) -> Known:
     from charlstm.text.corpus import open_corpus
 
-    corpus = open_corpus(choice.source, choice.options(), progress=lambda progress: check())
-    return Known(corpus.chars, len(corpus.vocabulary), corpus.to_record())
+    validation = choice.validation or None
+    corpus = open_corpus(choice.source, choice.options(), validation=validation, progress=lambda progress: check())
+    return Known(corpus.text_chars, len(corpus.vocabulary), corpus.to_record())
 
 
 def _check_model(text: str) -> str | None:

@@ -65,6 +65,8 @@ def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir
         lines.append(asked)
     rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
+    if validation := found.spec.validation_name:
+        lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
     if found.spec.lineage:
         origin = str(found.spec.lineage.get("run") or found.spec.lineage.get("from") or "a model")
         lines.append(Content.styled(f"started from {visible(shorten(origin, width - 13), keep='')}", "$quiet"))
