@@ -1,8 +1,4 @@
-"""Writing behind training's back: copies go to the store from one thread, in order, while the next steps run.
-
-It knows neither files nor formats, and without a store drops what it is given. A write that fails stays first in line,
-and is made again when asked.
-"""
+"""Write models and states on a background thread, in order, so that training does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -21,11 +17,15 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 4
-"""Writes in line beyond which training should wait: each holds copies of all weights."""
+"""With more writes than this in the queue training should wait: each holds copies of all weights."""
 
 
 class CheckpointWriter:
-    """A line of writes. :meth:`poll` between two steps moves it on; :meth:`close` at the end, or for a time."""
+    """A queue of writes to a :class:`~charlstm.training.hooks.CheckpointStore`. Without one, nothing is written.
+
+    :meth:`poll`, called between two steps, starts the next write. A write that fails stays first in the queue and is
+    tried again by the next call.
+    """
 
     def __init__(self, store: CheckpointStore | None) -> None:
         self._store = store
@@ -35,29 +35,29 @@ class CheckpointWriter:
         self._thread: ThreadPoolExecutor | None = None
 
     @property
-    def keeps(self) -> bool:
-        """Whether there is a store, so that copies are worth making."""
+    def has_store(self) -> bool:
+        """Whether there is a store, so that copies are needed."""
         return self._store is not None
 
     @property
     def full(self) -> bool:
-        """Whether so much waits that training should too."""
+        """Whether the queue is so long that training should wait."""
         return len(self._jobs) > MAX_WAITING
 
     def plan(self, plan: Plan) -> None:
-        """Line up the plan of a new run."""
+        """Queue the plan of a new run."""
         self._put(lambda store: store.save_plan(plan))
 
     def model(self, model: Model) -> None:
-        """Line up the best model so far."""
+        """Queue the best model so far."""
         self._put(lambda store: store.save_model(model))
 
     def snapshot(self, model: Model, step: int) -> None:
-        """Line up a picture of the model's childhood."""
+        """Queue the snapshot of ``step``."""
         self._put(lambda store: store.save_snapshot(model, step))
 
     def state(self, state: TrainingState, seconds: float) -> None:
-        """Line up the exact state, whose copying took ``seconds``; once it is kept, :meth:`poll` says so."""
+        """Queue the exact state, which took ``seconds`` to copy. :meth:`poll` returns an event when it is written."""
         self._put(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
 
     def _put(self, write: Callable[[CheckpointStore], None], done: AnyEvent | None = None) -> None:
@@ -65,13 +65,13 @@ class CheckpointWriter:
             self._jobs.append((lambda: write(store), done))
 
     def poll(self, *, wait: bool = False) -> list[AnyEvent]:
-        """Start the next write if none runs, and return the events of those that are done; with ``wait``, of all.
+        """Start the next write if none runs, and return the events of finished ones. With ``wait``, finish all.
 
-        Raises what a write raised; that write stays first in line for the next call.
+        Raises what a write raised; it is tried again at the next call.
         """
         while self._jobs:
             if self._running is None:
-                self._thread = self._thread or ThreadPoolExecutor(1, "keeper")
+                self._thread = self._thread or ThreadPoolExecutor(1, "checkpoint writer")
                 self._running = self._thread.submit(self._jobs[0][0])
             if not wait and not self._running.done():
                 break
@@ -84,8 +84,8 @@ class CheckpointWriter:
         return done
 
     def close(self) -> None:
-        """Wait for the write that runs, and give the thread back. What is still in line stays there for another
-        :meth:`poll`, and is dropped when there is none."""
+        """Wait for the write that runs, and end the thread. Other writes stay in the queue; another :meth:`poll` starts
+        the thread again."""
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None

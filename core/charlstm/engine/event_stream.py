@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Iterator
 import torch
 
 from charlstm.errors import RunError
+from charlstm.training.clock import Clock
 from charlstm.training.events import AnyEvent
-from charlstm.training.progress import Clock
 
 
 class EventStream:

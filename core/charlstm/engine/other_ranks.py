@@ -42,7 +42,7 @@ def run_other_rank(group: ProcessGroup) -> None:
             assert train_step is not None, "rank 0 sends StartTraining first"
             match message:
                 case TakeStep(step, rate, batch):
-                    train_step.take(step, rate, batch)
+                    train_step.step_on_batch(step, rate, batch)
                 case LoadState(tensors):
                     train_step.load(tensors)
                 case GatherState():

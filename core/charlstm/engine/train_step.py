@@ -1,8 +1,7 @@
-"""One network in training: its kernel, optimiser, average and carried state, moved on a step at a time.
+"""One training step of a network: forward, backward, clip, update, average.
 
-When to step, at what rate, and what to do with the result is the trainer's business; this is what a step *is*, and
-what of it an exact resume needs. All randomness of a step is drawn from its seed and number, so that there is no random
-state to keep and nothing that happens between two steps can shift it.
+All randomness of a step comes from the seed and the number of the step. So an exact resume needs no generator state,
+and nothing that happens between two steps can change it.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """A step's loss in nats over ``count`` targets and the gradient's norm before clipping. When either is not finite
-    the weights were left as they were."""
+    """The loss of a step, summed over its ``count`` targets in nats, and the norm of the gradient before clipping. If
+    either is not finite, the weights were not changed."""
 
     nats: float
     count: int
@@ -40,14 +39,14 @@ class StepOutcome:
 
     @property
     def finite(self) -> bool:
-        """Whether training can go on."""
+        """Whether loss and gradient are finite."""
         return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
 
 
 class TrainStep:
-    """``network`` on its device, trained on ``batches`` with ``settings`` by the kernel of that name.
+    """The network with what changes at each step: weights, optimiser, moving average and the carried LSTM state.
 
-    With several ``ranks`` each has such a learner, and takes its own rows of every batch.
+    ``network`` is on its device. With several ``ranks`` each has a training step for its own rows of every batch.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class TrainStep:
         self._rows = ranks.rows(batches.batch_size)
         self.network = network
         self.average = copy.deepcopy(network) if settings.ema_decay is not None else None
-        """The moving average of the weights, which is then what is validated and saved."""
+        """A network with the moving average of the weights, if the settings want one."""
         self._batches = batches
         self._settings = settings
         self.kernel = make_kernel(kernel, network)
@@ -69,18 +68,18 @@ class TrainStep:
 
     @property
     def result(self) -> CharLSTM:
-        """The network to validate and save."""
+        """The network to validate and save: the average, if there is one."""
         return self.network if self.average is None else self.average
 
     def step(self, step: int, rate: float) -> StepOutcome:
         """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
         batch = self._batches.batch(step)
         self._ranks.broadcast_step(step, rate, batch)
-        return self.take(step, rate, batch)
+        return self.step_on_batch(step, rate, batch)
 
-    def take(self, step: int, rate: float, batch: Batch) -> StepOutcome:
-        """The same with the whole ``batch`` at hand. What is random is drawn for all its rows, whoever computes them,
-        so that the number of ranks changes nothing."""
+    def step_on_batch(self, step: int, rate: float, batch: Batch) -> StepOutcome:
+        """Take step ``step`` on this rank's rows of ``batch``. Random numbers are drawn for all rows of the batch, so
+        that they do not depend on the number of ranks."""
         settings, device, rows = self._settings, self.network.fc.weight.device, self._rows
         seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
         self._generator.manual_seed(int(seed >> 1))
@@ -111,26 +110,26 @@ class TrainStep:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             self._optimizer.step()
-            self._move_average(step)
+            self._update_average(step)
         return outcome
 
     @torch.no_grad()
-    def _move_average(self, step: int) -> None:
+    def _update_average(self, step: int) -> None:
         if self.average is not None and self._settings.ema_decay is not None:
-            # Young averages forget faster, so that the first weights do not linger.
+            # The average forgets faster in the first steps, so that the random first weights soon lose their part.
             decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
             averages: list[Tensor] = list(self.average.parameters())
             torch._foreach_lerp_(averages, [*self._parameters], 1 - decay)
 
     def tensors(self) -> Tensors:
-        """Copies of all that changes from step to step, the state of all ranks' rows included."""
+        """Copies of all that changes from step to step. The LSTM state has the rows of all ranks."""
         named = dict(self._named())
         named["state.h"], named["state.c"] = self._ranks.gather_state(self._state, self._batches.batch_size)
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
 
     @torch.no_grad()
     def load(self, tensors: Tensors) -> None:
-        """Be as :meth:`tensors` was. Raises :class:`ModelError` when they are not this network's."""
+        """Restore what :meth:`tensors` returned. Raises :class:`ModelError` when it is of another network."""
         self._ranks.broadcast_state(tensors)
         self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
         whole = self.network.zero_state(self._batches.batch_size)
@@ -155,12 +154,12 @@ class TrainStep:
         yield "state.c", self._state[1]
 
     def _optimizer_state(self, *, create: bool) -> list[dict[str, Tensor]]:
-        """Adam's moments of every parameter, in order; none before the first step unless they are to be filled."""
+        """Adam's moments of every parameter, in order. Before the first step there are none, unless ``create``d."""
         state = self._optimizer.state
         for parameter in self._parameters if create else ():
             if not state[parameter]:
                 zeros = torch.zeros_like(parameter)
-                # like Adam's own: the counter lies on the CPU unless the update is fused on the device
+                # as Adam itself creates it when fused: on the parameter's device
                 counter = torch.zeros((), dtype=torch.float32, device=parameter.device)
                 state[parameter] = {"step": counter, "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
         return [state[parameter] for parameter in self._parameters if state[parameter]]

@@ -34,6 +34,7 @@ from charlstm.errors import ModelError, RunError
 from charlstm.model.file import Model, Weights
 from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.training import estimate
+from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
     AnyEvent,
@@ -49,7 +50,7 @@ from charlstm.training.events import (
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
 from charlstm.training.plan import Plan, fit_batch, limit_at
-from charlstm.training.progress import Clock, Progress
+from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -517,7 +518,7 @@ class Trainer:
                 yield self._warning(f"No sample was written: {error}")
             else:
                 yield Sampled(step=progress.step, prime=prime, text=sample)
-        if self._checkpoint_writer.keeps and self._snapshot_due():
+        if self._checkpoint_writer.has_store and self._snapshot_due():
             self._checkpoint_writer.snapshot(model or self._copy_model(loss), progress.step)
 
     def _out_of_patience(self) -> bool:
@@ -617,7 +618,7 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         """Copy the state, to be written in the background."""
-        if not self._checkpoint_writer.keeps:
+        if not self._checkpoint_writer.has_store:
             return
         self._clock.worked()
         before = time.perf_counter()

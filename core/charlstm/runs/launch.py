@@ -152,7 +152,7 @@ def _create(
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
         lineage["learnt"] = trained_texts(info)  # for warnings, when this run or one that starts from it holds that out
     if not settings.ends:
-        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+        raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
     corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None
     _check_memory(settings, corpus)
     spec = RunSpec(corpus=_record(source, text_options, validation), settings=settings, preset=preset, lineage=lineage)

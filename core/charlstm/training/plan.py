@@ -1,7 +1,7 @@
-"""From settings, a text's size and a measured speed to a plan: how many steps, and how often to look, log and save.
+"""Derive the plan of a run from its settings, the size of its text and a measured speed: how many steps, and how often
+to log, validate and save a snapshot.
 
-Free of torch; it measures nothing and counts only. The plan is frozen in the run (``run.json``), so that a resumed
-run looks, logs and ends where the untouched one would.
+The plan is stored in ``run.json`` and in every exact state, so that a resumed run does the same at the same steps.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from charlstm.training.settings import LENGTH, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run measured at its start and then froze, so that a resume is the run that would have been.
+    """What was measured and planned at the start of a run. A resume uses the same plan.
 
-    Cadences are in steps. ``planned_steps`` is what was planned at the start; commands that change the end amend the
-    schedule, not the plan.
+    ``log_every`` and ``val_every`` are in steps. ``planned_steps`` is the end as planned at the start; commands that
+    change it amend the schedule, not the plan.
     """
 
     device: str
     kernel: str
     threads: int
     batch_size: int
-    """Rows, after fitting to a small text; ``seq_length`` likewise."""
+    """Rows of a batch. This and ``seq_length`` are smaller than in the settings if the text is small."""
     seq_length: int
     steps_per_epoch: int
     planned_steps: int
@@ -35,11 +35,11 @@ class Plan:
     log_every: int
     val_every: int
     val_chars: int
-    """Held-out characters that a validation on the way reads, over fixed slices."""
+    """Held-out characters that a validation during training reads, in fixed slices."""
     snapshot_steps: tuple[int, ...]
     seconds_per_step: float
     chars_per_second: float
-    """Training speed as measured: the whole step, optimiser included."""
+    """Training speed as measured, of whole steps including the update."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -48,7 +48,7 @@ class Plan:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; unknown names are ignored. Raises :class:`ModelError` if some are missing
-        or make no sense."""
+        or impossible."""
         try:
             plan = cls(**typed_fields(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
             counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
@@ -56,49 +56,46 @@ class Plan:
                 raise ValueError
             return plan
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError("What the run measured at its start cannot be read; start the run anew") from error
+            raise ModelError("The plan that the run measured at its start cannot be read: start a new run") from error
 
 
 MIN_STEPS_PER_EPOCH = 8
-"""A text that gives fewer steps an epoch gets fewer rows, then shorter ones: else there is nothing to learn from."""
+"""With fewer steps per epoch a batch gets fewer rows, then shorter ones: else there are too few updates to learn."""
 
 LOG_SECONDS = 0.3
-"""Time between two ``step`` events."""
+"""Seconds between two ``step`` events."""
 
 VALIDATIONS = 30
-
+"""Validations during a run, unless the settings say otherwise."""
 
 VALIDATION_SHARE = 0.1
-"""Part of the training time that validations on the way may take; slices and then their number give way to it."""
+"""Part of the training time that validations may take. To keep to it they read less, then there are fewer of them."""
 
-
-MIN_SLICES = 10_000
-"""Characters below which a validation says too little to choose the best model by: there are fewer instead."""
-
+ENOUGH_CHARS = 10_000
+"""Characters that a validation needs to tell which model is the best. Rather than less, there are fewer validations."""
 
 MIN_VALIDATIONS = 4
+"""There are at least so many, which then read less."""
 
-
-FEWEST_SLICES = 1_000
-"""What is read even by a machine so slow that more would leave no time to train."""
-
+MIN_VALIDATION_CHARS = 1_000
+"""Characters that a validation reads even on a machine so slow that this takes more than its share of the time."""
 
 VALIDATION_SPEED = 1.2
-"""Reading against training speed, in characters a second: float32 forward alone against the fastest kernel's step."""
+"""Speed of validation relative to training: a float32 forward pass against a whole step with the fastest kernel."""
 
 FINAL_SHARE = 0.15
-"""Part of ``max_minutes`` that is kept for the last validation at most; a longer one goes beyond the end."""
+"""The most of ``max_minutes`` that is reserved for the final validation. A longer one exceeds the limit."""
 
 SNAPSHOTS = 12
-
+"""Snapshots of a run, at most."""
 
 FIRST_SNAPSHOT_SECONDS = 4.0
-"""Training time to the first snapshot after step 0; with start-up and validation it is there within 10 s."""
+"""Seconds of training before the first snapshot after step 0. With start-up and validation it is there within 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """What the opening measurement found: the kernel, and whole training steps of ``seconds`` and ``chars`` each."""
+    """The fastest kernel, and how long a training step with it takes: ``seconds`` for ``chars`` characters."""
 
     kernel: str
     seconds: float
@@ -106,13 +103,14 @@ class MeasuredSpeed:
 
     @property
     def chars_per_second(self) -> float:
-        """Training speed."""
+        """Characters per second."""
         return self.chars / self.seconds
 
 
 def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
-    """``batch_size`` and ``seq_length`` for a text of ``train_targets`` characters: as asked, or smaller so that an
-    epoch has a few steps. Rows are halved first, down to four, then their length, down to eight, then rows again."""
+    """``batch_size`` and ``seq_length`` for a text of ``train_targets`` characters: those of ``settings``, or less so
+    that an epoch has :data:`MIN_STEPS_PER_EPOCH`. Rows are halved first, down to four, then their length, down to
+    eight, then rows again."""
     rows, length = settings.batch_size, settings.seq_length
 
     def too_large() -> bool:
@@ -130,22 +128,22 @@ def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
 def planned_steps(
     settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int = 0
 ) -> int:
-    """The step at which the run ends: the first of ``epochs``, ``max_steps`` and, for ``max_minutes``, what fits into
+    """The step at which a run ends: the first limit of ``epochs``, ``max_steps`` and ``max_minutes``, which leaves
     ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
     return _first_limit(settings, steps_per_epoch, step_seconds, seconds_left, done)[1]
 
 
 def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tuple[str, int]:
-    """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds of work, and at which step: it may
-    be there already. Raises :class:`SettingsError` when none does."""
+    """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds, and at which step, which may be
+    passed already. Raises :class:`SettingsError` when no setting does."""
     left = None if settings.max_minutes is None else 60 * settings.max_minutes - worked
     pace = worked / step if step and worked else plan.seconds_per_step
     return _first_limit(settings, plan.steps_per_epoch, pace, left, step)
 
 
 def later_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> int:
-    """The step at which :func:`next_end` ends such a run. Raises :class:`SettingsError`, which names the setting that
-    ends it, unless that is still to come."""
+    """The step at which :func:`next_end` ends such a run. Raises :class:`SettingsError`, which names the setting, when
+    that step is passed already."""
     name, end = next_end(settings, plan, step=step, worked=worked)
     if end <= step:
         alone = sum(getattr(settings, each) is not None for each in LENGTH) == 1
@@ -177,19 +175,19 @@ def make_plan(
     threads: int,
     spent: float = 0.0,
 ) -> Plan:
-    """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are gone."""
+    """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are used up."""
     speed = VALIDATION_SPEED * measured.chars_per_second
     total = None if settings.max_minutes is None else 60 * settings.max_minutes
     left, step_seconds = None, measured.seconds
     if total is not None:
-        # What is not steps: the way's validations and samples, and the whole held-out part at the end.
+        # Not available for steps: the time of validations and samples, and of the final validation.
         left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
         chars, count = _validations(settings, left, held_out, speed)
-        look = chars / speed + 0.05
+        validation = chars / speed + 0.05
         if settings.val_every is None:
-            left -= count * look
+            left -= count * validation
         else:
-            step_seconds += look / settings.val_every
+            step_seconds += validation / settings.val_every
     steps = planned_steps(settings, steps_per_epoch, step_seconds, left)
     chars, count = _validations(settings, steps * measured.seconds, held_out, speed)
     return Plan(
@@ -211,8 +209,11 @@ def make_plan(
 
 
 def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
-    """The step at which ``max_minutes`` ends the run, seen from ``step`` after ``worked`` seconds at ``pace`` seconds a
-    step (validations included), with time for the last validation over ``held_out`` targets."""
+    """The step at which to end so that ``max_minutes`` is kept, with time for the final validation.
+
+    ``worked``: seconds so far, at ``step``. ``pace``: seconds per step, including validations. ``held_out``: targets of
+    the final validation.
+    """
     total = 60 * (settings.max_minutes or math.inf)
     last = held_out * pace / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
     left = total - worked - min(last, FINAL_SHARE * total)
@@ -220,7 +221,7 @@ def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, w
 
 
 def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
-    """Step 0, the first after a few seconds, then spaced by logarithm to the end: at most :data:`SNAPSHOTS`."""
+    """Step 0, a step after a few seconds, then logarithmically spaced steps to the last: at most :data:`SNAPSHOTS`."""
     first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
     last = SNAPSHOTS - 2
     return tuple(sorted({0, *(round(first * (steps / first) ** (place / last)) for place in range(last + 1))}))
@@ -229,7 +230,7 @@ def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
 def _first_limit(
     settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int
 ) -> tuple[str, int]:
-    """The setting that ends the run first, and the step at which it does; as for :func:`planned_steps`."""
+    """The setting that ends the run first, and the step. Arguments as for :func:`planned_steps`."""
     limits: dict[str, float] = {}
     if settings.epochs is not None:
         limits["epochs"] = math.ceil(settings.epochs * steps_per_epoch)
@@ -238,16 +239,16 @@ def _first_limit(
     if seconds_left is not None:
         limits["max_minutes"] = done + max(0.0, seconds_left) / step_seconds
     if not limits:
-        raise SettingsError("How long should it train? Set epochs, max_steps or max_minutes")
+        raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
     name = min(limits, key=lambda name: limits[name])
     return name, max(1, int(min(MAX_INTEGER - 1, limits[name])))
 
 
 def _validations(settings: Settings, seconds: float, held_out: int, speed: float) -> tuple[int, int]:
-    """Characters of each validation on the way, and how many of them, in ``seconds`` of training."""
+    """The characters of a validation, and the number of validations, in ``seconds`` of training."""
     most = min(held_out, settings.val_chars)
     if settings.val_every is not None or most == 0:
         return most, VALIDATIONS
     budget = VALIDATION_SHARE * max(seconds, 0.0) * speed
-    count = max(MIN_VALIDATIONS, min(VALIDATIONS, int(budget / min(most, MIN_SLICES))))
-    return min(most, max(FEWEST_SLICES, int(budget / count))), count
+    count = max(MIN_VALIDATIONS, min(VALIDATIONS, int(budget / min(most, ENOUGH_CHARS))))
+    return min(most, max(MIN_VALIDATION_CHARS, int(budget / count))), count

@@ -1,7 +1,7 @@
-"""The learning rate of every step, and what people and the clock changed about it, as data.
+"""The learning rate of every step, as data.
 
-A schedule is a first plan and a list of amendments; both are JSON-ready, so that a resumed run has the rates of the
-run that would have been. Free of torch. Who amends, and when, is the trainer's business.
+A schedule is an initial shape and a list of amendments, by commands and by the time limit. It is JSON-ready and part of
+the exact state, so that a resumed run has the same rates.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from charlstm.training.settings import Schedule as Shape
 
 Kind = Literal["set-lr", "finish", "replan", "more"]
 REWARM = 0.1
-"""Part of the added steps in which *more* climbs back to its rate."""
+"""Part of the added steps in which the rate of an extended run climbs to its peak."""
 
 
 def superseded_commands(changed: Collection[str]) -> set[str]:
-    """Commands whose earlier say ends with a resume that changes the settings of these names."""
+    """Commands that have no effect any more after a resume that changes the settings ``changed``."""
     return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A change from step ``step`` on (that step is the first with the new rate). ``id`` is the command's, if any.
+    """A change of the schedule from ``step`` on: that step is the first with the new rate. ``id`` is that of the
+    command, if any.
 
-    - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``; no step is added or taken.
-    - ``finish``: the rate falls in a straight line to zero over ``value`` steps; then the run ends.
-    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched or squeezed to fit.
-    - ``more``: ``value`` more steps: the rate climbs again to ``peak`` and then takes the schedule's shape to zero.
+    - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``. The end stays.
+    - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
+    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit.
+    - ``more``: ``value`` more steps, in which the rate climbs to ``peak`` and then follows the schedule's shape again.
     """
 
     step: int
@@ -46,10 +47,10 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class LearningRate:
-    """``rate(step)`` for steps 0 … ``planned_steps`` − 1, each the rate with which that step is taken.
+    """The learning rate of steps 0 … ``planned_steps`` − 1.
 
-    First a climb in a straight line over ``warmup_steps`` (the last of them has the full rate), then ``shape``:
-    constant, or in a straight line or half a cosine towards zero, which would be reached just after the last step.
+    First a linear climb over ``warmup_steps`` (the last of them has the full rate ``lr``), then ``shape``: constant, or
+    a linear or cosine fall towards zero, which would be reached just after the last step.
     """
 
     lr: float
@@ -60,7 +61,7 @@ class LearningRate:
 
     @property
     def planned_steps(self) -> int:
-        """Steps that the run has in all, as amended."""
+        """The steps of the run in total, after all amendments."""
         planned = self.first_plan
         for change in self.amendments:
             if change.kind != "set-lr":
@@ -69,12 +70,12 @@ class LearningRate:
 
     @property
     def finishing(self) -> bool:
-        """Whether the end was brought near by hand, and nobody asked for more since."""
+        """Whether the run is ending by the command ``finish`` and was not extended since."""
         return [change.kind for change in self.amendments if change.kind != "set-lr"][-1:] == ["finish"]
 
     @property
     def extended(self) -> bool:
-        """Whether more was asked for when the run had come to its end."""
+        """Whether the run was extended after it had ended."""
         return any(change.kind == "more" for change in self.amendments)
 
     def rate(self, step: int) -> float:
@@ -82,35 +83,37 @@ class LearningRate:
         planned = [self.first_plan]
         for change in self.amendments:
             planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
-        # From the latest change back to the one that says what the rate is; those between scale it or move the step.
-        place, scaled = float(step), list[Amendment]()
+        # From the latest amendment back to the one that defines the curve. Those in between scale the rate (set-lr) or
+        # map the step to a step of the earlier curve (replan).
+        position, scaled = float(step), list[Amendment]()
         for change, before in zip(reversed(self.amendments), reversed(planned[:-1]), strict=True):
-            since, length = place - change.step, max(1, int(change.value))
+            since, length = position - change.step, max(1, int(change.value))
             if since < 0:
                 continue
             if change.kind == "set-lr":
                 scaled.append(change)
             elif change.kind == "replan":
-                place = change.step + since * max(1, before - change.step) / length
+                position = change.step + since * max(1, before - change.step) / length
             else:
-                rate = self._fixed(change, since, length)
+                rate = self._finish_or_more(change, since, length)
                 break
         else:
-            rate = self._first(place)
+            rate = self._initial(position)
         for change in reversed(scaled):
             rate = change.value * (rate / change.start) if change.start > 0 else change.value
         return rate
 
     def amended(self, change: Amendment) -> Self:
-        """The schedule with ``change`` from its step on. Amendments come in the order of their steps."""
+        """The schedule with ``change``. Amendments have to be made in the order of their steps."""
         return replace(self, amendments=(*self.amendments, replace(change, start=self.rate(change.step))))
 
     def knows(self, id: str) -> bool:
-        """Whether the command ``id`` has already amended this schedule."""
+        """Whether the command with this id is one of the amendments."""
         return any(change.id == id for change in self.amendments)
 
-    def _fixed(self, change: Amendment, since: float, length: int) -> float:
-        """The rate ``since`` steps after *finish* or *more*, which ask of what was before only where to start."""
+    def _finish_or_more(self, change: Amendment, since: float, length: int) -> float:
+        """The rate ``since`` steps after ``finish`` or ``more``: of the earlier curve only the rate at their start
+        matters."""
         if change.kind == "finish":
             return change.start * max(0.0, 1 - since / length)
         peak = self.lr if change.peak is None else change.peak
@@ -120,13 +123,13 @@ class LearningRate:
             return low + (peak - low) * (since + 1) / climb
         return peak * self._fall((since - climb) / max(1, length - climb))
 
-    def _first(self, step: float) -> float:
+    def _initial(self, step: float) -> float:
         if step < self.warmup_steps:
             return self.lr * min(1.0, (step + 1) / self.warmup_steps)
         return self.lr * self._fall((step - self.warmup_steps) / max(1, self.first_plan - self.warmup_steps))
 
     def _fall(self, part: float) -> float:
-        """The shape after the climb: 1 at ``part`` 0; at 1 and beyond, its end."""
+        """The shape after the climb, as a factor: 1 where ``part`` is 0, and its end where it is 1 or more."""
         part = min(1.0, part)
         if self.shape == "constant":
             return 1.0

@@ -1,7 +1,7 @@
-"""All that an exact resume needs, as one safetensors file: tensors, and everything else as JSON in its metadata.
+"""Save and load the exact state of a run: one safetensors file with all that a resume needs.
 
-No pickle, no torch: tensors are numpy arrays here. The SHA-256 over header and tensors is ``model.tensors``' and is
-checked on load. What the entries mean is the trainer's business; where the file lies is the run folder's.
+Tensors are numpy arrays; everything else is JSON in the metadata. ``model.tensors`` adds a SHA-256 of header and
+tensors and checks it on load. ``Trainer.state`` in ``engine.trainer`` makes the state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KIND = "training state"
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """A run between two steps. ``record`` is JSON-ready; ``tensors`` are copies that nothing else writes to."""
+    """A run between two steps. ``record`` is JSON-ready; ``tensors`` are copies that nothing else changes."""
 
     step: int
     record: dict[str, Any]
@@ -32,24 +32,24 @@ class TrainingState:
 
 
 def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) -> None:
-    """Replace ``path`` by ``state``, atomically and synced; the state before goes on under the name ``keep``.
+    """Write ``state`` to ``path``, atomically and synced. A file that is already there is renamed to ``keep``.
 
-    Raises :class:`OSError` when the disk does not take it.
+    Raises :class:`OSError` when it cannot be written.
     """
     values = {"step": state.step, "record": state.record}
     write_tensors(path, state.tensors, {"format": str(FORMAT), "charlstm-state": json.dumps(values)}, keep=keep)
 
 
 def load_state(path: Path) -> TrainingState:
-    """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` in one sentence when it is missing,
-    damaged, something else or of a newer format."""
+    """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` when it is missing, damaged, of a newer
+    format or something else."""
     tensors, metadata = read_tensors(path, _KIND)
     return _state(path, metadata, tensors)
 
 
 def load_record(path: Path) -> dict[str, Any]:
-    """The record of the state at ``path``, by the first bytes of the file alone: at once, however large it is, but not
-    verified. For those who only ask; raises :class:`ModelError` as :func:`load_state` does."""
+    """The record of the state at ``path``. Fast, because only the start of the file is read, but not verified. Raises
+    :class:`ModelError` as :func:`load_state` does."""
     return _state(path, read_header(path, _KIND).metadata, {}).record
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from charlstm.training.clock import Clock
 from charlstm.training.plan import Plan, end_within_time
-from charlstm.training.progress import Clock, Progress
+from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 
@@ -29,7 +30,7 @@ class TimeLimit:
         if self._settings.max_minutes is None or schedule.finishing or progress.step % plan.val_every:
             return None
         worked, pace = self._clock.worked(), self._clock.pace()
-        if not pace or self._clock.steps < plan.val_every:
+        if not pace or self._clock.pace_steps < plan.val_every:
             # This process started between two validations. One validation among few steps would make these seem slow,
             # so the pace is that of the whole run, and is measured from here on.
             pace = worked / progress.step or plan.seconds_per_step

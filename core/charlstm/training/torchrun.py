@@ -1,4 +1,4 @@
-"""Which of torchrun's processes this is, from its environment variables; free of torch."""
+"""Which of torchrun's processes this is, read from its environment variables, without importing torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charlstm.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class TorchrunRank:
-    """One process among those that torchrun started; ``local_size`` of them share this machine."""
+    """One of ``size`` processes that torchrun started, ``local_size`` of them on this machine. Ranks count from 0."""
 
     rank: int
     size: int
@@ -19,9 +19,9 @@ class TorchrunRank:
 
 
 def torchrun_rank() -> TorchrunRank | None:
-    """What torchrun's variables say; ``None`` when there are none, or only one process.
+    """This process's rank; ``None`` without torchrun, or with a single process.
 
-    Raises :class:`SettingsError` when they make no sense.
+    Raises :class:`SettingsError` when the variables have impossible values.
     """
     names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if any(name not in os.environ for name in names):
@@ -32,5 +32,7 @@ def torchrun_rank() -> TorchrunRank | None:
         if not (0 <= rank < size and 0 <= local[0] < local[1]):
             raise ValueError
     except ValueError:
-        raise SettingsError("RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE make no sense: use torchrun") from None
+        raise SettingsError(
+            "RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE do not fit together: start the processes with torchrun"
+        ) from None
     return TorchrunRank(rank, size, *local) if size > 1 else None

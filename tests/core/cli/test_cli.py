@@ -385,7 +385,7 @@ def test_a_device_that_is_not_here_leaves_no_run(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     before = sorted(path.name for path in (workspace / "runs").iterdir())
     err = run_cli("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
-    assert err == "charlstm: There is no device cuda here; device=auto takes what there is\n"
+    assert err == "charlstm: This machine has no device cuda: device=auto takes the best one that there is\n"
     assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,20 +14,19 @@ import pytest
 import torch
 
 from charlstm.engine import benchmark, recurrence
-from charlstm.engine import benchmark as opening_room
-from charlstm.engine import trainer as trainer_room
+from charlstm.engine import trainer as trainer_module
 from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.kernels import KernelChoice
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
-from charlstm.errors import SettingsError, TextError
+from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.generation.samples import make_sampler
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
-from charlstm.training import progress as clock_room
+from charlstm.training import clock as clock_module
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
@@ -54,9 +54,9 @@ class Time:
         told = SimpleNamespace(
             perf_counter=lambda: self.now, time=lambda: self.now, process_time=lambda: self.now - self.stopped
         )
-        for room in (trainer_room, clock_room):
-            monkeypatch.setattr(room, "time", told)
-        monkeypatch.setattr(clock_room, "SIGN_EVERY", 3600.0)  # this clock is looked at by the trainer alone
+        for module in (trainer_module, clock_module):
+            monkeypatch.setattr(module, "time", told)
+        monkeypatch.setattr(clock_module, "HEARTBEAT_SECONDS", 3600.0)  # this clock is looked at by the trainer alone
         step = TrainStep.step
 
         def timed(learner: TrainStep, number: int, rate: float) -> StepOutcome:
@@ -276,16 +276,16 @@ def test_kernel_is_chosen_once_for_runs_of_one_kind(
 ) -> None:
     """The choice takes over a second of the minute of ``quick``."""
     chosen: list[str] = []
-    choose = opening_room.choose_kernel
+    choose = benchmark.choose_kernel
 
     def counted(*args: Any, **how: Any) -> Any:
         choice = choose(*args, **{**how, "budget": 0.1})
         chosen.append(choice.name)
         return choice
 
-    monkeypatch.setattr(opening_room, "choose_kernel", counted)
-    monkeypatch.setattr(opening_room, "BUDGET", 0.1)
-    monkeypatch.setattr(opening_room, "SHORT_BUDGET", 0.05)
+    monkeypatch.setattr(benchmark, "choose_kernel", counted)
+    monkeypatch.setattr(benchmark, "BUDGET", 0.1)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
     settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
     kernels = []
     for _ in range(2):
@@ -330,7 +330,7 @@ def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
         clock.now += 30.0 if clock.now else 0.0
         return evaluate(*args, **how)
 
-    monkeypatch.setattr(trainer_room, "evaluate", slowly)
+    monkeypatch.setattr(trainer_module, "evaluate", slowly)
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     asker = Asker({38: [("stop", None)]})
@@ -405,16 +405,16 @@ def test_to_be_stopped_is_no_work(
 
     def stop(what: Any) -> Any:
         def stopped(*args: Any, **how: Any) -> Any:
-            trainer._clock._stops.look()  # the signs of life just before and just after
+            trainer._clock._timer.read()  # the heartbeats just before and just after
             clock.now += 1000.0
             clock.stopped += 1000.0
-            trainer._clock._stops.look()
+            trainer._clock._timer.read()
             return what(*args, **how)
 
         return stopped
 
     monkeypatch.setattr(TrainStep, "step", stop(TrainStep.step))
-    monkeypatch.setattr(trainer_room, "evaluate", stop(evaluate))
+    monkeypatch.setattr(trainer_module, "evaluate", stop(evaluate))
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1, val_every=10)
     trainer = Trainer(corpus, settings, plan=plan, sample=stop(lambda model: ("", "")))
@@ -458,7 +458,7 @@ def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
             asker.at[plan.planned_steps] = [("stop", None)]
         return evaluate(*args, progress=progress, **how)
 
-    monkeypatch.setattr(trainer_room, "evaluate", asked)
+    monkeypatch.setattr(trainer_module, "evaluate", asked)
     store = MemoryStore()
     events = run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
     last = events[-1]
@@ -598,8 +598,8 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
     def wait(seconds: float) -> None:
         assert len(asker.at[20]) == 1, "it is still paused"
         asker.at[20] += [("checkpoint", None), ("finish", None)]
-        before, stopped = trainer._clock._mark
-        trainer._clock._mark = before - 1000, stopped  # as if it had been a long pause
+        before, stopped = trainer._clock._last
+        trainer._clock._last = before - 1000, stopped  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
     trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, commands=asker, sleep=wait)
@@ -737,3 +737,88 @@ def test_from_a_model_keeps_the_replacement_symbol_of_the_text(corpus: Corpus, s
     state.record["vocabulary"]["replacement"] = None
     run(Trainer.resume(folded, settings, state, store=store))
     assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
+
+
+def test_train_runs_to_the_end_and_returns_the_finished_event(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    events: list[Event] = []
+    trainer = Trainer(corpus, settings, plan=plan)
+    finished = trainer.train(events.append)
+    assert events[-1] is finished
+    assert (finished.step, finished.reason) == (60, "done")
+    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
+    assert trainer.train() is finished
+
+
+def test_train_continues_after_an_exception_of_the_callback(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    events: list[Event] = []
+
+    def fail_once(event: Event) -> None:
+        events.append(event)
+        if len(events) == 9:
+            raise ValueError("in the callback")
+
+    trainer = Trainer(corpus, settings, plan=plan)
+    with pytest.raises(ValueError, match="in the callback"):
+        trainer.train(fail_once)
+    trainer.train(fail_once)
+    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
+
+
+def test_stop_from_another_thread_ends_training_with_a_checkpoint(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings.with_changes(max_steps=10**6), store=store, plan=make_plan(planned_steps=10**6))
+
+    def stop_after_20(event: Event) -> None:
+        if event.name == "step" and event.step == 20:
+            thread = threading.Thread(target=trainer.stop)
+            thread.start()
+            thread.join()
+
+    finished = trainer.train(stop_after_20)
+    assert (finished.step, finished.reason) == (20, "stopped")
+    assert store.states[-1].step == 20
+    assert Trainer.resume(corpus, settings, store.states[-1]).train().step == 60
+
+
+def test_stop_before_training_ends_it_before_the_first_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    trainer = Trainer(corpus, settings, plan=plan)
+    trainer.stop()
+    finished = trainer.train()
+    assert (finished.step, finished.reason) == (0, "stopped")
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_network_is_what_is_validated_and_saved(
+    corpus: Corpus, settings: Settings, plan: Plan, ema_decay: float | None
+) -> None:
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=ema_decay), plan=plan)
+    for event in trainer.events():
+        if isinstance(event, Validated) and event.best:
+            network = trainer.network
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    assert isinstance(network, torch.nn.Module)
+    assert trainer.progress.best_step == 60  # so that the last network is the best model
+    assert weights.keys() == trainer.best.weights.keys()
+    assert all(np.array_equal(array, trainer.best.weights[name]) for name, array in weights.items())
+
+
+def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(
+    corpus: Corpus, settings: Settings
+) -> None:
+    trainer = Trainer(corpus, settings)
+    for ask in (lambda: trainer.plan, lambda: trainer.schedule, lambda: trainer.network, trainer.state):
+        with pytest.raises(RunError, match="yet: training builds it before its first event"):
+            ask()
+    with pytest.raises(ModelError, match="no model yet"):
+        _ = trainer.best
+
+
+def test_resumed_trainer_has_plan_and_schedule_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    Trainer(corpus, settings, store=store, plan=plan).train()
+    trainer = Trainer.resume(corpus, settings.with_changes(max_steps=90), store.states[-1])
+    assert trainer.schedule.planned_steps == 90
+    assert trainer.plan.batch_size == plan.batch_size
+    assert trainer.progress.step == 60

@@ -110,12 +110,12 @@ def test_a_device_that_is_not_here_is_refused_before_there_is_a_run(
     (tmp_path / "a.txt").write_text("the quick brown fox\n" * 100)
     settings = Settings(epochs=1, device=device)
     for make in (create_new_run, start_run):
-        with pytest.raises(SettingsError, match=f"no device {device} here"):
+        with pytest.raises(SettingsError, match=f"no device {device}:"):
             make(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     run = begun(tmp_path, max_steps=200)
     before = run.status()
-    with pytest.raises(SettingsError, match=f"no device {device} here"):
+    with pytest.raises(SettingsError, match=f"no device {device}:"):
         check_resume(run, {"device": device, "max_steps": 300})
     assert run.status() == before
 
@@ -128,4 +128,4 @@ def test_a_process_without_torch_asks_another_for_the_device(monkeypatch: pytest
         "check_device('cpu'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "There is no device cuda here; device=auto takes what there is\nFalse\n"
+    assert done.stdout == "This machine has no device cuda: device=auto takes the best one that there is\nFalse\n"

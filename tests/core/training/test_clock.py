@@ -1,4 +1,4 @@
-"""What counts as work: not the time in which a process was stopped, which no clock tells."""
+"""The clock of a run does not count the time in which its process was suspended."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from charlstm.training import progress as room
-from charlstm.training.progress import Clock, Progress
+from charlstm.training import clock as clock_module
+from charlstm.training.clock import Clock
+from charlstm.training.progress import Progress
 
 
 @pytest.mark.parametrize(
     ("seconds", "used", "counts"),
     [
         (1.0, 0.0, 1.0),  # late, but no more than on a busy machine
-        (100.0, 0.3, 0.0),  # stopped; several threads computed until then
-        (100.0, 100.0, 100.0),  # a long computation without a sign of life
+        (100.0, 0.3, 0.0),  # suspended; several threads computed until then
+        (100.0, 100.0, 100.0),  # a long computation without a heartbeat
         (100.0, 180.0, 100.0),
     ],
 )
-def test_gap_without_computing_is_a_stop(
+def test_clock_counts_a_gap_without_cpu_time_as_suspension(
     monkeypatch: pytest.MonkeyPatch, seconds: float, used: float, counts: float
 ) -> None:
     now = {"wall": 0.0, "cpu": 0.0}
     clocks = SimpleNamespace(perf_counter=lambda: now["wall"], process_time=lambda: now["cpu"])
-    monkeypatch.setattr(room, "time", clocks)
+    monkeypatch.setattr(clock_module, "time", clocks)
     progress = Progress(work_seconds=7.0)
     clock = Clock(progress)
     now["wall"] += 0.5
@@ -44,13 +45,13 @@ def test_gap_without_computing_is_a_stop(
 
 WORKS = """
 import sys, time
-from charlstm.training import progress
-progress.LONGEST_GAP = 0.3
-work = progress.Clock(progress.Progress())
+from charlstm.training import clock, progress
+clock.SUSPENDED_AFTER = 0.3
+work = clock.Clock(progress.Progress())
 work.start()
 begin = time.perf_counter()
 print("begun", flush=True)
-while sys.stdin.read(1) != "e":  # no sign of life but the thread's
+while sys.stdin.read(1) != "e":  # only the thread gives heartbeats
     pass
 print(time.perf_counter() - begin, work.worked(), flush=True)
 work.close()
@@ -58,7 +59,7 @@ work.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal here")
-def test_process_that_was_really_stopped_did_not_work() -> None:
+def test_clock_does_not_count_the_time_after_sigstop() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
