@@ -1,7 +1,8 @@
-"""A session as a file: JSON that a person can read, with the figures of each character packed beside the text.
+"""Save, load and export sessions.
 
-Nothing in a file is executed and nothing in it is trusted: sizes, numbers and shapes are checked before they are used.
-Hidden states are kept too, so that a session goes on at once and exactly; they count only for the very same weights.
+A session file is JSON: the text of each branch, with the statistics of its characters packed beside it. Everything in a
+file is checked before it is used. Hidden states are saved too, so that a loaded session continues at once and exactly;
+they are used only with the same weights.
 """
 
 from __future__ import annotations
@@ -36,36 +37,35 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
-FORMAT = 1
-
+FORMAT = 2
+"""Format 1, of version 0.1, has mirostat's limit (``mu``) in the statistics of every character. It can be read."""
 
 MAX_BYTES = 2**30
 """A larger file is refused before it is read."""
 
-
 MAX_STATES = 256
-"""At most so many hidden states are saved, spread over the text; a reloaded session replays from them."""
+"""Most hidden states that are saved, spread over the text; a loaded session computes the others from them."""
 
 
 def save_session(session: Session, path: str | Path) -> None:
-    """Create or replace the file ``path``, atomically: the whole tree.
+    """Save all branches of a session: create or replace the file ``path``, atomically.
 
-    Raises :class:`CharLSTMError` for what is not a regular file, :class:`OSError` when the disk does not take it.
+    Raises :class:`CharLSTMError` if ``path`` is not a regular file, :class:`OSError` if it cannot be written.
     """
     content = to_bytes(session)
     user_files.save(path, lambda file: write_all(file, content))
 
 
 def to_bytes(session: Session) -> bytes:
-    """What a session file holds."""
+    """The content of a session file."""
     return json.dumps(to_dict(session), ensure_ascii=True).encode("ascii")
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
-    """The session that :func:`save_session` wrote, to be played on by ``model``.
+    """Load a session that :func:`save_session` wrote, to be continued by ``model``.
 
-    Raises:
-        GenerationError: the file is missing, damaged, of a newer format or of a model with other characters.
+    Raises :class:`GenerationError` if the file is missing, damaged, of a newer format or of a model with other
+    characters.
     """
     path = Path(path)
     try:
@@ -73,7 +73,7 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
         if not stat.S_ISREG(info.st_mode):  # a device may have no end, and a pipe would wait for a writer
             raise GenerationError(f"{path} is not a file: name a session file")
         if info.st_size > MAX_BYTES:
-            raise GenerationError(f"The session file {path} is too large to be one of this program's")
+            raise GenerationError(f"{path} is too large for a session file")
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise GenerationError(f"There is no session file {path}") from None
@@ -84,14 +84,14 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
 
 def to_dict(session: Session) -> dict[str, Any]:
     """The whole tree, JSON-ready; the inverse of :func:`from_dict`."""
-    if session.weights_digest is None:  # the app saves every few seconds, and a model may have some hundred megabytes
+    if session.weights_digest is None:  # the app saves often, and weights may have some hundred megabytes
         session.weights_digest = _digest(session.model)
     numbers = {id(branch): number for number, branch in session.tree.items()}
-    spacing = _spacing(session)
+    interval = _interval(session)
     branches = []
     for branch in session.root.descendants():
         rows = branch.slice(branch.start, branch.stop)
-        states = {at: state for at, state in sorted(branch.states.items()) if at % spacing == 0}
+        states = {at: state for at, state in sorted(branch.states.items()) if at % interval == 0}
         branches.append(
             {
                 "number": numbers[id(branch)],
@@ -100,6 +100,7 @@ def to_dict(session: Session) -> dict[str, Any]:
                 "name": branch.name,
                 "text": session.model.vocabulary.decode(rows["id"]),
                 "figures": _pack(rows.astype(rows.dtype.newbyteorder("<")).tobytes()),
+                "mirostat": _packed_limits(branch),
                 "states_at": list(states),
                 "states": _pack(b"".join(state.astype("<f4").tobytes() for state in states.values())),
             }
@@ -121,13 +122,14 @@ def to_dict(session: Session) -> dict[str, Any]:
 
 
 def from_dict(values: Any, model: Model, *, stepper: Stepper | None = None, name: str = "The session") -> Session:
-    """The inverse of :func:`to_dict`; raises :class:`GenerationError` for what is no such session."""
+    """The inverse of :func:`to_dict`. Raises :class:`GenerationError` for values that are not a session; ``name`` is
+    what its message calls them."""
     if not isinstance(values, dict) or values.get("kind") != "charlstm session":
         raise GenerationError(f"{name} is not a saved session")
     if type(values.get("format")) is not int or values["format"] > FORMAT:
         raise GenerationError(f"{name} was written by a newer charlstm; update this one to read it")
     if values.get("symbols") != list(model.vocabulary.symbols):
-        raise GenerationError(f"{name} was played on a model with other characters; open it with that one")
+        raise GenerationError(f"{name} was generated by a model with other characters; open it with that model")
     try:
         return _restore(values, model, stepper or Stepper(model))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError, zlib.error, binascii.Error) as error:
@@ -137,10 +139,12 @@ def from_dict(values: Any, model: Model, *, stepper: Stepper | None = None, name
 def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Session:
     pending = Pending(len(model.vocabulary))
     digest = _digest(model)
-    same = values["model"]["weights"] == digest
+    same_weights = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
     for number, saved in enumerate(values["branches"]):
-        branch = _branch(saved, tree, model, stepper, pending, same)
+        branch = _branch(saved, tree, model, pending, with_mu=values["format"] < 2)
+        if same_weights:
+            branch.states = _states(saved, branch, stepper)
         if _whole(saved["number"], 0, 2**31) in tree or (number == 0) != (branch.parent is None):
             raise ValueError("its branches do not form a tree")
         tree[saved["number"]] = branch
@@ -149,10 +153,10 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     tip = tree[values["cursor"]["branch"]]
     ids = np.asarray(values["prime_ids"], np.intp)
     if ids.ndim != 1 or not len(ids) or ids.min() < 0 or ids.max() >= len(model.vocabulary):
-        raise ValueError("its prime makes no sense")
+        raise ValueError("its prime is invalid")
     unknown = {str(char)[:1]: _whole(count, 0, 2**62) for char, count in dict(values["unknown"]).items()}
     if values["prime"] not in ("", model.vocabulary.decode(ids)):
-        raise ValueError("its prime makes no sense")
+        raise ValueError("its prime is invalid")
     session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
@@ -169,45 +173,78 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
 
 
 def _branch(
-    saved: Mapping[str, Any], tree: Mapping[int, Branch], model: Model, stepper: Stepper, pending: Pending, same: bool
+    saved: Mapping[str, Any], tree: Mapping[int, Branch], model: Model, pending: Pending, *, with_mu: bool
 ) -> Branch:
+    """A saved branch without its hidden states; ``with_mu``: its statistics are those of format 1."""
     parent = None if saved["parent"] is None else tree[saved["parent"]]
     lowest, highest = (0, 0) if parent is None else (parent.start, parent.stop)
     symbols = tuple(model.vocabulary.symbols)
     branch = Branch(parent, _whole(saved["start"], lowest, highest), symbols, pending, str(saved["name"])[:200])
     text, dtype = str(saved["text"]), branch.rows.dtype
-    rows = np.frombuffer(_unpack(saved["figures"], len(text) * dtype.itemsize), dtype.newbyteorder("<")).astype(dtype)
+    stored = _with_mu(dtype) if with_mu else dtype.newbyteorder("<")
+    figures = np.frombuffer(_unpack(saved["figures"], len(text) * stored.itemsize), stored)
+    rows = np.empty(len(text), dtype)
+    for field in dtype.names or ():
+        rows[field] = figures[field]
+    limits: npt.NDArray[np.float32] | None = None
+    if with_mu:
+        limits = figures["mu"]
+    elif saved["mirostat"] is not None:
+        limits = np.frombuffer(_unpack(saved["mirostat"], 4 * len(text)), "<f4")
     if any(len(rows) and rows[field].max() >= len(symbols) for field in ("id", "ids")):
         raise ValueError("it names characters that the model does not have")
     if model.vocabulary.decode(rows["id"]) != text:
-        raise ValueError("its text and its figures disagree")
+        raise ValueError("its text and its statistics disagree")
     for field in ("probability", "probabilities", "sampled"):
         if not ((rows[field] >= 0) & (rows[field] <= 1.0001)).all():
-            raise ValueError("it holds probabilities that are none")
-    sensible = (rows["entropy"] >= 0) & (rows["entropy"] < 64) & (rows["rank"] > 0) & (rows["rank"] <= len(symbols))
-    if not sensible.all() or np.isinf(rows["mu"]).any() or (len(rows) and rows["source"].max() > CHOSEN):
-        raise ValueError("it holds figures that make no sense")
+            raise ValueError("it holds probabilities that are not from 0 to 1")
+    valid = (rows["entropy"] >= 0) & (rows["entropy"] < 64) & (rows["rank"] > 0) & (rows["rank"] <= len(symbols))
+    if not valid.all() or (len(rows) and rows["source"].max() > CHOSEN):
+        raise ValueError("it holds statistics that are impossible")
     branch.fill(rows)
-    if same:
-        places = [_whole(at, branch.start, branch.stop) for at in saved["states_at"]]
-        size = 2 * stepper.num_layers * stepper.hidden_size
-        states = np.frombuffer(_unpack(saved["states"], 4 * size * len(places)), "<f4").astype(np.float32)
-        states = states.reshape(len(places), 2, stepper.num_layers, stepper.hidden_size, 1)
-        # A unit's output is within ±1; a larger one would make logits that are not finite.
-        possible = np.isfinite(states).all() and (np.abs(states[:, 0]) <= 1).all()
-        if any(at % STATE_INTERVAL for at in places) or not possible:
-            raise ValueError("it holds hidden states that make no sense")
-        branch.states = dict(zip(places, states, strict=True))
+    if limits is not None and not np.isnan(limits).all():
+        if np.isinf(limits).any():
+            raise ValueError("it holds statistics that are impossible")
+        branch.mirostat.extend(limits.tolist())
     return branch
 
 
-def _spacing(session: Session) -> int:
-    """At which multiples states are saved: as near to each other as :data:`MAX_STATES` allows."""
-    places = [at for branch in session.tree.values() for at in branch.states]
-    spacing = STATE_INTERVAL
-    while sum(at % spacing == 0 for at in places) > MAX_STATES and spacing <= max(places):
-        spacing *= 2
-    return spacing
+def _with_mu(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """The array type of the statistics in a file of format 1."""
+    fields = [(name, dtype[name]) for name in dtype.names or ()]
+    fields.insert(4, ("mu", np.dtype(np.float32)))
+    return np.dtype(fields).newbyteorder("<")
+
+
+def _packed_limits(branch: Branch) -> str | None:
+    """Mirostat's limit after each character, not-a-number where it was off; None where it always was."""
+    if not branch.mirostat:
+        return None
+    limits = np.full(branch.size, np.nan, "<f4")
+    limits[: len(branch.mirostat)] = branch.mirostat
+    return _pack(limits.tobytes())
+
+
+def _states(saved: Mapping[str, Any], branch: Branch, stepper: Stepper) -> dict[int, npt.NDArray[np.float32]]:
+    """The hidden states of a saved branch by position."""
+    positions = [_whole(at, branch.start, branch.stop) for at in saved["states_at"]]
+    size = 2 * stepper.num_layers * stepper.hidden_size
+    states = np.frombuffer(_unpack(saved["states"], 4 * size * len(positions)), "<f4").astype(np.float32)
+    states = states.reshape(len(positions), 2, stepper.num_layers, stepper.hidden_size, 1)
+    # A unit's output is within ±1; a larger one could lead to logits that are not finite.
+    possible = np.isfinite(states).all() and (np.abs(states[:, 0]) <= 1).all()
+    if any(at % STATE_INTERVAL for at in positions) or not possible:
+        raise ValueError("it holds hidden states that are impossible")
+    return dict(zip(positions, states, strict=True))
+
+
+def _interval(session: Session) -> int:
+    """The distance between saved hidden states: the shortest that :data:`MAX_STATES` allows."""
+    positions = [at for branch in session.tree.values() for at in branch.states]
+    interval = STATE_INTERVAL
+    while sum(at % interval == 0 for at in positions) > MAX_STATES and interval <= max(positions):
+        interval *= 2
+    return interval
 
 
 def _pack(raw: bytes) -> str:
@@ -215,17 +252,17 @@ def _pack(raw: bytes) -> str:
 
 
 def _unpack(packed: Any, size: int) -> bytes:
-    """Exactly ``size`` bytes, whatever a file may claim or try to swell to."""
+    """Decompress exactly ``size`` bytes, and never more: a small file could otherwise fill the memory."""
     unpacker = zlib.decompressobj()
     raw = unpacker.decompress(base64.b64decode(packed, validate=True), size + 1)
-    if len(raw) != size or not unpacker.eof:  # the checksum, which is compared, stands at the end
-        raise ValueError("its text and its figures disagree")
+    if len(raw) != size or not unpacker.eof:  # zlib compares its checksum only at the end of the data
+        raise ValueError("its text and its statistics disagree")
     return raw
 
 
 def _whole(value: Any, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{str(value)[:50]} is no whole number from {low} to {high}")
+        raise ValueError(f"{str(value)[:50]} is not a whole number from {low} to {high}")
     return value
 
 
@@ -234,7 +271,7 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _digest(model: Model) -> str:
-    """Of the weights alone: which file they came from does not matter."""
+    """SHA-256 of the weights, whatever file they came from."""
     digest = hashlib.sha256()
     for name in sorted(model.weights):
         digest.update(name.encode())
@@ -245,7 +282,7 @@ def _digest(model: Model) -> str:
 Colour = Literal["rank", "probability", "entropy"]
 
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-"""Control characters have pictures of their own; as themselves HTML forbids them."""
+"""HTML forbids control characters; Unicode has visible symbols for them."""
 
 _SCALES: dict[str, tuple[Callable[[Rows], npt.NDArray[np.intp]], tuple[str, ...]]] = {
     "rank": (
@@ -273,12 +310,12 @@ footer{margin-top:2em;font-size:.85em;color:#555}
 
 
 def to_text(session: Session) -> str:
-    """Prime and current line, nothing else."""
+    """The prime and the current text."""
     return session.prime + session.read()
 
 
 def to_markdown(session: Session) -> str:
-    """How the text came about, and the text in a fence that nothing in it can close."""
+    """The settings and the text, in a code block whose fence is longer than any in the text."""
     text = to_text(session)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     about = "\n".join(f"- {key}: {value}" for key, value in _about(session))
@@ -286,12 +323,13 @@ def to_markdown(session: Session) -> str:
 
 
 def to_html(session: Session, colour: Colour = "rank") -> str:
-    """One self-contained page: each character coloured by ``rank``, ``probability`` or ``entropy``, with a legend.
+    """A web page of one file: each character coloured by ``rank``, ``probability`` or ``entropy``, with a legend.
 
-    What is marked differs by underline and weight too, not by colour alone.
+    Levels differ by underline and weight too, not by colour alone. Raises :class:`GenerationError` for another
+    ``colour``.
     """
     if colour not in _SCALES:
-        raise GenerationError(f"There are no colours by {colour!r}: take {', '.join(_SCALES)}")
+        raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_SCALES)}")
     levels, legend = _SCALES[colour]
     rows = session.rows()
     marked = zip(session.read(), levels(rows).tolist(), strict=True)
@@ -310,16 +348,16 @@ def to_html(session: Session, colour: Colour = "rank") -> str:
 
 
 def export_session(session: Session, path: str | Path, colour: Colour = "rank") -> None:
-    """Create or replace the file ``path``: the current line as its ending says, ``.txt``, ``.md`` or ``.html``.
+    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``.
 
-    Raises :class:`CharLSTMError` for another ending or what is not a regular file, :class:`OSError` when the disk does
-    not take it.
+    An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
+    :class:`OSError` if it cannot be written.
     """
     _save(Path(path), _exported(session, Path(path).suffix, colour), overwrite=True)
 
 
-def _exported(session: Session, ending: str, colour: Colour) -> bytes:
-    match ending.lower():
+def _exported(session: Session, suffix: str, colour: Colour) -> bytes:
+    match suffix.lower():
         case ".txt":
             content = to_text(session)
         case ".md":
@@ -328,13 +366,13 @@ def _exported(session: Session, ending: str, colour: Colour) -> bytes:
             content = to_html(session, colour)
         case other:
             raise GenerationError(
-                f"A session is exported as .txt, .md or .html, not as {other or 'a name without ending'}"
+                f"A session is exported as .txt, .md or .html, not as {other or 'a name without one of these'}"
             )
     return content.encode("utf-8", "replace")
 
 
 def target(path: Path) -> Path:
-    """The file that :func:`save_as` makes for ``path``. Raises :class:`CharLSTMError` for a folder, a device and the
+    """The file that :func:`save_as` writes for ``path``. Raises :class:`CharLSTMError` for a folder, a device and the
     like."""
     user_files.destination(path)
     path = path.with_suffix(".json") if path.suffix.lower() in ("", ".json") else path
@@ -343,9 +381,10 @@ def target(path: Path) -> Path:
 
 
 def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite: bool = True) -> Path:
-    """Keep a session as the ending of ``path`` says: the whole of it as ``.json``, which need not be written, or its
-    current line as :func:`export_session`. Returns where it is; raises the same, and :class:`FileExistsError` when
-    there is a file and ``overwrite`` is false."""
+    """Save all of a session (suffix ``.json`` or none), or its current text as :func:`export_session` does.
+
+    Returns the file's path. Raises the same errors, and :class:`FileExistsError` when there is a file and ``overwrite``
+    is false."""
     path = target(path)
     content = to_bytes(session) if path.suffix == ".json" else _exported(session, path.suffix, colour)
     _save(path, content, overwrite=overwrite)
@@ -358,7 +397,7 @@ def _save(path: Path, content: bytes, *, overwrite: bool) -> None:
 
 def _title(session: Session) -> str:
     run = session.model.info.get("run")
-    return f"Played by {run}" if isinstance(run, str) else "Played by a character LSTM"
+    return f"Generated by {run}" if isinstance(run, str) else "Generated by a character LSTM"
 
 
 def _about(session: Session) -> list[tuple[str, str]]:

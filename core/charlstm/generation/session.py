@@ -1,13 +1,12 @@
-"""A session: a model played one character at a time, which can be rewound, sent down another branch and explained.
+"""A session: generate text one character at a time, rewind, branch, and read what the model predicted.
 
-``for step in session.stream()`` is the whole of it. Not thread-safe: one thread plays a session. Saving is in
-:mod:`charlstm.generation.saving`, exporting in :mod:`charlstm.generation.saving`.
+``for step in session.stream()`` generates. A session is not thread-safe. Saving and exporting are in
+:mod:`charlstm.generation.saving`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -40,10 +39,10 @@ from charlstm.generation.tree import (
     TYPED,
     Alternative,
     Branch,
-    Line,
     Pending,
     Rows,
     Step,
+    TextPath,
     fill_statistics,
     row_alternatives,
 )
@@ -54,28 +53,35 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 STATE_BYTES = 150_000_000
-"""Kept hidden states take at most so much; beyond it every second one is let go, and rewinding replays further."""
+"""Most memory for stored hidden states. Beyond it every second one is dropped, and rewinding computes more again."""
 
 
 class Session:
-    """A tree of generated text with a cursor on one line of it.
+    """A tree of generated text with a cursor in it.
 
-    Positions count characters after the prime: position p is before the character that has p others before it.
+    The current text is one path through the tree: the branches up to the one that was last generated on or switched to.
+    Positions count its characters, without the prime: at position p the cursor has p characters before it.
 
     Args:
-        model: what to play.
-        prime: what to start from; the model's text options apply. Empty: see :func:`prepare_prime`.
-        seed: any whole number. The same seed, settings and prime give the same text on one machine.
-        sample: which of many texts of one seed.
-        settings: how characters are chosen; assign to :attr:`settings` at any time.
-        stepper: of the same model, to share packed weights with another session.
-        progress: told ``(done, total)`` characters of a long prime; may raise to give up.
+        model: the model that generates.
+        prime: the text to continue; the model's text options apply. Empty: see :func:`prepare_prime`.
+        seed: a whole number of at most 64 bits. The same seed, settings and prime give the same text on one machine.
+        sample: which of several texts of one seed; each has random numbers of its own.
+        settings: how characters are chosen; assign to :attr:`settings` at any time. None is :class:`SamplerSettings`'
+            defaults.
+        stepper: of the same model, to share its packed weights with another session.
+        progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
+
+    Raises:
+        GenerationError: the seed is not a whole number of at most 64 bits.
+        ModelError: the weights are so large that logits would not be finite.
 
     Attributes:
-        unknown: characters of the prime that the model has never seen, with their counts; they were left out.
-        prime: what was used of the prime; ``prime_ids`` ``(N,)`` is what the model was fed, never empty.
-        root, tree: the branch that all others grow from, and all branches by number, for :mod:`saving`.
-        weights_digest: of the model, once :mod:`saving` has computed it.
+        prime: the prime without unknown characters; ``prime_ids`` ``(N,)`` are the ids that the model read, at least
+            one.
+        unknown: characters of the prime that the model does not know, with their counts; they were left out.
+        root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.saving`.
+        weights_digest: SHA-256 of the model's weights, once it was computed for saving.
     """
 
     def __init__(
@@ -107,14 +113,14 @@ class Session:
         tip: Branch,
         position: int,
     ) -> Session:
-        """A session around a tree that stands already; what is missing of its hidden states is worked out again."""
+        """A session with an existing tree, whose missing hidden states are computed again."""
         session = cls.__new__(cls)
         session._start(model, prime, seed, sample, settings, stepper)
         session.tree, session.root = tree, tree[0]
         session._pending = session.root.pending
         session._numbers = itertools.count(max(tree) + 1)
-        session._kept = sum(len(branch.states) for branch in tree.values())
-        session._line, session._position = Line(tip), position
+        session._state_count = sum(len(branch.states) for branch in tree.values())
+        session._path, session._position = TextPath(tip), position
         if 0 not in session.root.states:
             session._consume_prime()
         session._state_position = None
@@ -136,26 +142,26 @@ class Session:
         self.root = Branch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
         self.tree = {0: self.root}
-        self._line = Line(self.root)
+        self._path = TextPath(self.root)
         self._position = 0
-        self._spacing = STATE_INTERVAL  # between kept states
-        self._kept = 1  # how many there are
+        self._interval = STATE_INTERVAL  # between stored states
+        self._state_count = 1
         self._state: StepperState = stepper.zero_state()
-        self._no_repeat_before = 0  # the text ends in no repeat to be punished as long as the cursor is before this
-        self._state_position: int | None = None  # where on the line the state stands; None: somewhere else
+        self._no_repeat_before = 0  # before this position no repeat can be long enough for a penalty
+        self._state_position: int | None = None  # position of _state on the current path; None: not on it
 
     @blas_threads(1)
     def _consume_prime(self, progress: Callable[[int, int], None] | None = None) -> None:
         self._state = self._stepper.zero_state()
         self._stepper.consume(self.prime_ids, self._state, progress)
         self.root.states[0] = self._state.pack()
-        self._arrive(0)
+        self._compute_logits(0)
 
     # -- settings ------------------------------------------------------------------------------------------------
 
     @property
     def settings(self) -> SamplerSettings:
-        """How the next character is chosen. Assigning changes nothing that stands."""
+        """How the next characters are chosen. Assigning changes no existing text."""
         return self._sampler.settings
 
     @settings.setter
@@ -165,7 +171,7 @@ class Session:
 
     @property
     def seed(self) -> int:
-        """The random seed. Assigning another gives other characters from the cursor on."""
+        """The random seed. Assigning another one changes what is drawn from the cursor on."""
         return self._seed
 
     @seed.setter
@@ -179,45 +185,46 @@ class Session:
 
     @property
     def tip(self) -> Branch:
-        """The branch that the current line ends with."""
-        return self._line.tip
+        """The last branch of the current text."""
+        return self._path.tip
 
     @property
     def position(self) -> int:
-        """Where the cursor is: 0 is directly after the prime."""
+        """The cursor: number of characters before it, without the prime."""
         return self._position
 
     def __len__(self) -> int:
-        """How many characters the current line has, also after the cursor."""
-        return len(self._line)
+        """Number of characters of the current text, before and after the cursor."""
+        return len(self._path)
 
     @property
     def text(self) -> str:
-        """The current line up to the cursor, without the prime."""
+        """The current text up to the cursor, without the prime."""
         return self.read(0, self._position)
 
     def read(self, start: int = 0, stop: int | None = None) -> str:
-        """Characters ``start`` to ``stop`` of the current line, also those after the cursor."""
+        """Characters ``start`` to ``stop`` of the current text, before and after the cursor."""
         return self.model.vocabulary.decode(self.rows(start, stop)["id"])
 
     def rows(self, start: int = 0, stop: int | None = None) -> Rows:
-        """The compact rows (:func:`charlstm.generation.tree.row_type`) of a stretch: for colouring much at once."""
-        start, stop, _ = slice(start, stop).indices(len(self._line))
-        return self._line.rows(start, stop)
+        """Statistics of characters ``start`` to ``stop`` as an array (:func:`charlstm.generation.tree.row_type`), for
+        reading many at once."""
+        start, stop, _ = slice(start, stop).indices(len(self._path))
+        return self._path.rows(start, stop)
 
     def at(self, position: int) -> Step:
-        """The character at ``position`` of the current line."""
-        if not 0 <= position < len(self._line):
-            raise GenerationError(f"There is no character {position}: the text has {len(self._line)} of them")
-        return self._line.holder(position).step(position)
+        """The character at ``position`` of the current text. Raises :class:`GenerationError` if there is none."""
+        if not 0 <= position < len(self._path):
+            raise GenerationError(f"There is no character {position}: the text has {len(self._path)} of them")
+        return self._path.holder(position).step(position)
 
     def steps(self, start: int = 0, stop: int | None = None) -> list[Step]:
-        """The characters of a stretch of the current line."""
-        start, stop, _ = slice(start, stop).indices(len(self._line))
+        """Characters ``start`` to ``stop`` of the current text with their statistics."""
+        start, stop, _ = slice(start, stop).indices(len(self._path))
         return [self.at(position) for position in range(start, stop)]
 
     def next_char_distribution(self) -> NextCharDistribution:
-        """What may come at the cursor, without drawing."""
+        """The distribution of the next character at the cursor; draws nothing."""
         logits = self._logits()
         weights = self._weights(logits)
         row = np.zeros(1, self.root.rows.dtype)
@@ -229,26 +236,26 @@ class Session:
         return NextCharDistribution(alternatives, float(row[0]["entropy"]), int(kept.sum()), len(self._symbols), share)
 
     def peek(self) -> tuple[Alternative, ...]:
-        """The most likely characters at the cursor under the settings of now, without drawing."""
+        """The most likely characters at the cursor under the current settings; draws nothing."""
         return self.next_char_distribution().alternatives
 
-    # -- playing -------------------------------------------------------------------------------------------------
+    # -- generating -----------------------------------------------------------------------------------------------
 
     def step(self) -> Step:
-        """Draw the next character, put it at the cursor and go past it.
+        """Draw a character, put it at the cursor and move the cursor past it.
 
-        Where the line already goes on with the character that is drawn, the cursor only walks along; where it does
-        not, a new branch begins, and the old continuation stays.
+        If the tree has this character here already, the cursor moves along it. Otherwise it is added; what followed
+        the cursor before remains as another branch.
         """
         logits = self._logits()
         weights = self._weights(logits)
         return self._put(draw(weights, uniform(self._key, self._position)), weights, GENERATED)
 
     def stream(self, length: int | None = None, *, stop: str | Sequence[str] = ()) -> Iterator[Step]:
-        """Draw characters one by one until ``length`` are drawn or they end with a string of ``stop``.
+        """Draw characters one by one, until there are ``length`` of them or they end with a string of ``stop``.
 
-        The string is part of the text. Nothing is drawn ahead: whatever is changed between two characters acts on the
-        next.
+        The stop string is part of the text. A character is drawn only when it is requested, so changes of the session
+        between two characters affect the next one. Raises :class:`GenerationError` for an empty stop string.
         """
         strings = stop_strings(stop)
         longest = max(map(len, strings), default=0)
@@ -263,9 +270,9 @@ class Session:
 
     @blas_threads(1)
     def suggest(self, length: int) -> str:
-        """How the text would go on from the cursor with the settings and dice of now, without going there.
+        """What :meth:`stream` would generate next, as text; changes nothing.
 
-        Mirostat and repetition control, which look back, are left aside.
+        Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()
@@ -279,22 +286,22 @@ class Session:
         return "".join(self._symbols[which] for which in ids)
 
     def choose(self, char: str) -> Step:
-        """Put ``char`` at the cursor instead of drawing. What followed before stays as a branch.
+        """Put ``char`` at the cursor instead of drawing one. What followed before remains as a branch.
 
-        Raises:
-            GenerationError: ``char`` is not one character that the model knows.
+        Raises :class:`GenerationError` if ``char`` is not a single character that the model knows.
         """
         which = self.model.vocabulary.index(char) if len(char) == 1 else None
         if which is None:
             raise GenerationError(
-                f"The model has never seen {char!r}: choose one of its {len(self._symbols)} characters"
+                f"The model does not know {char!r}: choose one of its {len(self._symbols)} characters"
             )
         return self._put(which, self._weights(self._logits()), CHOSEN)
 
     def type(self, text: str) -> dict[str, int]:
-        """Put the user's own text at the cursor, scored like any other; the model's text options apply.
+        """Put the user's own text at the cursor, with the same statistics as generated text; the model's text options
+        apply.
 
-        Returns the characters that the model has never seen, with their counts; they are left out.
+        Returns the characters that the model does not know, with their counts; they are left out.
         """
         prepared = prepare_prime(self.model, text, empty_is_fine=True)
         for which in prepared.ids.tolist():
@@ -302,13 +309,12 @@ class Session:
         return prepared.unknown
 
     def rewind(self, position: int) -> None:
-        """Move the cursor to before the character at ``position``; nothing is lost.
+        """Move the cursor to ``position``, back or forward; the text stays.
 
-        Raises:
-            GenerationError: the current line has no such position.
+        Raises :class:`GenerationError` if the current text has no such position.
         """
-        if not 0 <= position <= len(self._line):
-            raise GenerationError(f"The text has no position {position}: it ends at {len(self._line)}")
+        if not 0 <= position <= len(self._path):
+            raise GenerationError(f"The text has no position {position}: it ends at {len(self._path)}")
         if position != self._position:
             self._pending.flush()
             self._position = position
@@ -317,66 +323,68 @@ class Session:
     # -- branches ------------------------------------------------------------------------------------------------
 
     def branches(self) -> list[BranchInfo]:
-        """All branches, the root first, each before those that leave it."""
+        """All branches, each before those that continue it."""
         numbers = {id(branch): number for number, branch in self.tree.items()}
-        on_line = set()
-        branch: Branch | None = self._line.tip
+        on_path = set()
+        branch: Branch | None = self._path.tip
         while branch is not None:
-            on_line.add(id(branch))
+            on_path.add(id(branch))
             branch = branch.parent
         infos = []
         for branch in self.root.descendants():
             parent = None if branch.parent is None else numbers[id(branch.parent)]
             begin = branch.slice(branch.start, min(branch.stop, branch.start + 80))
             text = self.model.vocabulary.decode(begin["id"])
-            number, current = numbers[id(branch)], id(branch) in on_line
+            number, current = numbers[id(branch)], id(branch) in on_path
             infos.append(BranchInfo(number, parent, branch.start, branch.stop, branch.name, text, current))
         return infos
 
     def switch(self, number: int, position: int | None = None) -> None:
-        """Make the branch ``number`` the end of the current line; the cursor goes to its end, or to ``position``."""
-        line = Line(self._branch(number))
-        if position is not None and not 0 <= position <= len(line):
-            raise GenerationError(f"That branch has no position {position}: it ends at {len(line)}")
+        """Make the text to the end of branch ``number`` the current one, and move the cursor to its end or to
+        ``position``. Raises :class:`GenerationError` if there is no such branch or position."""
+        path = TextPath(self._branch(number))
+        if position is not None and not 0 <= position <= len(path):
+            raise GenerationError(f"That branch has no position {position}: it ends at {len(path)}")
         self._pending.flush()
-        self._go(line.tip)
-        self._position = len(line) if position is None else position
+        self._go(path.tip)
+        self._position = len(path) if position is None else position
 
     def prune(self, number: int) -> None:
-        """Remove the branch ``number`` and all that grows from it. A line that loses its end falls back to the parent.
+        """Remove the branch ``number`` and all that continue it. If the current text is on one of them, it becomes that
+        of the parent.
 
-        Raises:
-            GenerationError: there is no such branch, or it is the root.
+        Raises :class:`GenerationError` if there is no such branch or it is the root.
         """
         branch = self._branch(number)
         if branch.parent is None:
-            raise GenerationError("The first branch cannot be removed: the others grow from it")
+            raise GenerationError("The first branch cannot be removed: the others continue it")
         self._pending.flush()
-        if self._pending.branch in (doomed := list(branch.descendants())):
+        removed = {id(each): each for each in branch.descendants()}
+        if id(self._pending.branch) in removed:
             self._pending.branch = None
-        gone = {id(one) for one in doomed}
-        self._kept -= sum(len(one.states) for one in doomed)
+        self._state_count -= sum(len(each.states) for each in removed.values())
         branch.parent.children.remove(branch)
-        self.tree = {number: one for number, one in self.tree.items() if id(one) not in gone}
-        if id(self._line.tip) in gone:
+        self.tree = {number: each for number, each in self.tree.items() if id(each) not in removed}
+        if id(self._path.tip) in removed:
             self._go(branch.parent)
             self._position = min(self._position, branch.start)
 
     def rename(self, number: int, name: str) -> None:
-        """Give the branch ``number`` a name of at most 200 characters."""
+        """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if
+        there is no such branch."""
         self._branch(number).name = unicodedata.normalize("NFC", name)[:200]
 
     def _branch(self, number: int) -> Branch:
         branch = self.tree.get(number)
         if branch is None:
-            raise GenerationError(f"There is no branch {number}: take one of {', '.join(map(str, self.tree))}")
+            raise GenerationError(f"There is no branch {number}: the branches are {', '.join(map(str, self.tree))}")
         return branch
 
-    # -- inside --------------------------------------------------------------------------------------------------
+    # -- internals -----------------------------------------------------------------------------------------------
 
     def _go(self, tip: Branch) -> None:
-        """Make the line that ends with ``tip`` the current one; the state may then stand elsewhere."""
-        self._line = Line(tip)
+        """Make the text to the end of ``tip`` the current one; the hidden state may then belong to another text."""
+        self._path = TextPath(tip)
         self._state_position = None
         self._no_repeat_before = 0
 
@@ -385,37 +393,34 @@ class Session:
         if not (sampler.needs_history or sampler.needs_mu):
             return sampler.weights(logits)
         penalties = self._penalties(sampler.settings) if sampler.needs_history else None
-        return sampler.weights(logits, penalties, self._mu())
+        return sampler.weights(logits, penalties, self._mirostat_limit())
 
     def _penalties(self, settings: SamplerSettings) -> Floats | None:
-        """What repetition control subtracts from the logits at the cursor; None for nothing."""
+        """What the repetition penalty subtracts from the logits at the cursor, ``(V,)``; None for nothing."""
         if self._position < self._no_repeat_before:
             return None
         back, free = settings.repetition_range, settings.repetition_length
-        history = self._line.ids(max(0, self._position - back), self._position)
+        history = self._path.ids(max(0, self._position - back), self._position)
         if len(history) < back:
             start = self.prime_ids[-(back - len(history)) :].astype(history.dtype)
             history = np.concatenate([start, history])
-        lacking = free - longest_repeat(history, len(self._symbols), free)
-        if lacking:
-            self._no_repeat_before = self._position + lacking  # a repeat grows by one character at a time
+        missing = free - longest_repeat(history, len(self._symbols), free)
+        if missing:
+            self._no_repeat_before = self._position + missing  # a repeat grows by one character at a time
             return None
         return repetition_penalties(history, len(self._symbols), settings.repetition, free, back)
 
-    def _mu(self) -> np.float32 | None:
-        """Mirostat's bound at the cursor: what the character before left, or the start. None when it is off."""
+    def _mirostat_limit(self) -> np.float32 | None:
+        """Mirostat's limit at the cursor: that after the character before, or the first one. None when it is off."""
         target = self.settings.mirostat
         if target is None:
             return None
-        if self._position:
-            owner = self._line.owner(self._position)
-            mu: np.float32 = owner.rows[self._position - 1 - owner.start]["mu"]
-            if not np.isnan(mu):
-                return mu
-        return mirostat_start(target)
+        position = self._position
+        limit = self._path.owner(position).mirostat_after(position - 1) if position else None
+        return mirostat_start(target) if limit is None else limit
 
     def _logits(self) -> Floats:
-        """The logits at the cursor, ``(V,)``, a row that stays until the next character is put."""
+        """The logits at the cursor, ``(V,)``: a buffer that is valid until the next character is put."""
         if self._state_position != self._position:
             self._replay()
         logits: Floats = self._pending.logits[self._pending.count]
@@ -423,33 +428,33 @@ class Session:
 
     @blas_threads(1)
     def _replay(self) -> None:
-        """Bring the state to the cursor, by the very steps that first led there."""
+        """Compute the hidden state at the cursor, by the same steps as the first time."""
         self._pending.flush()
-        line, goal = self._line, self._position
-        kept = goal - goal % STATE_INTERVAL
-        while kept not in line.owner(kept).states:
-            kept -= STATE_INTERVAL
+        path, goal = self._path, self._position
+        stored = goal - goal % STATE_INTERVAL
+        while stored not in path.owner(stored).states:
+            stored -= STATE_INTERVAL
         here, self._state_position = self._state_position, None  # as in _forward
-        if here is None or not kept <= here <= goal:
-            self._state.unpack(line.owner(kept).states[kept])
-            here = kept
-        for which in line.rows(here, goal)["id"].astype(np.intp).tolist():
+        if here is None or not stored <= here <= goal:
+            self._state.unpack(path.owner(stored).states[stored])
+            here = stored
+        for which in path.rows(here, goal)["id"].astype(np.intp).tolist():
             self._stepper.advance(which, self._state)
             here += 1
-            self._keep_state(here)
-        self._arrive(goal)
+            self._store_state(here)
+        self._compute_logits(goal)
 
-    def _arrive(self, position: int) -> None:
+    def _compute_logits(self, position: int) -> None:
         pending = self._pending
         self._stepper.logits(self._state, out=pending.logits[pending.count : pending.count + 1])
         self._state_position = position
 
     def _put(self, which: int, weights: Floats, source: int) -> Step:
-        """The character ``which`` at the cursor: along the line where it stands already, else as something new."""
-        line, position, pending = self._line, self._position, self._pending
-        owner = line.tip
+        """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it."""
+        path, position, pending = self._path, self._position, self._pending
+        owner = path.tip
         if position < owner.stop or position == owner.start:
-            owner = line.owner(position)
+            owner = path.owner(position)
             existing = [branch for branch, known in owner.continuations(position) if known == which]
             if existing:
                 return self._walk(existing[0], which)
@@ -459,7 +464,7 @@ class Session:
             pending.flush()
             pending.branch = owner
         pending.weights[pending.count] = weights
-        owner.append(which, self._next_mu(which), source)
+        owner.append(which, source, self._next_mirostat_limit(which))
         pending.count += 1
         self._forward(which)
         if pending.count == BLOCK:
@@ -467,10 +472,10 @@ class Session:
         return Step(owner, position, self._symbols[which])
 
     def _walk(self, branch: Branch, which: int) -> Step:
-        """Past a character that stands already, on ``branch``."""
+        """Move past the character ``which``, which is on ``branch`` already."""
         position = self._position
-        if position >= len(self._line) or self._line.holder(position) is not branch:
-            self._line = Line(branch)
+        if position >= len(self._path) or self._path.holder(position) is not branch:
+            self._path = TextPath(branch)
         self._forward(which)
         return branch.step(position)
 
@@ -478,46 +483,45 @@ class Session:
         branch = Branch(parent, position, self._symbols, self._pending)
         parent.children.append(branch)
         self.tree[next(self._numbers)] = branch
-        self._line = Line(branch)
+        self._path = TextPath(branch)
         return branch
 
     @blas_threads(1)
     def _forward(self, which: int) -> None:
-        self._state_position = None  # interrupted in here, the state is half-way: it is then worked out anew
+        self._state_position = None  # if this is interrupted, the state is half updated and has to be computed again
         self._position += 1
         self._stepper.advance(which, self._state)
-        self._keep_state(self._position)
-        self._arrive(self._position)
+        self._store_state(self._position)
+        self._compute_logits(self._position)
 
-    def _next_mu(self, which: int) -> float:
-        settings, mu = self.settings, self._mu()
+    def _next_mirostat_limit(self, which: int) -> float | None:
+        """Mirostat's limit after the character ``which`` at the cursor; None when it is off."""
+        settings, limit = self.settings, self._mirostat_limit()
         if settings.mirostat is None:
-            return math.nan
+            return None
         surprise = surprises(self._logits())[which]
-        return float(mirostat_update(mu, surprise, settings.mirostat, settings.mirostat_rate))
+        return float(mirostat_update(limit, surprise, settings.mirostat, settings.mirostat_rate))
 
-    def _keep_state(self, position: int) -> None:
-        if position % self._spacing:
+    def _store_state(self, position: int) -> None:
+        if position % self._interval:
             return
-        states = self._line.owner(position).states
+        states = self._path.owner(position).states
         if position not in states:
             states[position] = self._state.pack()
-            self._thin_out()
+            self._state_count += 1
+            if self._state_count * self.root.states[0].nbytes > STATE_BYTES:
+                self._drop_every_second_state()
 
-    def _thin_out(self) -> None:
-        """Hold the memory of kept states: let every second go once there are too many."""
-        self._kept += 1
-        size = self.root.states[0].nbytes
-        if self._kept * size <= STATE_BYTES:
-            return
-        self._spacing *= 2
-        self._kept = 0
+    def _drop_every_second_state(self) -> None:
+        self._interval *= 2
+        self._state_count = 0
         for branch in self.tree.values():
-            branch.states = {at: state for at, state in branch.states.items() if at % self._spacing == 0}
-            self._kept += len(branch.states)
+            branch.states = {at: state for at, state in branch.states.items() if at % self._interval == 0}
+            self._state_count += len(branch.states)
 
 
 def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
+    """``stop`` as a tuple. Raises :class:`GenerationError` for an empty string in it."""
     strings = (stop,) if isinstance(stop, str) else tuple(stop)
     if not all(strings):
         raise GenerationError("A stop string needs at least one character")

@@ -1,12 +1,13 @@
-"""What is remembered of each character: compact rows, and the :class:`Step` objects that are made from them on demand.
+"""The tree of generated text: branches of characters, and the statistics that are stored for each character.
 
-Statistics are worked out for many characters at once, when one of them is first asked for or a block is full. Not for
-the tree that the characters form (:mod:`charlstm.generation.tree`).
+Statistics are compact rows of an array, from which :class:`Step` objects are made on demand. They are computed for many
+characters at once: when one of them is first read, or when a block is full.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,26 +17,33 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-
-
+Ids = npt.NDArray[np.unsignedinteger]
 Rows = npt.NDArray[np.void]
 
 ALTERNATIVES = 10
-"""How many leading alternatives are remembered of each character."""
+"""How many of the most likely alternatives are stored for each character."""
 
 GENERATED, TYPED, CHOSEN = 0, 1, 2
-"""Where a character came from: the sampler, the user's own text, the user's choice among alternatives."""
+"""Where a character came from: sampled, typed by the user, or chosen by the user among the alternatives."""
+
+BLOCK = 64
+"""Characters whose statistics are computed together."""
+
+STATE_INTERVAL = 32
+"""A hidden state is stored every so many characters, so rewinding computes fewer than so many again. Beyond
+:data:`charlstm.generation.session.STATE_BYTES` of stored states, some hundred thousand characters, the interval grows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A character that could have come.
+    """A character that was possible at a position.
 
     Attributes:
         char: the character.
-        probability: the model's, at temperature 1 and before any filter.
-        sampled: after the sampler; 0 if cut.
-        kept: whether the sampler could have drawn it.
+        probability: of the model, at temperature 1 and before any filter.
+        sampled: probability with which the sampler draws it; 0 if a filter dropped it.
+        kept: whether the sampler can draw it.
     """
 
     char: str
@@ -46,13 +54,13 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class NextCharDistribution:
-    """What may come at the cursor under the settings of now.
+    """The distribution of the next character at the cursor under the current settings.
 
     Attributes:
-        alternatives: the most likely characters, most likely first.
-        entropy: bits, the model's at temperature 1.
-        kept: how many characters the sampler keeps, of ``total``.
-        kept_probability: what the model gives all kept ones together, at temperature 1.
+        alternatives: the most likely characters, most likely first, at most :data:`ALTERNATIVES`.
+        entropy: of the model's distribution at temperature 1, in bits.
+        kept: how many characters the sampler can draw, of ``total`` in the vocabulary.
+        kept_probability: the sum of the model's probabilities of these characters at temperature 1.
     """
 
     alternatives: tuple[Alternative, ...]
@@ -63,11 +71,11 @@ class NextCharDistribution:
 
 
 class Step:
-    """One character of a session and what the model thought of it. A view: cheap to make, its figures read on demand.
+    """One character of a session with its statistics, which are read from the session when they are needed.
 
     Attributes:
         char: the character.
-        position: how many characters of the session stand before it (the prime does not count).
+        position: number of characters before it, without the prime.
     """
 
     __slots__ = ("_branch", "char", "position")
@@ -82,17 +90,17 @@ class Step:
 
     @property
     def rank(self) -> int:
-        """1 for the most likely character; equals share a rank."""
+        """1 for the most likely character; equally likely characters have the same rank."""
         return int(self._row["rank"])
 
     @property
     def entropy(self) -> float:
-        """Bits that the model expected to need for the character."""
+        """Entropy of the model's distribution at this position, in bits: the expected :attr:`surprise`."""
         return float(self._row["entropy"])
 
     @property
     def surprise(self) -> float:
-        """Bits that the character took: −log2 of its probability."""
+        """−log2 of :attr:`probability`, in bits."""
         return -math.log2(max(self.probability, 2.0**-149))
 
     @property
@@ -123,7 +131,7 @@ class Step:
 
 
 def row_type(vocab_size: int) -> np.dtype[np.void]:
-    """The layout of one remembered character: some 130 bytes."""
+    """The array type of the statistics of one character: some 125 bytes."""
     index = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     count = min(ALTERNATIVES, vocab_size)
     return np.dtype(
@@ -132,7 +140,6 @@ def row_type(vocab_size: int) -> np.dtype[np.void]:
             ("rank", index),
             ("probability", np.float32),
             ("entropy", np.float32),
-            ("mu", np.float32),
             ("kept", np.uint16),
             ("source", np.uint8),
             ("ids", index, count),
@@ -143,11 +150,12 @@ def row_type(vocab_size: int) -> np.dtype[np.void]:
 
 
 def fill_statistics(rows: Rows, logits: Floats, weights: Floats) -> None:
-    """Fill in the figures of ``rows`` ``(n,)``, whose ``id``, ``mu`` and ``source`` are known.
+    """Compute the statistics of ``rows`` ``(n,)``, whose ``id`` and ``source`` are set.
 
     Args:
-        logits: ``(n, V)`` before each character.
-        weights: ``(n, V)``, what the sampler drew from (:mod:`charlstm.generation.sampling`).
+        rows: changed in place.
+        logits: ``(n, V)``, from which each character was drawn.
+        weights: ``(n, V)``, as :meth:`charlstm.generation.sampling.Sampler.weights` returned them.
     """
     which = np.arange(len(rows))
     shifted = logits - logits.max(1, keepdims=True)
@@ -168,7 +176,7 @@ def fill_statistics(rows: Rows, logits: Floats, weights: Floats) -> None:
 
 
 def top_ids(logits: Floats) -> npt.NDArray[np.intp]:
-    """The ids of the highest logits in each row of ``(n, V)``, highest first, at most :data:`ALTERNATIVES`."""
+    """The ids of the highest logits in each row of ``(n, V)``, highest first: ``(n, min(V, ALTERNATIVES))``."""
     count = min(ALTERNATIVES, logits.shape[1])
     best = np.argpartition(logits, -count, axis=1)[:, -count:]
     order = np.argsort(-np.take_along_axis(logits, best, 1), axis=1, kind="stable")
@@ -176,7 +184,7 @@ def top_ids(logits: Floats) -> npt.NDArray[np.intp]:
 
 
 def row_alternatives(row: Any, symbols: tuple[str, ...]) -> tuple[Alternative, ...]:
-    """The alternatives that one row remembers."""
+    """The alternatives that are stored in one row."""
     kept = int(row["kept"])
     columns = (row["ids"].tolist(), row["probabilities"].tolist(), row["sampled"].tolist())
     return tuple(
@@ -185,18 +193,8 @@ def row_alternatives(row: Any, symbols: tuple[str, ...]) -> tuple[Alternative, .
     )
 
 
-Ids = npt.NDArray[np.unsignedinteger]
-
-BLOCK = 64
-"""Characters whose statistics are worked out together."""
-
-STATE_INTERVAL = 32
-"""Characters between which the hidden state is kept, in a session of some hundred thousand characters; in longer ones
-more (:data:`charlstm.generation.session.STATE_BYTES`). Rewinding replays fewer than so many characters."""
-
-
 class Pending:
-    """The newest characters of one branch, whose statistics are not yet worked out."""
+    """Logits and weights of the newest characters of one branch, whose statistics are not computed yet."""
 
     def __init__(self, vocab_size: int) -> None:
         self.logits = np.empty((BLOCK + 1, vocab_size), np.float32)
@@ -205,7 +203,7 @@ class Pending:
         self.branch: Branch | None = None
 
     def flush(self) -> None:
-        """Work out the statistics of all that wait; the logits at the cursor move to row 0."""
+        """Compute the statistics of these characters. The logits at the cursor move to row 0."""
         if self.count and self.branch is not None:
             stop = self.branch.size
             rows = self.branch.rows[stop - self.count : stop]
@@ -216,11 +214,14 @@ class Pending:
 
 @dataclass(eq=False)
 class Branch:
-    """Characters ``start`` to ``stop`` of a line, continuing ``parent`` at position ``start``.
+    """Characters ``start`` to ``stop`` of a text, a continuation of ``parent`` from position ``start`` on.
 
     Attributes:
-        states: hidden states, packed, by the position that they stand at (after that many characters).
-        children: branches that leave this one.
+        symbols: the model's characters by id.
+        states: packed hidden states by position: the state after that many characters.
+        mirostat: float32, mirostat's limit after each character, not-a-number after those that were added without
+            mirostat. Shorter than the branch, or empty, where no character further on was added with it.
+        children: branches that continue this one from some position.
     """
 
     parent: Branch | None
@@ -230,21 +231,22 @@ class Branch:
     name: str = ""
     size: int = 0
     states: dict[int, Floats] = field(default_factory=dict)
+    mirostat: array[float] = field(default_factory=lambda: array("f"))
     children: list[Branch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rows: Rows = np.zeros(16, row_type(len(self.symbols)))
-        self._ids: Ids = self.rows["id"].copy()  # the same side by side: a long stretch of rows is 65 times as large
+        self._ids: Ids = self.rows["id"].copy()  # a second, contiguous copy: rows are some 60 times as large
 
     @property
     def stop(self) -> int:
         """The position after the last character."""
         return self.start + self.size
 
-    def append(self, which: int, mu: float, source: int) -> None:
-        """Add one character; its statistics follow from what was put into ``pending``."""
+    def append(self, which: int, source: int, limit: float | None = None) -> None:
+        """Add one character, whose logits and weights are in ``pending``; ``limit`` is mirostat's after it, if any."""
         if self.size == len(self.rows):
-            # Grown memory is not touched before it is used, so it costs nothing yet.
+            # np.empty: the system provides the memory only when it is written to.
             rows: Rows = np.empty(2 * self.size, self.rows.dtype)
             rows[: self.size] = self.rows
             self.rows = rows
@@ -252,12 +254,15 @@ class Branch:
             ids[: self.size] = self._ids
             self._ids = ids
         row = self.rows[self.size]
-        row["id"], row["mu"], row["source"] = which, mu, source
+        row["id"], row["source"] = which, source
         self._ids[self.size] = which
+        if limit is not None:
+            self.mirostat.extend([math.nan] * (self.size - len(self.mirostat)))
+            self.mirostat.append(limit)
         self.size += 1
 
     def fill(self, rows: Rows) -> None:
-        """Take ``rows``, complete, for all characters of a branch that was empty."""
+        """Set the characters of an empty branch, with their statistics."""
         self.rows, self.size = (rows, len(rows)) if len(rows) else (self.rows, 0)
         self._ids = self.rows["id"].copy()
 
@@ -269,19 +274,25 @@ class Branch:
         """The ids of positions ``start`` to ``stop``, a view."""
         return self._ids[start - self.start : stop - self.start]
 
+    def mirostat_after(self, position: int) -> np.float32 | None:
+        """Mirostat's limit after the character at ``position``; None if that was added without mirostat."""
+        index = position - self.start
+        limit = self.mirostat[index] if index < len(self.mirostat) else math.nan
+        return None if math.isnan(limit) else np.float32(limit)
+
     def row(self, position: int) -> np.void:
-        """All that is remembered of the character at ``position``."""
-        self.settle()
+        """The statistics of the character at ``position``."""
+        self.flush()
         row: np.void = self.rows[position - self.start]
         return row
 
     def slice(self, start: int, stop: int) -> Rows:
         """Rows of positions ``start`` to ``stop``, a view."""
-        self.settle()
+        self.flush()
         return self.rows[start - self.start : stop - self.start]
 
-    def settle(self) -> None:
-        """Make sure that no statistics of this branch are outstanding."""
+    def flush(self) -> None:
+        """Compute the statistics of this branch that are missing."""
         if self.pending.branch is self:
             self.pending.flush()
 
@@ -290,7 +301,7 @@ class Branch:
         return Step(self, position, self.symbols[self.id(position)])
 
     def continuations(self, position: int) -> Iterator[tuple[Branch, int]]:
-        """What follows ``position`` (inside or at the end of this branch): ``(branch, id)`` for each."""
+        """The characters that exist at ``position``, on this branch or its children: ``(branch, id)`` for each."""
         if position < self.stop:
             yield self, self.id(position)
         for child in self.children:
@@ -298,7 +309,7 @@ class Branch:
                 yield child, child.id(position)
 
     def descendants(self) -> Iterator[Branch]:
-        """This branch and all that grow from it, parents first."""
+        """This branch and all that continue it, parents first."""
         waiting = [self]
         while waiting:
             branch = waiting.pop()
@@ -308,14 +319,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BranchInfo:
-    """One branch, for people to choose from.
+    """One branch of a session, for lists.
 
     Attributes:
-        number: what :meth:`Session.switch`, :meth:`Session.prune` and :meth:`Session.rename` take; 0 is the root.
-        parent: the branch that it leaves; None for the root.
-        start, stop: the positions that it holds.
-        text: how it begins, at most 80 characters.
-        current: whether it is on the current line.
+        number: the argument of :meth:`Session.switch`, :meth:`Session.prune` and :meth:`Session.rename`; 0 is the root.
+        parent: the number of the branch that it continues; None for the root.
+        start, stop: the positions of its characters.
+        text: its first characters, at most 80.
+        current: whether the current text passes through it.
     """
 
     number: int
@@ -327,8 +338,8 @@ class BranchInfo:
     current: bool
 
 
-class Line:
-    """One way through the tree, from its root to the end of ``tip``."""
+class TextPath:
+    """The text from the root of the tree to the end of the branch ``tip``."""
 
     def __init__(self, tip: Branch) -> None:
         self.tip = tip
@@ -344,30 +355,30 @@ class Line:
         return self.tip.stop
 
     def owner(self, position: int) -> Branch:
-        """The branch on this line that holds the character before ``position``; the root for 0."""
+        """The branch with the character before ``position``; the root for 0."""
         return self._path[max(0, bisect_right(self._starts, position - 1) - 1)]
 
     def holder(self, position: int) -> Branch:
-        """The branch on this line that holds the character at ``position``."""
+        """The branch with the character at ``position``."""
         return self._path[bisect_right(self._starts, position) - 1]
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Rows of positions ``start`` to ``stop``; a view where one branch holds them all."""
+        """Rows of positions ``start`` to ``stop``; a view if they are of one branch."""
         parts = list(self.slices(start, stop))
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [self.tip.rows[:0]])
 
     def slices(self, start: int, stop: int) -> Iterator[Rows]:
         """The same, branch by branch."""
-        for branch, low, high in self._stretches(start, stop):
+        for branch, low, high in self._spans(start, stop):
             yield branch.slice(low, high)
 
     def ids(self, start: int, stop: int) -> Ids:
-        """The ids of positions ``start`` to ``stop``. Unlike rows they are there before the statistics are."""
-        parts = [branch.ids(low, high) for branch, low, high in self._stretches(start, stop)]
+        """The ids of positions ``start`` to ``stop``. Unlike :meth:`rows` this does not compute missing statistics."""
+        parts = [branch.ids(low, high) for branch, low, high in self._spans(start, stop)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [self.tip.ids(0, 0)])
 
-    def _stretches(self, start: int, stop: int) -> Iterator[tuple[Branch, int, int]]:
-        """The branches that hold positions ``start`` to ``stop``, each with the positions that it holds of them."""
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[Branch, int, int]]:
+        """The branches with positions ``start`` to ``stop``, each with the first and last (exclusive) of its own."""
         for number in range(max(0, bisect_right(self._starts, start) - 1), len(self._path)):
             branch = self._path[number]
             end = self._path[number + 1].start if number + 1 < len(self._path) else branch.stop

@@ -1,4 +1,4 @@
-"""A saved session goes on exactly; a file that is no such session is refused in a sentence, whatever is in it."""
+"""Saved sessions load and continue exactly; other files are refused with an error message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def session(model):
     return session
 
 
-def test_everything_comes_back(session, model, tmp_path):
+def test_loaded_session_equals_the_saved_one_and_continues_alike(session, model, tmp_path):
     path = tmp_path / "one.json"
     save_session(session, path)
     loaded = load_session(path, model)
@@ -67,7 +67,32 @@ def test_everything_comes_back(session, model, tmp_path):
     assert to_dict(load_session(path, model)) == json.loads(path.read_text())
 
 
-def test_other_weights_with_the_same_characters_play_on(session, make_model):
+def test_mirostat_limits_are_saved_where_it_was_used(model):
+    session = Session(model, "ab", seed=5)
+    play(session, 40)
+    assert to_dict(session)["branches"][0]["mirostat"] is None
+    session.settings = SamplerSettings(mirostat=2.0)
+    play(session, 30)
+    session.settings = SamplerSettings()
+    play(session, 30)
+    values = json.loads(json.dumps(to_dict(session)))
+    loaded = from_dict(values, model)
+    assert to_dict(loaded) == values
+    limits = [loaded.root.mirostat_after(position) for position in range(100)]
+    assert [position for position, limit in enumerate(limits) if limit is not None] == list(range(40, 70))
+    assert limits == [session.root.mirostat_after(position) for position in range(100)]
+
+
+@pytest.mark.parametrize("limits", [np.array([np.inf]), np.zeros(299)])
+def test_impossible_mirostat_limits_are_refused(session, model, limits):
+    values = json.loads(json.dumps(to_dict(session)))
+    padded = np.concatenate([np.full(300 - len(limits), 0) if len(limits) == 1 else [], limits]).astype("<f4")
+    values["branches"][0]["mirostat"] = base64.b64encode(zlib.compress(padded.tobytes())).decode()
+    with pytest.raises(GenerationError, match="damaged"):
+        from_dict(values, model)
+
+
+def test_other_weights_with_the_same_characters_continue_a_session(session, make_model):
     values = json.loads(json.dumps(to_dict(session)))
     older = make_model(seed=1)
     loaded = from_dict(values, older)
@@ -81,7 +106,7 @@ def test_other_weights_with_the_same_characters_play_on(session, make_model):
         from_dict(values, make_model("xyz"))
 
 
-def test_few_states_are_saved_of_a_long_session(model, monkeypatch):
+def test_number_of_saved_states_is_limited(model, monkeypatch):
     monkeypatch.setattr("charlstm.generation.saving.MAX_STATES", 5)
     session = Session(model, "ab")
     text = play(session, 3000)
@@ -100,14 +125,14 @@ def change(values, path, value):
     values[last] = value
 
 
-def swollen(size):
+def zeros(size):
     return base64.b64encode(zlib.compress(b"\0" * size)).decode()
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (["format"], 2),
+        (["format"], 3),
         (["format"], "1"),
         (["kind"], "other"),
         (["symbols"], None),
@@ -135,14 +160,15 @@ def swollen(size):
         (["branches", 0, "text"], "\ud800"),
         (["branches", 0, "figures"], "%%%"),
         (["branches", 0, "figures"], "AAAA"),
-        (["branches", 0, "figures"], swollen(10**7)),
-        (["branches", 0, "states"], swollen(10**7)),
+        (["branches", 0, "figures"], zeros(10**7)),
+        (["branches", 0, "states"], zeros(10**7)),
+        (["branches", 0, "mirostat"], zeros(10**7)),
         (["branches", 0, "states_at"], [1]),
         (["branches", 0, "states_at"], [10**6]),
         (["model"], None),
     ],
 )
-def test_damaged_files_are_refused_in_a_sentence(session, model, path, value):
+def test_damaged_values_are_refused_with_one_line(session, model, path, value):
     values = json.loads(json.dumps(to_dict(session)))
     change(values, path, value)
     with pytest.raises(GenerationError) as caught:
@@ -155,7 +181,7 @@ def test_hidden_states_beyond_one_are_refused(session, model):
     states = np.frombuffer(zlib.decompress(base64.b64decode(values["branches"][0]["states"])), "<f4").copy()
     states[0] = 3e38
     values["branches"][0]["states"] = base64.b64encode(zlib.compress(states.tobytes())).decode()
-    with pytest.raises(GenerationError, match="hidden states that make no sense"):
+    with pytest.raises(GenerationError, match="hidden states that are impossible"):
         from_dict(values, model)
 
 
@@ -171,7 +197,7 @@ def test_hidden_states_beyond_one_are_refused(session, model):
         ("source", 9),
     ],
 )
-def test_figures_that_make_no_sense_are_refused(session, model, field, value):
+def test_impossible_statistics_are_refused(session, model, field, value):
     values = json.loads(json.dumps(to_dict(session)))
     rows = session.root.slice(0, 300).copy()
     rows[field][7] = value
@@ -182,7 +208,7 @@ def test_figures_that_make_no_sense_are_refused(session, model, field, value):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60), st.integers(0, 10**6))
-def test_bytes_of_any_kind_are_refused_or_read(session, model, tmp_path, junk, at):
+def test_damaged_bytes_are_refused_or_read(session, model, tmp_path, junk, at):
     path = tmp_path / "junk.json"
     save_session(session, path)
     content = path.read_bytes()
@@ -193,7 +219,7 @@ def test_bytes_of_any_kind_are_refused_or_read(session, model, tmp_path, junk, a
         assert "\n" not in str(error)  # noqa: PT017
 
 
-def test_files_that_are_not_there_or_no_json(model, tmp_path):
+def test_missing_files_and_files_that_are_not_json_are_refused(model, tmp_path):
     for content in (b"", b"[" * 100_000, b"null", b"\xff\xfe"):
         (tmp_path / "x.json").write_bytes(content)
         with pytest.raises(GenerationError):
@@ -202,7 +228,7 @@ def test_files_that_are_not_there_or_no_json(model, tmp_path):
         load_session(tmp_path / "none.json", model)
 
 
-def test_exports(make_model, tmp_path):
+def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
     model = make_model("\n <>&`\x1b[abc")
     session = Session(model, "a<b", settings=SamplerSettings(temperature=2.0, min_p=None))
     session.type("```` <b>\x1b[2J &amp;")
@@ -223,7 +249,7 @@ def test_exports(make_model, tmp_path):
         assert "\x1b" not in page
         assert "\u241b" in page
         assert page.count("<span") == page.count("</span>") > 4
-    with pytest.raises(GenerationError, match="colours"):
+    with pytest.raises(GenerationError, match="coloured"):
         to_html(session, "mood")
     for name, content in (("a.txt", text), ("a.md", markdown), ("a.HTML", to_html(session))):
         export_session(session, tmp_path / name)
@@ -234,7 +260,7 @@ def test_exports(make_model, tmp_path):
 
 @pytest.mark.parametrize("field", ["figures", "states"])
 @pytest.mark.parametrize("cut", [1, 4, 5])
-def test_packed_figures_without_their_checksum_are_refused(session, model, field, cut):
+def test_packed_values_without_their_checksum_are_refused(session, model, field, cut):
     values = to_dict(session)
     packed = base64.b64decode(values["branches"][0][field])
     values["branches"][0][field] = base64.b64encode(packed[:-cut]).decode()
@@ -242,7 +268,7 @@ def test_packed_figures_without_their_checksum_are_refused(session, model, field
         from_dict(values, model)
 
 
-def test_saving_again_and_again_hashes_the_weights_once(session, model, tmp_path, monkeypatch):
+def test_saving_repeatedly_hashes_the_weights_once(session, model, tmp_path, monkeypatch):
     hashed = []
     digest = saving._digest
     monkeypatch.setattr(saving, "_digest", lambda model: hashed.append(model) or digest(model))

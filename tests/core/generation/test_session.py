@@ -1,4 +1,4 @@
-"""A session: the same seed gives the same text, rewinding and branching lose nothing, and every step is remembered."""
+"""Sessions: reproducible text, rewinding, branches, the statistics of each character, and BLAS threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def facts(steps):
     return [(s.char, s.position, s.probability, s.rank, s.entropy, s.alternatives) for s in steps]
 
 
-def test_same_seed_same_text_whatever_the_chunking(model):
+def test_same_seed_gives_same_text_in_one_call_or_many(model):
     whole = play(Session(model, "abc", seed=4), 300)
     pieces = Session(model, "abc", seed=4)
     assert "".join(play(pieces, n) for n in (1, 2, 60, 1, 64, 72, 100)) == whole
@@ -44,7 +44,7 @@ def test_same_seed_same_text_whatever_the_chunking(model):
     assert play(Session(model, "abc", seed=4, sample=1), 300) != whole
 
 
-def test_a_step_holds_what_the_model_thought(model):
+def test_step_statistics_are_those_of_the_distribution(model):
     chosen = SamplerSettings(temperature=0.7, top_k=3, min_p=None)
     session = Session(model, "ab", settings=chosen)
     steps = list(session.stream(150))
@@ -73,7 +73,7 @@ def test_a_step_holds_what_the_model_thought(model):
         logits = stepper.step(model.vocabulary.encode(step.char)[0], state)[0].copy()
 
 
-def test_reading_a_step_at_once_or_later_is_the_same(model):
+def test_step_statistics_do_not_depend_on_when_they_are_read(model):
     eager, lazy = Session(model, "a", seed=1), Session(model, "a", seed=1)
     at_once = [(s.char, s.position, s.probability, s.rank, s.entropy, s.alternatives) for s in eager.stream(140)]
     later = list(lazy.stream(140))
@@ -83,7 +83,7 @@ def test_reading_a_step_at_once_or_later_is_the_same(model):
         assert (probability, entropy) == pytest.approx((step.probability, step.entropy), rel=1e-5)
 
 
-def test_nothing_is_drawn_ahead(model):
+def test_stream_applies_changed_settings_to_the_next_character(model):
     session = Session(model, "ab", seed=2, settings=FREE)
     stream = session.stream()
     first = [next(stream).char for _ in range(50)]
@@ -98,7 +98,7 @@ def test_nothing_is_drawn_ahead(model):
 
 
 @pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 130, 199, 200])
-def test_rewinding_and_playing_on_gives_the_same_text(model, position):
+def test_rewinding_and_generating_again_gives_the_same_text(model, position):
     session = Session(model, "ab", seed=3)
     text = play(session, 200)
     known = facts(session.steps())
@@ -112,7 +112,7 @@ def test_rewinding_and_playing_on_gives_the_same_text(model, position):
     assert play(session, 50) == play(longer, 250)[200:]
 
 
-def test_choosing_branches_and_the_old_continuation_stays(model):
+def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model):
     session = Session(model, "ab", seed=3)
     text = play(session, 150)
     session.rewind(100)
@@ -128,7 +128,7 @@ def test_choosing_branches_and_the_old_continuation_stays(model):
     session.switch(0)
     assert (session.read(), session.position) == (text, 150)
     session.rewind(100)
-    session.choose(other)  # stands already: the cursor walks along, nothing new is made
+    session.choose(other)  # exists already: the cursor moves along it
     assert len(session.branches()) == 2
     assert play(session, 80) == on
     session.rewind(100)
@@ -138,7 +138,7 @@ def test_choosing_branches_and_the_old_continuation_stays(model):
     assert session.text == text[:100] + other + on[:19]
 
 
-def test_branches_of_branches_prune_and_names(model):
+def test_branches_can_be_nested_named_and_removed(model):
     session = Session(model, "ab", seed=3)
     play(session, 20)
     for position in (15, 10, 5):
@@ -161,7 +161,7 @@ def test_branches_of_branches_prune_and_names(model):
         session.switch(2)
 
 
-def test_a_pruned_line_can_be_played_again(model):
+def test_text_can_be_continued_after_its_branch_was_removed(model):
     session = Session(model, "ab", seed=3)
     text = play(session, 90)
     session.rewind(70)
@@ -174,8 +174,7 @@ def test_a_pruned_line_can_be_played_again(model):
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_a_walk_through_the_tree_is_as_if_typed(model, data):
-    """Whatever was rewound, chosen and drawn: each line's figures are those of the same text typed in one go."""
+def test_statistics_of_any_path_are_those_of_the_same_text_typed(model, data):
     session = Session(model, "ab", seed=data.draw(st.integers(0, 5)))
     for _ in range(data.draw(st.integers(1, 12))):
         match data.draw(st.sampled_from(["play", "rewind", "choose", "type", "switch"])):
@@ -201,7 +200,7 @@ def test_a_walk_through_the_tree_is_as_if_typed(model, data):
         assert session.peek() == typed.peek()
 
 
-def test_own_text_is_scored_and_unknown_characters_are_told(model):
+def test_typed_text_has_statistics_and_unknown_characters_are_counted(model):
     session = Session(model, "ab")
     assert session.type("ca\r\nbZ€Z") == {"Z": 2, "€": 1}
     assert session.text == "ca\nb"
@@ -211,16 +210,16 @@ def test_own_text_is_scored_and_unknown_characters_are_told(model):
     )
 
 
-def test_primes(make_model):
+def test_primes_are_normalised_and_empty_ones_start_a_text(make_model):
     model = make_model()
     session = Session(model, "aXb\r\nX")
     assert (session.prime, session.unknown) == ("ab\n", {"X": 2})
     assert play(session, 50) == generate(model, "ab\n", 50)
-    # Nothing left, or nothing given: a newline where a text starts, though it is not shown.
+    # An empty prime, or one of unknown characters only, starts from a newline that is not shown.
     for prime in ("", "XYZ"):
         assert Session(model, prime).prime == ""
         assert generate(model, prime, 50) == generate(model, "\n", 50)
-    # Where the model remembers what comes before a new beginning in its text, that; unless it does not know it.
+    # info["start"] of the model comes first, if the model knows its characters.
     model.info["start"] = "\n\n"
     assert generate(model, "", 50) == generate(model, "\n\n", 50) != generate(model, "\n", 50)
     model.info["start"] = "\nX"
@@ -235,7 +234,7 @@ def test_primes(make_model):
     assert Session(as_found, "e\u0301").prime == "e\u0301"
 
 
-def test_stop_strings(model):
+def test_generation_ends_after_a_stop_string(model):
     text = generate(model, "ab", 400, seed=9, settings=FREE)
     assert text.count("\n") > 3
     assert generate(model, "ab", 400, seed=9, settings=FREE, stop="\n") == text[: text.index("\n") + 1]
@@ -248,7 +247,7 @@ def test_stop_strings(model):
     assert generate(model, "ab", 0) == ""
 
 
-def test_peeking_draws_nothing(model):
+def test_next_char_distribution_is_that_of_the_next_step_and_draws_nothing(model):
     session, other = Session(model, "ab", seed=6), Session(model, "ab", seed=6)
     for _ in range(70):
         ahead = session.next_char_distribution()
@@ -261,8 +260,8 @@ def test_peeking_draws_nothing(model):
 
 
 @pytest.mark.parametrize("places", [[50], [49], [33], [0], [40, 50]])
-def test_an_interrupt_while_the_network_computes_costs_nothing(model, monkeypatch, places):
-    """It leaves the state half-way, be it at a new character, one that stands, or on the way back to the cursor."""
+def test_interrupted_computation_is_repeated(model, monkeypatch, places):
+    """An interrupt leaves the hidden state half updated: at a new character, an existing one, or while rewinding."""
     whole = Session(model, "ab", seed=3)
     play(whole, 120)
     session = Session(model, "ab", seed=3)
@@ -289,14 +288,14 @@ def test_an_interrupt_while_the_network_computes_costs_nothing(model, monkeypatc
     assert np.allclose(session.rows()["probability"], whole.rows()["probability"], rtol=1e-5)
 
 
-def test_foreseeing_is_what_then_comes_and_goes_nowhere(model):
+def test_suggestion_is_what_is_then_generated_and_changes_nothing(model):
     session = Session(model, "ab", seed=3)
     play(session, 70)
     session.rewind(41)
-    foreseen = session.suggest(60)
+    suggested = session.suggest(60)
     assert (session.position, len(session), len(session.branches())) == (41, 70, 1)
     assert session.suggest(0) == ""
-    assert play(session, 60) == foreseen
+    assert play(session, 60) == suggested
 
 
 def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
@@ -314,7 +313,27 @@ def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
     assert play(session, 100) == text[777:877]
 
 
-def test_repetition_control_ends_a_loop(model):
+def test_mirostat_limit_of_a_position_survives_changes_of_the_settings(model):
+    """The limit after a character is that with which it was added, whatever is set later."""
+    session = Session(model, "ab", seed=3, settings=SamplerSettings(mirostat=2.0))
+    play(session, 50)
+    session.settings = SamplerSettings()
+    play(session, 20)
+    assert not any(session.root.mirostat_after(position) for position in range(50, 70))
+    session.settings = SamplerSettings(mirostat=1.5, temperature=1.5)
+    text = play(session, 60)
+    limits = [session.root.mirostat_after(position) for position in range(130)]
+    assert limits[70] != limits[69] is None
+    for position in (75, 70, 100):
+        session.rewind(position)
+        assert play(session, 130 - position) == text[position - 70 :]
+    assert [session.root.mirostat_after(position) for position in range(130)] == limits
+    session.rewind(100)
+    session.choose("a" if text[30] != "a" else "b")
+    assert session.tip.mirostat_after(100) != limits[100]
+
+
+def test_repetition_penalty_ends_a_loop(model):
     looping = generate(model, "ab", 600, settings=GREEDY)
     tail = looping[-200:]
     period = next(n for n in range(1, 101) if tail[n:] == tail[:-n])
@@ -327,7 +346,7 @@ def test_repetition_control_ends_a_loop(model):
 LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
 
 
-def test_repetition_control_does_not_work_out_statistics_character_by_character(model, monkeypatch):
+def test_repetition_penalty_leaves_statistics_in_blocks(model, monkeypatch):
     calls = []
     describe = tree.fill_statistics
     monkeypatch.setattr(tree, "fill_statistics", lambda rows, *more: calls.append(len(rows)) or describe(rows, *more))
@@ -336,7 +355,7 @@ def test_repetition_control_does_not_work_out_statistics_character_by_character(
 
 
 @pytest.mark.parametrize("prime", ["a", "abcabcabc", "ab" * 60])
-def test_repetition_control_looks_back_over_branches_and_the_prime(model, prime):
+def test_repetition_penalty_reads_branches_and_prime(model, prime):
     session = Session(model, prime, settings=LOOPING)
     play(session, 40)
     for position, char in ((30, "b"), (20, "c"), (35, "d")):
@@ -370,31 +389,31 @@ def test_repetition_control_looks_back_over_branches_and_the_prime(model, prime)
         LOOPING,
     ],
 )
-def test_many_samples_are_the_single_ones(model, chosen):
+def test_generate_many_gives_the_texts_of_single_sessions(model, chosen):
     texts = generate_many(model, "ab", 60, samples=3, seed=7, settings=chosen, threads=1)
     for sample, text in enumerate(texts):
         assert text == play(Session(model, "ab", seed=7, sample=sample, settings=chosen), 60)
 
 
-def test_many_samples_stop_one_by_one(model):
-    told = []
-    texts = generate_many(model, "ab", 200, samples=4, settings=FREE, stop="a", progress=told.append)
+def test_generate_many_ends_each_text_at_its_own_stop_string(model):
+    reported = []
+    texts = generate_many(model, "ab", 200, samples=4, settings=FREE, stop="a", progress=reported.append)
     for sample, text in enumerate(texts):
         whole = play(Session(model, "ab", sample=sample, settings=FREE), 200)
         assert text == whole[: whole.index("a") + 1]
-    assert told == sorted(told)
+    assert reported == sorted(reported)
     with pytest.raises(GenerationError):
         generate_many(model, "ab", 10, samples=0)
 
 
-def test_what_cannot_be_done_is_said(model):
+def test_impossible_positions_characters_and_seeds_are_refused(model):
     session = Session(model, "ab")
     play(session, 5)
     for wrong in (-1, 6):
         with pytest.raises(GenerationError, match="position"):
             session.rewind(wrong)
     for wrong in ("", "ab", "Z"):
-        with pytest.raises(GenerationError, match="never seen"):
+        with pytest.raises(GenerationError, match="does not know"):
             session.choose(wrong)
     with pytest.raises(GenerationError, match="no character 5"):
         session.at(5)
@@ -402,7 +421,7 @@ def test_what_cannot_be_done_is_said(model):
         session.seed = 2**64
 
 
-def test_memory_is_bounded_per_character(model, monkeypatch):
+def test_memory_per_character_and_for_states_is_limited(model, monkeypatch):
     monkeypatch.setattr("charlstm.generation.session.STATE_BYTES", 20 * 2 * 2 * 16 * 4)
     session = Session(model, "ab", seed=1)
     text = play(session, 6000)
@@ -414,7 +433,7 @@ def test_memory_is_bounded_per_character(model, monkeypatch):
     assert len(session.branches()) == 1
 
 
-def test_a_character_of_ten_thousand_is_found_quickly(model):
+def test_rewinding_computes_from_the_nearest_stored_state(model):
     session = Session(model, "ab", seed=1)
     for _ in itertools.islice(session.stream(), 10_000):
         pass
@@ -423,16 +442,16 @@ def test_a_character_of_ten_thousand_is_found_quickly(model):
     fed = []
     session._stepper.advance = lambda which, state: (fed.append(which), before(which, state))
     session.peek()
-    assert len(fed) == 5_063 % 32  # no more than to the kept state before it
+    assert len(fed) == 5_063 % 32  # from the stored state before it
 
 
-def test_a_long_prime_tells_how_far_it_is(model):
-    told = []
-    Session(model, "ab" * 300, progress=lambda done, total: told.append((done, total)))
-    assert told == [(256, 600), (512, 600), (600, 600)]
+def test_long_prime_reports_progress(model):
+    reported = []
+    Session(model, "ab" * 300, progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(256, 600), (512, 600), (600, 600)]
 
 
-def test_threads_are_limited_while_generating_and_given_back(model, monkeypatch):
+def test_generate_uses_one_blas_thread_and_restores_the_number(model, monkeypatch):
     with blas_threads(2):
         during = []
         monkeypatch.setattr(Session, "step", lambda self, step=Session.step: (during.append(blas_now()), step(self))[1])
@@ -441,7 +460,7 @@ def test_threads_are_limited_while_generating_and_given_back(model, monkeypatch)
         assert all(count == 2 for count in blas_now())
 
 
-def test_session_leaves_the_threads_of_its_process_as_they_were(model):
+def test_session_restores_the_number_of_blas_threads(model):
     with blas_threads(2):
         session = Session(model, "ab" * 300)
         assert set(blas_now()) == {2}
@@ -459,8 +478,7 @@ def test_session_leaves_the_threads_of_its_process_as_they_were(model):
         assert set(blas_now()) == {2}
 
 
-def test_threads_are_given_back_by_the_last_to_leave(model):
-    """Whichever thread of the process that is, and though another one is in a block that began before it."""
+def test_blas_threads_are_restored_when_the_last_of_overlapping_blocks_ends(model):
     entered, leave = threading.Event(), threading.Event()
 
     def stay():
@@ -479,7 +497,7 @@ def test_threads_are_given_back_by_the_last_to_leave(model):
         assert set(blas_now()) == {2}
 
 
-def test_blas_with_a_number_for_each_thread_is_limited_in_each(monkeypatch):
+def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
     class Library:
         threading_layer, own = "openmp", threading.local()
         num_threads = property(lambda self: getattr(self.own, "count", 4))
