@@ -20,12 +20,12 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# What drives real terminals and processes has the machine for itself.
+# Tests that drive real terminals and processes run alone, since they measure time.
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/terminal --ignore tests/torture
 	$(BIN)/python -m pytest tests/terminal tests/torture
 
-# Kills, power cuts, damaged files, bad texts and random keys, in their long forms; takes some twenty minutes.
+# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about twenty minutes.
 torture: $(VENV)/.dev
 	$(BIN)/python tests/torture/everything.py
 
@@ -42,12 +42,12 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 	$(BIN)/python -m pip install --quiet --editable . --requirement $(VENV)/dev-requirements.txt
 	@touch $@
 
-# The README's pictures, from the real app on a real run; takes two minutes.
+# The README's pictures, drawn by the real app on a real run. Takes two minutes.
 pictures: $(VENV)/.dev
 	$(BIN)/python tests/pictures/draw.py
 
-# The model in the box, trained anew; ends in checkpoints/, from where the wheel takes it. A machine's Python decides
-# what text it learns from, so the file differs between machines.
+# Trains the model that comes with charlstm again. The wheel takes it from checkpoints/. Its text is the language
+# reference of this machine's Python, so the file differs between machines.
 demo: $(VENV)/.app
 	$(BIN)/charlstm train python-reference --preset standard --hidden-size 256 --max-minutes 7 \
 		--name python-reference-demo --runs-dir build/demo

@@ -1,0 +1,293 @@
+"""The documents are true: examples run, Python examples pass mypy's strict mode, and names, files and links exist.
+
+- ``sh`` blocks: each line that starts with ``charlstm`` runs through the real command line, in order, in one folder per
+  document. A line that trains in the foreground without a limit gets ``--max-steps``; a line whose comment names Ctrl-C
+  gets one after a moment. Of ``torchrun`` lines the options are checked, of ``make`` lines the targets, of
+  ``python tests/…`` lines the file.
+- ``json`` blocks show what the ``--json`` command before them prints: the same fields, with values of the same types.
+- ``python`` blocks of a document run in order, in one namespace, with fewer steps where they train.
+- In text between backticks, ``path/module.py: name`` says that this file defines this name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from charlstm.cli.main import cli, run
+from charlstm.runs.folder import list_runs
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "checkpoints/README.md", "tests/benchmarks/README.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+]
+SOURCES = (ROOT, ROOT / "core" / "charlstm", ROOT / "tui" / "charlstm_tui")
+"""Where a path that a document names may begin, beside the document's own folder."""
+
+TEXT = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\nThe sea was calm.\n\n" * 60
+LETTER = "The sea was calm, and the quick dog sleeps.\nThe fox jumps.\n"
+FEW_STEPS = ["--max-steps", "20", "--max-minutes", "none"]
+ONE_THREAD = ["--threads", "1"]
+"""Two would wait for each other when the machine is busy."""
+CTRL_C_AFTER = 60.0
+"""Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
+EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui", "git ", "eval ")
+"""Lines that the suite does not run: they install something, or open the full-screen app."""
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str, *languages: str) -> list[tuple[str, str]]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text_of(document), re.M | re.S)
+    return [(language, content) for language, content in found if language in languages]
+
+
+def with_blocks(*languages: str) -> list[str]:
+    return [document for document in DOCUMENTS if blocks(document, *languages)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the texts that the documents name, and a private place for runs and caches."""
+    from charlstm.engine import benchmark
+
+    for name in ("CACHE", "STATE", "RUNS"):
+        monkeypatch.setenv(f"CHARLSTM_{name}", str(tmp_path / name.lower()))
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(benchmark, "BUDGET", 0.05)
+    (place / "novel.txt").write_text(TEXT, encoding="utf-8")
+    (place / "letter.txt").write_text(LETTER, encoding="utf-8")
+    (place / "poems").mkdir()
+    (place / "poems" / "one.txt").write_text(TEXT, encoding="utf-8")
+    shutil.copy(ROOT / "tests" / "data" / "version_0_1" / "script.net", place / "rnn_20_epoch.net")
+    yield place
+    for left in list_runs():
+        status = left.status()
+        if status.alive and status.pid is not None:
+            os.kill(status.pid, signal.SIGKILL)
+
+
+def run_line(line: str, folder: Path) -> str:
+    """Run a line with ``charlstm`` commands, pipes and redirections; returns what it prints."""
+    line, _, comment = line.partition("  #")
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    read = write = None
+    tokens = iter(lexer)
+    for token in tokens:
+        if token == "|":
+            commands.append([])
+        elif token == "<":
+            read = folder / next(tokens)
+        elif token == ">":
+            write = folder / next(tokens)
+        else:
+            commands[-1].append(token)
+    content = read.read_bytes() if read else b""
+    for words in commands:
+        assert words[0] == "charlstm", line
+        content = run_command(words[1:], content, interrupted="Ctrl-C" in comment)
+    if write:
+        write.write_bytes(content)
+        return ""
+    return content.decode()
+
+
+def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes:
+    if words[0] in ("train", "resume"):
+        few = not interrupted and not {"--detach", "--max-steps"} & set(words)
+        words = [*words, *ONE_THREAD, *(FEW_STEPS if few else ())]
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    timer = threading.Thread(target=send_ctrl_c, daemon=True)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+        if interrupted:
+            timer.start()
+        code = run(words)
+    assert code == (130 if interrupted else 0), f"charlstm {shlex.join(words)} exited with {code}"
+    out.flush()
+    printed = out.buffer
+    assert isinstance(printed, io.BytesIO)
+    return printed.getvalue()
+
+
+def send_ctrl_c() -> None:
+    """Interrupt this process as soon as a run makes a training step."""
+    before = {left.path: left.status().step for left in list_runs()}
+    deadline = time.monotonic() + CTRL_C_AFTER
+    while time.monotonic() < deadline:
+        if any(left.status().alive and left.status().step > before.get(left.path, 0) for left in list_runs()):
+            break
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def check_parses(words: list[str]) -> None:
+    """Raises when ``charlstm`` has no such command, option or argument."""
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None, words
+    command.make_context(words[0], words[1:])
+
+
+def check_other(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    if line.startswith("torchrun"):
+        check_parses(words[words.index("charlstm") + 1 :])
+    elif line.startswith("make"):
+        targets = {word for word in words[1:] if "=" not in word}
+        assert targets <= set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.M)), line
+    elif line.startswith("python tests/"):
+        assert (ROOT / words[1]).is_file(), line
+    else:
+        assert line.startswith(EXTERNAL), f"nothing checks the line {line!r}"
+
+
+def shape(value: Any) -> Any:
+    """The fields and types of JSON: numbers are alike, and so are the items of a list."""
+    if isinstance(value, dict):
+        return "any fields" if "…" in value else {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return {bool: "bool", int: "number", float: "number", str: "text", type(None): "null"}[type(value)]
+
+
+def check_shape(documented: Any, printed: Any, where: str) -> None:
+    """``null`` in the document stands for a value that may be null, ``{"…": …}`` for an object with any fields."""
+    if documented is None or printed is None:
+        return
+    if isinstance(documented, dict) and isinstance(printed, dict):
+        if "…" in documented:
+            return
+        assert list(documented) == list(printed), where
+        for key in documented:
+            check_shape(documented[key], printed[key], f"{where}.{key}")
+    elif isinstance(documented, list) and isinstance(printed, list):
+        if documented and all(isinstance(item, dict) for item in documented):  # one of these for each item
+            alternatives = {tuple(item): item for item in documented}
+            for item in printed:
+                check_shape(alternatives.get(tuple(item), documented[0]), item, f"{where}[]")
+        elif len({str(shape(item)) for item in documented if item is not None}) > 1:  # a tuple
+            assert len(documented) == len(printed), where
+            for one, other in zip(documented, printed, strict=True):
+                check_shape(one, other, f"{where}[]")
+        elif documented:
+            for item in printed:
+                check_shape(documented[-1], item, f"{where}[]")
+    else:
+        assert shape(documented) == shape(printed), f"{where}: {documented!r} in the document, {printed!r} printed"
+
+
+@pytest.mark.parametrize("document", with_blocks("sh"))
+def test_commands_in_documents_run_and_print_documented_json(document: str, folder: Path) -> None:
+    printed = last = ""
+    for language, content in blocks(document, "sh", "json"):
+        if language == "json":
+            assert "--json" in last, f"the JSON in {document} follows no command with --json"
+            check_shape(json.loads(content), json.loads(printed.splitlines()[0]), last)
+            continue
+        for line in content.replace("\\\n", " ").splitlines():
+            if line.startswith("charlstm "):
+                printed, last = run_line(line, folder), line
+            elif line.strip() and not line.startswith("#"):
+                check_other(line)
+
+
+@pytest.mark.parametrize("document", with_blocks("python"))
+def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for _, content in blocks(document, "python"):
+        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1", content)
+        exec(compile(content, document, "exec"), names)
+
+
+def test_python_in_documents_passes_strict_mypy(tmp_path: Path) -> None:
+    files = []
+    for document in with_blocks("python"):
+        file = tmp_path / (re.sub(r"\W", "_", document) + ".py")
+        file.write_text("".join(content for _, content in blocks(document, "python")), encoding="utf-8")
+        files.append(str(file))
+    files += map(str, sorted((ROOT / "docs").glob("*.py")))
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*,onnx.*]\nfollow_imports = skip\n")
+    command = [sys.executable, "-m", "mypy", "--config-file", str(config), "--cache-dir", str(ROOT / ".mypy_cache")]
+    checked = subprocess.run([*command, *files], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_commands_in_running_text_exist() -> None:
+    commands = set(cli.list_commands(click.Context(cli)))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"`charlstm ([a-z]+)", text_of(document)))
+        assert named <= commands, document
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (ROOT / document).parent / path if path else ROOT / document
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ +(.*)$", file.read_text(encoding="utf-8"), re.M)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if each != "CHANGELOG.md"])
+def test_files_and_names_in_code_exist(document: str) -> None:
+    for path, name in re.findall(r"`([\w./-]+/[\w.-]+\.\w+|[a-z_]+\.py)(?:: ([\w.]+))?`", text_of(document)):
+        if path.startswith(("/", "~")) or path.split("/")[0] in ("snapshots", "texts", "sources", "sessions", "data"):
+            continue
+        found = [each / path for each in (*SOURCES, (ROOT / document).parent) if (each / path).is_file()]
+        assert found, f"{document} names {path}"
+        for part in name.split(".") if name else []:
+            definition = rf"^\s*(?:async )?(?:def|class) {part}\b|^\s*{part}\b.*="
+            assert re.search(definition, found[0].read_text(encoding="utf-8"), re.M), f"{path} defines no {part}"
+
+
+def test_documents_that_are_cited_are_in_the_repository() -> None:
+    folders = ("core", "tui", "tests", "docs")
+    files = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md")]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
+    for file in files:
+        for cited in re.findall(r"(?:docs/[\w-]+|\b[A-Z]{3,})\.md\b", file.read_text(encoding="utf-8")):
+            places = (ROOT, file.parent, ROOT / "docs")
+            assert any((place / cited.lstrip("/")).is_file() for place in places), f"{file} cites {cited}"
+
+
+def test_event_table_lists_all_fields() -> None:
+    from charlstm.training import events
+
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| (.*) \|$", text_of("docs/files.md").split("### Events")[1].split("###")[0], re.M)
+    )
+    common = {"step", "time"}
+    kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and getattr(kind, "name", "")]
+    documented = {name: re.findall(r"`(\w+)`", words) for name, words in rows.items()}
+    assert documented == {
+        kind.name: [field.name for field in fields(kind) if field.name not in common] for kind in kinds
+    }
