@@ -4,13 +4,17 @@
   document. A line that trains in the foreground without a limit gets ``--max-steps``; a line whose comment names Ctrl-C
   gets one after a moment. Of ``torchrun`` lines the options are checked, of ``make`` lines the targets, of
   ``python tests/…`` lines the file.
-- ``json`` blocks show what the ``--json`` command before them prints: the same fields, with values of the same types.
+- ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
+  values of the same types. ``docs/json.md`` is generated from the types that the commands build:
+  ``python tests/test_documents.py`` writes it again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import json
 import os
@@ -26,11 +30,12 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints, is_typeddict
 
 import click
 import pytest
 
+from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
 from charlstm.runs.folder import list_runs
 
@@ -41,6 +46,15 @@ DOCUMENTS = [
 ]
 SOURCES = (ROOT, ROOT / "core" / "charlstm", ROOT / "tui" / "charlstm_tui")
 """Where a path that a document names may begin, beside the document's own folder."""
+
+DEPRECATED = {
+    name
+    for schema in vars(json_schemas).values()
+    if is_typeddict(schema)
+    for name, hint in get_type_hints(schema, include_extras=True).items()
+    if any(isinstance(each, json_schemas.Deprecated) for each in getattr(hint, "__metadata__", ()))
+}
+"""Fields that are printed for one more version."""
 
 TEXT = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\nThe sea was calm.\n\n" * 60
 LETTER = "The sea was calm, and the quick dog sleeps.\nThe fox jumps.\n"
@@ -181,7 +195,7 @@ def check_shape(documented: Any, printed: Any, where: str) -> None:
     if isinstance(documented, dict) and isinstance(printed, dict):
         if "…" in documented:
             return
-        assert list(documented) == list(printed), where
+        assert set(documented) == {key for key in printed if key in documented or key not in DEPRECATED}, where
         for key in documented:
             check_shape(documented[key], printed[key], f"{where}.{key}")
     elif isinstance(documented, list) and isinstance(printed, list):
@@ -291,3 +305,62 @@ def test_event_table_lists_all_fields() -> None:
     assert documented == {
         kind.name: [field.name for field in fields(kind) if field.name not in common] for kind in kinds
     }
+
+
+def test_json_reference_is_that_of_the_schemas() -> None:
+    assert text_of("docs/json.md") == json_reference(), "write it again: python tests/test_documents.py"
+
+
+def json_reference() -> str:
+    """``docs/json.md``: every object that a command prints, its fields, their types and what they mean."""
+    lines = [
+        "# What `--json` prints",
+        "",
+        "Generated from `core/charlstm/cli/json_schemas.py`, whose types the commands build. A field marked `?` may be",
+        "missing. Deprecated fields are kept for one version. `train`, `resume` and `watch` print",
+        "[events](files.md#events), one JSON object per line.",
+        "",
+        "| command | prints |",
+        "|---|---|",
+    ]
+    for command, schema in json_schemas.SCHEMAS.items():
+        lines.append(f"| `{command}` | {linked(schema)} |")
+    lines.append("| a command that fails | [ErrorResult](#errorresult), on stderr |")
+    for cls in ast.parse(inspect.getsource(json_schemas)).body:
+        if isinstance(cls, ast.ClassDef) and is_typeddict(getattr(json_schemas, cls.name)):
+            lines += ["", f"## {cls.name}", "", code(ast.get_docstring(cls) or ""), ""]
+            lines += ["| field | type | |", "|---|---|---|"]
+            for base in cls.bases:
+                if isinstance(base, ast.Name) and base.id != "TypedDict":
+                    lines.append(f"| … | | the fields of [{base.id}](#{base.id.lower()}) |")
+            for at, field in enumerate(cls.body):
+                if isinstance(field, ast.AnnAssign):
+                    follows = cls.body[at + 1] if at + 1 < len(cls.body) else None
+                    about = follows.value.value if isinstance(follows, ast.Expr) else ""  # type: ignore[attr-defined]
+                    lines.append(row_of(ast.unparse(field.target), ast.unparse(field.annotation), str(about)))
+    return "\n".join(lines) + "\n"
+
+
+def row_of(name: str, kind: str, about: str) -> str:
+    optional = kind.startswith("NotRequired[")
+    kind = re.sub(r"^NotRequired\[(.*)\]$", r"\1", kind)
+    if found := re.fullmatch(r"Annotated\[(.*), Deprecated\('(.*)'\)\]", kind):
+        kind, about = found[1], f"deprecated: read ``{found[2]}`` instead"
+    kind = "one of the kinds below" if kind == "ErrorKind" else kind.replace("'", '"').replace("|", "\\|")
+    return f"| `{name}`{'?' if optional else ''} | `{kind}` | {code(about)} |".replace(
+        "`one of the kinds below`", "string"
+    )
+
+
+def code(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def linked(schema: Any) -> str:
+    listed = get_args(schema)
+    name = (listed[0] if listed else schema).__name__
+    return ("a list of " if listed else "") + f"[{name}](#{name.lower()})"
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "json.md").write_text(json_reference(), encoding="utf-8")
