@@ -1,9 +1,8 @@
-"""Where results go: targets of exports that are anything but a new file, writes that are cut off, and closed pipes.
+"""Test the outputs of commands: unusual target files, interrupted writes and closed pipes.
 
-A target that is no regular file stays what it is, a file stays as it was unless it was to be replaced, a write that
-fails or is killed leaves the old content or the new, and a command whose streams are closed ends quietly, with 141 or
-with the code that it would have had. ``--short`` takes a few of each. Prints a table, and exits with 1 when something
-was lost.
+A target that is not a regular file is not changed, and a file only when it may be replaced. A write that fails or is
+killed leaves the old or the new content. A command with closed streams exits quietly, with 141 or with the code that it
+would have had. ``--short`` tests a few of each. Prints a table, and exits with 1 after a failure.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from command_line import TEXT, TINY  # noqa: E402
 from faulty_disk import FaultyDisk, killed  # noqa: E402
 
 Row = tuple[str, int, list[str]]
-"""What was tried, how often, and what went wrong."""
+"""What was tested, how often, and what went wrong."""
 
 CHARLSTM = [sys.executable, "-P", "-m", "charlstm"]
 
@@ -85,8 +84,8 @@ READERS: dict[str, tuple[str, ...]] = {
     "cache": ("cache",),
     "train": ("train", "fox.txt", *TINY),
     "train, JSON": ("train", "fox.txt", *TINY, "--json"),
-    "a mistake": ("generate", "nobody"),
-    "a mistake in the words": ("generate", "--no-such-option"),
+    "error": ("generate", "nobody"),
+    "usage error": ("generate", "--no-such-option"),
 }
 
 CLOSINGS = {
@@ -100,8 +99,8 @@ CLOSINGS = {
 }
 
 
-def make(kind: str, path: Path) -> bool:
-    """Put a target of this kind at ``path``; whether the system lets us."""
+def create_target(kind: str, path: Path) -> bool:
+    """Create a target of this kind at ``path``. Returns false when the system does not allow it."""
     real = path.with_name(f"mine{path.suffix}")
     match kind:
         case "file":
@@ -139,18 +138,18 @@ def make(kind: str, path: Path) -> bool:
     return True
 
 
-def seen(folder: Path) -> dict[str, tuple[int, int, str, bytes]]:
-    """All that stands in ``folder``: what each name is, where it leads, and what it holds."""
+def snapshot(folder: Path) -> dict[str, tuple[int, int, str, bytes]]:
+    """The inode, device, link target and content of each entry of ``folder``."""
     found = {}
     for path in folder.iterdir():
         info = os.lstat(path)
-        leads = os.readlink(path) if path.is_symlink() else ""
-        found[path.name] = (info.st_ino, info.st_rdev, leads, path.read_bytes() if stat.S_ISREG(info.st_mode) else b"")
+        link = os.readlink(path) if path.is_symlink() else ""
+        found[path.name] = (info.st_ino, info.st_rdev, link, path.read_bytes() if stat.S_ISREG(info.st_mode) else b"")
     return found
 
 
-def quietly(words: tuple[str, ...], stdin: str = "") -> tuple[int, str]:
-    """The exit code of a command, and what it says on stderr."""
+def run_quietly(words: tuple[str, ...], stdin: str = "") -> tuple[int, str]:
+    """Run a command; returns its exit code and stderr."""
     out, err, before = io.StringIO(), io.StringIO(), sys.stdin
     sys.stdin = io.StringIO(stdin)
     try:
@@ -162,6 +161,7 @@ def quietly(words: tuple[str, ...], stdin: str = "") -> tuple[int, str]:
 
 
 def targets(kinds: tuple[str, ...]) -> Iterator[Row]:
+    """Write to each kind of target, with and without --force."""
     theirs = Path("theirs.net").absolute()
     home = Path.cwd()
     for name, (ending, words) in WRITERS.items():
@@ -173,38 +173,39 @@ def targets(kinds: tuple[str, ...]) -> Iterator[Row]:
                     os.chdir(folder)
                     try:
                         path = folder / f"target{ending}"
-                        if not make(kind, path):
+                        if not create_target(kind, path):
                             continue
                         (folder / "bystander").write_bytes(b"mine")
-                        before = seen(folder)
-                        asked = tuple(str(theirs) if word == theirs.name else word for word in words)
+                        before = snapshot(folder)
+                        arguments = tuple(str(theirs) if word == theirs.name else word for word in words)
                         if name.startswith("play"):
                             if force:
                                 continue
-                            code, said = quietly((*asked, "--length", "3"), f"the\n/save {path.name}\n")
+                            code, err = run_quietly((*arguments, "--length", "3"), f"the\n/save {path.name}\n")
                         else:
-                            code, said = quietly((*asked, path.name, *["--force"] * force))
+                            code, err = run_quietly((*arguments, path.name, *["--force"] * force))
                         tried += 1
-                        fault = _judge(kind, force, code, said, before, seen(folder), path.name)
+                        fault = _problem(kind, force, code, err, before, snapshot(folder), path.name)
                     finally:
                         os.chdir(home)
                     if fault:
-                        wrong.append(f"{name} to a {kind}{' --force' * force}: {fault} ({said.strip()[-200:]})")
+                        wrong.append(f"{name} to a {kind}{' --force' * force}: {fault} ({err.strip()[-200:]})")
         yield f"targets: {name}", tried, wrong
 
 
-def _judge(
+def _problem(
     kind: str,
     force: bool,
     code: int,
-    said: str,
+    err: str,
     before: dict[str, tuple[int, int, str, bytes]],
     after: dict[str, tuple[int, int, str, bytes]],
     name: str,
 ) -> str:
+    """What is wrong with the result of a write, or an empty string."""
     regular = kind in ("file", "empty file", "read-only file", "link to a file", "second name of a file")
     if kind != "nothing" and not (regular and force):
-        if code != 2 or said.count("\n") < 1 or "Traceback" in said:
+        if code != 2 or err.count("\n") < 1 or "Traceback" in err:
             return f"ended with {code}"
         return "" if after == before else "something changed"
     if code:
@@ -217,8 +218,7 @@ def _judge(
 
 
 def broken_writes(every: int) -> Iterator[Row]:
-    """A model is written over a file, and under a name that has to be free, failing or killed at each change of the
-    disk."""
+    """Write a model over a file and to a new file, with a failure or a kill at each change of the disk."""
     write = model_writer(load_model(find_model("fox")), "fox")
     path = Path("fox.safetensors").absolute()
     old = b"old" * 1000
@@ -253,6 +253,7 @@ def _put(path: Path, content: bytes | None) -> None:
 
 
 def pipes(readers: dict[str, tuple[str, ...]], closings: dict[str, str]) -> Iterator[Row]:
+    """Run each command with closed streams."""
     plain = {}
     for name, words in readers.items():
         done = subprocess.run([*CHARLSTM, *words], input=b"the\n", capture_output=True, check=False)
@@ -262,27 +263,27 @@ def pipes(readers: dict[str, tuple[str, ...]], closings: dict[str, str]) -> Iter
         for name, words in readers.items():
             command = ["bash", "-c", f"set -o pipefail; {line}", "bash", *CHARLSTM, *words]
             done = subprocess.run(command, input=b"the\n", capture_output=True, timeout=120, check=False)
-            said = done.stderr.decode(errors="replace")
-            loud = "Traceback" in said or "Exception ignored" in said
-            if loud or done.returncode not in _codes(name, closing, *plain[name]):
-                wrong.append(f"{name}, {closing}: ended with {done.returncode}, said {said[-300:]!r}")
+            err = done.stderr.decode(errors="replace")
+            traceback = "Traceback" in err or "Exception ignored" in err
+            if traceback or done.returncode not in _expected_codes(name, closing, *plain[name]):
+                wrong.append(f"{name}, {closing}: ended with {done.returncode}, stderr {err[-300:]!r}")
         yield f"closed pipes: {closing}", len(readers), wrong
 
 
-def _codes(name: str, closing: str, code: int, writes: bool) -> set[int]:
-    """With which codes a command may end that ends with ``code`` otherwise, and then ``writes`` to stdout or not."""
+def _expected_codes(name: str, closing: str, code: int, writes: bool) -> set[int]:
+    """Allowed exit codes of a command that normally ends with ``code`` and ``writes`` to stdout."""
     if name == "play" and closing == "all closed":
-        return {0}  # nothing is typed, and so nothing written
+        return {0}  # there is no input, so nothing is written
     if closing in ("stdout closed", "all closed"):
         return {141} if writes and not code else {code}
     if closing in ("stderr closed", "stdin closed") or (code and closing != "both into one pipe"):
         return {code}
-    return {code, 141}  # the reader may have been quicker or slower
+    return {code, 141}  # the reader may end before or after the command
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a few of each, as the suite does")
+    parser.add_argument("--short", action="store_true", help="test a few of each, as the test suite does")
     short = parser.parse_args().short
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as made:
@@ -291,7 +292,7 @@ def main() -> int:
         os.chdir(made)
         Path("fox.txt").write_text(TEXT, encoding="utf-8")
         for words in (("train", "fox.txt", *TINY, "--name", "fox"), (*WRITERS["export --to script"][1], "theirs.net")):
-            if quietly(words)[0]:
+            if run_quietly(words)[0]:
                 print(f"charlstm {' '.join(words)} failed")
                 return 1
         few = {name: READERS[name] for name in ("runs", "train, JSON")}
@@ -304,12 +305,12 @@ def main() -> int:
     for _, _, wrong in rows:
         for line in wrong:
             print(line)
-    print(f"{'':<44}{'tried':>7}{'lost':>6}")
+    print(f"{'':<44}{'tests':>7}{'failed':>8}")
     for what, tried, wrong in rows:
-        print(f"{what:<44}{tried:>7}{len(wrong):>6}")
-    lost = sum(len(wrong) for _, _, wrong in rows)
-    print(f"{sum(tried for _, tried, _ in rows)} in {time.monotonic() - began:.0f} s, {lost} lost")
-    return int(lost > 0)
+        print(f"{what:<44}{tried:>7}{len(wrong):>8}")
+    failed = sum(len(wrong) for _, _, wrong in rows)
+    print(f"{sum(tried for _, tried, _ in rows)} in {time.monotonic() - began:.0f} s, {failed} failed")
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

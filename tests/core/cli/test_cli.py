@@ -1,4 +1,4 @@
-"""The command line as a person or a script uses it: results on stdout, one sentence on stderr, exit codes."""
+"""The command line: results on stdout, one sentence of error on stderr, exit codes."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_texts_at_hand(workspace: Path, run_json: RunJson) -> None:
+def test_corpora_lists_own_and_built_in_texts(workspace: Path, run_json: RunJson) -> None:
     names = [row["name"] for row in run_json("corpora")]
     assert names[0] == "data/fox.txt"
     assert "python-reference" in names
 
 
-def test_presets_say_what_they_cost_on_a_text(
+def test_presets_estimates_each_preset_for_a_text(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
@@ -70,7 +70,7 @@ def test_presets_say_what_they_cost_on_a_text(
     assert "20,000" in run_cli("presets", "data/fox.txt")[0]
 
 
-def test_statistics(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
     assert found["distinct"] == len(set(TEXT))
@@ -80,7 +80,7 @@ def test_statistics(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None
     assert "order 0" in run_cli("stats", "a.txt")[0]
 
 
-def test_runs_are_listed(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_runs_lists_a_run(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     assert row["state"] == "finished"
     assert row["step"] == 40
@@ -106,14 +106,14 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_
             assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
             assert f"{rows[name]['best_val']:.4f}" in line
         assert err.startswith("~ is an estimate from slices")
-        told = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
-        assert "validation loss ~" in told
-        assert "; best ~" in told
-        assert "Best ~" in told
-        told = run_cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
-        assert "all held-out characters 1" in told
-        assert "; best 1" in told
-        assert "Best 1" in told
+        err = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
+        assert "validation loss ~" in err
+        assert "; best ~" in err
+        assert "Best ~" in err
+        err = run_cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
+        assert "all held-out characters 1" in err
+        assert "; best 1" in err
+        assert "Best 1" in err
 
 
 def test_watch_replays_the_log(workspace: Path, run_cli: RunCli) -> None:
@@ -123,7 +123,7 @@ def test_watch_replays_the_log(workspace: Path, run_cli: RunCli) -> None:
     assert "finished after" in run_cli("watch", "fox", "--plain")[1]
 
 
-def test_watch_says_in_words_how_a_run_is_doing(
+def test_watch_prints_the_verdict_when_it_changes(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with record(tmp_path, "running", name="live", steps=100) as recorded:
@@ -142,11 +142,11 @@ def test_watch_says_in_words_how_a_run_is_doing(
     assert "Finished after" not in out + err
 
 
-def test_why_a_finished_run_was_not_resumed_is_told(workspace: Path, run_cli: RunCli) -> None:
+def test_watch_and_runs_print_why_a_resume_failed(workspace: Path, run_cli: RunCli) -> None:
     beat = find_run("fox").heartbeat_path
     before = liveness.read_heartbeat(beat)
     assert before is not None
-    assert before.message == ""  # of a run that ended well
+    assert before.message == ""  # as of a run without problems
     assert "fox is finished" not in run_cli("watch", "fox", "--plain")[1]
     why = "its state was written by another version"
     liveness.write_heartbeat(beat, replace(before, message=why))
@@ -157,7 +157,7 @@ def test_why_a_finished_run_was_not_resumed_is_told(workspace: Path, run_cli: Ru
         liveness.write_heartbeat(beat, before)
 
 
-def test_what_a_log_says_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     foul = "\x1b[2Jgone"
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
@@ -190,20 +190,20 @@ def test_generate_is_seeded_and_streams_only_the_text(workspace: Path, run_cli: 
     assert set(text) <= set(TEXT)
 
 
-def test_a_prime_with_unknown_characters_is_reported(workspace: Path, run_cli: RunCli) -> None:
+def test_generate_reports_unknown_characters_of_the_prime(workspace: Path, run_cli: RunCli) -> None:
     out, err = run_cli("generate", "fox", "--prime", "thé ", "--length", "5")
     assert "é" in err
     assert len(out) == len("thé ") + 5 + 1
 
 
-def test_a_snapshot_is_the_run_in_its_youth(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
     grown = run_json("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
     assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
 
 
-def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(workspace: Path, run_json: RunJson) -> None:
+def test_eval_equals_the_final_validation_of_the_run(workspace: Path, run_json: RunJson) -> None:
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     figures = run_json("eval", "fox", "--part", "validation")
     assert figures["nats"] == pytest.approx(row["best_val"], abs=1e-6)
@@ -211,7 +211,7 @@ def test_eval_of_the_held_out_part_is_the_runs_own_last_figure(workspace: Path, 
     assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
 
 
-def test_eval_leaves_out_what_the_model_never_saw(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+def test_eval_leaves_out_and_counts_unknown_characters(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("the lazy Ω fox\n" * 4, encoding="utf-8")
     figures = run_json("eval", "fox", str(other))
@@ -219,7 +219,7 @@ def test_eval_leaves_out_what_the_model_never_saw(workspace: Path, run_json: Run
     assert figures["chars"] == 4 * len("the lazy  fox\n") - 1
 
 
-def test_info(workspace: Path, run_json: RunJson) -> None:
+def test_info_shows_the_size_of_a_model(workspace: Path, run_json: RunJson) -> None:
     found = run_json("info", "fox")
     assert (found["hidden_size"], found["num_layers"], found["vocab_size"]) == (12, 1, len(set(TEXT)))
     assert found["info"]["run"] == "fox"
@@ -240,7 +240,9 @@ def test_training_from_a_model_keeps_its_shape_and_starts_lower(
     assert "hidden_size is 12" in run_cli("train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
 
 
-def test_a_finished_run_goes_on_when_it_is_given_more(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_resume_continues_a_finished_run_with_a_higher_limit(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
     assert "finished" in run_cli("resume", "fox", code=2)[1]
     run_cli("train", "data/fox.txt", *TINY, "--name", "longer")
     run_cli("resume", "longer", "--max-steps", "60")
@@ -248,14 +250,14 @@ def test_a_finished_run_goes_on_when_it_is_given_more(workspace: Path, run_cli: 
     assert (row["state"], row["step"]) == ("finished", 60)
 
 
-def test_a_detached_run_is_never_taken_for_crashed(workspace: Path, run_cli: RunCli) -> None:
+def test_detached_run_never_has_the_state_crashed(workspace: Path, run_cli: RunCli) -> None:
     command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
     asked = subprocess.run(command, capture_output=True, text=True, check=True)
     assert asked.stdout == "away\n"
     run, states, deadline = find_run("away"), [], time.monotonic() + 60
     while not states or (states[-1] != "finished" and time.monotonic() < deadline):
         states.append(run.status().state)
-        time.sleep(0.02)  # the worker steps back before others: leave it the processor
+        time.sleep(0.02)  # leaves the processor to the worker, which has a low priority
     assert set(states) <= {"starting", "running", "finished"}
     assert states[-1] == "finished"
 
@@ -311,9 +313,7 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
         (["dance"], "dance"),
     ],
 )
-def test_what_a_user_can_do_wrong_gets_one_sentence(
-    workspace: Path, run_cli: RunCli, words: list[str], sentence: str
-) -> None:
+def test_user_error_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
     out, err = run_cli(*words, code=2)
     assert out == ""
     assert sentence in err
@@ -328,11 +328,11 @@ def test_help_names_every_command(run_cli: RunCli) -> None:
         assert "Usage" in run_cli(name, "--help")[0]
 
 
-def test_alone_it_shows_its_help(run_cli: RunCli) -> None:
+def test_charlstm_without_arguments_prints_help(run_cli: RunCli) -> None:
     assert run_cli()[0] == run_cli("--help")[0]
 
 
-def test_a_mistyped_command_is_recognised(error_of: ErrorOf) -> None:
+def test_mistyped_command_gets_a_suggestion(error_of: ErrorOf) -> None:
     assert "did you mean generate" in error_of("genrate", "fox")
 
 
@@ -346,12 +346,12 @@ def test_runs_and_texts_are_completed(workspace: Path) -> None:
     assert [each.type for each in complete_text(context, parameter, "da")] == ["file"]
 
 
-def test_a_table_of_any_script() -> None:
+def test_table_aligns_wide_and_control_characters() -> None:
     rows = [("红楼梦", "1"), ("a\x1b[2J", "1,000")]
     assert table(("NAME", "N"), rows, right=("N",)) == ["NAME        N", "红楼梦      1", "a␛[2J   1,000"]
 
 
-def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = pyte.Screen(40, 5)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
@@ -363,7 +363,7 @@ def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
     assert screen.display[0].startswith("██████████░░░░░░░░░░  50%  half of it")
     for words in ("far more than could ever fit on a line of forty cells", "红楼梦" * 20):
         line.draw(0.9, words)
-    terminal.write("^C")  # what a terminal echoes
+    terminal.write("^C")  # printed by the terminal
     line.clear()
     terminal.write("done")
     screen.reset()
@@ -371,7 +371,7 @@ def test_the_status_line_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
     assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
 
 
-def test_as_a_module_with_a_closed_pipe() -> None:
+def test_python_m_charlstm_with_a_closed_pipe_is_quiet() -> None:
     command = f"{sys.executable} -P -m charlstm presets --settings | head -1"
     answered = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert answered.stdout.startswith("hidden_size")
@@ -379,7 +379,7 @@ def test_as_a_module_with_a_closed_pipe() -> None:
 
 
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
-def test_a_device_that_is_not_here_leaves_no_run(
+def test_missing_device_creates_no_run(
     workspace: Path, run_cli: RunCli, detach: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -393,7 +393,7 @@ def test_a_device_that_is_not_here_leaves_no_run(
 @pytest.mark.parametrize(
     "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
 )
-def test_a_deleted_current_folder_is_said(
+def test_deleted_current_folder_is_named_in_the_error(
     words: tuple[str, ...], error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CHARLSTM_RUNS", raising=False)
@@ -405,7 +405,7 @@ def test_a_deleted_current_folder_is_said(
     monkeypatch.chdir(tmp_path)
 
 
-def test_what_of_a_folder_was_not_read_is_said(
+def test_unreadable_files_of_a_folder_are_reported(
     workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = workspace / "texts"

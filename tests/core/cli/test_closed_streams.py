@@ -1,4 +1,4 @@
-"""Closed pipes and streams: a quiet end with one exit code, whatever the command; nothing is lost by it."""
+"""Commands exit quietly when a standard stream is closed, and lose nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
-def test_standard_output_without_a_reader_is_a_quiet_end(workspace: Path, words: tuple[str, ...]) -> None:
+def test_command_with_closed_stdout_exits_quietly_with_141(workspace: Path, words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -50,7 +50,7 @@ def test_standard_output_without_a_reader_is_a_quiet_end(workspace: Path, words:
     ("line", "code"),
     [('"$@" --help >&-', 141), ('"$@" <&-', 2), ('"$@" 2>&-', 2), ('"$@" >&-', 2)],
 )
-def test_the_app_on_closed_streams(workspace: Path, line: str, code: int) -> None:
+def test_app_with_closed_streams_prints_no_traceback(workspace: Path, line: str, code: int) -> None:
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}", "bash", sys.executable, "-P", "-m", "charlstm_tui"],
         capture_output=True,
@@ -74,19 +74,19 @@ def test_the_app_on_closed_streams(workspace: Path, line: str, code: int) -> Non
         ('"$@" >&- 2>&- <&-', 141),
     ],
 )
-def test_generate_on_closed_streams(workspace: Path, line: str, code: int) -> None:
+def test_generate_with_closed_streams_exits_quietly(workspace: Path, line: str, code: int) -> None:
     done = shell(line, *WORDS["generate"])
     assert (done.returncode, done.stderr) == (code, "")
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2> >(exit)"])
-def test_a_refusal_stays_a_refusal(workspace: Path, closing: str) -> None:
+def test_error_with_closed_streams_keeps_exit_code_2(workspace: Path, closing: str) -> None:
     done = shell(f'"$@" {closing}', "generate", "nobody")
     assert done.returncode == 2
     assert done.stderr == "" or (done.stderr.startswith("charlstm: There is no run") and done.stderr.count("\n") == 1)
 
 
-def test_play_and_texts_from_closed_standard_input(workspace: Path) -> None:
+def test_closed_stdin_is_empty_input(workspace: Path) -> None:
     assert shell('"$@" <&-', "play", "fox").returncode == 0
     done = shell('"$@" <&-', "eval", "fox", "-")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -94,14 +94,14 @@ def test_play_and_texts_from_closed_standard_input(workspace: Path) -> None:
     assert (done.returncode, len(done.stdout)) == (0, 4)
 
 
-def test_a_full_standard_output_is_one_sentence(workspace: Path) -> None:
+def test_full_disk_at_stdout_is_one_sentence(workspace: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("needs /dev/full")
     done = shell('"$@" > /dev/full', *WORDS["settings"])
     assert (done.returncode, done.stderr) == (2, "charlstm: No space left on device\n")
 
 
-def test_training_whose_reader_leaves_checkpoints_and_ends(workspace: Path) -> None:
+def test_train_writes_a_checkpoint_when_its_pipe_closes(workspace: Path) -> None:
     done = shell('"$@" | head -1', "train", "data/fox.txt", *TINY, "--max-steps", "100000", "--name", "left", "--json")
     assert (done.returncode, done.stderr) == (141, "")
     assert json.loads(done.stdout)["event"] == "started"
@@ -109,7 +109,7 @@ def test_training_whose_reader_leaves_checkpoints_and_ends(workspace: Path) -> N
     assert (status.state, find_run("left").state_path.exists()) == ("stopped", True)
 
 
-def test_files_that_are_opened_do_not_become_standard_streams(workspace: Path) -> None:
+def test_files_do_not_get_the_numbers_of_closed_streams(workspace: Path) -> None:
     done = shell('"$@" >&- 2>&- <&-', "train", "data/fox.txt", *TINY, "--name", "silent")
     assert done.returncode == 0
     lines = find_run("silent").events_path.read_bytes().splitlines()

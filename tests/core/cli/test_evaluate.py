@@ -1,4 +1,4 @@
-"""What a model makes of a text, and what of a text is copied."""
+"""`charlstm eval`, `score` and `novelty`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 LINE = "the quick brown fox jumps over the lazy dog.\n"
 
 
-def test_eval_without_a_text_is_of_the_held_out_part(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+def test_eval_without_text_uses_the_validation_part(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
     assert run_json("eval", "fox") == run_json("eval", "fox", "--part", "validation")
     assert run_json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
     assert "the held-out part of fox.txt" in run_cli("eval", "fox")[0]
 
 
-def test_score_has_evals_figures_and_one_for_each_character(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+def test_score_has_the_figures_of_eval_and_of_each_character(
+    workspace: Path, run_json: RunJson, tmp_path: Path
+) -> None:
     text = tmp_path / "x.txt"
     text.write_bytes(f"{LINE}the xylophone\r\n".encode())
     found = run_json("score", "fox", str(text))
@@ -44,7 +46,9 @@ def test_score_has_evals_figures_and_one_for_each_character(workspace: Path, run
     assert total / found["chars"] == pytest.approx(found["bits_per_char"])
 
 
-def test_score_for_people(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_prints_the_most_surprising_characters(
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     out, err = run_cli("score", "fox", "-", "--top", "3")
@@ -55,7 +59,9 @@ def test_score_for_people(workspace: Path, run_cli: RunCli, monkeypatch: pytest.
     assert "left out" in err
 
 
-def test_score_line_by_line(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
+def test_score_per_line_prints_bits_of_each_line(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
     text = tmp_path / "lines.txt"
     text.write_text(f"{LINE}zzz xxx\n{LINE}", encoding="utf-8")
     rows = [line.split(None, 1) for line in run_cli("score", "fox", str(text), "--per-line")[0].splitlines()]
@@ -63,7 +69,7 @@ def test_score_line_by_line(workspace: Path, run_cli: RunCli, run_json: RunJson,
     assert float(rows[1][0]) > float(rows[0][0])
 
 
-def test_one_character_alone_on_the_first_line(
+def test_score_of_a_first_line_without_predicted_characters_is_null(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
     text = tmp_path / "first.txt"
@@ -78,7 +84,7 @@ def test_one_character_alone_on_the_first_line(
     assert run_cli("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
 
 
-def test_novelty_finds_what_was_put_in(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
+def test_novelty_finds_a_copied_line(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
     source = tmp_path / "source.txt"
     lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
     source.write_text("".join(lines), encoding="utf-8")
@@ -97,7 +103,7 @@ def test_novelty_finds_what_was_put_in(workspace: Path, run_cli: RunCli, run_jso
     assert "from line     124" in out
 
 
-def test_novelty_against_what_a_run_was_trained_on(
+def test_novelty_searches_the_training_text_of_a_run(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.txt"
@@ -109,12 +115,12 @@ def test_novelty_against_what_a_run_was_trained_on(
 
 
 def prose(seed: int, lines: int = 60) -> str:
-    """Lines that do not repeat themselves."""
+    """Random lines that do not repeat."""
     random = np.random.default_rng(seed)
     return "".join(f"{' '.join(random.choice(LINE.split(), 9))} {number}\n" for number in range(lines))
 
 
-def test_novelty_does_not_search_what_a_run_held_out(
+def test_novelty_does_not_search_the_held_out_part(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
     text = prose(1)
@@ -128,9 +134,7 @@ def test_novelty_does_not_search_what_a_run_held_out(
     assert "held-out characters of prose.txt are not searched" in run_cli("novelty", str(end), "--model", "prose")[1]
 
 
-def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(
-    workspace: Path, run_cli: RunCli, tmp_path: Path
-) -> None:
+def test_eval_and_score_warn_about_training_text(workspace: Path, run_cli: RunCli, tmp_path: Path) -> None:
     text = prose(2)
     (workspace / "own.txt").write_text(text, encoding="utf-8")
     run_cli("train", "own.txt", *TINY, "--name", "own")
@@ -144,29 +148,29 @@ def test_what_a_model_was_trained_on_is_named_when_it_is_judged_by_it(
     assert "trained on" not in run_cli("eval", "own")[1]
 
 
-def test_training_from_a_model_of_the_same_text_with_another_split_is_told(workspace: Path, run_cli: RunCli) -> None:
+def test_train_from_a_model_with_another_split_warns(workspace: Path, run_cli: RunCli) -> None:
     (workspace / "split.txt").write_text(prose(4), encoding="utf-8")
     run_cli("train", "split.txt", *TINY, "--name", "tail")
     again = ["train", "split.txt", *TINY, "--from", "tail", "--plain"]
     assert "has learnt" not in run_cli(*again, "--name", "same")[1]
-    told = run_cli(*again, "--name", "blocks", "--split", "blocks")[1]
-    assert "note: The model that training starts from has learnt" in told
-    assert "val_fraction=0.1 and split=tail" in told
-    told = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
-    assert "has learnt 100% of the held-out part" in told  # by the run before the one that it starts from
+    err = run_cli(*again, "--name", "blocks", "--split", "blocks")[1]
+    assert "note: The model that training starts from has learnt" in err
+    assert "val_fraction=0.1 and split=tail" in err
+    err = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
+    assert "has learnt 100% of the held-out part" in err  # by the run before the one that it starts from
     assert "trained on 100% of the held-out part" in run_cli("eval", "grandchild")[1]
     assert "learnt=" not in run_cli("info", "grandchild")[0]
 
 
-def test_text_given_twice_is_told(workspace: Path, run_cli: RunCli) -> None:
+def test_train_on_a_text_given_twice_warns(workspace: Path, run_cli: RunCli) -> None:
     (workspace / "one.txt").write_text(prose(5), encoding="utf-8")
     (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
-    told = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
-    assert "note: 100% of the held-out part is word for word in the training part" in told
+    err = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
+    assert "note: 100% of the held-out part is word for word in the training part" in err
     assert "trained on 100% of the held-out part" in run_cli("eval", "twice")[1]
 
 
-def test_what_training_held_out_is_what_is_judged(
+def test_eval_of_a_run_without_held_out_part_is_an_error(
     workspace: Path, run_cli: RunCli, run_json: RunJson, error_of: ErrorOf
 ) -> None:
     (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
@@ -177,7 +181,7 @@ def test_what_training_held_out_is_what_is_judged(
     assert "val_fraction was 0" in error_of("eval", "all")
 
 
-def test_folded_characters_are_read_as_their_symbol(workspace: Path, run_cli: RunCli) -> None:
+def test_eval_reads_folded_characters_as_the_replacement_symbol(workspace: Path, run_cli: RunCli) -> None:
     (workspace / "rare.txt").write_text("the fox and the dog " * 60 + "é", encoding="utf-8")
     run_cli("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
     err = run_cli("eval", "rare", "rare.txt")[1]
@@ -185,9 +189,7 @@ def test_folded_characters_are_read_as_their_symbol(workspace: Path, run_cli: Ru
     assert "left out" not in err
 
 
-def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
-    workspace: Path, run_json: RunJson, error_of: ErrorOf
-) -> None:
+def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_json: RunJson, error_of: ErrorOf) -> None:
     corpus = open_corpus("python-reference")
     model = load_model(workspace / "runs/fox/model.safetensors")
     model.info.update(corpus=corpus.name, fingerprint=corpus.fingerprint)
@@ -218,16 +220,14 @@ def test_a_model_outside_a_run_has_its_text_where_that_is_built_in(
         (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
-    workspace: Path, error_of: ErrorOf, words: list[str], sentence: str
-) -> None:
+def test_evaluation_error_is_one_sentence(workspace: Path, error_of: ErrorOf, words: list[str], sentence: str) -> None:
     (workspace / "digits.txt").write_text("0123456789", encoding="utf-8")
     assert sentence in error_of(*words)
 
 
 @pytest.fixture(scope="module")
 def huge(workspace: Path) -> Path:
-    """The trained run's model with weights that are finite, and whose sums are not."""
+    """The model of the run with finite weights whose sums are infinite."""
     model = load_model(workspace / "runs" / "fox" / "model.safetensors")
     weights = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
     save_model(workspace / "huge.safetensors", replace(model, weights=weights))
@@ -242,7 +242,7 @@ def huge(workspace: Path) -> Path:
         *(["score", "data/fox.txt", "--json"], ["train", "data/fox.txt", *TINY, "--name", "huge", "--from"]),
     ],
 )
-def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, run_cli: RunCli, words: list[str]) -> None:
+def test_model_with_huge_weights_is_one_sentence(huge: Path, run_cli: RunCli, words: list[str]) -> None:
     command, *rest = words
     arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
     out, err = run_cli(*arguments, code=2)
@@ -251,7 +251,7 @@ def test_model_with_huge_weights_is_refused_in_one_sentence(huge: Path, run_cli:
     assert "Traceback" not in err
 
 
-def test_model_with_huge_weights_can_be_looked_at_and_exported(
+def test_model_with_huge_weights_can_be_inspected_and_exported(
     huge: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
     assert run_json("info", str(huge))["hidden_size"]
@@ -259,12 +259,12 @@ def test_model_with_huge_weights_can_be_looked_at_and_exported(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_json_holds_null_for_what_is_no_finite_number(capsys: pytest.CaptureFixture[str], value: float) -> None:
+def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str], value: float) -> None:
     print_result(True, {"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")})
     assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'
 
 
-def test_perplexity_and_bits_say_the_same(workspace: Path, run_json: RunJson) -> None:
+def test_score_perplexity_and_bits_agree(workspace: Path, run_json: RunJson) -> None:
     found = run_json("score", "fox", "data/fox.txt", "--max-chars", "500")
     assert found["chars"] == 499
     assert found["perplexity"] == pytest.approx(2 ** found["bits_per_char"])

@@ -1,4 +1,4 @@
-"""`charlstm generate`: many at once, stopping, explaining, and samplers by option."""
+"""`charlstm generate`: samples, stop strings, --show-probs and sampler options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charlstm.cli.output import StatusLine
 from command_line import ErrorOf, RunCli, RunJson
 
 
-def test_many_samples_at_once(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_samples_generates_several_texts(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--samples", "5", "--length", "40")
     texts = run_json(*ask)["texts"]
     assert [len(text) for text in texts] == [40] * 5
@@ -24,17 +24,17 @@ def test_many_samples_at_once(workspace: Path, run_cli: RunCli, run_json: RunJso
 
 
 @pytest.mark.parametrize("how", [["--stop", r"\n"], ["--until", "line"], ["--stop", "!!", "--stop", "\n"]])
-def test_it_ends_where_it_should(workspace: Path, run_json: RunJson, how: list[str]) -> None:
+def test_generate_ends_at_stop_strings(workspace: Path, run_json: RunJson, how: list[str]) -> None:
     ask = ("generate", "fox", "--prime", "the quick ", "--length", "500", *how)
     assert run_json(*ask)["text"].index("\n") == len(run_json(*ask)["text"]) - 1
     assert all(text.index("\n") == len(text) - 1 for text in run_json(*ask, "--samples", "3")["texts"])
 
 
-def test_escapes() -> None:
+def test_unescaped_replaces_escapes() -> None:
     assert unescaped(r"a\nb\tc\\n\x41\u00e9\q") == "a\nb\tc\\nAé\\q"
 
 
-def test_the_alternatives_of_each_character(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_show_probs_lists_alternatives_of_each_character(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length", "6", "--show-probs")
     found = run_json(*ask)
     assert "".join(step["char"] for step in found["steps"]) == found["text"]
@@ -47,7 +47,7 @@ def test_the_alternatives_of_each_character(workspace: Path, run_cli: RunCli, ru
     assert all("rank" in line for line in lines)
 
 
-def test_samplers_by_option(workspace: Path, run_json: RunJson) -> None:
+def test_sampler_options_change_the_text(workspace: Path, run_json: RunJson) -> None:
     def text(*how: str) -> str:
         found: str = run_json("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"]
         return found
@@ -55,13 +55,13 @@ def test_samplers_by_option(workspace: Path, run_json: RunJson) -> None:
     greedy = text("--temperature", "0")
     for how in (["--temperature", "0", "--seed", "7"], ["--top-k", "1"], ["--sampler", "reference", "--top-k", "1"]):
         assert text(*how) == greedy
-    assert text("--temperature", "0", "--repetition", "50") != greedy  # which goes round in circles
+    assert text("--temperature", "0", "--repetition", "50") != greedy  # the greedy text repeats itself
     plain = text()
     for how in (["--typical", "0.2"], ["--mirostat", "0.5"], ["--top-p", "0.1"], ["--seed", "1"]):
         assert text(*how) != plain
 
 
-def test_a_prime_from_a_file_and_from_a_pipe(
+def test_prime_is_read_from_a_file_and_a_pipe(
     workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workspace / "prime.txt").write_text("the lazy\ndog ", encoding="utf-8")
@@ -95,19 +95,17 @@ def test_a_prime_from_a_file_and_from_a_pipe(
         (["--sampler", "magic"], "magic"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
-    workspace: Path, error_of: ErrorOf, words: list[str], sentence: str
-) -> None:
+def test_generate_error_is_one_sentence(workspace: Path, error_of: ErrorOf, words: list[str], sentence: str) -> None:
     assert sentence in error_of("generate", "fox", *words)
 
 
-def test_no_model_in_the_box_is_said(workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_demo_model_is_an_error(workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
     assert "charlstm train TEXT" in error_of("generate", "demo")
 
 
 @pytest.mark.parametrize("how", [["generate", "fox"], ["generate", "fox", "--samples", "2"], ["play", "fox"]])
-def test_reading_a_long_prime_shows_how_far_it_is(
+def test_reading_a_long_prime_shows_progress(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, how: list[str]
 ) -> None:
     drawn = []

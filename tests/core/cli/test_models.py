@@ -1,4 +1,4 @@
-"""Models as files: other people's come in, ours go out."""
+"""`charlstm info`, `import` and `export`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SHARED = Path(__file__).parents[3] / "../shared/data"
 
 @pytest.fixture
 def checkpoint(workspace: Path, run_cli: RunCli, tmp_path: Path) -> Path:
-    """The run fox, as the reference script would have saved it."""
+    """The run fox as a checkpoint of the reference script."""
     out = tmp_path / "theirs.net"
     assert run_cli("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
     return out
 
 
-def test_import_prints_where_the_model_is_and_all_commands_take_it(
+def test_import_prints_the_path_of_a_usable_model(
     workspace: Path,
     checkpoint: Path,
     run_cli: RunCli,
@@ -45,7 +45,7 @@ def test_import_prints_where_the_model_is_and_all_commands_take_it(
     )
 
 
-def test_import_for_the_app(
+def test_import_as_json_and_default_names(
     checkpoint: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -57,13 +57,13 @@ def test_import_for_the_app(
         "vocab_size": len(set(TEXT)),
         "parameters": load_model(found["out"]).config.parameters,
     }
-    # a name that was not asked for is a free one
+    # a default name is one that is not used yet
     assert Path(run_json("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
     asked = ("import", str(checkpoint), "--out", "theirs.safetensors", "--force")
     assert Path(run_json(*asked)["out"]).name == "theirs.safetensors"
 
 
-def test_export_is_named_after_the_run_and_its_age(
+def test_export_is_named_after_run_and_snapshot(
     workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,7 +77,7 @@ def test_export_is_named_after_the_run_and_its_age(
     assert np.array_equal(found["state_dict"]["fc.weight"].numpy(), run_model.weights["fc.weight"])
 
 
-def test_export_to_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "fox.onnx"
     assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
@@ -107,7 +107,7 @@ def test_export_to_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> N
         (["export", "nobody", "--to", "script"], "no run"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
+def test_model_file_error_is_one_sentence(
     workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], sentence: str
 ) -> None:
     if "theirs.net" in words:
@@ -117,7 +117,7 @@ def test_what_cannot_be_done_is_one_sentence(
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
-def test_a_real_checkpoint_judges_a_novel(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+def test_imported_checkpoint_predicts_a_novel(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     out = str(tmp_path / "anna.safetensors")
     run_json("import", str(SHARED / "checkpoints" / "legacy_cpu_256x2.net"), "--out", out)
     figures = run_json("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")

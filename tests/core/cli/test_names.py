@@ -1,4 +1,4 @@
-"""Names that a shell or a file system reads in its own way: empty, with spaces or worse, with accents of two kinds."""
+"""Unusual names (empty, with spaces, quotes or accents) in suggested commands and folders, and shell completion."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from charlstm.display import shell_command
 from charlstm.errors import RunError, TextError
 from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
 from charlstm.text.corpus import open_corpus
+from charlstm.training.settings import about
 from command_line import TINY, ErrorOf, RunCli
 
 NASTY = [
@@ -42,7 +43,7 @@ NASTY = [
 
 @pytest.fixture
 def run_called(workspace: Path) -> Iterator[str]:
-    """The run fox under a name that a shell would not take for one word."""
+    """A copy of the run fox with a name that a shell would split and expand."""
     name = "$(touch X) 'b'"
     shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
     yield name
@@ -51,7 +52,7 @@ def run_called(workspace: Path) -> Iterator[str]:
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize("name", [*NASTY, "\u202e", os.fsdecode(b"a\xff")])
-def test_a_command_in_a_hint_is_read_by_a_shell_as_it_was_meant(name: str, tmp_path: Path) -> None:
+def test_shell_reads_a_suggested_command_as_written(name: str, tmp_path: Path) -> None:
     command = shell_command("resume", name)
     assert command.isprintable()
     line = f'charlstm() {{ printf "%s\\0" "$@"; }}; {command}'
@@ -60,36 +61,38 @@ def test_a_command_in_a_hint_is_read_by_a_shell_as_it_was_meant(name: str, tmp_p
     assert os.listdir(tmp_path) == []
 
 
-def test_names_that_need_no_quotes_have_none() -> None:
+def test_plain_names_are_not_quoted() -> None:
     assert shell_command("watch", "novel-quick-1") == "charlstm watch novel-quick-1"
 
 
-def hinted(said: str, command: str) -> list[str]:
-    """The words of the ``charlstm COMMAND …`` that a sentence ends or quotes."""
+def suggested(said: str, command: str) -> list[str]:
+    """The words of the ``charlstm COMMAND …`` that a message ends with or quotes."""
     start = said.index(f"charlstm {command}")
     return shlex.split(said[start:].partition("`")[0].partition(" --")[0].partition(", or")[0])
 
 
-def test_hints_quote_the_name_of_a_run(workspace: Path, run_called: str, run_cli: RunCli, error_of: ErrorOf) -> None:
+def test_suggested_commands_quote_run_names(
+    workspace: Path, run_called: str, run_cli: RunCli, error_of: ErrorOf
+) -> None:
     name = run_called
-    assert hinted(error_of("control", name, "pause"), "resume") == ["charlstm", "resume", name]
-    assert hinted(run_cli("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
+    assert suggested(error_of("control", name, "pause"), "resume") == ["charlstm", "resume", name]
+    assert suggested(run_cli("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
     assert "Next: charlstm generate 'a b'" in run_cli("train", "data/fox.txt", *TINY, "--name", "a b")[1]
     assert "`charlstm resume 'a b'`" in error_of("train", "data/fox.txt", *TINY, "--name", "a b")
 
 
-def test_hints_quote_the_names_of_files(workspace: Path, run_cli: RunCli, error_of: ErrorOf) -> None:
+def test_suggested_commands_quote_file_names(workspace: Path, run_cli: RunCli, error_of: ErrorOf) -> None:
     run_cli("export", "fox", "--to", "script", "--out", "a $b.net")
-    assert hinted(error_of("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
+    assert suggested(error_of("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
     err = run_cli("import", "a $b.net", "--out", "a $b.safetensors")[1]
-    assert hinted(err.strip(), "generate") == ["charlstm", "generate", "a $b.safetensors"]
-    assert hinted(error_of("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
+    assert suggested(err.strip(), "generate") == ["charlstm", "generate", "a $b.safetensors"]
+    assert suggested(error_of("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
     assert "--out 'a $b.safetensors'" in error_of("import", "a $b.net", "--out", "a $b.pt")
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize(("typed", "around"), [('"\\$(t"', ""), ("'\"$'", '\\"')])
-def test_bash_completes_one_word(typed: str, around: str, workspace: Path, run_called: str) -> None:
+def test_bash_completes_an_unusual_name_as_one_word(typed: str, around: str, workspace: Path, run_called: str) -> None:
     script = (
         'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
         f"COMP_WORDS=(charlstm watch {typed}); COMP_CWORD=2; _charlstm_completion charlstm\n"
@@ -108,7 +111,48 @@ def test_bash_completes_one_word(typed: str, around: str, workspace: Path, run_c
     assert not (workspace / "X").exists()
 
 
-def test_a_name_that_would_be_two_lines_is_not_completed(workspace: Path) -> None:
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("command", "typed", "completed"),
+    [
+        ("train a.txt --set", "sched", ["schedule="]),
+        ("train a.txt --set", "schedule =", ["constant", "cosine", "linear"]),
+        ("train a.txt --set", "schedule = co", ["constant", "cosine"]),
+        ("resume fox --set lr = 1 --set", "shared-masks = t", ["true"]),
+        ("presets --set", "patience =", ["none"]),
+        ("train a.txt --set", "lr = 1", []),
+        ("train a.txt", "--preset = qu", ["quick"]),
+    ],
+)
+def test_bash_completes_settings_and_their_values(
+    command: str, typed: str, completed: list[str], workspace: Path
+) -> None:
+    words = f"charlstm {command} {typed}".split()  # as bash splits them, at "=" too
+    script = (
+        'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _charlstm_completion charlstm 2> /dev/null\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"PATH": path}, check=True
+    )
+    assert sorted(done.stdout.split()) == completed
+
+
+@pytest.mark.parametrize("name", ["train", "resume", "presets"])
+def test_settings_are_completed_with_their_descriptions(name: str) -> None:
+    context = click.Context(cli)
+    command = cli.get_command(context, name)
+    assert command is not None
+    [option] = [each for each in command.params if each.name == "assignments"]
+    found = option.shell_complete(click.Context(command), "hidden")
+    assert [(each.value, each.help) for each in found] == [("hidden_size=", about("hidden_size"))]
+    assert [each.value for each in option.shell_complete(context, "split=b")] == ["split=blocks"]
+    assert option.shell_complete(context, "nothing=") == []
+
+
+def test_name_with_a_newline_is_not_completed(workspace: Path) -> None:
     name = "fox\ndir,"
     shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
     found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "fox")]
@@ -116,7 +160,7 @@ def test_a_name_that_would_be_two_lines_is_not_completed(workspace: Path) -> Non
     assert found == ["fox"]
 
 
-def test_an_empty_name_is_no_folder_and_no_text(
+def test_empty_name_of_a_folder_or_text_is_an_error(
     workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(os.listdir(workspace))
@@ -141,7 +185,7 @@ NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "
 
 
 @pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
-def test_accents_of_two_kinds_are_one_name(workspace: Path, tmp_path: Path, first: str, second: str) -> None:
+def test_composed_and_decomposed_accents_are_one_name(workspace: Path, tmp_path: Path, first: str, second: str) -> None:
     spec = find_run("fox").spec()
     run = create_run(spec, name=first, folder=tmp_path)
     assert run.name == NFC
@@ -154,7 +198,7 @@ def test_accents_of_two_kinds_are_one_name(workspace: Path, tmp_path: Path, firs
     assert os.listdir(tmp_path) == [NFC, "other"] or os.listdir(tmp_path) == ["other", NFC]
 
 
-def test_a_run_with_accents_of_its_own_kind_stays_reachable(workspace: Path, tmp_path: Path) -> None:
+def test_run_folder_with_decomposed_accents_is_found(workspace: Path, tmp_path: Path) -> None:
     spec = find_run("fox").spec()
     old = create_run(spec, name="old", folder=tmp_path).path.rename(tmp_path / NFD)  # as 0.1 made it
     assert find_run(NFC, tmp_path).path == old

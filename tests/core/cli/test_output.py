@@ -1,4 +1,4 @@
-"""What is printed: JSON that acts on no terminal, and says the same everywhere."""
+"""Printed text and JSON contain no control characters on a terminal, and are unchanged in a pipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stream(io.StringIO):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_json_acts_on_no_terminal_and_says_the_same_everywhere(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_escapes_control_characters_on_a_terminal_only(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stream(terminal)
     monkeypatch.setattr("sys.stdout", stdout)
     print_result(True, {FOUL: [FOUL]})
@@ -43,7 +43,7 @@ def test_json_acts_on_no_terminal_and_says_the_same_everywhere(terminal: bool, m
         assert "é" in stdout.getvalue()
 
 
-def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout, stderr = Stream(True), Stream(True)
     monkeypatch.setattr("sys.stdout", stdout)
     monkeypatch.setattr("sys.stderr", stderr)
@@ -55,7 +55,7 @@ def test_text_and_remarks_act_on_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
         assert stream.getvalue().replace("\n", "").isprintable()
 
 
-def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stream(False)
     monkeypatch.setattr("sys.stdout", stdout)
     print_result(False, None, "a path\u202e")
@@ -71,7 +71,7 @@ def test_a_result_for_another_program_stays_as_it_is(monkeypatch: pytest.MonkeyP
         (("--prime-file", "data"), "data"),
     ],
 )
-def test_a_prime_without_end_is_refused(
+def test_endless_prime_is_an_error(
     workspace: Path, run_cli: RunCli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from charlstm.cli import generate
@@ -87,7 +87,7 @@ def test_a_prime_without_end_is_refused(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
-def test_a_session_without_end_is_refused(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
     for name in ("/dev/zero", "pipe.json"):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))

@@ -1,4 +1,4 @@
-"""`charlstm play`: the instrument line by line, from a pipe and at a terminal."""
+"""`charlstm play` from a pipe and at a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from charlstm.cli.play import Player
+from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.stepper import Stepper
+from charlstm.model.file import load_model
+from charlstm.runs.models import demo_path
 from command_line import ErrorOf, RunCli, RunJson
 
 Played = Callable[..., tuple[str, str]]
@@ -21,7 +25,7 @@ Played = Callable[..., tuple[str, str]]
 
 @pytest.fixture
 def played(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Played:
-    """stdout and stderr of `charlstm play fox` that is given some lines."""
+    """Run `charlstm play fox` with lines on stdin; returns its stdout and stderr."""
 
     def ask(
         *lines: str, length: int = 20, code: int = 0, options: tuple[str, ...] = (), live: bool = False
@@ -35,24 +39,28 @@ def played(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def last(out: str, length: int) -> str:
-    """The last ``length`` characters that were said, which may well be of several lines."""
+    """The last ``length`` characters of the output before its final newline; they may contain newlines."""
     assert out.endswith("\n")
     return out[:-1][-length:]
 
 
-def test_it_goes_on_from_what_is_typed(played: Played, run_json: RunJson) -> None:
+def test_play_continues_the_typed_text(played: Played, run_json: RunJson) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length")
     assert played("the ")[0] == f"the {run_json(*ask, '20')['text']}\n"
-    # an empty line goes on where it stopped
+    # an empty line continues the text
     whole = run_json(*ask, "40")["text"]
     assert played("the ", "", "/text")[0] == f"the {whole[:20]}\n{whole[20:]}\nthe {whole}\n"
 
 
-def test_from_nothing(played: Played, run_json: RunJson) -> None:
+def test_typed_eof_is_text(played: Played) -> None:
+    assert played("EOF")[0].startswith("EOF")
+
+
+def test_empty_first_line_starts_with_an_empty_prime(played: Played, run_json: RunJson) -> None:
     assert played("")[0] == run_json("generate", "fox", "--length", "20")["text"] + "\n"
 
 
-def test_back_and_another_way(played: Played) -> None:
+def test_back_starts_another_branch(played: Played) -> None:
     kept = last(played("the quick ", "/text")[0], len("the quick ") + 20)[:-15]
     out, err = played("the quick ", "/back 15", "dog ", "/text")
     assert last(out, len(f"{kept}dog ") + 20).startswith(f"{kept}dog ")
@@ -60,7 +68,7 @@ def test_back_and_another_way(played: Played) -> None:
     assert "At character 20 of 20" in played("the ", "/back 5", "/forward 5")[1]
 
 
-def test_again_takes_the_last_back(played: Played) -> None:
+def test_again_replaces_the_last_continuation(played: Played) -> None:
     first = played("the ")[0]
     out, _ = played("the ", "/again", "/text")
     second, whole = out.removeprefix(first)[:20], out.removeprefix(first)[21:]
@@ -68,7 +76,7 @@ def test_again_takes_the_last_back(played: Played) -> None:
     assert first != whole
 
 
-def test_alternatives_and_picking_one(played: Played) -> None:
+def test_pick_takes_a_listed_alternative(played: Played) -> None:
     out, err = played("the quick brow", "/back 20", "/alternatives", "/pick 2", "/text")
     rows = [line.split() for line in out.splitlines() if "%" in line]
     assert [row[0] for row in rows[:3]] == ["1", "2", "3"]
@@ -77,7 +85,7 @@ def test_alternatives_and_picking_one(played: Played) -> None:
     assert out[out.rindex("the quick brow") :].startswith(f"the quick brow{second}")
 
 
-def test_settings_act_on_what_comes_next(played: Played, run_json: RunJson) -> None:
+def test_settings_change_the_following_text(played: Played, run_json: RunJson) -> None:
     greedy = run_json("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
     out, err = played("/temperature 0", "/seed 4", "the ")
     assert out == f"the {greedy}\n"
@@ -91,7 +99,7 @@ def test_settings_act_on_what_comes_next(played: Played, run_json: RunJson) -> N
     assert "until off" in played("/until off", options=("--until", "line"))[1]
 
 
-def test_a_session_is_saved_and_opened(played: Played, tmp_path: Path) -> None:
+def test_saved_session_is_opened(played: Played, tmp_path: Path) -> None:
     session, page = tmp_path / "s.json", tmp_path / "s.html"
     out, _ = played("the ", f"/save {session}", f"/save {page}", "/text")
     text = last(out, len("the ") + 20)
@@ -100,14 +108,14 @@ def test_a_session_is_saved_and_opened(played: Played, tmp_path: Path) -> None:
     assert played(f"/open {session}", "/text")[0] == f"{text}\n"
 
 
-def test_new_forgets_and_help_tells(played: Played) -> None:
+def test_new_begins_a_text_and_help_lists_commands(played: Played) -> None:
     assert last(played("the ", "/new dog ", "/text")[0], len("dog ") + 20).startswith("dog ")
     _, err = played("/help", "/quit", "never")
     for word in ("/again", "/back", "/pick", "/save", "/temperature"):
         assert word in err
 
 
-def test_the_reference_sampler_has_one_setting(played: Played, tmp_path: Path) -> None:
+def test_reference_sampler_has_only_top_k(played: Played, tmp_path: Path) -> None:
     page = tmp_path / "s.md"
     _, err = played("/settings", "the ", f"/save {page}", options=("--sampler", "reference", "--top-k", "3"))
     assert "sampler reference\ntop-k 3\nlength" in err
@@ -116,12 +124,12 @@ def test_the_reference_sampler_has_one_setting(played: Played, tmp_path: Path) -
     assert "has only /top-k" in refusal
 
 
-def test_what_is_saved_is_said(played: Played, tmp_path: Path) -> None:
+def test_save_reports_the_file_and_keeps_other_files(played: Played, tmp_path: Path) -> None:
     _, err = played("the ", "/back 5", f"/save {tmp_path / 'a.TXT'}", f"/save {tmp_path / 'b'}")
     assert f"Saved {tmp_path / 'a.TXT'}, with the 5 characters after the cursor" in err
     assert json.loads((tmp_path / "b.json").read_text())["kind"] == "charlstm session"
     assert "is a folder" in played("the ", f"/save {tmp_path}", code=2)[1]
-    # what somebody else wrote is not written over, what was saved here is
+    # only files that this conversation saved are replaced
     novel = tmp_path / "novel.txt"
     novel.write_text("mine")
     assert "already" in played("the ", f"/save {novel}", code=2)[1]
@@ -129,7 +137,7 @@ def test_what_is_saved_is_said(played: Played, tmp_path: Path) -> None:
     assert played("the ", f"/save {tmp_path / 'c.txt'}", "", f"/save {tmp_path / 'c.txt'}")[1].count("Saved") == 2
 
 
-def test_unknown_characters_are_said(played: Played) -> None:
+def test_play_reports_unknown_characters(played: Played) -> None:
     assert "Ω" in played("the Ω")[1]
 
 
@@ -157,13 +165,13 @@ def test_unknown_characters_are_said(played: Played) -> None:
         ("/length 0", "1"),
     ],
 )
-def test_in_a_pipe_what_cannot_be_done_ends_it(played: Played, line: str, sentence: str) -> None:
+def test_error_in_a_pipe_ends_play(played: Played, line: str, sentence: str) -> None:
     _, err = played("the ", line, code=2)
     assert sentence in err.splitlines()[-1]
     assert err.count("\n") == 2
 
 
-def test_ctrl_c_ends_the_writing_after_a_whole_character(
+def test_ctrl_c_stops_after_a_complete_character(
     played: Played, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_json("generate", "fox", "--prime", "the ", "--length", "25")["text"]
@@ -176,30 +184,40 @@ def test_ctrl_c_ends_the_writing_after_a_whole_character(
         before(stepper, which, state)
 
     monkeypatch.setattr(Stepper, "advance", interrupted)
-    # in a pipe the lines that are still to come would go on writing
+    # in a pipe, play ends, because the remaining lines would continue the text
     assert played("the ", "", "/text", code=130)[0] == f"the {whole[:5]}"
     fed.clear()
-    # all of the fifth character was done, and what comes then is as if nothing had happened
+    # the fifth character was completed, and the text continues as without the interrupt
     out, _ = played("the ", "", "/text", live=True)
     assert out == f"the {whole[:5]}\n{whole[5:]}\nthe {whole}\n"
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_lines_that_are_no_utf_8_are_read(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_utf_8_in_a_line_is_replaced(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the caf\xe9 \n"), encoding="utf-8"))
     out, err = run_cli("play", "fox", "--length", "5")
     assert out.startswith("the caf\ufffd ")
-    assert "U+FFFD" in err  # left out, as any character that the model has never seen
+    assert "U+FFFD" in err  # left out, as all characters that the model does not know
 
 
-def test_play_refuses_like_generate(workspace: Path, error_of: ErrorOf) -> None:
+def test_play_has_the_errors_of_generate(workspace: Path, error_of: ErrorOf) -> None:
     assert "no run" in error_of("play", "nobody")
     assert "has only --top-k" in error_of("play", "fox", "--sampler", "reference", "--min-p", "0.1")
 
 
+def test_commands_and_arguments_are_completed() -> None:
+    found = demo_path()
+    assert found is not None
+    player = Player(load_model(found), SamplerSettings(), seed=0, length=5, until="")
+    assert player.completenames("/s") == ["/save ", "/seed ", "/settings "]
+    assert player.completenames("/top") == ["/top-k ", "/top-p "]
+    assert player.completenames("") == []
+    assert player.complete_until("p") == ["paragraph"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys")
 @pytest.mark.terminal
-def test_at_a_terminal_a_mistake_does_not_end_it(workspace: Path) -> None:
+def test_error_at_a_terminal_does_not_end_play(workspace: Path) -> None:
     import pexpect
 
     child = pexpect.spawn(
@@ -217,7 +235,7 @@ def test_at_a_terminal_a_mistake_does_not_end_it(workspace: Path) -> None:
     child.expect("length 1000000\r\n> ")
     child.sendline("")
     child.expect("[a-z]{2}")
-    child.sendintr()  # ends the writing, not the program
+    child.sendintr()  # stops the generation, not the program
     child.expect("> ", timeout=20)
     child.sendline("/temperature")
     child.expect("temperature 0.8")

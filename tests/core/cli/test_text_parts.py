@@ -56,7 +56,7 @@ def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> N
     assert f"{len(words(1000)) - int(len(words(1000)) * 0.8):,} in the test part" in log
 
 
-def test_eval_of_a_test_part_that_is_not_there_is_one_sentence(workspace: Path, error_of: ErrorOf) -> None:
+def test_eval_of_a_missing_test_part_is_one_sentence(workspace: Path, error_of: ErrorOf) -> None:
     assert "no test part, because test_fraction was 0: use --part validation" in error_of(
         "eval", "fox", "--part", "test"
     )

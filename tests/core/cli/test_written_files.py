@@ -1,4 +1,4 @@
-"""What a person names as a file to write: regular files are replaced, everything else is refused and left as it was."""
+"""Files that the user names for output: regular files are replaced, everything else is refused and left unchanged."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def umask() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "nul\0", "theirs/in a file"])
-def test_library_refuses_what_can_be_no_name(name: str, model: Model, tmp_path: Path) -> None:
+def test_library_refuses_an_impossible_name(name: str, model: Model, tmp_path: Path) -> None:
     (tmp_path / "theirs").write_bytes(b"")
     with pytest.raises(CharLSTMError, match="cannot be written"):
         save_model(tmp_path / name, model)
 
 
 def special(kind: str, path: Path) -> None:
-    """Something at ``path`` that is no regular file."""
+    """Create something at ``path`` that is not a regular file."""
     match kind:
         case "folder":
             path.mkdir()
@@ -67,7 +67,7 @@ def special(kind: str, path: Path) -> None:
             os.mkfifo(path)
         case "socket":
             with socket.socket(socket.AF_UNIX) as bound:
-                bound.bind(os.path.relpath(path))  # a long path is no address
+                bound.bind(os.path.relpath(path))  # an address must be short
         case "device":
             path.symlink_to("/dev/full") if os.geteuid() else os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
         case "link to a device":
@@ -144,10 +144,10 @@ IMPORT = ("import", "theirs.net", "--out")
 
 
 @pytest.fixture
-def asking(
+def writing_commands(
     workspace: Path, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[tuple[str, ...], str]:
-    """The two commands that take --out, and the ending of what they write, in an empty folder with a checkpoint."""
+    """The two commands that take --out, with the suffixes of their files, in a folder that has only a checkpoint."""
     monkeypatch.chdir(tmp_path)
     run_cli(*EXPORT, "theirs.net")
     return {EXPORT: ".net", IMPORT: ".safetensors"}
@@ -155,9 +155,9 @@ def asking(
 
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_commands_refuse_what_is_not_a_regular_file_even_with_force(
-    kind: str, asking: dict[tuple[str, ...], str], error_of: ErrorOf, tmp_path: Path
+    kind: str, writing_commands: dict[tuple[str, ...], str], error_of: ErrorOf, tmp_path: Path
 ) -> None:
-    for words, ending in asking.items():
+    for words, ending in writing_commands.items():
         path = tmp_path / f"target{ending}"
         special(kind, path)
         before = os.lstat(path)
@@ -167,9 +167,9 @@ def test_commands_refuse_what_is_not_a_regular_file_even_with_force(
 
 
 def test_commands_replace_files_only_when_forced(
-    asking: dict[tuple[str, ...], str], run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+    writing_commands: dict[tuple[str, ...], str], run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
 ) -> None:
-    for words, ending in asking.items():
+    for words, ending in writing_commands.items():
         path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
         path.write_bytes(b"mine")
         link.symlink_to(path.name)
@@ -182,8 +182,8 @@ def test_commands_replace_files_only_when_forced(
         assert link.is_symlink()
 
 
-def test_a_name_that_was_not_asked_for_replaces_not_even_a_broken_link(
-    asking: dict[tuple[str, ...], str], run_cli: RunCli, tmp_path: Path
+def test_default_name_does_not_replace_a_broken_link(
+    writing_commands: dict[tuple[str, ...], str], run_cli: RunCli, tmp_path: Path
 ) -> None:
     (tmp_path / "fox.net").symlink_to("nothing")
     assert run_cli("export", "fox", "--to", "script")[0] == "fox-2.net\n"
@@ -191,13 +191,13 @@ def test_a_name_that_was_not_asked_for_replaces_not_even_a_broken_link(
 
 
 def test_dash_is_standard_output_unless_that_is_a_terminal(
-    asking: dict[tuple[str, ...], str],
+    writing_commands: dict[tuple[str, ...], str],
     run_cli: RunCli,
     error_of: ErrorOf,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    for words, ending in asking.items():
+    for words, ending in writing_commands.items():
         run_cli(*words, f"file{ending}")
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
@@ -208,11 +208,11 @@ def test_dash_is_standard_output_unless_that_is_a_terminal(
         assert "--json and --out -" in run_cli(*words, "-", "--json", code=2)[1]
     assert {path.name for path in tmp_path.glob("-*")} == {"-", "-.safetensors"}
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for words in asking:
+    for words in writing_commands:
         assert "terminal" in error_of(*words, "-")
 
 
-def test_play_saves_by_the_same_rule(
+def test_play_save_replaces_only_its_own_files(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def play(*lines: str, code: int = 0) -> tuple[str, str]:
@@ -222,7 +222,7 @@ def test_play_saves_by_the_same_rule(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.txt").write_text("mine")
     assert "mine.txt already" in play("the", "/save mine.txt", code=2)[1]
-    play("the", "/save new.txt", "/save new.txt")  # what was saved here may be saved again
+    play("the", "/save new.txt", "/save new.txt")  # its own file may be replaced
     os.mkfifo(tmp_path / "pipe.txt")
     assert "pipe.txt is a pipe" in play("the", "/save pipe.txt", code=2)[1]
     assert '"kind": "charlstm session"' in play("the", "/save -")[0]
