@@ -288,7 +288,7 @@ async def test_deleting_says_what_was_left(three: list[Recorded], places: Path) 
         await app.press("D")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
         await app.press("D")
-        await app.shows("novel-quick-1 is deleted. Not of the run")
+        await app.shows("novel-quick-1 is deleted. These files do not")
         await app.until(lambda: "novel-quick-1" not in [run.name for run in list_runs(places)])
     assert [path.name for path in (places / "novel-quick-1").iterdir()] == ["mine.txt"]
 

@@ -1,1 +1,1 @@
-"""See the modules; this floor's package imports nothing."""
+"""A run as a folder, and the process that trains it. This package imports nothing; see its modules."""

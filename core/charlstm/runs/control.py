@@ -1,7 +1,6 @@
-"""What people ask of a running worker, as lines of ``control.jsonl``: ``{"id", "time", "command", "value"}``.
+"""Commands to a running worker, as lines of ``control.jsonl``: ``{"id", "time", "command", "value"}``.
 
-Anyone who may write the folder may append; the worker alone reads, and remembers in bytes how far. What a command
-does is the trainer's business.
+Any process that may write into the folder appends; the worker reads. What each command does is in ``engine.trainer``.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from charlstm.training.commands import COMMANDS, Command
 
 MAX_RATE = 1_000.0
 MAX_LINE = 100_000
-"""A line longer than this is no command."""
+"""Bytes; a longer line is skipped."""
 
 CHUNK = 1_000_000
-"""Bytes of commands that are read at once; nobody types more between two steps."""
+"""Bytes read at once, between two steps."""
 
 
 def send_command(run: Run, command: str, value: float | None = None) -> Command:
-    """Ask the worker of ``run`` for ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr`` (which
-    takes a rate). It acts between two steps, and says so with a ``control`` event of the same id.
+    """Send the worker of ``run`` a command: ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr``,
+    whose value is the new learning rate. It is handled between two steps and logged as a ``control`` event with its id.
 
-    Raises :class:`RunError` when no worker is there to hear it, or the command makes no sense.
+    Raises :class:`RunError` when the run has no worker, or for an unknown command or a wrong value.
     """
     check_command(command, value)
     status = run.status()
@@ -39,19 +38,19 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
         raise RunError(
             f"The run {run.name} is {status.state} and takes no commands: {remedy}", Advice("resume", run.name)
         )
-    asked = Command(secrets.token_hex(4), command, value)
-    line = {"id": asked.id, "time": time.time(), "command": command, "value": value}
+    sent = Command(secrets.token_hex(4), command, value)
+    line = {"id": sent.id, "time": time.time(), "command": command, "value": value}
     try:
         storage.append_line(run.control_path, json.dumps(line).encode())
     except OSError as error:
-        raise RunError(f"The run {run.name} cannot be told: {error.strerror}") from None
-    return asked
+        raise RunError(f"The command could not be written for the run {run.name}: {error.strerror}") from None
+    return sent
 
 
 def check_command(command: str, value: float | None) -> None:
-    """Raises :class:`RunError` for a word that is no command, or a value that it does not take."""
+    """Raises :class:`RunError` for an unknown command or a value that it does not take."""
     if command not in COMMANDS:
-        raise RunError(f"{command!r} is no command; the commands are {', '.join(COMMANDS)}")
+        raise RunError(f"There is no command {command!r}; the commands are {', '.join(COMMANDS)}")
     if command != "set-lr":
         if value is not None:
             raise RunError(f"{command} takes no value, but was given {value!r}")
@@ -73,14 +72,14 @@ class ControlReader:
         costs one call of stat."""
         try:
             size = os.stat(self._path).st_size
-            if size < self.position:  # not the file it was
+            if size < self.position:  # it is another file now
                 self.position, self._skipping = 0, False
             if size == self.position:
                 return ()
             with self._path.open("rb") as file:
                 file.seek(self.position)
                 content = file.read(CHUNK)
-        except OSError:  # not there yet, or gone for now with its disk
+        except OSError:  # not created yet, or on a disk that is not connected
             return ()
         commands = []
         complete = content.rfind(b"\n") + 1
@@ -90,7 +89,7 @@ class ControlReader:
             self._skipping = False
             if command is not None:
                 commands.append(command)
-        if len(content) - complete > MAX_LINE:  # to its end, which may not be there yet
+        if len(content) - complete > MAX_LINE:  # skip to its end, which may not be written yet
             self.position += len(content) - complete
             self._skipping = True
         return commands

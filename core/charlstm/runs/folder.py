@@ -1,9 +1,9 @@
-"""A run is a folder: what stands in it, where runs are kept, and how one is made, found, renamed and removed.
+"""A run as a folder: its files, and how runs are created, found, renamed and deleted.
 
-Everything here only reads, except for making, renaming and deleting whole folders and for replacing ``run.json``; the
-worker is the one writer of what is inside. ``run.json`` is first written by whoever makes the run, with what was asked.
-From then on its worker replaces it, atomically each time: at the first start with what was found and measured (corpus
-record, vocabulary, plan), which is frozen from then on, and at a resume with changed settings, which adds an amendment.
+The worker is the only writer of the files in the folder; this module creates, renames and deletes whole folders and
+replaces ``run.json``. That file is first written when the run is created, with what was requested. Then only the worker
+replaces it, atomically: at the first start with what was measured (corpus record, vocabulary, plan), which the run
+keeps, and at a resume with changed settings, which adds an amendment.
 """
 
 from __future__ import annotations
@@ -39,18 +39,21 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
-"""What every ``run.json`` of this program says; other programs write files of that name, too."""
+"""The keys of every ``run.json`` of this program; other programs have files of that name, too."""
 
 MAX_SPEC_BYTES = 16_000_000
-"""A ``run.json`` longer than this is no run's: 60,000 characters of vocabulary take less than one."""
+"""A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """What ``run.json`` holds. ``corpus`` is a record that ``charlstm.text.corpus.reopen_corpus`` takes: from the start
-    ``{"name", "sources", "options"}``, and its fingerprint as soon as the text has been read. ``settings`` are those
-    that hold now, ``amendments`` how they came to differ from what was asked first: ``{"time", "step", "changes"}``.
-    ``lineage`` says from which model the weights came. ``plan`` is what :class:`~charlstm.training.plan.Plan` froze."""
+    """The content of ``run.json``.
+
+    ``corpus``: a record for ``charlstm.text.corpus.reopen_corpus``: ``{"name", "sources", "options"}``, and the
+    fingerprint once the text has been read. ``settings``: the current ones. ``amendments``: how they were changed,
+    ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
+    :class:`~charlstm.training.plan.Plan`, once measured.
+    """
 
     corpus: dict[str, Any]
     settings: Settings
@@ -64,7 +67,7 @@ class RunSpec:
 
     @property
     def corpus_name(self) -> str:
-        """The text's name, for people."""
+        """The name of the text, to show."""
         name = self.corpus.get("name")
         return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
 
@@ -102,7 +105,7 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`RunError` for a newer format or values that are no spec."""
+        """The inverse of :meth:`to_dict`. Raises :class:`RunError` for a newer format or wrong values."""
         try:
             if int(values["format"]) > FORMAT:
                 raise NewerFormatError(
@@ -121,7 +124,7 @@ class RunSpec:
                 amendments=tuple(_typed(dict, each) for each in values.get("amendments", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
-            raise RunError("run.json is damaged: it does not say what was asked") from error
+            raise RunError("its run.json is damaged: delete the run or restore the file") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's folder. Holding one promises nothing about the folder, which may be gone by the next call."""
+    """The folder of a run. It may be deleted at any time, so every method may find nothing."""
 
     path: Path
 
@@ -168,7 +171,7 @@ class Run:
 
     @property
     def model_path(self) -> Path:
-        """The best model so far; the file need not be there yet."""
+        """The best model so far; the file may not exist yet."""
         return self.path / "model.safetensors"
 
     @property
@@ -185,40 +188,40 @@ class Run:
 
     @property
     def sessions_dir(self) -> Path:
-        """Saved and self-saved generation sessions; made by who writes the first."""
+        """Generation sessions that were saved; created with the first one."""
         return self.path / "sessions"
 
     def exists(self) -> bool:
-        """Whether the folder is there and holds a run; one that cannot be looked at does not. A run is known by what
-        its ``run.json`` says, or, when that is damaged, by its worker's heartbeat."""
+        """Whether the folder exists and is a run: by the keys of its ``run.json``, or, when that is damaged, by its
+        worker's heartbeat. False for a folder that cannot be read."""
         try:
             found = os.stat(self.spec_path)
             if not stat.S_ISREG(found.st_mode):
                 return False
             own = _has_own_keys(self.spec_path, storage.FileStamp.of(found))
-        except OSError:  # one entry on a disk or server that is gone must not hide the others of a list
+        except OSError:  # one folder on a disk or server that is gone must not hide the others of a list
             return False
         return own or liveness.read_heartbeat(self.heartbeat_path) is not None
 
     def parts(self) -> Iterator[Path]:
-        """The files that the run consists of, ``run.json`` first. What else is in its folder is somebody's."""
+        """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.model_path, self.state_path, self.previous_state_path),
         )
-        yield from (path for path in own if _is_part(path))
+        yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}
-        yield from (path for path in _entries(self.path) if _written_for(path.name) in names and _is_part(path))
+        yield from (path for path in _entries(self.path) if _replaced_by(path.name) in names and _is_file(path))
         for path in _entries(self.snapshots_dir):
-            name = _written_for(path.name) or path.name
-            if re.fullmatch(r"[0-9]+\.safetensors", name) and _is_part(path):
+            name = _replaced_by(path.name) or path.name
+            if re.fullmatch(r"[0-9]+\.safetensors", name) and _is_file(path):
                 yield path
         for path in _entries(self.sessions_dir):
-            if (_written_for(path.name) or path.name).endswith(".json") and _is_part(path):
+            if (_replaced_by(path.name) or path.name).endswith(".json") and _is_file(path):
                 yield path
 
     def spec(self) -> RunSpec:
-        """What was asked and measured. Raises :class:`RunError` when ``run.json`` is missing, damaged or newer."""
+        """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
         try:
             values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
         except FileNotFoundError:
@@ -233,16 +236,16 @@ class Run:
             raise RunError(f"The run {self.name} cannot be read: {error}") from error
 
     def write_spec(self, spec: RunSpec) -> None:
-        """Replace ``run.json``. For who makes the run, and then for its worker."""
+        """Replace ``run.json``. Only for the process that creates the run, and then for its worker."""
         text = json.dumps(spec.to_dict(), ensure_ascii=False, indent=1)
         storage.replace_bytes(self.spec_path, text.encode("utf-8", errors="surrogatepass"))
 
     def status(self) -> RunStatus:
-        """How the run is now: reads a few hundred bytes, and the log only when there is no heartbeat."""
+        """The current status. Reads a few hundred bytes, and the log only when there is no heartbeat."""
         return read_status(self.path)
 
     def snapshots(self) -> list[Snapshot]:
-        """The model growing up, youngest first."""
+        """The snapshots of the model, earliest first."""
         found = []
         with contextlib.suppress(OSError):
             for path in self.snapshots_dir.glob("*.safetensors"):
@@ -316,11 +319,11 @@ class Run:
             status = self.status()
             if status.alive:
                 raise RunError(f"{self.name} has no model yet; it is {status.state}, try again in a moment")
-            raise RunError(f"{self.name} has no model: it ended before its first validation; resume it or start anew")
+            raise RunError(f"{self.name} has no model: it ended before its first validation; resume it")
         return self.model_path
 
     def size(self) -> int:
-        """Bytes of all files of the run."""
+        """Total size of the files in the folder, in bytes."""
         total = 0
         for folder, _, names in os.walk(self.path):
             for name in names:
@@ -329,14 +332,14 @@ class Run:
         return total
 
 
-def runs_dir(asked: str | Path | None = None) -> Path:
-    """Where runs are kept: as ``asked``, else ``CHARLSTM_RUNS``, else ``./checkpoints`` if it is there, else the
-    platform's data folder. Absolute; it need not exist yet. An empty variable is none; :class:`RunError` when ``asked``
-    is empty."""
-    if asked == "":
-        raise RunError("The folder that runs are kept in has an empty name: name one, such as . for the current folder")
-    if asked is not None:
-        return Path(os.path.expanduser(asked)).absolute()
+def runs_dir(requested: str | Path | None = None) -> Path:
+    """The folder of runs, as an absolute path: ``requested``, else the environment variable ``CHARLSTM_RUNS`` unless
+    empty, else ``./checkpoints`` if it exists, else the platform's data folder. It may not exist yet. Raises
+    :class:`RunError` when ``requested`` is empty."""
+    if requested == "":
+        raise RunError("The name of the folder for runs is empty: give a name, such as . for the current folder")
+    if requested is not None:
+        return Path(os.path.expanduser(requested)).absolute()
     if named := os.environ.get("CHARLSTM_RUNS"):
         return Path(os.path.expanduser(named)).absolute()
     here = Path("checkpoints").absolute()
@@ -357,9 +360,9 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
 
 
 def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
-    """The run that ``word`` means: a name in ``folder``, a path, or the name of a run that was started elsewhere.
+    """The run that ``word`` names: its name in ``folder``, its path, or the name of a run that was started elsewhere.
 
-    Raises :class:`RunError` that lists what is near.
+    Raises :class:`RunError` that suggests similar names.
     """
     text = os.fspath(word)
     if text and not _is_path(text):
@@ -374,7 +377,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         run = Run(as_path.absolute())
         if run.exists():
             return run
-        why = "its run.json is not one of this program's" if run.spec_path.exists() else "it has no run.json"
+        why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
         others = [run for run in known_runs() if composed(run.name) == composed(text)]
@@ -393,10 +396,10 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
 
 
 def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | None = None) -> Run:
-    """Make a run's folder, for the user alone, with ``run.json`` in it, and remember where it is.
+    """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index.
 
-    Without a ``name`` it is called TEXT-PRESET-N. Raises :class:`RunError` when the name is taken or is none, or the
-    folder cannot be written.
+    The default ``name`` is TEXT-PRESET-N. Raises :class:`RunError` when the name is taken or not valid, or the folder
+    cannot be written.
     """
     parent = runs_dir(folder)
     if name is not None:
@@ -418,14 +421,14 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
 
 
 def rename_run(run: Run, name: str) -> Run:
-    """Give ``run`` another name. Raises :class:`RunError` while a worker is on it or when the name will not do."""
+    """Rename ``run``. Raises :class:`RunError` while it has a worker, or when the name is taken or not valid."""
     name = check_name(name)
     there = spelled(name, run.path.parent)
-    target = Run(run.path.with_name(name if there == run.name else there))  # a run may only change its spelling
+    target = Run(run.path.with_name(name if there == run.name else there))  # only the spelling may change
     _need_run(run)
     if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
-    with _alone(run, "renamed"):
+    with _without_worker(run, "renamed"):
         try:
             os.rename(run.path, target.path)
             storage.sync_folder(run.path.parent)
@@ -436,19 +439,19 @@ def rename_run(run: Run, name: str) -> Run:
 
 
 def delete_run(run: Run) -> list[str]:
-    """Remove ``run`` for good, but nothing else that is in its folder. What was left there, as names: when there is
-    none, the folder is gone too. Raises :class:`RunError` while a worker is on it."""
+    """Delete the files of ``run``, but no others in its folder. Returns the names of those; without any, the folder is
+    deleted too. Raises :class:`RunError` while the run has a worker."""
     _need_run(run)
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
-    with _alone(run, "deleted"):
+    with _without_worker(run, "deleted"):
         try:
-            storage.disk.unlink(run.spec_path)  # without it no run is found, so that never half of one is
+            storage.disk.unlink(run.spec_path)  # first, so that half a run is never found
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
     index.rewrite_index(lambda paths: [path for path in paths if path != run.path])
     try:
-        for path in run.parts():  # once the lock is closed: NFS keeps what is open, under another name
+        for path in run.parts():  # after the lock was closed: NFS keeps an open file under another name
             storage.disk.unlink(path)
         for folder in (run.snapshots_dir, run.sessions_dir, run.path):
             if folder.is_symlink():
@@ -464,15 +467,15 @@ def delete_run(run: Run) -> list[str]:
 
 
 def left_over(run: Run, names: Sequence[str]) -> str:
-    """A sentence on what :func:`delete_run` left; empty when that is nothing."""
+    """A sentence about the files that :func:`delete_run` left; empty without any."""
     if not names:
         return ""
     some = ", ".join(names[:5]) + ", …" * (len(names) > 5)
-    return visible(f"Not of the run, and still in {run.path}: {some}", keep="")
+    return visible(f"These files do not belong to the run and are still in {run.path}: {some}", keep="")
 
 
 def known_runs() -> list[Run]:
-    """Runs that this user started anywhere and that are still there, latest first."""
+    """The existing runs that this user started in any folder, latest first."""
     runs = (Run(path) for path in reversed(index.remembered_paths()))
     return [run for run in runs if run.exists()]
 
@@ -486,7 +489,7 @@ def _make(run: Run, *, given: bool) -> bool:
                 sentence = f"There is a run {run.name} already: choose another name, or resume it"
                 raise RunError(sentence, Advice("resume", run.name)) from None
             raise RunError(f"There is {_taken(run)} already: choose another name") from None
-        return False  # somebody was quicker with this number
+        return False  # another process took this number first
     return True
 
 
@@ -504,8 +507,8 @@ def _typed(kind: type, value: Any) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _has_own_keys(path: Path, _: storage.FileStamp) -> bool:
-    """Whether the ``run.json`` at ``path`` is this program's. Remembered for as long as the file is the same one, since
-    an app that lists runs asks several times a second."""
+    """Whether the ``run.json`` at ``path`` is from this program. Cached for as long as the file is unchanged, since the
+    app lists runs several times a second."""
     try:
         values = storage.read_json(path, most=MAX_SPEC_BYTES)
     except ValueError:
@@ -520,12 +523,12 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _is_part(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
 
-def _written_for(name: str) -> str:
-    """The file that was to be replaced, if ``name`` is what a killed process left of that; else an empty word."""
+def _replaced_by(name: str) -> str:
+    """The name of the file that a killed process was replacing, if ``name`` is its temporary file; else empty."""
     return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if storage.is_leftover(name) else ""
 
 
@@ -549,8 +552,8 @@ def _need_run(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def _alone(run: Run, what: str) -> Iterator[None]:
-    """Holds the run's lock, so that no worker is on it and none can start."""
+def _without_worker(run: Run, what: str) -> Iterator[None]:
+    """Hold the run's lock, so that it has no worker and none can start."""
     status = run.status()
     if status.alive and status.elsewhere:
         raise RunError(f"The run {run.name} is running on {status.host} and cannot be {what}; stop it there first")

@@ -1,6 +1,6 @@
-"""The index in the user's state folder that remembers where runs were started, so that they are found from elsewhere.
+"""An index of the folders in which this user started runs, so that they are found from other folders.
 
-One path a line, as JSON. It is a convenience: whatever is wrong with it, nothing else fails.
+One path per line, as JSON, in the user's state folder. Errors are ignored: without it runs are only harder to find.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MAX_RUNS = 1_000
 
 
 def index_path() -> Path:
-    """The file in the user's state folder that remembers where runs were started, one path a line as JSON."""
+    """The path of the index."""
     return state_dir(make=False) / "runs.jsonl"
 
 
 def remembered_paths() -> list[Path]:
-    """The folders of all runs that are remembered, oldest first; they may be gone."""
+    """The folders of all runs in the index, oldest first; some may not exist any more."""
     found: dict[Path, None] = {}
     with contextlib.suppress(OSError):
         with index_path().open("rb") as file:
@@ -37,7 +37,7 @@ def remembered_paths() -> list[Path]:
 
 
 def remember_run(path: Path) -> None:
-    """Note the run in ``path``."""
+    """Add the run in ``path``."""
     with contextlib.suppress(OSError):
         before = remembered_paths()
         if len(before) == MAX_RUNS:
@@ -49,7 +49,7 @@ def remember_run(path: Path) -> None:
 
 
 def rewrite_index(change: Callable[[list[Path]], list[Path]]) -> None:
-    """Replace the remembered folders by what ``change`` makes of them."""
+    """Replace the paths in the index by ``change(paths)``."""
     with contextlib.suppress(OSError):
         lines = [json.dumps(str(path)) + "\n" for path in change(remembered_paths())]
         storage.replace_bytes(index_path(), "".join(lines).encode())

@@ -1,7 +1,7 @@
-"""Starting a worker that outlives whoever starts it: a new run, or one that goes on.
+"""Start a worker, for a new run or to resume one, that outlives the process that starts it.
 
-The child gets a session of its own and its three streams in ``worker.log``, and is reaped by a thread. What the worker
-then does is in ``worker``; nothing but the folder connects the two.
+The child process has its own session, writes its output to ``worker.log`` and is reaped by a thread. Only the run's
+folder connects it with other processes. What it does is in ``worker``.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from charlstm.training.progress import Progress
 
 
-_ALWAYS_THERE = ("auto", "cpu")
+_ALWAYS_AVAILABLE = ("auto", "cpu")
 _NO_DEVICE = 3
-_ASK_FOR_DEVICE = f"""
+_CHECK_DEVICE = f"""
 import sys
 from charlstm.errors import SettingsError
 from charlstm.engine.devices import choose_device
@@ -59,13 +59,13 @@ def start_run(
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
 ) -> Run:
-    """Make a run and start its worker, which opens the text itself, so that this returns at once.
+    """Create a run and start its worker, which opens the text itself, so that this returns at once.
 
-    ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, a built-in's name), a corpus that
-    is open already, or its record; standard input must be open already. ``validation`` is a separate text to validate
-    on, beside a source that is not open yet: open a corpus with its own. Weights start from the model file
-    ``model_from`` when given. Raises :class:`RunError` when no run can be made, :class:`SettingsError` when the device
-    is not there.
+    ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, the name of a built-in text), an
+    open corpus, or its record; standard input must be an open corpus. ``validation`` is a separate text to validate on,
+    for a source that is not open yet. Training starts from the weights of the model file ``model_from`` if given.
+    Raises :class:`RunError` when the run cannot be created, :class:`SettingsError` when this machine does not have the
+    device.
     """
     check_device(settings.device)
     run = _create(
@@ -93,12 +93,12 @@ def create_new_run(
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
 ) -> Run:
-    """Make a run without a worker, for whoever is the worker itself. Parameters as for :func:`start_run`.
+    """Create a run without a worker, for a process that will train it itself. Parameters as for :func:`start_run`.
 
-    The network has the size of the model that it starts from, whatever ``settings`` say. Raises :class:`SettingsError`
-    when ``settings`` set no end, or take more memory than this machine has.
+    A network that starts from a model has the size of that model, whatever ``settings`` say. Raises
+    :class:`SettingsError` when ``settings`` set no end, or need more memory than this machine has.
     """
-    if settings.device not in _ALWAYS_THERE:
+    if settings.device not in _ALWAYS_AVAILABLE:
         system.prepare_for_torch()
         from charlstm.engine.devices import choose_device
 
@@ -116,19 +116,19 @@ def create_new_run(
 
 
 def check_device(device: str) -> None:
-    """Raises :class:`SettingsError` when this machine has no such ``device``. Only torch knows: where it is not loaded
-    another process is asked, which takes seconds."""
-    if device in _ALWAYS_THERE:
+    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
+    imported, another process imports it, which takes seconds."""
+    if device in _ALWAYS_AVAILABLE:
         return
     if "torch" in sys.modules:
         from charlstm.engine.devices import choose_device
 
         choose_device(device)
         return
-    command = [sys.executable, "-P", "-c", _ASK_FOR_DEVICE, device]
-    asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if asked.returncode == _NO_DEVICE:
-        raise SettingsError(asked.stdout.decode(errors="replace").strip())
+    command = [sys.executable, "-P", "-c", _CHECK_DEVICE, device]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode == _NO_DEVICE:
+        raise SettingsError(done.stdout.decode(errors="replace").strip())
 
 
 def _create(
@@ -150,7 +150,8 @@ def _create(
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
-        lineage["learnt"] = trained_texts(info)  # for warnings, when this run or one that starts from it holds that out
+        # to warn when this run, or one that starts from it, holds that text out
+        lineage["learnt"] = trained_texts(info)
     if not settings.ends:
         raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
     corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None
@@ -160,7 +161,7 @@ def _create(
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
-    """Start a worker that goes on from the last checkpoint of ``run``, with some settings changed if asked.
+    """Start a worker that resumes ``run`` from its last checkpoint, with changed settings if given.
 
     Raises :class:`RunError` or :class:`SettingsError` when it cannot: see :func:`check_resume`.
     """
@@ -171,10 +172,10 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
 
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
-    """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot go on with ``changes``: a worker is on it,
-    or it is finished and they give it no more, or they change what a run that has begun keeps for life.
+    """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
+    worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.
 
-    It looks at the last checkpoint without verifying it; the worker has the last word.
+    This reads the last checkpoint without verifying it; the worker checks again.
     """
     from charlstm.runs.store import last_checkpoint
 
@@ -189,12 +190,12 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if "device" in changes:
         check_device(after.device)
     checkpoint = last_checkpoint(run)
-    if checkpoint is not None:  # else it has not begun, and may still become another
+    if checkpoint is not None:  # else training has not begun, and every setting may change
         changes = changed(before, after)
     longer = LENGTH & changes.keys()
-    # a run that ended by its patience goes on with a lower rate, say, as far as it was to go
-    goes_on = longer or (changes and checkpoint is not None and checkpoint[1].ended == "patience")
-    if status.state == "finished" and not goes_on:
+    # a run that ended by its patience can continue to its planned end, for example with a lower rate
+    continues = longer or (changes and checkpoint is not None and checkpoint[1].ended == "patience")
+    if status.state == "finished" and not continues:
         raise _finished(run, before, checkpoint)
     if checkpoint is not None and longer:
         plan, progress = checkpoint
@@ -202,15 +203,15 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
-    """Start the worker of ``run`` and give its process number. Raises :class:`RunError` when the system refuses."""
-    heard = control_size(run)
-    command = [sys.executable, "-P", "-m", "charlstm.runs.worker", str(run.path), "--control-from", str(heard)]
+    """Start the worker of ``run`` and return its process id. Raises :class:`RunError` when the system refuses."""
+    control_from = control_size(run)
+    command = [sys.executable, "-P", "-m", "charlstm.runs.worker", str(run.path), "--control-from", str(control_from)]
     if changes:
         command += ["--changes", json.dumps(dict(changes))]
     try:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            # so that the run is `starting` from this moment on; the worker soon writes its own over it
+            # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
             beat, before = _starting(run), liveness.read_heartbeat(run.heartbeat_path)
             liveness.write_heartbeat(run.heartbeat_path, beat)
             try:
@@ -222,13 +223,13 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
                     close_fds=True,
                     **system.detached_popen_options(),
                 )
-            except OSError:  # then nothing has happened to the run
+            except OSError:  # restore what was there
                 if before is None:
                     run.heartbeat_path.unlink(missing_ok=True)
                 else:
                     liveness.write_heartbeat(run.heartbeat_path, before)
                 raise
-            # in its name, since this process may be gone before the worker has a word of its own
+            # with the id of the worker, since this process may end before the worker writes its own heartbeat
             start = system.process_start(child.pid) or ""
             liveness.write_heartbeat(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
         finally:
@@ -240,7 +241,7 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
 
 
 def control_size(run: Run) -> int:
-    """Bytes of commands that were meant for earlier workers."""
+    """The size of ``control.jsonl`` in bytes: its commands were meant for earlier workers."""
     try:
         return run.control_path.stat().st_size
     except OSError:
@@ -260,7 +261,7 @@ def _finished(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | 
 
 
 def _starting(run: Run) -> HeartbeatRecord:
-    """A first sign of life in the worker's stead, with the figures of the worker before it."""
+    """A first heartbeat on behalf of the worker, with the figures of the worker before it."""
     status = run.status()
     return HeartbeatRecord(
         state="starting",
@@ -274,8 +275,8 @@ def _starting(run: Run) -> HeartbeatRecord:
 
 
 def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
-    """Raises :class:`SettingsError` for a run that this machine cannot train, before there is a folder of it. Of a text
-    that is not open yet nothing is known, and the worker looks again."""
+    """Raises :class:`SettingsError` for a run that needs more memory than this machine has, before its folder is
+    created. Nothing is known of a text that is not open yet; the worker checks again."""
     symbols, chars = 1, 0
     if corpus is not None:
         parts = corpus.split(settings.val_fraction, settings.split, settings.test_fraction)
@@ -287,7 +288,7 @@ def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
 def _record(
     source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None, validation: Source | None
 ) -> dict[str, Any]:
-    """What ``run.json`` says of the text; a text that is not open yet has no fingerprint."""
+    """What ``run.json`` has about the text; a text that is not open yet has no fingerprint."""
     if isinstance(source, Mapping) or not isinstance(source, (str, Path, Sequence)):
         if validation is not None:
             raise RunError("This text is open already: open it again together with the text to validate on")

@@ -1,8 +1,10 @@
-"""The lock that makes a worker the one writer of its run. The system lets go of it when the process ends, however.
+"""The lock and the heartbeat of a run.
 
-It is an OS lock, never a file whose mere presence means something: on the file ``lock``, and on the run's folder, so
-that removing the file frees nothing. After taking it a process must not fork: the child would hold it too. Whether
-somebody holds it is asked of ``system.is_locked``.
+The lock makes a worker the only writer of its run. It is an OS lock, which the system releases when the process ends
+for any reason. It is held on the file ``lock`` and on the run's folder, so that removing the file does not free it.
+After taking it a process must not fork, because the child would hold it too. ``system.is_locked`` tests it.
+
+The heartbeat is a small file in which the worker reports its state each second.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 
 
 LOCK_TIMEOUT = 2.0
-"""Seconds for which a starting worker tries again: somebody may be probing."""
+"""Seconds for which a starting worker tries again: another process may be testing the lock for an instant."""
 
 POLL = 0.02
 
 Loss = Literal["deleted", "moved", "unlocked"]
-"""The folder is no run any more; its path leads elsewhere or nowhere; another process may have taken the lock."""
+"""The folder is not a run any more; its path leads elsewhere or nowhere; another process may have taken the lock."""
 
 
 class LockHeldError(RunError):
@@ -38,7 +40,7 @@ class LockHeldError(RunError):
 
 
 class RunLock:
-    """A lock that is held, and the run's folder, which is kept open so that it can be told from another at its path."""
+    """A held lock. The run's folder is kept open, so that another folder at its path is recognised."""
 
     def __init__(self, path: Path, lock: BaseFileLock, folder: int | None, folder_locked: bool) -> None:
         self._path = path
@@ -48,7 +50,7 @@ class RunLock:
         self._inode = None if folder is None or folder_locked else self._inode_of(path.name)
 
     def loss(self) -> Loss | None:
-        """Why the holder must not go on writing, if so. A few cheap calls of the system, for between two steps."""
+        """Why the holder must not continue writing, or ``None``. Cheap enough for between two steps."""
         if self.folder is None:
             return None
         try:
@@ -56,20 +58,20 @@ class RunLock:
                 return "moved" if self.is_a_run else "deleted"
             if self._inode is not None and self._inode_of(self._path.name) != self._inode:
                 return "unlocked"
-        except OSError:  # a disk that does not answer has moved nothing
+        except OSError:  # a disk that does not answer proves nothing
             return None
         return None
 
     @property
     def is_a_run(self) -> bool:
-        """Whether the folder, wherever it is, still has its ``run.json``."""
+        """Whether the folder, wherever it is now, has its ``run.json``."""
         try:
             return self.folder is None or self._inode_of("run.json") is not None
-        except OSError:  # a disk that does not answer has lost nothing
+        except OSError:  # a disk that does not answer proves nothing
             return True
 
     def release(self) -> None:
-        """Let go of the lock and of the folder."""
+        """Release the lock and close the folder."""
         self._lock.release()
         if self.folder is not None:
             os.close(self.folder)
@@ -83,13 +85,13 @@ class RunLock:
 
 
 def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
-    """Take the lock at ``path``, in a run's folder; it is held until the process ends or ``release()`` is called on
-    what comes back.
+    """Take the lock at ``path``, in a run's folder. It is held until ``release()`` or the end of the process. Tries for
+    ``patience`` seconds.
 
     Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is
     not there or its file system has no locks.
     """
-    if path.is_symlink():  # it would be followed, and filelock empties what it opens
+    if path.is_symlink():  # filelock would follow it and truncate the file
         raise RunError(f"{path} is a link to another file; remove the link")
     deadline = time.monotonic() + patience
     try:
@@ -127,8 +129,8 @@ def _take_file(path: Path, patience: float) -> BaseFileLock:
 
 
 def _is_at(path: Path, folder: os.stat_result) -> bool:
-    """Whether ``path`` leads to ``folder``. A disk that was unmounted may come back: then the nearest folder above that
-    is still there is on another one."""
+    """Whether ``path`` leads to ``folder``. True as well while its disk is unmounted, which may be temporary: the
+    nearest existing folder above is on another disk then."""
     for above in (path, *path.parents):
         try:
             found = os.stat(above)
@@ -155,23 +157,26 @@ def _no_locks(path: Path) -> RunError:
 
 
 HEARTBEAT_BYTES = 1024
-"""Bytes of the file, always."""
+"""Size of the file in bytes."""
 
 FRESH_SECONDS = 10.0
-"""Seconds for which another host's worker is believed to be there. On this host the lock is asked, however long a
-worker is silent; only the words about it change then."""
+"""Age in seconds up to which a heartbeat of another host counts as alive. On this host the lock decides, and an older
+heartbeat changes only the message."""
 
 _FIGURES = ("step", "planned", "best_val", "best_whole", "best_step", "train_seconds")
 
 ENDED_STATES = ("stopped", "finished", "failed")
-"""States in which the worker has left for good."""
+"""States in which the run has no worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatRecord:
-    """What the heartbeat says. ``start`` is the process's start as ``system.process_start`` words it, ``memory`` its
-    resident bytes, ``time`` Unix seconds of the writing, ``best_val`` nats per character; ``best_whole``:
-    it is over all that is held out and no estimate from slices (``None``: not said, as by 0.1)."""
+    """The content of the heartbeat file.
+
+    ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
+    seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
+    part and is not an estimate from slices (``None`` in files of version 0.1).
+    """
 
     state: str
     step: int = 0
@@ -189,12 +194,12 @@ class HeartbeatRecord:
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
-        """JSON in exactly ``HEARTBEAT_BYTES`` bytes; a message that is too long is cut."""
+        """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
         message = self.message
         while True:
             values = {"format": 1, **asdict(self), "message": message}
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            # names of files need not be Unicode, and JSON's escape for half a surrogate pair is Python's
+            # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
             line = words.encode("utf-8", errors="backslashreplace")
             if len(line) < HEARTBEAT_BYTES:
                 return line.ljust(HEARTBEAT_BYTES - 1) + b"\n"
@@ -202,23 +207,23 @@ class HeartbeatRecord:
 
     @property
     def is_from_this_machine(self) -> bool:
-        """Whether it was written on this machine. A machine's name can change while it runs, on some networks by
-        itself, so the boot is compared first. The name decides after a restart, and on systems without a boot id."""
+        """Whether it was written on this machine. On some networks a machine's name changes while it runs, so the boot
+        id is compared first. The name decides after a restart, and on systems without a boot id."""
         return (bool(self.boot) and self.boot == system.boot_id()) or self.host == system.host()
 
     @property
     def process_is_alive(self) -> bool:
-        """Whether the process that it speaks of is still there, by this machine's table of processes."""
+        """Whether its process still runs, by this machine's process table."""
         return self.boot == system.boot_id() and system.is_same_process(self.pid, self.start)
 
     def age(self, now: float | None = None) -> float:
-        """Seconds since it was written; never negative, since clocks are set back."""
+        """Seconds since it was written; 0 when the clock was set back."""
         return max(0.0, (time.time() if now is None else now) - self.time)
 
 
 def read_heartbeat(path: Path) -> HeartbeatRecord | None:
-    """What the heartbeat at ``path`` says; ``None`` when there is none or it cannot be read."""
-    for _ in range(3):  # a reader can meet the writer halfway
+    """The heartbeat at ``path``; ``None`` when there is none or it cannot be read."""
+    for _ in range(3):  # the writer may be in the middle of it
         try:
             with path.open("rb") as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
@@ -233,7 +238,7 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
 
 
 def write_heartbeat(path: Path, beat: HeartbeatRecord) -> None:
-    """Write ``beat`` once, in the stead of a worker that is about to be started. Raises :class:`OSError`."""
+    """Write ``beat`` once, for a worker that is about to start. Raises :class:`OSError`."""
     descriptor = _open(path)
     try:
         storage.disk.write(descriptor, beat.to_bytes())
@@ -242,12 +247,12 @@ def write_heartbeat(path: Path, beat: HeartbeatRecord) -> None:
 
 
 class Heartbeat:
-    """Writes beats to ``path`` each second from a thread of its own until it is closed; a context manager.
+    """Writes a record to ``path`` each second from its own thread, until it is closed. A context manager.
 
-    ``update`` may be called from any thread and at any rate; a change of state is written at once. A disk that refuses
-    is ignored: the next second tries again, and a sign of life must not end the life. It starts with ``first`` and the
-    figures (step, best and so on) that stand in the file already. Who holds the run's lock gives a ``first`` from
-    before it did: to learn when this process started, some systems start another program.
+    ``update`` may be called from any thread and as often as needed; a change of state is written at once. Disk errors
+    are ignored, and the next second tries again. It starts with ``first`` and the figures (step, best loss and so on)
+    that are in the file already. A process that holds the run's lock passes a ``first`` that it made before: to learn
+    when this process started, some systems start another program.
     """
 
     def __init__(self, path: Path, first: HeartbeatRecord | None = None, *, interval: float = 1.0) -> None:
@@ -270,7 +275,7 @@ class Heartbeat:
         return self._record
 
     def update(self, **changes: Any) -> None:
-        """Say something else from now on (fields of :class:`HeartbeatRecord`)."""
+        """Change fields of the :class:`HeartbeatRecord`."""
         with self._lock:
             before, self._record = self._record, replace(self._record, **changes)
             if before.state != self._record.state:
@@ -288,7 +293,7 @@ class Heartbeat:
         self.close()
 
     def close(self) -> None:
-        """Write a last time and stop."""
+        """Write a last record and stop."""
         self._closed.set()
         self._thread.join(timeout=5)
         with self._lock:
@@ -308,7 +313,7 @@ class Heartbeat:
         self._record = replace(self._record, time=time.time(), memory=system.memory_bytes())
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
-                os.close(self._descriptor)  # it was removed, or the folder vanished, which can come back
+                os.close(self._descriptor)  # the file was removed, or the disk is gone for a while
                 self._descriptor = None
             if self._descriptor is None:
                 self._descriptor = _open(self._path)
@@ -317,7 +322,7 @@ class Heartbeat:
 
 
 def _open(path: Path) -> int:
-    if path.is_symlink():  # in its place a file is made; what it leads to is somebody's
+    if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
         storage.disk.unlink(path)
     return storage.disk.open(path, os.O_RDWR | os.O_CREAT)
 

@@ -1,6 +1,6 @@
 """The event log of a run: one writer that appends whole lines, and readers that follow it.
 
-What the lines mean is in ``training.events``; how they become curves is in ``series``.
+The events and their JSON are in ``training.events``; ``series`` makes curves of them.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from charlstm.errors import NewerFormatError, RunError
 from charlstm.training.events import AnyEvent, Event, from_line, to_line
 
 MAX_LINE = 4_000_000
-"""A line longer than this is no event."""
+"""Bytes; a longer line is skipped."""
 
 CHUNK = 1_000_000
 
 
 class EventLog:
-    """Appends events to ``path``, for the run's one writer.
+    """Appends events to ``path``. A run has one writer, its worker.
 
-    Opening mends a torn last line. A line that the disk takes only half of is taken back, so that the same event can
-    be appended again when there is room: nothing is lost and nothing counted twice.
+    Opening removes an incomplete last line. A line that is written only in part, because the disk is full, is removed
+    again, so that the same event can be appended later without being lost or counted twice.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._dirty = False
-        self._lock = threading.Lock()  # checkpoints sync from a thread of their own
+        self._lock = threading.Lock()  # the thread that writes checkpoints calls sync
         storage.truncate_torn_line(path)
         self._descriptor = self._open()
 
     def append(self, event: Event, *, sync: bool = False) -> None:
-        """Write one event. Raises :class:`OSError` when the disk does not take it; then it is not in the log."""
+        """Write one event. When this raises :class:`OSError`, the event is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
         with self._lock:
             end = os.fstat(self._descriptor).st_size
@@ -52,7 +52,7 @@ class EventLog:
             self.sync()
 
     def sync(self) -> None:
-        """Make what was appended durable. Raises :class:`OSError` when the disk does not take it."""
+        """Flush what was appended to the disk. Raises :class:`OSError`."""
         with self._lock:
             if self._dirty:
                 storage.disk.sync(self._descriptor)
@@ -60,11 +60,11 @@ class EventLog:
 
     @property
     def removed(self) -> bool:
-        """Whether another file, or none, is at its path, where readers look."""
+        """Whether the file at the path, which readers open, is another one or missing."""
         return not storage.leads_to(self._path, self._descriptor)
 
     def restore(self) -> bool:
-        """After the file was removed, write all of it again, or go on with the one that is there now. ``False`` when
+        """After the file was removed, write all of it again, or continue with the one that is there now. ``False`` when
         the disk does not take it yet; what is appended until then is not lost."""
         with self._lock:
             try:
@@ -93,9 +93,9 @@ class EventLog:
 
 
 class EventTail:
-    """Follows a run's log: each :meth:`read` gives the events whose lines were completed since the one before.
+    """Follows a run's log: each :meth:`read` returns the events whose lines were completed since the last one.
 
-    It holds no file open, so the run can be renamed or deleted meanwhile. Lines that are no events are passed over.
+    No file is kept open, so the run can be renamed or deleted meanwhile. Lines that are not events are skipped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,7 +103,7 @@ class EventTail:
         self._position = 0
 
     def read(self, limit: int | None = None) -> list[AnyEvent]:
-        """New events, at most about ``limit`` bytes of them when given; an empty list when there are none.
+        """The new events, of about ``limit`` bytes at most when given.
 
         Raises :class:`RunError` when the log is of a newer format.
         """
@@ -111,18 +111,18 @@ class EventTail:
         try:
             with self._path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                if size < self._position:  # not the file it was
+                if size < self._position:  # it is another file now
                     self._position = 0
                 file.seek(self._position)
                 rest, start = b"", self._position
-                # at least one line, or a limit that is shorter than it would stay there for ever
+                # at least one line: a limit below its length would never get past it
                 while (limit is None or limit > 0 or self._position == start) and (chunk := file.read(CHUNK)):
                     limit = None if limit is None else limit - len(chunk)
                     lines = (rest + chunk).split(b"\n")
                     rest = lines.pop()
                     for line in lines:
                         self._position += len(line) + 1
-                        self._take(line, events)
+                        self._parse(line, events)
                     if len(rest) > MAX_LINE:
                         self._position += len(rest)
                         rest = b""
@@ -132,7 +132,7 @@ class EventTail:
             raise RunError(f"The event log {self._path} cannot be read: {error.strerror}") from None
         return events
 
-    def _take(self, line: bytes, events: list[AnyEvent]) -> None:
+    def _parse(self, line: bytes, events: list[AnyEvent]) -> None:
         if not line.strip():
             return
         try:
@@ -144,5 +144,5 @@ class EventTail:
 
 
 def read_events(path: Path) -> Iterator[AnyEvent]:
-    """All events of the log at ``path``; lines that are none are left out."""
+    """All events of the log at ``path``; lines that are not events are skipped."""
     yield from EventTail(path).read()

@@ -1,4 +1,4 @@
-"""Which model file a person means: a run's best, one of its snapshots, a file, or the model in the box."""
+"""Find a model file by the name of a run, a path, or ``demo`` for the model that is installed with the program."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _DEMO_FILE = "demo.safetensors"
 
 
 def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
-    """The model file that ``word`` means: a ``.safetensors`` file, a run's name or folder (its best so far, or its
-    snapshot after ``snapshot`` steps), or ``demo``.
+    """The model file that ``word`` names: a ``.safetensors`` file, the name or folder of a run (its best model so far,
+    or its snapshot after ``snapshot`` steps), or ``demo``.
 
-    Raises :class:`ModelError` or :class:`RunError` in a sentence that says what there is instead.
+    Raises :class:`ModelError` or :class:`RunError`, with a sentence that says what exists instead.
     """
     text = os.fspath(word)
     if text.endswith(".safetensors"):
@@ -29,13 +29,13 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
         home = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
         if home.exists():
             return home.model_file(snapshot)
-        raise ModelError(f"{text} is a file and has no snapshots: name a run, or leave the snapshot away")
+        raise ModelError(f"{text} is a file and has no snapshots: name a run, or give no snapshot")
     if text == DEMO:
         demo = demo_path()
         if demo is None:
             raise ModelError("This installation has no demo model: train a model of your own", Advice("train"))
         if snapshot is not None:
-            raise ModelError("The model in the box has no snapshots: name a run, or leave the snapshot away")
+            raise ModelError("The demo model has no snapshots: name a run, or give no snapshot")
         return demo
     try:
         run = find_run(text, runs_dir)
@@ -50,7 +50,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
 
 
 def demo_path() -> Path | None:
-    """The model in the box: in the installed package, else in the clone's ``checkpoints``; ``None`` without one."""
+    """The file of the demo model, in the installed package or in ``checkpoints`` of a clone; ``None`` without one."""
     package = Path(charlstm.__file__).parent
     places = (package / _DEMO_FILE, package.parents[1] / "checkpoints" / _DEMO_FILE)
     return next((place for place in places if place.is_file()), None)

@@ -1,7 +1,7 @@
-"""What runs may be called, and what they are called when nobody says.
+"""Valid names for runs, and default names.
 
-A run's name is the name of its folder, so it is one plain file name on every system and can never lead out of where
-runs are kept.
+A run's name is the name of its folder: one plain file name that is valid on every system and cannot lead out of the
+folder of runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ _RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("co
 
 
 def check_name(name: str) -> str:
-    """``name``, with composed accents, if a run may be called that: it is one plain file name on every system.
-
-    Raises :class:`RunError`.
-    """
+    """Return ``name``, in NFC, if it is valid on every system; raise :class:`RunError` otherwise."""
     wrong = ""
     if not name.strip():
         wrong = "is empty"
@@ -32,19 +29,19 @@ def check_name(name: str) -> str:
     elif name[0] in ".-~ " or name[-1] in ". ":
         wrong = "starts with a dot, dash, tilde or space, or ends with a dot or space"
     elif name.split(".")[0].lower() in _RESERVED or name.lower().endswith(".safetensors"):
-        wrong = "means something else already"
+        wrong = "is reserved"
     if wrong:
         raise RunError(f"{name[:40]!r} cannot be a run's name: it {wrong}")
     return composed(name)
 
 
 def composed(name: str) -> str:
-    """``name`` in NFC: an accent that is a character of its own looks the same and is another name to most systems."""
+    """``name`` in NFC. Accents as separate characters look the same, but are another name on most systems."""
     return unicodedata.normalize("NFC", name)
 
 
 def spelled(name: str, folder: Path) -> str:
-    """``name`` as the entry of ``folder`` is spelled that looks the same; ``name`` where there is none."""
+    """The entry of ``folder`` that equals ``name`` in NFC; ``name`` itself when there is none."""
     try:
         entries = os.listdir(folder)
     except OSError:
@@ -53,12 +50,12 @@ def spelled(name: str, folder: Path) -> str:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts ``anna-quick-10`` after ``anna-quick-9``."""
+    """A sort key that puts ``anna-quick-10`` after ``anna-quick-9``."""
     return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
 def next_name(text: str, preset: str, taken: Iterable[str]) -> str:
-    """TEXT-PRESET-N with a number above all that are ``taken``, so that none is given twice."""
+    """The default name TEXT-PRESET-N, with a number above all in the names ``taken``."""
     stem = f"{_slug(Path(text).stem) or 'text'}-{_slug(preset) or 'custom'}"
     pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
     numbers = [int(match[1]) for name in taken if (match := pattern.fullmatch(composed(name)))]

@@ -1,7 +1,7 @@
-"""Logged events as drawable series: the one reader of a run's log, for charts, tables and the verdict in words.
+"""Curves and figures from the logged events of a run, for charts, tables and the verdict.
 
-It knows which events never were (those that a resume replays), and how a curve is smoothed. It draws nothing, and
-thinning is for who draws; units are nats per character, steps and seconds of training.
+It drops the events that a resume repeats, and smooths curves. Losses are in nats per character; the other units are
+steps and seconds of training.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ CurveName = Literal["train", "validation", "lr", "grad_norm", "speed"]
 Floats = npt.NDArray[np.float64]
 
 SPEED_WINDOW = 60.0
-"""Seconds of work in the recent past that the time left is judged by."""
+"""Seconds of recent work from which the remaining time is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points to draw, in order; ``y`` is not-a-number where the line has a gap."""
+    """The points of a curve, in order. ``y`` is not-a-number where the curve has a gap."""
 
     x: Floats
     y: Floats
@@ -53,7 +53,7 @@ class Curve:
 
 @dataclass(slots=True)
 class _Points:
-    """One figure by step, kept in order: what a resume replays replaces what was there."""
+    """The values of one figure in the order of their steps. A value for an earlier step removes those after it."""
 
     steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Points:
         self.values.append(value)
 
     def cut(self, step: int) -> None:
-        """Forget what is later than ``step``."""
+        """Remove the values after ``step``."""
         if self.steps and self.steps[-1] > step:
             keep = bisect.bisect_right(self.steps, step)
             del self.steps[keep:], self.seconds[keep:], self.values[keep:]
@@ -76,9 +76,9 @@ class _Points:
 
 
 class RunSeries:
-    """What happened in one run so far. Feed it events as they come; it costs the same however long the run is.
+    """What has happened in one run so far. Takes events as they arrive, at the same cost however long the run is.
 
-    ``version`` grows with everything that is fed, so that a screen knows when to draw anew.
+    ``version`` grows with every event, so that a screen knows when to draw again.
     """
 
     def __init__(self, *, version: int = 0) -> None:
@@ -88,17 +88,17 @@ class RunSeries:
         self.samples: list[Sampled] = []
         """Every sample, by step."""
         self.validations: list[Validated] = []
-        """Every validation, by step; the one over the whole held-out part comes after the last on the way."""
+        """Every validation, by step; the one over the whole held-out part comes last."""
         self.warnings: list[Warned] = []
         self.controls: list[Controlled] = []
         self.every_control: list[Controlled] = []
-        """Every command that was acted on, those that are lived through again included: what a resume replays."""
+        """Every command that was handled, including those after the step of a resume: the trainer replays them."""
         self.paused: Paused | None = None
         self.finished: Finished | None = None
         self.failed: Failed | None = None
         self.last_step: Stepped | None = None
         self.inexact: list[Resumed] = []
-        """Resumes that may differ from the untouched run in the last digits, or with changed settings."""
+        """Resumes that may change the results in the last digits, or that changed settings."""
         self._lines: dict[str, _Points] = {
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
@@ -107,21 +107,21 @@ class RunSeries:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
-        """The series of a log that is already there."""
+        """The series of the given events."""
         series = cls()
         series.feed(events)
         return series
 
     def feed(self, events: Iterable[Event]) -> bool:
-        """Take in the next events of the log, in order; whether there were any."""
+        """Add the next events of the log, in order. Returns whether there were any."""
         before = self.version
         for event in events:
             self.version += 1
-            self._take(event)
+            self._add(event)
         return self.version != before
 
     def copy(self) -> Self:
-        """The series as it is now; later feeds do not reach it, so it may be handed to another thread."""
+        """A copy that later events do not change, for another thread."""
         twin = copy.copy(self)
         for name in ("samples", "validations", "warnings", "controls", "every_control", "inexact", "_session"):
             setattr(twin, name, list(getattr(self, name)))
@@ -131,7 +131,7 @@ class RunSeries:
 
     @property
     def step(self) -> int:
-        """The last step that anything is known of."""
+        """The last step in the log."""
         return self._clock.steps[-1] if self._clock.steps else 0
 
     @property
@@ -141,24 +141,24 @@ class RunSeries:
 
     @property
     def best(self) -> Validated | None:
-        """The validation whose model was kept; ``None`` before the first."""
+        """The validation of the best model; ``None`` before the first."""
         return next((each for each in reversed(self.validations) if each.best), None)
 
     @property
     def best_val(self) -> float | None:
-        """The best validation loss, nats per character; at the end, the best model's over all that is held out."""
+        """The best validation loss, nats per character; at the end, the best model's on the whole held-out part."""
         if self.finished is not None and self.finished.best_val is not None:
             return _number(self.finished.best_val)
         return None if self.best is None else _number(self.best.val_loss)
 
     @property
     def best_whole(self) -> bool:
-        """Whether :attr:`best_val` is over the whole held-out part; else it is an estimate from slices of it."""
+        """Whether :attr:`best_val` was measured on the whole held-out part; else it is an estimate from slices."""
         return self.finished is not None and self.finished.is_whole
 
     @property
     def best_step(self) -> int | None:
-        """The step of the model that was kept."""
+        """The step of the best model."""
         return None if self.best is None else self.best.step
 
     @property
@@ -174,22 +174,22 @@ class RunSeries:
 
     @property
     def val_whole(self) -> bool:
-        """Whether :attr:`val_loss` is over the whole held-out part."""
+        """Whether :attr:`val_loss` was measured on the whole held-out part."""
         return bool(self.validations) and self.validations[-1].whole
 
     @property
     def chars_per_second(self) -> float | None:
-        """Training speed now: the median of the last few reports, since one of them may have met a busy moment."""
+        """Current training speed: the median of the last five values, since the machine may have been busy for one."""
         recent = [value for value in self._lines["speed"].values[-5:] if math.isfinite(value)]
         return statistics.median(recent) if recent else None
 
     def progress(self) -> float | None:
-        """How much of the planned steps is done, 0 to 1."""
+        """The fraction of the planned steps that is done, 0 to 1; ``None`` while the plan is not known."""
         return min(1.0, self.step / self.planned_steps) if self.planned_steps else None
 
     def seconds_left(self) -> float | None:
-        """Seconds until the planned end at the pace of the last minute, validations and checkpoints included;
-        ``None`` while nobody can say."""
+        """Seconds until the planned end at the speed of the last minute, including validations and checkpoints;
+        ``None`` when unknown."""
         if self.finished or self.failed or not self.planned_steps:
             return None
         pace = None
@@ -212,10 +212,10 @@ class RunSeries:
         curve = self.points(line, axis)
         return Curve(curve.x, smooth(curve.y, smoothing))
 
-    def _take(self, event: Event) -> None:
+    def _add(self, event: Event) -> None:
         match event:
             case Started():
-                if self.started is not None:  # killed before its first checkpoint, and begun anew
+                if self.started is not None:  # it was killed before its first checkpoint, and started again
                     self.__init__(version=self.version)  # type: ignore[misc]
                 self.started, self.planned_steps = event, event.planned_steps
                 self._session = []
@@ -231,7 +231,7 @@ class RunSeries:
                 seconds = _number(event.train_seconds, self.train_seconds)
                 if event.step > self.step:
                     self._clock.add(event.step, seconds, 0.0)
-                if not event.whole:  # a figure over more text than the others is no point of their line
+                if not event.whole:  # its loss on more text does not belong to the curve
                     self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
                 last = self.validations[-1] if self.validations else None
                 if last is not None and (last.step, last.whole) == (event.step, event.whole):
@@ -260,18 +260,18 @@ class RunSeries:
                 pass
 
     def _resume(self, event: Resumed) -> None:
-        """Events of a later step never were: they are lived through again."""
+        """Drop the events of later steps: training repeats those steps."""
         for points in (*self._lines.values(), self._clock):
             points.cut(event.step)
         self.samples = [each for each in self.samples if each.step <= event.step]
-        # a figure over the whole held-out part belongs to an end that is an end no more
+        # a loss on the whole held-out part belongs to an end that no longer counts
         self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
         self.warnings = [each for each in self.warnings if each.step <= event.step]
         self.controls = [each for each in self.controls if each.step <= event.step]
         if self.last_step is not None and self.last_step.step > event.step:
             self.last_step = None
         self.paused = self.finished = self.failed = None
-        if self.started is not None:  # what it trains with now, which another machine may have changed
+        if self.started is not None:  # another machine may have another device or kernel
             started = self.started
             self.started = replace(
                 started, device=event.device or started.device, kernel=event.kernel or started.kernel
@@ -280,13 +280,13 @@ class RunSeries:
             self.planned_steps = event.planned_steps
         if event.inexact or event.changed:
             self.inexact.append(event)
-        # what a person said at a resume stands, and what was said before it of the same does not come back
+        # a setting that was changed at the resume overrides earlier commands about the same thing
         outdated = superseded_commands(event.changed)
         self.every_control = [each for each in self.every_control if each.command not in outdated]
         self._session = []
 
     def _pace(self, event: Stepped, seconds: float) -> None:
-        """By the run's own count of its work: the time of day jumps when a clock is set."""
+        """Uses the run's own count of seconds of work: the time of day jumps when a clock is set."""
         worked = _number(event.work_seconds, seconds)
         self._session.append((worked, event.step))
         while len(self._session) > 3 and worked - self._session[1][0] > SPEED_WINDOW:
@@ -315,7 +315,7 @@ def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:
 
 
 def _number(value: Any, otherwise: float = math.nan) -> float:
-    """``value`` as a finite float; a log may be anybody's."""
+    """``value`` as a finite float: a log may come from anywhere."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     return otherwise

@@ -1,7 +1,6 @@
-"""How a run is now, in one word and a few figures, from its heartbeat and lock.
+"""The current status of a run: its state and a few figures, from its heartbeat and lock.
 
-The heartbeat says what the worker last knew of itself; the lock says whether it is there. Only this module puts the
-two together. It never writes.
+The heartbeat has what the worker last reported; the lock tells whether the worker exists. This module reads only.
 """
 
 from __future__ import annotations
@@ -25,24 +24,27 @@ if TYPE_CHECKING:
 RunState = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
 STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
 STARTING = 15.0
-"""Seconds that a new worker gets until its first own sign of life."""
+"""Seconds that a new worker gets until its first heartbeat."""
 
 LAST_WORDS = 16_000
-"""Bytes at the end of ``worker.log`` that are looked at."""
+"""Bytes read at the end of ``worker.log``."""
 
 ESTIMATE = "~"
-"""Stands before a loss that is estimated from slices of the held-out part; without it, it is over all of it."""
+"""Marks a loss that is estimated from slices of the held-out part."""
 
 WORKER_LINE = "— worker "
-"""How the line starts with which each worker opens its part of ``worker.log``."""
+"""Start of the first line that each worker writes into ``worker.log``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """``alive``: a worker is on it, here or on another host. ``elsewhere``: it is another host's, whose worker cannot
-    be asked from here. ``best_val`` in nats per character, over the whole held-out part if ``best_whole``, which only
-    runs that ended by themselves have, else estimated from slices of it; ``memory`` in bytes; ``updated`` Unix seconds
-    of the last sign of life. ``message`` is one sentence for people, or empty."""
+    """The status of a run.
+
+    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
+    character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
+    slices of it. ``memory``: bytes. ``updated``: Unix seconds of the last heartbeat. ``message``: one sentence for a
+    person, or empty.
+    """
 
     state: RunState
     alive: bool
@@ -61,7 +63,7 @@ class RunStatus:
 
     @property
     def progress(self) -> float | None:
-        """How much of the planned steps is done, 0 to 1; ``None`` while nobody knows."""
+        """The fraction of the planned steps that is done, 0 to 1; ``None`` while the plan is not known."""
         if not self.planned_steps:
             return None
         return min(1.0, self.step / self.planned_steps)
@@ -80,11 +82,11 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
         return _status(beat, state, False, beat.message)
     if not beat.is_from_this_machine:
         fresh = beat.age(now) < liveness.FRESH_SECONDS
-        words = f"on {beat.host}" if fresh else f"on {beat.host}, last heard of {ago(beat.age(now))} ago"
+        words = f"on {beat.host}" if fresh else f"on {beat.host}, no heartbeat for {ago(beat.age(now))}"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
     if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not _exists(path / "lock")):
-        # nobody may ask, or the lock was removed from under its worker: believe the process table
+        # the lock cannot be read, or was removed while its worker runs: rely on the process table
         locked = beat.process_is_alive
     if locked:
         silent = beat.age(now) > liveness.FRESH_SECONDS and beat.state != "starting"
@@ -94,7 +96,7 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
         return _status(beat, state, True, message)
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
-    if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another began, between the two looks
+    if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another one started, while this looked
         return read_status(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
 
@@ -107,19 +109,19 @@ def _exists(path: Path) -> bool:
 
 
 def _crash(path: Path, beat: HeartbeatRecord) -> str:
-    """What is known of how the worker ended."""
+    """What is known about how the worker ended."""
     words = last_words(path / "worker.log")
     if re.match(r"Fatal|[\w.]*(Error|Exception)\b", words):
         return words
     if beat.boot != system.boot_id():
         cause = "the machine was restarted; resume it"
     else:
-        cause = "its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network"
-    return f"{cause}. It last said: {words}" if words else cause
+        cause = "its worker was killed; resume it, or if memory ran out start a new run with a smaller batch or network"
+    return f"{cause}. Its last output: {words}" if words else cause
 
 
 def last_words(log: Path) -> str:
-    """The last line that the last worker wrote to its streams, made harmless; an empty word when it wrote none."""
+    """The last line that the last worker wrote to its streams, without control characters; empty when it wrote none."""
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
         text = file.read(LAST_WORDS).decode("utf-8", errors="replace")
@@ -127,7 +129,7 @@ def last_words(log: Path) -> str:
         lines = [line for line in lines if line]
         begins = max((number for number, line in enumerate(lines) if line.startswith(WORKER_LINE)), default=-1)
         lines = lines[begins + 1 :]
-        # a fault in a library is named above the long list of where it happened
+        # a crash inside a library is named above its long stack trace
         fatal = [line for line in lines if line.startswith("Fatal Python error")]
         return (fatal or lines or [""])[-1][:300]
     return ""
@@ -139,14 +141,14 @@ def state_after(reason: str) -> RunState:
 
 
 def state_in_log(series: RunSeries) -> RunState:
-    """The state in which a log left its run, when no worker is on it."""
+    """The state of a run without a worker, by its log."""
     if series.failed is not None:
         return "failed"
     return "stopped" if series.finished is None else state_after(series.finished.reason)
 
 
 def ago(seconds: float) -> str:
-    """A stretch of time as people say it: ``12 s``, ``5 min``, ``3 h``, ``2 days``."""
+    """A duration in words: ``12 s``, ``5 min``, ``3 h``, ``2 days``."""
     for limit, size, unit in ((90, 1, " s"), (5400, 60, " min"), (48 * 3600, 3600, " h")):
         if seconds < limit:
             return f"{round(seconds / size)}{unit}"
@@ -173,14 +175,14 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
-    """For a run without a heartbeat: one that never started, or a copy that left it behind."""
+    """The status of a run without a heartbeat: it never started, or is a copy without that file."""
     from charlstm.runs.log import read_events
     from charlstm.runs.series import RunSeries
 
     series, trouble = RunSeries(), ""
     try:
         series.feed(read_events(path / "events.jsonl"))
-    except RunError as error:  # one log that cannot be read must not cost the list of all runs
+    except RunError as error:  # one log that cannot be read must not break the list of all runs
         trouble = str(error)
     state: RunState = "starting" if locked else state_in_log(series)
     message = trouble or ("" if series.started or locked else "it was never started; resume it")

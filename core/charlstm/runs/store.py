@@ -1,7 +1,7 @@
-"""Where a run keeps what the trainer hands out: the plan, the model, its childhood, the exact state.
+"""Write what the trainer saves into a run's folder: plan, best model, snapshots, exact state.
 
-The order is the promise: events synced, then the model, then the state, whose rename is the moment from which a resume
-goes on. It decides nothing about when; the trainer does.
+At a checkpoint the order is: sync the event log, replace the model, replace the state. From the moment the state is
+renamed, a resume starts from it. When to save is decided in ``engine.trainer``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RunStore:
     """A :class:`~charlstm.training.hooks.CheckpointStore` over a run's folder; ``spec`` is what its ``run.json`` says,
     and ``sync_events`` makes the log durable.
 
-    Every :class:`OSError` of the disk goes to the caller, and what was saved before stays as it was.
+    Every method raises :class:`OSError` when the disk does not take the file; what was saved before is untouched then.
     """
 
     def __init__(self, run: Run, spec: RunSpec, sync_events: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class RunStore:
         self._sync_events = sync_events
 
     def save_plan(self, plan: Plan) -> None:
-        """Freeze what was measured into ``run.json``."""
+        """Write the measured plan into ``run.json``; the run keeps it."""
         self._run.write_spec(replace(self._spec, plan=plan.to_dict()))
 
     def save_model(self, model: Model) -> None:
@@ -48,13 +48,13 @@ class RunStore:
         _replace(self._run.model_path, model)
 
     def save_snapshot(self, model: Model, step: int) -> None:
-        """Keep the model as it is at ``step``."""
+        """Write the model as it is after ``step`` steps."""
         with contextlib.suppress(FileExistsError):
             storage.make_folder(self._run.snapshots_dir)
         _replace(self._run.snapshots_dir / f"{step}.safetensors", model)
 
     def save_state(self, state: TrainingState) -> None:
-        """Commit ``state``; the one before stays beside it."""
+        """Replace the state; the previous one stays beside it."""
         self._sync_events()
         exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
 
@@ -64,9 +64,9 @@ def _replace(path: Path, model: Model) -> None:
 
 
 def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
-    """The state that a resume takes, and a sentence when that is not the last one; no state when none was committed.
+    """The state from which to resume, and a warning when it is not the last one. ``(None, None)`` when none was saved.
 
-    Raises :class:`RunError` when there are states and none can be read, or one is whole and cannot be read here or now.
+    Raises :class:`RunError` when no saved state can be read, or when one may be intact but cannot be read now.
     """
     first_error: ModelError | None = None
     for path in (run.state_path, run.previous_state_path):
@@ -81,15 +81,15 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         except ModelError as error:
             first_error = first_error or error
         else:
-            return state, _not_the_last(state, first_error)
+            return state, _damage_warning(state, first_error)
     if first_error is not None:
         raise RunError(f"No checkpoint of the run {run.name} can be read: {first_error}")
     return None, None
 
 
 def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
-    """The plan and how far the run had come at its last checkpoint, unverified and at once, for those who ask before a
-    resume; ``None`` when there is none or it cannot be read, which :func:`load_state` puts into words."""
+    """The plan and the progress of the last checkpoint, read quickly and without verifying the file. ``None`` when
+    there is none or it cannot be read; :func:`load_state` then says why."""
     for path in (run.state_path, run.previous_state_path):
         with contextlib.suppress(ModelError, KeyError):
             record = exact.load_record(path)
@@ -97,7 +97,7 @@ def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
     return None
 
 
-def _not_the_last(state: TrainingState, error: ModelError | None) -> str | None:
+def _damage_warning(state: TrainingState, error: ModelError | None) -> str | None:
     if error is None:
         return None
-    return f"The last checkpoint is damaged; going on from the one before it, at step {state.step:,}"
+    return f"The last checkpoint is damaged; training continues from the one before it, at step {state.step:,}"

@@ -133,8 +133,8 @@ def test_watch_prints_the_verdict_when_it_changes(
     assert [line for line in lines if not line.startswith("step ")][2:] == [
         "Still learning: validation fell 13% in the last 2 s. No overfitting.",
         "Still learning: validation fell 12% in the last 2 s. No overfitting.",
-        "Crashed: Its worker was killed; resume it, or if memory ran out start anew with a smaller batch or network. "
-        "Best ~2.71 nats (3.90 bits) at step 150, kept.",
+        "Crashed: Its worker was killed; resume it, or if memory ran out start a new run with a smaller batch or "
+        "network. Best ~2.71 nats (3.90 bits) at step 150, kept.",
     ]
     ended = run_cli("watch", "fox", "--plain")[1].splitlines()[-1]
     assert ended.startswith("Finished after ")

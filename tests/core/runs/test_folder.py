@@ -213,7 +213,7 @@ def test_deleting_leaves_what_is_not_of_the_run(tmp_path: Path) -> None:
     (run.sessions_dir / "poem.txt").write_text("precious")
     left = delete_run(run)
     assert left == [".notes.tmp", "link", "notes.txt", "sessions", "snapshots"]
-    assert "Not of the run, and still in" in left_over(run, left)
+    assert "do not belong to the run" in left_over(run, left)
     found = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file())
     assert found == [".notes.tmp", "notes.txt", "sessions/poem.txt", "snapshots/best one.safetensors"]
     assert outside.read_text() == "precious"
@@ -244,7 +244,7 @@ def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path,
     assert not Run(project).exists()
     assert list_runs(tmp_path / "runs", elsewhere=True) == known_runs() == []
     for word in (str(project), "project"):
-        with pytest.raises(RunError, match=r"its run\.json is not one of this program's|There is no run"):
+        with pytest.raises(RunError, match=r"its run\.json is not from this program|There is no run"):
             find_run(word, tmp_path / "runs")
     for attempt in (lambda: delete_run(Run(project)), lambda: rename_run(Run(project), "other")):
         with pytest.raises(RunError, match="There is no run in"):

@@ -158,7 +158,7 @@ def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> 
     assert "on far away" in fresh.message
     silent = read_status(tmp_path, now=time.time() + 3 * 86400)
     assert (silent.state, silent.alive) == ("running", False)
-    assert "last heard of 3 days ago" in silent.message
+    assert "no heartbeat for 3 days" in silent.message
 
 
 def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
     log.write_text(f"{WORKER_LINE}1 —\nUserWarning: this is slow\n")
     say(tmp_path)
     assert read_status(tmp_path).message.startswith("its worker was killed; ")
-    assert read_status(tmp_path).message.endswith("It last said: UserWarning: this is slow")
+    assert read_status(tmp_path).message.endswith("Its last output: UserWarning: this is slow")
 
 
 def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

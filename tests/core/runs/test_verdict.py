@@ -106,7 +106,7 @@ def test_every_state_has_its_words(tmp_path: Path, state: str) -> None:
         if state == "waiting":
             assert found.text == "The disk is full."
         if state == "crashed":
-            assert "It last said: it broke. Best" in found.text
+            assert "Its last output: it broke. Best" in found.text
 
 
 def test_how_it_ended_before_is_not_said_of_a_run_that_starts_again() -> None:
