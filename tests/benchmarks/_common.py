@@ -1,4 +1,4 @@
-"""What the training benchmarks share: taking turns, the speed of matrix products, and what machine this is."""
+"""Shared by the training benchmarks: measuring in turns, the speed of matrix products, facts about the machine."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from charlstm.text.corpus import open_corpus
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"
 RESULTS = Path(__file__).resolve().parent / "results"
-"""Where benchmarks leave what is worth keeping."""
+"""The folder for results that are kept."""
 
 
 def default_text() -> str:
-    """The novel where this clone's neighbour has it, else the built-in Python reference."""
+    """The novel Anna Karenina if it is beside this clone, else the built-in Python reference."""
     return str(ANNA) if ANNA.exists() else "python-reference"
 
 
 def read_text(source: str) -> str:
-    """The text of a file or a built-in corpus, newlines unified."""
+    """The text of a file or a built-in corpus, with ``\\n`` as newline."""
     return open_corpus(source).text()
 
 
-SPELL = 0.5
-"""Seconds of a turn."""
+TURN_SECONDS = 0.5
+"""Length of a turn."""
 
 
 def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 3) -> dict[str, list[float]]:
-    """Seconds of calls of each of ``steps``, in turn for about ``seconds``, so that a busy neighbour slows all alike.
+    """Call the functions ``steps`` in turns for about ``seconds``; returns the seconds of each call.
 
-    A turn is a short spell of calls. The first of them is not counted: it finds caches that others filled, and cores on
-    which the others' threads still wait for more.
+    Turns make other programs slow down all of them alike. The first call of a turn is not counted: the others have
+    filled the caches, and their threads may still occupy the cores.
     """
     taken: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds
@@ -48,7 +48,7 @@ def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds
     while done < rounds or time.perf_counter() < end:
         for name, step in steps.items():
             step()
-            until = time.perf_counter() + SPELL
+            until = time.perf_counter() + TURN_SECONDS
             while True:
                 before = time.perf_counter()
                 step()
@@ -60,10 +60,12 @@ def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds
     return taken
 
 
-class Apart:
-    """A step to be taken in turns, in a process of its own with as many threads: ``make(*arguments)`` there gives the
-    step and what is to be known of it (``about``). With ``worker`` the process is made a good place for training, as a
-    run's worker is; else it is as Python starts it."""
+class SeparateProcess:
+    """A function that is called in another process with as many threads.
+
+    ``make(*arguments)`` returns there the function and a description of it (``about``). With ``worker`` the process is
+    prepared for training as a run's worker is; otherwise it is as Python starts it.
+    """
 
     def __init__(self, make: Callable[..., tuple[Callable[[], object], Any]], *arguments: Any, worker: bool) -> None:
         spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
@@ -71,12 +73,12 @@ class Apart:
         self._process = spawn.Process(target=_take_steps, args=(theirs, make, arguments, threads, worker), daemon=True)
         with mock.patch.dict(os.environ):
             if worker:
-                prepare_for_torch()  # what it sets in the environment is read as soon as the new process loads torch
+                prepare_for_torch()  # sets environment variables, which the new process reads when it loads torch
             self._process.start()
         self.about = self._pipe.recv()
 
     def __call__(self) -> None:
-        """Take a step there."""
+        """Call the function in the other process."""
         self._pipe.send(None)
         self._pipe.recv()
 
@@ -101,7 +103,7 @@ def _take_steps(
 
 
 def rates(taken: Mapping[str, list[float]], work: float) -> dict[str, dict[str, float]]:
-    """``work`` a second of each: by its best call and by its median one."""
+    """``work`` per second for each function, by its fastest call and by its median one."""
     return {
         name: {"best": work / min(seconds), "median": work / statistics.median(seconds)}
         for name, seconds in taken.items()
@@ -109,14 +111,14 @@ def rates(taken: Mapping[str, list[float]], work: float) -> dict[str, dict[str, 
 
 
 def matrix_product(dtype: torch.dtype, size: int = 2048) -> tuple[Callable[[], object], float]:
-    """A large square product in ``dtype`` on all threads, and its floating point operations."""
+    """A function that multiplies two large matrices in ``dtype`` on all threads, and its floating point operations."""
     left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
     out = torch.empty(size, size, dtype=dtype)
     return lambda: torch.mm(left, right, out=out), 2.0 * size**3
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Facts about the machine of the measurement."""
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

@@ -1,8 +1,10 @@
-"""How fast a 2 × 512 model plays, against the reference script's own way of sampling, both in one run.
+"""Measure the speed of generation with a 2 × 512 model, in comparison with the sampling of the reference script.
 
-Prints one JSON object: characters per second of one stream, both pinned to the same one core, statistics and the
-session's bookkeeping included; of 64 streams on two cores against the script on two; and what share of measured matrix
-product speed the streams reach. The machine should be idle: ``python tests/benchmarks/generate_speed.py``.
+    python tests/benchmarks/generate_speed.py
+
+Prints one JSON object: characters per second of one stream on one core, statistics and session included; of 64 streams
+on two cores; both for the script as well; and the fraction of the measured matrix product speed that the streams reach.
+The machine should be idle.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ STREAMS = 64
 
 
 def random_model(vocab_size: int, hidden_size: int, num_layers: int) -> Model:
-    """A network with torch's usual initial weights; speed does not depend on what was learnt."""
+    """A model with random weights; the speed does not depend on the weights."""
     config = ModelConfig(vocab_size, hidden_size, num_layers)
     random = np.random.default_rng(0)
     bound = hidden_size**-0.5
@@ -45,14 +47,14 @@ def reference_script(model: Model) -> CharRNN:
 
 
 def pin(cores: Iterable[int]) -> None:
-    """Keep this thread, and those that it starts from now on, on ``cores``, where the system can."""
+    """Restrict all threads of this process, and those that it starts later, to ``cores``, if the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         for task in os.listdir("/proc/self/task"):
             os.sched_setaffinity(int(task), cores)
 
 
 def rate(play: Callable[[], int], seconds: float) -> float:
-    """Characters per second: the best of several spells, so that a passing disturbance hits neither side."""
+    """Characters per second of ``play``: the best of several calls, so that short disturbances do not count."""
     best, until = 0.0, time.perf_counter() + seconds
     while time.perf_counter() < until:
         start = time.perf_counter()
@@ -90,24 +92,24 @@ def main() -> None:
 
     @blas_threads(1)  # as the app and the command line do
     def one_stream() -> int:
-        surprise = sum(1 for step in session.stream(500) if step.char)
+        chars = sum(1 for step in session.stream(500) if step.char)
         rows = session.rows(len(session) - 500)
         assert np.isfinite(rows["probability"]).all()
-        return surprise
+        return chars
 
     def many_streams() -> int:
         return sum(map(len, generate_many(model, "\n", 32, samples=STREAMS, threads=len(cores), stepper=stepper)))
 
     pin(cores[:1])
     torch.set_num_threads(1)
-    # In turns, so that both sides meet the same machine.
-    spells = [(rate(reference, arguments.seconds / 4), rate(one_stream, arguments.seconds / 4)) for _ in range(4)]
-    one_reference, one_ours = map(max, zip(*spells, strict=True))
+    # In turns, so that the load of the machine is the same for both.
+    speeds = [(rate(reference, arguments.seconds / 4), rate(one_stream, arguments.seconds / 4)) for _ in range(4)]
+    one_reference, one_ours = map(max, zip(*speeds, strict=True))
     pin(cores)
     torch.set_num_threads(len(cores))
-    spells = [(rate(reference, arguments.seconds / 4), rate(many_streams, arguments.seconds / 4)) for _ in range(4)]
-    two_reference, many = map(max, zip(*spells, strict=True))
-    # A character is one pass through all weights but the first layer's input side, which is a look-up.
+    speeds = [(rate(reference, arguments.seconds / 4), rate(many_streams, arguments.seconds / 4)) for _ in range(4)]
+    two_reference, many = map(max, zip(*speeds, strict=True))
+    # A character needs all weights but the first layer's input weights, which are looked up.
     operations = 2 * sum(array.size for name, array in model.weights.items() if array.ndim == 2)
     operations -= 2 * model.weights["lstm.weight_ih_l0"].size
     peak = sgemm(len(cores))

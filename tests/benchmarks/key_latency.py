@@ -1,10 +1,10 @@
-"""How long a key takes to be answered on the screen while text streams: the real app in a real pty.
+"""Measure the time from a key press to its effect on the screen while text streams, with the real app in a pty.
 
     python tests/benchmarks/key_latency.py [--keys 200] [--size 120x36] [--hidden 512]
 
-Plays a random 2-layer model at 60 characters a second and as fast as it goes, and beside them at rest. Each key turns
-the temperature; its answer is the new figure among the bytes that the terminal gets. Prints one line of JSON: median
-and 99th percentile in milliseconds. No training should run meanwhile; ``load`` says how busy the machine was.
+Plays a random 2-layer model paused, at 60 characters per second and at full speed. Each key changes the temperature;
+the time until the new value is in the output of the app is measured. Prints one line of JSON: median and 99th
+percentile in milliseconds. No training should run meanwhile; ``load`` is the load of the machine.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm_tui.remembered import Memory, remember
 
 SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf}
-PATIENCE = 30.0
+TIMEOUT = 30.0
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-()")))
-# What the app would pause after is lifted, so that it streams all the time.
+# Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
 import charlstm_tui.playing, charlstm_tui.screens.generate
@@ -46,7 +46,7 @@ main()
 
 
 class App:
-    """The app in a pty whose output is searched and not drawn: drawing it would take longer than the app does."""
+    """The app in a pty. Its output is searched but not drawn, because drawing would take longer than the app itself."""
 
     def __init__(self, arguments: Sequence[str], size: tuple[int, int], program: str = PROGRAM) -> None:
         self.pid, self.fd = pty.fork()
@@ -61,11 +61,11 @@ class App:
         os.write(self.fd, key.encode())
 
     def read(self, seconds: float, until: bytes | None = None) -> bool:
-        """Take in output for so long, or until it has ``until``."""
+        """Read output for so many seconds, or until it contains ``until``; returns whether it does."""
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self.fd], [], [], left)[0]:
-                # A figure may be cut in two by two reads, so all that came since the key is kept.
+                # Two reads can split a number, so all output since the key is kept.
                 self.seen += os.read(self.fd, 1 << 16)
                 if until is not None and until in self.seen:
                     return True
@@ -77,13 +77,13 @@ class App:
             try:
                 if not os.read(self.fd, 1 << 16):
                     break
-            except OSError:  # Linux says so when the other end is closed
+            except OSError:  # on Linux, when the other end is closed
                 break
         os.waitpid(self.pid, 0)
 
 
 def random_model(folder: Path, hidden_size: int = 512) -> Path:
-    """Write a 2-layer model that has learnt nothing, which costs as much as any other."""
+    """Write a 2-layer model with random weights; the speed does not depend on the weights."""
     config, random = ModelConfig(len(SYMBOLS), hidden_size, 2), np.random.default_rng(0)
     weights = {name: random.normal(0, 0.08, shape).astype(np.float32) for name, shape in config.shapes.items()}
     path = folder / "random.safetensors"
@@ -92,24 +92,24 @@ def random_model(folder: Path, hidden_size: int = 512) -> Path:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of ``values`` that is not less than ``share`` of them."""
+    """The smallest of ``values`` that is not exceeded by at least the fraction ``share`` of them."""
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
-    """Milliseconds to the answers of so many keys, and the speed of the text meanwhile."""
+    """Milliseconds from ``keys`` key presses to their effects, and the speed of the text."""
     app = App(["--model", str(model)], size)
-    if not app.read(PATIENCE, b"0.80"):
-        raise SystemExit("the app does not open")
+    if not app.read(TIMEOUT, b"0.80"):
+        raise SystemExit("the app did not open")
     app.read(2.0)
     taken = []
     for number in range(keys):
         begin = time.perf_counter()
         app.press("tT"[number % 2 == 0])
-        if not app.read(PATIENCE, b"0.85" if number % 2 == 0 else b"0.80"):
-            raise SystemExit("a key was not answered")
+        if not app.read(TIMEOUT, b"0.85" if number % 2 == 0 else b"0.80"):
+            raise SystemExit("a key had no effect in time")
         taken.append(1000 * (time.perf_counter() - begin))
-        app.read(0.03 + 0.0037 * (number % 11))  # keys come at all moments of a frame
+        app.read(0.03 + 0.0037 * (number % 11))  # so that keys come at different times within a frame
     app.seen = b""
     app.read(1.2)
     rates = re.findall(rb"([\d,]+) ch/s", app.seen)
@@ -127,15 +127,15 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--size", default="120x36", help="columns x rows")
     parser.add_argument("--hidden", type=int, default=512)
-    asked = parser.parse_args()
-    columns, rows = map(int, asked.size.split("x"))
-    report: dict[str, object] = {"keys": asked.keys, "size": asked.size, "model": f"2x{asked.hidden}"}
+    options = parser.parse_args()
+    columns, rows = map(int, options.size.split("x"))
+    report: dict[str, object] = {"keys": options.keys, "size": options.size, "model": f"2x{options.hidden}"}
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
-        model = random_model(Path(folder), asked.hidden)
+        model = random_model(Path(folder), options.hidden)
         for name, speed in SPEEDS.items():
             remember(str(model), Memory(speed=speed))
-            report[name] = measure(model, (columns, rows), asked.keys)
+            report[name] = measure(model, (columns, rows), options.keys)
     report |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
     print(json.dumps(report))
 

@@ -1,11 +1,12 @@
-"""What each choice of the recipe is worth: single changes to one base, each trained on the same number of characters.
+"""Measure what each setting contributes: single changes to base settings, trained on the same number of characters.
 
     python tests/benchmarks/recipe.py [--text FILE] [--set KEY=VALUE …] [--rows "KEY=VALUE …" …] [--chars N] [--seeds N]
 
-Budgets are characters, not seconds, so that other work on the machine changes nothing but the wait. The base is what
-``Settings`` says by itself, with ``--set``. Every run's figure, the whole held-out tail read by the model as it is at
-the end, is a line of ``--results``; runs that are there already are not made again, and the Markdown table on stdout
-is of all that are asked for and there. ``--minutes`` begins no run after that long; the next call goes on.
+Runs are limited by characters, not by seconds, so that other work on the machine does not change their results. The
+base settings are the defaults of ``Settings``, with ``--set``. The result of a run is the validation loss of its last
+model over the whole held-out tail. Results are appended to ``--results``, and runs that are there already are not
+repeated. The Markdown table on stdout shows all requested runs that have a result. After ``--minutes`` no further run
+is started; call again to continue.
 """
 
 from __future__ import annotations
@@ -50,19 +51,21 @@ ROWS = (
     "beta2=0.999",
     "ema_decay=0.999",
 )
-"""The changes, those that decide most first: each is trained with every seed before the next begins."""
+"""The changes, the most important first: each is trained with every seed before the next one."""
 
 
 def settings_of(row: str, base: dict[str, Any], chars: int, seed: int) -> Settings:
-    """The base with the changes of ``row``, for ``chars`` characters in whole steps. The short looks before the first
-    and after the last step only tell the trainer that the last model is the better one."""
+    """The base settings with the changes of ``row``, for ``chars`` characters in whole steps.
+
+    Only two short validations, before the first and after the last step: they make the last model the best one.
+    """
     settings = Settings(**base | changes_of(tuple(row.split()), {}) | {"seed": seed})
     steps = max(1, chars // (settings.batch_size * settings.seq_length))
     return settings.with_changes(max_steps=steps, val_every=steps, val_chars=10_000)
 
 
 def train(corpus: Corpus, settings: Settings) -> dict[str, Any]:
-    """One run in memory: its figure and what it was measured with."""
+    """Train a run in memory; returns its validation loss, settings and kernel."""
     result: dict[str, Any] = {"fingerprint": corpus.fingerprint, "settings": settings.to_dict()}
     for event in Trainer(corpus, settings).events():
         match event:
@@ -74,7 +77,7 @@ def train(corpus: Corpus, settings: Settings) -> dict[str, Any]:
 
 
 def table(losses: dict[str, dict[int, float]]) -> str:
-    """Markdown: of each row the mean over its seeds, their spread, and how it differs from the base, seed by seed."""
+    """A Markdown table: for each row the mean loss over its seeds, their spread, and the difference to the base."""
     lines = ["| change | seeds | validation loss | spread | against the base |", "|---|---|---|---|---|"]
     for row, by_seed in losses.items():
         if not by_seed:
@@ -97,13 +100,13 @@ def main() -> None:
     parser.add_argument("--chars", type=int, default=1_500_000, help="characters that each run trains on")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--minutes", type=float, help="begin no run after that long")
+    parser.add_argument("--minutes", type=float, help="start no run after that long")
     parser.add_argument("--results", type=Path, default=RESULTS / "recipe.jsonl")
     options = parser.parse_args()
     corpus = open_corpus(options.text)
     base = {"threads": options.threads, "kernel": "fused"} | changes_of(tuple(options.base), {})
     known = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
-    for result in known:  # a setting that came later had its default
+    for result in known:  # settings that are newer than the result had their defaults
         result["settings"] = Settings.from_dict(result["settings"]).to_dict()
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     losses: dict[str, dict[int, float]] = {row: {} for row in options.rows}
@@ -111,8 +114,8 @@ def main() -> None:
     for row in options.rows:
         for seed in range(options.seeds):
             settings = settings_of(row, base, options.chars, seed)
-            asked = {"fingerprint": corpus.fingerprint, "settings": settings.to_dict()}
-            result = next((each for each in known if asked.items() <= each.items()), None)
+            wanted = {"fingerprint": corpus.fingerprint, "settings": settings.to_dict()}
+            result = next((each for each in known if wanted.items() <= each.items()), None)
             if result is None and time.monotonic() < end:
                 result = train(corpus, settings)
                 with options.results.open("a") as file:

@@ -1,9 +1,9 @@
-"""The well-known script that this program is measured against, written anew from its description.
+"""The reference script with which the benchmarks compare, rewritten from its description, without charlstm.
 
 Text → character maps → one-hot → ``nn.LSTM`` (2 × 512) → dropout → linear; Adam 1e-3, clipping at 5, batches of
-64 × 100, split 90/10 in order. It keeps the original's faults, because they are part of what is measured: the last
-target of every row wraps to that row's own start, and ``sample`` tracks gradients and calls the network character by
-character. Nothing of charlstm is used here.
+64 × 100, split 90/10 in order. It keeps two faults of the original, because they are part of what is measured: the last
+target of every row is the first character of that row, and ``sample`` tracks gradients and calls the network for each
+character.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ Ids = npt.NDArray[np.int64]
 
 
 def one_hot(ids: Ids, size: int) -> npt.NDArray[np.float32]:
-    """(…,) character numbers → (…, size)."""
+    """(…) character ids → (…, size)."""
     rows = np.zeros((ids.size, size), dtype=np.float32)
     rows[np.arange(ids.size), ids.ravel()] = 1.0
     return rows.reshape(*ids.shape, size)
 
 
 def batches(ids: Ids, batch_size: int, seq_length: int) -> Iterator[tuple[Ids, Ids]]:
-    """Inputs and targets (B, T) of one pass; the tail that fills no batch is dropped."""
+    """Inputs and targets (B, T) of one epoch; an incomplete last batch is dropped."""
     columns = len(ids) // (batch_size * seq_length) * seq_length
     rows = ids[: batch_size * columns].reshape(batch_size, columns)
     for start in range(0, columns, seq_length):
         x = rows[:, start : start + seq_length]
         y = np.zeros_like(x)
         y[:, :-1] = x[:, 1:]
-        # The fault: where the row ends, the target is the first character of the row itself.
+        # The fault: at the end of the row, the target is the first character of the same row.
         y[:, -1] = rows[:, start + seq_length] if start + seq_length < columns else rows[:, 0]
         yield x, y
 
 
 class CharRNN(nn.Module):
-    """The script's network; ``tokens`` are the distinct characters, in the order that makes their numbers."""
+    """The script's network; ``tokens`` are the distinct characters in the order of their ids."""
 
     def __init__(
         self, tokens: tuple[str, ...], n_hidden: int = 512, n_layers: int = 2, drop_prob: float = 0.5, lr: float = 1e-3
@@ -66,7 +66,7 @@ class CharRNN(nn.Module):
         return self.fc(self.dropout(output).reshape(-1, self.n_hidden)), hidden
 
     def init_hidden(self, batch_size: int) -> State:
-        """Zeros, (L, B, H) each."""
+        """A state of zeros, (L, B, H) each."""
         weight = next(self.parameters())
         return (
             weight.new_zeros(self.n_layers, batch_size, self.n_hidden),
@@ -75,7 +75,7 @@ class CharRNN(nn.Module):
 
 
 class Training:
-    """The script's loop, a step at a time, so that it can be timed in turn with another."""
+    """The script's training loop, one step per call, so that it can be timed in turns with another."""
 
     def __init__(self, net: CharRNN, *, clip: float = 5.0) -> None:
         self.net, self.clip = net, clip
@@ -83,7 +83,7 @@ class Training:
         self.hidden: State | None = None
 
     def step(self, x: Ids, y: Ids) -> float:
-        """One batch (B, T): forward, backward, clip, update. The loss in nats per character."""
+        """Train on one batch (B, T): forward, backward, clip, update; returns the loss in nats per character."""
         net = self.net
         inputs, targets = torch.from_numpy(one_hot(x, len(net.chars))), torch.from_numpy(y)
         hidden = self.hidden or net.init_hidden(len(x))
@@ -98,7 +98,7 @@ class Training:
 
 
 def validate(net: CharRNN, ids: Ids, batch_size: int, seq_length: int) -> float:
-    """Mean loss in nats over the held-out batches, state carried; not-a-number when they fill no batch."""
+    """Mean loss in nats over the held-out batches, with carried state; not-a-number for less than one batch."""
     net.eval()
     hidden = net.init_hidden(batch_size)
     losses = []
@@ -122,19 +122,22 @@ def train(
     val_frac: float = 0.1,
     seed: int = 0,
     max_seconds: float | None = None,
-    looks: int = 1,
+    validations: int = 1,
     until: float | None = None,
     report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> CharRNN:
-    """Train on ``text``; ``report`` hears ``looks`` times an epoch of epoch, steps, train_seconds (validation not
-    counted) and val_loss. Ends early after ``max_seconds`` of training, or as soon as it sees a loss of ``until``."""
+    """Train on ``text``, with ``validations`` per epoch.
+
+    ``report`` is called after each with epoch, steps, train_seconds (without validations) and val_loss. Ends early
+    after ``max_seconds`` of training, or at a validation loss of at most ``until``.
+    """
     torch.manual_seed(seed)
     tokens = tuple(sorted(set(text)))
     net = CharRNN(tokens, n_hidden, n_layers, lr=lr)
     ids = np.array([net.char2int[char] for char in text], dtype=np.int64)
     held_out = int(len(ids) * (1 - val_frac))
     per_epoch = held_out // (batch_size * seq_length)
-    every = math.ceil(per_epoch / looks)
+    every = math.ceil(per_epoch / validations)
     training = Training(net)
     seconds, steps = 0.0, 0
     for epoch in range(1, epochs + 1):
@@ -144,17 +147,17 @@ def train(
             training.step(x, y)
             seconds += time.perf_counter() - before
             steps += 1
-            over = max_seconds is not None and seconds >= max_seconds
-            if over or place % every == 0 or place == per_epoch:
+            timed_out = max_seconds is not None and seconds >= max_seconds
+            if timed_out or place % every == 0 or place == per_epoch:
                 loss = validate(net, ids[held_out:], batch_size, seq_length)
                 report({"epoch": epoch, "steps": steps, "train_seconds": seconds, "val_loss": loss})
-                if over or (until is not None and loss <= until):
+                if timed_out or (until is not None and loss <= until):
                     return net
     return net
 
 
 def predict(net: CharRNN, char: str, hidden: State, top_k: int | None = None) -> tuple[str, State]:
-    """The next character after ``char``, drawn from the ``top_k`` likeliest, renormalised."""
+    """Sample the character after ``char`` from the ``top_k`` most probable ones."""
     x = torch.from_numpy(one_hot(np.array([[net.char2int[char]]]), len(net.chars)))
     output, hidden = net(x, (hidden[0].data, hidden[1].data))
     p = functional.softmax(output, dim=1).data
@@ -168,7 +171,7 @@ def predict(net: CharRNN, char: str, hidden: State, top_k: int | None = None) ->
 
 
 def sample(net: CharRNN, size: int, prime: str = "The", top_k: int | None = None) -> str:
-    """The script's way to write: ``prime`` and ``size`` more characters, one call of the network each."""
+    """Generate ``size`` characters after ``prime`` as the script does, with one call of the network for each."""
     net.eval()
     chars = list(prime)
     hidden = net.init_hidden(1)

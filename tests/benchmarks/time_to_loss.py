@@ -1,13 +1,14 @@
-"""Seconds of training until a validation loss, ours against the reference script's: prints one JSON object.
+"""Measure the training time until a validation loss, in comparison with the reference script; prints one JSON object.
 
     python tests/benchmarks/time_to_loss.py GOAL --text FILE [--preset NAME] [--settings KEY=VALUE …]
         [--max-minutes M] [--train-reference] [--keep FOLDER [--resume]] [--save FILE]
 
-Ours is a real run with a worker of its own, the last tenth of the text as it is held out and read whole by every
-validation, which is not counted as training. The first validation that is no worse than the goal's loss counts, and
-ends the run; nothing is interpolated. The reference's seconds are its characters at its best rate, both scripts being
-timed in turns right before; with ``--train-reference`` it is really trained until it is there. Leave the machine alone
-meanwhile. ``--keep`` keeps the run, ``--resume`` goes on with one that was stopped; ``charlstm watch FOLDER`` shows it.
+Our side is a real run with its own worker. The last tenth of the text is held out, and every validation reads all of
+it; the time of validations does not count. The first validation loss that is not above the goal counts, without
+interpolation, and ends the run. The time of the reference script is computed from the number of its characters and its
+best speed, which is timed in turns with ours before the run; with ``--train-reference`` the script is really trained
+until it reaches the loss. The machine should be idle. ``--keep`` keeps the run, ``--resume`` resumes one that was
+stopped; ``charlstm watch FOLDER`` shows it.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ from charlstm.training.events import Finished, Resumed, Started, Stepped, Valida
 
 HELD_OUT = 0.1
 SAVED = (Started, Stepped, Validated, Resumed, Finished)
-MOST_SAVED = 50_000
-"""Bytes of a saved log; its steps are thinned until they fit."""
+MAX_SAVED = 50_000
+"""Maximum size of a saved log in bytes; only every nth step is kept, so that it fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A ``loss`` in nats per character to be reached in ``seconds``, or in a ``part`` of the time that the reference
-    takes for its ``epochs``, ``rows`` × 100 characters a step, after which it has that loss."""
+    """A ``loss`` in nats per character to reach within ``seconds``, or within the fraction ``part`` of the time that
+    the reference script takes for ``epochs`` with ``rows`` × 100 characters per step, after which it has that loss."""
 
     loss: float
     seconds: float | None = None
@@ -62,14 +63,15 @@ GOALS = {
     "shakespeare": Goal(loss=1.4697, seconds=120.0),
 }
 SEQ_LENGTH = 100
-"""The reference's."""
-MOST_EPOCHS = 30
-"""After these the reference is given up."""
+"""Characters per row of the reference script."""
+
+MAX_EPOCHS = 30
+"""Epochs after which the training of the reference script ends without success."""
 
 
-def rated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds: float) -> dict[str, Any] | None:
-    """The time that the reference takes at its best rate, timed in turns with our step of the same shape; ``None``
-    when nobody knows how many characters it needs."""
+def estimated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds: float) -> dict[str, Any] | None:
+    """The time of the reference script at its best speed, timed in turns with our step of the same shape; ``None`` if
+    the goal does not say how many epochs it needs."""
     if goal.epochs is None:
         return None
     shape = (settings.num_layers, settings.hidden_size, goal.rows, SEQ_LENGTH)
@@ -89,37 +91,37 @@ def rated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds: flo
 
 
 def trained_reference(corpus: Corpus, goal: Goal, settings: Settings) -> dict[str, Any]:
-    """The reference script, trained until it has the loss or is given up; it looks four times an epoch."""
-    looks: list[dict[str, Any]] = []
+    """Train the reference script until it reaches the loss, for at most :data:`MAX_EPOCHS` epochs."""
+    reports: list[dict[str, Any]] = []
     train(
         corpus.text(),
         n_hidden=settings.hidden_size,
         n_layers=settings.num_layers,
-        epochs=MOST_EPOCHS,
+        epochs=MAX_EPOCHS,
         batch_size=goal.rows,
         seq_length=SEQ_LENGTH,
         val_frac=HELD_OUT,
-        looks=4,
+        validations=4,
         until=goal.loss,
-        report=looks.append,
+        report=reports.append,
     )
-    return {"how": "trained", "reached": looks[-1]["val_loss"] <= goal.loss, **looks[-1]}
+    return {"how": "trained", "reached": reports[-1]["val_loss"] <= goal.loss, **reports[-1]}
 
 
 def first_at(series: RunSeries, loss: float) -> Validated | None:
-    """The first validation that is no worse than ``loss``."""
+    """The first validation with at most ``loss``."""
     return next((each for each in series.validations if each.val_loss <= loss), None)
 
 
 def follow(run: Run, loss: float) -> RunSeries:
-    """What happens in ``run`` until ``loss`` is reached or it ends; its worker is gone then, whatever happens here."""
+    """Follow ``run`` until it reaches ``loss`` or ends; its worker has ended on return, and after an exception."""
     tail, series = EventTail(run.events_path), RunSeries()
     try:
         while run.status().alive and first_at(series, loss) is None:
             time.sleep(0.5)
             series.feed(tail.read())
     finally:
-        with contextlib.suppress(CharLSTMError):  # it has ended by itself
+        with contextlib.suppress(CharLSTMError):  # the run has ended already
             send_command(run, "stop")
         while run.status().alive:
             time.sleep(0.1)
@@ -127,11 +129,11 @@ def follow(run: Run, loss: float) -> RunSeries:
     return series
 
 
-def described(run: Run, series: RunSeries, loss: float) -> dict[str, Any]:
-    """What became of our run, up to the validation that counts if there is one."""
+def result_of(run: Run, series: RunSeries, loss: float) -> dict[str, Any]:
+    """The result of our run, up to the validation that reached ``loss`` if there is one."""
     spec, counts = run.spec(), first_at(series, loss)
     if series.failed is not None or series.started is None or spec.plan is None:
-        raise CharLSTMError(series.failed.message if series.failed else f"The run {run.name} did not begin")
+        raise CharLSTMError(series.failed.message if series.failed else f"The run {run.name} did not start")
     last = counts or series.best
     step, seconds = (counts.step, counts.train_seconds) if counts else (series.step, series.train_seconds)
     chars = step * spec.plan["batch_size"] * spec.plan["seq_length"]
@@ -153,23 +155,23 @@ def described(run: Run, series: RunSeries, loss: float) -> dict[str, Any]:
 
 
 def save(run: Run, path: Path) -> None:
-    """The run's log without its samples, and with as many of its steps as fit: still one that ``runs.series`` reads."""
+    """Save the run's log without samples, and with as many of its steps as fit; ``runs.series`` can read it."""
     events = [event for event in read_events(run.events_path) if isinstance(event, SAVED)]
     lines = [to_line(event) + "\n" for event in events]
     steps = sum(len(line) for event, line in zip(events, lines, strict=True) if isinstance(event, Stepped))
-    every = math.ceil(steps / max(1, MOST_SAVED - (sum(map(len, lines)) - steps)))
-    turn = itertools.count()
+    every = math.ceil(steps / max(1, MAX_SAVED - (sum(map(len, lines)) - steps)))
+    number = itertools.count()
     kept = [
         line
         for event, line in zip(events, lines, strict=True)
-        if not isinstance(event, Stepped) or next(turn) % every == 0
+        if not isinstance(event, Stepped) or next(number) % every == 0
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(kept), encoding="utf-8")
 
 
-def asked_settings(options: argparse.Namespace, corpus: Corpus) -> Settings:
-    """The preset, held to the rules of the measurement, with what was asked for."""
+def requested_settings(options: argparse.Namespace, corpus: Corpus) -> Settings:
+    """The preset with the settings that the measurement requires, and with the requested changes."""
     settings = preset(options.preset, corpus.chars, len(corpus.vocabulary)).with_changes(
         val_fraction=HELD_OUT, split="tail", val_chars=corpus.chars, patience=None, threads=options.threads
     )
@@ -179,21 +181,21 @@ def asked_settings(options: argparse.Namespace, corpus: Corpus) -> Settings:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Both, and whether the goal is met; the run is, or will be, in ``folder``."""
+    """Measure both sides and compare with the goal; the run is in ``folder``."""
     goal = GOALS[options.goal] if options.loss is None else replace(GOALS[options.goal], loss=options.loss)
     corpus = open_corpus(options.text)
-    settings = find_run(folder).spec().settings if options.resume else asked_settings(options, corpus)
+    settings = find_run(folder).spec().settings if options.resume else requested_settings(options, corpus)
     if options.train_reference:
         reference: dict[str, Any] | None = trained_reference(corpus, goal, settings)
     else:
-        reference = rated_reference(corpus, goal, settings, options.seconds)
+        reference = estimated_reference(corpus, goal, settings, options.seconds)
     if not options.resume:
         run = start_run(corpus, settings, options.preset, name=folder.name, runs_dir=folder.parent)
     else:
         run = find_run(folder)
         if first_at(RunSeries.of(read_events(run.events_path)), goal.loss) is None:
             resume_run(run, changes=options.changes)
-    ours = described(run, follow(run, goal.loss), goal.loss)
+    ours = result_of(run, follow(run, goal.loss), goal.loss)
     if options.save is not None:
         save(run, options.save)
     allowed = goal.seconds
@@ -216,21 +218,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("goal", choices=GOALS)
     parser.add_argument("--text", default=default_text(), help="a file or a built-in corpus")
-    parser.add_argument("--loss", type=float, help="another loss than the goal's, for a trial")
+    parser.add_argument("--loss", type=float, help="another loss than the goal's")
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="changes to the preset")
-    parser.add_argument("--max-minutes", help="of ours, validations included")
+    parser.add_argument("--max-minutes", help="for our run, validations included")
     parser.add_argument("--every", type=int, default=100_000, help="characters between validations")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for timing the reference in turns")
-    parser.add_argument("--train-reference", action="store_true", help="really train it until it is there")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for timing both scripts in turns")
+    parser.add_argument("--train-reference", action="store_true", help="train the reference script to the loss")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the run, in this folder")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --keep")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write a small event log of ours")
+    parser.add_argument("--resume", action="store_true", help="resume the run in --keep")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write a small event log of our run")
     options = parser.parse_args()
     if options.resume and options.keep is None:
-        parser.error("--resume goes on with a run that was kept: name its folder with --keep")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worker is stopped, too
+        parser.error("--resume needs the folder of the run: name it with --keep")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worker is stopped too
     torch.set_num_threads(options.threads)
     try:
         options.changes = changes_of(tuple(options.settings), {"max_minutes": options.max_minutes})

@@ -1,13 +1,12 @@
-"""Training speed: the reference script and ours in turn, on the same text and shapes.
+"""Measure training speed in comparison with the reference script, in turns, on the same text and shapes.
 
     python tests/benchmarks/train_speed.py [--json] [--text FILE] [--shape 2x512:64x100 …] [--seconds S]
 
-A step is everything that training does with a batch: gathering it, forward, backward, clipping, update; ours draws
-dropout masks too. Each side has a process of its own: the script's as Python starts it, ours made ready as a run's
-worker is, so that neither gains from the other. Prints characters a second of each, the ratio, and which part of the
-measured matrix-product rate each reaches: bfloat16's only where the processor computes it itself, since an emulated one
-takes minutes and says nothing. The best of many turns is the figure; medians stand beside it. The machine should be
-idle.
+A step is all that training does with a batch: reading it, forward, backward, clipping, update; ours also draws dropout
+masks. Each side has its own process: the script's as Python starts it, ours prepared as a run's worker is. Prints the
+characters per second of each, their ratio, and the fraction of the measured speed of matrix products that each reaches
+(for bfloat16 only if the processor has instructions for it, since emulation takes minutes). The fastest of many steps
+counts; medians are printed too. The machine should be idle.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import Apart, default_text, machine, matrix_product, rates, read_text, take_turns
+from _common import SeparateProcess, default_text, machine, matrix_product, rates, read_text, take_turns
 from reference_script import CharRNN, Training
 from reference_script import batches as reference_batches
 
@@ -33,8 +32,8 @@ from charlstm.text.batches import Batches
 from charlstm.training.settings import Settings
 
 SHAPES = ("2x512:64x100", "2x512:16x50", "2x512:32x64", "2x256:64x100", "1x64:64x100")
-FLOOR = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
-"""The ratio that each shape has to reach."""
+REQUIRED_RATIO = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
+"""The ratio that each shape must reach."""
 
 
 def reference_step(
@@ -42,8 +41,8 @@ def reference_step(
 ) -> tuple[Callable[[], object], None]:
     layers, hidden, rows, length = shape
     training = Training(CharRNN(symbols, hidden, layers))
-    endless = itertools.chain.from_iterable(reference_batches(ids, rows, length) for _ in itertools.count())
-    return lambda: training.step(*next(endless)), None
+    all_batches = itertools.chain.from_iterable(reference_batches(ids, rows, length) for _ in itertools.count())
+    return lambda: training.step(*next(all_batches)), None
 
 
 def our_step(
@@ -62,19 +61,19 @@ def our_step(
     )
     network = CharLSTM(vocab_size, hidden, layers)
     choice = choose_kernel(candidates(settings, torch.device("cpu")), network, rows, length)
-    learner = TrainStep(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
+    train_step = TrainStep(network, Batches(ids, [(0, len(ids))], rows, length), settings, choice.name)
     count = itertools.count()
-    return lambda: learner.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
+    return lambda: train_step.step(next(count), 1e-3), {"name": choice.name, "measured": choice.measured}
 
 
 @contextmanager
 def both(
     ids: np.ndarray, symbols: tuple[str, ...], shape: tuple[int, int, int, int], kernel: str, precision: str
-) -> Iterator[dict[str, Apart]]:
-    """A step of each side, to be taken in turns."""
+) -> Iterator[dict[str, SeparateProcess]]:
+    """A training step of each side, to be called in turns."""
     sides = {
-        "reference": Apart(reference_step, ids, symbols, shape, worker=False),
-        "ours": Apart(our_step, ids, len(symbols), shape, kernel, precision, worker=True),
+        "reference": SeparateProcess(reference_step, ids, symbols, shape, worker=False),
+        "ours": SeparateProcess(our_step, ids, len(symbols), shape, kernel, precision, worker=True),
     }
     try:
         yield sides
@@ -84,7 +83,7 @@ def both(
 
 
 def operations(shape: tuple[int, int, int, int], vocab_size: int) -> float:
-    """Floating point operations of a character's forward and backward, one-hot look-ups not counted."""
+    """Floating point operations per character, forward and backward, without those on one-hot vectors."""
     layers, hidden, _, _ = shape
     return 6.0 * (4 * hidden * hidden * (2 * layers - 1) + hidden * vocab_size)
 
@@ -113,7 +112,7 @@ def compare(text: str, name: str, *, kernel: str, precision: str, seconds: float
         "chars_per_second": training,
         "ratio": training["ours"]["best"] / training["reference"]["best"],
         "ratio_of_medians": training["ours"]["median"] / training["reference"]["median"],
-        "floor": FLOOR.get(name),
+        "floor": REQUIRED_RATIO.get(name),
         "gflops": {name: rate / 1e9 for name, rate in flops.items()},
         "ours_of_bf16": computed["ours"] / flops["bf16"] if "bf16" in flops else None,
         "ours_of_f32": computed["ours"] / flops["f32"],

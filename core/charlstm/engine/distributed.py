@@ -162,13 +162,13 @@ def join_process_group(torchrun: TorchrunRank, signalled: Callable[[], bool] = l
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda and dist.is_nccl_available() else "gloo",
             rank=torchrun.rank,
-            world_size=torchrun.size,
+            world_size=torchrun.world_size,
             timeout=timedelta(seconds=timeout),
         )
     except (RuntimeError, ValueError) as error:
         raise RunError(
-            f"The {torchrun.size} processes could not connect: check the address and port given to torchrun, and set "
-            "GLOO_SOCKET_IFNAME to the network card where a machine has several"
+            f"The {torchrun.world_size} processes could not connect: check the address and port given to torchrun, and "
+            "set GLOO_SOCKET_IFNAME to the network card where a machine has several"
         ) from error
     return ProcessGroup(torchrun, signalled)
 
@@ -182,7 +182,7 @@ class ProcessGroup(Ranks):
 
     def __init__(self, torchrun: TorchrunRank, signalled: Callable[[], bool] = lambda: False) -> None:
         self.rank = torchrun.rank
-        self.world_size = torchrun.size
+        self.world_size = torchrun.world_size
         self.torchrun = torchrun
         self._signalled = signalled
         self._rank_lost = False
@@ -199,7 +199,7 @@ class ProcessGroup(Ranks):
 
     def threads(self, cores: int) -> int:
         """See :class:`Ranks`; at least one."""
-        return max(1, cores // self.torchrun.local_size)
+        return max(1, cores // self.torchrun.local_world_size)
 
     def receive(self) -> Message:
         """Wait for the next message of rank 0."""

@@ -55,8 +55,8 @@ def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
     """The same as on rank 0, but without the moving average, which rank 0 keeps for all."""
     if message.device == "cuda" and group.torchrun.local_rank >= torch.cuda.device_count():
         raise SettingsError(
-            f"This machine has {torch.cuda.device_count()} CUDA cards for {group.torchrun.local_size} processes: start "
-            "one process per card"
+            f"This machine has {torch.cuda.device_count()} CUDA cards for {group.torchrun.local_world_size} processes: "
+            "start one process per card"
         )
     settings = message.settings.with_changes(ema_decay=None)
     torch.set_num_threads(settings.threads or group.threads(cpu_count()))

@@ -10,12 +10,12 @@ from charlstm.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class TorchrunRank:
-    """One of ``size`` processes that torchrun started, ``local_size`` of them on this machine. Ranks count from 0."""
+    """One of the ``world_size`` processes that torchrun started, ``local_world_size`` of them on this machine."""
 
     rank: int
-    size: int
+    world_size: int
     local_rank: int
-    local_size: int
+    local_world_size: int
 
 
 def torchrun_rank() -> TorchrunRank | None:
@@ -27,12 +27,12 @@ def torchrun_rank() -> TorchrunRank | None:
     if any(name not in os.environ for name in names):
         return None
     try:
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if not (0 <= rank < size and 0 <= local[0] < local[1]):
+        if not (0 <= rank < world_size and 0 <= local[0] < local[1]):
             raise ValueError
     except ValueError:
         raise SettingsError(
             "RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE do not fit together: start the processes with torchrun"
         ) from None
-    return TorchrunRank(rank, size, *local) if size > 1 else None
+    return TorchrunRank(rank, world_size, *local) if world_size > 1 else None
