@@ -1,4 +1,4 @@
-"""Text in one call: one sample, or many at once through matrix products. For more than text, play a session."""
+"""Generate one text, or many at once by matrix products."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
-MOST = 2**40
-"""Characters in all beyond which nobody waits for the last; no memory holds them."""
+MAX_CHARS = 2**40
+"""More characters in all are refused: they fit in no memory."""
 
 
 def generate(
@@ -42,9 +42,9 @@ def generate(
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
 ) -> str:
-    """``length`` characters after ``prime``, or fewer if they end with a string of ``stop``. Without the prime.
+    """At most ``length`` characters after ``prime``; fewer if they end with a string of ``stop``.
 
-    Raises :class:`GenerationError` for settings that make no sense.
+    Raises :class:`GenerationError` for an empty stop string.
     """
     with blas_threads(1):
         session = Session(model, prime, seed=seed, settings=settings)
@@ -65,28 +65,31 @@ def generate_many(
     progress: Callable[[int], None] | None = None,
     prime_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """``samples`` texts of one prime and seed, all advanced together by matrix products.
+    """``samples`` texts after one prime, which advance together by matrix products.
 
-    Sample n draws with the same luck as ``Session(sample=n)``; as products of many rows round differently, the two may
-    part ways at a close call. The same call gives the same texts on one machine with the same ``threads``.
+    Text n uses the random numbers of ``Session(sample=n)``. Products of many rows round differently, so the two can
+    differ from a character on that was close. The same call gives the same texts on one machine with the same
+    ``threads``.
 
     Args:
-        threads: of the matrix products; None takes one per processor.
-        progress: told after every 16th character how many are drawn, all samples together.
-        prime_progress: told ``(done, total)`` characters of a long prime; may raise to give up.
+        threads: of the matrix products; None is one per processor.
+        progress: called with the number of characters drawn, all texts together, every 16 characters of each.
+        prime_progress: called with ``(done, total)`` characters of a long prime; an exception ends the work.
 
     Raises:
-        GenerationError: settings or counts that make no sense.
+        GenerationError: ``samples`` or ``length`` is out of range, or a stop string is empty.
     """
-    if samples < 1 or not 0 <= length < MOST // max(samples, 1):
-        raise GenerationError(f"There can be no {samples} samples of {length} characters")
+    if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
+        raise GenerationError(
+            f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
+        )
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
-        alone = stepper.zero_state()
-        stepper.consume(ids, alone, prime_progress)
-    state = alone.repeat(samples)
+        single = stepper.zero_state()
+        stepper.consume(ids, single, prime_progress)
+    state = single.repeat(samples)
     drawn = np.empty((samples, length), np.intp)
     ends = np.full(samples, length)
     mu = None if settings.mirostat is None else np.full((samples, 1), mirostat_start(settings.mirostat))

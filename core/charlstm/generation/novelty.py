@@ -1,8 +1,8 @@
-"""Is it copying? Stretches of a text that stand word for word in a corpus, with where they come from. Exact.
+"""Find passages of a text that are copied word for word from a corpus. Exact; not for fuzzy similarity.
 
-An index of every s-th stretch of k characters of the corpus finds every match of at least ``k + s − 1``, because such a
-match covers one of them; candidates are then compared character by character. Building it takes well under a second
-for 10 MB, so it is not kept on disk. Not for fuzzy similarity.
+An index of every s-th passage of k characters of the corpus finds every match of at least ``k + s − 1`` characters,
+since such a match contains one of them. Candidates are then compared character by character. Building the index takes
+well under a second for 10 MB, so it is not stored.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
 
 MIN_LENGTH = 30
-"""Shorter stretches are not worth a remark: any English text has many."""
+"""Shorter passages are not reported by default: any English text shares many of them with another."""
 
 MAX_ENTRIES = 20_000_000
-"""The index holds at most so many stretches (320 MB); of a corpus with more, only the beginning is searched."""
+"""Most passages in an index (320 MB). Of a corpus with more, only the beginning is searched."""
 
 _MANY = 20_000
-"""Of a stretch that the corpus repeats more often, candidates are no longer compared one by one."""
+"""A passage that the corpus repeats more often is searched as bytes: comparing each candidate takes too long."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 Integers = npt.NDArray[np.integer[Any]]
@@ -34,7 +34,7 @@ Integers = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """``text[start:stop]`` is ``corpus.text(where, where + stop - start)``, and goes on differently on both sides."""
+    """``text[start:stop]`` equals ``corpus.text(where, where + stop - start)`` and ends where the two differ."""
 
     start: int
     stop: int
@@ -48,12 +48,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class NoveltyReport:
-    """What is copied in a text of ``chars`` characters.
+    """The copied passages of a text.
 
     Attributes:
-        matches: in the order of the text, each of at least the index's length, the longest from where it starts. Two
-            may overlap by less than that length.
-        copied: characters that stand in one or more of them.
+        chars: number of characters of the text.
+        copied: number of characters that are in one or more of ``matches``.
+        matches: in the order of the text. Each has at least the index's ``min_length`` and is the longest from where it
+            starts. Two may overlap by fewer characters than that.
     """
 
     chars: int
@@ -62,7 +63,7 @@ class NoveltyReport:
 
     @property
     def share(self) -> float:
-        """Of the characters that are copied, 0 to 1."""
+        """Share of the characters that are copied, 0 to 1."""
         return self.copied / self.chars if self.chars else 0.0
 
 
@@ -89,24 +90,31 @@ def novelty(
 
 
 class NoveltyIndex:
-    """A corpus made searchable for stretches of at least ``min_length`` characters, or only its ``spans``: what a model
-    was trained on.
+    """An index of a corpus for passages of at least ``min_length`` characters.
+
+    Args:
+        corpus: the text to search in.
+        min_length: at least 2.
+        spans: ``(start, stop)`` positions to search, such as those that a model was trained on; None is all.
+
+    Raises:
+        GenerationError: ``min_length`` is not a whole number of at least 2.
 
     Attributes:
-        searched: how many characters of the corpus are: all, but of the very largest (:data:`MAX_ENTRIES`).
+        searched: number of characters of the corpus that are searched: fewer than all only beyond :data:`MAX_ENTRIES`.
     """
 
     def __init__(
         self, corpus: Corpus, min_length: int = MIN_LENGTH, spans: Sequence[tuple[int, int]] | None = None
     ) -> None:
         if not isinstance(min_length, int) or isinstance(min_length, bool) or min_length < 2:
-            raise GenerationError(f"The shortest stretch to look for is a whole number from 2, not {min_length!r}")
+            raise GenerationError(f"The shortest passage to search has to be a whole number from 2, not {min_length!r}")
         self.corpus, self.min_length = corpus, min_length
         self._stride = max(1, min_length // 3)
         self._gram = min_length - self._stride + 1
         self.searched = min(len(corpus.ids), MAX_ENTRIES * self._stride)
         self._ids = corpus.ids[: self.searched]
-        if spans is not None:  # a number that no text has stands for what lies outside
+        if spans is not None:  # an id that no text has replaces what is outside
             inside = np.full(len(self._ids), len(corpus.vocabulary) + 1, np.int32)
             for start, stop in spans:
                 inside[start:stop] = self._ids[start:stop]
@@ -121,15 +129,15 @@ class NoveltyIndex:
         self._raw: bytes | None = None
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """Numbers of ``text`` in the corpus' vocabulary; what it lacks becomes one more, which matches nothing."""
+        """The ids of ``text`` in the corpus' vocabulary ``(N,)``; unknown characters get an id that never matches."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
         return np.where(self._codes[at] == codes, self._order[at], len(self._codes))
 
     def longest(self, ids: Integers, start: int, hits: tuple[Integers, Integers]) -> tuple[int, int]:
-        """The longest stretch from ``ids[start]`` on that the corpus has: ``(length, where)``, or ``(0, 0)``.
+        """The longest passage from ``ids[start]`` on that is in the corpus: ``(length, where)``, or ``(0, 0)``.
 
-        ``hits`` is what :meth:`hits` gave for ``ids``.
+        ``hits`` is what :meth:`hits` returned for ``ids``.
         """
         starts: list[Integers] = []
         for offset in range(min(self._stride, len(hits[0]) - start)):
@@ -143,7 +151,7 @@ class NoveltyIndex:
         return (length, where) if length >= self.min_length else (0, 0)
 
     def hits(self, ids: Integers) -> tuple[Integers, Integers]:
-        """For each stretch of ``ids`` that the index might know, the part of the index that has its hash."""
+        """For each passage of ``ids``, the first and last (exclusive) entry of the index with its hash."""
         if len(ids) < self._gram:
             nothing = np.empty(0, np.intp)
             return nothing, nothing
@@ -151,13 +159,13 @@ class NoveltyIndex:
         return np.searchsorted(self._sorted, hashes, "left"), np.searchsorted(self._sorted, hashes, "right")
 
     def likely(self, hits: tuple[Integers, Integers], count: int) -> npt.NDArray[np.intp]:
-        """The first ``count`` positions without those from which no match can start."""
+        """Those of the first ``count`` positions from which a match can start."""
         sums = np.concatenate([[0], np.cumsum(hits[0] < hits[1])])
         starts = np.arange(count)
         return np.flatnonzero(sums[np.minimum(starts + self._stride, len(sums) - 1)] > sums[starts])
 
     def _hashes(self, ids: Integers, stride: int) -> npt.NDArray[np.uint64]:
-        """A hash of each stretch of ``_gram`` characters that begins at a multiple of ``stride``."""
+        """A hash of each passage of ``_gram`` characters that begins at a multiple of ``stride``."""
         count = max(0, (len(ids) - self._gram) // stride + 1)
         hashes = np.zeros(count, np.uint64)
         if count:
@@ -167,13 +175,13 @@ class NoveltyIndex:
         return hashes ^ (hashes >> np.uint64(32))
 
     def _longest_by_search(self, ids: Integers, start: int) -> tuple[int, int]:
-        """The same as :meth:`longest` by plain searching, for what the corpus repeats very often."""
+        """The result of :meth:`longest` by searching bytes, for passages that the corpus repeats very often."""
         if self._raw is None:
             self._raw = self._ids.tobytes()
         size, known = self._ids.dtype.itemsize, ids[start:]
         unknown = np.flatnonzero(known >= len(self._codes))
         known = known[: int(unknown[0]) if len(unknown) else None].astype(self._ids.dtype)
-        # The corpus has every beginning of what it has, so the longest can be found by halving.
+        # If the corpus has a passage it has each beginning of it, so the length can be found by bisection.
         found, where, missing, length = 0, 0, len(known) + 1, self.min_length
         while found < length < missing:
             needle = known[:length].tobytes()
@@ -189,7 +197,7 @@ class NoveltyIndex:
 
 
 class Novelty:
-    """Follows a growing text; each update looks at what is new."""
+    """Find copied passages in a growing text; each update searches only what is new."""
 
     def __init__(self, index: NoveltyIndex) -> None:
         self.index = index
@@ -198,11 +206,11 @@ class Novelty:
     def _reset(self) -> None:
         self._text = ""
         self._ids = np.empty(0, np.int64)
-        self._matches: list[Match] = []  # those that further text cannot change
-        self._at = 0  # where the next one may start
+        self._matches: list[Match] = []  # those that more text cannot change
+        self._at = 0  # where the next match may start
 
     def update(self, text: str) -> NoveltyReport:
-        """What is copied in ``text``; one that does not go on where the last one ended is looked at from the start."""
+        """Report on ``text``. A text that does not begin with the one before is searched from its start."""
         if not text.startswith(self._text):
             self._reset()
         self._ids = np.concatenate([self._ids, self.index.encode(text[len(self._text) :])])
@@ -216,7 +224,7 @@ class Novelty:
         return NoveltyReport(len(text), copied, tuple(matches))
 
     def _scan(self) -> Match | None:
-        """Find what is new; returns the match that reaches the end of the text and so may still grow."""
+        """Search what is new. Returns the match that reaches the end of the text, as more text may extend it."""
         index, base = self.index, self._at
         ids = self._ids[base:]
         last = len(ids) - index.min_length  # the last position from which a match could start
@@ -235,14 +243,15 @@ class Novelty:
                 self._at = base + start
                 return match
             self._matches.append(match)
-            # A match that starts sooner would end sooner too.
+            # A match that starts earlier ends earlier too.
             at = start + length - index.min_length + 1
         self._at = base + last + 1
         return None
 
 
 def _extend(ids: Integers, starts: Integers, wanted: Integers) -> tuple[int, int]:
-    """How far the best of ``starts`` in ``ids`` agrees with ``wanted``: ``(length, start)``, the first of equals."""
+    """The longest agreement of ``wanted`` with ``ids`` from one of ``starts`` on: ``(length, start)``, the first one
+    if several are as long."""
     if not len(starts):
         return 0, 0
     done, width = 0, 32

@@ -1,4 +1,4 @@
-"""From what a person typed to ids that a model takes: the model's text options, and a start for an empty prime."""
+"""Convert a prime to ids: apply the model's text options, drop unknown characters, and replace an empty prime."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prime:
-    """A prime made ready.
+    """A prime as a model reads it.
 
     Attributes:
-        text: what is used of it.
-        ids: the same, ``(N,)``.
-        unknown: characters that the model has never seen, with their counts.
+        text: the prime without unknown characters.
+        ids: ``(N,)``, what the model reads: ``text``, or the start of a text if that is empty.
+        unknown: characters that the model does not know, with their counts; they are left out.
     """
 
     text: str
@@ -28,11 +28,11 @@ class Prime:
 
 
 def prepare_prime(model: Model, prime: str, *, empty_is_fine: bool = False) -> Prime:
-    """What of ``prime`` the model can be fed.
+    """Convert ``prime`` to ids of ``model``.
 
-    When nothing is left, and unless ``empty_is_fine``, it starts from what comes before a new beginning in the model's
-    own text (``info["start"]``), else from a newline; a model that knows none starts from its most frequent character
-    (``info["frequent"]``, else the space, else the first).
+    If no character of it is known, and unless ``empty_is_fine``, the ids are the first of these that the model knows:
+    what precedes a new part in its training text (``info["start"]``), a newline, its most frequent character
+    (``info["frequent"]``), a space, its first symbol.
     """
     ids, unknown = model.vocabulary.encode(model.text_options.apply(prime))
     ids = ids.astype(np.intp)
@@ -51,6 +51,6 @@ def _start(model: Model) -> npt.NDArray[np.intp]:
 
 
 def prime_suggestion(model: Model) -> str:
-    """What to put into an empty prime: a line start of the model's own text, where its file remembers one."""
+    """A prime for a user to begin with: the start of a line of the training text, or "" if the model has none."""
     prime = model.info.get("prime")
     return prime if isinstance(prime, str) else ""

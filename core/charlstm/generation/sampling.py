@@ -1,8 +1,9 @@
-"""Randomness that depends on (seed, sample, position) and on nothing else.
+"""Choose characters: sampler settings, filters in their order, mirostat, the repetition penalty, and random numbers.
 
-A counter-based generator has no state to shift: changing a setting, rewinding or branching never moves the luck of
-another character, and one of many streams draws what it would have drawn alone. SplitMix64 (Steele, Lea and Flood,
-"Fast splittable pseudorandom number generators", OOPSLA 2014) is plenty for choosing characters; not for secrets.
+Random numbers depend only on (seed, sample, position). The generator is counter-based and has no state, so changing a
+setting, rewinding or branching does not change the number of any other character, and one of several texts gets the
+numbers that it would get alone. It is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+generators", OOPSLA 2014); not for cryptography.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import numpy.typing as npt
 from charlstm.errors import GenerationError
 from charlstm.text.vocabulary import smallest_dtype
 
+Floats = npt.NDArray[np.float32]
+
 _MASK = (1 << 64) - 1
-
-
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -33,17 +34,17 @@ def _mix(value: int) -> int:
 
 
 def key_for(seed: int, sample: int = 0) -> int:
-    """The 64-bit key of one stream. Any whole number is a seed; they count modulo 2**64."""
+    """The 64-bit key of the random numbers of one text. ``seed`` is any whole number, modulo 2**64."""
     return _mix((_mix((seed + _GOLDEN) & _MASK) + sample * _GOLDEN) & _MASK)
 
 
 def uniform(key: int, position: int) -> float:
-    """A number in [0, 1), a multiple of 2**-52, so that its product with any total stays below that total."""
+    """A random number in [0, 1), a multiple of 2**-52, so that its product with a sum is less than the sum."""
     return (_mix((key + (position + 1) * _GOLDEN) & _MASK) >> 12) * 2.0**-52
 
 
 def uniforms(keys: npt.NDArray[np.uint64], position: int) -> npt.NDArray[np.float64]:
-    """:func:`uniform` for many keys at one position, the same values."""
+    """The values of :func:`uniform` for ``keys`` ``(B,)`` at one position: ``(B,)``."""
     value = keys + np.uint64((position + 1) * _GOLDEN & _MASK)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -51,13 +52,12 @@ def uniforms(keys: npt.NDArray[np.uint64], position: int) -> npt.NDArray[np.floa
     return (value >> np.uint64(12)).astype(np.float64) * 2.0**-52
 
 
-Floats = npt.NDArray[np.float32]
-
 REPETITION_BASE = 1.2
-"""How much harder each further repeated character is punished. DRY's 1.75 is for tokens of some four characters."""
+"""Factor of the repetition penalty for each further repeated character. DRY's 1.75 is for tokens of some four
+characters."""
 
 _REPETITION_LIMIT = 64
-"""Repeats are told apart up to so many characters beyond the free ones: 1.2^64 nats are prohibitive anyway."""
+"""The penalty grows up to so many characters beyond the free ones: 1.2^64 nats rule a character out anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,20 @@ class SamplerSettings:
     """How a character is chosen. ``None`` (for ``repetition``: 0) turns a filter off.
 
     Attributes:
-        temperature: at least 0. Below 1 bolder towards the likely, above 1 flatter, 0 greedy.
+        temperature: at least 0: the divisor of the logits. Below 1 favours likely characters, 0 takes the likeliest.
         top_k: keep the k most likely, at least 1. More than the vocabulary keeps all.
-        top_p: keep the fewest most likely that together have this probability, above 0 up to 1.
-        min_p: drop what is less likely than this share of the most likely, 0 to 1.
-        typical: keep this much probability, of the characters whose surprise is nearest to the entropy.
-        mirostat: steer the mean surprise to so many bits per character.
-        mirostat_rate: how fast, above 0 up to 1.
-        repetition: how hard a character that would go on repeating is punished, in nats; 0 = off.
-        repetition_length: repeats up to so many characters are free.
-        repetition_range: how many characters back repeats are looked for.
-        kind: ``"default"``, or ``"reference"``: softmax, the k most likely, renormalised; only ``top_k`` counts.
+        top_p: keep the fewest most likely characters that together have this probability, above 0 up to 1.
+        min_p: drop characters less likely than this times the most likely one, 0 to 1.
+        typical: keep the characters whose surprise is nearest to the entropy, up to this probability, above 0 up to 1.
+        mirostat: the mean surprise to aim at, in bits per character, above 0 up to 64.
+        mirostat_rate: how fast mirostat adapts, above 0 up to 1.
+        repetition: penalty in nats for a character that would continue a repeat; 0 is off.
+        repetition_length: repeats of fewer characters have no penalty.
+        repetition_range: how many characters back repeats are searched.
+        kind: ``"default"``, or ``"reference"``: softmax, the k most likely, renormalised; it uses only ``top_k``.
 
     Raises:
-        GenerationError: a value makes no sense.
+        GenerationError: a value is not in its range.
     """
 
     temperature: float = 0.8
@@ -109,19 +109,21 @@ class SamplerSettings:
         _whole("repetition_length", self.repetition_length, 1)
         _whole("repetition_range", self.repetition_range, 1)
         if self.kind not in ("default", "reference"):
-            raise GenerationError(f"There is no sampler called {self.kind!r}: take default or reference")
+            raise GenerationError(f"There is no sampler {self.kind!r}: use default or reference")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """All settings by name, JSON-ready."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
-        """The inverse of :meth:`to_dict`; raises :class:`GenerationError` on names or values that make no sense."""
+        """The inverse of :meth:`to_dict`; raises :class:`GenerationError` for other names or invalid values."""
         known = {field.name for field in fields(cls)}
         for name in values:
             if name not in known:
-                raise GenerationError(f"There is no sampler setting called {name!r}: take {', '.join(sorted(known))}")
+                raise GenerationError(
+                    f"There is no sampler setting {name!r}; the settings are {', '.join(sorted(known))}"
+                )
         return cls(**values)
 
 
@@ -138,13 +140,16 @@ def _whole(name: str, value: object, low: int) -> None:
 
 
 class Sampler:
-    """The settings made ready for use on one vocabulary."""
+    """Apply sampler settings to logits.
+
+    The order is: repetition penalty, temperature, top-k, top-p, min-p, typical, mirostat.
+    """
 
     def __init__(self, settings: SamplerSettings) -> None:
         self.settings = settings
         reference = settings.kind == "reference"
         self._greedy = settings.temperature == 0
-        self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # an infinite one would make 0 · inf
+        self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # not inf: 0 · inf is not a number
         self._others = any(getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat"))
         self.needs_history = bool(settings.repetition) and not reference
         self.needs_mu = settings.mirostat is not None and not reference
@@ -155,12 +160,12 @@ class Sampler:
         penalties: Floats | None = None,
         mu: Floats | np.float32 | None = None,
     ) -> Floats:
-        """What to draw from, as weights: ``(..., V)`` float32, not normalised, 0 = cut.
+        """The weights to draw from: ``(..., V)`` float32, not normalised, 0 for dropped characters.
 
         Args:
-            logits: ``(..., V)`` float32, left as they are.
-            penalties: of repetition control, in the shape of ``logits``; None for none.
-            mu: mirostat's bound in bits, a number or ``(..., 1)``.
+            logits: ``(..., V)`` float32; not changed.
+            penalties: the repetition penalty in nats, ``(..., V)``; None for none.
+            mu: mirostat's limit in bits, a number or ``(..., 1)``.
         """
         settings = self.settings
         if settings.kind == "reference":
@@ -187,9 +192,9 @@ class Sampler:
 
 
 def _exponentials(logits: Floats, inverse: np.float32) -> Floats:
-    """exp(inverse · (logits − max)): a softmax that is not yet divided by its sum, its largest weight 1.
+    """exp(inverse · (logits − max)): a softmax that is not divided by its sum; the largest weight is 1.
 
-    The maximum goes first, so that the smallest temperature cannot overflow.
+    The maximum is subtracted first, so that the smallest temperature cannot overflow.
     """
     if logits.ndim == 1:
         weights: Floats = logits - np.maximum.reduce(logits)
@@ -213,7 +218,7 @@ def draws(weights: Floats, uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.
 
 
 def reference_top_k(weights: Floats, k: int | None) -> Floats:
-    """The script's ``topk``: exactly k characters, among equals the ones that come first in the vocabulary.
+    """The reference script's ``topk``: exactly k characters; of equally likely ones, the first in the vocabulary.
 
     The script: ``p = softmax(logits); p, ids = p.topk(k); choice(ids, p=p / p.sum())``. A k of more than the
     vocabulary, which crashes there, keeps all.
@@ -227,7 +232,7 @@ def reference_top_k(weights: Floats, k: int | None) -> Floats:
 
 
 def top_k(weights: Floats, k: int) -> Floats:
-    """Keep the ``k`` most likely, and all that tie with the last of them (as transformers' TopKLogitsWarper does).
+    """Keep the ``k`` most likely, and all that are as likely as the last of them (as transformers' TopKLogitsWarper).
 
     Source: Fan, Lewis and Dauphin, "Hierarchical Neural Story Generation", 2018.
     """
@@ -241,25 +246,27 @@ def top_k(weights: Floats, k: int) -> Floats:
 def top_p(weights: Floats, p: float) -> Floats:
     """Keep the fewest most likely characters whose probabilities sum to at least ``p`` (nucleus sampling).
 
-    A character stays when those more likely than it sum to less than ``p``; equals count in vocabulary order.
+    A character is kept if those more likely than it sum to less than ``p``. Equally likely characters are taken in the
+    order of the vocabulary.
     Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
     """
     return _keep_mass(weights, np.argsort(-weights, axis=-1, kind="stable"), p)
 
 
 def min_p(weights: Floats, p: float) -> Floats:
-    """Drop every character less likely than ``p`` times the most likely one, whose weight is taken to be 1.
+    """Drop every character less likely than ``p`` times the most likely one, whose weight has to be 1.
 
-    So softmax leaves it here and no filter before this one cuts it: looking for it would cost every character.
+    It is 1 after :func:`_exponentials`, and no earlier filter drops it, so that the maximum need not be searched.
     Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", 2024.
     """
     return np.multiply(weights, weights >= p)
 
 
 def typical(weights: Floats, mass: float) -> Floats:
-    """Keep, nearest first, the characters whose surprise −ln p is nearest to the entropy, until they have ``mass``.
+    """Keep the characters whose surprise −ln p is nearest to the entropy, until their probabilities sum to ``mass``.
 
-    Source: Meister et al., "Locally Typical Sampling", 2023; equals count in vocabulary order.
+    Equally near characters are taken in the order of the vocabulary. Source: Meister et al., "Locally Typical
+    Sampling", 2023.
     """
     p = weights.astype(np.float64)
     p /= p.sum(-1, keepdims=True)
@@ -270,7 +277,7 @@ def typical(weights: Floats, mass: float) -> Floats:
 
 
 def _keep_mass(weights: Floats, order: npt.NDArray[np.intp], mass: float) -> Floats:
-    """Keep, in ``order``, what comes before the probabilities sum to ``mass``, and the one that gets there."""
+    """Keep characters in ``order`` until their probabilities sum to at least ``mass``."""
     sorted_ = np.take_along_axis(weights, order, -1)
     sums = np.add.accumulate(sorted_, axis=-1, dtype=np.float64)
     before = sums - sorted_
@@ -280,11 +287,11 @@ def _keep_mass(weights: Floats, order: npt.NDArray[np.intp], mass: float) -> Flo
 
 
 def mirostat(weights: Floats, logits: Floats, mu: Floats | np.float32) -> Floats:
-    """Drop characters more surprising than ``mu`` bits; the most likely that is left always stays.
+    """Drop characters more surprising than ``mu`` bits, but always keep the most likely one of ``weights``.
 
-    Surprise is that of the model itself (temperature 1, nothing cut), which a step shows, so that the target is the
-    mean of what is shown. Source: Basu et al., "Mirostat: A Neural Text Decoding Algorithm that Directly Controls
-    Perplexity", 2021, in the authors' second version, which needs no estimate of Zipf's exponent.
+    Surprise is that of the model at temperature 1 before filters, as :attr:`Step.surprise` reports it. Source: Basu et
+    al., "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity", 2021, version 2, which needs no
+    estimate of Zipf's exponent.
     """
     kept: Floats = np.multiply(weights, surprises(logits) <= mu)
     empty = ~kept.any(-1, keepdims=True)
@@ -295,21 +302,21 @@ def mirostat(weights: Floats, logits: Floats, mu: Floats | np.float32) -> Floats
 
 
 def mirostat_start(target: float) -> np.float32:
-    """The bound in bits before the first character: twice the target, as in the paper."""
+    """Mirostat's limit in bits for the first character: twice the target, as in the paper."""
     return np.float32(2 * target)
 
 
 def mirostat_update(mu: Any, surprise: Any, target: float, rate: float) -> Any:
-    """The bound in bits for the next character, once one of ``surprise`` bits was drawn; float32 in, float32 out.
+    """Mirostat's limit in bits for the next character, after one of ``surprise`` bits; float32 numbers or arrays.
 
-    Held between 0, where only the most likely character is left, and 64, where none is cut: a text that cannot reach
-    the target does not wind it up.
+    It is clipped to 0, where only the most likely character is kept, and 64, where all are, so that it does not grow
+    without end in a text that cannot reach the target.
     """
     return np.clip(mu - np.float32(rate) * (surprise - np.float32(target)), np.float32(0), np.float32(64))
 
 
 def surprises(logits: Floats) -> Floats:
-    """−log2 of the softmax of ``logits`` ``(..., V)``: bits."""
+    """−log2 of the softmax of ``logits`` ``(..., V)``, in bits."""
     shifted = logits - logits.max(-1, keepdims=True)
     bits: Floats = (np.log(np.exp(shifted).sum(-1, keepdims=True)) - shifted) / np.float32(math.log(2))
     return bits
@@ -318,12 +325,12 @@ def surprises(logits: Floats) -> Floats:
 def repetition_penalties(
     history: npt.NDArray[np.integer], vocab_size: int, strength: float, free: int, back: int
 ) -> Floats:
-    """What to subtract from each logit, ``(V,)`` float32, so that long passages are not said over again.
+    """The penalty of each character, ``(V,)`` float32 nats, to be subtracted from its logit: against long repeats.
 
-    A character is punished when it would go on with a repeat: when the text so far ends with the same n ≥ ``free``
-    characters that stood before it within the last ``back``. The punishment is ``strength · 1.2^(n − free)`` nats for
-    the longest such n. Frequent characters are not punished as such: that would only remove spaces and vowels.
-    Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
+    A character has a penalty if it would continue a repeat: if the last n ≥ ``free`` characters of ``history`` also
+    precede an earlier occurrence of it within the last ``back`` characters. The penalty is
+    ``strength · 1.2^(n − free)`` for the longest such n. There is none for frequent characters as such, which would
+    only remove spaces and vowels. Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
     """
     penalties = np.zeros(vocab_size, np.float32)
     recent = history[-back:].astype(smallest_dtype(vocab_size), copy=False)
@@ -339,12 +346,13 @@ def repetition_penalties(
 
 @cache
 def _strengths(strength: float) -> Floats:
-    """The punishment of a repeat that is 0, 1, ... characters longer than the free ones."""
+    """The penalties of repeats that are 0, 1, ... characters longer than the free ones."""
     return np.array([strength * REPETITION_BASE**n for n in range(_REPETITION_LIMIT + 1)], np.float32)
 
 
 def _ends_of_repeats(ids: npt.NDArray[np.integer], length: int) -> npt.NDArray[np.intp]:
-    """Where the last ``length`` of ``ids`` end before that. Searching bytes is ten times quicker than comparing ids."""
+    """The ends of earlier occurrences of the last ``length`` ids. Searching bytes is ten times as fast as comparing
+    ids."""
     content, size = ids.tobytes(), ids.itemsize
     ends = []
     if length < len(ids):
@@ -358,9 +366,9 @@ def _ends_of_repeats(ids: npt.NDArray[np.integer], length: int) -> npt.NDArray[n
 
 
 def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int) -> int:
-    """How many ids at the end of ``history`` stand in it once more, in the same order; ``most`` if more than that.
+    """How many ids at the end of ``history`` occur in it once more in the same order, at most ``most``.
 
-    Tells in 10 µs whether there is anything to punish, and for how many more characters there can be nothing.
+    In 10 µs this tells whether there can be a penalty, and for how many more characters there cannot.
     """
     ids = history.astype(smallest_dtype(vocab_size), copy=False)
     content, size = ids.tobytes(), ids.itemsize
@@ -369,15 +377,15 @@ def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int)
 
 
 class Repeats:
-    """:func:`repetition_penalties` of many texts that begin alike and grow side by side.
+    """:func:`repetition_penalties` of several texts that begin alike and grow together.
 
-    Of each of the last ``back`` characters it keeps how many up to it are those at the end of the text, so that one
-    more costs a few passes over bytes.
+    For each of the last ``back`` characters it stores how many characters up to it equal those at the end of the text,
+    so that appending one takes a few passes over bytes.
 
     Args:
         start: ``(N,)`` ids that all texts begin with, at least one.
-        count: how many texts.
-        more: how many ids will be appended to each, at most.
+        count: number of texts.
+        more: most ids that will be appended to each.
     """
 
     def __init__(
@@ -403,7 +411,7 @@ class Repeats:
         self._ids, self._lengths = self._ids.repeat(count, 0), self._lengths.repeat(count, 0)
 
     def append(self, ids: npt.NDArray[np.integer] | np.integer) -> None:
-        """Let each text go on with one of ``ids`` ``(B,)``."""
+        """Append one of ``ids`` ``(B,)`` to each text."""
         size = self._size
         self._ids[:, size] = ids
         before = self._ids[:, max(0, size - self._window) : size]
@@ -414,12 +422,12 @@ class Repeats:
         self._size += 1
 
     def penalties(self) -> Floats | None:
-        """``(B, V)`` float32, to be subtracted from the logits of what comes next; None for nothing."""
+        """``(B, V)`` float32 nats, to be subtracted from the logits of the next characters; None for nothing."""
         if not (self._lengths >= self._free).any():
             return None
         last = self._size - 1
         ends = np.arange(max(0, last - self._window), last)
-        # What stands before the window does not count.
+        # Characters before the window do not count.
         lengths = np.minimum(self._lengths[:, self._window - len(ends) :], ends - ends[0] + 1)
         texts, places = np.nonzero(lengths >= self._free)
         if not len(texts):

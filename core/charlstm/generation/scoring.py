@@ -1,6 +1,6 @@
-"""How surprised a model is by a text: one figure per character, and where it is most surprised.
+"""Score a text: how surprising each character is for a model.
 
-Totals over a whole text or a run's held-out part are ``eval``'s; this is for looking at single characters.
+The mean loss over a text or a run's held-out part is in :mod:`charlstm.engine.evaluation`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A surprising character: ``bits`` at ``position``, between ``before`` and ``after``."""
+    """A surprising character: ``position`` in the text, surprise in ``bits``, ``rank`` (1 = most likely), and the text
+    ``before`` and ``after`` it."""
 
     position: int
     char: str
@@ -36,15 +37,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A text of N characters, scored.
+    """The scores of a text of N characters.
 
     Attributes:
-        text: what was scored: the text without what the model has never seen, under its text options.
-        nats: ``(N,)`` float32, −ln of each character's probability given all before it. The first has nothing before
-            it: it is not predicted, and its figure is not-a-number.
-        ranks: ``(N,)`` int32, 1 for the most likely; 0 for the first.
-        entropy: ``(N,)`` float32, bits that the model expected to need; not-a-number for the first.
-        unknown: characters that were left out, with their counts.
+        text: the text under the model's text options, without characters that the model does not know.
+        nats: ``(N,)`` float32, −ln of each character's probability given those before it. The first character is not
+            predicted: not-a-number.
+        ranks: ``(N,)`` int32, 1 for the most likely character; 0 for the first character of the text.
+        entropy: ``(N,)`` float32, entropy of each predicted distribution in bits; not-a-number for the first.
+        unknown: the characters that were left out, with their counts.
     """
 
     text: str
@@ -55,22 +56,22 @@ class Scores:
 
     @property
     def chars(self) -> int:
-        """Characters predicted, N − 1."""
+        """Number of predicted characters, N − 1."""
         return len(self.nats) - 1
 
     @property
     def mean_nats(self) -> float:
-        """Nats per predicted character."""
+        """Mean nats per predicted character."""
         return float(self.nats[1:].mean(dtype=np.float64))
 
     @property
     def bits_per_char(self) -> float:
-        """Bits per predicted character."""
+        """Mean bits per predicted character."""
         return self.mean_nats / math.log(2)
 
     @property
     def perplexity(self) -> float:
-        """Among how many equally likely characters the model chose, on average."""
+        """e to the power of :attr:`mean_nats`: as hard as choosing among so many equally likely characters."""
         return math.exp(min(self.mean_nats, 700))
 
     def places(self, count: int = 10, context: int = 20) -> list[Place]:
@@ -103,19 +104,19 @@ def score(
     stepper: Stepper | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Score ``text``, read once from its start with nothing before it.
+    """Score each character of ``text`` given those before it, from an empty hidden state on.
 
     Args:
-        stepper: of the same model, to save packing its weights again.
-        progress: told ``(done, total)`` characters after each block; may raise to give up.
+        stepper: of the same model, to share its packed weights.
+        progress: called with ``(done, total)`` characters after each block; an exception ends the work.
 
     Raises:
-        GenerationError: fewer than two characters that the model knows.
+        GenerationError: the text has fewer than two characters that the model knows.
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
     if len(ids) < 2:
-        raise GenerationError("There is nothing to score: it takes two characters that the model knows")
+        raise GenerationError("There is nothing to score: a text needs at least two characters that the model knows")
     stepper = stepper or Stepper(model)
     nats, entropy = np.full(len(ids), np.nan, np.float32), np.full(len(ids), np.nan, np.float32)
     ranks = np.zeros(len(ids), np.int32)

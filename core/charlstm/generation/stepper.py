@@ -1,15 +1,15 @@
-"""A trained model, one character at a time, in numpy: the network's arithmetic and nothing else.
+"""Compute a trained LSTM one character at a time, in numpy. The logits agree with ``nn.LSTM``'s to 1e-5.
 
-Not for training, and not for choosing characters (:mod:`charlstm.generation.sampling`). It agrees with ``nn.LSTM`` to
-1e-5 and never imports torch.
+How it is made fast:
 
-What makes it fast: a character is a column of the first layer's input matrix, so that product is a look-up; each layer
-then needs a single product ``W @ [h_below; h]``, whose speed for one stream is that of reading ``W``; the gates are
-reordered to (i, f, o, g), so one slice holds all sigmoids; a sigmoid is a tanh of half its argument, and the halves
-are already in the weights, so one call of tanh serves all four gates; results go into buffers that are allocated once.
+- A character is one-hot, so the first layer's input product is a look-up of a column of its input matrix.
+- Every layer needs one product ``W @ [h_below; h]``. For one stream it takes as long as reading ``W`` from memory.
+- Gates are reordered to (i, f, o, g), so that one slice holds all sigmoids. sigmoid(x) = (tanh(x / 2) + 1) / 2, and the
+  halves are already in the weights, so one call of tanh computes all four gates.
+- Results are written into buffers that are allocated once.
 
-Streams stand in columns and ``W`` lies column by column: of the possible orders the quickest for one stream, and
-nearly so for many (measured with OpenBLAS).
+Streams are columns, and ``W`` is stored column by column: the fastest order for one stream and nearly so for many
+(measured with OpenBLAS).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer]
 
 BLOCK = 256
-"""Characters whose input side is one product in :meth:`Stepper.outputs`. Part of what a text depends on: a product of
-another size may round differently, so every caller gets the same blocks, counted from the start of what it passes."""
+"""Characters whose input product is computed at once in :meth:`Stepper.outputs`. Products of another size may round
+differently and change a text, so blocks always count from the start of the ids."""
 
 LONG = 64 * BLOCK
-"""Of a longer prime :meth:`Stepper.consume` reads the last so many characters if what stands before them is forgotten.
-Trained models have forgotten it after 512 to 1,024: two states that began differently then differ by 2e-6, which is
-what rounding makes of equal ones too, and stay so."""
+"""Of a longer prime, :meth:`Stepper.consume` reads only the last so many characters if the model forgets those before
+them. Trained models forget within 512 to 1,024 characters: states that began differently then differ by 2e-6, as much
+as rounding makes of equal ones."""
 
 _FORGOTTEN = 1e-4
 _LARGE_PAGE = 2 << 20
@@ -47,11 +47,11 @@ _HALF = np.float32(0.5)
 
 @dataclass(slots=True)
 class StepperState:
-    """What a stepper remembers of ``B`` streams.
+    """The hidden state of ``B`` streams.
 
     Attributes:
-        inputs: per layer what its product takes, float32. Layer 0: ``(H, B)``, its own output. Others: ``(2H, B)``,
-            the output of the layer below and their own.
+        inputs: float32, the right side of each layer's product. Layer 0: ``(H, B)``, its own last output. Others:
+            ``(2H, B)``, the output of the layer below and their own.
         cells: ``(L, H, B)`` float32, the cell states.
     """
 
@@ -64,11 +64,11 @@ class StepperState:
         return int(self.cells.shape[2])
 
     def repeat(self, batch: int) -> StepperState:
-        """The state of ``batch`` streams that all have seen what this single one has."""
+        """The state of ``batch`` streams, each equal to this single one."""
         return StepperState([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
 
     def pack(self) -> Floats:
-        """All that is needed to go on, as one array ``(2, L, H, B)``: outputs, then cells."""
+        """The state as one new array ``(2, L, H, B)`` float32: outputs, then cell states."""
         packed = np.empty((2, *self.cells.shape), np.float32)
         size = self.cells.shape[1]
         for layer, columns in enumerate(self.inputs):
@@ -77,7 +77,7 @@ class StepperState:
         return packed
 
     def unpack(self, packed: Floats) -> None:
-        """Take over what :meth:`pack` gave, exactly."""
+        """Set the state to what :meth:`pack` returned."""
         size = self.cells.shape[1]
         for layer, output in enumerate(packed[0]):
             self.inputs[layer][-size:] = output
@@ -87,9 +87,9 @@ class StepperState:
 
 
 class Stepper:
-    """The network of ``model``, with its weights packed once for stepping.
+    """The network of ``model``, with its weights packed for computing one character at a time.
 
-    One stepper serves any number of states, one call at a time (its buffers are shared). ``model`` is not changed.
+    One stepper can be used with any number of states, but by one thread at a time, as its buffers are shared.
 
     Raises:
         ModelError: the weights are so large that logits would not be finite.
@@ -117,20 +117,20 @@ class Stepper:
         self._buffers: dict[int, _Buffers] = {}
 
     def zero_state(self, batch: int = 1) -> StepperState:
-        """The state of ``batch`` streams before any character."""
+        """The state of ``batch`` streams before the first character: zeros."""
         size, layers = self.hidden_size, self.num_layers
         inputs = [np.zeros((size if layer == 0 else 2 * size, batch), np.float32) for layer in range(layers)]
         return StepperState(inputs, np.zeros((layers, size, batch), np.float32))
 
     def step(self, ids: Ids, state: StepperState) -> Floats:
-        """Feed one character to each stream and return what comes next.
+        """Feed one character to each stream and return the logits of the next ones.
 
         Args:
             ids: ``(B,)`` integers below ``vocab_size``.
             state: of ``B`` streams; changed in place.
 
         Returns:
-            Logits ``(B, V)`` float32, a buffer that the next call overwrites.
+            ``(B, V)`` float32, a buffer that the next call overwrites.
         """
         if state.batch == 1:
             self._layers(self._rows[ids].T, state)
@@ -140,14 +140,12 @@ class Stepper:
         return self.logits(state)
 
     def advance(self, which: int, state: StepperState) -> None:
-        """Feed the character ``which`` to one stream, without asking what comes next."""
+        """Feed the character ``which`` to one stream, without computing logits."""
         self._layers(self._rows[which, :, None], state)
 
     def logits(self, state: StepperState, out: Floats | None = None) -> Floats:
-        """What comes after the characters that ``state`` has seen: ``(B, V)`` float32.
-
-        Written to ``out``, or else to a buffer that the next call overwrites.
-        """
+        """The logits of the next characters: ``(B, V)`` float32, in ``out`` or in a buffer that the next call
+        overwrites."""
         if out is None:
             out = self._buffers_for(state.batch).logits
         np.dot(state.inputs[-1][-self.hidden_size :].T, self._head.T, out=out)
@@ -156,7 +154,7 @@ class Stepper:
 
     @cached_property
     def _rows_across(self) -> Floats:
-        """``(4H, V)``: from here many streams are looked up five times quicker than by turning rows into columns."""
+        """``(4H, V)``: looking up many streams here is five times as fast as transposing looked-up rows."""
         return np.ascontiguousarray(self._rows.T)
 
     def _buffers_for(self, batch: int) -> _Buffers:
@@ -166,7 +164,7 @@ class Stepper:
         return buffers
 
     def _layers(self, looked_up: Floats, state: StepperState) -> None:
-        """One time step of all layers; ``looked_up`` ``(4H, B)`` is the first layer's input side."""
+        """One time step of all layers; ``looked_up`` ``(4H, B)`` is the first layer's input product."""
         size, last = self.hidden_size, self.num_layers - 1
         buffers = self._buffers_for(state.batch)
         for layer, columns in enumerate(state.inputs):
@@ -180,18 +178,18 @@ class Stepper:
     def outputs(self, ids: Ids, state: StepperState) -> Iterator[tuple[slice, Floats]]:
         """Feed a long text to one stream, layer by layer in blocks of :data:`BLOCK` characters.
 
-        Within a block each layer's input side is one large product, and the layer's recurrent matrix, walked through
-        alone, stays nearer to the processor than all layers' together.
+        Within a block each layer's input product is one large product, and one layer's recurrent matrix stays in a
+        faster cache than those of all layers.
 
         Args:
             ids: ``(N,)`` integers below ``vocab_size``.
             state: of one stream; changed in place, one block at a time.
 
         Yields:
-            ``(which, tops)`` per block: the slice of ``ids`` and ``(n, H)`` float32, the top layer's outputs after
-            each of these characters, to be given to :meth:`head`.
+            ``(which, tops)`` per block: a slice of ``ids``, and the top layer's outputs after each of these
+            characters, ``(n, H)`` float32, for :meth:`head`.
 
-        The same as :meth:`step` to about 1e-6, not bit for bit: products of other shapes round differently.
+        Equal to :meth:`step` to about 1e-6, not bit for bit, since products of other shapes round differently.
         """
         size = self.hidden_size
         buffers = self._buffers_for(1)
@@ -214,7 +212,7 @@ class Stepper:
             yield which, tops
 
     def head(self, tops: Floats) -> Floats:
-        """Logits ``(n, V)`` float32 of top-layer outputs ``(n, H)``."""
+        """The logits ``(n, V)`` float32 of the top layer's outputs ``(n, H)``."""
         logits: Floats = tops @ self._head.T
         logits += self._head_bias
         return logits
@@ -222,12 +220,13 @@ class Stepper:
     def consume(self, ids: Ids, state: StepperState, progress: Callable[[int, int], None] | None = None) -> Floats:
         """Feed a prime of any length to one stream and return the logits ``(1, V)`` after it.
 
-        ``state`` is changed in place. The result depends on ``ids`` and ``state`` alone; callers that want the same
-        text again pass the same whole prime again. Of more than :data:`LONG` characters only the last are read,
-        unless it shows that this model remembers further back; to about 1e-5 the result is that of reading all.
+        The result depends on ``ids`` and ``state`` only. Of more than :data:`LONG` characters only the last are read if
+        the model forgets those before; the result is then that of reading all to about 1e-5.
 
-        ``progress`` is told ``(done, total)`` of the characters that are read after each block and may raise to give
-        up.
+        Args:
+            ids: ``(N,)`` integers below ``vocab_size``.
+            state: of one stream; changed in place.
+            progress: called with ``(done, total)`` characters after each block; an exception ends the work.
         """
         report = progress or (lambda done, total: None)
         if len(ids) > LONG and self._forgets(ids[-LONG:], lambda: report(0, LONG)):
@@ -237,7 +236,7 @@ class Stepper:
         return self.logits(state)
 
     def _forgets(self, ids: Ids, report: Callable[[], None]) -> bool:
-        """Whether the state after ``ids`` is the same from an empty and from a full memory, but for rounding."""
+        """Whether the state after ``ids`` is the same from a zero state and from one of ones, except for rounding."""
         empty, full = self.zero_state(), self.zero_state()
         full.unpack(np.ones_like(full.pack()))
         for _ in zip(self.outputs(ids, empty), self.outputs(ids, full), strict=True):
@@ -248,7 +247,7 @@ class Stepper:
 
 
 class _Buffers:
-    """Working memory for ``batch`` streams, and the element-wise part of a layer."""
+    """Buffers for ``batch`` streams, and the element-wise part of a layer."""
 
     def __init__(self, batch: int, hidden: int, vocab: int) -> None:
         self.gates = np.empty((4 * hidden, batch), np.float32)
@@ -259,7 +258,7 @@ class _Buffers:
         self._squashed = np.empty((hidden, batch), np.float32)
 
     def cell(self, cell: Floats, output: Floats) -> None:
-        """From pre-activations in ``gates`` to the new ``cell`` and ``output``, both ``(H, B)``, in place."""
+        """Compute ``cell`` and ``output``, both ``(H, B)``, in place from the pre-activations in ``gates``."""
         np.tanh(self.gates, out=self.gates)
         sigmoids = self._sigmoids
         np.multiply(sigmoids, _HALF, out=sigmoids)
@@ -272,7 +271,8 @@ class _Buffers:
 
 
 def _gates_packed(matrices: list[Floats]) -> Floats:
-    """Matrices ``(4H, K)`` side by side, torch's gates (i, f, g, o) in the order (i, f, o, g), sigmoids' halved."""
+    """Matrices ``(4H, K)`` side by side, with torch's gates (i, f, g, o) in the order (i, f, o, g) and the rows of
+    sigmoid gates halved."""
     size = len(matrices[0]) // 4
     packed = _by_columns((4 * size, sum(matrix.shape[1] for matrix in matrices)))
     start = 0
@@ -280,25 +280,25 @@ def _gates_packed(matrices: list[Floats]) -> Floats:
         columns = slice(start, start + matrix.shape[1])
         for gate, source in enumerate((0, 1, 3, 2)):
             rows = matrix[source * size : (source + 1) * size]
-            for at in range(0, size, 64):  # in bands: turning rows into columns is then twice as quick
+            for at in range(0, size, 64):  # transposing in bands of 64 rows is twice as fast
                 stop = min(at + 64, size)
                 packed[gate * size + at : gate * size + stop, columns] = rows[at:stop]
         start = columns.stop
     sigmoids = packed[: 3 * size].T
-    np.multiply(sigmoids, _HALF, out=sigmoids)  # a power of two: halving is exact
+    np.multiply(sigmoids, _HALF, out=sigmoids)  # exact, since 2 is the base of floats
     return packed
 
 
 def _by_columns(shape: tuple[int, ...]) -> Floats:
-    """An empty matrix that lies column by column, in large pages where the system has them.
+    """An uninitialised matrix that is stored column by column, in large memory pages where the system has them.
 
-    Walking through megabytes once a character, small pages and an odd start cost a tenth each.
+    Reading megabytes for every character, small pages and an unaligned start cost a tenth of the time each.
     """
     size = math.prod(shape)
-    room = mmap.mmap(-1, 4 * size + _LARGE_PAGE)
+    memory = mmap.mmap(-1, 4 * size + _LARGE_PAGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            room.madvise(mmap.MADV_HUGEPAGE)
-    everything = np.frombuffer(room, np.float32)
-    start = -(everything.ctypes.data // 4) % (_LARGE_PAGE // 4)
-    return everything[start : start + size].reshape(shape[::-1]).T
+        with suppress(OSError):  # a kernel without large pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    values = np.frombuffer(memory, np.float32)
+    start = -(values.ctypes.data // 4) % (_LARGE_PAGE // 4)
+    return values[start : start + size].reshape(shape[::-1]).T

@@ -1,6 +1,6 @@
-"""How many threads numpy's matrix products use: one for a single stream, more for many streams at once.
+"""Limit the number of threads of numpy's matrix products (BLAS).
 
-Not for torch, and not by environment variables, which a training process started from here would inherit.
+Environment variables would do the same, but a training process that is started from here would inherit them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from functools import cache
 from threading import get_ident
 from typing import Any
 
-import numpy as np  # noqa: F401  (the BLAS that is looked for below comes with it)
+import numpy as np  # noqa: F401  (loads the BLAS library that is looked for below)
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 _lock = threading.Lock()
 
 
 class blas_threads(ContextDecorator):
-    """Let matrix products use ``threads`` threads for the length of a ``with`` block, then as many as before.
+    """Use ``threads`` threads for matrix products in a ``with`` block or a decorated function, then as many as before.
 
-    A matrix-vector product of a few megabytes loses more by waking a second thread than it gains. With most libraries
-    the number is the whole process's: where several threads are in such blocks the last to enter decides, and the last
-    to leave brings back what was before the first. A block takes some 6 µs, and next to nothing within another one of
-    its thread that asks for as many.
+    A matrix-vector product of a few megabytes loses more time by waking a second thread than it gains. With most BLAS
+    libraries the number holds for the whole process: if blocks of several Python threads overlap, the block that was
+    entered last decides, and the end of the last one restores the number before the first. A block costs some 6 µs,
+    and almost nothing inside another block of the same Python thread with the same number.
     """
 
     def __init__(self, threads: int) -> None:
@@ -35,8 +35,8 @@ class blas_threads(ContextDecorator):
         if len(blocks) > 1 and blocks[-2] == self.threads:
             return
         try:
-            _ask(len(blocks), self.threads)
-        except BaseException:  # an interrupt: there will be no exit
+            _request(len(blocks), self.threads)
+        except BaseException:  # an interrupt: then __exit__ is not called by the with statement
             self.__exit__()
             raise
 
@@ -44,33 +44,33 @@ class blas_threads(ContextDecorator):
         blocks = _own.blocks
         try:
             if len(blocks) == 1 or blocks[-2] != self.threads:
-                _ask(len(blocks), None)
+                _request(len(blocks), None)
         finally:
             blocks.pop()
 
 
-def _ask(depth: int, threads: int | None) -> None:
-    """In the block of this thread that is ``depth`` deep, ask for ``threads``, or for nothing any more."""
+def _request(depth: int, threads: int | None) -> None:
+    """Set or remove the request of this Python thread's block at nesting level ``depth``, and apply the last one."""
     with _lock:
         for library, limits in _libraries():
-            if not limits.asked:
+            if not limits.requested:
                 limits.before = limits.now = library.num_threads
             if threads is None:
-                limits.asked.pop((get_ident(), depth), None)
+                limits.requested.pop((get_ident(), depth), None)
             else:
-                limits.asked[get_ident(), depth] = threads
-            wanted = next(reversed(limits.asked.values()), limits.before)
+                limits.requested[get_ident(), depth] = threads
+            wanted = next(reversed(limits.requested.values()), limits.before)
             if wanted != limits.now:
                 library.set_num_threads(wanted)
                 limits.now = wanted
-                # From 3.8 on, threadpoolctl lets only the thread that set it first set it again; here a lock keeps
-                # the order.
+                # Since 3.8 threadpoolctl lets only the thread that set the number first set it again. The lock here
+                # makes that unnecessary.
                 if (release := getattr(library, "clear_controlling_thread", None)) is not None:
                     release()
 
 
 class _Own(threading.local):
-    """The numbers of the blocks that this thread is in."""
+    """The requested numbers of the blocks that this Python thread is in, outermost first."""
 
     def __init__(self) -> None:
         self.blocks: list[int] = []
@@ -80,22 +80,22 @@ _own = _Own()
 
 
 class _Limits:
-    """What blocks ask for, by thread and depth, in the order in which they were entered; how many threads there were
-    before the first of them, and are now."""
+    """The requests of all blocks, by thread and nesting level, in the order in which they were entered; the number of
+    threads before the first of them, and the current one."""
 
     def __init__(self) -> None:
-        self.asked: dict[tuple[int, int], int] = {}
+        self.requested: dict[tuple[int, int], int] = {}
         self.before = self.now = 0
 
 
-class _LimitsOfEachThread(_Limits, threading.local):
-    """For a library whose number of threads is that of the thread that asks: OpenBLAS over OpenMP."""
+class _LimitsPerThread(_Limits, threading.local):
+    """For libraries with a number of threads for each Python thread: OpenBLAS with OpenMP."""
 
 
 @cache
 def _libraries() -> tuple[tuple[Any, _Limits], ...]:
     libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    own = [getattr(library, "threading_layer", None) == "openmp" for library in libraries]
     return tuple(
-        (library, _LimitsOfEachThread() if each else _Limits()) for library, each in zip(libraries, own, strict=True)
+        (library, _LimitsPerThread() if getattr(library, "threading_layer", None) == "openmp" else _Limits())
+        for library in libraries
     )

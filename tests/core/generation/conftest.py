@@ -1,4 +1,4 @@
-"""Tiny random models: what a network has learnt does not matter here, what is computed with it does."""
+"""Small random models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact matching against a corpus, compared with plain searching; and what an update costs."""
+"""Copied passages are those that plain searching finds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charlstm.text.vocabulary import Vocabulary
 
 
 def corpus_of(text, dtype=None):
-    """What the index needs of a corpus, without a cache on disk."""
+    """The attributes of a corpus that the index uses, without a cache on disk."""
     vocabulary = Vocabulary.from_text(text)
     ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
     return SimpleNamespace(
@@ -27,7 +27,7 @@ def corpus_of(text, dtype=None):
 
 
 def slow_copied(corpus, text, length):
-    """Which characters stand in some stretch of ``length`` that the corpus has."""
+    """Which characters are in a passage of ``length`` that the corpus has."""
     copied = [False] * len(text)
     for start in range(len(text) - length + 1):
         if text[start : start + length] in corpus:
@@ -36,7 +36,7 @@ def slow_copied(corpus, text, length):
 
 
 def check(corpus, text, length, report):
-    covered, first = [False] * len(text), 0  # where the next match may start: one that does sooner would end sooner
+    covered, first = [False] * len(text), 0  # where the next match may start
     for match in report.matches:
         assert match.length >= length
         piece = text[match.start : match.stop]
@@ -61,7 +61,7 @@ def check(corpus, text, length, report):
     st.integers(20, 40),
 )
 @example("a" * 80, "a" * 60, 5, 0, 40)
-def test_only_the_spans_of_a_corpus_are_searched(corpus, text, length, start, stop):
+def test_novelty_searches_only_the_given_spans(corpus, text, length, start, stop):
     index = NoveltyIndex(corpus_of(corpus), length, [(start, stop)])
     report = Novelty(index).update(text)
     expected = slow_copied(corpus[start:stop], text, length)
@@ -76,13 +76,13 @@ def test_only_the_spans_of_a_corpus_are_searched(corpus, text, length, start, st
 @given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12))
 @example("a" * 80, "a" * 60, 5)
 @example("ab" * 40, "x" + "ba" * 20 + "x", 4)
-def test_agrees_with_plain_searching(corpus, text, length):
+def test_novelty_agrees_with_plain_searching(corpus, text, length):
     check(corpus, text, length, Novelty(NoveltyIndex(corpus_of(corpus), length)).update(text))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text("ab", min_size=20, max_size=80), st.lists(st.text("abx", max_size=20), max_size=6), st.integers(2, 8))
-def test_growing_texts_give_what_the_whole_gives(corpus, pieces, length):
+def test_novelty_of_growing_text_is_that_of_the_whole(corpus, pieces, length):
     index = NoveltyIndex(corpus_of(corpus), length)
     growing, text = Novelty(index), ""
     for piece in pieces:
@@ -93,14 +93,14 @@ def test_growing_texts_give_what_the_whole_gives(corpus, pieces, length):
 
 @settings(max_examples=80, deadline=None)
 @given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12), st.booleans())
-def test_what_is_repeated_very_often_is_searched_plainly(corpus, text, length, wide):
+def test_novelty_of_very_frequent_passages_agrees_with_plain_searching(corpus, text, length, wide):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(novelty, "_MANY", 0)
         index = NoveltyIndex(corpus_of(corpus, np.uint16 if wide else None), length)
         check(corpus, text, length, Novelty(index).update(text))
 
 
-def test_where_a_copy_comes_from():
+def test_match_says_where_in_the_corpus_it_is():
     text = "First line\nThe sea was calm that morning.\nLast line\n"
     corpus = corpus_of(text)
     report = Novelty(NoveltyIndex(corpus, 20)).update("I said: the sea was calm that morning.\nNo")
@@ -110,19 +110,19 @@ def test_where_a_copy_comes_from():
     assert match.length == len("he sea was calm that morning.\n")
 
 
-def test_a_text_shorter_than_the_stretch_and_a_corpus_shorter_than_the_stretch():
+def test_texts_and_corpora_shorter_than_min_length_have_no_match():
     for corpus, text in (("abcdefghij" * 10, "abc"), ("abc", "abc" * 7), ("abc" * 30, "")):
         report = Novelty(NoveltyIndex(corpus_of(corpus), 20)).update(text)
         assert (report.matches, report.share) == ((), 0)
 
 
 @pytest.mark.parametrize("wrong", [1, 0, -3, 2.5, True])
-def test_nonsense_lengths(wrong):
-    with pytest.raises(GenerationError, match="shortest stretch"):
+def test_index_refuses_invalid_min_length(wrong):
+    with pytest.raises(GenerationError, match="shortest passage"):
         NoveltyIndex(corpus_of("abc"), wrong)
 
 
-def test_only_the_beginning_of_a_huge_corpus_is_searched(monkeypatch):
+def test_index_of_very_large_corpus_covers_its_beginning(monkeypatch):
     monkeypatch.setattr(novelty, "MAX_ENTRIES", 10)
     corpus = corpus_of("".join(map(chr, range(32, 432))))
     index = NoveltyIndex(corpus, 30)

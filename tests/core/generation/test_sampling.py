@@ -1,4 +1,4 @@
-"""Each filter against a slow, obvious reference on random logits, and the order in which they act."""
+"""Each filter agrees with a slow reference on random logits; the order of filters; random numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from charlstm.generation.sampling import Sampler, SamplerSettings, draw, draws, 
 
 OFF = {"temperature": 1.0, "min_p": None}
 
-# Logits on a coarse grid, so that ties are common and a rounding never decides which side of a bound one is on.
+# Logits on a coarse grid: ties are common, and rounding does not decide on which side of a limit one is.
 logits_arrays = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-24, 24).map(lambda n: n / 4))
 
 
@@ -63,14 +63,14 @@ def by_probability(p):
 
 @settings(max_examples=60, deadline=None)
 @given(logits_arrays, st.sampled_from([0.1, 0.5, 0.8, 1.0, 1.5, 10.0]))
-def test_temperature(logits, temperature):
+def test_temperature_divides_logits(logits, temperature):
     sampled = normal(Sampler(SamplerSettings(temperature=temperature, min_p=None)).weights(logits))
     assert sampled == pytest.approx(softmax([value / temperature for value in logits.tolist()]), abs=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
 @given(logits_arrays, st.integers(1, 50))
-def test_top_k_keeps_ties(logits, k):
+def test_top_k_keeps_equally_likely_characters(logits, k):
     p = softmax(logits.tolist())
     sampled = normal(Sampler(SamplerSettings(**OFF, top_k=k)).weights(logits))
     assert sampled == pytest.approx(renormalised(p, slow_top_k(logits.tolist(), k)), abs=1e-6)
@@ -78,11 +78,11 @@ def test_top_k_keeps_ties(logits, k):
 
 @settings(max_examples=100, deadline=None)
 @given(logits_arrays, st.sampled_from([0.137, 0.513, 0.899, 0.9713, 1.0]))
-def test_top_p(logits, mass):
+def test_top_p_keeps_the_fewest_with_that_probability(logits, mass):
     p = softmax(logits.tolist())
     sums = np.cumsum([p[which] for which in by_probability(p)])
     if np.abs(sums - mass).min() < 1e-5 and mass < 1:
-        return  # a rounding decides
+        return  # rounding decides
     sampled = normal(Sampler(SamplerSettings(**OFF, top_p=mass)).weights(logits))
     expected = renormalised(p, slow_mass(p, by_probability(logits.tolist()), mass + (mass == 1)))
     assert sampled == pytest.approx(expected, abs=1e-6)
@@ -90,7 +90,7 @@ def test_top_p(logits, mass):
 
 @settings(max_examples=60, deadline=None)
 @given(logits_arrays, st.sampled_from([0.0, 0.0513, 0.3131, 1.0]))
-def test_min_p(logits, share):
+def test_min_p_drops_what_is_less_likely_than_its_share(logits, share):
     p = softmax(logits.tolist())
     kept = {which for which, value in enumerate(p) if value >= share * max(p) * (1 - 1e-9)}
     sampled = normal(Sampler(SamplerSettings(temperature=1.0, min_p=share)).weights(logits))
@@ -99,13 +99,13 @@ def test_min_p(logits, share):
 
 @settings(max_examples=100, deadline=None)
 @given(logits_arrays, st.sampled_from([0.2137, 0.513, 0.9113]))
-def test_typical(logits, mass):
+def test_typical_keeps_what_is_nearest_to_the_entropy(logits, mass):
     p = softmax(logits.tolist())
     order = slow_typical_order(p)
     distances = sorted({round(abs(-math.log(value) + sum(q * math.log(q) for q in p)), 4) for value in p})
     close = any(b - a < 1e-3 for a, b in itertools.pairwise(distances))
     if close or np.abs(np.cumsum([p[which] for which in order]) - mass).min() < 1e-5:
-        return  # a rounding decides
+        return  # rounding decides
     sampled = normal(Sampler(SamplerSettings(**OFF, typical=mass)).weights(logits))
     # Equal probabilities are equally near; only how many of them stay is certain when floats differ in the last place.
     assert sorted(sampled) == pytest.approx(sorted(renormalised(p, slow_mass(p, order, mass))), abs=1e-6)
@@ -113,7 +113,7 @@ def test_typical(logits, mass):
 
 @settings(max_examples=60, deadline=None)
 @given(logits_arrays, st.sampled_from([0.137, 1.313, 4.77]))
-def test_mirostat_cuts_what_surprises_more_than_its_bound(logits, mu):
+def test_mirostat_drops_what_is_more_surprising_than_its_limit(logits, mu):
     p = softmax(logits.tolist())
     kept = {which for which, value in enumerate(p) if -math.log2(value) <= mu}
     if not kept:
@@ -124,7 +124,7 @@ def test_mirostat_cuts_what_surprises_more_than_its_bound(logits, mu):
 
 @settings(max_examples=60, deadline=None)
 @given(logits_arrays, st.integers(1, 45))
-def test_reference_is_softmax_topk_renormalised(logits, k):
+def test_reference_sampler_is_softmax_topk_renormalised(logits, k):
     p = softmax(logits.tolist())
     best = by_probability(logits.tolist())[:k]
     sampled = normal(Sampler(SamplerSettings(kind="reference", top_k=k)).weights(logits))
@@ -133,7 +133,7 @@ def test_reference_is_softmax_topk_renormalised(logits, k):
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 30))
-def test_the_documented_order(seed, size):
+def test_filters_are_applied_in_the_documented_order(seed, size):
     logits = np.random.default_rng(seed).normal(0, 2, size).astype(np.float32)
     chosen = SamplerSettings(temperature=0.7, top_k=9, top_p=0.93, min_p=0.02, typical=0.9)
     p = softmax([value / 0.7 for value in logits.tolist()])
@@ -144,7 +144,7 @@ def test_the_documented_order(seed, size):
     assert normal(Sampler(chosen).weights(logits)) == pytest.approx(p, abs=1e-5)
 
 
-def test_rows_are_filtered_as_if_alone():
+def test_rows_are_filtered_independently():
     rows = np.random.default_rng(5).normal(0, 2, (7, 20)).astype(np.float32)
     for chosen in (
         SamplerSettings(),
@@ -158,7 +158,7 @@ def test_rows_are_filtered_as_if_alone():
             assert np.array_equal(sampler.weights(row), weights)
 
 
-def test_greedy_takes_the_first_of_equals():
+def test_temperature_zero_takes_the_first_of_equally_likely_characters():
     weights = Sampler(SamplerSettings(temperature=0)).weights(np.array([0, 3, 1, 3], np.float32))
     assert weights.tolist() == [0, 1, 0, 0]
 
@@ -179,14 +179,14 @@ def slow_penalties(history, size, strength, free, back):
             length += 1
         if length >= free:
             following = history[end + 1]
-            punished = strength * sampling.REPETITION_BASE ** min(length - free, 64)
-            penalties[following] = max(penalties[following], punished)
+            penalised = strength * sampling.REPETITION_BASE ** min(length - free, 64)
+            penalties[following] = max(penalties[following], penalised)
     return penalties
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 6), st.integers(1, 70))
-def test_repetition_penalties(history, free, back):
+def test_repetition_penalties_agree_with_slow_reference(history, free, back):
     found = sampling.repetition_penalties(np.array(history, np.int64), 3, 2.0, free, back)
     assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
 
@@ -198,7 +198,7 @@ def test_repetition_penalties(history, free, back):
     st.integers(1, 6),
     st.integers(1, 40),
 )
-def test_repeats_of_many_texts_are_those_of_each(texts, start, free, back):
+def test_repeats_of_many_texts_equal_those_of_each(texts, start, free, back):
     texts = np.array(texts)
     texts[:, :start] = texts[0, :start]
     repeats = sampling.Repeats(texts[0, :start], len(texts), 30 - start, 3, 2.0, free, back)
@@ -212,7 +212,7 @@ def test_repeats_of_many_texts_are_those_of_each(texts, start, free, back):
 
 
 @pytest.mark.parametrize("free", [1, 16, 200, 5000])
-def test_repeats_beyond_the_limit_are_punished_like_those_at_it(free):
+def test_penalty_stops_growing_at_the_limit(free):
     text = np.tile([0, 1], 4000)
     repeats = sampling.Repeats(text, 1, 0, 300, 2.0, free, 7000)
     assert np.array_equal(repeats.penalties()[0], sampling.repetition_penalties(text, 300, 2.0, free, 7000))
@@ -220,7 +220,7 @@ def test_repeats_beyond_the_limit_are_punished_like_those_at_it(free):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any), st.floats(0, 1, exclude_max=True))
-def test_drawing_goes_by_the_running_sum(weights, number):
+def test_draw_follows_the_cumulative_sum(weights, number):
     which = draw(np.array(weights, np.float32), number)
     assert sum(weights[:which]) <= number * sum(weights) + 1e-9
     assert number * sum(weights) < sum(weights[: which + 1]) + 1e-9
@@ -228,7 +228,7 @@ def test_drawing_goes_by_the_running_sum(weights, number):
     assert draws(np.array([weights], np.float32), np.array([number]))[0] == which
 
 
-def test_randomness_depends_on_seed_sample_and_position_alone():
+def test_random_numbers_depend_only_on_seed_sample_and_position():
     keys = np.array([key_for(seed, sample) for seed in (0, 1, -5, 2**63) for sample in (0, 1, 9)], np.uint64)
     assert len(set(keys.tolist())) == len(keys)
     for position in (0, 1, 10**6):
@@ -241,7 +241,7 @@ def test_randomness_depends_on_seed_sample_and_position_alone():
     assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.03
 
 
-def test_reference_draws_have_the_scripts_distribution():
+def test_reference_sampler_draws_from_the_distribution_of_the_script():
     """20,000 draws against softmax → topk → renormalise, by chi-square."""
     logits = np.random.default_rng(8).normal(0, 1.5, 30).astype(np.float32)
     weights = Sampler(SamplerSettings(kind="reference", top_k=5)).weights(logits)
@@ -275,14 +275,14 @@ def test_reference_draws_have_the_scripts_distribution():
         ("kind", "script"),
     ],
 )
-def test_nonsense_is_one_sentence_that_names_the_setting(name, value):
+def test_invalid_value_is_refused_in_one_line_that_names_the_setting(name, value):
     with pytest.raises(GenerationError, match=name if name != "kind" else "script") as caught:
         SamplerSettings(**{name: value})
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(repr(value)) or name == "kind"
 
 
-def test_settings_round_trip():
+def test_sampler_settings_round_trip():
     chosen = SamplerSettings(temperature=1.2, top_k=7, mirostat=2.5)
     assert SamplerSettings.from_dict(chosen.to_dict()) == chosen
     with pytest.raises(GenerationError, match="heat"):

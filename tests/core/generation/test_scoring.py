@@ -1,4 +1,4 @@
-"""Scores against the stepper one character at a time, and what is made of them."""
+"""Scores equal those of the stepper one character at a time; summaries of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charlstm.generation.scoring import Scores, score
 from charlstm.generation.stepper import BLOCK, Stepper
 
 
-def test_one_figure_per_character(model):
+def test_scores_are_those_of_single_steps(model):
     text = "abc jihg\n" * (BLOCK // 4)
     scores = score(model, text)
     assert (scores.text, scores.chars, scores.unknown) == (text, len(text) - 1, {})
@@ -33,16 +33,16 @@ def test_one_figure_per_character(model):
     assert scores.perplexity == pytest.approx(2**scores.bits_per_char)
 
 
-def test_unknown_characters_are_left_out_and_newlines_are_the_models(model):
-    told = []
-    scores = score(model, "aXb\r\ncX", progress=lambda done, total: told.append((done, total)))
+def test_score_leaves_out_unknown_characters_and_normalises_newlines(model):
+    reported = []
+    scores = score(model, "aXb\r\ncX", progress=lambda done, total: reported.append((done, total)))
     assert (scores.text, scores.unknown) == ("ab\nc", {"X": 2})
-    assert told == [(4, 4)]
+    assert reported == [(4, 4)]
     assert np.array_equal(scores.nats[1:], score(model, "ab\nc").nats[1:])
 
 
 @pytest.mark.parametrize("text", ["", "a", "XYZ", "aX"])
-def test_nothing_to_score_is_said(model, text):
+def test_score_refuses_fewer_than_two_known_characters(model, text):
     with pytest.raises(GenerationError, match="two characters"):
         score(model, text)
 
@@ -53,7 +53,7 @@ def made_up(bits):
     return Scores(text, nats, np.arange(len(nats), dtype=np.int32), np.zeros_like(nats), {})
 
 
-def test_the_most_surprising_places_keep_their_distance():
+def test_places_are_most_surprising_first_and_at_least_context_apart():
     bits = np.ones(100)
     bits[[10, 12, 50, 90]] = 8, 9, 7, 6
     places = made_up(bits).places(3, context=5)
@@ -63,7 +63,7 @@ def test_the_most_surprising_places_keep_their_distance():
     assert len(made_up(np.ones(7)).places(10, context=3)) <= 2
 
 
-def test_the_strip_averages_equal_parts():
+def test_strip_averages_equal_parts():
     scores = made_up([1, 1, 3, 3, 5, 5])
     assert scores.strip(3).tolist() == pytest.approx([1, 3, 5])
     assert scores.strip(100).tolist() == pytest.approx([1, 1, 3, 3, 5, 5])

@@ -505,7 +505,7 @@ def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
         def set_num_threads(self, count):
             self.own.count = count
 
-    library, limits, seen = Library(), threads._LimitsOfEachThread(), []
+    library, limits, seen = Library(), threads._LimitsPerThread(), []
     monkeypatch.setattr(threads, "_libraries", lambda: ((library, limits),))
 
     def look():

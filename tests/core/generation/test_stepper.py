@@ -1,4 +1,4 @@
-"""The numpy stepper is nn.LSTM: one at a time, in long texts, and for many streams."""
+"""The numpy stepper agrees with nn.LSTM: one character at a time, for long texts and for many streams."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def torch_logits(model, ids):
 
 
 @pytest.mark.parametrize(("hidden", "layers"), [(16, 1), (16, 2), (9, 3), (128, 2)])
-def test_agrees_with_nn_lstm(make_model, hidden, layers):
-    model = make_model(hidden=hidden, layers=layers, scale=2.4 / hidden**0.5)  # not so large as to be chaotic
+def test_stepper_agrees_with_nn_lstm(make_model, hidden, layers):
+    model = make_model(hidden=hidden, layers=layers, scale=2.4 / hidden**0.5)  # larger weights are chaotic
     ids = np.random.default_rng(1).integers(0, model.config.vocab_size, 3 * BLOCK + 7)
     expected = torch_logits(model, ids)
     stepper = Stepper(model)
@@ -39,7 +39,7 @@ def test_agrees_with_nn_lstm(make_model, hidden, layers):
     assert np.abs(stepper.consume(ids, stepper.zero_state())[0] - expected[-1]).max() < 1e-5
 
 
-def test_streams_do_not_touch_each_other(make_model):
+def test_streams_do_not_influence_each_other(make_model):
     model = make_model(hidden=24)
     ids = np.random.default_rng(2).integers(0, model.config.vocab_size, (50, 5))
     stepper = Stepper(model)
@@ -50,7 +50,7 @@ def test_streams_do_not_touch_each_other(make_model):
         assert np.abs(torch_logits(model, ids[:, stream])[-1] - logits[stream]).max() < 1e-5
 
 
-def test_packed_state_goes_on_exactly(model):
+def test_packed_state_continues_exactly(model):
     stepper = Stepper(model)
     state, other = stepper.zero_state(), stepper.zero_state()
     stepper.consume(np.arange(10), state)
@@ -62,7 +62,7 @@ def test_packed_state_goes_on_exactly(model):
         assert np.array_equal(state.inputs[1], other.inputs[1])
 
 
-def test_consuming_depends_on_nothing_but_ids_and_state(model):
+def test_consume_depends_only_on_ids_and_state(model):
     stepper = Stepper(model)
     ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 2 * BLOCK + 1)
     first, second = stepper.zero_state(), stepper.zero_state()
@@ -72,13 +72,13 @@ def test_consuming_depends_on_nothing_but_ids_and_state(model):
     assert np.array_equal(first.pack(), second.pack())
 
 
-def test_consuming_a_long_text_reads_what_still_makes_a_difference(model, monkeypatch):
+def test_consume_of_long_prime_reads_only_its_end(model, monkeypatch):
     monkeypatch.setattr(stepper_module, "LONG", 8 * BLOCK, raising=False)
     stepper = Stepper(model)
     ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 20 * BLOCK + 77)
-    state, whole, told = stepper.zero_state(), stepper.zero_state(), []
-    logits = stepper.consume(ids, state, lambda done, total: told.append((done, total))).copy()
-    assert told[-1] == (8 * BLOCK, 8 * BLOCK)
+    state, whole, reported = stepper.zero_state(), stepper.zero_state(), []
+    logits = stepper.consume(ids, state, lambda done, total: reported.append((done, total))).copy()
+    assert reported[-1] == (8 * BLOCK, 8 * BLOCK)
     for _ in stepper.outputs(ids, whole):
         pass
     assert np.allclose(state.pack(), whole.pack(), atol=1e-5)
@@ -88,21 +88,21 @@ def test_consuming_a_long_text_reads_what_still_makes_a_difference(model, monkey
     assert np.array_equal(again.pack(), state.pack())
 
 
-def test_consuming_reads_all_of_a_long_text_for_a_model_that_forgets_nothing(make_model, monkeypatch):
+def test_consume_reads_all_of_long_prime_if_the_model_does_not_forget(make_model, monkeypatch):
     monkeypatch.setattr(stepper_module, "LONG", 2 * BLOCK, raising=False)
     model = make_model(scale=0.1)
     model.weights["lstm.bias_ih_l1"][model.config.hidden_size] = 40  # one cell of the upper layer adds up its input
     stepper = Stepper(model)
     ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 5 * BLOCK + 77)
-    state, whole, told = stepper.zero_state(), stepper.zero_state(), []
-    stepper.consume(ids, state, lambda done, total: told.append((done, total)))
-    assert told[-1] == (len(ids), len(ids))
+    state, whole, reported = stepper.zero_state(), stepper.zero_state(), []
+    stepper.consume(ids, state, lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (len(ids), len(ids))
     for _ in stepper.outputs(ids, whole):
         pass
     assert np.array_equal(state.pack(), whole.pack())
 
 
-def test_nothing_to_consume_leaves_the_state(model):
+def test_consume_of_no_ids_leaves_the_state(model):
     stepper = Stepper(model)
     state = stepper.zero_state()
     logits = stepper.consume(np.empty(0, np.intp), state)
