@@ -1,4 +1,4 @@
-"""Small texts, small networks, and a store that keeps what it is given in memory."""
+"""Small texts, small plans, a checkpoint store in memory and a source of scripted commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_plan(**changes: object) -> Plan:
 
 @dataclass
 class MemoryStore:
-    """A store without a disk. ``trouble`` is raised by the next writes, one each."""
+    """A checkpoint store in memory. Each of the next writes raises one of ``trouble``."""
 
     plans: list[Plan] = field(default_factory=list)
     models: list[tuple[int, float | None, Model]] = field(default_factory=list)
@@ -89,21 +89,21 @@ class MemoryStore:
 
 
 @dataclass
-class Asker:
-    """An inbox that asks what ``at`` says once ``now()`` steps were taken."""
+class ScriptedCommands:
+    """A command source that returns the commands of ``at`` once so many steps were taken."""
 
     at: dict[int, list[tuple[str, float | None]]]
     step: int = 0
-    asked: int = 0
+    returned: int = 0
 
     def see(self, event: Event) -> None:
         self.step = max(self.step, event.step)
 
     def __call__(self) -> list[Command]:
         due = [each for step in sorted(self.at) if step <= self.step for each in self.at[step]]
-        new = due[self.asked :]
-        commands = [Command(f"c{self.asked + number}", name, value) for number, (name, value) in enumerate(new)]
-        self.asked = len(due)
+        new = due[self.returned :]
+        commands = [Command(f"c{self.returned + number}", name, value) for number, (name, value) in enumerate(new)]
+        self.returned = len(due)
         return commands
 
 
@@ -111,7 +111,7 @@ CLOCK = ("time", "chars_per_second", "train_seconds", "work_seconds")
 
 
 def log_of(events: Sequence[Event]) -> list[str]:
-    """The lines of a log as the contracts compare two of them: without clock fields and what may come anywhere."""
+    """The lines of a log for a comparison: without clock times and without events that may come at any time."""
     lines = []
     for event in events:
         if event.name in ("started", "resumed", "checkpoint", "control", "paused"):

@@ -1,4 +1,4 @@
-"""Fixtures of tests that train: folders of their own, one thread, and the same small run."""
+"""Fixtures for tests that train: own folders, one thread, and one small run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from more, and lose much on a busy machine."""
+    """So small networks are not faster with more threads, and much slower on a busy machine."""
     import torch
 
     before = torch.get_num_threads()
@@ -39,7 +39,7 @@ def corpus() -> Corpus:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """A second of training that uses everything an exact resume must know."""
+    """A second of training that uses everything that an exact resume has to restore."""
     return Settings(
         hidden_size=12,
         num_layers=2,
@@ -60,5 +60,5 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def plan() -> Plan:
-    """As if measured, so that cadences are the same on every machine."""
+    """A fixed plan, so that the run is the same on every machine."""
     return make_plan()

@@ -27,13 +27,13 @@ from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.training.events import Event, Finished, Stepped
 from charlstm.training.settings import Settings
-from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
+from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
 
 SETTINGS = Settings(
     hidden_size=16, num_layers=2, batch_size=4, seq_length=16, max_steps=60, device="cpu", kernel="nn", threads=1,
     dropout=0.2, weight_drop=0.1, ema_decay=0.9, state_reset=0.05, val_every=7, val_chars=200, checkpoint_steps=9,
 )  # fmt: skip
-ASKED: dict[int, list[tuple[str, float | None]]] = {
+COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],
     20: [("pause", None), ("checkpoint", None), ("resume", None)],
     44: [("finish", None)],
@@ -47,9 +47,9 @@ Told = tuple[list[str], list[str], list[tuple[int, dict[str, bytes]]]]
 
 def trained(settings: Settings, kernel: str, cuts: Callable[[], Iterator[int]], *, beside: bool = False) -> Told:
     """The run, each of its iterators closed after so many events as ``cuts`` gives, the last one exhausted."""
-    store, asker = MemoryStore(), Asker(ASKED)
+    store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
     plan = make_plan(kernel=kernel, threads=settings.threads)
-    trainer = Trainer(CORPUS, settings, store=store, plan=plan, commands=asker, sleep=lambda seconds: None)
+    trainer = Trainer(CORPUS, settings, store=store, plan=plan, commands=commands, sleep=lambda seconds: None)
     trainer._finish_steps = lambda: 12  # type: ignore[method-assign]
     events: list[Event] = []
 
@@ -57,7 +57,7 @@ def trained(settings: Settings, kernel: str, cuts: Callable[[], Iterator[int]], 
         for _ in range(most):
             if (event := next(stream, None)) is None:
                 return
-            asker.see(event)
+            commands.see(event)
             events.append(event)
             if isinstance(event, Stepped) and event.step == FULL_AT:
                 store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3

@@ -1,4 +1,4 @@
-"""A trainer that is iterated again, at any point, and what it leaves of the process that iterates it."""
+"""A trainer that is iterated several times, and what it changes in the process of its caller."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from charlstm.text.corpus import Corpus
 from charlstm.training.events import Event, Finished, Started
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
-from small_training import Asker, MemoryStore, log_of
+from small_training import MemoryStore, ScriptedCommands, log_of
 
-ASKED: dict[int, list[tuple[str, float | None]]] = {
+COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],
     20: [("pause", None), ("resume", None)],
 }
@@ -33,8 +33,8 @@ def trained(
     corpus: Corpus, settings: Settings, plan: Plan, pieces: Callable[[int], int]
 ) -> tuple[list[Event], MemoryStore]:
     """All events of a trainer whose n-th iterator is closed after ``pieces(n)`` events and followed by another."""
-    store, asker = MemoryStore(), Asker(ASKED)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
+    store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
     events: list[Event] = []
     turn = 0
     while not (events and isinstance(events[-1], Finished)):
@@ -44,7 +44,7 @@ def trained(
             assert event is not None or isinstance(events[-1], Finished)
             if event is None:
                 break
-            asker.see(event)
+            commands.see(event)
             events.append(event)
         stream.close()
         turn += 1
@@ -66,14 +66,14 @@ def assert_same(a: tuple[list[Event], MemoryStore], b: tuple[list[Event], Memory
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 5])
-def test_trainer_iterated_again_at_any_event_goes_on_exactly(
+def test_trainer_iterated_again_at_any_event_continues_exactly(
     corpus: Corpus, settings: Settings, plan: Plan, pieces: int
 ) -> None:
     whole = trained(corpus, settings, plan, lambda _: 10**6)
     assert_same(trained(corpus, settings, plan, lambda _: pieces), whole)
 
 
-def test_resumed_trainer_iterated_again_goes_on_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resumed_trainer_iterated_again_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     _, store = trained(corpus, settings, plan, lambda _: 10**6)
     state = next(state for state in store.states if state.step >= 8)
     whole = list(Trainer.resume(corpus, settings, state, sample=sample).events())
@@ -95,7 +95,7 @@ def test_finished_trainer_yields_nothing_more(corpus: Corpus, settings: Settings
     assert all(np.array_equal(array, trainer.best.weights[name]) for name, array in best.weights.items())
 
 
-def test_second_iterator_beside_a_live_one_is_refused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     trainer = Trainer(corpus, settings, sample=sample, plan=plan)
     first = trainer.events()
     events = [next(first)]
@@ -106,7 +106,7 @@ def test_second_iterator_beside_a_live_one_is_refused(corpus: Corpus, settings: 
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_trainer_that_broke_off_within_a_step_says_so(
+def test_trainer_that_was_interrupted_within_a_step_cannot_continue(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
     step = TrainStep.step
@@ -134,7 +134,9 @@ def test_closed_iterator_leaves_no_thread_of_the_trainer(corpus: Corpus, setting
     assert threading.active_count() == before
 
 
-def test_trainer_leaves_threads_and_generator_of_torch_as_they_were(corpus: Corpus, settings: Settings) -> None:
+def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
+    corpus: Corpus, settings: Settings
+) -> None:
     """Measured, from nothing, from a model and resumed: at every event, and at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -1,4 +1,4 @@
-"""A run that was stopped or killed anywhere and resumed is the run that was never touched."""
+"""A run that was stopped or killed anywhere and resumed is the same as one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState, load_state, save_state
-from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
+from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
 
 
 def sample(model: Model) -> tuple[str, str]:
-    """Any function of the weights will do."""
+    """A sample that depends on every weight."""
     return "the", f"{float(sum(np.abs(array).sum() for array in model.weights.values())):.9e}"
 
 
-def drain(trainer: Trainer, asker: Asker | None = None, until: int | None = None) -> list[Event]:
+def drain(trainer: Trainer, commands: ScriptedCommands | None = None, until: int | None = None) -> list[Event]:
     events = []
     stream = trainer.events()
     for event in stream:
         events.append(event)
-        if asker is not None:
-            asker.see(event)
+        if commands is not None:
+            commands.see(event)
         if until is not None and event.step >= until:
-            stream.close()  # killed: nothing after this was ever written
+            stream.close()  # as if killed: nothing is written after this
             break
     return events
 
@@ -48,9 +48,9 @@ def drain(trainer: Trainer, asker: Asker | None = None, until: int | None = None
 def untouched(
     corpus: Corpus, settings: Settings, plan: Plan, at: dict[int, list[tuple[str, float | None]]] | None = None
 ) -> tuple[list[Event], MemoryStore]:
-    store, asker = MemoryStore(), Asker(at or {})
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
-    return drain(trainer, asker), store
+    store, commands = MemoryStore(), ScriptedCommands(at or {})
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    return drain(trainer, commands), store
 
 
 def assert_same_end(a: MemoryStore, b: MemoryStore) -> None:
@@ -66,20 +66,20 @@ def assert_same_end(a: MemoryStore, b: MemoryStore) -> None:
 
 
 def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
-    """Two sessions of a run as its one reader sees them."""
+    """The events of two processes of a run, as a reader of its log sees them."""
     resumed = second[0]
     assert isinstance(resumed, Resumed)
     return [event for event in first if event.step <= resumed.step] + list(second)
 
 
 @pytest.mark.parametrize("stop", [4, 7, 13, 28, 45, 56])
-def test_stopped_and_resumed_is_untouched(
+def test_resume_after_a_stop_is_exact(
     corpus: Corpus, settings: Settings, plan: Plan, stop: int, tmp_path: Path
 ) -> None:
     whole, reference = untouched(corpus, settings, plan)
 
-    store, asker = MemoryStore(), Asker({stop: [("stop", None)]})
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker)
+    store, commands = MemoryStore(), ScriptedCommands({stop: [("stop", None)]})
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands)
     assert isinstance(first[-1], Finished)
     assert first[-1].reason == "stopped"
 
@@ -94,11 +94,13 @@ def test_stopped_and_resumed_is_untouched(
 
 
 @pytest.mark.parametrize("kill", [5, 21, 40, 60])
-def test_killed_long_after_its_checkpoint(corpus: Corpus, settings: Settings, plan: Plan, kill: int) -> None:
+def test_resume_from_an_earlier_checkpoint_is_exact(corpus: Corpus, settings: Settings, plan: Plan, kill: int) -> None:
     at = {8: [("checkpoint", None)], 36: [("checkpoint", None)]}
     whole, reference = untouched(corpus, settings, plan)
-    store, asker = MemoryStore(), Asker(at)
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker, until=kill)
+    store, commands = MemoryStore(), ScriptedCommands(at)
+    first = drain(
+        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=kill
+    )
     saved = store.states[-1]
     assert saved.step <= kill
     second = drain(Trainer.resume(corpus, settings, saved, sample=sample, store=store))
@@ -106,15 +108,17 @@ def test_killed_long_after_its_checkpoint(corpus: Corpus, settings: Settings, pl
     assert_same_end(store, reference)
 
 
-def test_rate_changes_after_the_checkpoint_are_made_again(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_repeats_logged_rate_changes(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     asks: dict[int, list[tuple[str, float | None]]] = {
         12: [("checkpoint", None)],
         20: [("set-lr", 1e-3), ("pause", None), ("resume", None)],
         32: [("set-lr", 5e-4)],
     }
     whole, reference = untouched(corpus, settings, plan, asks)
-    store, asker = MemoryStore(), Asker(asks)
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker), asker, until=40)
+    store, commands = MemoryStore(), ScriptedCommands(asks)
+    first = drain(
+        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=40
+    )
     at_12 = next(state for state in store.states if state.step >= 12)
     log = [event for event in first if isinstance(event, Controlled)]
     trainer = Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store)
@@ -129,13 +133,13 @@ def test_rate_changes_after_the_checkpoint_are_made_again(corpus: Corpus, settin
     assert log_of(joined(first, third)) == log_of(whole)
 
 
-def test_finish_is_made_again_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_repeats_finish_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
-    store, asker = MemoryStore(), Asker(asks)
+    store, commands = MemoryStore(), ScriptedCommands(asks)
     settings, plan = settings.with_changes(max_steps=10**6), make_plan(planned_steps=10**6, warmup_steps=1)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=asker)
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
     trainer._finish_steps = lambda: 20  # type: ignore[method-assign]
-    whole = drain(trainer, asker)
+    whole = drain(trainer, commands)
     assert whole[-1].step == 36
     reference = store.states[-1]
     at_8 = next(state for state in store.states if state.step >= 8)
@@ -145,14 +149,14 @@ def test_finish_is_made_again_with_its_length(corpus: Corpus, settings: Settings
     assert store.states[-1].tensors["network.fc.weight"].tobytes() == reference.tensors["network.fc.weight"].tobytes()
 
 
-def test_a_run_killed_before_its_first_state_starts_again_alike(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     first = drain(Trainer(corpus, settings.with_changes(max_steps=10), store=store))
     again = drain(Trainer(corpus, settings.with_changes(max_steps=10), plan=store.plans[0]))
     assert log_of(first) == log_of(again)
 
 
-def test_what_happens_between_steps_does_not_shift_randomness(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_training_does_not_depend_on_the_global_generator(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     def noisy(model: Model) -> tuple[str, str]:
         torch.rand(17)
         return sample(model)
@@ -162,7 +166,9 @@ def test_what_happens_between_steps_does_not_shift_randomness(corpus: Corpus, se
     assert log_of(drain(Trainer(corpus, settings, sample=noisy, plan=plan))) == log_of(whole)
 
 
-def test_more_epochs_and_another_rate_are_said(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_with_more_steps_and_another_rate_names_the_changes(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     _, store = untouched(corpus, settings, plan)
     ended = store.states[-1]
     changed = settings.with_changes(max_steps=90, lr=1e-3)
@@ -179,14 +185,14 @@ def test_more_epochs_and_another_rate_are_said(corpus: Corpus, settings: Setting
     assert second.record["asked"]["max_steps"] == 90
 
 
-def test_an_ended_run_without_changes_ends_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_of_a_finished_run_without_changes_ends_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     whole, store = untouched(corpus, settings, plan)
     events = drain(Trainer.resume(corpus, settings, store.states[-1]))
     assert [event.name for event in events] == ["resumed", "finished"]
     assert events[-1].best_val == whole[-1].best_val  # type: ignore[attr-defined]
 
 
-def test_refusals_are_sentences(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_refuses_what_does_not_fit_the_run(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     _, store = untouched(corpus, settings, plan)
     state = store.states[0]
     with pytest.raises(SettingsError, match="hidden_size cannot change"):
@@ -200,7 +206,7 @@ def test_refusals_are_sentences(corpus: Corpus, settings: Settings, plan: Plan) 
         drain(Trainer.resume(corpus, settings, broken))
 
 
-def test_another_machine_is_an_inexact_resume(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_names_differences_of_the_environment(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     _, store = untouched(corpus, settings, plan)
     state = store.states[0]
     state.record["environment"]["torch"] = "2.6.0"
@@ -234,7 +240,7 @@ def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings: Settings) -> Resumed:
-    """How a run of ``plan``, which was checkpointed in ``environment``, goes on here."""
+    """The ``resumed`` event of a run of ``plan`` that was saved in ``environment``."""
     _, store = untouched(corpus, settings, make_plan())
     state = store.states[0]
     state.record["plan"] = plan.to_dict()
@@ -245,7 +251,7 @@ def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings
     return resumed
 
 
-def test_a_cpu_without_bfloat16_takes_another_kernel_and_says_so(
+def test_resume_on_a_cpu_without_bfloat16_takes_another_kernel(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
@@ -257,7 +263,7 @@ def test_a_cpu_without_bfloat16_takes_another_kernel_and_says_so(
 
 
 @pytest.mark.usefixtures("no_card")
-def test_a_run_that_leaves_its_graphics_card_chooses_its_kernel_anew(
+def test_resume_without_the_graphics_card_chooses_device_and_kernel(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
@@ -266,18 +272,18 @@ def test_a_run_that_leaves_its_graphics_card_chooses_its_kernel_anew(
     resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings)
     assert resumed.inexact is not None
     assert "device cuda → cpu" in resumed.inexact
-    started = RunSeries.of([begun("cuda", "nn"), resumed]).started  # what people are shown
+    started = RunSeries.of([begun("cuda", "nn"), resumed]).started  # as the app shows it
     assert started is not None
     assert (started.device, started.kernel[:5]) == ("cpu", "fused")
     assert "kernel nn → fused" in resumed.inexact
 
 
-def test_the_kernel_of_an_old_run_has_todays_name(corpus: Corpus, settings: Settings) -> None:
+def test_resume_takes_the_current_name_of_an_old_kernel(corpus: Corpus, settings: Settings) -> None:
     resumed = resumed_in({"kernel": "nn-bf16"}, make_plan(kernel="nn-bf16"), corpus, settings)
     assert resumed.inexact == "kernel nn-bf16 → nn"
 
 
-def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_names_processor_and_graphics_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
     here = environment(make_plan(device="cuda:1"), SINGLE_PROCESS)
@@ -289,7 +295,9 @@ def test_another_processor_or_graphics_card_is_an_inexact_resume(monkeypatch: py
     )
 
 
-def test_what_an_old_state_does_not_tell_counts_as_unchanged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_counts_what_an_old_state_did_not_record_as_unchanged(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     _, store = untouched(corpus, settings, plan)
     state = store.states[0]
     for name in ("CPU", "kernel path", "processes"):
@@ -300,7 +308,7 @@ def test_what_an_old_state_does_not_tell_counts_as_unchanged(corpus: Corpus, set
 
 
 @pytest.mark.usefixtures("no_card")
-def test_a_plan_for_another_machine_is_made_again_before_the_first_step(corpus: Corpus, settings: Settings) -> None:
+def test_trainer_plans_again_when_the_stored_plan_is_for_another_machine(corpus: Corpus, settings: Settings) -> None:
     store = MemoryStore()
     settings = settings.with_changes(max_steps=2)
     frozen = make_plan(device="cuda", kernel="nn-bf16", planned_steps=2)
@@ -312,7 +320,7 @@ def test_a_plan_for_another_machine_is_made_again_before_the_first_step(corpus: 
     assert old[0].kernel == "nn"
 
 
-def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_waits_for_a_full_disk_and_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     whole, reference = untouched(corpus, settings, plan)
     store, waits = MemoryStore(), []
     store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
@@ -324,8 +332,8 @@ def test_a_full_disk_makes_training_wait(corpus: Corpus, settings: Settings, pla
     assert_same_end(store, reference)
 
 
-def test_more_is_not_cut_short_by_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    """The rate climbs again, and the loss with it: here so high that nothing gets better any more."""
+def test_patience_does_not_end_an_extended_run(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """The rate climbs again, and here so high that the loss does not improve any more."""
     settings = settings.with_changes(patience=1, ema_decay=None)
     _, store = untouched(corpus, settings.with_changes(patience=None), plan)
     state = store.states[-1]
@@ -336,31 +344,35 @@ def test_more_is_not_cut_short_by_patience(corpus: Corpus, settings: Settings, p
     assert (last.step, last.reason) == (120, "done")
 
 
-def test_a_lower_rate_after_patience_is_lower(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     progress = Progress(step=30, ended="patience", work_seconds=3.0)
     schedule = LearningRate(3e-3, "linear", 6, 60)
     changed = amend_schedule(schedule, settings, {"lr": 1e-3}, plan, progress)
     assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
 
 
-def test_a_rate_that_is_given_on_resume_goes_before_the_logged_ones(
+def test_resume_with_a_new_rate_does_not_repeat_logged_rate_changes(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker)
-    first = drain(trainer, asker, until=32)
+    store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands)
+    first = drain(trainer, commands, until=32)
     logged = [event for event in first if isinstance(event, Controlled)]
     [state] = [state for state in store.states if state.step == 20]
     again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, replay=logged)
     assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3
 
 
-def test_what_is_asked_after_a_changed_resume_outlives_a_crash(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store, asker = MemoryStore(), Asker({20: [("checkpoint", None)]})
-    drain(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker, until=24)
+def test_resume_repeats_commands_that_came_after_a_resume_with_changes(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)]})
+    drain(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands, until=24)
     [state] = [state for state in store.states if state.step == 20]
-    changed, asker = settings.with_changes(lr=1e-3), Asker({28: [("set-lr", 1e-5)]})
-    killed = drain(Trainer.resume(corpus, changed, state, store=store, commands=asker), asker, until=32)
+    changed, commands = settings.with_changes(lr=1e-3), ScriptedCommands({28: [("set-lr", 1e-5)]})
+    killed = drain(Trainer.resume(corpus, changed, state, store=store, commands=commands), commands, until=32)
     logged = [event for event in killed if isinstance(event, Controlled)]
     again = drain(Trainer.resume(corpus, changed, store.states[-1], replay=logged))
     assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]

@@ -11,7 +11,7 @@ from charlstm.training.settings import Settings
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_the_layer_to_characters_learns_as_many_times_faster_as_asked(optimizer: str) -> None:
+def test_train_step_multiplies_the_rate_of_the_output_layer_by_head_lr(optimizer: str) -> None:
     """Adam's first step moves every weight that has a gradient by the learning rate."""
     torch.manual_seed(0)
     network = CharLSTM(5, 8, 1)

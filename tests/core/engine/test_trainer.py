@@ -1,4 +1,4 @@
-"""What a run says and keeps, and what it does when asked."""
+"""The trainer: its events, what it saves, its commands and its time limit."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ from charlstm.training.events import (
 )
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
-from small_training import Asker, MemoryStore, log_of, make_corpus, make_plan, words
+from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
 
 
 class Time:
-    """What the trainer takes for the time: each step takes ``seconds``, and nothing else takes any. In ``stopped`` of
-    them the process was stopped."""
+    """A clock for the trainer on which each step takes ``seconds`` and nothing else takes time. For ``stopped`` seconds
+    the process was suspended."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = self.stopped = 0.0
-        told = SimpleNamespace(
+        fake_time = SimpleNamespace(
             perf_counter=lambda: self.now, time=lambda: self.now, process_time=lambda: self.now - self.stopped
         )
         for module in (trainer_module, clock_module):
-            monkeypatch.setattr(module, "time", told)
-        monkeypatch.setattr(clock_module, "HEARTBEAT_SECONDS", 3600.0)  # this clock is looked at by the trainer alone
+            monkeypatch.setattr(module, "time", fake_time)
+        monkeypatch.setattr(clock_module, "HEARTBEAT_SECONDS", 3600.0)  # only the trainer reads this clock
         step = TrainStep.step
 
         def timed(learner: TrainStep, number: int, rate: float) -> StepOutcome:
@@ -70,7 +70,7 @@ def kinds(events: list[Event]) -> list[str]:
     return [event.name for event in events]
 
 
-def run(trainer: Trainer, *watchers: Asker) -> list[Event]:
+def run(trainer: Trainer, *watchers: ScriptedCommands) -> list[Event]:
     events = []
     for event in trainer.events():
         events.append(event)
@@ -79,7 +79,9 @@ def run(trainer: Trainer, *watchers: Asker) -> list[Event]:
     return events
 
 
-def test_a_run_from_start_to_end(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     store = MemoryStore()
     events = run(Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…")))
     assert kinds(events)[:3] == ["started", "validation", "sample"]
@@ -99,7 +101,7 @@ def test_a_run_from_start_to_end(corpus: Corpus, settings: Settings, plan: Plan)
     assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in on_the_way)
 
 
-def test_the_last_figure_is_the_best_models_over_all_that_is_held_out(
+def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store = MemoryStore()
@@ -118,10 +120,10 @@ def test_the_last_figure_is_the_best_models_over_all_that_is_held_out(
     assert best.step == step
 
 
-def test_trainer_copies_the_weights_once_for_each_look(
+def test_trainer_copies_the_weights_once_per_validation(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For the best model, the sample and the snapshot together, and not at all when none of them is wanted."""
+    """One copy serves the best model, the sample and the snapshot; without these there is none."""
     copies, to_model = [], CharLSTM.to_model
 
     def counted(network: CharLSTM, *args: Any, **how: Any) -> Model:
@@ -141,7 +143,7 @@ def test_trainer_copies_the_weights_once_for_each_look(
     assert len(copies) == sum(event.best for event in looks) < len(looks) - 1
 
 
-def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
+def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
     store = MemoryStore()
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
     trainer = Trainer(corpus, settings, store=store)
@@ -157,7 +159,7 @@ def test_measured_plan_is_frozen_before_the_first_event(corpus: Corpus) -> None:
     stream.close()
 
 
-def test_a_lost_fast_path_is_in_the_log(
+def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unsupported(function: Any) -> Any:
@@ -177,7 +179,7 @@ def test_a_lost_fast_path_is_in_the_log(
     assert started.kernel_path.startswith("Python loops")
     assert isinstance(warned, Warned)
     assert "its loops are not compiled (RuntimeError: not supported here)" in warned.message
-    # where it is there again, the log says that too
+    # a resume with the compiled kernel names the difference
     resumed, *rest = run(Trainer.resume(corpus, settings, store.states[0]))
     assert isinstance(resumed, Resumed)
     assert resumed.inexact is not None
@@ -186,7 +188,7 @@ def test_a_lost_fast_path_is_in_the_log(
 
 
 class Choices:
-    """What is found when the speeds of nn and the fused kernel are compared, each time the next of ``found``."""
+    """Replaces the comparison of the kernels nn and fused: each returns the next of ``found``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None:
         self.left = list(found)
@@ -202,10 +204,10 @@ class Choices:
 BUSY, QUIET = {"fused-f32": 2_000.0, "nn": 3_000.0}, {"fused-f32": 38_000.0, "nn": 12_000.0}
 
 
-def test_a_kernel_that_was_chosen_in_a_busy_moment_is_replaced_before_anything_is_kept(
+def test_trainer_restarts_with_a_much_faster_kernel_before_anything_is_saved(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it was seen: nn was chosen at 2 to 4 thousand characters a second where 38 thousand are possible."""
+    """As observed: nn was chosen at 2,000 to 4,000 characters a second where 38,000 are possible."""
     Time(monkeypatch, 1.0)
     choices = Choices(monkeypatch, BUSY, QUIET)
     settings = settings.with_changes(kernel="auto", val_every=25)
@@ -218,25 +220,25 @@ def test_a_kernel_that_was_chosen_in_a_busy_moment_is_replaced_before_anything_i
     assert not choices.left
     said = next(event for event in events if isinstance(event, Warned))
     assert "restarted after 3 steps with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
-    # the run is the one that the better choice would have made from the start, up to its clock
+    # except for clock times the run is the one that the faster kernel would have made from the start
     kept = MemoryStore()
     wanted = run(Trainer(corpus, settings, store=kept, plan=store.plans[1]))
     assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(wanted)
     for name, array in kept.states[-1].tensors.items():
         assert array.tobytes() == store.states[-1].tensors[name].tobytes(), name
-    # who reads the log sees that run alone
+    # a reader of the log sees that run only
     series = RunSeries.of(events)
     assert series.started is events[starts[1]]
     assert series.warnings == [said]
     assert list(series.points("train").x) == sorted(set(series.points("train").x))
-    # it is resumed with that kernel, and never checked again
+    # a resume has that kernel, and does not check it again
     resumed = run(Trainer.resume(corpus, settings, store.states[-3]))[0]
     assert isinstance(resumed, Resumed)
     assert resumed.inexact is None
 
 
 @pytest.mark.parametrize("second", [BUSY, {"fused-f32": 14_000.0, "nn": 12_000.0}], ids=["slower", "hardly faster"])
-def test_a_kernel_that_others_hardly_beat_stays(
+def test_trainer_keeps_its_kernel_when_no_other_is_much_faster(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, second: dict[str, float]
 ) -> None:
     Time(monkeypatch, 1.0)
@@ -246,7 +248,7 @@ def test_a_kernel_that_others_hardly_beat_stays(
     assert not choices.left
 
 
-def test_a_choice_that_training_confirms_is_not_measured_again(
+def test_trainer_does_not_compare_kernels_again_when_training_is_as_fast_as_measured(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Time(monkeypatch, 1.0)
@@ -259,22 +261,22 @@ def test_a_choice_that_training_confirms_is_not_measured_again(
 
 
 @pytest.mark.parametrize("command", [("checkpoint", None), ("set-lr", 1e-4)], ids=str)
-def test_a_kernel_by_which_something_was_kept_or_changed_stays(
+def test_trainer_keeps_its_kernel_after_a_checkpoint_or_a_command(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, float | None]
 ) -> None:
     Time(monkeypatch, 1.0)
-    choices, asker = Choices(monkeypatch, BUSY, QUIET), Asker({1: [command]})
-    monkeypatch.setattr("charlstm.training.plan.LOG_SECONDS", 0.0)  # so that the asker sees every step
+    choices, commands = Choices(monkeypatch, BUSY, QUIET), ScriptedCommands({1: [command]})
+    monkeypatch.setattr("charlstm.training.plan.LOG_SECONDS", 0.0)  # so that every step has an event
     settings = settings.with_changes(kernel="auto", val_every=25)
-    events = run(Trainer(corpus, settings, store=MemoryStore(), commands=asker), asker)
+    events = run(Trainer(corpus, settings, store=MemoryStore(), commands=commands), commands)
     assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
     assert len(choices.left) == 1
 
 
-def test_kernel_is_chosen_once_for_runs_of_one_kind(
+def test_trainer_takes_the_stored_kernel_for_the_same_settings(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The choice takes over a second of the minute of ``quick``."""
+    """The comparison takes over a second of the minute that ``quick`` has."""
     chosen: list[str] = []
     choose = benchmark.choose_kernel
 
@@ -294,7 +296,7 @@ def test_kernel_is_chosen_once_for_runs_of_one_kind(
         kernels.append(store.plans[0].kernel)
     assert kernels == [chosen[0]] * 2
     assert len(chosen) == 1
-    # what is remembered of another machine's kernels is chosen anew
+    # a stored kernel that this machine lacks is not taken
     known = benchmark.find_speed
     monkeypatch.setattr(
         benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
@@ -303,11 +305,11 @@ def test_kernel_is_chosen_once_for_runs_of_one_kind(
     assert len(chosen) == 2
 
 
-def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> None:
+def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -> None:
     settings = Settings(
         hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
     )
-    # a plan that is far too long, as if the machine had been faster then
+    # a plan that is far too long, as if measured on a faster machine
     plan = make_plan(planned_steps=10**6, val_every=20, snapshot_steps=(0,))
     trainer = Trainer(corpus, settings, plan=plan)
     events = run(trainer)
@@ -321,7 +323,7 @@ def test_max_minutes_plans_the_end_and_holds_it(corpus: Corpus, plan: Plan) -> N
         assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
-def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
+def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Time(monkeypatch, 1.0)
@@ -333,8 +335,8 @@ def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
     monkeypatch.setattr(trainer_module, "evaluate", slowly)
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    asker = Asker({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
+    commands = ScriptedCommands({38: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
     ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
@@ -342,14 +344,14 @@ def test_a_resume_before_a_validation_does_not_take_its_time_for_the_pace(
     assert 190 < again.progress.step < 240
 
 
-def test_a_resume_does_not_take_its_start_for_the_pace(
+def test_resumed_trainer_does_not_count_loading_in_its_pace(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    asker = Asker({40: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
+    commands = ScriptedCommands({40: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     load = TrainStep.load
 
@@ -362,18 +364,18 @@ def test_a_resume_does_not_take_its_start_for_the_pace(
     assert ends[0] > 400  # at 6 seconds a step it would have been 140
 
 
-def test_finish_is_not_undone_by_the_clock(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_limit_does_not_move_the_end_after_finish(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Time(monkeypatch, 1.0)
-    asker = Asker({20: [("finish", None)]})
+    commands = ScriptedCommands({20: [("finish", None)]})
     settings = settings.with_changes(max_steps=None, max_minutes=10.0)
     plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan, commands=asker), asker)
+    events = run(Trainer(corpus, settings, plan=plan, commands=commands), commands)
     assert events[-1].step <= 50
 
 
-def test_what_was_learnt_until_time_was_up_is_looked_at(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5)
     plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=1)
@@ -385,7 +387,7 @@ def test_what_was_learnt_until_time_was_up_is_looked_at(
     assert last.best_step == 30
 
 
-def test_to_wait_for_who_takes_the_events_is_no_work(
+def test_time_limit_does_not_count_the_time_of_the_caller(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Time(monkeypatch, 1.0)
@@ -397,10 +399,10 @@ def test_to_wait_for_who_takes_the_events_is_no_work(
     assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
-def test_to_be_stopped_is_no_work(
+def test_time_limit_does_not_count_suspensions_of_the_process(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By SIGSTOP, say, in the middle of steps, validations and samples."""
+    """Such as by SIGSTOP, during steps, validations and samples."""
     clock = Time(monkeypatch, 1.0)
 
     def stop(what: Any) -> Any:
@@ -428,19 +430,19 @@ def test_to_be_stopped_is_no_work(
     assert [event.work_seconds for event in steps] == pytest.approx(range(1, trainer.progress.step + 1))
 
 
-def test_to_wait_for_a_full_disk_is_no_work(
+def test_time_limit_does_not_count_waits_for_a_full_disk(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, asker, store = Time(monkeypatch, 1.0), Asker({5: [("checkpoint", None)]}), MemoryStore()
+    clock, commands, store = Time(monkeypatch, 1.0), ScriptedCommands({5: [("checkpoint", None)]}), MemoryStore()
 
     def wait(seconds: float) -> None:
         clock.now += 1000.0
 
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker, sleep=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands, sleep=wait)
     for event in trainer.events():
-        asker.see(event)
+        commands.see(event)
         if event.step == 5 and event.name == "step":
             store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
     assert clock.now > 3000
@@ -448,19 +450,19 @@ def test_to_wait_for_a_full_disk_is_no_work(
     assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
-def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
+def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asker = Asker({})
+    commands = ScriptedCommands({})
 
     def asked(*args: Any, progress: Any = None, **how: Any) -> Evaluation:
         if progress is not None:
-            asker.at[plan.planned_steps] = [("stop", None)]
+            commands.at[plan.planned_steps] = [("stop", None)]
         return evaluate(*args, progress=progress, **how)
 
     monkeypatch.setattr(trainer_module, "evaluate", asked)
     store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("stopped", plan.planned_steps)
@@ -473,7 +475,7 @@ def test_a_stop_breaks_the_last_validation_off_and_a_resume_makes_it(
     assert last.reason == "done"
 
 
-def test_the_state_is_kept_before_the_last_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     events = Trainer(corpus, settings, store=store, plan=plan).events()
     for event in events:
@@ -485,25 +487,25 @@ def test_the_state_is_kept_before_the_last_validation(corpus: Corpus, settings: 
     events.close()  # type: ignore[attr-defined]
 
 
-def test_a_pause_within_a_pause_is_answered(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    asker = Asker({8: [("pause", None), ("pause", None), ("resume", None)]})
-    events = run(Trainer(corpus, settings, plan=plan, commands=asker), asker)
+def test_pause_during_a_pause_is_acknowledged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    commands = ScriptedCommands({8: [("pause", None), ("pause", None), ("resume", None)]})
+    events = run(Trainer(corpus, settings, plan=plan, commands=commands), commands)
     assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
     assert events[-1].step == 60
 
 
-def test_a_disk_that_was_full_in_a_pause_leaves_it_a_pause(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_pause_continues_after_a_full_disk(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore(trouble=[])
-    asker = Asker({8: [("pause", None)]})
+    commands = ScriptedCommands({8: [("pause", None)]})
 
     def wait(seconds: float) -> None:
         if not store.trouble:
-            asker.at[8].append(("resume", None))
+            commands.at[8].append(("resume", None))
 
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=asker, sleep=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands, sleep=wait)
     said = []
     for event in trainer.events():
-        asker.see(event)
+        commands.see(event)
         if isinstance(event, Paused) and not said:
             store.trouble.append(OSError(errno.ENOSPC, "full"))
         if isinstance(event, Paused | Resumed):
@@ -512,16 +514,16 @@ def test_a_disk_that_was_full_in_a_pause_leaves_it_a_pause(corpus: Corpus, setti
     assert "full" in said[1][1]
 
 
-def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
-    asker = Asker(
+    commands = ScriptedCommands(
         {
             8: [("pause", None), ("set-lr", 1e-4), ("resume", None)],
             16: [("checkpoint", None)],
             24: [("stop", None)],
         }
     )
-    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=asker), asker)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
     seen = [event for event in events if isinstance(event, Controlled)]
     assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
     assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
@@ -536,7 +538,9 @@ def test_pause_resume_rate_checkpoint_stop(corpus: Corpus, settings: Settings, p
     assert [state.step for state in store.states] == [0, 8, 16, 24]
 
 
-def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trainer_saves_a_checkpoint_every_few_minutes(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Time(monkeypatch, 10.0)
     store, plan = MemoryStore(), make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
     events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan))
@@ -547,26 +551,26 @@ def test_a_checkpoint_comes_by_minutes(corpus: Corpus, settings: Settings, monke
     assert [state.step for state in store.states] == [0, 10, 10]
 
 
-def test_waiting_while_paused(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_pause_sleeps_until_the_next_command(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     waits: list[float] = []
-    asker = Asker({4: [("pause", None)]})
+    commands = ScriptedCommands({4: [("pause", None)]})
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
-            asker.at[4].append(("stop", None))
+            commands.at[4].append(("stop", None))
 
-    events = run(Trainer(corpus, settings, plan=plan, commands=asker, sleep=wait), asker)
+    events = run(Trainer(corpus, settings, plan=plan, commands=commands, sleep=wait), commands)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
 
 
-def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
-    asker = Asker({20: [("finish", None)]})
+def test_finish_takes_the_learning_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
+    commands = ScriptedCommands({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, plan=plan, commands=asker)
+    trainer = Trainer(corpus, settings, plan=plan, commands=commands)
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
-    events = run(trainer, asker)
+    events = run(trainer, commands)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("done", 35)
@@ -576,13 +580,13 @@ def test_finish_takes_the_rate_to_zero(corpus: Corpus, settings: Settings) -> No
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
-def test_finish_takes_its_25_seconds_as_steps_take_now(
+def test_finish_takes_25_seconds_at_the_current_pace(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
 ) -> None:
-    clock, asker = Time(monkeypatch, seconds), Asker({20: [("finish", None)]})
+    clock, commands = Time(monkeypatch, seconds), ScriptedCommands({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
-    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, commands=asker)
-    events = run(trainer, asker)
+    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, commands=commands)
+    events = run(trainer, commands)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("done", 20 + steps)
@@ -592,19 +596,19 @@ def test_finish_takes_its_25_seconds_as_steps_take_now(
     assert trainer.schedule.rate(last.step) == 0
 
 
-def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings) -> None:
-    asker = Asker({20: [("pause", None)]})
+def test_finish_ends_a_pause_and_does_not_count_it(corpus: Corpus, settings: Settings) -> None:
+    commands = ScriptedCommands({20: [("pause", None)]})
 
     def wait(seconds: float) -> None:
-        assert len(asker.at[20]) == 1, "it is still paused"
-        asker.at[20] += [("checkpoint", None), ("finish", None)]
+        assert len(commands.at[20]) == 1, "it is still paused"
+        commands.at[20] += [("checkpoint", None), ("finish", None)]
         before, stopped = trainer._clock._last
         trainer._clock._last = before - 1000, stopped  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, commands=asker, sleep=wait)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, commands=commands, sleep=wait)
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
-    events = run(trainer, asker)
+    events = run(trainer, commands)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("done", 35)
@@ -612,7 +616,7 @@ def test_finish_ends_a_pause_that_is_no_work(corpus: Corpus, settings: Settings)
     assert trainer.progress.work_seconds < 500
 
 
-def test_a_plan_that_the_disk_does_not_take_is_waited_for(corpus: Corpus, settings: Settings) -> None:
+def test_trainer_waits_for_a_full_disk_to_save_its_plan(corpus: Corpus, settings: Settings) -> None:
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
     waits: list[float] = []
     events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, sleep=waits.append))
@@ -621,7 +625,7 @@ def test_a_plan_that_the_disk_does_not_take_is_waited_for(corpus: Corpus, settin
     assert len(waits) == len(store.plans) == 1
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
+def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store = MemoryStore()
@@ -642,7 +646,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
     assert all(state.step < 20 for state in store.states)
 
 
-def test_no_sample_is_written_with_weights_that_ran_away(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     sample = make_sampler("the ", 0)
     trainer = Trainer(corpus, settings.with_changes(ema_decay=None), sample=sample, plan=plan)
     events = []
@@ -659,7 +663,7 @@ def test_no_sample_is_written_with_weights_that_ran_away(corpus: Corpus, setting
     assert any(message.startswith("No sample was written: ") for message in warnings)
 
 
-def test_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_stops_when_patience_is_exceeded(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     hopeless = settings.with_changes(patience=2, lr=1e-12, ema_decay=None)
     events = run(Trainer(corpus, hopeless, plan=plan))
     last = events[-1]
@@ -672,7 +676,7 @@ def test_patience(corpus: Corpus, settings: Settings, plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
-def test_tiny_texts(text: str, settings: Settings) -> None:
+def test_trainer_trains_on_tiny_texts_and_warns(text: str, settings: Settings) -> None:
     events = run(Trainer(make_corpus(text), settings.with_changes(max_steps=3, val_fraction=0.1)))
     last = events[-1]
     assert isinstance(last, Finished)
@@ -680,7 +684,7 @@ def test_tiny_texts(text: str, settings: Settings) -> None:
     assert any("is small" in event.message for event in events if isinstance(event, Warned))
 
 
-def test_nothing_held_out(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_keeps_the_last_model_without_held_out_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     events = run(Trainer(corpus, settings.with_changes(val_fraction=0.0, patience=1), store=store, plan=plan))
     last = events[-1]
@@ -691,17 +695,19 @@ def test_nothing_held_out(corpus: Corpus, settings: Settings, plan: Plan) -> Non
     assert store.models[-1][0] == 60
 
 
-def test_one_character_is_refused(settings: Settings) -> None:
+def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
     with pytest.raises(TextError, match="too short"):
         Trainer(make_corpus("a"), settings)
 
 
-def test_no_end_is_refused(corpus: Corpus) -> None:
+def test_trainer_refuses_settings_without_an_end(corpus: Corpus) -> None:
     with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
         run(Trainer(corpus, Settings(hidden_size=4, num_layers=1, threads=1, kernel="nn")))
 
 
-def test_from_a_model_starts_lower_and_learns_new_characters(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     store = MemoryStore()
     long = settings.with_changes(max_steps=200)
     run(Trainer(corpus, long, store=store, plan=replace(plan, planned_steps=200)))
@@ -723,7 +729,9 @@ def test_from_a_model_starts_lower_and_learns_new_characters(corpus: Corpus, set
     assert resumed[-1].best_val == events[-1].best_val  # type: ignore[attr-defined]
 
 
-def test_from_a_model_keeps_the_replacement_symbol_of_the_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_trainer_that_starts_from_a_model_keeps_the_replacement_symbol_of_the_text(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
     parent = MemoryStore()
     run(Trainer(corpus, settings, store=parent, plan=plan))
     folded = make_corpus(words(800, seed=3) + " ß", fold_rare=2)

@@ -31,7 +31,7 @@ def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_
     )
 
 
-def test_minutes_become_steps_with_room_for_validation() -> None:
+def test_plan_fits_training_and_validation_into_max_minutes() -> None:
     plan = planned(Settings(max_minutes=1.0), spent=2.0)
     training = plan.planned_steps * plan.seconds_per_step
     looks = plan.planned_steps // plan.val_every * plan.val_chars / 24_000
@@ -40,13 +40,13 @@ def test_minutes_become_steps_with_room_for_validation() -> None:
     assert looks < 0.14 * training
 
 
-def test_the_first_limit_ends_the_run() -> None:
+def test_plan_ends_at_the_first_limit() -> None:
     assert planned(Settings(max_steps=10, epochs=5, max_minutes=3)).planned_steps == 10
     assert planned(Settings(epochs=0.1, max_minutes=30)).planned_steps == 49
     assert planned(Settings(max_minutes=1e-6)).planned_steps == 1
 
 
-def test_cadences() -> None:
+def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
     plan = planned(Settings(epochs=3, batch_size=64, seq_length=100, hidden_size=64))
     assert 0.2 <= plan.log_every * plan.seconds_per_step <= 0.5
     assert plan.planned_steps / plan.val_every <= 31
@@ -57,7 +57,7 @@ def test_cadences() -> None:
 
 
 @given(st.integers(1, 10**9), st.floats(1e-5, 100))
-def test_snapshots(steps: int, seconds: float) -> None:
+def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds: float) -> None:
     chosen = snapshot_steps(steps, seconds)
     assert chosen[0] == 0
     assert len(chosen) <= 12
@@ -67,7 +67,7 @@ def test_snapshots(steps: int, seconds: float) -> None:
 
 
 @given(st.integers(0, 10**7), st.integers(1, 4096), st.integers(1, 4096))
-def test_a_small_text_gets_small_batches(targets: int, rows: int, length: int) -> None:
+def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, length: int) -> None:
     fitted = fit_batch(Settings(batch_size=rows, seq_length=length), targets)
     assert 1 <= fitted[0] <= rows
     assert 1 <= fitted[1] <= length
@@ -77,7 +77,7 @@ def test_a_small_text_gets_small_batches(targets: int, rows: int, length: int) -
         assert fitted[0] * fitted[1] * MIN_STEPS_PER_EPOCH <= targets
 
 
-def test_the_clock_moves_the_end() -> None:
+def test_end_within_time_follows_the_pace() -> None:
     settings = Settings(max_minutes=1.0)
     plan = planned(settings)
     now = {"step": 100, "held_out": 0}
@@ -87,14 +87,14 @@ def test_the_clock_moves_the_end() -> None:
 
 
 @pytest.mark.parametrize("speed", [200.0, 1_000.0, 300_000.0])
-def test_a_slow_machine_spends_its_minute_on_training(speed: float) -> None:
+def test_plan_of_a_slow_machine_spends_its_time_on_training(speed: float) -> None:
     plan = planned(Settings(max_minutes=1.0, batch_size=16, seq_length=50), speed=speed)
     assert 30 < plan.planned_steps * plan.seconds_per_step < 60
     assert plan.val_chars > 0
     assert plan.val_every < plan.planned_steps or plan.planned_steps < 8
 
 
-def test_validations_that_come_by_steps_take_their_time_from_the_steps() -> None:
+def test_plan_with_frequent_validations_has_fewer_steps() -> None:
     settings = Settings(max_minutes=1.0, batch_size=16, seq_length=50)
     often, seldom = (planned(settings.with_changes(val_every=every)) for every in (50, 5000))
     assert 1 < often.planned_steps < seldom.planned_steps

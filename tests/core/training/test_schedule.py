@@ -14,7 +14,7 @@ def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
     return LearningRate(lr, "linear", warmup, steps)
 
 
-def test_climb_and_fall() -> None:
+def test_rate_climbs_in_the_warmup_and_then_falls() -> None:
     schedule = linear()
     assert [schedule.rate(step) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
     assert schedule.rate(55) == pytest.approx(0.5)
@@ -22,7 +22,7 @@ def test_climb_and_fall() -> None:
     assert schedule.rate(100) == 0
 
 
-def test_shapes() -> None:
+def test_rate_of_constant_and_cosine_schedules() -> None:
     constant = LearningRate(1e-3, "constant", 0, 50)
     assert {constant.rate(step) for step in range(60)} == {1e-3}
     cosine = LearningRate(1.0, "cosine", 0, 100)
@@ -59,7 +59,7 @@ def test_replan_stretches_the_rest() -> None:
     assert again.rate(105) == pytest.approx(0.125)
 
 
-def test_any_number_of_changes_can_be_made() -> None:
+def test_rate_after_thousands_of_amendments() -> None:
     schedule = linear(steps=10_000)
     for step in range(100, 5000):
         kind, value = ("set-lr", 0.5) if step % 2 else ("replan", 10_000 - step)
@@ -68,7 +68,7 @@ def test_any_number_of_changes_can_be_made() -> None:
     assert 0 < schedule.rate(6000) < schedule.rate(5000)
 
 
-def test_more_climbs_again() -> None:
+def test_more_climbs_to_its_peak_again() -> None:
     schedule = linear().amended(Amendment(100, "more", 100, peak=0.5))
     assert schedule.planned_steps == 200
     assert schedule.rate(100) == pytest.approx(0.05)
@@ -87,7 +87,7 @@ def test_more_climbs_again() -> None:
     st.sampled_from(["constant", "linear", "cosine"]),
     st.integers(0, 100),
 )
-def test_any_history_is_continuous_in_time_and_json(
+def test_amendments_keep_earlier_rates_and_survive_json(
     history: list[tuple[int, str, float, str]], shape: str, warmup: int
 ) -> None:
     schedule, step = LearningRate(1.0, shape, warmup, 100), 0  # type: ignore[arg-type]

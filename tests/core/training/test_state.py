@@ -18,7 +18,7 @@ def state(step: int = 3) -> TrainingState:
     return TrainingState(step, {"rate": 0.1, "text": "naïve\x00", "none": None}, tensors)
 
 
-def test_round_trip_keeps_every_bit(tmp_path: Path) -> None:
+def test_state_is_loaded_bit_for_bit(tmp_path: Path) -> None:
     save_state(tmp_path / "state", state())
     again = load_state(tmp_path / "state")
     assert again.step == 3
@@ -29,14 +29,14 @@ def test_round_trip_keeps_every_bit(tmp_path: Path) -> None:
         assert again.tensors[name].shape == array.shape
 
 
-def test_the_state_before_is_kept(tmp_path: Path) -> None:
+def test_save_state_keeps_the_state_before(tmp_path: Path) -> None:
     for step in (1, 2):
         save_state(tmp_path / "state", state(step), keep=tmp_path / "previous")
     assert load_state(tmp_path / "state").step == 2
     assert load_state(tmp_path / "previous").step == 1
 
 
-def test_the_record_is_read_alone(tmp_path: Path) -> None:
+def test_load_record_reads_the_start_of_the_file_only(tmp_path: Path) -> None:
     path = tmp_path / "state"
     save_state(path, state())
     content = bytearray(path.read_bytes())
@@ -49,7 +49,7 @@ def test_the_record_is_read_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [4, 40, 200, -30, -1])
-def test_any_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
+def test_load_state_notices_a_flipped_bit(tmp_path: Path, place: int) -> None:
     path = tmp_path / "state"
     save_state(path, state())
     content = bytearray(path.read_bytes())
@@ -59,7 +59,7 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
         load_state(path)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_load_state_refuses_other_files(tmp_path: Path) -> None:
     from charlstm.model.tensors import write_tensors
 
     with pytest.raises(ModelError, match="no training state file"):
