@@ -294,3 +294,39 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         await pilot.press("enter")
         await until(pilot, lambda: len(tries) == 2)
         assert app.run_path is None
+
+
+async def test_separate_validation_text_is_shown_and_kept(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(SENTENCES)
+    started: list[Any] = []
+
+    def start(*arguments: Any, **options: Any) -> None:
+        started.append(options["validation"])
+        raise RunError("not now")
+
+    monkeypatch.setattr(train_setup, "start_run", start)
+    async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
+        await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
+        await pilot.press("enter")
+        await shows(pilot, "not now")
+        assert started == [(str(other),)]
+
+
+async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
+        rows = {row.setting: row for row in app.screen.query(SettingRow)}
+        for name in ("val_fraction", "test_fraction"):
+            rows[name].query_one(Input).value = "0.5"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("0.9 together at most" in each.message for each in app._notifications))
+        assert isinstance(app.screen, SettingsScreen)
+        rows["val_fraction"].query_one(Input).value = "0.2"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        await shows(pilot, "50 % of the text")

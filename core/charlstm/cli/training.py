@@ -37,7 +37,7 @@ from charlstm.training.settings_file import SettingsFile, load_settings
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
     from charlstm.runs.folder import Run, RunSpec
-    from charlstm.text.corpus import Corpus
+    from charlstm.text.corpus import Corpus, ValidationText
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
 
@@ -232,29 +232,18 @@ def train(
     changes = {**file.changes, **given_changes}
     model = None if model_from is None else find_model(model_from, runs_dir)
     if like is None:
-        if not text:
-            raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
         preset_name = preset_name or file.preset or DEFAULT
-        corpus = load_corpus(text, text_options_over(file.text_options), val_file)
+        corpus = _open_text(text, file, val_file)
         settings = preset(preset_name, corpus.text_chars, len(corpus.vocabulary))
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
         spec = find_run(like, runs_dir).spec()
-        used = TextOptions.from_dict(spec.corpus.get("options", {}))
-        options = text_options_over(replace(used, **file.text_changes))
-        corpus = load_corpus(text, options, val_file) if text else _text_of(like, spec, used, options, val_file)
         preset_name, settings = spec.preset, spec.settings
+        corpus = _open_text_like(like, spec, text, file, val_file)
     if corpus.validation is not None:
-        if "val_fraction" in given_changes:
-            raise SettingsError(
-                f"val_fraction has no effect, since validation is on {corpus.validation.name}: leave it out"
-            )
-        print_note(
-            f"Validation is on {visible(corpus.validation.name, keep='')}, {corpus.validation.chars:,} characters; the "
-            "vocabulary is that of both texts"
-        )
+        _check_validation_text(corpus.validation, given_changes)
     if model is not None:
         settings = _of_the_same_size(settings, model, changes)
     settings = settings.with_changes(**changes)
@@ -359,22 +348,39 @@ def _train_here(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: b
         raise click.exceptions.Exit(130)
 
 
-def _text_of(run: str, spec: RunSpec, used: TextOptions, options: TextOptions, val_file: str | None) -> Corpus:
-    """The text of ``run`` as it was trained on, or read again where ``options`` are not those that it ``used``, or for
-    another text to validate on."""
+def _open_text(text: tuple[str, ...], file: SettingsFile, val_file: str | None) -> Corpus:
+    if not text:
+        raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
+    return load_corpus(text, text_options_over(file.text_options), val_file)
+
+
+def _open_text_like(run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_file: str | None) -> Corpus:
+    """Open ``text`` with the text options of ``run``, or without ``text`` the run's own: exactly as it was trained on,
+    unless other text options or another text to validate on are asked for."""
     from charlstm.text.corpus import reopen_corpus
 
-    sources = spec.corpus.get("sources", ())
-    validation = list(spec.validation_sources) if val_file is None else [val_file]
+    used = TextOptions.from_dict(spec.corpus.get("options", {}))
+    options = text_options_over(replace(used, **file.text_changes))
+    if text:
+        return load_corpus(text, options, val_file)
     if spec.corpus.get("fingerprint") and options == used and val_file is None:
         try:
             with ProgressBar() as bar:
                 return reopen_corpus(spec.corpus, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
+    sources = spec.corpus.get("sources", ())
+    validation = list(spec.validation_sources) if val_file is None else [val_file]
     if "-" in (*sources, *validation):
         raise TextError(f"The text of {run} came from standard input and cannot be read again: name a TEXT")
     return load_corpus(tuple(sources), options, validation or None)
+
+
+def _check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
+    name = visible(validation.name, keep="")
+    if "val_fraction" in given_changes:
+        raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
+    print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
 def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:

@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -456,7 +456,8 @@ class Setup(Vertical):
 
     def _held_out(self, settings: Settings) -> str:
         if self.corpus is not None and self.corpus.validation:
-            return f"nothing of this text: validation is on {visible(', '.join(self.corpus.validation), keep='')}"
+            names = ", ".join(PurePath(source).name for source in self.corpus.validation)
+            return f"nothing: validation is on {visible(names, keep='')}"
         if not settings.val_fraction:
             return "nothing: there will be no validation"
         where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
