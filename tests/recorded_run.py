@@ -1,8 +1,8 @@
-"""Run folders as a worker would have left them, made in milliseconds and without torch, for tests of what reads runs.
+"""Run folders as a worker leaves them, created in milliseconds and without torch, for tests of code that reads runs.
 
 ``record(folder, "finished")`` is a run of 200 reports, 20 validations, samples, snapshots and a tiny random model.
-A live state (``running``, ``paused``, ``waiting``, ``starting``) holds the lock and beats in this very process until
-``close()``; meanwhile ``advance`` goes on training and ``obey`` acts on what people asked. Use it as a context manager.
+A live state (``running``, ``paused``, ``waiting``, ``starting``) holds the lock and writes a heartbeat in this process
+until ``close()``; meanwhile ``advance`` adds training steps and ``obey`` handles commands. Use it as a context manager.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ LONG_AGO = 120.0
 
 
 def tiny_model(*, seed: int = 0, symbols: tuple[str, ...] = SYMBOLS, hidden_size: int = 8, **info: Any) -> Model:
-    """A random model of one layer over ``symbols``: fast to make and to play, and it says nothing."""
+    """A small random model with one layer over ``symbols``."""
     config = ModelConfig(len(symbols), hidden_size, 1)
     random = np.random.default_rng(seed)
     weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
@@ -65,7 +65,7 @@ def tiny_model(*, seed: int = 0, symbols: tuple[str, ...] = SYMBOLS, hidden_size
 
 
 def train_loss(step: int) -> float:
-    """A believable curve from the uniform guess down, the same every time."""
+    """A plausible loss curve, starting at the uniform guess; the same every time."""
     wobble = 0.03 * math.sin(step * 1.7) * math.cos(step * 0.31)
     return 1.3 + (math.log(len(SYMBOLS)) - 1.3) * math.exp(-step / 220) + wobble
 
@@ -106,7 +106,7 @@ class Recorded:
         self.close()
 
     def close(self) -> None:
-        """Let the pretended worker vanish, as by kill -9; a run of a state that is not live is left as it is."""
+        """End the pretended worker as by kill -9. Does nothing to a run whose state is not live."""
         if self._heart is not None:
             self._heart.close()
             self._lock.release()
@@ -119,7 +119,7 @@ class Recorded:
             self._log.append(event)
 
     def advance(self, steps: int) -> None:
-        """Train on: everything that a worker would log on the way, and its heartbeat."""
+        """Add training steps: everything that a worker would log, and its heartbeat."""
         for step in range(self.step + 1, self.step + steps + 1):
             self.step = step
             self._now += 0.05
@@ -130,18 +130,18 @@ class Recorded:
         self.beat("running" if self._heart else None)
 
     def beat(self, state: RunState | None, message: str = "") -> None:
-        """Say ``state`` in the heartbeat (``None``: only the figures)."""
+        """Write ``state`` into the heartbeat (``None``: only the figures)."""
         if self._heart is None:
             return
         word = self._heart.record.state if state is None else state
         self._heart.update(state=word, message=message, **self._figures())
 
     def commands(self) -> list[Command]:
-        """What people asked since the last call."""
+        """The commands since the last call."""
         return list(self._inbox.read())
 
     def obey(self) -> list[Command]:
-        """Act on what people asked since the last call, as a worker would, and say what it was."""
+        """Handle the commands since the last call as a worker would, and return them."""
         commands = self.commands()
         for command in commands:
             self.append(Controlled(step=self.step, id=command.id, command=command.command, value=command.value))

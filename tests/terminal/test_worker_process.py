@@ -1,4 +1,4 @@
-"""The real worker in a process of its own: started, controlled, killed and gone on with through the folder alone."""
+"""The real worker in its own process: started, controlled, killed and resumed through the folder alone."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def until(run: Run, *states: str) -> None:
 
 
 def reached(run: Run, step: int) -> Callable[[], bool]:
-    """Whether the log of ``run`` has come to ``step``."""
+    """Whether the log of ``run`` has reached ``step``."""
     series, tail = RunSeries(), EventTail(run.events_path)
 
     def there() -> bool:
@@ -115,7 +115,7 @@ def story(events: Iterator[Event]) -> list[tuple[Any, ...]]:
     return sorted((key, value) for key, value in told.items())
 
 
-def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]) -> None:
+def test_killed_and_resumed_worker_equals_the_uninterrupted_one(make: Callable[..., Run]) -> None:
     untouched, killed = make(), make()
     launch(untouched)
     pid = launch(killed)
@@ -148,8 +148,8 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(make: Callable[..., Run]
     assert find_run(killed.name) == killed
 
 
-def test_a_terminal_that_closes_ends_the_run_in_order(make: Callable[..., Run]) -> None:
-    """``charlstm resume`` in a pty that goes away while it draws: SIGHUP, and a screen that cannot be written to."""
+def test_closed_terminal_stops_the_run_with_a_checkpoint(make: Callable[..., Run]) -> None:
+    """``charlstm resume`` in a pty that closes meanwhile: SIGHUP, and a terminal that cannot be written to."""
     run = make(steps=1_000_000)
     command = ["-P", "-m", "charlstm", "resume", run.name]
     screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=PATIENCE)
@@ -173,7 +173,7 @@ def test_a_terminal_that_closes_ends_the_run_in_order(make: Callable[..., Run]) 
     assert state.step == events[-1].step
 
 
-def test_everything_that_one_can_ask_through_the_folder(make: Callable[..., Run]) -> None:
+def test_every_command_works_through_the_folder(make: Callable[..., Run]) -> None:
     run = make(steps=1_000_000)
     pid = launch(run)
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along

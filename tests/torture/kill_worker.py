@@ -75,7 +75,7 @@ def story(events: Iterable[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
 
 
 def differences(run: Run, untouched: Run) -> list[str]:
-    """What of ``run`` is not as in the run that was never touched."""
+    """How ``run`` differs from the uninterrupted run."""
     found = []
     if story(read_events(run.events_path)) != story(read_events(untouched.events_path)):
         found.append("log")
@@ -91,12 +91,12 @@ def differences(run: Run, untouched: Run) -> list[str]:
 
 
 def good(_: Run) -> storage.Disk:
-    """A disk that counts what is done to it."""
+    """A disk that works and counts its calls."""
     return FaultyDisk()
 
 
 def work(run: Run, disk: MakeDisk) -> int:
-    """Be the worker of ``run`` in a child, on that disk; the wait status."""
+    """Train ``run`` in a child process with that disk; returns the wait status."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -110,7 +110,7 @@ def work(run: Run, disk: MakeDisk) -> int:
 
 
 def beside(run: Run, what: str) -> Path:
-    """A place for something that has to do with ``run``, next to its folder."""
+    """A path next to the folder of ``run``."""
     return run.path.with_name(f"{run.name}.{what}")
 
 
@@ -169,7 +169,7 @@ FOLDERS: dict[str, Callable[[Run], None]] = {
     "folder: lock removed": remove_lock,
     "folder: event log removed": remove_log,
 }
-"""What is done to the folder of a worker that is at work."""
+"""What is done to the folder while its worker trains."""
 
 
 def folder_accidents(

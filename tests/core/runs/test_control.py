@@ -13,7 +13,7 @@ from charlstm.runs.control import ControlReader, check_command, send_command
 from recorded_run import record
 
 
-def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
+def test_commands_arrive_once_and_in_order(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         asked = [
             send_command(recorded.run, "pause"),
@@ -33,7 +33,7 @@ def test_what_is_asked_arrives_in_order_and_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["finished", "crashed", "failed", "stopped"])
-def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
+def test_send_command_refuses_a_run_without_a_worker(tmp_path: Path, state: str) -> None:
     run = record(tmp_path, state).run  # type: ignore[arg-type]
     with pytest.raises(RunError, match="takes no commands") as caught:
         send_command(run, "pause")
@@ -57,13 +57,13 @@ def test_nobody_is_asked_where_nobody_is(tmp_path: Path, state: str) -> None:
         ("set-lr", 1e9),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_it_is_sent(command: str, value: float | None) -> None:
+def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, value: float | None) -> None:
     with pytest.raises(RunError):
         check_command(command, value)
 
 
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_a_line_that_is_too_long_costs_only_itself(tmp_path: Path, pieces: int) -> None:
+def test_control_reader_skips_only_the_line_that_is_too_long(tmp_path: Path, pieces: int) -> None:
     path = tmp_path / "control.jsonl"
     stop = b'{"id":"x","command":"stop","value":null}\n'
     content = stop + b"x" * 3_000_005 + stop + b"y" * 200_000 + b"\n" + stop
@@ -77,7 +77,7 @@ def test_a_line_that_is_too_long_costs_only_itself(tmp_path: Path, pieces: int) 
     assert reader.position == len(content)
 
 
-def test_commands_are_heard_after_their_file_was_removed(tmp_path: Path) -> None:
+def test_control_reader_continues_after_the_file_was_removed(tmp_path: Path) -> None:
     path = tmp_path / "control.jsonl"
     stop = b'{"id":"x","command":"stop","value":null}\n'
     path.write_bytes(stop * 3)
@@ -90,7 +90,9 @@ def test_commands_are_heard_after_their_file_was_removed(tmp_path: Path) -> None
 
 
 @given(st.binary(max_size=400))
-def test_lines_that_are_no_commands_are_passed_over(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+def test_control_reader_skips_lines_that_are_not_commands(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes
+) -> None:
     path = tmp_path_factory.mktemp("control") / "control.jsonl"
     good = b'{"id":"x","command":"stop","value":null}\n'
     path.write_bytes(junk + b"\n" + good + b'{"id":"torn","comm')

@@ -37,9 +37,7 @@ def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
     return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
 
 
-def test_runs_are_kept_where_one_says_else_where_the_system_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_dir_is_the_requested_folder_else_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     if sys.platform == "linux":
         assert runs_dir() == tmp_path / "data-home" / "charlstm" / "runs"
@@ -50,7 +48,7 @@ def test_runs_are_kept_where_one_says_else_where_the_system_says(
     assert runs_dir("asked") == tmp_path / "asked"
 
 
-def test_a_run_is_called_text_preset_number_and_is_private(tmp_path: Path) -> None:
+def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
     names = [create_run(spec(), folder=tmp_path).name for _ in range(3)]
     assert names == ["novel-quick-1", "novel-quick-2", "novel-quick-3"]
     delete_run(Run(tmp_path / "novel-quick-1"))
@@ -59,7 +57,7 @@ def test_a_run_is_called_text_preset_number_and_is_private(tmp_path: Path) -> No
     assert create_run(spec("../Ein Buch: 红楼梦/etc.txt"), folder=tmp_path).path.parent == tmp_path
 
 
-def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
+def test_run_spec_is_read_back_as_written(tmp_path: Path) -> None:
     asked = spec()
     run = create_run(asked, folder=tmp_path)
     assert run.spec() == asked
@@ -80,7 +78,7 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
         (b"\xff\xfe", "damaged"),
     ],
 )
-def test_a_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
+def test_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
     run = create_run(spec(), folder=tmp_path)
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="stopped"))  # what else shows that it is a run
     run.spec_path.write_bytes(content)
@@ -96,7 +94,7 @@ def test_a_damaged_spec_is_one_sentence(tmp_path: Path, content: bytes, says: st
     ["", " ", ".", "..", "../x", "a/b", "a\\b", "/etc", "-rf", "~root", "a\0b", "a\x1b[2J", "x" * 101, "é" * 101, "nul",
      "CON.txt", "a.", "a ", "demo", "m.safetensors", "a\u202eb", "a:b", "a\nb"],
 )  # fmt: skip
-def test_names_that_are_none(tmp_path: Path, name: str) -> None:
+def test_check_name_refuses_invalid_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot be a run's name"):
         check_name(name)
     with pytest.raises(RunError):
@@ -105,7 +103,7 @@ def test_names_that_are_none(tmp_path: Path, name: str) -> None:
 
 
 @given(st.text(max_size=120))
-def test_an_accepted_name_is_one_step_below_the_folder(name: str) -> None:
+def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
     try:
         check_name(name)
     except RunError:
@@ -115,19 +113,19 @@ def test_an_accepted_name_is_one_step_below_the_folder(name: str) -> None:
     assert os.path.dirname(path) == "/runs"
 
 
-def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_create_run_refuses_a_name_that_is_taken(tmp_path: Path) -> None:
     create_run(spec(), name="mine", folder=tmp_path)
     with pytest.raises(RunError, match="already: choose another name, or resume it"):
         create_run(spec(), name="mine", folder=tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_create_run_in_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="No run can be created in"):
         create_run(spec(), folder=tmp_path / "file" / "runs")
 
 
-def test_runs_are_found_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_run_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = create_run(spec(), name="here", folder=tmp_path / "a")
     there = create_run(spec(), name="there", folder=tmp_path / "b")
@@ -144,7 +142,7 @@ def test_runs_are_found_by_name_by_folder_and_from_elsewhere(tmp_path: Path, mon
             find_run(nothing, "a")
 
 
-def test_runs_are_listed_as_people_count(tmp_path: Path) -> None:
+def test_list_runs_sorts_numbers_by_value(tmp_path: Path) -> None:
     for name in ("x-10", "x-9", "a", "X-1"):
         create_run(spec(), name=name, folder=tmp_path)
     (tmp_path / "not a run").mkdir()
@@ -153,7 +151,7 @@ def test_runs_are_listed_as_people_count(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "nothing") == []
 
 
-def test_a_run_that_cannot_be_looked_at_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_runs_skips_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here, gone = (create_run(spec(), name=name, folder=tmp_path) for name in ("here", "gone"))
     look = os.stat
 
@@ -168,7 +166,7 @@ def test_a_run_that_cannot_be_looked_at_hides_no_other(tmp_path: Path, monkeypat
     assert known_runs() == [here]
 
 
-def test_renaming(tmp_path: Path) -> None:
+def test_rename_run(tmp_path: Path) -> None:
     run = create_run(spec(), name="old", folder=tmp_path)
     create_run(spec(), name="taken", folder=tmp_path)
     with pytest.raises(RunError, match="taken already"):
@@ -195,14 +193,14 @@ def whole_run(folder: Path) -> Run:
     return run
 
 
-def test_deleting_takes_all_of_a_run(tmp_path: Path) -> None:
+def test_delete_run_deletes_all_files_of_the_run(tmp_path: Path) -> None:
     run = whole_run(tmp_path / "runs")
     assert delete_run(run) == []
     assert os.listdir(tmp_path / "runs") == []
     assert known_runs() == []
 
 
-def test_deleting_leaves_what_is_not_of_the_run(tmp_path: Path) -> None:
+def test_delete_run_leaves_other_files(tmp_path: Path) -> None:
     run = whole_run(tmp_path / "runs")
     outside = tmp_path / "outside.txt"
     outside.write_text("precious")
@@ -220,7 +218,7 @@ def test_deleting_leaves_what_is_not_of_the_run(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "runs") == known_runs() == []
 
 
-def test_deleting_follows_no_link(tmp_path: Path) -> None:
+def test_delete_run_follows_no_link(tmp_path: Path) -> None:
     run = whole_run(tmp_path / "runs")
     elsewhere = tmp_path / "elsewhere"
     run.snapshots_dir.rename(elsewhere)
@@ -235,7 +233,7 @@ def test_deleting_follows_no_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["{}", '{"scripts":{}}', "[1]", "", "{", '{"format": 1, "settings": {}}', '"format"']
 )
-def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path, content: str) -> None:
+def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path, content: str) -> None:
     project = tmp_path / "runs" / "project"
     project.mkdir(parents=True)
     (project / "run.json").write_text(content)
@@ -254,7 +252,7 @@ def test_a_folder_with_the_run_json_of_another_program_is_no_run(tmp_path: Path,
     assert sorted(os.listdir(project)) == ["mine.txt", "run.json"]
 
 
-def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path) -> None:
+def test_delete_run_removes_files_after_closing_the_lock(tmp_path: Path) -> None:
     run = create_run(spec(), name="doomed", folder=tmp_path / "runs")
     locked: list[bool | None] = []
 
@@ -274,7 +272,9 @@ def test_a_deleted_run_is_removed_once_its_lock_is_closed(tmp_path: Path) -> Non
     assert list_runs(tmp_path / "runs") == known_runs() == []
 
 
-def test_a_file_system_without_locks_is_not_called_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rename_run_on_a_file_system_without_locks_does_not_blame_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import filelock
 
     def refuse(self: object) -> None:
@@ -286,7 +286,7 @@ def test_a_file_system_without_locks_is_not_called_a_worker(tmp_path: Path, monk
         rename_run(run, "other")
 
 
-def test_a_linked_run_is_not_deleted_through_its_link(tmp_path: Path) -> None:
+def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
     run = create_run(spec(), name="real", folder=tmp_path / "a")
     (tmp_path / "link").symlink_to(run.path)
     with pytest.raises(RunError, match="is a link"):
@@ -294,7 +294,7 @@ def test_a_linked_run_is_not_deleted_through_its_link(tmp_path: Path) -> None:
     assert run.exists()
 
 
-def test_a_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
+def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
             with pytest.raises(RunError, match="is being trained"):
@@ -306,7 +306,7 @@ def test_a_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> N
                 attempt()
 
 
-def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> None:
+def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     run = record(tmp_path).run
     (run.snapshots_dir / "notes.safetensors").write_bytes(b"")
     (run.snapshots_dir / "²5.safetensors").write_bytes(b"")
@@ -318,7 +318,7 @@ def test_snapshots_are_in_order_and_strangers_are_left_out(tmp_path: Path) -> No
 
 
 @given(st.binary(max_size=300))
-def test_a_damaged_index_is_not_believed(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_damaged_index_is_ignored(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     place = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "index_path", lambda: place / "runs.jsonl")

@@ -1,4 +1,4 @@
-"""What a run is asked before a worker is started to go on with it."""
+"""Checks before a worker is started to resume a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begun(folder: Path, state: RunState = "finished", *, ended: str = "done", **
         ({"epochs": 3.0, "max_steps": 200}, "max_steps", "200"),
     ],
 )
-def test_a_finished_run_is_given_more_by_what_ended_it(
+def test_check_resume_of_a_finished_run_names_the_setting_that_ended_it(
     tmp_path: Path, settings: dict[str, Any], name: str, value: str
 ) -> None:
     run = begun(tmp_path, **settings)
@@ -52,7 +52,7 @@ def test_a_finished_run_is_given_more_by_what_ended_it(
     check_resume(run, {name: 2 * settings[name]})
 
 
-def test_more_of_what_does_not_end_it_is_refused(tmp_path: Path) -> None:
+def test_check_resume_refuses_more_of_a_setting_that_does_not_end_the_run(tmp_path: Path) -> None:
     run = begun(tmp_path, max_minutes=1.0)
     with pytest.raises(SettingsError, match="200 steps, and max_minutes=1 ends it: raise that, or set it to none"):
         check_resume(run, {"epochs": 50.0})
@@ -61,13 +61,13 @@ def test_more_of_what_does_not_end_it_is_refused(tmp_path: Path) -> None:
     check_resume(run, {"epochs": 50.0, "max_minutes": None})
 
 
-def test_another_rate_is_a_way_on_only_after_patience(tmp_path: Path) -> None:
+def test_check_resume_accepts_another_rate_only_after_patience(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is finished"):
         check_resume(begun(tmp_path / "done", epochs=2.0), {"lr": 1e-4})
     check_resume(begun(tmp_path / "patience", ended="patience", epochs=9.0), {"lr": 1e-4})
 
 
-def test_what_is_fixed_is_refused_once_a_run_has_begun(tmp_path: Path) -> None:
+def test_check_resume_refuses_fixed_settings_once_a_run_has_begun(tmp_path: Path) -> None:
     run = begun(tmp_path, "stopped", ended="stopped", epochs=9.0)
     with pytest.raises(SettingsError, match="hidden_size cannot change from 512 to 64"):
         check_resume(run, {"hidden_size": 64})
@@ -76,14 +76,14 @@ def test_what_is_fixed_is_refused_once_a_run_has_begun(tmp_path: Path) -> None:
     check_resume(run, {"hidden_size": 64})
 
 
-def test_a_damaged_checkpoint_is_left_to_the_worker(tmp_path: Path) -> None:
+def test_check_resume_leaves_a_damaged_checkpoint_to_the_worker(tmp_path: Path) -> None:
     run = begun(tmp_path, max_minutes=1.0)
     run.state_path.write_bytes(b"junk")
     check_resume(run, {"max_minutes": 0.5})
 
 
 @pytest.mark.parametrize("beaten", [True, False])
-def test_a_worker_that_cannot_be_started_leaves_the_run_as_it_was(
+def test_launch_leaves_the_run_unchanged_when_the_worker_cannot_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: bool
 ) -> None:
     run = begun(tmp_path, "stopped")
@@ -101,7 +101,7 @@ def test_a_worker_that_cannot_be_started_leaves_the_run_as_it_was(
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])
-def test_a_device_that_is_not_here_is_refused_before_there_is_a_run(
+def test_missing_device_is_refused_before_a_run_is_created(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if device == "mps" and torch.backends.mps.is_available():
@@ -120,7 +120,7 @@ def test_a_device_that_is_not_here_is_refused_before_there_is_a_run(
     assert run.status() == before
 
 
-def test_a_process_without_torch_asks_another_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_device_does_not_import_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     script = (
         "import sys; from charlstm.errors import SettingsError; from charlstm.runs.launch import check_device\n"

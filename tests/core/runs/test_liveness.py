@@ -36,7 +36,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
     return child
 
 
-def test_one_writer_and_the_lock_dies_with_it(tmp_path: Path) -> None:
+def test_lock_has_one_holder_and_is_freed_when_its_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "novel-quick-1" / "lock"
     path.parent.mkdir()
     assert system.is_locked(path) is False
@@ -52,7 +52,7 @@ def test_one_writer_and_the_lock_dies_with_it(tmp_path: Path) -> None:
     liveness.acquire_lock(path, patience=0).release()
 
 
-def test_probing_does_not_make_a_starting_worker_fail(tmp_path: Path) -> None:
+def test_testing_the_lock_does_not_make_a_starting_worker_fail(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch()
     over = threading.Event()
@@ -74,7 +74,7 @@ def test_probing_does_not_make_a_starting_worker_fail(tmp_path: Path) -> None:
             each.join()
 
 
-def test_probes_do_not_see_each_other(tmp_path: Path) -> None:
+def test_processes_that_test_the_lock_do_not_see_each_other(tmp_path: Path) -> None:
     import fcntl
 
     path = tmp_path / "lock"
@@ -84,7 +84,7 @@ def test_probes_do_not_see_each_other(tmp_path: Path) -> None:
         assert system.is_locked(path) is False
 
 
-def test_a_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
+def test_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
     held = liveness.acquire_lock(tmp_path / "lock")
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     try:
@@ -95,7 +95,7 @@ def test_a_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_lock_survives_its_file(tmp_path: Path) -> None:
+def test_lock_is_held_after_its_file_was_removed(tmp_path: Path) -> None:
     path = tmp_path / "run" / "lock"
     path.parent.mkdir()
     held = liveness.acquire_lock(path)
@@ -111,7 +111,7 @@ def test_the_lock_survives_its_file(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_holder_learns_what_became_of_its_folder(tmp_path: Path) -> None:
+def test_loss_tells_moved_from_deleted(tmp_path: Path) -> None:
     place = tmp_path / "disk" / "runs"
     folder, other = place / "run", place / "other"
     folder.mkdir(parents=True)
@@ -131,7 +131,7 @@ def test_the_holder_learns_what_became_of_its_folder(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_disk_that_is_gone_for_a_while_has_moved_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     held = liveness.acquire_lock(folder / "lock")
@@ -154,7 +154,9 @@ def test_a_disk_that_is_gone_for_a_while_has_moved_nothing(tmp_path: Path, monke
 
 
 @posix
-def test_where_folders_have_no_locks_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_notices_a_removed_file_where_folders_have_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(system, "lock_folder", lambda _: None)
     held = liveness.acquire_lock(tmp_path / "lock")
     assert held.loss() is None
@@ -165,7 +167,7 @@ def test_where_folders_have_no_locks_the_file_is_watched(tmp_path: Path, monkeyp
     held.release()
 
 
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_acquire_lock_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     (tmp_path / "lock").symlink_to(tmp_path / "mine.txt")
     with pytest.raises(RunError, match="link to another file"):
@@ -173,13 +175,15 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
-def test_no_folder_is_made_for_a_lock(tmp_path: Path) -> None:
+def test_acquire_lock_creates_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="any more"):
         liveness.acquire_lock(tmp_path / "gone" / "lock")
     assert not (tmp_path / "gone").exists()
 
 
-def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acquire_lock_on_a_file_system_without_locks_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import filelock
 
     def refuse(self: object) -> None:

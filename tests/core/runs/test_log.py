@@ -17,7 +17,7 @@ def warning(step: int) -> Event:
     return Warned(step=step, time=float(step), message=f"no. {step} – ünïcode 你好")
 
 
-def test_events_come_back_as_they_went(tmp_path: Path) -> None:
+def test_events_are_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     events = [warning(1), Sampled(step=2, time=2.0, prime="a", text="\x00\n\x1b[2J\ud800\u2028")]
     log = EventLog(path)
@@ -32,7 +32,7 @@ def test_events_come_back_as_they_went(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, 999), max_size=20), st.data())
-def test_a_reader_sees_each_line_once_however_it_arrives(
+def test_event_tail_returns_each_event_once_however_it_arrives(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "events.jsonl"
@@ -48,7 +48,7 @@ def test_a_reader_sees_each_line_once_however_it_arrives(
     assert tail.read() == []
 
 
-def test_a_torn_line_is_mended_and_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
+def test_event_log_removes_an_incomplete_line_and_readers_skip_other_lines(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(to_line(warning(1)).encode() + b'\n{"event":"step"}\n\nnonsense\n{"event":"warning","st')
     tail = EventTail(path)
@@ -60,7 +60,7 @@ def test_a_torn_line_is_mended_and_lines_that_are_none_are_passed_over(tmp_path:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_an_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, half: bool) -> None:
+def test_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, half: bool) -> None:
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
     log.append(warning(1))
@@ -71,7 +71,7 @@ def test_an_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, hal
     assert [event.step for event in read_events(path)] == [1, 2]
 
 
-def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+def test_event_tail_refuses_a_newer_format(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     rest = '"planned_steps":1,"steps_per_epoch":1,"parameters":1,"train_chars":1,"val_chars":1,"device":"cpu"'
     path.write_text(f'{{"event":"started","step":0,"time":0,"format":99,{rest},"kernel":"nn","threads":1}}\n')
@@ -79,13 +79,13 @@ def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         EventTail(path).read()
 
 
-def test_a_missing_log_has_no_events_and_an_unreadable_one_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_log_has_no_events_and_an_unreadable_one_is_one_sentence(tmp_path: Path) -> None:
     assert EventTail(tmp_path / "none").read() == []
     with pytest.raises(RunError, match="cannot be read"):
         EventTail(tmp_path).read()
 
 
-def test_an_endless_line_does_not_stop_the_reader(tmp_path: Path) -> None:
+def test_event_tail_skips_a_line_that_is_too_long(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"x" * 9_000_000 + b"\n" + to_line(warning(3)).encode() + b"\n")
     assert [event.step for event in EventTail(path).read()] == [3]

@@ -46,7 +46,7 @@ def picture(series: RunSeries) -> Any:
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6))
-def test_a_run_killed_and_resumed_anywhere_looks_like_the_untouched_one(accidents: list[tuple[int, int]]) -> None:
+def test_series_of_a_killed_and_resumed_run_equals_the_uninterrupted_one(accidents: list[tuple[int, int]]) -> None:
     whole = RunSeries.of([started(), *life(range(61))])
     log: list[Event] = [started()]
     done = 0
@@ -60,7 +60,7 @@ def test_a_run_killed_and_resumed_anywhere_looks_like_the_untouched_one(accident
     assert picture(RunSeries.of(log)) == picture(whole)
 
 
-def test_feeding_bit_by_bit_is_feeding_at_once(tmp_path: Path) -> None:
+def test_feeding_events_one_by_one_equals_feeding_all_at_once(tmp_path: Path) -> None:
     events = list(read_events(record(tmp_path).run.events_path))
     series = RunSeries()
     assert not series.feed([])
@@ -72,7 +72,7 @@ def test_feeding_bit_by_bit_is_feeding_at_once(tmp_path: Path) -> None:
     assert len(series.points("validation")) == 21
 
 
-def test_a_copy_stays_as_it_is() -> None:
+def test_copy_is_not_changed_by_later_events() -> None:
     series = RunSeries.of([started(), *life(range(10))])
     twin, before = series.copy(), picture(series)
     series.feed(life(range(10, 20)))
@@ -80,7 +80,7 @@ def test_a_copy_stays_as_it_is() -> None:
     assert series.step == 19
 
 
-def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
+def test_resume_removes_the_end() -> None:
     end = Finished(step=20, time=20.0, reason="stopped", best_val=2.0, best_step=20, train_seconds=10.0)
     series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
     assert series.finished is end
@@ -102,7 +102,7 @@ def test_a_resume_takes_back_the_end_and_later_warnings() -> None:
         ("diverged", False, False),
     ],
 )
-def test_best_loss_is_whole_once_the_run_ended_by_itself(reason: str, said: bool | None, whole: bool) -> None:
+def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, said: bool | None, whole: bool) -> None:
     end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=said)
     series = RunSeries.of([started(), *life(range(21))])
     assert not series.best_whole
@@ -112,7 +112,7 @@ def test_best_loss_is_whole_once_the_run_ended_by_itself(reason: str, said: bool
     assert not series.best_whole
 
 
-def test_what_a_resume_overrules_does_not_come_back() -> None:
+def test_resume_with_changed_settings_drops_the_commands_it_overrides() -> None:
     asked = [Controlled(step=9, id=word, command=word, value=1.0) for word in ("set-lr", "finish", "checkpoint")]
     series = RunSeries.of([started(), *life(range(10)), *asked])
     series.feed([Resumed(step=5, planned_steps=200, changed=("head_lr",))])
@@ -123,12 +123,12 @@ def test_what_a_resume_overrules_does_not_come_back() -> None:
     assert [each.command for each in series.every_control] == ["checkpoint"]
 
 
-def test_a_run_that_begins_anew_forgets_what_it_never_kept() -> None:
+def test_second_started_event_clears_the_series() -> None:
     series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
     assert (series.step, series.planned_steps, series.samples, series.version) == (0, 50, [], 13)
 
 
-def test_what_is_not_a_number_is_a_gap_and_hostile_figures_do_no_harm() -> None:
+def test_values_that_are_not_finite_are_gaps() -> None:
     broken = stepped(3)
     object.__setattr__(broken, "lr", "1e400")
     object.__setattr__(broken, "train_seconds", None)
@@ -139,7 +139,7 @@ def test_what_is_not_a_number_is_a_gap_and_hostile_figures_do_no_harm() -> None:
     assert (np.diff(seconds) >= 0).all()
 
 
-def test_time_left_follows_the_pace_of_now_and_not_the_pauses() -> None:
+def test_seconds_left_follows_the_recent_speed_without_pauses() -> None:
     series = RunSeries.of([started(), *(stepped(step) for step in range(1, 51))])
     assert series.seconds_left() == pytest.approx(50)
     series.feed([Paused(step=50, time=50.0), Resumed(step=50, time=5000.0)])
@@ -150,18 +150,18 @@ def test_time_left_follows_the_pace_of_now_and_not_the_pauses() -> None:
     assert RunSeries().progress() is None
 
 
-def test_time_left_does_not_follow_a_clock_that_is_set() -> None:
+def test_seconds_left_ignores_a_clock_that_is_set() -> None:
     jumps = [time + jump for time, jump in zip(range(1, 51), [0.0, 2e9, -2e9, 3e8, 0.0] * 10, strict=True)]
     series = RunSeries.of([started(), *(stepped(step + 1, time=time) for step, time in enumerate(jumps))])
     assert series.seconds_left() == pytest.approx(50)
 
 
-def test_time_left_of_a_log_of_0_1_follows_its_steps() -> None:
+def test_seconds_left_of_a_log_of_0_1_follows_its_steps() -> None:
     steps = [replace(stepped(step, time=2e9 * (step % 2)), work_seconds=None) for step in range(1, 51)]
     assert RunSeries.of([started(), *steps]).seconds_left() == pytest.approx(25)
 
 
-def test_samples_are_kept_in_order() -> None:
+def test_samples_are_in_order() -> None:
     series = RunSeries.of([started(), *life(range(12))])
     assert [sample.step for sample in series.samples] == [0, 5, 10]
 
@@ -178,11 +178,11 @@ def slow_smooth(values: list[float], weight: float) -> list[float]:
 
 
 @given(st.lists(LOSSES, max_size=40), st.floats(0, 0.95))
-def test_smoothing_is_its_definition(values: list[float], weight: float) -> None:
+def test_smooth_equals_its_definition(values: list[float], weight: float) -> None:
     np.testing.assert_allclose(smooth(values, weight), slow_smooth(values, weight), rtol=1e-9, atol=1e-12)
 
 
-def test_smoothing_takes_what_makes_sense() -> None:
+def test_smooth_refuses_weights_outside_0_to_1() -> None:
     assert smooth([1.0, 2.0], 0).tolist() == [1.0, 2.0]
     assert smooth([5.0], 0.9).tolist() == pytest.approx([5.0])  # corrected: it does not start near zero
     for weight in (-0.1, 1.0, math.nan):
@@ -190,7 +190,7 @@ def test_smoothing_takes_what_makes_sense() -> None:
             smooth([1.0], weight)
 
 
-def test_a_long_run_is_cheap() -> None:
+def test_smoothing_a_long_run_is_fast() -> None:
     import time
 
     series = RunSeries.of([started(planned_steps=100_000), *(stepped(step) for step in range(1, 50_001))])

@@ -28,19 +28,19 @@ def say(folder: Path, **changes: object) -> HeartbeatRecord:
 
 
 @given(st.text(max_size=3000), st.text(max_size=50))
-def test_a_beat_has_one_size_and_is_read_back(message: str, host: str) -> None:
+def test_heartbeat_has_one_size_and_is_read_back(message: str, host: str) -> None:
     beat = HeartbeatRecord(state="waiting", message=message, host=host)
     content = beat.to_bytes()
     assert len(content) == HEARTBEAT_BYTES
     assert content.endswith(b"\n")
 
 
-def test_what_a_beat_says_is_read_back(tmp_path: Path) -> None:
+def test_heartbeat_fields_are_read_back(tmp_path: Path) -> None:
     beat = say(tmp_path, message="no room – 没有空间", best_val=1.25, best_step=5, memory=123)
     assert liveness.read_heartbeat(tmp_path / "heartbeat") == beat
 
 
-def test_best_loss_of_old_heartbeats_is_whole_when_they_are_finished(tmp_path: Path) -> None:
+def test_best_whole_of_a_heartbeat_of_0_1_is_true_when_finished(tmp_path: Path) -> None:
     for state, whole in (("finished", True), ("stopped", False), ("failed", False)):
         beat = say(tmp_path, state=state, best_val=1.25)
         old = json.loads(beat.to_bytes())
@@ -49,13 +49,13 @@ def test_best_loss_of_old_heartbeats_is_whole_when_they_are_finished(tmp_path: P
         assert read_status(tmp_path).best_whole == whole
 
 
-def test_a_file_name_that_is_not_unicode_does_not_stop_the_heart(tmp_path: Path) -> None:
+def test_heartbeat_writes_file_names_that_are_not_unicode(tmp_path: Path) -> None:
     beat = say(tmp_path, message="reading 60% of caf\udce9.txt")
     assert liveness.read_heartbeat(tmp_path / "heartbeat") == beat
 
 
 @given(st.one_of(st.binary(max_size=2000), st.text(max_size=200).map(lambda text: f'{{"state":{text!r}}}'.encode())))
-def test_a_damaged_beat_is_none_or_a_beat(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_damaged_heartbeat_is_none_or_a_record(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("beat")
     (folder / "heartbeat").write_bytes(content)
     assert read_status(folder).state in STATES
@@ -72,12 +72,12 @@ def test_a_damaged_beat_is_none_or_a_beat(tmp_path_factory: pytest.TempPathFacto
         b'{"state":"running","train_seconds":null}',
     ],
 )
-def test_wrong_types_in_a_beat_are_not_believed(tmp_path: Path, content: bytes) -> None:
+def test_heartbeat_with_wrong_types_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "heartbeat").write_bytes(content.ljust(HEARTBEAT_BYTES))
     assert liveness.read_heartbeat(tmp_path / "heartbeat") is None
 
 
-def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: Path) -> None:
+def test_heartbeat_is_rewritten_in_place_and_state_changes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     with Heartbeat(path, interval=0.01) as heart:
         inode = path.stat().st_ino
@@ -99,7 +99,7 @@ def test_the_heart_beats_by_itself_in_place_and_says_changes_at_once(tmp_path: P
         assert (again.record.state, again.record.step) == ("starting", 3)
 
 
-def test_a_disk_that_refuses_does_not_stop_the_heart(tmp_path: Path) -> None:
+def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     with Heartbeat(path, interval=30) as heart:
         with storage.use_disk(FaultyDisk(0, again=True)):
@@ -109,7 +109,7 @@ def test_a_disk_that_refuses_does_not_stop_the_heart(tmp_path: Path) -> None:
         assert liveness.read_heartbeat(path).state == "running"  # type: ignore[union-attr]
 
 
-def test_a_folder_that_vanishes_and_comes_back_gets_its_beat_back(tmp_path: Path) -> None:
+def test_heartbeat_returns_after_its_folder_was_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     with Heartbeat(folder / "heartbeat", interval=30) as heart:
@@ -121,7 +121,7 @@ def test_a_folder_that_vanishes_and_comes_back_gets_its_beat_back(tmp_path: Path
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_is_told_from_the_folder(tmp_path: Path, state: str) -> None:
+def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
     with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
         status = recorded.run.status()
         assert (status.state, status.alive) == (state, state in LIVE)
@@ -135,7 +135,7 @@ def test_every_state_is_told_from_the_folder(tmp_path: Path, state: str) -> None
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
-def test_a_copy_without_a_heartbeat_is_told_from_its_log(tmp_path: Path, state: str) -> None:
+def test_read_status_without_a_heartbeat_uses_the_log(tmp_path: Path, state: str) -> None:
     run = record(tmp_path, state).run  # type: ignore[arg-type]
     before = run.status()
     run.heartbeat_path.unlink()
@@ -144,14 +144,14 @@ def test_a_copy_without_a_heartbeat_is_told_from_its_log(tmp_path: Path, state: 
     assert status.train_seconds == pytest.approx(before.train_seconds)
 
 
-def test_a_log_that_cannot_be_read_is_a_message_and_not_an_error(tmp_path: Path) -> None:
+def test_read_status_of_an_unreadable_log_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").mkdir()
     status = read_status(tmp_path)
     assert (status.state, status.alive) == ("stopped", False)
     assert "cannot be read" in status.message
 
 
-def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> None:
+def test_run_of_another_host_is_never_crashed(tmp_path: Path) -> None:
     say(tmp_path, host="far away", boot="another boot")
     fresh = read_status(tmp_path)
     assert (fresh.state, fresh.alive, fresh.elsewhere) == ("running", True, True)
@@ -161,7 +161,7 @@ def test_another_hosts_run_is_on_that_host_and_never_crashed(tmp_path: Path) -> 
     assert "no heartbeat for 3 days" in silent.message
 
 
-def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path) -> None:
+def test_renamed_machine_is_recognised_by_its_boot_id(tmp_path: Path) -> None:
     say(tmp_path, host="its former name")
     (tmp_path / "lock").touch()
     dead = read_status(tmp_path)
@@ -174,7 +174,7 @@ def test_a_machine_that_was_given_another_name_is_still_this_one(tmp_path: Path)
     assert read_status(tmp_path).elsewhere is False
 
 
-def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_worker_is_recognised_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ``lock`` was removed, on a file system where folders have no locks."""
     monkeypatch.setattr("charlstm.system.is_locked", lambda _: False)
     beat = say(tmp_path)
@@ -185,7 +185,7 @@ def test_a_live_worker_is_known_without_its_lock(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links")
-def test_a_heartbeat_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
     mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
     for write in (
         lambda: liveness.write_heartbeat(path, HeartbeatRecord(state="starting")),
@@ -205,7 +205,7 @@ def test_a_heartbeat_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
         assert mine.read_text() == "precious"
 
 
-def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_path: Path) -> None:
+def test_worker_with_the_lock_and_an_old_heartbeat_is_not_crashed(tmp_path: Path) -> None:
     now = time.time()
     say(tmp_path, time=now - FRESH_SECONDS - 5)
     held = liveness.acquire_lock(tmp_path / "lock")
@@ -216,7 +216,7 @@ def test_a_worker_that_holds_the_lock_but_is_silent_is_not_called_crashed(tmp_pa
     assert read_status(tmp_path, now=now).state == "crashed"
 
 
-def test_a_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None:
+def test_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None:
     beat = say(tmp_path, state="starting")
     assert read_status(tmp_path).state == "starting"
     assert read_status(tmp_path, now=beat.time + 60).state == "crashed"
@@ -224,7 +224,7 @@ def test_a_new_run_is_starting_until_its_worker_had_time(tmp_path: Path) -> None
     assert read_status(tmp_path).state == "crashed"
 
 
-def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
+def test_crash_message_has_the_last_output(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     (tmp_path / "lock").touch()
     say(tmp_path)
@@ -247,7 +247,9 @@ def test_a_crash_is_shown_with_its_last_words(tmp_path: Path) -> None:
     assert read_status(tmp_path).message.endswith("Its last output: UserWarning: this is slow")
 
 
-def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_ends_while_the_status_is_read_has_not_crashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "lock").touch()
     say(tmp_path)
 
@@ -259,11 +261,11 @@ def test_a_worker_that_ends_between_two_looks_has_not_crashed(tmp_path: Path, mo
     assert read_status(tmp_path).state == "finished"
 
 
-def test_stretches_of_time_are_said_as_people_say_them() -> None:
+def test_ago_words() -> None:
     assert [ago(seconds) for seconds in (0, 12, 300, 7200, 300_000)] == ["0 s", "12 s", "5 min", "2 h", "3 days"]
 
 
-def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
+def test_process_is_recognised_by_its_start(tmp_path: Path) -> None:
     start = system.process_start(os.getpid())
     assert start
     assert system.is_same_process(os.getpid(), start)

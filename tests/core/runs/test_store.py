@@ -1,4 +1,4 @@
-"""What a run's files cost when the disk is in trouble, beyond what ``test_worker`` lets fail."""
+"""Saving and loading states when the disk fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charlstm.training.state import TrainingState
 from recorded_run import record
 
 
-def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_state_skips_only_a_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(tmp_path).run
     store = RunStore(run, run.spec(), lambda: None)
     for step in (7, 8):
@@ -40,7 +40,7 @@ def test_only_a_damaged_checkpoint_is_stepped_over(tmp_path: Path, monkeypatch: 
     assert "damaged" in warning
 
 
-def test_state_is_kept_without_a_look_at_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_state_does_not_read_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its digest was computed after each better model, 30 times in a run, and read by nothing."""
     run = record(tmp_path).run
     opened: list[str] = []

@@ -28,27 +28,27 @@ def run(valid: list[float], train: list[float] | None = None, every: int = 50) -
     return RunSeries.of(events)
 
 
-def test_a_run_that_gets_better_is_still_learning() -> None:
+def test_improving_run_is_learning() -> None:
     found = verdict(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
     assert found.kind == "learning"
     assert found.text == "Still learning: validation fell 7% in the last 50 s. No overfitting."
 
 
-def test_before_there_is_much_to_say() -> None:
+def test_run_with_few_events_is_starting_or_learning() -> None:
     assert verdict(RunSeries()).kind == "starting"
     assert verdict(run([4.5])).kind == "starting"
     few = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), stepped(10, 4.1)])
     assert verdict(few).text == "Learning: training loss 4.40 → 4.10 nats."
 
 
-def test_a_line_that_runs_flat() -> None:
+def test_flat_validation_loss_is_flattening() -> None:
     flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
     found = verdict(run(flat), order0=ORDER0)
     assert found.kind == "flattening"
     assert "fell only 0.3%" in found.text
 
 
-def test_overfitting_names_the_step_and_what_is_kept() -> None:
+def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
     train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
     series = run(valid, train)
@@ -61,21 +61,21 @@ def test_overfitting_names_the_step_and_what_is_kept() -> None:
     assert since.step == 200
 
 
-def test_one_bad_validation_is_no_overfitting() -> None:
+def test_one_bad_validation_is_not_overfitting() -> None:
     assert overfitting_since(run([3.0, 2.0, 1.8, 1.9])) is None
     assert overfitting_since(run([3.0, 2.0, 1.8, 1.803, 1.804])) is None
     both_rise = run([3.0, 2.0, 1.8, 2.0, 2.4], [3.0, 2.0, 1.8, 2.1, 2.6])
     assert overfitting_since(both_rise) is None
 
 
-def test_stuck_at_letter_frequencies() -> None:
+def test_loss_near_the_letter_frequencies_is_stuck() -> None:
     stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
     assert verdict(stuck, order0=ORDER0).kind == "stuck"
     assert verdict(stuck).kind != "stuck"  # nobody said what the letters' frequencies are worth
     assert verdict(run([4.5, 3.2, 2.9, 2.7, 2.5]), order0=ORDER0).kind == "learning"
 
 
-def test_a_loss_that_is_no_number() -> None:
+def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([stepped(120, math.nan)])
     assert verdict(series).kind == "diverging"
@@ -86,7 +86,7 @@ def test_a_loss_that_is_no_number() -> None:
     assert "Best 2.50 nats" in found.text
 
 
-def test_the_end_says_the_best_and_the_time() -> None:
+def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
     series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
     found = verdict(series)
@@ -97,7 +97,7 @@ def test_the_end_says_the_best_and_the_time() -> None:
 
 
 @pytest.mark.parametrize("state", ["starting", "paused", "waiting", "stopped", "finished", "failed", "crashed"])
-def test_every_state_has_its_words(tmp_path: Path, state: str) -> None:
+def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
     with record(tmp_path, state, message="the disk is full", last_words="it broke") as recorded:  # type: ignore[arg-type]
         series = RunSeries.of(read_events(recorded.run.events_path))
         found = verdict(series, recorded.run.status())
@@ -109,7 +109,7 @@ def test_every_state_has_its_words(tmp_path: Path, state: str) -> None:
             assert "Its last output: it broke. Best" in found.text
 
 
-def test_how_it_ended_before_is_not_said_of_a_run_that_starts_again() -> None:
+def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
     series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
     assert verdict(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
@@ -118,7 +118,7 @@ def test_how_it_ended_before_is_not_said_of_a_run_that_starts_again() -> None:
     assert verdict(series, RunStatus(state="finished", alive=False)).kind == "finished"
 
 
-def test_the_log_alone_knows_pauses_and_failures() -> None:
+def test_pauses_and_failures_are_in_the_log() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([Paused(step=100)])
     assert verdict(series).kind == "paused"
@@ -126,7 +126,7 @@ def test_the_log_alone_knows_pauses_and_failures() -> None:
     assert verdict(series).text.startswith("Failed: Memory ran out.")
 
 
-def test_recorded_runs_are_judged_as_they_were_made(tmp_path: Path) -> None:
+def test_recorded_runs_are_learning_and_overfitting(tmp_path: Path) -> None:
     with record(tmp_path, "running") as good, record(tmp_path, "running", overfits=True, steps=900) as bad:
         kinds = [
             verdict(RunSeries.of(read_events(each.run.events_path)), each.run.status()).kind for each in (good, bad)
@@ -136,7 +136,7 @@ def test_recorded_runs_are_judged_as_they_were_made(tmp_path: Path) -> None:
         assert verdict(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
 
 
-def test_a_loss_of_zero_is_judged_too() -> None:
+def test_loss_of_zero_is_judged() -> None:
     """A text of one character is predicted perfectly from the first step on."""
     series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
     assert verdict(series).kind in ("learning", "flattening")

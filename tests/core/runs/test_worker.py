@@ -1,4 +1,4 @@
-"""The worker around a trainer that a test writes: what it logs, says and leaves, without torch and in this process."""
+"""The worker with a fake trainer, in this process and without torch: what it logs, reports and leaves on disk."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def state(step: int) -> TrainingState:
 
 
 def until_stopped(trainer: Any) -> Iterator[Event]:
-    """Train until somebody says stop."""
+    """Train until a stop is requested."""
     yield started()
     deadline = time.monotonic() + 60
     for step in itertools.count(1):
         if time.monotonic() > deadline:
-            raise AssertionError("nobody said stop")
+            raise AssertionError("no stop was requested")
         for command in trainer.commands():
             yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
             if command.command == "stop":
@@ -68,7 +68,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
 
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
-    """Let the trainer do what a script says; gives a list of the trainers that were made."""
+    """Replace the trainer by a script; returns the list of the trainers that were built."""
 
     def use(script: Script) -> list[Any]:
         made: list[Any] = []
@@ -103,7 +103,7 @@ def run(tmp_path: Path) -> Run:
     return launch.create_new_run(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs")
 
 
-def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         trainer.store.save_plan(PLAN)
         yield started()
@@ -136,7 +136,7 @@ def test_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]])
         next(worker.run_foreground(run))
 
 
-def test_changes_before_the_first_checkpoint_are_planned_anew(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield ended(0, "stopped")
@@ -151,7 +151,7 @@ def test_changes_before_the_first_checkpoint_are_planned_anew(run: Run, train: C
     assert run.spec().settings.batch_size == 4
 
 
-def test_no_other_program_is_asked_once_the_lock_is_held(
+def test_worker_starts_no_program_while_it_holds_the_lock(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, bool | None]] = []
@@ -179,7 +179,9 @@ def test_no_other_program_is_asked_once_the_lock_is_held(
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Script], list[Any]], number: str) -> None:
+def test_first_signal_stops_the_run_with_a_checkpoint(
+    run: Run, train: Callable[[Script], list[Any]], number: str
+) -> None:
     train(until_stopped)
     events = []
     for event in worker.run_foreground(run):
@@ -196,7 +198,7 @@ def test_the_first_signal_ends_the_run_in_order(run: Run, train: Callable[[Scrip
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
 
 
-def test_a_second_signal_ends_at_once(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_signal_interrupts(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def deaf(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGINT)
@@ -215,7 +217,7 @@ def test_a_second_signal_ends_at_once(run: Run, train: Callable[[Script], list[A
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     events = worker.run_foreground(run)
     for event in events:
@@ -226,7 +228,7 @@ def test_whoever_draws_may_vanish(run: Run, train: Callable[[Script], list[Any]]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
-def test_a_worker_whose_run_is_deleted_does_not_stay(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
     assert steps[-1] < 10
@@ -234,7 +236,7 @@ def test_a_worker_whose_run_is_deleted_does_not_stay(run: Run, train: Callable[[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
-def test_a_run_that_is_deleted_as_its_worker_starts_is_not_called_a_full_disk(
+def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(
     run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
     class Deleting(storage.Disk):
@@ -269,7 +271,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
 @pytest.mark.parametrize("replaced", [True, False])
-def test_a_worker_whose_folder_was_moved_keeps_its_state_there_and_stops(
+def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], replaced: bool
 ) -> None:
     moved = Run(tmp_path / "runs" / "moved")
@@ -319,7 +321,7 @@ def test_a_worker_whose_folder_was_moved_keeps_its_state_there_and_stops(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
-def test_a_run_that_was_replaced_and_deleted_ends_without_a_trace(
+def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
     def replace_and_delete() -> None:
@@ -335,7 +337,7 @@ def test_a_run_that_was_replaced_and_deleted_ends_without_a_trace(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be moved")
-def test_a_folder_that_was_moved_ends_the_wait_for_the_disk(
+def test_moved_folder_ends_the_wait_for_a_full_disk(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
@@ -359,7 +361,7 @@ def test_a_folder_that_was_moved_ends_the_wait_for_the_disk(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
-def test_a_log_that_was_removed_is_written_again(
+def test_removed_log_is_written_again(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def remove() -> None:
@@ -382,9 +384,7 @@ def test_a_log_that_was_removed_is_written_again(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_a_log_that_is_removed_after_the_last_step_is_written_again(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_log_removed_after_the_last_step_is_written_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         run.events_path.unlink()
@@ -398,7 +398,7 @@ def test_a_log_that_is_removed_after_the_last_step_is_written_again(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
-def test_a_run_that_finishes_as_its_folder_is_moved_is_finished(
+def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
@@ -413,7 +413,7 @@ def test_a_run_that_finishes_as_its_folder_is_moved_is_finished(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_no_log_is_made_in_a_folder_that_is_being_deleted(
+def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def delete_slowly() -> None:
@@ -428,7 +428,9 @@ def test_no_log_is_made_in_a_folder_that_is_being_deleted(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_worker_is_refused_after_the_lock_file_was_removed(
+    run: Run, train: Callable[[Script], list[Any]]
+) -> None:
     def remove_lock() -> None:
         run.lock_path.unlink()
         assert run.status().state == "running"
@@ -448,7 +450,7 @@ def test_no_second_worker_after_the_lock_was_removed(run: Run, train: Callable[[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_without_its_lock_a_worker_stops_where_folders_have_none(
+def test_worker_stops_without_its_lock_file_where_folders_have_no_locks(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "lock_folder", lambda _: None)
@@ -460,14 +462,14 @@ def test_without_its_lock_a_worker_stops_where_folders_have_none(
     assert beat.state == "running"  # not its own to say any more
 
 
-def test_no_run_is_made_by_a_worker_of_one_that_was_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     delete_run(run)
     assert worker.main([str(run.path)]) == 2
     assert not run.path.exists()
 
 
-def test_a_second_worker_is_refused_and_harms_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         with pytest.raises(RunError, match=r"is running already: watch it"):
@@ -494,7 +496,7 @@ def test_a_second_worker_is_refused_and_harms_nothing(run: Run, train: Callable[
         ),
     ],
 )
-def test_every_failure_is_a_sentence_in_the_log_and_in_the_state(
+def test_every_failure_is_one_sentence_in_log_and_status(
     run: Run, train: Callable[[Script], list[Any]], error: Exception, says: str
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
@@ -514,7 +516,7 @@ def test_every_failure_is_a_sentence_in_the_log_and_in_the_state(
     assert list(read_events(run.events_path))[-1] == last
 
 
-def test_a_text_that_is_gone_fails_the_run(run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]) -> None:
+def test_missing_text_fails_the_run(run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]) -> None:
     (tmp_path / "poem.txt").unlink()
     train(until_stopped)
     events = list(worker.run_foreground(run))
@@ -522,7 +524,7 @@ def test_a_text_that_is_gone_fails_the_run(run: Run, tmp_path: Path, train: Call
     assert "poem.txt" in run.status().message
 
 
-def test_a_full_disk_is_waited_for(
+def test_worker_waits_while_the_disk_is_full(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = FaultyDisk(0, only=frozenset({"write"}), again=True)
@@ -559,7 +561,7 @@ def test_a_full_disk_is_waited_for(
     assert run.status().state == "finished"
 
 
-def test_a_stop_ends_the_wait_for_room(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_signal_ends_the_wait_for_a_full_disk(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGTERM)
@@ -571,7 +573,7 @@ def test_a_stop_ends_the_wait_for_room(run: Run, train: Callable[[Script], list[
     assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
 
 
-def test_a_stop_command_ends_the_wait_for_room(
+def test_stop_command_ends_the_wait_for_a_full_disk(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
@@ -593,7 +595,7 @@ def test_a_stop_command_ends_the_wait_for_room(
     assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
 
 
-def test_a_stop_command_ends_the_trainers_wait_as_a_signal_does(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
@@ -608,7 +610,7 @@ def test_a_stop_command_ends_the_trainers_wait_as_a_signal_does(run: Run, train:
     assert "Traceback" not in run.log_path.read_text()
 
 
-def test_what_is_asked_while_the_disk_is_full_reaches_the_trainer(
+def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disks = [FaultyDisk(0, only=frozenset({"write"}), again=True), storage.Disk()]
@@ -630,7 +632,7 @@ def test_what_is_asked_while_the_disk_is_full_reaches_the_trainer(
         assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
 
 
-def test_going_on_replays_commands_and_takes_changes(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     for event in worker.run_foreground(run):
         if event.step == 4 and event.name == "step":
@@ -653,7 +655,7 @@ def test_going_on_replays_commands_and_takes_changes(run: Run, train: Callable[[
         next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
-def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(
+def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
@@ -676,7 +678,9 @@ def test_a_resume_that_cannot_begin_leaves_the_run_as_it_was(
     assert run.spec().settings.max_steps == spec.settings.max_steps
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(
+    run: Run, train: Callable[[Script], list[Any]]
+) -> None:
     store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
@@ -698,7 +702,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, train: Calla
         load_state(run)
 
 
-def test_commands_of_earlier_workers_are_not_heard_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Script], list[Any]]) -> None:
     run.control_path.write_text('{"id":"old","command":"stop","value":null}\n')
     made = train(until_stopped)
     for event in worker.run_foreground(run):
@@ -708,7 +712,7 @@ def test_commands_of_earlier_workers_are_not_heard_again(run: Run, train: Callab
     assert made
 
 
-def test_leftovers_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
     leftover = run.path / ".model.safetensors.123.tmp"
     leftover.write_bytes(b"half")
     run.events_path.write_bytes(b'{"event":"started","st')
@@ -719,7 +723,7 @@ def test_leftovers_of_a_killed_worker_are_removed(run: Run, train: Callable[[Scr
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_a_checkpoint_that_fails_anywhere_costs_nothing(run: Run, half: bool) -> None:
+def test_checkpoint_that_fails_at_any_disk_call_loses_nothing(run: Run, half: bool) -> None:
     with storage.use_disk(FaultyDisk()) as counting:
         store = RunStore(run, run.spec(), lambda: None)
         store.save_model(tiny_model(seed=0))
