@@ -251,7 +251,7 @@ def train(
     arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
     if detach:
         run = launch.start_run(corpus, settings, preset_name, **arguments)
-        _print_detached(run, as_json)
+        _print_detached(run, limits, as_json)
         return
     run = launch.create_new_run(corpus, settings, preset_name, **arguments)
     _train_here(run, {}, limits, as_json=as_json, plain=plain)
@@ -285,10 +285,10 @@ def resume(
     _run_other_rank(detach)
     found = find_run(run, runs_dir)
     changes = changes_of(assignments, given)
-    if detach:
-        _print_detached(launch.resume_run(found, changes=changes), as_json)
-        return
     limits = Limits(found.spec().settings.with_changes(**changes), frozenset(changes), "as before")
+    if detach:
+        _print_detached(launch.resume_run(found, changes=changes), limits, as_json)
+        return
     _train_here(found, changes, limits, as_json=as_json, plain=plain)
 
 
@@ -396,9 +396,10 @@ def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) 
     return settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
 
 
-def _print_detached(run: Run, as_json: bool) -> None:
-    """Print the name of a run that was started in the background."""
+def _print_detached(run: Run, limits: Limits, as_json: bool) -> None:
+    """Print the name of a run that was started in the background, and what will end it."""
     result: RunPlace = {"name": run.name, "path": str(run.path)}
     print_result(as_json, result, run.name)
     if not as_json:
+        print_note(f"The run {limits.listed()}")
         print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

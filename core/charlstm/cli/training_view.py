@@ -68,6 +68,11 @@ class Limits:
         more = f"; other limits: {', '.join(others)}" if others else ""
         return f"ends by {self._words(limit)} at {about}step {step:,}{more}"
 
+    def listed(self) -> str:
+        """All limits, in a sentence, for a run whose plan is not known yet."""
+        names = [self._words(name) for name in LIMITS if self._is_set(name)]
+        return f"ends by {names[0]}" if len(names) == 1 else f"ends by the first of: {', '.join(names)}"
+
     def missed(self, limit: str) -> str:
         """A sentence when ``limit`` ended the run and the user gave others; else empty."""
         given = [self._words(name) for name in LIMITS if name in LENGTH & self.requested and self._is_set(name)]

@@ -174,7 +174,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     ]
     with EventView() as view:
         view.show(events)
-        view.wait(f"waiting: {foul}")
+        view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()
     assert terminal.getvalue().count("␛[2Jgone") == 10
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.cli.training_view import Limits
 from charlstm.training.plan import limit_at
 from charlstm.training.settings import Settings
 from command_line import TINY, RunCli
@@ -34,6 +35,13 @@ def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli) -> None
     assert "ends by max_steps=20 at step 20; other limits: max_minutes=1 (preset quick)" in err
     assert "(limit: max_steps)" in err
     assert "was not reached" not in err
+
+
+def test_limits_of_a_detached_run_are_listed() -> None:
+    settings = Settings(epochs=3, max_minutes=None)
+    assert Limits(settings, frozenset(), "preset x").listed() == "ends by epochs=3 (preset x)"
+    both = Limits(settings.with_changes(max_steps=9), frozenset({"max_steps"}), "preset x")
+    assert both.listed() == "ends by the first of: epochs=3 (preset x), max_steps=9"
 
 
 def test_events_name_the_limit(workspace: Path, run_cli: RunCli) -> None:
