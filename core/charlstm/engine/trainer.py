@@ -70,7 +70,7 @@ WORTH_CHECKING = 20.0
 """Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
 
 PAUSE_SECONDS = 0.1
-"""Seconds between two looks for commands during a pause."""
+"""Seconds between two polls for commands during a pause."""
 
 DISK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a full disk."""
@@ -112,8 +112,9 @@ class Trainer:
 
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``info`` goes into every model
-        that is saved. ``ranks`` are the processes that share each batch; this is rank 0. ``sleep`` waits for some
-        seconds, during a pause. ``continuation`` comes from :meth:`resume`.
+        that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
+        batch; this is rank 0. ``continuation`` is for :meth:`resume`. The other arguments are described in
+        ``training.hooks``.
 
         Raises :class:`TextError` for a text that is too short.
         """
@@ -254,7 +255,8 @@ class Trainer:
 
     @property
     def best(self) -> Model:
-        """The best model so far, a copy. Raises :class:`ModelError` before the first validation."""
+        """The best model so far, which later steps do not change. Raises :class:`ModelError` before the first
+        validation."""
         if self._best is None:
             raise ModelError("There is no model yet: training has not started")
         progress = self.progress

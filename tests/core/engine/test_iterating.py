@@ -101,7 +101,7 @@ def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, s
     events = [next(first)]
     with pytest.raises(RunError, match="already being iterated"):
         next(trainer.events())
-    events += first  # and the first goes on untouched
+    events += first  # and the first continues
     assert log_of(events) == log_of(list(Trainer(corpus, settings, sample=sample, plan=plan).events()))
 
 

@@ -139,8 +139,8 @@ def test_trainer_copies_the_weights_once_per_validation(
     assert trainer.best.weights is store.models[-1][2].weights
     copies.clear()
     hopeless = settings.with_changes(lr=1e-12, ema_decay=None)
-    looks = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
-    assert len(copies) == sum(event.best for event in looks) < len(looks) - 1
+    validations = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
+    assert len(copies) == sum(event.best for event in validations) < len(validations) - 1
 
 
 def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
@@ -221,10 +221,10 @@ def test_trainer_restarts_with_a_much_faster_kernel_before_anything_is_saved(
     said = next(event for event in events if isinstance(event, Warned))
     assert "restarted after 3 steps with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
     # except for clock times the run is the one that the faster kernel would have made from the start
-    kept = MemoryStore()
-    wanted = run(Trainer(corpus, settings, store=kept, plan=store.plans[1]))
-    assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(wanted)
-    for name, array in kept.states[-1].tensors.items():
+    expected_store = MemoryStore()
+    expected = run(Trainer(corpus, settings, store=expected_store, plan=store.plans[1]))
+    assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(expected)
+    for name, array in expected_store.states[-1].tensors.items():
         assert array.tobytes() == store.states[-1].tensors[name].tobytes(), name
     # a reader of the log sees that run only
     series = RunSeries.of(events)

@@ -34,10 +34,10 @@ def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_
 def test_plan_fits_training_and_validation_into_max_minutes() -> None:
     plan = planned(Settings(max_minutes=1.0), spent=2.0)
     training = plan.planned_steps * plan.seconds_per_step
-    looks = plan.planned_steps // plan.val_every * plan.val_chars / 24_000
+    validations = plan.planned_steps // plan.val_every * plan.val_chars / 24_000
     final = 198_000 / 24_000
-    assert 55 < training + looks + final + 2 <= 61
-    assert looks < 0.14 * training
+    assert 55 < training + validations + final + 2 <= 61
+    assert validations < 0.14 * training
 
 
 def test_plan_ends_at_the_first_limit() -> None:
