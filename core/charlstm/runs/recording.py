@@ -72,7 +72,8 @@ class FolderGuard:
 
     def restore_log(self) -> bool:
         """After the last event: write the log again if it was removed since the last check. True when it was."""
-        return self._log.removed and self._lock.loss() is None and self._log.restore()
+        lock = self._lock
+        return self._log.removed and lock.loss() is None and lock.is_a_run and self._log.restore()
 
     def take_warnings(self) -> list[str]:
         """The warnings since the last call."""

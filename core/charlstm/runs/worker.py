@@ -140,6 +140,7 @@ def _work(
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
+        log_stack = stack.enter_context(contextlib.ExitStack())  # ends after the heartbeat, whose end writes once more
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         _append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
@@ -147,9 +148,10 @@ def _work(
             for folder in (run.path, run.snapshots_dir):
                 storage.remove_leftovers(folder)
             log = EventLog(run.events_path)
-            stack.callback(log.close)
+            log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
             guard = FolderGuard(lock, log, signals)
+            log_stack.callback(_restore_log, run, guard)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
             recorder = EventRecorder(run, log, heartbeat, series, inbox)
             training = _Training(run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks)
@@ -197,8 +199,6 @@ class _Training:
         """Train; every event is yielded once it is in the log."""
         try:
             yield from self._recorded_events()
-            if self._guard.restore_log():
-                _append_to_worker_log(self._run, LOG_RESTORED)  # no event comes after the last one
             if self._guard.moved and self._heartbeat.record.state == "stopped":
                 raise FolderLostError(LOSSES["moved"])
         except StoppedEarlyError as stopped:
@@ -349,6 +349,12 @@ def _software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _restore_log(run: Run, guard: FolderGuard) -> None:
+    """The worker's last write: no event can report it any more."""
+    if guard.restore_log():
+        _append_to_worker_log(run, LOG_RESTORED)
 
 
 def _append_to_worker_log(run: Run, text: str) -> None:
