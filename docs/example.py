@@ -15,7 +15,9 @@ corpus: charlstm.Corpus = charlstm.open_corpus(text, charlstm.TextOptions(max_ch
 vocabulary: charlstm.Vocabulary = corpus.vocabulary
 print(charlstm.describe(corpus).top[:3], len(vocabulary))
 settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary))
-settings = settings.with_changes(hidden_size=32, max_minutes=None, max_steps=40)
+(folder / "small.toml").write_text('hidden_size = 32\nmax_minutes = "none"\nmax_steps = 40\n')
+wanted: charlstm.SettingsFile = charlstm.load_settings(folder / "small.toml")
+settings = settings.with_changes(**wanted.changes)
 
 
 def line(event: charlstm.AnyEvent) -> str:

@@ -168,7 +168,7 @@ def test_empty_name_of_a_folder_or_text_is_an_error(
     assert "--runs-dir" in error_of("runs", "--runs-dir", "")
     assert "empty" in error_of("stats", "")
     assert "empty" in error_of("train", "", *TINY)
-    with pytest.raises(RunError, match="empty name"):
+    with pytest.raises(RunError, match="is empty"):
         runs_dir("")
     with pytest.raises(TextError, match="empty"):
         open_corpus("")

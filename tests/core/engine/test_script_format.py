@@ -189,9 +189,9 @@ HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
     [
         ({"tokens": None}, "its tokens is missing"),
         ({"state_dict": None}, "its state_dict is missing"),
-        ({"tokens": ("ab", *TOKENS[1:])}, "'ab' is none"),
-        ({"tokens": (3, *TOKENS[1:])}, "3 is none"),
-        ({"tokens": ("a", "a", *TOKENS[2:])}, "'a' stands twice"),
+        ({"tokens": ("ab", *TOKENS[1:])}, "single characters, but has 'ab'"),
+        ({"tokens": (3, *TOKENS[1:])}, "single characters, but has 3"),
+        ({"tokens": ("a", "a", *TOKENS[2:])}, "'a' is in the vocabulary twice"),
         ({"tokens": TOKENS[:5]}, "5 characters, but its network takes 7"),
         ({"tokens": ()}, "at least one character"),
         ({"state_dict": nn.GRU(7, 12).state_dict() | HEAD}, "is a GRU"),

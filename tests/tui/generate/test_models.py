@@ -204,7 +204,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
     if ending == "json":
         loaded = load_session(target, load_model(model))
         assert loaded.prime + loaded.read() == text
-        assert json.loads(target.read_text())["format"] == 1
+        assert json.loads(target.read_text())["format"] == 2
     elif ending == "txt":
         assert target.read_text() == text
 
