@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
 from charlstm.cli.options import (
     MODEL_HELP,
     examples,
@@ -26,6 +25,7 @@ from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 
 if TYPE_CHECKING:
+    from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
     from charlstm.generation.sampling import SamplerSettings
     from charlstm.generation.tree import Alternative, Step
     from charlstm.model.file import Model

@@ -26,7 +26,6 @@ from charlstm.display import visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
-from charlstm.runs.log import read_events
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.settings import Settings
@@ -259,6 +258,8 @@ class Run:
         After a resume the log holds both what happened after the checkpoint and what replaced it; :meth:`history`
         leaves out the former. Raises :class:`RunError` when the log cannot be read or is of a newer format.
         """
+        from charlstm.runs.log import read_events  # 8 ms for the event classes, which most commands do not need
+
         return list(read_events(self.events_path))
 
     def history(self) -> dict[str, npt.NDArray[Any]]:
