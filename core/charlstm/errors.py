@@ -14,6 +14,9 @@ from charlstm.display import visible
 MAX_LENGTH = 600
 """Characters of a sentence. A longer one, because it quotes a file, loses its middle."""
 
+INTERRUPTED_EXIT_CODE = 130
+"""The exit code after Ctrl-C, as of a program that SIGINT ended: 128 + 2."""
+
 Action = Literal["train", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from _common import RESULTS, default_text
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
-from charlstm.cli.training import changes_of
+from charlstm.cli.training import settings_from_options
 from charlstm.training.events import Started, Validated
 
 BASE = ""
@@ -59,7 +59,7 @@ def settings_of(row: str, base: dict[str, Any], chars: int, seed: int) -> Settin
 
     Only two short validations, before the first and after the last step: they make the last model the best one.
     """
-    settings = Settings(**base | changes_of(tuple(row.split()), {}) | {"seed": seed})
+    settings = Settings(**base | settings_from_options(tuple(row.split()), {}) | {"seed": seed})
     steps = max(1, chars // (settings.batch_size * settings.seq_length))
     return settings.with_changes(max_steps=steps, val_every=steps, val_chars=10_000)
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "recipe.jsonl")
     options = parser.parse_args()
     corpus = open_corpus(options.text)
-    base = {"threads": options.threads, "kernel": "fused"} | changes_of(tuple(options.base), {})
+    base = {"threads": options.threads, "kernel": "fused"} | settings_from_options(tuple(options.base), {})
     known = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
     for result in known:  # settings that are newer than the result had their defaults
         result["settings"] = Settings.from_dict(result["settings"]).to_dict()

@@ -33,7 +33,7 @@ from reference_script import train
 from train_speed import both
 
 from charlstm import CharLSTMError, Corpus, Run, Settings, find_run, open_corpus, preset, resume_run, start_run
-from charlstm.cli.training import changes_of
+from charlstm.cli.training import settings_from_options
 from charlstm.runs.control import send_command
 from charlstm.runs.log import EventTail, read_events
 from charlstm.runs.series import RunSeries
@@ -235,7 +235,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worker is stopped too
     torch.set_num_threads(options.threads)
     try:
-        options.changes = changes_of(tuple(options.settings), {"max_minutes": options.max_minutes})
+        options.changes = settings_from_options(tuple(options.settings), {"max_minutes": options.max_minutes})
         with tempfile.TemporaryDirectory() as temporary:
             folder = options.keep.absolute() if options.keep else Path(temporary) / "ours"
             print(json.dumps(measure(options, folder)))

@@ -28,6 +28,7 @@ import click
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.display import shell_command, shell_word
 from charlstm.errors import (
+    INTERRUPTED_EXIT_CODE,
     Advice,
     CharLSTMError,
     GenerationError,
@@ -173,7 +174,7 @@ def _print_error(error: BaseException, *, as_json: bool) -> int:
             click.echo(message, err=True)
         else:
             click.echo(f"charlstm: {message}{_format_advice(error)}", err=True)
-    return 130 if kind == "interrupted" else 2
+    return INTERRUPTED_EXIT_CODE if kind == "interrupted" else 2
 
 
 def _message(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from charlstm.cli.json_schemas import ControlResult, DeleteResult, RenameResult,
 from charlstm.cli.options import find_run, json_option, number_option, run_argument, runs_dir_option
 from charlstm.cli.output import StatusLine, format_duration, format_size, print_note, print_result, table
 from charlstm.display import shell_command
-from charlstm.errors import RunError
+from charlstm.errors import INTERRUPTED_EXIT_CODE, RunError
 from charlstm.runs.status import ESTIMATE
 from charlstm.training.commands import COMMANDS
 
@@ -136,7 +136,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             view.print_line(
                 f"\n{found.name} is still training; to stop it: {shell_command('control', found.name, 'stop')}"
             )
-            raise click.exceptions.Exit(130) from None
+            raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
         judged = view.print_verdict(status)
         # the message is about something after the end, such as a resume that failed; the verdict has that of a failure
         if not as_json and status.message and judged.kind not in ("failed", "crashed"):

@@ -28,10 +28,10 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
 from charlstm.display import shell_command, visible
-from charlstm.errors import SettingsError, TextError
+from charlstm.errors import INTERRUPTED_EXIT_CODE, SettingsError, TextError
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, preset
-from charlstm.training.settings import Settings, about, canonical_name, parse_setting, setting_names, takes
+from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def shortcuts(command: Any) -> Any:
     return command
 
 
-def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> dict[str, Any]:
-    """The settings given by --set and by their own options, which take precedence.
+def settings_from_options(assignments: tuple[str, ...], options: dict[str, str | None]) -> dict[str, Any]:
+    """The settings that the command line gives, by --set and by options such as --lr. The latter take precedence.
 
     Raises :class:`SettingsError` for an unknown setting or a value that is not accepted.
     """
@@ -68,7 +68,7 @@ def changes_of(assignments: tuple[str, ...], options: dict[str, str | None]) -> 
         name, equals, value = assignment.partition("=")
         if not equals:
             raise SettingsError(f"--set takes KEY=VALUE, not {assignment!r}")
-        name = canonical_name(name.strip().replace("-", "_"))
+        name = name.strip().replace("-", "_")
         changes[name] = parse_setting(name, value)
     for name, text in options.items():
         if text is not None:
@@ -109,7 +109,7 @@ def presets(
 
     prepare_for_torch()  # as a worker does
     corpus = load_corpus(text, options)
-    changes = changes_of(assignments, {})
+    changes = settings_from_options(assignments, {})
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
         settings = preset(each.name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
@@ -228,7 +228,7 @@ def train(
 
     _run_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
-    given_changes = changes_of(assignments, given)
+    given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
     model = None if model_from is None else find_model(model_from, runs_dir)
     if like is None:
@@ -241,11 +241,11 @@ def train(
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
         spec = find_run(like, runs_dir).spec()
         preset_name, settings = spec.preset, spec.settings
-        corpus = _open_text_like(like, spec, text, file, val_file)
+        corpus = _open_text_of_run(like, spec, text, file, val_file)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
     if model is not None:
-        settings = _of_the_same_size(settings, model, changes)
+        settings = _with_network_size_of(settings, model, changes)
     settings = settings.with_changes(**changes)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
@@ -254,7 +254,7 @@ def train(
         _print_detached(run, limits, as_json)
         return
     run = launch.create_new_run(corpus, settings, preset_name, **arguments)
-    _train_here(run, {}, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(run, {}, limits, as_json=as_json, plain=plain)
 
 
 @click.command()
@@ -284,12 +284,12 @@ def resume(
 
     _run_other_rank(detach)
     found = find_run(run, runs_dir)
-    changes = changes_of(assignments, given)
+    changes = settings_from_options(assignments, given)
     limits = Limits(found.spec().settings.with_changes(**changes), frozenset(changes), "as before")
     if detach:
         _print_detached(launch.resume_run(found, changes=changes), limits, as_json)
         return
-    _train_here(found, changes, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(found, changes, limits, as_json=as_json, plain=plain)
 
 
 def _run_other_rank(detach: bool) -> None:
@@ -313,8 +313,8 @@ def _run_other_rank(detach: bool) -> None:
     os._exit(0)
 
 
-def _train_here(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
-    """Train in this process, and show the events. Raises :class:`RunError` when the run fails or does not begin."""
+def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
+    """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
     from charlstm.runs.worker import run_foreground
@@ -345,7 +345,7 @@ def _train_here(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: b
         verb = "resume" if last.reason == "stopped" else "generate"
         print_note(f"Next: {shell_command(verb, run.name)}")
     if interrupted and torchrun_rank() is None:  # torchrun would report a failure of this process
-        raise click.exceptions.Exit(130)
+        raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE)
 
 
 def _open_text(text: tuple[str, ...], file: SettingsFile, val_file: str | None) -> Corpus:
@@ -354,9 +354,14 @@ def _open_text(text: tuple[str, ...], file: SettingsFile, val_file: str | None) 
     return load_corpus(text, text_options_over(file.text_options), val_file)
 
 
-def _open_text_like(run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_file: str | None) -> Corpus:
-    """Open ``text`` with the text options of ``run``, or without ``text`` the run's own: exactly as it was trained on,
-    unless other text options or another text to validate on are asked for."""
+def _open_text_of_run(
+    run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_file: str | None
+) -> Corpus:
+    """Open the text for a new run like ``run``: ``text`` with that run's text options, or without ``text`` its own.
+
+    Its own text has to be the one that it was trained on, unchanged, except with other text options or another text to
+    validate on: then the sources are read anew.
+    """
     from charlstm.text.corpus import reopen_corpus
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
@@ -383,8 +388,11 @@ def _check_validation_text(validation: ValidationText, given_changes: dict[str, 
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
-def _of_the_same_size(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
-    """``settings`` with the network size of the model that training starts from."""
+def _with_network_size_of(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
+    """``settings`` with the network size of the ``model`` that training starts from.
+
+    Raises :class:`SettingsError` when ``changes`` request another size.
+    """
     from charlstm.model.file import read_info
 
     config, _ = read_info(model)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 4
-"""With more writes than this in the queue training should wait: each holds copies of all weights."""
+"""With more writes than this in the queue training should wait, since each holds copies of all weights."""
 
 
 class CheckpointWriter:
     """A queue of writes to a :class:`~charlstm.training.hooks.CheckpointStore`. Without one, nothing is written.
 
-    :meth:`poll`, called between two steps, starts the next write. A write that fails stays first in the queue and is
-    tried again by the next call.
+    :meth:`collect`, called between two steps, starts the next write and returns the events of finished ones. A write
+    that fails stays first in the queue, and the next call tries it again.
     """
 
     def __init__(self, store: CheckpointStore | None) -> None:
@@ -36,7 +36,7 @@ class CheckpointWriter:
 
     @property
     def has_store(self) -> bool:
-        """Whether there is a store, so that copies are needed."""
+        """Whether there is a store. Without one, no copies for it have to be made."""
         return self._store is not None
 
     @property
@@ -44,30 +44,34 @@ class CheckpointWriter:
         """Whether the queue is so long that training should wait."""
         return len(self._jobs) > MAX_WAITING
 
-    def plan(self, plan: Plan) -> None:
-        """Queue the plan of a new run."""
-        self._put(lambda store: store.save_plan(plan))
+    def queue_plan(self, plan: Plan) -> None:
+        """Queue a write of the plan of a new run."""
+        self._queue(lambda store: store.save_plan(plan))
 
-    def model(self, model: Model) -> None:
-        """Queue the best model so far."""
-        self._put(lambda store: store.save_model(model))
+    def queue_model(self, model: Model) -> None:
+        """Queue a write of the best model so far."""
+        self._queue(lambda store: store.save_model(model))
 
-    def snapshot(self, model: Model, step: int) -> None:
-        """Queue the snapshot of ``step``."""
-        self._put(lambda store: store.save_snapshot(model, step))
+    def queue_snapshot(self, model: Model, step: int) -> None:
+        """Queue a write of the snapshot of ``step``."""
+        self._queue(lambda store: store.save_snapshot(model, step))
 
-    def state(self, state: TrainingState, seconds: float) -> None:
-        """Queue the exact state, which took ``seconds`` to copy. :meth:`poll` returns an event when it is written."""
-        self._put(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
+    def queue_state(self, state: TrainingState, seconds: float) -> None:
+        """Queue a write of the exact state. Once it is written, :meth:`collect` returns a ``checkpoint`` event.
 
-    def _put(self, write: Callable[[CheckpointStore], None], done: AnyEvent | None = None) -> None:
+        ``seconds`` is the time for which training waited while the state was copied; the event reports it.
+        """
+        self._queue(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
+
+    def _queue(self, write: Callable[[CheckpointStore], None], done: AnyEvent | None = None) -> None:
         if (store := self._store) is not None:
             self._jobs.append((lambda: write(store), done))
 
-    def poll(self, *, wait: bool = False) -> list[AnyEvent]:
-        """Start the next write if none runs, and return the events of finished ones. With ``wait``, finish all.
+    def collect(self, *, wait: bool = False) -> list[AnyEvent]:
+        """Return the events of finished writes, and start the next write if none runs.
 
-        Raises what a write raised; it is tried again at the next call.
+        With ``wait``, return only when all queued writes are finished. Raises what a write raised; the next call tries
+        that write again.
         """
         while self._jobs:
             if self._running is None:
@@ -84,8 +88,10 @@ class CheckpointWriter:
         return done
 
     def close(self) -> None:
-        """Wait for the write that runs, and end the thread. Other writes stay in the queue; another :meth:`poll` starts
-        the thread again."""
+        """Wait for the write that runs, and end the thread.
+
+        Other writes stay in the queue; the next :meth:`collect` starts the thread again.
+        """
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None

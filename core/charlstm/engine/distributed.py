@@ -33,8 +33,8 @@ from charlstm.training.settings import Settings
 from charlstm.training.torchrun import TorchrunRank, torchrun_rank
 
 RANK_0_TIMEOUT = 300.0
-"""Seconds after which rank 0 gives up a rank that does not answer, for machines and networks that vanish: no rank takes
-longer for a step. A process that dies is noticed at once, by its closed connection."""
+"""Seconds after which rank 0 treats a rank that does not answer as lost. No rank takes longer for a step. This is for
+a machine or network that fails; a process that dies is noticed at once, by its closed connection."""
 
 OTHER_RANKS_TIMEOUT = 6 * 3600.0
 """Seconds for which the other ranks wait for a message: rank 0 may read a large text, or validate on all of it."""
@@ -92,7 +92,7 @@ Message = StartTraining | LoadState | TakeStep | GatherState | KeepAlive | EndTr
 
 
 class Ranks:
-    """The processes that share a training. This class is a single process by itself, in which nothing is shared."""
+    """The processes that train one network together. This class is for a single process, which shares nothing."""
 
     rank = 0
     world_size = 1
@@ -156,7 +156,7 @@ def join_process_group(torchrun: TorchrunRank, signalled: Callable[[], bool] = l
     """
     cuda = torch.cuda.is_available()
     if cuda and torchrun.local_rank < torch.cuda.device_count():
-        torch.cuda.set_device(torchrun.local_rank)  # so that "cuda" is another card for each rank
+        torch.cuda.set_device(torchrun.local_rank)  # so that "cuda" is a different card on each rank
     timeout = OTHER_RANKS_TIMEOUT if torchrun.rank else RANK_0_TIMEOUT
     try:
         dist.init_process_group(
@@ -189,7 +189,7 @@ class ProcessGroup(Ranks):
         self._last_message = 0.0
 
     def rows(self, batch_size: int) -> slice:
-        """See :class:`Ranks`. Ranks have equally many rows, or one more; always the same ones."""
+        """See :class:`Ranks`. Some ranks may have one row more than others. A rank has the same rows in every batch."""
         if batch_size < self.world_size:
             raise SettingsError(
                 f"A step of this run reads too few rows of text ({batch_size}) for {self.world_size} processes to "

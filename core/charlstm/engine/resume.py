@@ -111,7 +111,7 @@ def commands_to_repeat(
     found: dict[int, list[Controlled]] = defaultdict(list)
     lasting = {"set-lr", "finish"} - superseded_commands(changes)
     for event in {event.id: event for event in log if event.command in lasting}.values():
-        if event.step >= step and not schedule.knows(event.id):
+        if event.step >= step and not schedule.has_command(event.id):
             found[event.step].append(event)
     return found
 

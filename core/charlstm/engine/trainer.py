@@ -1,9 +1,10 @@
-"""Train a network: the training loop, as a stream of events.
+"""Train a network: the training loop, which yields events.
 
-The loop is :meth:`Trainer._train_loop`, and each of its lines is a method below it. It writes no files and prints
-nothing: what it does is in its events, and checkpoints go to a :class:`~charlstm.training.hooks.CheckpointStore`. A
-single step is in ``train_step``, the learning rate of each step in ``training.schedule``, how often to log and validate
-in ``training.plan``, and how a run of an earlier process continues in ``resume``.
+The loop is :meth:`Trainer._train_loop`; the methods that it calls are below it, by topic. This module writes no files
+and prints nothing: it reports everything as events, and passes checkpoints to a
+:class:`~charlstm.training.hooks.CheckpointStore`. Elsewhere are a single step (``train_step``), the learning rate of
+each step (``training.schedule``), how often to log and validate (``training.plan``), and how to continue a run of an
+earlier process (``resume``).
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ class Trainer:
     """One training run: new, from another model's weights, or continued from its exact state (:meth:`resume`).
 
     Iterate over :meth:`events`, or call :meth:`train`. ``settings`` are those of the run, ``progress`` says how far it
-    is. ``plan``, ``schedule`` and ``network`` of a new run exist from its first event on: before, they raise
-    :class:`RunError`.
+    is. ``plan``, ``schedule`` and ``network`` of a new run exist from its first event on. To read one of them earlier
+    raises :class:`RunError`.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Trainer:
         self.progress = Progress() if continuation is None else continuation.progress
         self._plan = None if continuation is None else continuation.plan
         self._schedule = None if continuation is None else continuation.schedule
-        self._step_or_none: TrainStep | None = None
+        self._train_step_or_none: TrainStep | None = None
         self._best: Weights | None = None
         self._finished: Finished | None = None
 
@@ -216,13 +217,13 @@ class Trainer:
         ``paused``), the last one is ``finished``. A second ``started``, at step 0, means that training restarted with a
         faster kernel.
 
-        Training advances only while the iterator is asked for more. It may be closed at any event: the write that is
-        running completes, others stay in the queue, and the next call continues with the very next event, as if there
-        had been one iterator. After ``finished`` there are no more events.
+        Training advances only when the next event is requested. The iterator may be closed after any event: the write
+        that is running completes, and others stay in the queue. The next call of this method then continues with the
+        event that would have come next. After ``finished`` there are no more events.
 
-        At each event torch's number of threads is the caller's; its global generator is never used. Raises
-        :class:`RunError` while another iterator of this trainer is in use, and after an exception (such as an
-        interrupt) has ended training within a step.
+        Training sets torch's number of threads, and sets it back to the caller's number before each event. It never
+        uses torch's global random generator. Raises :class:`RunError` while another iterator of this trainer is in use,
+        and after an exception (such as an interrupt) has ended training within a step.
         """
         return self._stream.iterate()
 
@@ -283,7 +284,7 @@ class Trainer:
 
     @property
     def _train_step(self) -> TrainStep:
-        return self._existing(self._step_or_none, "network")
+        return self._existing(self._train_step_or_none, "network")
 
     @staticmethod
     def _existing(value: _T | None, name: str) -> _T:
@@ -299,7 +300,7 @@ class Trainer:
             yield from self._handle_commands()
             if self._checkpoint_due():
                 self._checkpoint()
-            yield from self._poll_writes()
+            yield from self._collect_writes()
             if self._is_finished():
                 break
 
@@ -353,8 +354,8 @@ class Trainer:
         self._plan = plan
         self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         if plan is not self._stored_plan:
-            self._checkpoint_writer.plan(plan)
-            yield from self._poll_writes(wait=True)
+            self._checkpoint_writer.queue_plan(plan)
+            yield from self._collect_writes(wait=True)
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
         start_from_info = {} if self._start_from is None else self._start_from.info
         if self._kernel_is_final:
@@ -393,20 +394,20 @@ class Trainer:
         self._best = best or None
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be missing, or from steps after the state
-            self._checkpoint_writer.model(self.best)
+            self._checkpoint_writer.queue_model(self.best)
         yield continuation.event
         yield from self._machine_warnings(memory_warning)
         if continuation.event.changes:
             # Saved at once, so that a later resume takes the changed settings as the run's own.
             self._checkpoint()
-            yield from self._poll_writes(wait=True)
+            yield from self._collect_writes(wait=True)
 
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
         batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
-        self._step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
+        self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
     def _check_memory(self, device: torch.device, batch_size: int, seq_length: int) -> str | None:
         """See ``estimate.check_memory``. Each rank needs memory for its own rows."""
@@ -509,7 +510,7 @@ class Trainer:
                 progress.best_val, progress.best_step = loss, progress.step
                 model = self._copy_model(loss)
                 self._best = model.weights
-                self._checkpoint_writer.model(model)
+                self._checkpoint_writer.queue_model(model)
             elif self._out_of_patience():
                 progress.ended = "patience"
         if self._sample is not None:
@@ -521,16 +522,22 @@ class Trainer:
             else:
                 yield Sampled(step=progress.step, prime=prime, text=sample)
         if self._checkpoint_writer.has_store and self._snapshot_due():
-            self._checkpoint_writer.snapshot(model or self._copy_model(loss), progress.step)
+            self._checkpoint_writer.queue_snapshot(model or self._copy_model(loss), progress.step)
 
     def _out_of_patience(self) -> bool:
-        """Never in a run that was extended: its learning rate climbs again, and the loss with it for a long time."""
+        """Whether ``patience`` ends the run: too many validations in a row (``progress.stale``) without a new best.
+
+        It never ends an extended run: there the learning rate climbs again, so the loss first gets worse for long.
+        """
         patience = self.settings.patience
         return patience is not None and self.progress.stale >= patience and not self.schedule.extended
 
     def _check_time_limit(self) -> Iterator[AnyEvent]:
-        """End the run when ``max_minutes`` are over. After each validation, move its planned end to where that will
-        be, so that the learning rate reaches its end in time."""
+        """End the run when ``max_minutes`` are over.
+
+        After each validation, estimate the step at which that will be and make it the planned end, so that the learning
+        rate has fallen to its last value by then.
+        """
         progress = self.progress
         if self._is_finished():
             return
@@ -573,7 +580,7 @@ class Trainer:
         return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
 
     def _amend_schedule(self, event: Controlled) -> None:
-        if event.value is not None and not self.schedule.knows(event.id):
+        if event.value is not None and not self.schedule.has_command(event.id):
             kind: Kind = "finish" if event.command == "finish" else "set-lr"
             self._schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
 
@@ -586,7 +593,7 @@ class Trainer:
         self._checkpoint()
         self._clock.worked()
         while self.progress.ended is None:
-            for event in self._poll_writes():
+            for event in self._collect_writes():
                 yield event
                 if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
                     yield Paused(step=self.progress.step)
@@ -628,13 +635,16 @@ class Trainer:
             self._keep_kernel()
         state = self.state()
         self._last_checkpoint = time.perf_counter()
-        self._checkpoint_writer.state(state, self._last_checkpoint - before)
+        self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
 
-    def _poll_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
-        """Yield the events of finished writes, with ``wait`` of all. While the disk is full, wait and try again."""
+    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
+        """Yield the events of finished writes, and start the next one. With ``wait``, finish all queued writes first.
+
+        While the disk is full, wait and try again.
+        """
         for attempt in itertools.count():
             try:
-                yield from self._checkpoint_writer.poll(wait=wait or attempt > 0 or self._checkpoint_writer.full)
+                yield from self._checkpoint_writer.collect(wait=wait or attempt > 0 or self._checkpoint_writer.full)
             except OSError as error:
                 if not storage.is_disk_trouble(error):
                     raise
@@ -676,13 +686,13 @@ class Trainer:
         if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
             if not diverged:
                 self._checkpoint()  # the final validation may take long
-                yield from self._poll_writes(wait=True)
+                yield from self._collect_writes(wait=True)
             stopped = yield from self._final_validation()
             if stopped and not diverged:
                 reason = "stopped"
         if not diverged:
             self._checkpoint()
-        yield from self._poll_writes(wait=True)
+        yield from self._collect_writes(wait=True)
         self._finished = Finished(
             step=progress.step,
             reason=reason,
@@ -719,7 +729,7 @@ class Trainer:
             whole=True,
             train_seconds=self.progress.train_seconds,
         )
-        self._checkpoint_writer.model(self.best)
+        self._checkpoint_writer.queue_model(self.best)
         return False
 
     def _raise_on_stop(self, *_: int) -> None:

@@ -53,11 +53,12 @@ def uniforms(keys: npt.NDArray[np.uint64], position: int) -> npt.NDArray[np.floa
 
 
 REPETITION_BASE = 1.2
-"""Factor of the repetition penalty for each further repeated character. DRY's 1.75 is for tokens of some four
-characters."""
+"""The repetition penalty is multiplied by this for each further repeated character. DRY's 1.75 is for tokens, which
+have about four characters."""
 
 _REPETITION_LIMIT = 64
-"""The penalty grows up to so many characters beyond the free ones: 1.2^64 nats rule a character out anyway."""
+"""The penalty of a repeat stops growing when it is this number of characters longer than the free length: 1.2^64 nats
+already rule a character out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,10 @@ def _whole(name: str, value: object, low: int) -> None:
 class Sampler:
     """Apply sampler settings to logits.
 
-    The order is: repetition penalty, temperature, top-k, top-p, min-p, typical, mirostat.
+    The order is: repetition penalty, temperature, top-k, top-p, min-p, typical, mirostat. There are two exceptions:
+
+    - With temperature 0 (greedy) the most likely character after the repetition penalty is taken, without filters.
+    - The reference sampler (``kind="reference"``) uses only softmax and top-k, as the reference script does.
     """
 
     def __init__(self, settings: SamplerSettings) -> None:
@@ -150,7 +154,10 @@ class Sampler:
         reference = settings.kind == "reference"
         self._greedy = settings.temperature == 0
         self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # not inf: 0 · inf is not a number
-        self._others = any(getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat"))
+        # One check for each character instead of four, since these filters are rarely used.
+        self._has_rare_filters = any(
+            getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat")
+        )
         self.needs_history = bool(settings.repetition) and not reference
         self.needs_mu = settings.mirostat is not None and not reference
 
@@ -164,26 +171,26 @@ class Sampler:
 
         Args:
             logits: ``(..., V)`` float32; not changed.
-            penalties: the repetition penalty in nats, ``(..., V)``; None for none.
+            penalties: the repetition penalties in nats, ``(..., V)``, or None.
             mu: mirostat's limit in bits, a number or ``(..., 1)``.
         """
         settings = self.settings
         if settings.kind == "reference":
             return reference_top_k(_exponentials(logits, np.float32(1)), settings.top_k)
-        shaped = logits if penalties is None else logits - penalties
+        penalised = logits if penalties is None else logits - penalties
         if self._greedy:
-            weights = np.zeros_like(shaped)
-            np.put_along_axis(weights, shaped.argmax(-1, keepdims=True), 1, -1)
+            weights = np.zeros_like(penalised)
+            np.put_along_axis(weights, penalised.argmax(-1, keepdims=True), 1, -1)
             return weights
-        weights = _exponentials(shaped, self._inverse)
-        if self._others:
+        weights = _exponentials(penalised, self._inverse)
+        if self._has_rare_filters:
             if settings.top_k is not None:
                 weights = top_k(weights, settings.top_k)
             if settings.top_p is not None:
                 weights = top_p(weights, settings.top_p)
         if settings.min_p:
             weights = min_p(weights, settings.min_p)
-        if self._others:
+        if self._has_rare_filters:
             if settings.typical is not None:
                 weights = typical(weights, settings.typical)
             if self.needs_mu and mu is not None:
@@ -256,7 +263,7 @@ def top_p(weights: Floats, p: float) -> Floats:
 def min_p(weights: Floats, p: float) -> Floats:
     """Drop every character less likely than ``p`` times the most likely one, whose weight has to be 1.
 
-    It is 1 after :func:`_exponentials`, and no earlier filter drops it, so that the maximum need not be searched.
+    It is 1 after :func:`_exponentials`, and no earlier filter drops it, so this function does not compute the maximum.
     Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", 2024.
     """
     return np.multiply(weights, weights >= p)
@@ -325,12 +332,12 @@ def surprises(logits: Floats) -> Floats:
 def repetition_penalties(
     history: npt.NDArray[np.integer], vocab_size: int, strength: float, free: int, back: int
 ) -> Floats:
-    """The penalty of each character, ``(V,)`` float32 nats, to be subtracted from its logit: against long repeats.
+    """The penalty of each character against long repeats, ``(V,)`` float32 nats, to be subtracted from its logit.
 
-    A character has a penalty if it would continue a repeat: if the last n ≥ ``free`` characters of ``history`` also
-    precede an earlier occurrence of it within the last ``back`` characters. The penalty is
-    ``strength · 1.2^(n − free)`` for the longest such n. There is none for frequent characters as such, which would
-    only remove spaces and vowels. Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
+    A character has a penalty if the text's last n characters (n ≥ ``free``) already occurred within the last ``back``
+    characters, followed by this character. The penalty is ``strength · 1.2^(n − free)`` for the longest such n, up to
+    n = ``free`` + 64. Frequent characters as such have none: that would only remove spaces and vowels. Source: DRY
+    ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
     """
     penalties = np.zeros(vocab_size, np.float32)
     recent = history[-back:].astype(smallest_dtype(vocab_size), copy=False)
@@ -340,13 +347,13 @@ def repetition_penalties(
         places = ends[:, None] - lengths
         differ = (recent[places] != recent[len(recent) - 1 - lengths]) | (places < 0)
         repeated = np.where(differ.any(1), differ.argmax(1), len(lengths))
-        np.maximum.at(penalties, recent[ends + 1], _strengths(strength)[repeated - free])
+        np.maximum.at(penalties, recent[ends + 1], _penalties_by_length(strength)[repeated - free])
     return penalties
 
 
 @cache
-def _strengths(strength: float) -> Floats:
-    """The penalties of repeats that are 0, 1, ... characters longer than the free ones."""
+def _penalties_by_length(strength: float) -> Floats:
+    """The penalties of repeats that are 0, 1, ... characters longer than the free length, in nats."""
     return np.array([strength * REPETITION_BASE**n for n in range(_REPETITION_LIMIT + 1)], np.float32)
 
 
@@ -366,9 +373,10 @@ def _ends_of_repeats(ids: npt.NDArray[np.integer], length: int) -> npt.NDArray[n
 
 
 def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int) -> int:
-    """How many ids at the end of ``history`` occur in it once more in the same order, at most ``most``.
+    """The length of the longest repeat at the end of ``history``, at most ``most``: the largest n for which the last n
+    ids also occur earlier.
 
-    In 10 µs this tells whether there can be a penalty, and for how many more characters there cannot.
+    In 10 µs this shows whether any character can have a penalty now, and if not, for how many more characters none can.
     """
     ids = history.astype(smallest_dtype(vocab_size), copy=False)
     content, size = ids.tobytes(), ids.itemsize
@@ -377,7 +385,7 @@ def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int)
 
 
 class Repeats:
-    """:func:`repetition_penalties` of several texts that begin alike and grow together.
+    """:func:`repetition_penalties` of several texts that have the same start and then get one character each at a time.
 
     For each of the last ``back`` characters it stores how many characters up to it equal those at the end of the text,
     so that appending one takes a few passes over bytes.
@@ -403,7 +411,7 @@ class Repeats:
         self._ids = np.empty((1, len(start) + more), smallest_dtype(vocab_size))
         self._size = 0
         self._vocab_size, self._free, self._limit = vocab_size, free, free + _REPETITION_LIMIT
-        self._strengths = _strengths(strength)
+        self._penalties_by_length = _penalties_by_length(strength)
         # The last column belongs to the character before the last one, and so on back.
         self._lengths = np.zeros((1, self._window), smallest_dtype(self._limit + 1))
         for which in start:
@@ -422,7 +430,7 @@ class Repeats:
         self._size += 1
 
     def penalties(self) -> Floats | None:
-        """``(B, V)`` float32 nats, to be subtracted from the logits of the next characters; None for nothing."""
+        """``(B, V)`` float32 nats, to be subtracted from the logits of the next characters; None if all are zero."""
         if not (self._lengths >= self._free).any():
             return None
         last = self._size - 1
@@ -433,6 +441,6 @@ class Repeats:
         if not len(texts):
             return None
         penalties = np.zeros((len(self._ids), self._vocab_size), np.float32)
-        strengths = self._strengths[lengths[texts, places] - self._free]
-        np.maximum.at(penalties, (texts, self._ids[texts, ends[places] + 1]), strengths)
+        values = self._penalties_by_length[lengths[texts, places] - self._free]
+        np.maximum.at(penalties, (texts, self._ids[texts, ends[places] + 1]), values)
         return penalties

@@ -175,7 +175,7 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
         raise ModelError(f"{path} is a safetensors file but not a charlstm model")
     if len(version) > 9 or int(version) > FORMAT:
         raise UnreadableFileError(
-            f"{path} was written by a newer charlstm (format {version[:9]}); update this one to read it", "newer_format"
+            f"{path} was written by a newer charlstm (format {version[:9]}); update charlstm to read it", "newer_format"
         )
     try:
         about = json.loads(header.metadata["charlstm"])

@@ -108,7 +108,7 @@ class RunSpec:
         try:
             if int(values["format"]) > FORMAT:
                 raise NewerFormatError(
-                    f"The run was written by a newer charlstm (format {values['format']}); update this one to read it"
+                    f"The run was written by a newer charlstm (format {values['format']}); update charlstm to read it"
                 )
             vocabulary = values.get("vocabulary")
             return cls(

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import INTERRUPTED_EXIT_CODE, CharLSTMError, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness
 from charlstm.runs.control import ControlReader
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED_EXIT_CODE
     return 2 if last and isinstance(last[0], Failed) else 0
 
 

@@ -134,7 +134,7 @@ def _recorded() -> list[dict[str, Any]]:
     if type(version) is int and version > FORMAT:
         raise TextError(
             f"The list of recent texts was written by a newer charlstm (format {version}) and was not changed: update "
-            f"this one, or delete {_path()}"
+            f"charlstm, or delete {_path()}"
         )
     texts = content.get("texts") if version == FORMAT else None
     return [entry for entry in texts if isinstance(entry, dict)] if isinstance(texts, list) else []

@@ -220,7 +220,7 @@ def from_line(line: str | bytes) -> AnyEvent:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:
         raise NewerFormatError(
-            f"The run was written by a newer charlstm (format {event.format}); update this one to read it"
+            f"The run was written by a newer charlstm (format {event.format}); update charlstm to read it"
         )
     return event
 

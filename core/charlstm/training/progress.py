@@ -28,7 +28,7 @@ class Progress:
     best_val: float | None = None
     best_step: int = 0
     stale: int = 0
-    """Validations since the best one."""
+    """Validations since the best one; ``patience`` limits them."""
     whole_val: float | None = None
     """The best model's loss on all held-out text, once the run has ended."""
     ended: str | None = None

@@ -1,7 +1,8 @@
-"""The learning rate of every step, as data.
+"""The learning rate of every step.
 
-A schedule is an initial shape and a list of amendments, by commands and by the time limit. It is JSON-ready and part of
-the exact state, so that a resumed run has the same rates.
+A schedule starts with a shape, such as a linear decay after a warm-up. Amendments change it later: commands such as
+``set-lr`` and ``finish``, the time limit, and the extension of a run add one each. A schedule can be written as JSON
+and is part of the exact state, so that a resumed run has the same rates.
 """
 
 from __future__ import annotations
@@ -11,24 +12,23 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
-from charlstm.json_fields import field_readers, typed_fields
+from charlstm.json_fields import typed_fields
 from charlstm.training.settings import LENGTH
 from charlstm.training.settings import Schedule as Shape
 
 Kind = Literal["set-lr", "finish", "replan", "more"]
-REWARM = 0.1
-"""Part of the added steps in which the rate of an extended run climbs to its peak."""
+REWARM_FRACTION = 0.1
+"""The rate of an extended run first climbs to its peak again, in this fraction of the added steps."""
 
 
 def superseded_commands(changed: Collection[str]) -> set[str]:
-    """Commands that have no effect any more after a resume that changes the settings ``changed``."""
+    """Commands that lose their effect when a run is resumed with changes of the settings ``changed``."""
     return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A change of the schedule from ``step`` on: that step is the first with the new rate. ``id`` is that of the
-    command, if any.
+    """A change of the schedule. ``step`` is the first step with the new rate, ``id`` that of the command, if any.
 
     - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``. The end stays.
     - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
@@ -49,14 +49,16 @@ class Amendment:
 class LearningRate:
     """The learning rate of steps 0 … ``planned_steps`` − 1.
 
-    First a linear climb over ``warmup_steps`` (the last of them has the full rate ``lr``), then ``shape``: constant, or
-    a linear or cosine fall towards zero, which would be reached just after the last step.
+    It climbs linearly over ``warmup_steps``, the last of which has the full rate ``lr``. Then it follows ``shape``: it
+    stays constant, or falls linearly or as a cosine. A falling rate is 0 at step ``planned_steps``, the first step that
+    is not trained any more.
     """
 
     lr: float
     shape: Shape
     warmup_steps: int
     first_plan: int
+    """The steps of the run in total as planned at its start, before all amendments."""
     amendments: tuple[Amendment, ...] = ()
 
     @property
@@ -83,8 +85,10 @@ class LearningRate:
         planned = [self.first_plan]
         for change in self.amendments:
             planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
-        # From the latest amendment back to the one that defines the curve. Those in between scale the rate (set-lr) or
-        # map the step to a step of the earlier curve (replan).
+        # Go back from the latest amendment. finish and more define a curve of their own, so the search ends at the
+        # latest of them that has begun, or at the initial shape. On the way, replan stretches the earlier curve, so
+        # the step is mapped to a position on it; set-lr scales the earlier curve, which is done at the end, from the
+        # oldest to the latest.
         position, scaled = float(step), list[Amendment]()
         for change, before in zip(reversed(self.amendments), reversed(planned[:-1]), strict=True):
             since, length = position - change.step, max(1, int(change.value))
@@ -107,33 +111,37 @@ class LearningRate:
         """The schedule with ``change``. Amendments have to be made in the order of their steps."""
         return replace(self, amendments=(*self.amendments, replace(change, start=self.rate(change.step))))
 
-    def knows(self, id: str) -> bool:
-        """Whether the command with this id is one of the amendments."""
+    def has_command(self, id: str) -> bool:
+        """Whether one of the amendments was made by the command with this id."""
         return any(change.id == id for change in self.amendments)
 
     def _finish_or_more(self, change: Amendment, since: float, length: int) -> float:
-        """The rate ``since`` steps after ``finish`` or ``more``: of the earlier curve only the rate at their start
-        matters."""
+        """The rate ``since`` steps after the start of ``finish`` or ``more``. It depends on the earlier curve only
+        through ``change.start``, the rate at that start."""
         if change.kind == "finish":
             return change.start * max(0.0, 1 - since / length)
         peak = self.lr if change.peak is None else change.peak
-        climb = max(1, round(REWARM * length))
+        climb = max(1, round(REWARM_FRACTION * length))
         low = min(peak, change.start)
         if since < climb:
             return low + (peak - low) * (since + 1) / climb
-        return peak * self._fall((since - climb) / max(1, length - climb))
+        return peak * self._decay_factor((since - climb) / max(1, length - climb))
 
     def _initial(self, step: float) -> float:
         if step < self.warmup_steps:
             return self.lr * min(1.0, (step + 1) / self.warmup_steps)
-        return self.lr * self._fall((step - self.warmup_steps) / max(1, self.first_plan - self.warmup_steps))
+        return self.lr * self._decay_factor((step - self.warmup_steps) / max(1, self.first_plan - self.warmup_steps))
 
-    def _fall(self, part: float) -> float:
-        """The shape after the climb, as a factor: 1 where ``part`` is 0, and its end where it is 1 or more."""
-        part = min(1.0, part)
+    def _decay_factor(self, fraction: float) -> float:
+        """The rate after the climb, as a multiple of the peak rate.
+
+        ``fraction`` is how much of the decay is over: 0 at the peak, 1 or more at the end. The factor falls from 1 to
+        0; for the constant shape it is always 1.
+        """
+        fraction = min(1.0, fraction)
         if self.shape == "constant":
             return 1.0
-        return 1 - part if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * part))
+        return 1 - fraction if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * fraction))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -141,7 +149,11 @@ class LearningRate:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError`."""
-        changes = tuple(Amendment(**typed_fields(Amendment, change)) for change in values["amendments"])
-        first = {name: read(values[name]) for name, read in field_readers(LearningRate).items() if name != "amendments"}
-        return cls(**first, amendments=changes)
+        """The inverse of :meth:`to_dict`. A missing field has its default value, so that states of an earlier version
+        can be read after a field with a default was added.
+
+        Raises :class:`TypeError` or :class:`ValueError`.
+        """
+        changes = tuple(Amendment(**typed_fields(Amendment, change)) for change in values.get("amendments", ()))
+        others = {name: value for name, value in values.items() if name != "amendments"}
+        return cls(**typed_fields(cls, others), amendments=changes)

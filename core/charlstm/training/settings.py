@@ -1,6 +1,7 @@
-"""The settings of a training run, as one frozen dataclass that is validated when it is made.
+"""The settings of a training run: one frozen dataclass, which checks its values when it is created.
 
-Presets are in ``presets``. What a run measured at its start is its plan and is kept in the run.
+Presets are in ``training.presets``. What a run measures and decides at its start, such as its number of steps and the
+fastest kernel, is in its ``training.plan.Plan``.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ ALIASES = {
     "eval_every": "val_every",
     "eval_interval": "val_every",
 }
-"""Names that other scripts use, and ours, which the message for them suggests."""
+"""Names of settings in other scripts, and the names here. The error message for the former suggests the latter."""
 
 
 def _setting(
@@ -91,8 +92,11 @@ def _setting(
     open_low: bool = False,
     aliases: Collection[str] = (),
 ) -> Any:
-    """A field whose values are from ``low`` (exclusive if ``open_low``) to ``high``, or ``aliases`` besides its type's
-    literals."""
+    """A field of :class:`Settings`, with its limits.
+
+    A number is from ``low`` (with ``open_low``: above it) to ``high``. A field with a ``Literal`` type also takes the
+    words in ``aliases``.
+    """
     metadata = {"about": about, "low": low, "high": high, "open_low": open_low, "aliases": aliases}
     return field(default=default, metadata=metadata)
 
@@ -209,7 +213,7 @@ class Settings:
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some settings changed. Raises :class:`SettingsError` for an unknown name or a wrong value."""
         for name in changes:
-            canonical_name(name)
+            check_name(name)
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,7 +224,7 @@ class Settings:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
         for name in values:
-            canonical_name(name)
+            check_name(name)
         return cls(**values)
 
 
@@ -230,14 +234,14 @@ FIXED = {
     *("val_fraction", "test_fraction", "val_chars", "split"),
     *("device", "kernel", "precision"),
 }
-"""Settings that cannot change when a run is resumed: it would be another run."""
+"""Settings that cannot change when a run is resumed, since the steps so far were taken with them."""
 
 LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""
 
 
 def current_kernel_name(recorded: str) -> str:
-    """Today's name of a kernel that a run recorded; an unknown name is returned as it is."""
+    """The present name of a kernel that a run recorded; a name that is not an old one is returned unchanged."""
     return _OLD_KERNEL_NAMES.get(recorded, recorded)
 
 
@@ -265,14 +269,11 @@ def about(name: str) -> str:
     return next(str(spec.metadata["about"]) for spec in fields(Settings) if spec.name == name)
 
 
-def canonical_name(name: str) -> str:
-    """``name``, if it is a setting.
-
-    Raises :class:`SettingsError` otherwise, which suggests the setting that was probably meant.
-    """
+def check_name(name: str) -> None:
+    """Raise :class:`SettingsError` if there is no setting ``name``; it suggests the setting that was probably meant."""
     names = setting_names()
     if name in names:
-        return name
+        return
     if name in ALIASES:
         raise SettingsError(f"{name} is called {ALIASES[name]} here: write {ALIASES[name]}=…")
     near = difflib.get_close_matches(name, names, n=1)
@@ -285,7 +286,8 @@ def parse_setting(name: str, text: str) -> Any:
 
     Raises :class:`SettingsError`, which names the setting, the value and what the setting takes.
     """
-    hint = _HINTS[canonical_name(name)]
+    check_name(name)
+    hint = _HINTS[name]
     choices = _types_of(hint)
     word = text.strip()
     if type(None) in choices and word.lower() in ("none", "off", "null", ""):
@@ -315,13 +317,16 @@ def parse_setting(name: str, text: str) -> Any:
 
 
 def takes(name: str) -> str:
-    """The values that the setting ``name`` takes, in words."""
+    """What values the setting ``name`` takes, as a phrase for messages, such as "a whole number of at least 1"."""
     spec = next(spec for spec in fields(Settings) if spec.name == name)
     return _takes(_HINTS[name], spec.metadata)
 
 
 def values(name: str) -> tuple[str, ...]:
-    """Values of the setting ``name`` that can be listed, as they are written; none of a number."""
+    """The words that the setting ``name`` takes, such as ``true`` and ``none``, for forms and completion.
+
+    They are as :func:`parse_setting` reads them. Numbers are not listed, so the result may be empty.
+    """
     kinds = _types_of(_HINTS[name])
     listed = _literals(_HINTS[name])
     if bool in kinds:

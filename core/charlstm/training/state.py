@@ -58,7 +58,7 @@ def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[
         version = int(metadata["format"])
         if version > FORMAT:
             raise UnreadableFileError(
-                f"{path} was written by a newer charlstm (format {version}): update this one to resume", "newer_format"
+                f"{path} was written by a newer charlstm (format {version}): update charlstm to resume", "newer_format"
             )
         values = json.loads(metadata["charlstm-state"])
         step = operator.index(values["step"])

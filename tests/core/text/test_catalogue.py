@@ -72,7 +72,7 @@ def test_damaged_list_of_recent_texts_is_replaced(content: str, tmp_path: Path) 
 def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
     path = paths.state_dir() / "recent-texts.json"
     path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
-    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and was not changed: update this one"):
+    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and was not changed: update charlstm"):
         recent_texts()
     (tmp_path / "a.txt").write_text("a")
     remember_text([str(tmp_path / "a.txt")], "a.txt", 1)

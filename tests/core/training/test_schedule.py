@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -36,8 +36,8 @@ def test_set_lr_rescales_the_rest() -> None:
     assert schedule.rate(55) == pytest.approx(0.25)
     assert schedule.rate(77) == pytest.approx(linear().rate(77) / 2)
     assert schedule.planned_steps == 100
-    assert schedule.knows("a")
-    assert not schedule.knows("b")
+    assert schedule.has_command("a")
+    assert not schedule.has_command("b")
 
 
 def test_finish_ends_at_zero() -> None:
@@ -102,3 +102,24 @@ def test_amendments_keep_earlier_rates_and_survive_json(
     assert again == schedule
     assert [again.rate(at) for at in range(step, step + 50)] == [schedule.rate(at) for at in range(step, step + 50)]
     assert all(schedule.rate(at) >= 0 for at in range(step, step + 300, 9))
+
+
+def test_schedule_reads_a_state_without_a_field_that_has_a_default() -> None:
+    @dataclass(frozen=True, slots=True)
+    class LaterSchedule(LearningRate):
+        decay: float = 0.5
+
+    stored = linear().amended(Amendment(30, "finish", 10)).to_dict()
+    schedule = LaterSchedule.from_dict(stored)
+    assert schedule.decay == 0.5
+    assert schedule.to_dict() == stored | {"decay": 0.5}
+    del stored["amendments"]
+    assert LearningRate.from_dict(stored) == linear()
+
+
+@pytest.mark.parametrize("name", ["lr", "shape", "warmup_steps", "first_plan"])
+def test_schedule_without_a_required_field_is_refused(name: str) -> None:
+    stored = linear().to_dict()
+    del stored[name]
+    with pytest.raises(TypeError):
+        LearningRate.from_dict(stored)
