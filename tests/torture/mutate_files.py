@@ -237,16 +237,16 @@ def look_at(run: Run) -> None:
     from charlstm_tui.backend import RunsReader
     from charlstm_tui.widgets import run_details, run_table
 
-    snapshot = RunsReader(run.path.parent).read(run.path, True)
-    words.status_words(snapshot)
+    state = RunsReader(run.path.parent).read(run.path, True)
+    words.status_words(state)
     found = run_details.study(run)
     series = RunSeries()
     tried(lambda: series.feed(read_events(run.events_path)))
-    for view in snapshot.runs:
+    for view in state.runs:
         run_table.line(view, True, 120, True)
         run_details.details(view, found, 80, False)
         run_details.differences([view, view], [found, found], 80, True)
-        train_words.progress(view, snapshot.series)
+        train_words.progress(view, state.series)
         train_words.headline(view, found.spec, series)
         train_words.figures(series, view, True)
         train_words.ending(view, series, found.spec, False, [("order 0", 3.0)])

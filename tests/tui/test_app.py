@@ -22,7 +22,7 @@ from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import FOCUSES
-from charlstm_tui.backend import Snapshot, Watcher, ask, in_thread
+from charlstm_tui.backend import RunsState, Watcher, in_thread, run_command
 from charlstm_tui.main import main
 from charlstm_tui.widgets.dialogs import ChoiceDialog
 from charlstm_tui.widgets.help import HelpScreen
@@ -220,33 +220,33 @@ async def test_hostile_names_are_shown_literally(places: Path) -> None:
 
 
 # ---- the backend
-def test_the_watcher_announces_once_until_its_snapshot_is_taken(places: Path) -> None:
+def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> None:
     with record(places, "running", steps=100) as run:
-        told: list[int] = []
-        watcher = Watcher(lambda: told.append(1), places)
+        reports: list[int] = []
+        watcher = Watcher(lambda: reports.append(1), places)
         watcher.attach(run.run.path)
-        watcher.look()
+        watcher.read()
         run.advance(10)
-        watcher.look()
-        assert len(told) == 1
-        first = watcher.take()
+        watcher.read()
+        assert len(reports) == 1
+        first = watcher.latest()
         assert first.series is not None
         assert first.series.step == 110
         run.advance(10)
-        watcher.look()
-        assert len(told) == 2
-        assert first.series.step == 110  # what was handed over stays as it was
-        assert watcher.take().series.step == 120  # type: ignore[union-attr]
+        watcher.read()
+        assert len(reports) == 2
+        assert first.series.step == 110  # an earlier state does not change
+        assert watcher.latest().series.step == 120  # type: ignore[union-attr]
 
 
-def test_the_watcher_ends_when_it_is_told(places: Path) -> None:
-    news = threading.Event()
-    watcher = Watcher(news.set, places)
+def test_watcher_thread_ends_on_close(places: Path) -> None:
+    changed = threading.Event()
+    watcher = Watcher(changed.set, places)
     watcher.start()
     record(places, "finished").close()
-    watcher.look_now()
-    assert news.wait(10)
-    assert [run.name for run in watcher.take().runs] == ["novel-quick-1"]
+    watcher.read_soon()
+    assert changed.wait(10)
+    assert [run.name for run in watcher.latest().runs] == ["novel-quick-1"]
     watcher.close()
     assert not watcher.is_alive()
 
@@ -255,21 +255,21 @@ def test_a_damaged_run_is_listed_with_its_problem(places: Path) -> None:
     record(places, "finished").close()
     (places / "novel-quick-1" / "run.json").write_text("{")
     watcher = Watcher(lambda: None, places)
-    watcher.look()
-    assert "damaged" in watcher.take().runs[0].problem
+    watcher.read()
+    assert "damaged" in watcher.latest().runs[0].problem
 
 
-async def test_questions_are_answered_by_another_process_or_refused_in_its_words(places: Path) -> None:
+async def test_run_command_returns_the_result_or_raises_the_message_of_the_command(places: Path) -> None:
     record(places, "finished").close()
-    answer = await ask("runs", "--runs-dir", str(places))
+    answer = await run_command("runs", "--runs-dir", str(places))
     assert [run["name"] for run in answer] == ["novel-quick-1"]
     with pytest.raises(CharLSTMError, match="nothing-here") as refusal:
-        await ask("info", "nothing-here")
+        await run_command("info", "nothing-here")
     assert "\n" not in str(refusal.value)
     assert not str(refusal.value).startswith("charlstm")
 
 
-async def test_a_job_in_a_thread_gives_its_result_its_error_or_stops_when_unwanted() -> None:
+async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cancelled() -> None:
     assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda check: 1 / 0)
@@ -312,11 +312,11 @@ def test_figures_are_worded_for_narrow_columns() -> None:
 
 
 def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
-    assert status_words(Snapshot()) == ("no run",)
+    assert status_words(RunsState()) == ("no run",)
     with record(places, "paused", name="a-run-with-quite-a-long-name"):
         watcher = Watcher(lambda: None, places)
-        watcher.look()
-        words = status_words(watcher.take())
+        watcher.read()
+        words = status_words(watcher.latest())
         assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert words[-1] == "‖ 40%"

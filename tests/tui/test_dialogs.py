@@ -84,9 +84,9 @@ async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tm
     async with driven(tmp_path) as app:
         record(tmp_path, "finished", name="first", steps=10)
         await app.in_mode("corpus")
-        await app.until(lambda: [view.name for view in app.app.snapshot.runs] == ["first"])
+        await app.until(lambda: [view.name for view in app.app.runs_state.runs] == ["first"])
         answers: list[Any] = []
-        picker = ModelPicker(app.app.snapshot, "")
+        picker = ModelPicker(app.app.runs_state, "")
         await app.app.push_screen(picker, answers.append)
         options = picker.query_one(OptionList)
         options.action_select()

@@ -46,8 +46,8 @@ async def onto(app: Driven, name: str) -> None:
     """Show Runs with the cursor on the run called ``name``."""
     app.app.go("runs")
     await app.in_mode("runs")
-    await app.until(lambda: any(run.name == name for run in app.app.snapshot.runs))
-    path = next(str(run.path) for run in app.app.snapshot.runs if run.name == name)
+    await app.until(lambda: any(run.name == name for run in app.app.runs_state.runs))
+    path = next(str(run.path) for run in app.app.runs_state.runs if run.name == name)
     rows = app.mode.query_one(RowList)
     await app.until(lambda: rows.cursor is not None)
     rows.move_to(path)
@@ -120,7 +120,7 @@ async def test_details_are_read_again_when_the_run_went_on_unseen(three: list[Re
         await app.in_mode("corpus")
         three[2].advance(200)
         three[2].end("finished")
-        await app.until(lambda: not any(run.live for run in app.app.snapshot.runs))
+        await app.until(lambda: not any(run.live for run in app.app.runs_state.runs))
         await onto(app, "tunes-quick-1")
         await app.shows("SAMPLE at step 600")
 
@@ -298,14 +298,14 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
     answers: list[object] = [CharLSTMError("old.net is no model of the reference script."), {"out": "/models/old"}]
     asked: list[tuple[str, ...]] = []
 
-    async def ask(*argv: str) -> object:
+    async def run_command(*argv: str) -> object:
         asked.append(argv)
         answer = answers.pop(0)
         if isinstance(answer, CharLSTMError):
             raise answer
         return answer
 
-    monkeypatch.setattr("charlstm_tui.screens.runs.ask", ask)
+    monkeypatch.setattr("charlstm_tui.screens.runs.run_command", run_command)
     async with driven(places) as app:
         app.app.go("runs")
         await app.in_mode("runs")

@@ -46,7 +46,7 @@ async def app_on(
     app = CharLSTMApp(Opening(run=run, runs_dir=folder))
     async with app.run_test(size=size) as pilot:
         if run is not None:
-            await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.snapshot.series is not None)
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.runs_state.series is not None)
         yield app, pilot
 
 
@@ -472,7 +472,7 @@ async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkey
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             more = next(action for action in ACTIONS if action.id == "train.more")
             await until(pilot, lambda: app.screen.can(more))  # type: ignore[attr-defined]
-            view = app.snapshot.runs[0]
+            view = app.runs_state.runs[0]
             away = replace(view, status=replace(view.status, elsewhere=True))
             monkeypatch.setattr(TrainScreen, "view", away)
             assert not app.screen.can(more)  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from charlstm.errors import RunError
 from charlstm.training.presets import PRESETS
 from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp, CorpusChoice, Opening
-from charlstm_tui.backend import AskError
+from charlstm_tui.backend import CommandError
 from charlstm_tui.screens import train_setup
 from charlstm_tui.screens.train import TrainScreen
 from charlstm_tui.screens.train_settings import SettingsScreen
@@ -38,16 +38,16 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What another process would measure, without one; the questions that were asked."""
+    """Replace the command that measures by fixed results; returns the arguments of its calls."""
     asked: list[tuple[str, ...]] = []
 
-    async def ask(*argv: str) -> Any:
+    async def run_command(*argv: str) -> Any:
         asked.append(argv)
         return [
             {"name": name, "seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0} for name in PRESETS
         ]
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.ask", ask)
+    monkeypatch.setattr("charlstm_tui.screens.train_setup.run_command", run_command)
     return asked
 
 
@@ -123,9 +123,9 @@ async def test_without_an_answer_the_known_figures_stay(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*argv: str) -> Any:
-        raise AskError("no")
+        raise CommandError("no")
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.ask", refuse)
+    monkeypatch.setattr("charlstm_tui.screens.train_setup.run_command", refuse)
     async with setup_for(tmp_path, text) as (_app, pilot):
         await shows(pilot, "1:00", "10:00", "2:00:00", "–")
 

@@ -24,8 +24,8 @@ from textual.widgets import Input, TextArea
 from charlstm.display import visible
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
-from charlstm_tui.backend import Snapshot, Watcher
-from charlstm_tui.messages import SnapshotReady
+from charlstm_tui.backend import RunsState, Watcher
+from charlstm_tui.messages import RunsChanged
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.terminal import catch_endings
 from charlstm_tui.theme import theme_for
@@ -105,7 +105,7 @@ class CharLSTMApp(App[None]):
     corpus: var[CorpusChoice | None] = var(None)
     run_path: var[Path | None] = var(None)
     model: var[ModelChoice | None] = var(None)
-    snapshot: var[Snapshot] = var(Snapshot())
+    runs_state: var[RunsState] = var(RunsState())
     bits: var[bool] = var(False)
 
     def __init__(self, opening: Opening = Opening()) -> None:
@@ -118,7 +118,7 @@ class CharLSTMApp(App[None]):
         self._quitting: Screen[Any] | None = None
         self._complaints: set[str] = set()
         self._newly_watched: Path | None = None  # what Generate is to play when one goes there without a choice
-        self.watcher = Watcher(self._tell, opening.runs_dir)
+        self.watcher = Watcher(self._post_runs_changed, opening.runs_dir)
         theme = theme_for(self.console.color_system)
         self.register_theme(theme)
         self.theme = theme.name
@@ -126,13 +126,13 @@ class CharLSTMApp(App[None]):
     # ---- in
     def on_mount(self) -> None:
         catch_endings(lambda code: self.exit(return_code=code))
-        self.watcher.look()
-        self.snapshot = self.watcher.take()
+        self.watcher.read()
+        self.runs_state = self.watcher.latest()
         self._open()
         self.watcher.start()
 
     def _open(self) -> None:
-        asked, runs = self.opening, self.snapshot.runs
+        asked, runs = self.opening, self.runs_state.runs
         if asked.text is not None:
             self.go("corpus")
         elif asked.model is not None:
@@ -144,8 +144,8 @@ class CharLSTMApp(App[None]):
                 self.call_later(self._say_missing, asked.run)
             else:
                 self.attach(named.path)
-        elif self.snapshot.live:
-            self.attach(self.snapshot.live[0].path)
+        elif self.runs_state.live:
+            self.attach(self.runs_state.live[0].path)
         else:
             self.go("runs" if runs else "corpus")
 
@@ -173,7 +173,7 @@ class CharLSTMApp(App[None]):
         self.go("train")
 
     def attach(self, path: Path | None, show: bool = True) -> None:
-        """Follow this run (its series come with the snapshots) and show it in Train."""
+        """Follow this run (its series comes with the state of the runs) and show it in Train."""
         self.run_path = self._newly_watched = path
         self.watcher.attach(path)
         if show:
@@ -198,24 +198,24 @@ class CharLSTMApp(App[None]):
                     return
         await super().on_event(event)
 
-    # ---- what the data thread saw
-    def _tell(self) -> None:
-        """Called from the data thread: a newer snapshot lies ready."""
-        self.post_message(SnapshotReady())
+    # ---- what the watcher reads
+    def _post_runs_changed(self) -> None:
+        """Called by the watcher's thread when it has a newer state of the runs."""
+        self.post_message(RunsChanged())
 
-    def on_snapshot_ready(self) -> None:
-        self.snapshot = self.watcher.take()
+    def on_runs_changed(self) -> None:
+        self.runs_state = self.watcher.latest()
         self.refresh_screen()
 
     def refresh_screen(self) -> None:
-        """Bring the mode that is on screen up to date with the newest snapshot."""
+        """Show the newest state of the runs in the mode that is on screen."""
         screen = self.mode_screen
         if screen is None or not screen.is_mounted or screen.leaving:
             return
         with self.batch_update():
             for bar in screen.query(TopBar):
-                bar.show_status(*status_words(self.snapshot))
-            screen.show_snapshot(self.snapshot)
+                bar.show_status(*status_words(self.runs_state))
+            screen.show_runs_state(self.runs_state)
 
     @property
     def mode_screen(self) -> ModeScreen | None:
@@ -306,7 +306,7 @@ class CharLSTMApp(App[None]):
     def do_quit(self) -> None:
         from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog
 
-        live = self.snapshot.live
+        live = self.runs_state.live
         if not live:
             self.exit()
             return
@@ -329,7 +329,7 @@ class CharLSTMApp(App[None]):
     def _quit(self, answer: str | None) -> None:
         if answer is None:
             return
-        live = self.snapshot.live
+        live = self.runs_state.live
         if answer == "stop":
             from charlstm.errors import CharLSTMError
             from charlstm.runs.control import send_command

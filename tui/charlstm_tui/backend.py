@@ -1,9 +1,8 @@
-"""What the screens know of the world: a thread that watches the runs, jobs off the screen's thread, and questions
-that another process answers.
+"""Background work for the screens: watching runs, running jobs in threads, and calling the command line.
 
-Nothing here touches a widget. The watcher makes one immutable :class:`Snapshot` a few times a second and hands it over
-only when it differs from the last. Whatever needs torch is asked of ``python -P -m charlstm``. This module never
-imports torch, and numpy only through the core's own modules.
+Nothing here uses a widget. The watcher reads the runs a few times a second, and tells the app only when something
+changed. What needs torch runs as a command, ``python -P -m charlstm``, in a process of its own: this module never
+imports torch, and numpy only through modules of the core.
 """
 
 from __future__ import annotations
@@ -33,14 +32,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class AskError(CharLSTMError):
-    """The command that was asked said no; the sentence is its own."""
+class CommandError(CharLSTMError):
+    """The command failed; the message is the one it printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as it was when the watcher looked. ``size`` in bytes, ``created`` in Unix seconds; ``problem`` is a
-    sentence when the folder's ``run.json`` cannot be read."""
+    """One run as it was when the watcher last read it.
+
+    ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
+    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty.
+    """
 
     run: Run
     status: RunStatus
@@ -53,22 +55,22 @@ class RunView:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """The name of the run, which is that of its folder."""
         return self.run.name
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder of the run."""
         return self.run.path
 
     @property
     def live(self) -> bool:
-        """Whether a worker of this machine is at it."""
+        """Whether a worker on this machine is training the run."""
         return self.status.alive and not self.status.elsewhere
 
     @property
     def seconds_left(self) -> float | None:
-        """Training seconds still to go, at the pace so far; ``None`` before there is a pace."""
+        """Estimated seconds of training left, at the speed so far; ``None`` before the first step."""
         status = self.status
         if not status.step or not status.planned_steps:
             return None
@@ -76,12 +78,12 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All runs, newest first, and what the attached run has logged so far.
+class RunsState:
+    """All runs, newest first, and the logged events of the attached run, whose log is followed. It never changes.
 
-    ``series`` is a :class:`charlstm.runs.series.RunSeries` of its own that nobody feeds any more; ``revision`` grows
-    with every event of the attached run, so that a chart knows whether to draw. ``error`` is a sentence about the
-    attached run's log.
+    ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
+    ``revision`` grows with every event of the attached run, so that a chart is drawn again only when it has to be.
+    ``error`` is a message if the log of the attached run cannot be read, else empty.
     """
 
     runs: tuple[RunView, ...] = ()
@@ -97,18 +99,19 @@ class Snapshot:
 
     @property
     def attached_run(self) -> RunView | None:
-        """The attached run's row."""
+        """The attached run, if there is one and it is listed."""
         return self.find(self.attached)
 
     def find(self, path: Path | None) -> RunView | None:
-        """The run in this folder."""
+        """The run in the folder ``path``, or ``None``."""
         return next((run for run in self.runs if run.path == path), None)
 
 
 class RunsReader:
-    """Reads the folder of runs and the attached run's log. What does not change is read once."""
+    """Read the folder of runs and the log of the attached run. Files that do not change are read only once."""
 
-    SIZE_EVERY = 10.0  # seconds between two looks at how much room a run takes
+    SIZE_INTERVAL = 10.0
+    """Seconds between two measurements of a run's size on disk."""
 
     def __init__(self, runs_dir: Path | None = None) -> None:
         self._runs_dir = runs_dir
@@ -120,9 +123,9 @@ class RunsReader:
         self._series: RunSeries | None = None
         self._revision = 0
 
-    def read(self, attached: Path | None, everything: bool) -> Snapshot:
-        """One look: at all runs when ``everything``, else only at the attached one."""
-        if everything:
+    def read(self, attached: Path | None, all_runs: bool) -> RunsState:
+        """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
+        if all_runs:
             found = [self._view(run, sizes=True) for run in folder.list_runs(self._runs_dir, elsewhere=True)]
             if attached is not None and attached not in {view.path for view in found} and folder.Run(attached).exists():
                 found.append(self._view(folder.Run(attached), sizes=True))
@@ -131,8 +134,8 @@ class RunsReader:
             self._runs = tuple(
                 self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
             )
-        error = self._follow(attached)
-        return Snapshot(self._runs, attached, self._series, self._revision, error)
+        error = self._read_log(attached)
+        return RunsState(self._runs, attached, self._series, self._revision, error)
 
     def _view(self, run: Run, sizes: bool) -> RunView:
         return replace(self._spec(run), status=run.status(), size=self._size(run, sizes))
@@ -142,9 +145,9 @@ class RunsReader:
             stamp = FileStamp.of(run.spec_path.stat())
         except OSError:
             stamp = None
-        known = self._specs.get(run.path)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        cached = self._specs.get(run.path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
         try:
             spec = run.spec()
             view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created, sources=_sources(spec))
@@ -154,21 +157,22 @@ class RunsReader:
         self._specs[run.path] = (stamp, view)
         return view
 
-    def _size(self, run: Run, fresh: bool) -> int:
-        looked, size = self._sizes.get(run.path, (-math.inf, 0))
-        if fresh and time.monotonic() - looked > self.SIZE_EVERY:
+    def _size(self, run: Run, update: bool) -> int:
+        measured, size = self._sizes.get(run.path, (-math.inf, 0))
+        if update and time.monotonic() - measured > self.SIZE_INTERVAL:
             size = run.size()
             self._sizes[run.path] = (time.monotonic(), size)
         return size
 
-    def _follow(self, attached: Path | None) -> str:
+    def _read_log(self, attached: Path | None) -> str:
+        """Read new events of the attached run into a series. Returns an error message, empty without an error."""
         if attached != self._attached:
             self._attached = attached
             self._tail = self._series = None
             self._revision += 1
             if attached is not None:
                 from charlstm.runs.log import EventTail
-                from charlstm.runs.series import RunSeries  # brings numpy: not before a run is looked at
+                from charlstm.runs.series import RunSeries  # imports numpy, so only for an attached run
 
                 self._tail, self._series = EventTail(folder.Run(attached).events_path), RunSeries()
         if self._tail is None or self._series is None:
@@ -178,58 +182,61 @@ class RunsReader:
         except RunError as problem:
             return str(problem)
         if events:
-            self._series = self._series.copy()  # the one that was handed over stays as it is
+            self._series = self._series.copy()  # the series of earlier states must not change
             self._series.feed(events)
             self._revision += len(events)
         return ""
 
 
 def _sources(spec: RunSpec) -> tuple[str, ...]:
-    named = spec.corpus.get("sources")
-    return tuple(source for source in named if isinstance(source, str)) if isinstance(named, list) else ()
+    sources = spec.corpus.get("sources")
+    return tuple(source for source in sources if isinstance(source, str)) if isinstance(sources, list) else ()
 
 
 _UNKNOWN = RunStatus(state="starting", alive=False)
 
 
 class Cancelled(Exception):
-    """Raised inside a background job, at its next report of progress, when nobody wants its result any more."""
+    """The task that awaits a background job was cancelled. The job gets this from its next call of ``check``."""
 
 
-async def ask(*argv: str) -> Any:
-    """Run ``charlstm ARGV --json`` in a process of its own and return what it printed, parsed.
+async def run_command(*argv: str) -> Any:
+    """Run ``charlstm ARGV --json`` in a process of its own, and return the JSON value that it printed.
 
-    The screen goes on meanwhile; cancelling the caller ends the process. Raises :class:`AskError` with the command's
-    own sentence.
+    The screen stays responsive meanwhile. When the caller is cancelled, the process is killed. Raises
+    :class:`CommandError` with the message of a command that failed.
     """
-    return await in_thread(lambda check: _answer(argv, check))
+    return await in_thread(lambda check: _run_process(argv, check))
 
 
-def _answer(argv: Sequence[str], check: Callable[[], None]) -> Any:
+def _run_process(argv: Sequence[str], check: Callable[[], None]) -> Any:
     command = [sys.executable, "-P", "-m", "charlstm", *argv, "--json"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            out, err = _listen(process, check)
+            out, err = _wait_for_output(process, check)
         finally:
-            process.kill()  # no effect on one that has ended
-    said = err.decode("utf-8", "replace").strip().splitlines()
+            process.kill()  # has no effect if it has ended
+    error_lines = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
-        raise AskError(_error_message(said[-1]) if said else f"charlstm {argv[0]} ended without a word.")
+        if not error_lines:
+            raise CommandError(f"charlstm {argv[0]} failed and printed no error message.")
+        raise CommandError(_error_message(error_lines[-1]))
     try:
         return json.loads(out)
     except ValueError:
-        raise AskError(f"charlstm {argv[0]} answered with something that is no JSON.") from None
+        raise CommandError(f"charlstm {argv[0]} printed output that is not JSON.") from None
 
 
 def _error_message(line: str) -> str:
-    """The message in the last line on stderr; the line itself when the command ended in another way."""
+    """The message in ``line``, the last one on stderr; the line itself if it is not an error in JSON."""
     try:
         return str(json.loads(line)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return line
 
 
-def _listen(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+def _wait_for_output(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+    """Wait until ``process`` ends, and return its stdout and stderr. Calls ``check`` ten times a second."""
     while True:
         check()
         try:
@@ -241,19 +248,19 @@ def _listen(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tupl
 async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
     """Run ``job(check)`` in a daemon thread and await its result.
 
-    The job calls ``check()`` now and then; it raises :class:`Cancelled` there once the awaiting task was cancelled.
-    Unlike :func:`asyncio.to_thread`, a job that still runs does not keep the program from ending.
+    The job should call ``check()`` often: it raises :class:`Cancelled` after the awaiting task was cancelled. Unlike
+    with :func:`asyncio.to_thread`, the program can exit while a job still runs.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
-    unwanted = threading.Event()
+    cancelled = threading.Event()
 
     def check() -> None:
-        if unwanted.is_set():
+        if cancelled.is_set():
             raise Cancelled
 
-    def deliver(setter: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
+    def set_outcome(setter: Callable[[Any], None], value: Any) -> None:
+        if not future.done():  # it is done when the awaiting task was cancelled
             setter(value)
 
     def run() -> None:
@@ -265,76 +272,80 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
         except BaseException as error:
             setter, value = future.set_exception, error
         if not loop.is_closed():
-            loop.call_soon_threadsafe(deliver, setter, value)
+            loop.call_soon_threadsafe(set_outcome, setter, value)
 
     threading.Thread(target=run, name="charlstm-job", daemon=True).start()
     try:
         return await future
     finally:
-        unwanted.set()
+        cancelled.set()
 
 
 class Watcher(threading.Thread):
-    """Looks at the runs and at the log of the attached one, and hands over a snapshot when something changed.
+    """A thread that reads the runs and the log of the attached run again and again.
 
-    ``deliver`` is called from this thread with nothing but the news that :meth:`take` has a newer snapshot; it is not
-    called again before ``take`` was, so a busy screen is never flooded.
+    When something changed, it calls ``on_change``, from this thread and without arguments. :meth:`latest` then returns
+    the new state. ``on_change`` is called again only after :meth:`latest` was, so that a busy screen does not get
+    many messages.
     """
 
-    INTERVAL = 0.15  # seconds between looks at the attached run's log
-    LIST_EVERY = 5  # looks between looks at the whole folder of runs
+    INTERVAL = 0.15
+    """Seconds between two reads of the attached run's log."""
+    LIST_EVERY = 5
+    """Every fifth of these reads, all runs are read."""
 
-    def __init__(self, deliver: Callable[[], None], runs_dir: Path | None = None) -> None:
+    def __init__(self, on_change: Callable[[], None], runs_dir: Path | None = None) -> None:
         super().__init__(name="charlstm-watcher", daemon=True)
-        self._deliver = deliver
+        self._on_change = on_change
         self._reader = RunsReader(runs_dir)
-        self._guard = threading.Lock()
-        self._wanted: Path | None = None
-        self._latest = Snapshot()
+        self._lock = threading.Lock()
+        self._attached: Path | None = None
+        self._latest = RunsState()
         self._announced = False
         self._wake = threading.Event()
         self._ended = threading.Event()
 
     def attach(self, path: Path | None) -> None:
-        """From now on follow the log of the run in ``path``."""
-        with self._guard:
-            self._wanted = path
-        self.look_now()
+        """Follow the log of the run in ``path`` from now on; ``None`` for no run."""
+        with self._lock:
+            self._attached = path
+        self.read_soon()
 
-    def look_now(self) -> None:
-        """Look at everything at once instead of at the next turn, as after an action of the user."""
+    def read_soon(self) -> None:
+        """Make the thread read all runs at once instead of after the interval, for example after a user's action."""
         self._wake.set()
 
-    def take(self) -> Snapshot:
-        """The newest snapshot."""
-        with self._guard:
+    def latest(self) -> RunsState:
+        """The newest state."""
+        with self._lock:
             self._announced = False
             return self._latest
 
-    def look(self, everything: bool = True) -> None:
-        """One look at the world. Called by the thread, and once before it starts."""
-        with self._guard:
-            wanted = self._wanted
-        snapshot = self._reader.read(wanted, everything)
-        with self._guard:
-            changed = snapshot != self._latest
-            self._latest = snapshot
+    def read(self, all_runs: bool = True) -> None:
+        """Read the runs once. The thread calls this, and the app once before it starts the thread."""
+        with self._lock:
+            attached = self._attached
+        state = self._reader.read(attached, all_runs)
+        with self._lock:
+            changed = state != self._latest
+            self._latest = state
             announce = changed and not self._announced
             self._announced = self._announced or announce
         if announce:
-            self._deliver()
+            self._on_change()
 
     def run(self) -> None:
+        """Read the runs until :meth:`close` is called."""
         turn = 0
         while not self._ended.is_set():
             woken = self._wake.is_set()
             self._wake.clear()
-            self.look(everything=woken or turn % self.LIST_EVERY == 0)
+            self.read(all_runs=woken or turn % self.LIST_EVERY == 0)
             turn += 1
             self._wake.wait(self.INTERVAL)
 
     def close(self) -> None:
-        """End the thread and wait for it."""
+        """End the thread, and wait for up to 2 s until it has ended."""
         self._ended.set()
         self._wake.set()
         if self.is_alive():

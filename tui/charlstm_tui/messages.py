@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 
-class SnapshotReady(Message):
-    """A newer snapshot of the runs lies ready in the backend; at most one of these is under way at a time."""
+class RunsChanged(Message):
+    """The watcher has a newer state of the runs. At most one of these messages waits at a time."""
 
     bubble = False

@@ -96,6 +96,6 @@ def _read() -> dict[str, Any]:
     if type(version) is int and version > FORMAT:
         raise GenerationError(
             f"What is remembered of models was written by a newer charlstm (format {version}) and stays as it is; "
-            f"update this one to use it, or delete {state_file()}"
+            f"update charlstm to use it, or delete {state_file()}"
         )
     return models if isinstance(models, dict) else {}

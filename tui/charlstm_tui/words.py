@@ -14,7 +14,7 @@ from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
 
 if TYPE_CHECKING:
-    from charlstm_tui.backend import Snapshot
+    from charlstm_tui.backend import RunsState
 
 #: A mark beside every state's word.
 STATE_MARKS = {
@@ -54,9 +54,9 @@ def shorten(text: str, width: int) -> str:
     return f"{text[: width - tail - 1]}…{text[-tail:]}"
 
 
-def status_words(snapshot: Snapshot) -> tuple[str, ...]:
+def status_words(runs_state: RunsState) -> tuple[str, ...]:
     """What the top bar says of training, from the fullest wording to the shortest."""
-    live = snapshot.live
+    live = runs_state.live
     if not live:
         return ("no run",)
     run = live[0]

@@ -94,7 +94,7 @@ async def test_a_name_typed_in_full_is_the_one_that_is_meant(model: Path, home: 
     for name in ("novel-1", "novel-10"):
         record(home / "runs", "finished", name=name, steps=100)
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        await it.until(lambda: it.screen.playing and len(it.app.runs_state.runs) == 2)
         for name in ("novel-1", "novel-10"):
             await it.pilot.press("o")
             await it.until(lambda: isinstance(it.app.screen, ModelPicker))
@@ -107,7 +107,7 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
     record(home / "runs", "finished", name="novel-quick-1", steps=200)
     record(home / "runs", "stopped", name="[b]anna-1", steps=200)
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing and len(it.app.snapshot.runs) == 2)
+        await it.until(lambda: it.screen.playing and len(it.app.runs_state.runs) == 2)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         assert "[b]anna-1" in it.screen_text()
@@ -143,7 +143,7 @@ async def test_what_a_newer_charlstm_remembers_is_left_alone_and_said_once(model
         it.screen._open("demo")
         await it.until(lambda: it.picture.facts is not None and it.picture.facts.name != "tiny")
         [told] = [each.message for each in it.app._notifications]
-        assert "written by a newer charlstm (format 2) and stays as it is; update this one" in told
+        assert "written by a newer charlstm (format 2) and stays as it is; update charlstm" in told
     assert path.read_text() == newer
 
 

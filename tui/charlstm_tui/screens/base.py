@@ -19,7 +19,7 @@ from charlstm_tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from charlstm_tui.app import CharLSTMApp
-    from charlstm_tui.backend import Snapshot
+    from charlstm_tui.backend import RunsState
 
 
 def leaving(node: Widget) -> bool:
@@ -44,19 +44,19 @@ class ModeScreen(Screen[None]):
             def scopes(self) -> tuple[str, ...]:            # which of the table's scopes act now
                 return ("train", "train.live" if live else "train.before")
 
-            def show_snapshot(self, snapshot: Snapshot) -> None: ...   # 5-10 times a second at most, and on entering
+            def show_runs_state(self, state: RunsState) -> None: ...   # 5-10 times a second at most, and on entering
             def do_pause(self) -> None: ...                 # the handler of the action with handler="pause"
             def can(self, action) -> bool: ...              # optional: False switches an action off for now
             def labels(self) -> dict[str, str]: ...         # optional: action id -> another footer label for now
             def step_out(self) -> bool: ...                 # optional: Esc, after inputs and zoom; True when it did
 
     Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
-    ``await ask(...)`` of ``charlstm_tui.backend`` inside ``self.run_worker(...)`` for anything that takes longer than a
-    few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short``
-    (under 22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call ``self.refresh_keys()``
-    after anything that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the app's:
-    ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.snapshot`` and ``.bits``, and the ways from mode to mode are
-    its ``use_corpus``, ``attach``, ``play`` and ``go``.
+    ``await run_command(...)`` of ``charlstm_tui.backend`` inside ``self.run_worker(...)`` for anything that takes
+    longer than a few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140),
+    ``-short`` (under 22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call
+    ``self.refresh_keys()`` after anything that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the
+    app's: ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``, and the ways from mode to
+    mode are its ``use_corpus``, ``attach``, ``play`` and ``go``.
     """
 
     MODE: ClassVar[str] = ""
@@ -94,8 +94,8 @@ class ModeScreen(Screen[None]):
         """The mode's scopes of the action table that are active now."""
         return (self.MODE,)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Apply what the data thread saw. Called only while the mode is on screen."""
+    def show_runs_state(self, state: RunsState) -> None:
+        """Show the runs as the watcher last read them. Called only while the mode is on screen."""
 
     def can(self, action: Action) -> bool:
         """Whether an action of an active scope has something to act on now."""

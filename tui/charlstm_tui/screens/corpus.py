@@ -23,7 +23,7 @@ from charlstm.runs.models import demo_path
 from charlstm.storage import FileStamp
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice
-from charlstm_tui.backend import Snapshot, in_thread
+from charlstm_tui.backend import RunsState, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.texts import Folder, Section, Text, noted, remember, sections
 from charlstm_tui.widgets.line import Line
@@ -96,7 +96,7 @@ class CorpusScreen(ModeScreen):
         given = self.charlstm.opening.text
         if given is not None:
             self._given = self._wanted = given
-        first = given is None and not self.charlstm.snapshot.runs
+        first = given is None and not self.charlstm.runs_state.runs
         welcome = self.query_one("#welcome", Static)
         welcome.display = first
         words = f"{WELCOME}{READY if demo_path() is not None else ''}."
@@ -104,8 +104,8 @@ class CorpusScreen(ModeScreen):
         welcome.update(Content.assemble((words, "$accent"), " " * gap, ("Esc hide", "$quiet")))
         self.call_after_refresh(self.reload)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        recent = tuple((run.created, run.sources[0]) for run in snapshot.runs if len(run.sources) == 1)
+    def show_runs_state(self, state: RunsState) -> None:
+        recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
         if recent != self._recent:
             self._recent = recent
             self.reload()

@@ -367,7 +367,7 @@ class GenerateScreen(ViewKeys):
         here = "" if self._wish is None else self._wish.word
         facts = None if self._picture is None or self.room == "duel" else self._picture.facts
         sessions = [] if facts is None else kept_sessions.saved(kept_sessions.folder(facts.run, facts.path))
-        self.app.push_screen(ModelPicker(self.charlstm.snapshot, here, sessions), chosen)
+        self.app.push_screen(ModelPicker(self.charlstm.runs_state, here, sessions), chosen)
 
     def _open_session(self, path: Path) -> None:
         """Go on with a saved session, on the run that it lies in or else on the model that is played."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from charlstm.generation.novelty import Match
     from charlstm.text.corpus import Corpus
     from charlstm_tui.app import ModelChoice
-    from charlstm_tui.backend import Snapshot
+    from charlstm_tui.backend import RunsState
     from charlstm_tui.copying import Copied
 
 AFTER = 40
@@ -198,9 +198,9 @@ class GenerateStage(ModeScreen):
         from charlstm.runs.models import demo_path
         from charlstm_tui.app import ModelChoice
 
-        snapshot = self.charlstm.snapshot
-        attached = snapshot.attached_run
-        for view in ((attached,) if attached else ()) + snapshot.live + snapshot.runs:
+        state = self.charlstm.runs_state
+        attached = state.attached_run
+        for view in ((attached,) if attached else ()) + state.live + state.runs:
             if view.run.model_path.is_file() or view.run.snapshots():
                 return ModelChoice(str(view.path))
         return ModelChoice("demo") if demo_path() is not None else None
@@ -445,14 +445,14 @@ class GenerateStage(ModeScreen):
         elif self.focused is None and self.app.app_focus:
             self.focus_main()
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_runs_state(self, state: RunsState) -> None:
         """A live run grows older while its model is played."""
         picture = self._picture
         if picture is None or picture.facts is None or picture.facts.run is None:
             if self._wish is None:
                 self.entered()
             return
-        view = snapshot.find(picture.facts.run)
+        view = state.find(picture.facts.run)
         if view is not None and view.status.planned_steps != picture.facts.planned:
             facts = replace(picture.facts, planned=view.status.planned_steps)
             self._picture = replace(picture, facts=facts)

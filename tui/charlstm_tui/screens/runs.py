@@ -21,7 +21,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import playable
-from charlstm_tui.backend import RunView, Snapshot, ask, in_thread
+from charlstm_tui.backend import RunsState, RunView, in_thread, run_command
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.widgets import run_table
 from charlstm_tui.widgets.line import Line
@@ -73,9 +73,9 @@ class RunsScreen(ModeScreen):
         self.query_one("#runs-note").display = False
 
     # ---- what is there
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        self._marked = tuple(path for path in self._marked if snapshot.find(path))
-        seen = (snapshot.runs, self.charlstm.bits)
+    def show_runs_state(self, state: RunsState) -> None:
+        self._marked = tuple(path for path in self._marked if state.find(path))
+        seen = (state.runs, self.charlstm.bits)
         changed = seen != (self._runs, self._bits)
         self._runs, self._bits = seen
         self._fill()
@@ -325,7 +325,7 @@ class RunsScreen(ModeScreen):
     async def _import(self, path: Path) -> None:
         self.note(f"Reading {path.name} …")
         try:
-            answer = await ask("import", str(path.absolute()))
+            answer = await run_command("import", str(path.absolute()))
         except CharLSTMError as error:
             self.note(str(error), bad=True)
             return
@@ -393,4 +393,4 @@ class RunsScreen(ModeScreen):
             if then is not None:
                 then(result)
             self.note(done if isinstance(done, str) else done(result))
-        self.charlstm.watcher.look_now()
+        self.charlstm.watcher.read_soon()

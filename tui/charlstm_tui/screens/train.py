@@ -24,7 +24,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import resume_run
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.app import CorpusChoice, playable
-from charlstm_tui.backend import RunView, Snapshot, in_thread
+from charlstm_tui.backend import RunsState, RunView, in_thread
 from charlstm_tui.screens.base import ModeScreen
 from charlstm_tui.screens.train_setup import Setup
 from charlstm_tui.screens.train_watch import Watch
@@ -89,7 +89,7 @@ class TrainScreen(ModeScreen):
     @property
     def view(self) -> RunView | None:
         """The attached run as last seen."""
-        return self.charlstm.snapshot.find(self.charlstm.run_path)
+        return self.charlstm.runs_state.find(self.charlstm.run_path)
 
     @property
     def over(self) -> bool:
@@ -106,7 +106,7 @@ class TrainScreen(ModeScreen):
         watching = self.charlstm.run_path is not None
         match action.handler:
             case "previous_run" | "next_run":
-                return bool(self.charlstm.snapshot.runs)
+                return bool(self.charlstm.runs_state.runs)
             case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
                 return watching
             case "start":
@@ -138,20 +138,20 @@ class TrainScreen(ModeScreen):
         for pane in self.query("#presets" if self.charlstm.run_path is None else "#chart"):
             pane.focus()
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_runs_state(self, runs_state: RunsState) -> None:
         if not self.whole:
             return
         path = self.charlstm.run_path
         if path != self._path:
             self._turn_to(path)
         if path is None:
-            self.setup.show(snapshot, self.charlstm.bits)
+            self.setup.show(runs_state, self.charlstm.bits)
             return
-        if snapshot.attached != path:  # the data thread has not got there yet
-            snapshot = Snapshot(runs=snapshot.runs, attached=path)
-        view = snapshot.attached_run
+        if runs_state.attached != path:  # the data thread has not got there yet
+            runs_state = RunsState(runs=runs_state.runs, attached=path)
+        view = runs_state.attached_run
         state = view.status.state if view is not None else "starting"
-        if self._asked is not None and self._is_answered(self._asked[1], snapshot):
+        if self._asked is not None and self._is_answered(self._asked[1], runs_state):
             self._asked = None
         if (now := (state, view is not None and view.live, self._diverged())) != self._state:
             self._state = now
@@ -161,12 +161,12 @@ class TrainScreen(ModeScreen):
         remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
         if self._waits_to_play:
             remark = "Plays as soon as it has learnt a little, seconds after its first step."
-        self.watching.show(snapshot, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
+        self.watching.show(runs_state, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
 
     @staticmethod
-    def _is_answered(command: str, snapshot: Snapshot) -> bool:
+    def _is_answered(command: str, runs_state: RunsState) -> bool:
         """Whether the worker has done what it was asked, or will not any more."""
-        view, series = snapshot.attached_run, snapshot.series
+        view, series = runs_state.attached_run, runs_state.series
         if view is None or not view.status.alive:
             return True
         return series is not None and any(each.id == command for each in series.every_control)
@@ -192,7 +192,7 @@ class TrainScreen(ModeScreen):
             try:
                 self._spec = spec = await in_thread(lambda check: run.spec())
             except RunError:
-                return  # the snapshot says what is wrong with it
+                return  # the run's row shows what is wrong with it
             self.charlstm.refresh_screen()
             found = await references(spec.corpus, spec.settings)
             if found is not None:
@@ -307,7 +307,7 @@ class TrainScreen(ModeScreen):
 
     def _walk(self, by: int) -> None:
         """To the next older (1) or younger (-1) run; past the youngest are the settings for a new one."""
-        paths = [run.path for run in self.charlstm.snapshot.runs]
+        paths = [run.path for run in self.charlstm.runs_state.runs]
         here = paths.index(self._path) if self._path in paths else -1
         target = here + by
         if 0 <= target < len(paths):
@@ -328,7 +328,7 @@ class TrainScreen(ModeScreen):
             self._refuse(view.run, str(error))
             return False
         self._asked = (words, asked.id)
-        self.charlstm.watcher.look_now()
+        self.charlstm.watcher.read_soon()
         self.charlstm.refresh_screen()
         return True
 
@@ -363,7 +363,7 @@ class TrainScreen(ModeScreen):
             self.charlstm.say("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
-        view, series = self.view, self.charlstm.snapshot.series
+        view, series = self.view, self.charlstm.runs_state.series
         if view is None:
             return
         last = series.last_step if series is not None else None
@@ -427,7 +427,7 @@ class TrainScreen(ModeScreen):
         )
 
     def _diverged(self) -> bool:
-        series = self.charlstm.snapshot.series
+        series = self.charlstm.runs_state.series
         return series is not None and series.finished is not None and series.finished.reason == "diverged"
 
     async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
@@ -437,10 +437,10 @@ class TrainScreen(ModeScreen):
         except CharLSTMError as error:
             self._refuse(run, str(error))
             return
-        self.charlstm.watcher.look_now()
+        self.charlstm.watcher.read_soon()
 
     def do_more(self) -> None:
-        view, series = self.view, self.charlstm.snapshot.series
+        view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
         usual = max(1, round(series.train_seconds / 60)) if series.train_seconds else 1
@@ -455,8 +455,8 @@ class TrainScreen(ModeScreen):
 
     async def _more(self, run: Run, minutes: float) -> None:
         """Of ``run``, whichever is looked at when it has stopped."""
-        snapshot = self.charlstm.snapshot
-        series = snapshot.series if snapshot.attached == run.path else None
+        runs_state = self.charlstm.runs_state
+        series = runs_state.series if runs_state.attached == run.path else None
         if series is None or not series.step or not series.train_seconds:
             self._refuse(run, "It has taken no step yet, so nobody knows how many steps a minute has.")
             return

@@ -32,7 +32,7 @@ from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
-from charlstm_tui.backend import Snapshot, ask, in_thread
+from charlstm_tui.backend import RunsState, in_thread, run_command
 from charlstm_tui.screens.base import leaving
 from charlstm_tui.screens.train_settings import SettingsScreen
 from charlstm_tui.train_references import References, references
@@ -90,7 +90,7 @@ class Setup(Vertical):
         self.note = ""
         self.problem = ""
         self.bits = False
-        self._snapshot = Snapshot()
+        self._runs_state = RunsState()
         self._read_or_refused = asyncio.Event()
 
     def compose(self) -> ComposeResult:
@@ -168,7 +168,7 @@ class Setup(Vertical):
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={written(value)}")]
         try:
-            answer = await ask("presets", choice.source, *_flags(choice), *words)
+            answer = await run_command("presets", choice.source, *_flags(choice), *words)
             return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             return {}
@@ -234,7 +234,7 @@ class Setup(Vertical):
 
     def choose_model(self) -> None:
         """Where the first weights come from."""
-        runs = [view for view in self._snapshot.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
+        runs = [view for view in self._runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
         choices = [Choice("n", "nothing: new weights", ("", None))]
         for number, view in enumerate(runs, 1):
             choices.append(
@@ -311,10 +311,10 @@ class Setup(Vertical):
         return run
 
     # ---- on the screen
-    def show(self, snapshot: Snapshot, bits: bool) -> None:
+    def show(self, state: RunsState, bits: bool) -> None:
         """Know the runs, for starting from their models and as marks to beat, and the unit of losses."""
-        if (snapshot.runs, bits) != (self._snapshot.runs, self.bits):
-            self._snapshot, self.bits = snapshot, bits
+        if (state.runs, bits) != (self._runs_state.runs, self.bits):
+            self._runs_state, self.bits = state, bits
             self.draw()
 
     def facts(self) -> list[PresetFacts]:
@@ -418,7 +418,7 @@ class Setup(Vertical):
         unit = BITS if self.bits else 1.0
         rows = [(name, nats * unit, False, "") for name, nats in self.references or ()]
         name = self.corpus.name if self.corpus is not None else ""
-        runs = [view for view in self._snapshot.runs if view.text == name and view.status.best_val is not None]
+        runs = [view for view in self._runs_state.runs if view.text == name and view.status.best_val is not None]
         runs.sort(key=lambda view: view.status.best_val or 0)
         for view in runs[:3]:
             mark = "" if view.status.best_whole else ESTIMATE

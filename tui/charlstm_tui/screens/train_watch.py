@@ -19,7 +19,7 @@ from charlstm.display import visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
-from charlstm_tui.backend import RunView, Snapshot
+from charlstm_tui.backend import RunsState, RunView
 from charlstm_tui.screens.base import leaving
 from charlstm_tui.train_words import ENDED, ending, figures, headline, keys_for, progress, remarks
 from charlstm_tui.widgets.chart_paint import ChartData
@@ -95,7 +95,7 @@ class Watch(Vertical):
 
     def show(
         self,
-        snapshot: Snapshot,
+        state: RunsState,
         spec: RunSpec | None,
         bits: bool,
         references: Sequence[tuple[str, float]],
@@ -104,11 +104,11 @@ class Watch(Vertical):
     ) -> None:
         """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict, and
         ``refusal``, why what was asked cannot be, either of them."""
-        view, series = snapshot.attached_run, snapshot.series
+        view, series = state.attached_run, state.series
         chart = self.query_one(LossChart)
         key = (
             view,
-            snapshot.revision,
+            state.revision,
             spec,
             bits,
             tuple(references),
@@ -128,7 +128,7 @@ class Watch(Vertical):
         done, style = progress(view, series)
         line.set_classes(style.split())
         line.show(done)
-        chart.show(self._chart_data(snapshot, series, references, self._doing(view)))
+        chart.show(self._chart_data(state, series, references, self._doing(view)))
         side = self.query_one(Figures)
         side.show(figures(series, view, bits, curves=side.size.height > ROOM_FOR_CURVES))
         self.query_one(Samples).show(series.samples, self._empty(view))
@@ -138,7 +138,7 @@ class Watch(Vertical):
         card.show(ending(view, series, spec, bits, references) if view is not None and shown else None)
         self.set_class(shown, "-ended")
         self.set_class(bool(refusal), "-refused")
-        self.query_one("#verdict", Static).update(self._verdict(snapshot, series, references, remark, refusal))
+        self.query_one("#verdict", Static).update(self._verdict(state, series, references, remark, refusal))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -159,11 +159,11 @@ class Watch(Vertical):
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
     def _chart_data(
-        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], words: str
+        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], words: str
     ) -> ChartData:
         chart = self.query_one(LossChart)
         seconds = chart.view.seconds
-        key = (snapshot.attached, snapshot.revision, seconds, self.smoothing, tuple(references), words)
+        key = (state.attached, state.revision, seconds, self.smoothing, tuple(references), words)
         if self._curves is not None and self._curves[0] == key:
             return self._curves[1]
         axis: XAxis = "seconds" if seconds else "step"
@@ -195,9 +195,9 @@ class Watch(Vertical):
         return "No sample yet." if view.live else "This run has written no samples."
 
     def _verdict(
-        self, snapshot: Snapshot, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
+        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
     ) -> Content:
-        view = snapshot.attached_run
+        view = state.attached_run
         said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
         keys = keys_for(said.kind)
         if refusal:
@@ -205,8 +205,8 @@ class Watch(Vertical):
             return Content.assemble(line, (f"   {keys}", "$foreground 60%"))
         if remark:
             return Content(visible(remark))
-        if snapshot.error:
-            return Content.styled(visible(snapshot.error), "$error")
+        if state.error:
+            return Content.styled(visible(state.error), "$error")
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
         line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))

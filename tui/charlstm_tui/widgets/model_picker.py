@@ -20,7 +20,7 @@ from charlstm_tui.widgets.options import Options
 from charlstm_tui.words import loss, typed_path
 
 if TYPE_CHECKING:
-    from charlstm_tui.backend import RunView, Snapshot
+    from charlstm_tui.backend import RunsState, RunView
 
 FILES = 50
 
@@ -31,9 +31,9 @@ class ModelPicker(Dialog):
     Typing narrows the list; a path may be typed in full. ``sessions`` are those of the model ``here``.
     """
 
-    def __init__(self, snapshot: Snapshot, here: str, sessions: Sequence[Path] = ()) -> None:
+    def __init__(self, state: RunsState, here: str, sessions: Sequence[Path] = ()) -> None:
         super().__init__()
-        found = entries(snapshot)
+        found = entries(state)
         found += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
         self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
         self._shown = self._entries
@@ -96,11 +96,11 @@ class ModelPicker(Dialog):
             error.display = True
 
 
-def entries(snapshot: Snapshot) -> list[tuple[str, str, str]]:
+def entries(state: RunsState) -> list[tuple[str, str, str]]:
     """(MODEL, name, about) of what can be played, runs first."""
     from charlstm.runs.models import demo_path
 
-    found = [(str(view.path), view.name, _about(view)) for view in snapshot.runs if _playable(view)]
+    found = [(str(view.path), view.name, _about(view)) for view in state.runs if _playable(view)]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
     if demo_path() is not None:
