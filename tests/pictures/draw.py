@@ -43,7 +43,7 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         return all(word in text for word in words)
 
     def steps() -> float:
-        run = app.snapshot.attached_run
+        run = app.runs_state.attached_run
         return (run.status.progress or 0.0) if run is not None else 0.0
 
     async with app.run_test(size=size) as pilot:
@@ -54,7 +54,7 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: steps() > 0.6)
         shoot("train")
-        await until(pilot, lambda: app.snapshot.attached_run is not None and not app.snapshot.attached_run.live)
+        await until(pilot, lambda: app.runs_state.attached_run is not None and not app.runs_state.attached_run.live)
         await until(pilot, lambda: shows("Finished"))
         shoot("finished")
         await pilot.press("enter")
