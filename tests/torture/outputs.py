@@ -309,7 +309,7 @@ def main() -> int:
     for what, tried, wrong in rows:
         print(f"{what:<44}{tried:>7}{len(wrong):>8}")
     failed = sum(len(wrong) for _, _, wrong in rows)
-    print(f"{sum(tried for _, tried, _ in rows)} in {time.monotonic() - began:.0f} s, {failed} failed")
+    print(f"{sum(tried for _, tried, _ in rows)} in {time.monotonic() - began:.0f} s, {failed} lost")
     return int(failed > 0)
 
 
