@@ -15,7 +15,7 @@ corpus: charlstm.Corpus = charlstm.open_corpus(text, charlstm.TextOptions(max_ch
 vocabulary: charlstm.Vocabulary = corpus.vocabulary
 print(charlstm.describe(corpus).top[:3], len(vocabulary))
 settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary))
-(folder / "small.toml").write_text('hidden_size = 32\nmax_minutes = "none"\nmax_steps = 40\n')
+(folder / "small.toml").write_text('hidden_size = 32\nkernel = "nn"\nmax_minutes = "none"\nmax_steps = 40\n')
 wanted: charlstm.SettingsFile = charlstm.load_settings(folder / "small.toml")
 settings = settings.with_changes(**wanted.changes)
 
