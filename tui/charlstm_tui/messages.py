@@ -1,4 +1,4 @@
-"""Messages that cross from the data thread, or between screens and the app."""
+"""Messages that cross from the watcher thread, or between screens and the app."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MAX_WAITING = 4
 
 
 class CheckpointWriter:
-    """A queue of writes to a :class:`~charlstm.training.hooks.CheckpointStore`. Without one, nothing is written.
+    """A queue of writes to a :class:`~charlstm.training.hooks.CheckpointStore`. Without a store, nothing is written.
 
     :meth:`collect`, called between two steps, starts the next write and returns the events of finished ones. A write
     that fails stays first in the queue, and the next call tries it again.

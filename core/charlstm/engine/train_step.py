@@ -67,7 +67,7 @@ class TrainStep:
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
     @property
-    def result(self) -> CharLSTM:
+    def network_to_save(self) -> CharLSTM:
         """The network to validate and save: the average, if there is one."""
         return self.network if self.average is None else self.average
 

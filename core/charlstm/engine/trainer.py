@@ -252,7 +252,7 @@ class Trainer:
         It is not a copy: the next step changes it, and its weights should not be changed. For the best model so far see
         :attr:`best`.
         """
-        return self._train_step.result
+        return self._train_step.network_to_save
 
     @property
     def best(self) -> Model:
@@ -546,6 +546,7 @@ class Trainer:
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
         elif (left := self._time_limit.new_steps_left(self.plan, self.schedule, progress)) is not None:
+            # not a person's command: logged as one, so that a resume moves the end at the same step
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
             self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
 

@@ -1,1 +1,1 @@
-"""See the modules; this floor's package imports nothing."""
+"""Generate text with a model in numpy: LSTM steps, sampling, sessions, scoring, novelty."""

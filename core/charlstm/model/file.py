@@ -173,7 +173,7 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
     version = header.metadata.get("format", "")
     if "charlstm" not in header.metadata or not (version.isascii() and version.isdecimal()):
         raise ModelError(f"{path} is a safetensors file but not a charlstm model")
-    if len(version) > 9 or int(version) > FORMAT:
+    if len(version) > 9 or int(version) > FORMAT:  # int() of a very long number would take long
         raise UnreadableFileError(
             f"{path} was written by a newer charlstm (format {version[:9]}); update charlstm to read it", "newer_format"
         )

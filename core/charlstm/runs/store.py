@@ -1,7 +1,8 @@
 """Write what the trainer saves into a run's folder: plan, best model, snapshots, exact state.
 
-At a checkpoint the order is: sync the event log, replace the model, replace the state. From the moment the state is
-renamed, a resume starts from it. When to save is decided in ``engine.trainer``.
+Writes happen in the order in which they are queued. Before a model or a state is replaced, the event log is synced.
+From the moment a state is renamed, a resume starts from it. When to save what is decided in ``engine.trainer``: the
+best model after a better validation, the exact state at each checkpoint.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         try:
             state = exact.load_state(path)
         except UnreadableFileError as error:
-            # Only a damaged state is skipped: resuming from the one before would in time replace the intact one.
+            # A state that is intact but cannot be read now is not skipped: after a resume from the older one, the
+            # next checkpoints would replace it.
             remedy = "; move the file away to resume from the checkpoint before it" if error.reason == "disk" else ""
             raise RunError(f"{error}{remedy}") from error
         except ModelError as error:

@@ -91,7 +91,8 @@ def run_other_rank() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the detached worker. The exit code is 0 after an orderly end, 2 after a failure, 130 when interrupted."""
+    """Run the detached worker. The exit code is 0 after an orderly end (a first signal included), 2 after a failure,
+    130 after a second signal."""
     parser = argparse.ArgumentParser(prog="charlstm.runs.worker", description="Train the run in FOLDER.")
     parser.add_argument("folder")
     parser.add_argument("--control-from", type=int, default=0, help="bytes of control.jsonl meant for earlier workers")

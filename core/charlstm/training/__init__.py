@@ -1,1 +1,1 @@
-"""See the modules; this floor's package imports nothing."""
+"""A training run without torch: settings, presets, schedule, plan, events, progress, state."""

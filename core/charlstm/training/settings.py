@@ -136,8 +136,10 @@ class Settings:
     optimizer: Optimizer = _setting("adamw", "Adam, as in the reference script, or AdamW")
     lr: float = _setting(3e-3, "peak learning rate", low=0, open_low=True)
     head_lr: float = _setting(1.0, "learning rate of the output layer, as a multiple of lr", low=0, open_low=True)
-    schedule: Schedule = _setting("linear", "learning rate after the warm-up: constant, or falling to zero")
-    warmup: float = _setting(0.1, "fraction of the run in which the learning rate rises from zero", low=0, high=1)
+    schedule: Schedule = _setting(
+        "linear", "learning rate after the warm-up: constant, or falling to zero in a straight line or as a cosine"
+    )
+    warmup: float = _setting(0.1, "fraction of the run in which the learning rate rises to lr", low=0, high=1)
     beta2: float = _setting(0.99, "Adam's decay rate of squared gradients", low=0, high=0.99999)
     weight_decay: float = _setting(0.01, "AdamW's weight decay", low=0)
     clip: float | None = _setting(1.0, "maximum norm of the gradient; none: no clipping", low=0, open_low=True)
