@@ -68,8 +68,10 @@ LOG_SECONDS = 0.3
 VALIDATIONS = 30
 """Validations during a run, unless the settings say otherwise."""
 
-VALIDATION_SHARE = 0.1
-"""Part of the training time that validations may take. To keep to it they read less, then there are fewer of them."""
+VALIDATION_SHARE = 0.05
+"""Fraction of the training time that validations during training may take. To keep to it they read less, then there are
+fewer of them. With the final validation, which reads all held-out characters, ``quick`` on 2 million characters spends
+less than a tenth of its minute on validation."""
 
 ENOUGH_CHARS = 10_000
 """Characters that a validation needs to tell which model is the best. Rather than less, there are fewer validations."""
