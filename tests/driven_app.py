@@ -11,8 +11,9 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from charlstm_tui.app import CharLSTMApp, Opening
-from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.base import ModeScreen
+from charlstm_tui.choices import StartOptions
 
 DEADLINE = 15.0
 
@@ -67,6 +68,6 @@ async def driven(
     runs_dir: Path, size: tuple[int, int] = (80, 24), *, text: str | None = None, run: str | None = None
 ) -> AsyncIterator[Driven]:
     """The app on a folder of runs."""
-    app = CharLSTMApp(Opening(text=text, run=run, runs_dir=runs_dir))
+    app = CharLSTMApp(StartOptions(text=text, run=run, runs_dir=runs_dir))
     async with app.run_test(size=size, notifications=True) as pilot:
         yield Driven(app, pilot)

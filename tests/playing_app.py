@@ -10,11 +10,12 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from charlstm_tui.app import CharLSTMApp, Opening
-from charlstm_tui.pictures import FULL, Picture
-from charlstm_tui.remembered import Memory, remember
-from charlstm_tui.screens.generate import GenerateScreen
-from charlstm_tui.widgets.generate_bar import StatusLine
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.choices import StartOptions
+from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.view_bar import StatusLine
+from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.player.state import FULL, PlaybackState
 
 
 class Session:
@@ -30,7 +31,7 @@ class Session:
         return screen
 
     @property
-    def picture(self) -> Picture:
+    def picture(self) -> PlaybackState:
         assert self.screen._picture is not None
         return self.screen._picture
 
@@ -70,8 +71,8 @@ async def playing(
     model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0
 ) -> AsyncIterator[Session]:
     if speed is not None:
-        remember(str(model), Memory(speed=speed))
-    app = CharLSTMApp(Opening(model=str(model)))
+        remember(str(model), Preferences(speed=speed))
+    app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)
         await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))

@@ -31,7 +31,7 @@ import numpy as np
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm_tui.remembered import Memory, remember
+from charlstm_tui.player.preferences import Preferences, remember
 
 SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf}
 TIMEOUT = 30.0
@@ -39,8 +39,8 @@ SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
-import charlstm_tui.playing, charlstm_tui.screens.generate
-charlstm_tui.playing.PAUSE_AFTER = charlstm_tui.screens.generate.PAUSE_AFTER = 10**9
+import charlstm_tui.player.thread, charlstm_tui.generate.screen
+charlstm_tui.player.thread.PAUSE_AFTER = charlstm_tui.generate.screen.PAUSE_AFTER = 10**9
 main()
 """
 
@@ -134,7 +134,7 @@ def main() -> None:
         os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
         model = random_model(Path(folder), options.hidden)
         for name, speed in SPEEDS.items():
-            remember(str(model), Memory(speed=speed))
+            remember(str(model), Preferences(speed=speed))
             report[name] = measure(model, (columns, rows), options.keys)
     report |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
     print(json.dumps(report))

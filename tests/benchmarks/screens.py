@@ -23,7 +23,7 @@ from textual.app import App as TextualApp
 from textual.app import ComposeResult
 
 from charlstm.runs.series import Curve
-from charlstm_tui.widgets.chart_paint import ChartData
+from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import LossChart
 
 PROGRAM = "from charlstm_tui.main import main; main()"

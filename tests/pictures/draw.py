@@ -31,9 +31,10 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 
 
 async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
-    from charlstm_tui.app import CharLSTMApp, Opening
+    from charlstm_tui.app import CharLSTMApp
+    from charlstm_tui.choices import StartOptions
 
-    app = CharLSTMApp(Opening(text=TEXT, runs_dir=runs))
+    app = CharLSTMApp(StartOptions(text=TEXT, runs_dir=runs))
 
     def shoot(name: str) -> None:
         (out / f"{name}.svg").write_text(app.export_screenshot(title="charlstm-tui"), encoding="utf-8")

@@ -152,11 +152,9 @@ def huge_models(place: Path) -> Kind:
 
 def about_model(path: Path) -> None:
     """What the app makes of a model's ``info``."""
-    from charlstm_tui import playing
+    from charlstm_tui.player.state import PlayRequest, describe
 
-    model = load_model(path)
-    if describe := getattr(playing, "_about", None):
-        describe(path, model)
+    describe(load_model(path), path, PlayRequest(str(path)))
 
 
 def states(place: Path) -> Kind:
@@ -233,23 +231,24 @@ def events(place: Path) -> Kind:
 
 def look_at(run: Run) -> None:
     """A run's log, status and request in the words and curves of the app. Raises what the log's reader raises."""
-    from charlstm_tui import train_words, words
-    from charlstm_tui.backend import RunsReader
-    from charlstm_tui.widgets import run_details, run_table
+    from charlstm_tui import formatting
+    from charlstm_tui.run_watcher import RunsReader
+    from charlstm_tui.runs import details, table
+    from charlstm_tui.train import run_summary
 
     state = RunsReader(run.path.parent).read(run.path, True)
-    words.status_words(state)
-    found = run_details.study(run)
+    formatting.status_words(state)
+    found = details.study(run)
     series = RunSeries()
     tried(lambda: series.feed(read_events(run.events_path)))
     for view in state.runs:
-        run_table.line(view, True, 120, True)
-        run_details.details(view, found, 80, False)
-        run_details.differences([view, view], [found, found], 80, True)
-        train_words.progress(view, state.series)
-        train_words.headline(view, found.spec, series)
-        train_words.figures(series, view, True)
-        train_words.ending(view, series, found.spec, False, [("order 0", 3.0)])
+        table.line(view, True, 120, True)
+        details.details(view, found, 80, False)
+        details.differences([view, view], [found, found], 80, True)
+        run_summary.progress(view, state.series)
+        run_summary.headline(view, found.spec, series)
+        run_summary.figures(series, view, True)
+        run_summary.ending(view, series, found.spec, False, [("order 0", 3.0)])
         verdict(series, view.status, order0=3.0)
     verdict(series, None, order0=3.0)
     for line in ("train", "validation", "lr", "grad_norm", "speed"):
@@ -403,24 +402,26 @@ def known_runs(place: Path) -> Kind:
 
 def remembered_settings(place: Path) -> Kind:
     from charlstm.generation.sampling import SamplerSettings
-    from charlstm_tui import remembered
+    from charlstm_tui.player import preferences
 
-    remembered.remember("demo", remembered.Memory(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", "Once\n"))
-    remembered.remember("other", remembered.Memory(speed=float("inf")))
-    path = remembered.state_file()
+    preferences.remember(
+        "demo", preferences.Preferences(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", "Once\n")
+    )
+    preferences.remember("other", preferences.Preferences(speed=float("inf")))
+    path = preferences.state_file()
 
     def use() -> None:
         for name in ("demo", "other", "new"):
-            memory = remembered.recall(name) or remembered.Memory()
+            memory = preferences.recall(name) or preferences.Preferences()
             SamplerSettings.from_dict(memory.settings.to_dict())
             float(memory.speed)
-            remembered.remember(name, memory)
+            preferences.remember(name, memory)
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
 
 
 def recent_texts(place: Path) -> Kind:
-    from charlstm_tui.texts import noted, sections
+    from charlstm_tui.corpus.sources import noted, sections
 
     for name in ("a.txt", "b.txt"):
         (place / name).write_text(TEXT)
@@ -749,8 +750,8 @@ def import_all() -> None:
     import torch
 
     for module in (
-        *("charlstm.engine.script_format", "charlstm.engine.trainer", "charlstm_tui.train_words"),
-        *("charlstm_tui.widgets.run_details", "charlstm_tui.widgets.run_table"),
+        *("charlstm.engine.script_format", "charlstm.engine.trainer", "charlstm_tui.train.run_summary"),
+        *("charlstm_tui.runs.details", "charlstm_tui.runs.table"),
     ):
         importlib.import_module(module)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made

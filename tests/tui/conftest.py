@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual._wait import wait_for_idle
 
-from charlstm_tui.backend import Watcher
+from charlstm_tui.run_watcher import Watcher
 
 
 @pytest.fixture(autouse=True)

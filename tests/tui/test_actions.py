@@ -10,11 +10,11 @@ from textual.binding import Binding
 
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.screens.base import ModeScreen
+from charlstm_tui.base import ModeScreen
 
 
 def screen_class(mode: str) -> type[ModeScreen]:
-    module = importlib.import_module(f"charlstm_tui.screens.{mode}")
+    module = importlib.import_module(f"charlstm_tui.{mode}.screen")
     found: type[ModeScreen] = getattr(module, f"{mode.capitalize()}Screen")
     return found
 

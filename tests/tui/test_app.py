@@ -22,12 +22,13 @@ from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import FOCUSES
-from charlstm_tui.backend import RunsState, Watcher, in_thread, run_command
+from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
+from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import main
-from charlstm_tui.widgets.dialogs import ChoiceDialog
-from charlstm_tui.widgets.help import HelpScreen
-from charlstm_tui.widgets.palette import Palette
-from charlstm_tui.words import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
+from charlstm_tui.palette import Palette
+from charlstm_tui.run_watcher import RunsState, Watcher
 from driven_app import driven
 from recorded_run import NASTY, record
 
@@ -35,7 +36,7 @@ from recorded_run import NASTY, record
 @pytest.fixture(autouse=True)
 def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frame is tested here: no text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
 
 
 # ---- where it opens
@@ -103,7 +104,7 @@ async def test_clicks_on_the_tabs_and_on_the_footer_do_what_their_keys_do(places
 
 async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with driven(places) as app:
-        app.app.say("[red] a remark")
+        app.app.notify_info("[red] a remark")
         await app.shows("a remark")
         toast = app.app.screen.query_one(Toast)
         at = toast.region.center
@@ -214,7 +215,7 @@ async def test_hostile_names_are_shown_literally(places: Path) -> None:
         assert "\x1b" not in text
         assert "\x00" not in text
         assert "\u202e" not in text
-        app.app.complain(NASTY)
+        app.app.notify_error(NASTY)
         await app.press("1", "question_mark")
         await app.until(lambda: isinstance(app.screen, HelpScreen))
 

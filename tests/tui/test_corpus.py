@@ -11,13 +11,13 @@ from textual.widgets import Input
 from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
-from charlstm_tui.app import CorpusChoice
-from charlstm_tui.screens.corpus import CorpusScreen
-from charlstm_tui.texts import Folder, Text, sections
-from charlstm_tui.widgets.dialogs import PromptDialog
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.corpus.screen import CorpusScreen
+from charlstm_tui.corpus.sources import Folder, Text, sections
+from charlstm_tui.corpus.summary import enough_for, share_bar
+from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.text_about import enough_for, share_bar
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
 
@@ -28,13 +28,13 @@ LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy i
 @pytest.fixture(autouse=True)
 def _nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are previewed; only tests that ask for ``counted`` read them as a whole."""
-    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
 
 
 @pytest.fixture
 def counted(_nothing_is_counted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are read and counted as soon as the cursor is on them."""
-    monkeypatch.setattr("charlstm_tui.screens.corpus.PAUSE", 0)
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 0)
 
 
 def screen(app: Driven) -> CorpusScreen:
@@ -140,7 +140,7 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
             (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
             (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
         ):
-            monkeypatch.setattr("charlstm_tui.screens.corpus.monotonic", lambda now=now: now)
+            monkeypatch.setattr("charlstm_tui.corpus.screen.monotonic", lambda now=now: now)
             report(progress)
             await app.shows(words)
 
@@ -289,7 +289,7 @@ async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for demo in (None, Path("demo.safetensors")):
-        monkeypatch.setattr("charlstm_tui.screens.corpus.demo_path", lambda demo=demo: demo)
+        monkeypatch.setattr("charlstm_tui.corpus.screen.demo_path", lambda demo=demo: demo)
         async with driven(places) as app:
             text = await app.shows("Welcome. Enter takes this text")
             assert ("3 plays a ready model" in text) == (demo is not None)

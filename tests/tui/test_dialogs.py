@@ -9,8 +9,8 @@ from rich.style import Style
 from textual.events import Click, Paste
 from textual.widgets import Input, OptionList
 
-from charlstm_tui.widgets.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.widgets.model_picker import ModelPicker
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.generate.model_picker import ModelPicker
 from driven_app import driven
 from recorded_run import record
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
 from charlstm.runs.series import Curve
-from charlstm_tui.widgets.chart_paint import (
+from charlstm_tui.widgets.chart_painting import (
     ROLE,
     ChartData,
     ChartView,

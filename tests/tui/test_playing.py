@@ -17,9 +17,9 @@ from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import delete_run
-from charlstm_tui import kept_sessions, playing
-from charlstm_tui.pictures import FULL, Picture, Wish
-from charlstm_tui.playing import PAUSE_AFTER, Player
+from charlstm_tui.player import saved_sessions, thread
+from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
+from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
 
 
@@ -32,10 +32,10 @@ class Listener:
         self.player.start()
         self.line = ""
         self.marks: list[int] = []
-        self.picture: Picture | None = None
+        self.picture: PlaybackState | None = None
         self.seen = 0
 
-    def until(self, condition: Callable[[Picture], bool], seconds: float = 10) -> Picture:
+    def until(self, condition: Callable[[PlaybackState], bool], seconds: float = 10) -> PlaybackState:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.picture is not None and condition(self.picture):
@@ -76,7 +76,7 @@ def listener() -> Iterator[Listener]:
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL, go=True))
+    listener.player.load(PlayRequest(str(model), speed=FULL, go=True))
     picture = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
     assert "1,000" in picture.why
     assert picture.prime == "The morning"
@@ -87,7 +87,7 @@ def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listen
 
 
 def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(50)
     listener.until(lambda p: p.length == 50 and not p.running)
     stood = listener.line
@@ -101,7 +101,7 @@ def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, lis
 
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
@@ -118,7 +118,7 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
 
 
 def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(60)
     listener.until(lambda p: p.length == 60 and not p.running)
     first = listener.line
@@ -129,7 +129,7 @@ def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: List
 
 
 def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), prime="Ωne", speed=FULL))
+    listener.player.load(PlayRequest(str(model), prime="Ωne", speed=FULL))
     picture = listener.until(lambda p: p.outlook is not None)
     assert (picture.prime, picture.unknown) == ("ne", ("Ω",))
     listener.player.type("hi你!", 0)
@@ -139,7 +139,7 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
 
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(100)
     listener.until(lambda p: p.length == 100 and not p.running)
     listener.player.walk(42)
@@ -154,7 +154,7 @@ def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Lis
     model = tiny_model(prime="The morning")
     path = tmp_path / "huge.safetensors"
     save_model(path, replace(model, weights={name: 3e38 * np.sign(array) for name, array in model.weights.items()}))
-    listener.player.load(Wish(str(path), go=True))
+    listener.player.load(PlayRequest(str(path), go=True))
     picture = listener.until(lambda p: bool(p.error))
     assert "predictions are not finite" in picture.error
 
@@ -162,7 +162,7 @@ def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Lis
 def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x00" * 100)
-    listener.player.load(Wish(str(broken), go=True))
+    listener.player.load(PlayRequest(str(broken), go=True))
     picture = listener.until(lambda p: bool(p.error))
     assert str(broken) in picture.error
     assert "\n" not in picture.error
@@ -171,12 +171,12 @@ def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: L
 
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished", steps=200).run
-    listener.player.load(Wish(str(run.path), step=50))
+    listener.player.load(PlayRequest(str(run.path), step=50))
     picture = listener.until(lambda p: p.facts is not None and p.outlook is not None)
     assert picture.facts is not None
     assert (picture.facts.step, picture.facts.ages, picture.facts.planned) == (50, (0, 50, 100, 200), 1000)
     run.model_path.unlink()
-    listener.player.load(Wish(str(run.path)))
+    listener.player.load(PlayRequest(str(run.path)))
     listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.outlook is not None)
 
 
@@ -185,7 +185,7 @@ def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
     player = Player(lambda: told.append(time.monotonic()))
     player.start()
     try:
-        player.load(Wish(str(model), speed=FULL))
+        player.load(PlayRequest(str(model), speed=FULL))
         player.go(5000)
         deadline = time.monotonic() + 10
         made = 0
@@ -201,7 +201,7 @@ def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
 
 
 def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=500))
+    listener.player.load(PlayRequest(str(model), speed=500))
     begin = time.monotonic()
     listener.player.go(250)
     listener.until(lambda p: p.length == 250 and not p.running)
@@ -209,7 +209,7 @@ def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: List
 
 
 def test_text_that_nobody_sees_is_made_when_somebody_looks(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=200))
+    listener.player.load(PlayRequest(str(model), speed=200))
     listener.until(lambda p: p.outlook is not None)
     listener.player.watched(False)
     listener.player.go(500)
@@ -228,9 +228,9 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
 ) -> None:
     step = Session.step
     monkeypatch.setattr(Session, "step", lambda self: (time.sleep(0.01), step(self))[1])
-    listener.player.load(Wish(str(model), speed=500))
+    listener.player.load(PlayRequest(str(model), speed=500))
     listener.until(lambda p: p.outlook is not None)
-    monkeypatch.setattr(playing, "PICTURE_EVERY", 1.0)
+    monkeypatch.setattr(thread, "PICTURE_EVERY", 1.0)
     listener.player.go(100)
     # A slice between two of the rare pictures has room for one such character: that would take minutes.
     listener.until(lambda p: p.length == 100 and not p.running)
@@ -239,7 +239,7 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
 def test_ends_at_once_while_streaming(model: Path) -> None:
     player = Player(lambda: None)
     player.start()
-    player.load(Wish(str(model), speed=FULL))
+    player.load(PlayRequest(str(model), speed=FULL))
     player.go(10**9)
     begin = time.monotonic()
     player.close()
@@ -248,7 +248,7 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
 
 
 def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
+    listener.player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
     listener.player.go(30)
     keep = listener.until(lambda p: p.length == 30 and not p.running).keep
     listener.player.choose("x", 10)
@@ -259,7 +259,7 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
     assert keep.is_file()
     again = Listener()
     try:
-        again.player.load(Wish(str(model), session=keep))
+        again.player.load(PlayRequest(str(model), session=keep))
         picture = again.until(lambda p: p.length == 11)
         assert again.line == line
         assert picture.settings.temperature == 0.5
@@ -269,16 +269,16 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 
 
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(30)
     untouched = listener.until(lambda p: p.length == 30 and not p.running).keep
-    listener.player.load(Wish(str(model), prime="Again", speed=FULL))
+    listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
     listener.player.go(30)
     same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).keep
     assert same == untouched  # nobody would miss it
     listener.player.choose("x", 10)
     listener.until(lambda p: bool(p.branches))
-    listener.player.load(Wish(str(model), prime="A third", speed=FULL))
+    listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
     listener.player.go(30)
     other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).keep
     listener.player.close()
@@ -292,7 +292,7 @@ def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(mod
 
 def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished").run
-    listener.player.load(Wish(str(run.path), speed=FULL))
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
     listener.player.go(30)
     listener.until(lambda p: p.length == 30 and not p.running)
     delete_run(run)
@@ -304,7 +304,7 @@ def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Lis
 
 def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, listener: Listener) -> None:
     state.write_text("in the way")
-    listener.player.load(Wish(str(model), speed=FULL))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.go(10)
     listener.until(lambda p: "cannot save itself" in p.note)
     listener.player.go(10)
@@ -314,17 +314,17 @@ def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, l
 def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playing, "SOON", 0.02)
+    monkeypatch.setattr(thread, "SOON", 0.02)
     long = "The morning and the sea. " * 20_000
-    listener.player.load(Wish(str(model), prime=long))
+    listener.player.load(PlayRequest(str(model), prime=long))
     assert "16,384 characters" in listener.until(lambda p: "Reading the prime" in p.busy).busy
     listener.player.give_up()
     stopped = listener.until(lambda p: bool(p.error))
     assert "Stopped reading" in stopped.error
     assert stopped.facts is not None
-    listener.player.load(Wish(str(model), prime="Now"))
+    listener.player.load(PlayRequest(str(model), prime="Now"))
     listener.until(lambda p: p.prime == "Now" and not p.error)
-    listener.player.load(Wish(str(model), prime=long, go=True))
+    listener.player.load(PlayRequest(str(model), prime=long, go=True))
     listener.until(lambda p: "Reading the prime" in p.busy)
     listener.player.give_up()
     picture = listener.until(lambda p: "Stopped reading" in p.note)
@@ -332,13 +332,13 @@ def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
 
 
 def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model), prime="The morning and the sea. " * 20_000))
-    listener.player.load(Wish(str(model), prime="Now"))
+    listener.player.load(PlayRequest(str(model), prime="The morning and the sea. " * 20_000))
+    listener.player.load(PlayRequest(str(model), prime="Now"))
     listener.until(lambda p: p.prime == "Now", seconds=3)
 
 
 def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:
-    listener.player.load(Wish(str(model)))
+    listener.player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.outlook is not None)
     text = "the light was on the stairs " * 3000
     listener.player.write_text(text)
@@ -346,15 +346,15 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     listener.player.give_up()
     picture = listener.until(lambda p: "Stopped after" in p.note)
     assert listener.line == text[: picture.length]
-    assert picture.length % playing.PIECE == 0
+    assert picture.length % thread.PIECE == 0
 
 
 def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:
-    names = [f"{kept_sessions.AUTO}{number:02}.json" for number in range(kept_sessions.MOST_AUTO + 2)]
+    names = [f"{saved_sessions.AUTO}{number:02}.json" for number in range(saved_sessions.MOST_AUTO + 2)]
     place = tmp_path / "sessions"
     place.mkdir()
     for age, name in enumerate([*names, "mine.json"]):
         (place / name).write_text("{}")
         os.utime(place / name, (1e9 - age, 1e9 - age))
-    kept_sessions.forget_old(place)
-    assert {path.name for path in place.iterdir()} == {*names[: kept_sessions.MOST_AUTO], "mine.json"}
+    saved_sessions.forget_old(place)
+    assert {path.name for path in place.iterdir()} == {*names[: saved_sessions.MOST_AUTO], "mine.json"}

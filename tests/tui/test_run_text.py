@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from charlstm_tui.backend import RunView
-from charlstm_tui.screens.train import _choice
-from charlstm_tui.widgets.run_details import details, study
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.runs.details import details, study
+from charlstm_tui.train.screen import _choice
 from recorded_run import record
 
 

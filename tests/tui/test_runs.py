@@ -13,12 +13,12 @@ from textual.widgets import Input
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.status import RunStatus
-from charlstm_tui.backend import RunView
-from charlstm_tui.screens.runs import RunsScreen
-from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.runs.details import spark
+from charlstm_tui.runs.screen import RunsScreen
+from charlstm_tui.runs.table import COLUMNS, fitting, line
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.run_details import spark
-from charlstm_tui.widgets.run_table import COLUMNS, fitting, line
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
 
@@ -305,7 +305,7 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
             raise answer
         return answer
 
-    monkeypatch.setattr("charlstm_tui.screens.runs.run_command", run_command)
+    monkeypatch.setattr("charlstm_tui.runs.screen.run_command", run_command)
     async with driven(places) as app:
         app.app.go("runs")
         await app.in_mode("runs")

@@ -10,9 +10,9 @@ from textual.app import App, ComposeResult
 from textual.geometry import Offset
 from textual.selection import Selection
 
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.player.marks import OFF, RANK, Origin, uniform
 from charlstm_tui.theme import THEME
-from charlstm_tui.widgets.marks import OFF, RANK, Origin, uniform
-from charlstm_tui.widgets.stream_view import StreamView
 from recorded_run import NASTY
 
 LINES = "".join(f"line {number}\n" for number in range(200))

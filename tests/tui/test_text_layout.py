@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm_tui.widgets.text_layout import TextLayout, cells, glyph
+from charlstm_tui.generate.text_layout import TextLayout, cells, glyph
 
 ALPHABET = "ab -\n\t　你é\u0301\u200d\u202e\x00\x1b[/]ש🙂"
 texts = st.text(st.sampled_from(ALPHABET), max_size=120) | st.text(max_size=40)

@@ -20,13 +20,14 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
 from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
-from charlstm_tui.app import CharLSTMApp, ModelChoice, Opening, playable
-from charlstm_tui.screens.train import TrainScreen
-from charlstm_tui.screens.train_watch import SMOOTHING, Watch
-from charlstm_tui.train_words import figures
-from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.choices import ModelChoice, StartOptions, playable
+from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_summary import figures
+from charlstm_tui.train.samples import Samples
+from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.widgets.loss_chart import LossChart
-from charlstm_tui.widgets.samples import Samples
 from recorded_run import NASTY, record
 
 DEADLINE = 10.0
@@ -43,7 +44,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def app_on(
     folder: Path, run: str | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[CharLSTMApp, Pilot[None]]]:
-    app = CharLSTMApp(Opening(run=run, runs_dir=folder))
+    app = CharLSTMApp(StartOptions(run=run, runs_dir=folder))
     async with app.run_test(size=size) as pilot:
         if run is not None:
             await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.runs_state.series is not None)
@@ -272,7 +273,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
             chart = app.screen.query_one(LossChart)
-            watch = app.screen.query_one(Watch)
+            watch = app.screen.query_one(RunPane)
             seen = [chart.picture().text()]
             for key, changed in (
                 ("u", lambda: chart.view.bits),
@@ -337,7 +338,7 @@ async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
                 pilot, "Finished · ", "at step 1,000 of 1,000", "of training", "The morning", "Enter play it", "m train"
             )
             await pilot.press("escape")
-            await until(pilot, lambda: app.screen.query_one(Watch).card_closed)
+            await until(pilot, lambda: app.screen.query_one(RunPane).card_closed)
             await shows(pilot, "SAMPLES", "Finished after")
 
 
@@ -346,7 +347,7 @@ async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
+        "charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
     )
     with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
@@ -361,7 +362,7 @@ async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
     def refuse(*_: object) -> None:
         raise RunError("Nothing can be written in [/red]: make room")
 
-    monkeypatch.setattr("charlstm_tui.screens.train.send_command", refuse)
+    monkeypatch.setattr("charlstm_tui.train.screen.send_command", refuse)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("space")
@@ -381,7 +382,7 @@ async def test_what_is_refused_is_seen_beside_the_card_and_escape_takes_it_away_
     def refuse(*_: object, **__: object) -> None:
         raise RunError("The worker cannot be started: no memory")
 
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", refuse)
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", refuse)
     run = record(tmp_path, "crashed").run
     async with app_on(tmp_path, run.name, size) as (app, pilot):
         await shows(pilot, "Crashed · ")
@@ -404,7 +405,7 @@ async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
         assert tried.wait(DEADLINE)
         raise RunError("The worker cannot be started: no memory")
 
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", refuse)
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", refuse)
     other = record(tmp_path, "finished", name="other").run
     run = record(tmp_path, "crashed", name="crashed").run
     async with app_on(tmp_path, run.name) as (app, pilot):
@@ -422,7 +423,7 @@ async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
 
 async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -438,7 +439,7 @@ async def test_m_while_it_trains_stops_it_exactly_and_goes_on_with_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -453,7 +454,7 @@ async def test_m_while_it_trains_stops_it_exactly_and_goes_on_with_more(
 async def test_m_means_the_run_that_it_was_asked_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is looked at while that one comes to its checkpoint."""
     asked: list[Path] = []
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(run.path))
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(run.path))
     other = record(tmp_path, "finished", name="other").run
     with record(tmp_path, "running", name="live") as recorded:
         async with app_on(tmp_path, "live") as (app, pilot):
@@ -498,7 +499,7 @@ async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Pa
 
 async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.screens.train.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=400) as recorded:
         nan = float("nan")
         recorded.append(

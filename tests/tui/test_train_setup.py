@@ -16,13 +16,13 @@ from textual.widgets import Input
 from charlstm.errors import RunError
 from charlstm.training.presets import PRESETS
 from charlstm.training.settings import setting_names
-from charlstm_tui.app import CharLSTMApp, CorpusChoice, Opening
-from charlstm_tui.backend import CommandError
-from charlstm_tui.screens import train_setup
-from charlstm_tui.screens.train import TrainScreen
-from charlstm_tui.screens.train_settings import SettingsScreen
-from charlstm_tui.widgets.dialogs import ChoiceDialog
-from charlstm_tui.widgets.settings_form import SettingRow
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.background import CommandError
+from charlstm_tui.choices import CorpusChoice, StartOptions
+from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.train import setup_pane
+from charlstm_tui.train.screen import TrainScreen
+from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog
 from recorded_run import record
 
 DEADLINE = 10.0
@@ -47,7 +47,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
             {"name": name, "seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0} for name in PRESETS
         ]
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.run_command", run_command)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
     return asked
 
 
@@ -62,7 +62,7 @@ def text(tmp_path: Path) -> Path:
 async def setup_for(
     folder: Path, text: Path | None, size: tuple[int, int] = (80, 24), **options: Any
 ) -> AsyncIterator[tuple[CharLSTMApp, Pilot[None]]]:
-    app = CharLSTMApp(Opening(runs_dir=folder))
+    app = CharLSTMApp(StartOptions(runs_dir=folder))
     async with app.run_test(size=size) as pilot:
         if text is None:
             app.go("train")
@@ -125,7 +125,7 @@ async def test_without_an_answer_the_known_figures_stay(
     async def refuse(*argv: str) -> Any:
         raise CommandError("no")
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.run_command", refuse)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
     async with setup_for(tmp_path, text) as (_app, pilot):
         await shows(pilot, "1:00", "10:00", "2:00:00", "–")
 
@@ -153,7 +153,7 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
         rows = {row.setting: row for row in app.screen.query(SettingRow)}
         assert tuple(rows) == setting_names()
         rows["num_layers"].query_one(Input).value = "many"
@@ -175,7 +175,7 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
 
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
-    monkeypatch.setattr(train_setup, "start_run", lambda *a, **k: started.append(a))
+    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: started.append(a))
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         app.screen.setup.changes = {"max_minutes": None}  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Pat
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
         app.screen.query_one(SettingRow).query_one(Input).value = "77"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
@@ -226,7 +226,7 @@ async def test_enter_starts_with_what_was_chosen_and_watches_it(
         started.append((source, settings.split, preset, rest["text_options"].strip_boilerplate))
         return record(tmp_path, "starting", name="fresh").run
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.start_run", start_run)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
     async with setup_for(tmp_path, text, strip_boilerplate=True, split="blocks") as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("right", "enter")
@@ -245,9 +245,9 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         assert read.wait(DEADLINE)
         return known(choice, check)
 
-    known = train_setup._known
-    monkeypatch.setattr(train_setup, "_known", slow)
-    monkeypatch.setattr(train_setup, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
+    known = setup_pane._known
+    monkeypatch.setattr(setup_pane, "_known", slow)
+    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "reading…")
         await pilot.press("enter")
@@ -265,7 +265,7 @@ async def test_enter_twice_makes_one_run(tmp_path: Path, text: Path, monkeypatch
         assert go_on.wait(DEADLINE)
         return record(tmp_path, "starting", name=f"fresh-{len(made)}").run
 
-    monkeypatch.setattr(train_setup, "start_run", start_run)
+    monkeypatch.setattr(setup_pane, "start_run", start_run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "Enter start")
         await pilot.press("enter")
@@ -286,7 +286,7 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         tries.append(args)
         raise RunError("No run can be created in [/red] (read-only): choose another folder for runs")
 
-    monkeypatch.setattr("charlstm_tui.screens.train_setup.start_run", start_run)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("enter")
@@ -307,7 +307,7 @@ async def test_separate_validation_text_is_shown_and_kept(
         started.append(options["validation"])
         raise RunError("not now")
 
-    monkeypatch.setattr(train_setup, "start_run", start)
+    monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
         await pilot.press("enter")
@@ -319,13 +319,13 @@ async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: P
     async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
         rows = {row.setting: row for row in app.screen.query(SettingRow)}
         for name in ("val_fraction", "test_fraction"):
             rows[name].query_one(Input).value = "0.5"
         await pilot.press("enter")
         await until(pilot, lambda: any("0.9 together at most" in each.message for each in app._notifications))
-        assert isinstance(app.screen, SettingsScreen)
+        assert isinstance(app.screen, SettingsDialog)
         rows["val_fraction"].query_one(Input).value = "0.2"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))

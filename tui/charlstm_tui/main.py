@@ -44,7 +44,8 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not Path(text).exists():
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
-    from charlstm_tui.app import CharLSTMApp, Opening
+    from charlstm_tui.app import CharLSTMApp
+    from charlstm_tui.choices import StartOptions
     from charlstm_tui.terminal import forgive_input
 
     forgive_input()
@@ -53,7 +54,9 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
             stream.reconfigure(encoding="utf-8", errors="replace")
     for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
         os.environ.pop(name, None)
-    app = CharLSTMApp(Opening(text=text, run=run, model=model, runs_dir=None if runs_dir is None else Path(runs_dir)))
+    app = CharLSTMApp(
+        StartOptions(text=text, run=run, model=model, runs_dir=None if runs_dir is None else Path(runs_dir))
+    )
     app.run()
     if app.farewell:
         click.echo(app.farewell, err=True)

@@ -13,14 +13,15 @@ from textual.widgets import Input
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session as Played
 from charlstm.model.file import load_model, save_model
-from charlstm_tui.app import CharLSTMApp, Opening
-from charlstm_tui.kept_sessions import save_as
-from charlstm_tui.pictures import Wish
-from charlstm_tui.remembered import state_file
-from charlstm_tui.screens.generate import GenerateScreen
-from charlstm_tui.widgets.dialogs import ChoiceDialog, PromptDialog
-from charlstm_tui.widgets.generate_bar import GenerateBar
-from charlstm_tui.widgets.model_picker import ModelPicker
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.choices import StartOptions
+from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.view_bar import GenerateBar
+from charlstm_tui.player.preferences import state_file
+from charlstm_tui.player.saved_sessions import save_as
+from charlstm_tui.player.state import PlayRequest
 from playing_app import Session, playing
 from recorded_run import record, tiny_model
 
@@ -84,7 +85,7 @@ async def test_a_model_that_cannot_be_opened_leaves_the_settings_in_use(model: P
         await it.pilot.press("T", "T", "=")
         await it.until(lambda: it.picture.settings.temperature == 0.9)
         speed = it.screen._speed
-        it.screen._load(Wish(str(model), session=broken))
+        it.screen._load(PlayRequest(str(model), session=broken))
         await it.until(lambda: "broken.json" in it.screen._note)
         assert (it.screen._settings, it.screen._speed) == (it.picture.settings, speed)
         assert it.screen._settings.temperature == 0.9
@@ -251,7 +252,7 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
 
 async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
-    app = CharLSTMApp(Opening())
+    app = CharLSTMApp(StartOptions())
     async with app.run_test(size=(80, 24)) as pilot:
         it = Session(app, pilot)
         await pilot.press("3")

@@ -12,11 +12,11 @@ from textual.widgets import Input
 
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.model.file import save_model
-from charlstm_tui.screens.generate import GenerateScreen
-from charlstm_tui.widgets.branch_tree import BranchTree
-from charlstm_tui.widgets.candidates import Candidates
-from charlstm_tui.widgets.dialogs import PromptDialog
-from charlstm_tui.widgets.sampler_dialog import SamplerDialog, SamplerRow
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
+from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.widgets.top_bar import TopBar
 from playing_app import playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
@@ -202,7 +202,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.playing.SOON", 0.02)
+    monkeypatch.setattr("charlstm_tui.player.thread.SOON", 0.02)
     save_model(model, tiny_model(prime="The morning", hidden_size=256))
     async with playing(model) as it:
         await it.paused(3)

@@ -10,8 +10,8 @@ from textual.widgets import Input
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
-from charlstm_tui.widgets.candidates import Candidates
-from charlstm_tui.widgets.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.candidates import Candidates
 from playing_app import playing
 from recorded_run import record
 

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from charlstm.errors import CharLSTMError
-from charlstm_tui.widgets.line import Line
+from charlstm_tui.widgets.text_input import TextInput
 
 
 class FormRow(Horizontal):
@@ -60,7 +60,7 @@ class FormRow(Horizontal):
     # ---- the row
     def compose(self) -> ComposeResult:
         yield Static(classes="form--name", markup=False)
-        yield Line(self.write(self.value), compact=True, select_on_focus=self.SELECT)
+        yield TextInput(self.write(self.value), compact=True, select_on_focus=self.SELECT)
         yield Static(classes="form--about", markup=False)
 
     def on_mount(self) -> None:

@@ -18,7 +18,7 @@ from textual.binding import BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm_tui.widgets.chart_paint import ChartData, ChartView, Glyphs, Picture, paint
+from charlstm_tui.widgets.chart_painting import ChartData, ChartView, Glyphs, PaintedChart, paint
 
 MAX_ZOOM = 8
 GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
@@ -61,7 +61,7 @@ class LossChart(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.data = ChartData()
         self.view = ChartView(glyphs=default_glyphs())
-        self._picture: tuple[tuple[Any, ...], Picture] | None = None
+        self._picture: tuple[tuple[Any, ...], PaintedChart] | None = None
         self._strips: dict[int, Strip] = {}
         self._styles: dict[str, Style] = {}
 
@@ -80,7 +80,7 @@ class LossChart(Widget, can_focus=True):
             self.view = view
             self._forget()
 
-    def picture(self) -> Picture:
+    def picture(self) -> PaintedChart:
         """The chart as painted for the present size."""
         key = (self.data, self.view, self.size)
         if self._picture is None or self._picture[0] != key:

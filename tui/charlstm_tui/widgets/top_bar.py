@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.content import Content
+from textual.message import Message
 from textual.style import Style
 from textual.widget import Widget
 
@@ -20,6 +21,13 @@ class TopBar(Widget):
 
     DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
     COMPONENT_CLASSES: ClassVar = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
+
+    class ModeChosen(Message):
+        """The tab of a mode was clicked."""
+
+        def __init__(self, mode: str) -> None:
+            super().__init__()
+            self.mode = mode
 
     def __init__(self, mode: str) -> None:
         super().__init__()
@@ -43,11 +51,9 @@ class TopBar(Widget):
         gap = max(1, width - tabs.cell_length - right.cell_length - 1)
         return Content.assemble(tabs, " " * gap, right).truncate(width)
 
-    async def on_click(self, event: events.Click) -> None:
-        from charlstm_tui.app import CharLSTMApp
-
-        if (mode := event.style.meta.get("mode")) and isinstance(self.app, CharLSTMApp) and not self.app.leaving:
-            self.app.go(mode)  # not by the action of a digit, which in an input is a letter
+    def on_click(self, event: events.Click) -> None:
+        if mode := event.style.meta.get("mode"):
+            self.post_message(self.ModeChosen(mode))
 
     def _tabs(self) -> list[Content]:
         def tab(number: int, mode: str, title: str, full: bool) -> Content:

@@ -1,0 +1,110 @@
+"""Run jobs in threads, and call the command line in a process of its own.
+
+What needs torch runs as a command, ``python -P -m charlstm``: the app never imports torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from charlstm.errors import CharLSTMError
+
+if TYPE_CHECKING:
+    pass
+
+Result = TypeVar("Result")
+
+
+class CommandError(CharLSTMError):
+    """The command failed; the message is the one it printed."""
+
+
+class Cancelled(Exception):
+    """The task that awaits a background job was cancelled. The job gets this from its next call of ``check``."""
+
+
+async def run_command(*argv: str) -> Any:
+    """Run ``charlstm ARGV --json`` in a process of its own, and return the JSON value that it printed.
+
+    The screen stays responsive meanwhile. When the caller is cancelled, the process is killed. Raises
+    :class:`CommandError` with the message of a command that failed.
+    """
+    return await in_thread(lambda check: _run_process(argv, check))
+
+
+def _run_process(argv: Sequence[str], check: Callable[[], None]) -> Any:
+    command = [sys.executable, "-P", "-m", "charlstm", *argv, "--json"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            out, err = _wait_for_output(process, check)
+        finally:
+            process.kill()  # has no effect if it has ended
+    error_lines = err.decode("utf-8", "replace").strip().splitlines()
+    if process.returncode:
+        if not error_lines:
+            raise CommandError(f"charlstm {argv[0]} failed and printed no error message.")
+        raise CommandError(_error_message(error_lines[-1]))
+    try:
+        return json.loads(out)
+    except ValueError:
+        raise CommandError(f"charlstm {argv[0]} printed output that is not JSON.") from None
+
+
+def _error_message(line: str) -> str:
+    """The message in ``line``, the last one on stderr; the line itself if it is not an error in JSON."""
+    try:
+        return str(json.loads(line)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return line
+
+
+def _wait_for_output(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+    """Wait until ``process`` ends, and return its stdout and stderr. Calls ``check`` ten times a second."""
+    while True:
+        check()
+        try:
+            return process.communicate(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
+    """Run ``job(check)`` in a daemon thread and await its result.
+
+    The job should call ``check()`` often: it raises :class:`Cancelled` after the awaiting task was cancelled. Unlike
+    with :func:`asyncio.to_thread`, the program can exit while a job still runs.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+    cancelled = threading.Event()
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise Cancelled
+
+    def set_outcome(setter: Callable[[Any], None], value: Any) -> None:
+        if not future.done():  # it is done when the awaiting task was cancelled
+            setter(value)
+
+    def run() -> None:
+        setter: Callable[[Any], None] = future.set_result
+        try:
+            value: Any = job(check)
+        except Cancelled:
+            return
+        except BaseException as error:
+            setter, value = future.set_exception, error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(set_outcome, setter, value)
+
+    threading.Thread(target=run, name="charlstm-job", daemon=True).start()
+    try:
+        return await future
+    finally:
+        cancelled.set()

@@ -1,0 +1,308 @@
+"""What the four modes have in common: the app as they know it, and a screen with top bar, body and key bar."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import ClassVar
+
+from textual import getters, on
+from textual.app import App, ComposeResult
+from textual.containers import Vertical
+from textual.events import Resize
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input, TextArea
+
+from charlstm.display import visible
+from charlstm.runs.folder import Run
+from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
+from charlstm_tui.formatting import status_words
+from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
+from charlstm_tui.widgets.key_bar import KeyBar
+from charlstm_tui.widgets.resizing import pass_over_old_sizes
+from charlstm_tui.widgets.top_bar import TopBar
+
+
+def leaving(node: Widget) -> bool:
+    """Whether the app is on its way out: messages still come then, but some widgets have gone and some never came."""
+    return not (node.is_attached and node.app.is_running)
+
+
+class ModeApp(App[None]):
+    """What the modes know of the app: the state that they share, the ways from one to another, and messages.
+
+    Watch the state with ``self.watch(self.app, "corpus", …)``.
+    """
+
+    corpus: var[CorpusChoice | None] = var(None)
+    run_path: var[Path | None] = var(None)
+    model: var[ModelChoice | None] = var(None)
+    runs_state: var[RunsState] = var(RunsState())
+    bits: var[bool] = var(False)
+
+    def __init__(self, start_options: StartOptions | None = None) -> None:
+        super().__init__()
+        self.start_options = start_options or StartOptions()
+        self.leaving = False
+        """Whether the app is about to exit."""
+        self.play_again = False
+        """Whether :meth:`play` was called and Generate has not answered yet."""
+        self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
+        self._shown_errors: set[str] = set()
+        self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
+
+    # ---- from mode to mode
+    def go(self, mode: str) -> None:
+        """Show a mode. Generate plays the run that was turned to last, once it has something to play."""
+        path = self._newly_watched
+        if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
+            self.model, self._newly_watched = choice, None
+        self.switch_mode(mode)
+
+    do_go = go
+
+    def use_corpus(self, choice: CorpusChoice) -> None:
+        """Train is to use this text: remember it and go there."""
+        self.corpus = choice
+        self.run_path = self._newly_watched = None
+        self.watcher.attach(None)
+        self.go("train")
+
+    def attach(self, path: Path | None, show: bool = True) -> None:
+        """Follow this run (its series comes with the state of the runs) and show it in Train."""
+        self.run_path = self._newly_watched = path
+        self.watcher.attach(path)
+        if show:
+            self.go("train")
+
+    def play(self, model: str, step: int | None = None) -> None:
+        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
+        self.model, self._newly_watched = ModelChoice(model, step), None
+        self.play_again = True
+        here = self.mode_screen
+        self.go("generate")
+        if here is not None and here.MODE == "generate":
+            here.entered()
+
+    # ---- the runs
+    def _post_runs_changed(self) -> None:
+        """Called by the watcher's thread when it has a newer state of the runs."""
+        self.post_message(RunsChanged())
+
+    def on_runs_changed(self) -> None:
+        self.runs_state = self.watcher.latest()
+        self.refresh_screen()
+
+    def refresh_screen(self) -> None:
+        """Show the newest state of the runs in the mode that is on screen."""
+        screen = self.mode_screen
+        if screen is None or not screen.is_mounted or screen.leaving:
+            return
+        with self.batch_update():
+            for bar in screen.query(TopBar):
+                bar.show_status(*status_words(self.runs_state))
+            screen.show_runs_state(self.runs_state)
+
+    @property
+    def mode_screen(self) -> ModeScreen | None:
+        """The mode under any dialogs."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, ModeScreen)), None)
+
+    # ---- messages, shown literally
+    def notify_info(self, sentence: str) -> None:
+        """A remark that needs no answer."""
+        self.notify(visible(sentence), markup=False, timeout=4)
+
+    def notify_error(self, sentence: str) -> None:
+        """Something went wrong, and there is no pane of its own to say it in."""
+        self.notify(visible(sentence), severity="error", markup=False, timeout=8)
+
+    def notify_error_once(self, sentence: str) -> None:
+        """The same of something that is met again and again."""
+        if sentence not in self._shown_errors:
+            self._shown_errors.add(sentence)
+            self.notify_error(sentence)
+
+
+class ModeScreen(Screen[None]):
+    """One of the four modes.
+
+    How a mode plugs in::
+
+        class TrainScreen(ModeScreen):
+            MODE = "train"                                  # a mode of actions.MODES
+            MAIN_PANE = "#chart"                            # has the focus on entering (CSS selector)
+            CSS_PATH = "train.tcss"                         # beside the module; app.tcss has the common classes
+            BINDINGS = bindings("train")                    # from charlstm_tui.actions
+
+            def compose_body(self) -> ComposeResult:        # what lies between top bar and key bar
+                yield LossChart(id="chart")
+
+            def scopes(self) -> tuple[str, ...]:            # which of the table's scopes act now
+                return ("train", "train.live" if live else "train.before")
+
+            def show_runs_state(self, state: RunsState) -> None: ...   # 5-10 times a second at most, and on entering
+            def do_pause(self) -> None: ...                 # the handler of the action with handler="pause"
+            def can(self, action) -> bool: ...              # optional: False switches an action off for now
+            def labels(self) -> dict[str, str]: ...         # optional: action id -> another footer label for now
+            def step_out(self) -> bool: ...                 # optional: Esc, after inputs and zoom; True when it did
+
+    Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
+    ``await run_command(...)`` of ``charlstm_tui.backend`` inside ``self.run_worker(...)`` for anything that takes
+    longer than a few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140),
+    ``-short`` (under 22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call
+    ``self.refresh_keys()`` after anything that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the
+    app's: ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``, and the ways from mode to
+    mode are its ``use_corpus``, ``attach``, ``play`` and ``go``.
+    """
+
+    charlstm = getters.app(ModeApp)
+    """The app, by its own type."""
+
+    MODE: ClassVar[str] = ""
+    MAIN_PANE: ClassVar[str] = ""
+    AUTO_FOCUS = ""
+    ALLOW_IN_MAXIMIZED_VIEW = "KeyBar"  # which says the way back
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the app is on its way out; then there is nothing to bring up to date."""
+        return leaving(self)
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.MODE)
+        with Vertical(id="body"):
+            yield from self.compose_body()
+        yield KeyBar()
+
+    # ---- what a mode fills in
+    def compose_body(self) -> ComposeResult:
+        """The widgets of the mode."""
+        yield from ()
+
+    def scopes(self) -> tuple[str, ...]:
+        """The mode's scopes of the action table that are active now."""
+        return (self.MODE,)
+
+    def show_runs_state(self, state: RunsState) -> None:
+        """Show the runs as the watcher last read them. Called only while the mode is on screen."""
+
+    def can(self, action: Action) -> bool:
+        """Whether an action of an active scope has something to act on now."""
+        return True
+
+    def labels(self) -> dict[str, str]:
+        """Footer labels that differ from the table's now, by action id."""
+        return {}
+
+    def step_out(self) -> bool:
+        """Esc, when there was neither input nor zoom to leave. True when something was left."""
+        return False
+
+    def entered(self) -> None:
+        """The mode came on screen."""
+
+    def show_error(self, sentence: str) -> None:
+        """Say what went wrong; a mode with a pane for it overrides this."""
+        self.charlstm.notify_error(sentence)
+
+    # ---- the table at work
+    def in_input(self) -> bool:
+        """Whether keys go into a text field now, so that letters are letters."""
+        return isinstance(self.focused, Input | TextArea)
+
+    def all_scopes(self) -> tuple[str, ...]:
+        """Every scope that is active now, the app's own among them."""
+        scopes = self.scopes()
+        if "generate.write" in scopes:
+            return (ANYWHERE, *(() if "generate.write.ghost" in scopes else (PANES,)), *scopes)
+        if self.in_input():
+            return (ANYWHERE, PANES, *scopes)
+        return (ANYWHERE, PANES, *(() if "generate.choices" in scopes else (DIGITS,)), OUTSIDE, *scopes)
+
+    def available(self) -> tuple[Action, ...]:
+        """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
+        if not self.is_mounted or self.charlstm.leaving:  # a key that was quicker than the screen, or too late
+            return ()
+        typing = self.in_input()
+        return tuple(
+            action for action in active(self.all_scopes()) if (not typing or action.acts_in_inputs) and self.can(action)
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "do" or not parameters or BY_ID.get(str(parameters[0])) in self.available()
+
+    async def action_do(self, name: str) -> None:
+        """Carry out the action of the table with this id: the handler is this screen's, else the app's."""
+        action = BY_ID[name]
+        target = self if action.mode == self.MODE else self.app
+        outcome = getattr(target, f"do_{action.handler}")(*action.args)
+        if inspect.isawaitable(outcome):
+            await outcome
+
+    def refresh_keys(self) -> None:
+        """Bring the footer up to date with :meth:`scopes`, :meth:`can` and :meth:`labels`."""
+        labels, first = self.labels(), ""
+        if self.maximized is not None:
+            first = "app.zoom"
+            labels = {**labels, first: "back"}
+        for bar in self.query(KeyBar):
+            bar.show_actions(self.available(), labels, help_hint=not self.in_input(), first=first)
+
+    def focus_main(self) -> None:
+        """Give the focus to the mode's main pane."""
+        if self.MAIN_PANE:
+            for pane in self.query(self.MAIN_PANE):
+                pane.focus()
+                return
+
+    def zoom(self) -> None:
+        """Give the body to the pane in focus, or give it back."""
+        if self.maximized is not None:
+            self.minimize()
+        elif isinstance(self.focused, Widget):
+            self.maximize(self.focused, container=False)
+
+    def leave_one(self) -> bool:
+        """Esc: out of the input, the zoom, or whatever :meth:`step_out` leaves."""
+        if self.in_input():
+            if not self.step_out():
+                self.focus_main()
+            return True
+        if self.maximized is not None:
+            self.minimize()
+            return True
+        return self.step_out()
+
+    @on(TopBar.ModeChosen)
+    def _mode_chosen(self, event: TopBar.ModeChosen) -> None:
+        if not self.charlstm.leaving:
+            self.charlstm.go(event.mode)  # not by the action of a digit, which in an input is a letter
+
+    def on_mount(self) -> None:
+        self.watch(self, "focused", self._focus_moved, init=False)
+        self.watch(self, "maximized", self.refresh_keys, init=False)
+
+    def _focus_moved(self) -> None:
+        """A pane that fills the screen gives way to another that gets the keys."""
+        shown, focused = self.maximized, self.focused
+        if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
+            self.minimize()
+        self.refresh_keys()
+
+    async def _on_resize(self, event: Resize) -> None:
+        pass_over_old_sizes(self, event)
+
+    def on_screen_resume(self) -> None:
+        if self.leaving:
+            return
+        if self.focused is None:
+            self.focus_main()
+        self.entered()
+        self.charlstm.refresh_screen()
+        self.refresh_keys()

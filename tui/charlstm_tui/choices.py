@@ -1,0 +1,59 @@
+"""What one mode hands to another: the chosen text, the model to play, and what the command line asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from charlstm.runs.folder import Run
+
+if TYPE_CHECKING:
+    from charlstm.text.reading import TextOptions
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What the command line asked for."""
+
+    text: str | None = None
+    run: str | None = None
+    model: str | None = None
+    runs_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusChoice:
+    """The text to train on, as chosen in Corpus: what ``open_corpus`` takes, and how the held-out part is cut."""
+
+    source: str
+    name: str
+    strip_boilerplate: bool = False
+    clean: bool = False
+    split: Literal["tail", "blocks"] = "tail"
+    validation: tuple[str, ...] = ()
+    """The sources of a separate text to validate on, as of a run that was started with ``--val-file``."""
+
+    def options(self) -> TextOptions:
+        """The same for ``open_corpus``."""
+        from charlstm.text.reading import TextOptions
+
+        return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The model to play: MODEL as on the command line (run folder, file or ``demo``), and the snapshot's step."""
+
+    model: str
+    step: int | None = None
+
+
+def playable(run: Run) -> ModelChoice | None:
+    """What to play of a run: its best model; its latest snapshot while there is no other, or while the best is the
+    untrained network that it began with."""
+    grown = [snapshot.step for snapshot in run.snapshots()]
+    best = run.model_path.is_file()
+    if grown and (not best or (grown[-1] and run.status().best_step == 0)):
+        return ModelChoice(str(run.path), grown[-1])
+    return ModelChoice(str(run.path)) if best else None

@@ -1,0 +1,150 @@
+"""Small modal screens: a question with a few answers, and one line of text to type. They know nothing of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm.display import visible
+from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.resizing import pass_over_old_sizes
+from charlstm_tui.widgets.text_input import TextInput
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer: the key that gives it, its words, and what the dialog returns."""
+
+    key: str
+    label: str
+    value: Any
+
+
+class Dialog(ModalScreen[Any]):
+    """Esc leaves it with ``None``."""
+
+    BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium")]  # noqa: RUF012
+    _answered = False
+
+    def on_mount(self) -> None:
+        if self.children:  # there are none when the app was left in this very moment
+            self.opened()
+
+    def opened(self) -> None:
+        """The dialog is there, with all its parts."""
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Answer, once: a second key that came at the same time must not take away the screen below as well."""
+        if not self.is_mounted:  # a key that was quicker than the dialog
+            self.call_later(self._dismiss_now, result)
+        elif self.app.screen is self and not self._answered:  # not one that shows below another
+            self._answered = True
+            return super().dismiss(result)
+        return AwaitComplete.nothing()
+
+    def _dismiss_now(self, result: Any) -> None:
+        self.dismiss(result)  # not awaited, which a screen cannot do itself
+
+    async def _on_resize(self, event: Resize) -> None:
+        pass_over_old_sizes(self, event)
+
+    def action_do(self, name: str) -> None:
+        """Actions of the table do not act through a dialog; the app's own do."""
+
+
+class ChoiceDialog(Dialog):
+    """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``."""
+
+    def __init__(self, title: str, about: str | Content, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self._title = visible(title, keep="")
+        self._about = about if isinstance(about, Content) else Content(visible(about))
+        self._choices = tuple(choices)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._title), classes="dialog-title")
+            yield Static(self._about, classes="dialog-text")
+            yield SteadyOptionList(
+                *(
+                    Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {visible(choice.label, keep='')}"))
+                    for choice in self._choices
+                ),
+                compact=True,
+            )
+            yield Static(Content("Enter choose   Esc cancel"), classes="dialog-keys")
+
+    def opened(self) -> None:
+        self.query_one(OptionList).highlighted = 0
+
+    def on_key(self, event: Any) -> None:
+        for choice in self._choices:
+            if event.character == choice.key:
+                event.stop()
+                self.dismiss(choice.value)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index].value)
+
+
+class PromptDialog(Dialog):
+    """One line of text. Returns it, or ``None``. ``check`` gives a sentence when the text will not do."""
+
+    def __init__(
+        self,
+        title: str,
+        about: str = "",
+        value: str = "",
+        placeholder: str = "",
+        check: Callable[[str], str | None] | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
+        super().__init__()
+        self._title, self._about = visible(title, keep=""), visible(about)
+        self._value, self._placeholder = value, placeholder
+        self._check, self._suggester = check, suggester
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._title), classes="dialog-title")
+            if self._about:
+                yield Static(Content(self._about), classes="dialog-text")
+            yield TextInput(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
+            yield Static(Content(""), classes="dialog-error")
+            completes = "   Tab complete" if self._suggester else ""
+            yield Static(Content(f"Enter accept{completes}   Esc cancel"), classes="dialog-keys")
+
+    def key_tab(self) -> None:
+        """Take what the suggester shows."""
+        self.query_one(Input).action_cursor_right()
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self._complain("")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        sentence = self._check(event.value) if self._check else None
+        if sentence:
+            self._complain(sentence)
+        else:
+            self.dismiss(event.value)
+
+    def _complain(self, sentence: str) -> None:
+        error = self.query_one(".dialog-error", Static)
+        error.update(Content(visible(sentence)))
+        error.display = bool(sentence)

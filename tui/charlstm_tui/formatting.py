@@ -1,0 +1,94 @@
+"""Figures and states as words, the same on every screen; and foreign text made safe to show.
+
+Only strings: how they look is the widgets' business.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm.display import visible
+from charlstm.runs.status import ESTIMATE
+
+if TYPE_CHECKING:
+    from charlstm_tui.run_watcher import RunsState
+
+#: A mark beside every state's word.
+STATE_MARKS = {
+    "starting": "▹", "running": "▶", "paused": "‖", "waiting": "…", "stopped": "□", "finished": "■", "failed": "✗",
+    "crashed": "✗",
+}  # fmt: skip
+
+
+def clock(seconds: float | None) -> str:
+    """``0:35``, ``12:07``, ``3:05:09``."""
+    if seconds is None or not abs(seconds) < 1e9:  # thirty years
+        return "–"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def count(number: float) -> str:
+    """A number of characters, short: ``465 k``, ``8.0 M``, ``97``."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= 0.9995 * size:
+            scaled = number / size
+            return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+def size(octets: float) -> str:
+    """Bytes, short: ``21 MB``."""
+    return f"{count(octets)}B" if octets >= 999.5 else f"{octets:.0f} B"
+
+
+def shorten(text: str, width: int) -> str:
+    """``text`` in at most ``width`` characters, with its end kept: run names differ there."""
+    if len(text) <= width:
+        return text
+    tail = max(1, width // 2 - 1)
+    return f"{text[: width - tail - 1]}…{text[-tail:]}"
+
+
+def status_words(runs_state: RunsState) -> tuple[str, ...]:
+    """What the top bar says of training, from the fullest wording to the shortest."""
+    live = runs_state.live
+    if not live:
+        return ("no run",)
+    run = live[0]
+    status = run.status
+    mark = STATE_MARKS[status.state]
+    more = f" +{len(live) - 1}" if len(live) > 1 else ""
+    running = status.state == "running"
+    percent = f"{100 * (status.progress or 0):.0f}%"
+    left = f" {clock(run.seconds_left)}" if running and run.seconds_left is not None else ""
+    state = "" if running else f" {status.state}"
+
+    whole = visible(run.name, keep="")
+    names = [f"{name} " for name in (whole, shorten(whole, 14), shorten(whole, 10))]
+    tails = [(name, tail) for name in names for tail in (state + left + more, left + more, left)]
+    words = {f"{mark} {name}{percent}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
+    return tuple(sorted(words, key=len, reverse=True))
+
+
+def loss(nats: float | None, bits: bool, *, whole: bool = True) -> str:
+    """A loss with two decimals, in nats per character or in bits; marked unless it is over the ``whole`` held-out
+    part."""
+    if nats is None or not math.isfinite(nats):
+        return "–"
+    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.2f}"
+
+
+def typed_path(text: str) -> Path:
+    """The path that a person typed; ``~`` is their home, ``~name`` a name as any other where no user is called so."""
+    return Path(os.path.expanduser(text.strip()))
+
+
+def home(path: Path | str) -> str:
+    """A path as people write it, with ``~`` for their home."""
+    text, place = str(path), os.path.expanduser("~")
+    return "~" + text[len(place) :] if text == place or text.startswith(place.rstrip("/") + "/") else text

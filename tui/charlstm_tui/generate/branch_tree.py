@@ -1,0 +1,92 @@
+"""The branches of a session as a small tree: where each leaves the one before, how it begins, which one is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from charlstm.display import visible
+from charlstm.generation.session import BranchInfo
+from charlstm_tui.widgets.option_list import SteadyOptionList
+
+
+class BranchTree(SteadyOptionList):
+    """Enter or a click on a branch makes it the line."""
+
+    DEFAULT_CSS = """
+    BranchTree {
+        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+    }
+    """
+    NOTHING: ClassVar[str] = "No branches yet: Enter shows the choices."
+
+    class Taken(Message):
+        """A branch is wanted as the line."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True)
+        self._branches: tuple[BranchInfo, ...] | None = None
+
+    def on_mount(self) -> None:
+        if self._branches is None:
+            self.show(())
+
+    def show(self, branches: Sequence[BranchInfo]) -> None:
+        """Show these, the root first."""
+        if tuple(branches) == self._branches:
+            return
+        self._branches = branches = tuple(branches)
+        highlighted = 0 if self.highlighted is None else self.highlighted
+        self.clear_options()
+        if len(branches) < 2:
+            self.add_option(Option(Content.styled(self.NOTHING, "$quiet"), disabled=True))
+            return
+        depths: dict[int, int] = {}
+        tip = max(place for place, branch in enumerate(branches) if branch.current or not place)
+        for branch in branches:
+            depths[branch.number] = 0 if branch.parent is None else depths[branch.parent] + 1
+            line = self._line(branch, depths[branch.number], branch is branches[tip])
+            self.add_option(Option(line, id=str(branch.number)))
+        self.highlighted = min(highlighted, len(branches) - 1) if self.has_focus else tip
+
+    @property
+    def highlighted_branch(self) -> BranchInfo | None:
+        """The branch under the cursor of the list."""
+        place = self.highlighted
+        return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
+
+    def _line(self, branch: BranchInfo, depth: int, tip: bool) -> Content:
+        """A branch as a line: bold where the line runs through it, with a mark where it ends."""
+        stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
+        span = f"  {branch.start:,}–{branch.stop:,}"
+        room = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
+        name = visible(branch.name, keep="") or visible(branch.text, keep="").replace("\n", "↵") or "…"
+        words = Content(name)
+        if words.cell_length > room:
+            words = words.truncate(room, ellipsis=True)
+        return Content.assemble(
+            ("▸ " if tip else "  ", "$accent"),
+            (stem, "$quiet"),
+            words.stylize("bold") if branch.current else words,
+            (" " * (room - words.cell_length) + span, "$quiet"),
+        )
+
+    def on_resize(self) -> None:
+        branches, self._branches = self._branches, None
+        self.show(branches or ())
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option_id is not None:
+            self.post_message(self.Taken(int(event.option_id)))

@@ -1,0 +1,122 @@
+"""Choose what to play: runs that have a model, model files near by, the model in the box, saved sessions, any path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm.display import visible
+from charlstm_tui.dialogs import Dialog
+from charlstm_tui.formatting import loss, typed_path
+from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.text_input import TextInput
+
+if TYPE_CHECKING:
+    from charlstm_tui.run_watcher import RunsState, RunView
+
+FILES = 50
+
+
+class ModelPicker(Dialog):
+    """Returns MODEL as on the command line or the path of a saved session, or ``None``.
+
+    Typing narrows the list; a path may be typed in full. ``sessions`` are those of the model ``here``.
+    """
+
+    def __init__(self, state: RunsState, here: str, sessions: Sequence[Path] = ()) -> None:
+        super().__init__()
+        found = entries(state)
+        found += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
+        self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
+        self._shown = self._entries
+        self._here = here
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide"):
+            yield Static(Content("Play another model"), classes="dialog-title")
+            yield TextInput(
+                placeholder="a name, or the path of a model (.safetensors) or session (.json)", compact=True
+            )
+            yield SteadyOptionList(compact=True)
+            yield Static(Content(""), classes="dialog-error")
+            yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
+
+    def opened(self) -> None:
+        self._fill("")
+        self.query_one(SteadyOptionList).can_focus = False
+        self.query_one(Input).focus()
+
+    def key_down(self) -> None:
+        self.query_one(OptionList).action_cursor_down()
+
+    def key_up(self) -> None:
+        self.query_one(OptionList).action_cursor_up()
+
+    @on(Input.Changed)
+    def _narrow(self, event: Input.Changed) -> None:
+        self.query_one(".dialog-error", Static).display = False
+        self._fill(event.value)
+
+    def _fill(self, needle: str) -> None:
+        needle = needle.strip().lower()
+        found = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
+        self._shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
+        options = self.query_one(OptionList)
+        options.clear_options()
+        width = max((len(name) for _, name, _ in self._shown), default=0)
+        for word, name, about in self._shown:
+            mark = "▸ " if word == self._here else "  "
+            options.add_option(
+                Option(Content.assemble((mark, "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")), id=word)
+            )
+        if self._shown:
+            options.highlighted = 0
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        options, typed = self.query_one(OptionList), event.value.strip()
+        if typed.endswith((".safetensors", ".json")) and typed_path(typed).is_file():
+            self.dismiss(str(typed_path(typed)))
+        elif self._shown and options.highlighted is not None:
+            self.dismiss(self._shown[options.highlighted][0])
+        else:
+            error = self.query_one(".dialog-error", Static)
+            named = visible(typed, keep="")
+            error.update(Content(f"There is no model or session called {named}: take one listed, or a file's path."))
+            error.display = True
+
+
+def entries(state: RunsState) -> list[tuple[str, str, str]]:
+    """(MODEL, name, about) of what can be played, runs first."""
+    from charlstm.runs.models import demo_path
+
+    found = [(str(view.path), view.name, _about(view)) for view in state.runs if _playable(view)]
+    files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
+    found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
+    if demo_path() is not None:
+        found.append(("demo", "demo", "the model in the box"))
+    return found
+
+
+def _playable(view: RunView) -> bool:
+    return view.run.model_path.is_file() or bool(view.run.snapshots())
+
+
+def _about(view: RunView) -> str:
+    best = view.status.best_val
+    parts = [view.status.state, view.text, f"step {view.status.step:,}"]
+    if best is not None:
+        parts.append(f"best {loss(best, False, whole=view.status.best_whole)}")
+    return " · ".join(part for part in parts if part)

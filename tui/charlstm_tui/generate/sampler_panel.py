@@ -1,0 +1,132 @@
+"""The sampler's settings in flight: lines that name their two keys, and the ladders that the keys climb."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+
+from charlstm.generation.sampling import SamplerSettings
+from charlstm_tui.player.state import FULL, SPEEDS
+
+TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
+TOP_P: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
+MIN_P: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+TEMPERATURE: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(41))
+CAPTION = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p"}
+
+
+def adjust(settings: SamplerSettings, name: str, direction: int) -> SamplerSettings:
+    """The same settings with ``name`` one rung down (-1) or up (1)."""
+    value = getattr(settings, name)
+    if name == "temperature":
+        return replace(settings, temperature=_rung(TEMPERATURE, value, direction) or 0.0)
+    if name == "min_p":  # off is its bottom
+        return replace(settings, min_p=_rung(MIN_P, value or -math.inf, direction) or None)
+    ladder = TOP_K if name == "top_k" else TOP_P  # off is their top
+    rung = _rung(ladder, math.inf if value is None else value, direction)
+    if name == "top_k":
+        return replace(settings, top_k=None if rung is None else int(rung))
+    return replace(settings, top_p=rung)
+
+
+def faster(speed: float, direction: int) -> float:
+    """The next speed up (1) or down (-1)."""
+    rung = _rung(SPEEDS, speed, direction)
+    return SPEEDS[0 if direction < 0 else -1] if rung is None else rung
+
+
+def _rung(ladder: Sequence[float], value: float, direction: int) -> float | None:
+    """The rung next to ``value``; beyond an end the end itself where off is elsewhere, ``None`` where it is off."""
+    if direction > 0:
+        place = bisect_right(ladder, value)
+        if place < len(ladder):
+            return ladder[place]
+        return ladder[-1] if ladder in (TEMPERATURE, MIN_P, SPEEDS) else None
+    place = bisect_left(ladder, value) - 1
+    if place >= 0:
+        return ladder[place]
+    return ladder[0] if ladder in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
+
+
+def speed_words(speed: float) -> str:
+    """``60 ch/s``, ``full``, ``one a key``."""
+    if speed == FULL:
+        return "full"
+    return f"{speed:.0f} ch/s" if speed else "one a key"
+
+
+def _click(action: str) -> Style:
+    return Style.from_meta({"@click": f"screen.do('generate.{action}')"})
+
+
+def other_settings(settings: SamplerSettings) -> list[str]:
+    """What is on of the settings that have no keys of their own, in words."""
+    if settings.kind == "reference":
+        return ["reference: top-k alone"]
+    names = ("typical", "mirostat", "repetition")
+    return [f"{name} {value:g}" for name in names if (value := getattr(settings, name))]
+
+
+class SamplerPanel(Widget):
+    """The settings with their keys; a click on a key does what the key does. Those without keys are shown when on."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"sampler--key", "sampler--name", "sampler--off", "sampler--value"}
+    DEFAULT_CSS = """
+    SamplerPanel {
+        height: auto;
+        & > .sampler--key { color: $primary; text-style: bold; }
+        & > .sampler--name { color: $quiet; }
+        & > .sampler--off { color: $quiet; }
+        & > .sampler--value { color: $foreground; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._settings = SamplerSettings()
+        self._speed = 0.0
+
+    def show(self, settings: SamplerSettings, speed: float) -> None:
+        """Show these."""
+        if (settings, speed) != (self._settings, self._speed):
+            grown = bool(other_settings(settings)) != bool(other_settings(self._settings))
+            self._settings, self._speed = settings, speed
+            self.refresh(layout=grown)
+
+    def render(self) -> Content:
+        settings = self._settings
+        rows = [
+            self._row("t", "T", "temperature", f"{settings.temperature:.2f}", "temperature"),
+            self._row("k", "K", "top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k"),
+            self._row("p", "P", "top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p"),
+            self._row("m", "M", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
+            self._row("-", "+", "speed", speed_words(self._speed), ""),
+        ]
+        if others := other_settings(settings):
+            key = self.get_visual_style("sampler--key") + _click("all_settings")
+            about = Content.assemble(("a", key), "    ", (" · ".join(others), self.get_visual_style("sampler--value")))
+            rows.append(about.truncate(self.content_size.width or 28, ellipsis=True))
+        return Content("\n").join(rows)
+
+    def _row(self, less: str, more: str, name: str, value: str, setting: str) -> Content:
+        down, up = (f"{setting}_down", f"{setting}_up") if setting else ("slower", "faster")
+        key = self.get_visual_style("sampler--key")
+
+        width = self.content_size.width or 28
+        gap = max(1, width - 5 - len(name) - len(value) - 1)
+        return Content.assemble(
+            (less, key + _click(down)),
+            " ",
+            (more, key + _click(up)),
+            "  ",
+            (name, self.get_visual_style("sampler--name")),
+            " " * gap,
+            (value, self.get_visual_style("sampler--off" if value == "off" else "sampler--value")),
+        )

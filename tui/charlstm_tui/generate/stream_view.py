@@ -1,0 +1,372 @@
+"""A growing text with a style for each character: wraps, scrolls, selects, copies, and has a cursor to walk it.
+
+It shows what it is given, literally, and knows nothing of models or sessions. A million characters are held without
+slowing: appending lays out the last row alone and only visible rows are ever drawn.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style as VisualStyle
+
+from charlstm_tui.generate.text_layout import TextLayout
+from charlstm_tui.player.marks import COPIED, RANK, Origin, Scale, level, origin, uniform
+
+
+class StreamView(ScrollView, can_focus=True):
+    """The text of a session. Follows the end as long as the end is in view; scrolled up, it stays where it is."""
+
+    ALLOW_SELECT = True
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "stream--prime",
+        "stream--own",
+        "stream--ghost",
+        "stream--copied",
+        "stream--cursor",
+        "stream--level-2",
+        "stream--level-3",
+        "stream--level-4",
+    }
+    # The arrows walk the text and belong to the screen; what is left scrolls.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "page_up", "page up", show=False),
+        Binding("pagedown", "page_down", "page down", show=False),
+        Binding("home", "scroll_home", "start", show=False),
+        Binding("end", "scroll_end", "end", show=False),
+    ]
+    DEFAULT_CSS = """
+    StreamView {
+        overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+        & > .stream--prime { color: $quiet; }
+        & > .stream--own { text-style: italic; color: $success; }
+        & > .stream--ghost { color: $quiet; text-style: dim italic; }
+        & > .stream--copied { background: $copied; text-style: underline; }
+        & > .stream--cursor { background: $foreground; color: $background; }
+        & > .stream--level-2 { color: $primary; text-style: underline; }
+        & > .stream--level-3 { color: $accent; text-style: bold; }
+        & > .stream--level-4 { color: $error; text-style: reverse; }
+    }
+    """
+
+    class Walked(Message):
+        """The cursor was put somewhere by the mouse."""
+
+        def __init__(self, view: StreamView, position: int) -> None:
+            super().__init__()
+            self.view = view
+            self.position = position
+
+        @property
+        def control(self) -> StreamView:
+            return self.view
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._page = TextLayout()
+        self._marks = array("H")
+        self._length = 0
+        self._cursor: int | None = None
+        self._wanted_column: int | None = None
+        self._scale: Scale = RANK
+        self._strips: LRUCache[int, Strip] = LRUCache(512)
+        self._styles: dict[int, Style] = {}
+        self._looks: dict[tuple[str, ...], Style] = {}
+        self._base: Style | None = None
+
+    # ---- the text
+
+    @property
+    def length(self) -> int:
+        """The characters held, without the ghost."""
+        return self._length
+
+    def text(self, start: int = 0, stop: int | None = None) -> str:
+        """The text itself, without the ghost."""
+        return self._page.text(start, self._length if stop is None else min(stop, self._length))
+
+    def append(self, text: str, marks: Iterable[int] | None = None) -> None:
+        """Add ``text`` at the end with one mark a character (else as the prime's). A ghost goes."""
+        self._replace_tail(self._length, text, uniform(text, Origin.PRIME) if marks is None else marks)
+        self._length += len(text)
+
+    def replace_from(self, position: int, text: str, marks: Iterable[int]) -> None:
+        """Drop everything from ``position`` on and add ``text`` there: one redraw for both."""
+        position = min(position, self._length)
+        self._replace_tail(position, text, marks)
+        self._length = position + len(text)
+        if self._cursor is not None and self._cursor >= self._length:
+            self.cursor = None
+
+    def truncate(self, position: int) -> None:
+        """Drop everything from ``position`` on."""
+        self.replace_from(position, "", ())
+
+    def clear(self) -> None:
+        """Forget the text."""
+        self.truncate(0)
+        self.cursor = None
+
+    def show_ghost(self, text: str) -> None:
+        """Show ``text`` after the end as what might come; it is no part of the text."""
+        if text != self._page.text(self._length):
+            self._replace_tail(self._length, text, uniform(text, Origin.GHOST))
+
+    def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
+        """Mark a stretch as standing word for word in the training text, or no longer."""
+        for position in range(start, min(stop, self._length)):
+            bits = self._marks[position]
+            self._marks[position] = bits | COPIED if copied else bits & ~COPIED
+        self._strips.clear()
+        self.refresh()
+
+    def _replace_tail(self, position: int, text: str, marks: Iterable[int]) -> None:
+        follow = self.following
+        page = self._page
+        row = rows = page.rows
+        if position < len(page):
+            row = page.truncate(position)
+            del self._marks[position:]
+        if text:
+            row = min(row, page.append(text))
+            self._marks.extend(marks)
+        for stale in range(row, min(page.rows + 1, row + self._strips.maxsize)):
+            self._strips.discard(stale)
+        self._resize_page()
+        if follow:
+            self._show_end()  # which draws everything anew when it scrolls
+        # Only what changed is drawn and sent: a page is some 10 kB to a terminal with each picture.
+        self.refresh_lines(row, max(rows, page.rows) - row)
+
+    # ---- looks
+
+    @property
+    def scale(self) -> Scale:
+        """What the colours tell."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: Scale) -> None:
+        self._scale = scale
+        self._forget_drawing()
+
+    def _forget_drawing(self) -> None:
+        self._strips.clear()
+        self._styles.clear()
+        self._looks.clear()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._base = None
+        self._strips.clear()
+        self._styles.clear()
+        self._looks.clear()
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self._strips.clear()
+        self.refresh()
+
+    # ---- the cursor
+
+    @property
+    def cursor(self) -> int:
+        """The position of the cursor; at the end it is the length, and stays there as the text grows."""
+        return self._length if self._cursor is None else self._cursor
+
+    @cursor.setter
+    def cursor(self, position: int | None) -> None:
+        self._wanted_column = None
+        rows = {self._page.row_of(self.cursor)}
+        self._cursor = None if position is None or position >= self._length else max(0, position)
+        for row in rows | {self._page.row_of(self.cursor)}:
+            self._strips.discard(row)
+            self.refresh_line(row)
+
+    @property
+    def at_end(self) -> bool:
+        return self._cursor is None
+
+    def walk(self, characters: int, lines: int = 0) -> int:
+        """Move the cursor by characters and by rows, into view; returns where it is then."""
+        if lines:
+            page = self._page
+            row = page.row_of(self.cursor)
+            column = page.column_of(self.cursor) if self._wanted_column is None else self._wanted_column
+            target = row + lines
+            if 0 <= target < page.rows:
+                self.cursor = min(page.position_at(target, column), self._length)
+            else:  # beyond the first row is the start, beyond the last the end
+                self.cursor = 0 if target < 0 else None
+            self._wanted_column = column
+        if characters:
+            self.cursor = self.cursor + characters
+        self.reveal(self.cursor)
+        return self.cursor
+
+    def reveal(self, position: int) -> None:
+        """Scroll as little as it takes to see ``position``."""
+        if self.at_end and position >= self._length:
+            self._show_end()
+            return
+        row, top, height = self._page.row_of(position), self.scroll_offset.y, self.size.height
+        if row < top:
+            self.scroll_to(y=row, animate=False, force=True)
+        elif height and row >= top + height:
+            self.scroll_to(y=row - height + 1, animate=False, force=True)
+
+    def find(self, needle: str, start: int) -> int | None:
+        """The next place of ``needle`` at or after ``start``, else the first from the beginning."""
+        text = self.text()
+        found = text.find(needle, start)
+        found = text.find(needle) if found < 0 else found
+        return None if found < 0 else found
+
+    def on_click(self, event: events.Click) -> None:
+        if self.text_selection is not None or event.chain > 1:
+            return
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            position = self._page.position_at(offset.y + self.scroll_offset.y, offset.x)
+            self.cursor = min(position, self._length)
+            self.post_message(self.Walked(self, self.cursor))
+
+    # ---- scrolling and size
+
+    def _show_end(self) -> None:
+        # By force: the scrollbar that the newest row calls for is not there yet.
+        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+
+    @property
+    def following(self) -> bool:
+        """Whether the end is in view, so that new text may scroll."""
+        return self.scroll_offset.y >= self.max_scroll_y and not self.is_vertical_scrollbar_grabbed
+
+    def on_resize(self) -> None:
+        follow = self.following
+        first = self._page.starts[min(self.scroll_offset.y, self._page.rows - 1)]
+        # One cell is kept for the cursor behind a full row.
+        self._page.resize(self.size.width - 1)
+        self._strips.clear()
+        self._resize_page()
+        y = self.max_scroll_y if follow else self._page.row_of(first)
+        self.scroll_to(y=y, animate=False, force=True)
+
+    def _resize_page(self) -> None:
+        self.virtual_size = Size(self.size.width, self._page.rows)
+
+    # ---- drawing
+
+    def render_line(self, y: int) -> Strip:
+        # Asking for it once a change of style, not once a row, halves the cost of a frame.
+        base = self._base = self._base or self.rich_style
+        row, width = y + self.scroll_offset.y, self.size.width
+        if row >= self._page.rows:
+            return Strip.blank(width, base)
+        if (strip := self._strips.get(row)) is None:
+            strip = self._draw(row, width, base)
+            self._strips[row] = strip
+        return strip
+
+    def _draw(self, row: int, width: int, base: Style) -> Strip:
+        page = self._page
+        start, stop = page.row_span(row)
+        cursor = self.cursor
+        chosen = self._selected(row)
+        runs: list[tuple[str, Style]] = []
+        taken = 0
+        for offset, (shown, cells) in enumerate(page.glyphs(start, stop)):
+            position = start + offset
+            style = self._style(self._marks[position])
+            if position in chosen:
+                style += self.screen.get_component_rich_style("screen--selection")
+            if position == cursor:
+                shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
+                style += self.get_component_rich_style("stream--cursor", partial=True)
+            taken += cells
+            if runs and runs[-1][1] is style:
+                runs[-1] = (runs[-1][0] + shown, style)
+            else:
+                runs.append((shown, style))
+        if cursor == len(page) and row == page.rows - 1:
+            runs.append((" ", self.get_component_rich_style("stream--cursor")))
+            taken += 1
+        strip = Strip([Segment(text, base + style) for text, style in runs], taken)
+        return strip.adjust_cell_length(width, base).apply_offsets(0, row)
+
+    def _style(self, bits: int) -> Style:
+        if (style := self._styles.get(bits)) is None:
+            self._styles[bits] = style = self._make_style(bits)
+        return style
+
+    def _make_style(self, bits: int) -> Style:
+        names = []
+        who, grade = origin(bits), level(bits, self._scale)
+        if who is Origin.GHOST:
+            names.append("stream--ghost")
+        elif who is Origin.PRIME and not grade:
+            names.append("stream--prime")
+        elif who in (Origin.OWN, Origin.PICKED) and grade < 2:
+            names.append("stream--own")
+        if grade > 1:
+            names.append(f"stream--level-{grade}")
+        if bits & COPIED:
+            names.append("stream--copied")
+        key = tuple(names)
+        if (style := self._looks.get(key)) is None:
+            style = Style()
+            for name in names:
+                style += self.get_component_rich_style(name, partial=True)
+            # One object for each look, so that neighbours that look alike are drawn as one.
+            self._looks[key] = style
+        return style
+
+    def look(self, grade: int) -> VisualStyle:
+        """How characters of a level, 1 to 4, look: for a legend."""
+        if grade < 2:
+            return VisualStyle()
+        return VisualStyle.from_rich_style(self.get_component_rich_style(f"stream--level-{grade}", partial=True))
+
+    # ---- selection: Textual speaks of rows and of characters as drawn in a row
+
+    def _selected(self, row: int) -> range:
+        selection = self.text_selection
+        span = selection.get_span(row) if selection is not None else None
+        if span is None:
+            return range(0)
+        start, stop = self._page.row_span(row)
+        first, last = span
+        return range(self._drawn_at(start, stop, first), stop if last == -1 else self._drawn_at(start, stop, last))
+
+    def _drawn_at(self, start: int, stop: int, offset: int) -> int:
+        """The position whose glyph holds the ``offset``-th drawn character of a row."""
+        drawn = 0
+        for step, (shown, _) in enumerate(self._page.glyphs(start, stop)):
+            if drawn >= offset:
+                return start + step
+            drawn += len(shown)
+        return stop
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        page = self._page
+
+        def position(y: int, x: int) -> int:
+            if y >= page.rows:
+                return self._length
+            return min(self._drawn_at(*page.row_span(y), x), self._length)
+
+        start = 0 if selection.start is None else position(selection.start.y, selection.start.x)
+        stop = self._length if selection.end is None else position(selection.end.y, selection.end.x)
+        return self.text(start, stop), "\n"

@@ -1,0 +1,101 @@
+"""What the app remembers of each model between two openings: sampler settings, speed, colour and prime.
+
+One small file in the user's state folder. Losing it loses nothing that matters, so a file that cannot be read or
+written is no error; one of a newer charlstm's is left to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlstm import paths, storage
+from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.sampling import SamplerSettings
+
+FORMAT = 1
+MOST = 200
+"""Models remembered; the one not played for longest is forgotten first."""
+MOST_BYTES = 4_000_000
+MOST_PRIME = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How a model was last played. ``speed`` in characters a second, infinite for full."""
+
+    settings: SamplerSettings = SamplerSettings()
+    speed: float = 60.0
+    colour: str = "rank"
+    prime: str | None = None
+    copied: int = MIN_LENGTH
+    """From how many characters on a stretch that stands in the training text counts as copied."""
+
+
+def state_file() -> Path:
+    """Where it is kept."""
+    return paths.state_dir(make=False) / "generate.json"
+
+
+def recall(model: str) -> Preferences | None:
+    """How ``model`` was last played, if it is known. Raises :class:`GenerationError` when the file is a newer
+    charlstm's."""
+    entry = _read().get(model)
+    if not isinstance(entry, dict):
+        return None
+    try:
+        speed = float(entry["speed"])
+        prime, copied = entry.get("prime"), entry.get("copied")
+        return Preferences(
+            SamplerSettings.from_dict(entry["settings"]),
+            math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
+            str(entry["colour"]),
+            prime if isinstance(prime, str) else None,
+            copied if type(copied) is int and 2 <= copied <= 1000 else MIN_LENGTH,
+        )
+    except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def remember(model: str, memory: Preferences) -> None:
+    """Keep how ``model`` is played, unless the file is a newer charlstm's."""
+    try:
+        entries = _read()
+    except GenerationError:  # whoever recalls hears of it
+        return
+    entries.pop(model, None)
+    entries[model] = {
+        "settings": memory.settings.to_dict(),
+        "speed": -1 if math.isinf(memory.speed) else memory.speed,
+        "colour": memory.colour,
+        "copied": memory.copied,
+        "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
+    }
+    while len(entries) > MOST:
+        del entries[next(iter(entries))]
+    content = json.dumps({"format": FORMAT, "models": entries}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    path = state_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        storage.replace_bytes(path, content)
+
+
+def _read() -> dict[str, Any]:
+    try:
+        content = storage.read_json(state_file(), most=MOST_BYTES)
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    version, models = content.get("format"), content.get("models")
+    if type(version) is int and version > FORMAT:
+        raise GenerationError(
+            f"What is remembered of models was written by a newer charlstm (format {version}) and stays as it is; "
+            f"update charlstm to use it, or delete {state_file()}"
+        )
+    return models if isinstance(models, dict) else {}

@@ -1,0 +1,263 @@
+"""Watch the folder of runs from a background thread, and give the app an immutable state of it.
+
+The thread reads the runs a few times a second, and tells the app only when something changed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from charlstm.errors import RunError
+from charlstm.runs import folder
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.status import RunStatus
+from charlstm.storage import FileStamp
+
+if TYPE_CHECKING:
+    from charlstm.runs.log import EventTail
+    from charlstm.runs.series import RunSeries
+
+
+class RunsChanged(Message):
+    """The watcher has a newer state of the runs. At most one of these messages waits at a time."""
+
+    bubble = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as it was when the watcher last read it.
+
+    ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
+    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty.
+    """
+
+    run: Run
+    status: RunStatus
+    text: str = ""
+    preset: str = ""
+    created: float = 0.0
+    size: int = 0
+    problem: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the run, which is that of its folder."""
+        return self.run.name
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return self.run.path
+
+    @property
+    def live(self) -> bool:
+        """Whether a worker on this machine is training the run."""
+        return self.status.alive and not self.status.elsewhere
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated seconds of training left, at the speed so far; ``None`` before the first step."""
+        status = self.status
+        if not status.step or not status.planned_steps:
+            return None
+        return status.train_seconds * max(0, status.planned_steps - status.step) / status.step
+
+
+@dataclass(frozen=True, slots=True)
+class RunsState:
+    """All runs, newest first, and the logged events of the attached run, whose log is followed. It never changes.
+
+    ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
+    ``revision`` grows with every event of the attached run, so that a chart is drawn again only when it has to be.
+    ``error`` is a message if the log of the attached run cannot be read, else empty.
+    """
+
+    runs: tuple[RunView, ...] = ()
+    attached: Path | None = None
+    series: RunSeries | None = None
+    revision: int = 0
+    error: str = ""
+
+    @property
+    def live(self) -> tuple[RunView, ...]:
+        """The runs that train on this machine now."""
+        return tuple(run for run in self.runs if run.live)
+
+    @property
+    def attached_run(self) -> RunView | None:
+        """The attached run, if there is one and it is listed."""
+        return self.find(self.attached)
+
+    def find(self, path: Path | None) -> RunView | None:
+        """The run in the folder ``path``, or ``None``."""
+        return next((run for run in self.runs if run.path == path), None)
+
+
+class RunsReader:
+    """Read the folder of runs and the log of the attached run. Files that do not change are read only once."""
+
+    SIZE_INTERVAL = 10.0
+    """Seconds between two measurements of a run's size on disk."""
+
+    def __init__(self, runs_dir: Path | None = None) -> None:
+        self._runs_dir = runs_dir
+        self._specs: dict[Path, tuple[FileStamp | None, RunView]] = {}
+        self._sizes: dict[Path, tuple[float, int]] = {}
+        self._runs: tuple[RunView, ...] = ()
+        self._attached: Path | None = None
+        self._tail: EventTail | None = None
+        self._series: RunSeries | None = None
+        self._revision = 0
+
+    def read(self, attached: Path | None, all_runs: bool) -> RunsState:
+        """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
+        if all_runs:
+            found = [self._view(run, sizes=True) for run in folder.list_runs(self._runs_dir, elsewhere=True)]
+            if attached is not None and attached not in {view.path for view in found} and folder.Run(attached).exists():
+                found.append(self._view(folder.Run(attached), sizes=True))
+            self._runs = tuple(sorted(found, key=lambda view: -view.created))
+        else:
+            self._runs = tuple(
+                self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
+            )
+        error = self._read_log(attached)
+        return RunsState(self._runs, attached, self._series, self._revision, error)
+
+    def _view(self, run: Run, sizes: bool) -> RunView:
+        return replace(self._spec(run), status=run.status(), size=self._size(run, sizes))
+
+    def _spec(self, run: Run) -> RunView:
+        try:
+            stamp = FileStamp.of(run.spec_path.stat())
+        except OSError:
+            stamp = None
+        cached = self._specs.get(run.path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
+        try:
+            spec = run.spec()
+            view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created, sources=_sources(spec))
+        except RunError as problem:
+            created = 0.0 if stamp is None else stamp.mtime_ns / 1e9
+            view = RunView(run, _UNKNOWN, created=created, problem=str(problem))
+        self._specs[run.path] = (stamp, view)
+        return view
+
+    def _size(self, run: Run, update: bool) -> int:
+        measured, size = self._sizes.get(run.path, (-math.inf, 0))
+        if update and time.monotonic() - measured > self.SIZE_INTERVAL:
+            size = run.size()
+            self._sizes[run.path] = (time.monotonic(), size)
+        return size
+
+    def _read_log(self, attached: Path | None) -> str:
+        """Read new events of the attached run into a series. Returns an error message, empty without an error."""
+        if attached != self._attached:
+            self._attached = attached
+            self._tail = self._series = None
+            self._revision += 1
+            if attached is not None:
+                from charlstm.runs.log import EventTail
+                from charlstm.runs.series import RunSeries  # imports numpy, so only for an attached run
+
+                self._tail, self._series = EventTail(folder.Run(attached).events_path), RunSeries()
+        if self._tail is None or self._series is None:
+            return ""
+        try:
+            events = self._tail.read()
+        except RunError as problem:
+            return str(problem)
+        if events:
+            self._series = self._series.copy()  # the series of earlier states must not change
+            self._series.feed(events)
+            self._revision += len(events)
+        return ""
+
+
+def _sources(spec: RunSpec) -> tuple[str, ...]:
+    sources = spec.corpus.get("sources")
+    return tuple(source for source in sources if isinstance(source, str)) if isinstance(sources, list) else ()
+
+
+_UNKNOWN = RunStatus(state="starting", alive=False)
+
+
+class Watcher(threading.Thread):
+    """A thread that reads the runs and the log of the attached run again and again.
+
+    When something changed, it calls ``on_change``, from this thread and without arguments. :meth:`latest` then returns
+    the new state. ``on_change`` is called again only after :meth:`latest` was, so that a busy screen does not get
+    many messages.
+    """
+
+    INTERVAL = 0.15
+    """Seconds between two reads of the attached run's log."""
+    LIST_EVERY = 5
+    """Every fifth of these reads, all runs are read."""
+
+    def __init__(self, on_change: Callable[[], None], runs_dir: Path | None = None) -> None:
+        super().__init__(name="charlstm-watcher", daemon=True)
+        self._on_change = on_change
+        self._reader = RunsReader(runs_dir)
+        self._lock = threading.Lock()
+        self._attached: Path | None = None
+        self._latest = RunsState()
+        self._announced = False
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+
+    def attach(self, path: Path | None) -> None:
+        """Follow the log of the run in ``path`` from now on; ``None`` for no run."""
+        with self._lock:
+            self._attached = path
+        self.read_soon()
+
+    def read_soon(self) -> None:
+        """Make the thread read all runs at once instead of after the interval, for example after a user's action."""
+        self._wake.set()
+
+    def latest(self) -> RunsState:
+        """The newest state."""
+        with self._lock:
+            self._announced = False
+            return self._latest
+
+    def read(self, all_runs: bool = True) -> None:
+        """Read the runs once. The thread calls this, and the app once before it starts the thread."""
+        with self._lock:
+            attached = self._attached
+        state = self._reader.read(attached, all_runs)
+        with self._lock:
+            changed = state != self._latest
+            self._latest = state
+            announce = changed and not self._announced
+            self._announced = self._announced or announce
+        if announce:
+            self._on_change()
+
+    def run(self) -> None:
+        """Read the runs until :meth:`close` is called."""
+        turn = 0
+        while not self._ended.is_set():
+            woken = self._wake.is_set()
+            self._wake.clear()
+            self.read(all_runs=woken or turn % self.LIST_EVERY == 0)
+            turn += 1
+            self._wake.wait(self.INTERVAL)
+
+    def close(self) -> None:
+        """End the thread, and wait for up to 2 s until it has ended."""
+        self._ended.set()
+        self._wake.set()
+        if self.is_alive():
+            self.join(timeout=2)

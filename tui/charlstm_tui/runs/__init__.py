@@ -1,0 +1,1 @@
+"""The mode Runs: the table of all runs, details, and what differs between them."""

@@ -1,0 +1,89 @@
+"""The end of a run as a moment: its best loss in large figures, the time against the estimate, what it writes now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Digits, Static
+
+from charlstm.display import visible
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What there is to say. ``words`` come first (why it ended), then the best loss as ``figure`` and what it measures,
+    then ``facts``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``held`` (stopped), ``broken``."""
+
+    title: str
+    words: str = ""
+    figure: str = ""
+    measures: str = ""
+    facts: tuple[str, ...] = ()
+    prime: str = ""
+    sample: str = ""
+    keys: str = ""
+    state: str = "good"
+
+
+class ResultCard(Vertical):
+    """A framed card. Feed it with :meth:`show`."""
+
+    DEFAULT_CSS = """
+    ResultCard { height: auto; max-height: 100%; padding: 0 1; border: round $success; border-title-color: $success;
+              border-title-style: bold; border-subtitle-color: $foreground; }
+    ResultCard.-held { border: round $accent; border-title-color: $accent; }
+    ResultCard.-broken { border: round $error; border-title-color: $error; }
+    ResultCard Horizontal { height: auto; }
+    ResultCard Digits { width: auto; min-width: 18; color: $success; text-style: bold; }
+    ResultCard.-held Digits { color: $accent; }
+    ResultCard.-broken Digits { color: $foreground 60%; }
+    ResultCard .end--lines { width: 1fr; height: auto; }
+    ResultCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
+    ResultCard.-small Digits, ResultCard.-wordless Digits { display: none; }
+    ResultCard.-medium .end--sample { margin-top: 0; max-height: 2; }
+    ResultCard.-small .end--sample { margin-top: 0; max-height: 2; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.ending: RunResult | None = None
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Digits()
+            yield Static(classes="end--lines", markup=False)
+        yield Static(classes="end--sample", markup=False)
+
+    def show(self, ending: RunResult | None) -> None:
+        """Show this ending, or none."""
+        self.display = ending is not None
+        if ending is None or ending == self.ending:
+            return
+        self.ending = ending
+        self.set_class(ending.state == "held", "-held")
+        self.set_class(ending.state == "broken", "-broken")
+        self.border_title = Content(f" {visible(ending.title)} ")
+        self.border_subtitle = Content(f" {ending.keys} ") if ending.keys else ""
+        self.query_one(Digits).update(ending.figure)
+        self.set_class(not ending.figure, "-wordless")
+        self._write()
+        sample = self.query_one(".end--sample", Static)
+        sample.display = bool(ending.sample)
+        prime, text = (visible(part).replace("\n", "↵ ") for part in (ending.prime, ending.sample))
+        sample.update(Content.assemble((prime, "$foreground 60% italic"), text))
+
+    def make_small(self, medium: bool, small: bool) -> None:
+        """With less of the sample; ``small``: also without the large figures, which become part of the words."""
+        self.set_class(medium, "-medium")
+        self.set_class(small, "-small")
+        self._write()
+
+    def _write(self) -> None:
+        ending = self.ending
+        if ending is not None:
+            measures = f"{ending.figure} {ending.measures}" if self.has_class("-small") else ending.measures
+            lines = [line for line in (ending.words, measures.strip(), *ending.facts) if line]
+            self.query_one(".end--lines", Static).update(Content("\n".join(lines)))

@@ -1,0 +1,217 @@
+"""The body of Train while there is a run to look at: progress, chart, figures, samples, verdict, end card.
+
+It shows what it is given; asking the worker for anything is the screen's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.widgets import Static
+
+from charlstm.display import visible
+from charlstm.runs.folder import RunSpec
+from charlstm.runs.series import RunSeries, XAxis
+from charlstm.runs.verdict import verdict
+from charlstm_tui.base import leaving
+from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.train.figures import Figures
+from charlstm_tui.train.progress_line import ProgressLine
+from charlstm_tui.train.result_card import ResultCard
+from charlstm_tui.train.run_summary import ENDED, ending, figures, headline, keys_for, progress, remarks
+from charlstm_tui.train.samples import Samples
+from charlstm_tui.widgets.chart_painting import ChartData
+from charlstm_tui.widgets.loss_chart import LossChart
+
+SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
+NARROW, WIDE, LOW = 72, 150, 18
+ROOM_FOR_CURVES = 14
+MARKS = {
+    "starting": "▹", "learning": "↘", "flattening": "→", "overfitting": "↗", "stuck": "=", "paused": "‖",
+    "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
+}  # fmt: skip
+
+
+class RunPane(Vertical):
+    """A run, live or over."""
+
+    class Ready(Message):
+        """The body has all of its parts."""
+
+    class Resized(Message):
+        """What is shown was made for another size."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.smoothing = 1
+        self.card_closed = False
+        self._shown: tuple[Any, ...] = ()
+        self._curves: tuple[tuple[Any, ...], ChartData] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="headline", markup=False)
+        yield ProgressLine(id="progress")
+        with Horizontal(id="panes"):
+            with Horizontal(id="upper"):
+                yield LossChart(id="chart")
+                yield Figures(id="figures")
+            with Vertical(id="lower"):
+                yield ResultCard(id="card")
+                yield Samples(id="samples")
+        yield Static(id="verdict", markup=False)
+
+    def on_mount(self) -> None:
+        if leaving(self):
+            return
+        self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
+        self.query_one("#samples").border_subtitle = Content("Tab ↑↓")
+        self.post_message(self.Ready())
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size
+        self.set_class(width < NARROW, "-narrow")
+        self.set_class(width >= WIDE and height >= 30, "-wide")
+        self.set_class(height < LOW, "-low")
+        self.query_one(ResultCard).make_small(height < 30, height < 20 or width < NARROW)
+        self._shown = ()  # the headline and the figures are made to measure
+        self.post_message(self.Resized())
+
+    def clear(self) -> None:
+        """Forget the run that was shown."""
+        self.card_closed = False
+        self._shown = ()
+        self._curves = None
+        self.query_one(LossChart).look(zoom=0)
+
+    def smooth_more(self) -> None:
+        """To the next stronger smoothing, and from the strongest to none."""
+        self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
+
+    def show(
+        self,
+        state: RunsState,
+        spec: RunSpec | None,
+        bits: bool,
+        references: Sequence[tuple[str, float]],
+        remark: str = "",
+        refusal: str = "",
+    ) -> None:
+        """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict, and
+        ``refusal``, why what was asked cannot be, either of them."""
+        view, series = state.attached_run, state.series
+        chart = self.query_one(LossChart)
+        key = (
+            view,
+            state.revision,
+            spec,
+            bits,
+            tuple(references),
+            remark,
+            refusal,
+            self.smoothing,
+            self.card_closed,
+            chart.view,
+        )
+        if key == self._shown:
+            return
+        self._shown = key
+        chart.look(bits=bits)
+        series = series or RunSeries()
+        self._show_headline(view, spec, series)
+        line = self.query_one(ProgressLine)
+        done, style = progress(view, series)
+        line.set_classes(style.split())
+        line.show(done)
+        chart.show(self._chart_data(state, series, references, self._doing(view)))
+        side = self.query_one(Figures)
+        side.show(figures(series, view, bits, curves=side.size.height > ROOM_FOR_CURVES))
+        self.query_one(Samples).show(series.samples, self._empty(view))
+        over = view is not None and view.status.state in ENDED
+        card = self.query_one(ResultCard)
+        shown = over and not self.card_closed
+        card.show(ending(view, series, spec, bits, references) if view is not None and shown else None)
+        self.set_class(shown, "-ended")
+        self.set_class(bool(refusal), "-refused")
+        self.query_one("#verdict", Static).update(self._verdict(state, series, references, remark, refusal))
+
+    def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
+        parts, line = headline(view, spec, series), Content("")
+        for number, part in enumerate(parts):
+            piece = Content.assemble(
+                (" · " if number else "", "$foreground 40%"), (part, "bold" if number == 0 else "")
+            )
+            if line.cell_length + piece.cell_length > self.size.width - 2 and number:
+                break
+            line = line + piece
+        self.query_one("#headline", Static).update(line)
+
+    @staticmethod
+    def _doing(view: RunView | None) -> str:
+        """What the worker is at before there is a curve."""
+        if view is None or view.status.state != "starting":
+            return "no step was taken" if view is not None and view.status.state in ENDED else ""
+        return f"{visible(view.status.message, keep='') or 'its process begins'} …"
+
+    def _chart_data(
+        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], words: str
+    ) -> ChartData:
+        chart = self.query_one(LossChart)
+        seconds = chart.view.seconds
+        key = (state.attached, state.revision, seconds, self.smoothing, tuple(references), words)
+        if self._curves is not None and self._curves[0] == key:
+            return self._curves[1]
+        axis: XAxis = "seconds" if seconds else "step"
+        weight = SMOOTHING[self.smoothing][1]
+        best = series.best
+        best_x = None
+        validation = series.curve("validation", axis)
+        if best is not None and not best.whole:
+            best_x = (best.train_seconds if seconds else float(best.step), best.val_loss)
+        planned = float(series.planned_steps or 0) or None
+        if planned and seconds:
+            planned = series.train_seconds * planned / series.step if series.step else None
+        data = ChartData(
+            train=series.curve("train", axis, smoothing=weight),
+            validation=validation,
+            raw=series.points("train", axis) if weight else None,
+            best=best_x,
+            references=tuple(references),
+            planned=planned,
+            words=words,
+        )
+        self._curves = (key, data)
+        return data
+
+    @staticmethod
+    def _empty(view: RunView | None) -> str:
+        if view is None or view.status.state == "starting":
+            return "The first sample comes with the first validation, in a few seconds."
+        return "No sample yet." if view.live else "This run has written no samples."
+
+    def _verdict(
+        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
+    ) -> Content:
+        view = state.attached_run
+        said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
+        keys = keys_for(said.kind)
+        if refusal:
+            line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
+            return Content.assemble(line, (f"   {keys}", "$foreground 60%"))
+        if remark:
+            return Content(visible(remark))
+        if state.error:
+            return Content.styled(visible(state.error), "$error")
+        if view is not None and view.problem:
+            return Content.styled(visible(view.problem), "$error")
+        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))
+        # The keys stand in the key bar too: here only where they cost no second line.
+        if line.cell_length + len(keys) + 5 <= self.size.width:
+            line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
+        told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in remarks(series))
+        return Content("\n").join([line, *told])

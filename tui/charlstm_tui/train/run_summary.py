@@ -1,0 +1,274 @@
+"""What Train says of a run: its headline, figures, progress and ending, as data for the widgets. No widgets here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+import numpy as np
+
+from charlstm.display import visible
+from charlstm.runs.folder import RunSpec
+from charlstm.runs.series import Curve, CurveName, RunSeries
+from charlstm.runs.status import ESTIMATE
+from charlstm.runs.verdict import overfitting_since
+from charlstm.training.settings import Settings
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.formatting import STATE_MARKS, clock, count, size
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.figures import Figure
+from charlstm_tui.train.progress_line import Progress
+from charlstm_tui.train.result_card import RunResult
+from charlstm_tui.widgets.chart_painting import BITS
+
+LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
+ENDED = ("stopped", "finished", "failed", "crashed")
+DONE = {
+    "done": "Finished",
+    "time": "Finished at its time limit",
+    "patience": "Finished early: validation had stopped improving",
+    "diverged": "Ended: the loss ran away",
+    "stopped": "Stopped",
+}
+
+
+def loss_words(nats: float | None, bits: bool, *, whole: bool = True) -> str:
+    """A loss in the chosen unit, marked unless it is over the ``whole`` held-out part; a dash before there is one."""
+    if nats is None:
+        return "–"
+    return f"{'' if whole else ESTIMATE}{nats * (BITS if bits else 1):.3f}" if math.isfinite(nats) else "not finite"
+
+
+def rate_words(rate: float | None) -> str:
+    """A learning rate as people write it: 2.4e-3."""
+    if rate is None or not math.isfinite(rate):
+        return "–"
+    mantissa, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if rate else "0"
+
+
+def origin(lineage: Mapping[str, object] | None) -> str:
+    """Where the first weights came from."""
+    if not lineage:
+        return "from nothing"
+    if isinstance(run := lineage.get("run"), str) and run:
+        return f"from {run}"
+    if isinstance(path := lineage.get("from"), str) and path:
+        return f"from {PurePath(path).name}"
+    return "from a model"
+
+
+def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | None) -> list[str]:
+    """Text, preset, origin, network and parameters, the most important first."""
+    parts = [view.text, view.preset] if view is not None else []
+    if spec is not None:
+        settings = spec.settings
+        parts = [spec.corpus_name, spec.preset, origin(spec.lineage)]
+        parts.append(f"{settings.num_layers}×{settings.hidden_size}")
+    if series is not None and series.started is not None:
+        parts.append(f"{count(series.started.parameters)} parameters")
+        parts.append(f"{series.started.device}, {series.started.kernel}")
+    return [visible(part) for part in parts if part]
+
+
+def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = True) -> list[Figure]:
+    """The side figures, the most important first; with ``curves``, how some of them went."""
+    last, best_loss = series.last_step, series.best_val
+    nats = series.val_loss if best_loss is None else best_loss
+    other = None if nats is None else nats * (1 if bits else BITS)
+    mark = "" if series.best_whole else ESTIMATE
+    found = [
+        Figure("train", loss_words(series.train_loss, bits), "·", "$train", short=True),
+        Figure("valid", loss_words(series.val_loss, bits, whole=series.val_whole), "o", "$valid", short=True),
+        Figure("best", loss_words(best_loss, bits, whole=series.best_whole), "◆", "$success", short=True),
+        Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
+        Figure("rate", rate_words(last.lr if last else None), curve=_small(series, "lr", curves), short=True),
+    ]
+    speed = series.chars_per_second
+    found.append(
+        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True)
+    )
+    if last is not None:
+        found.append(Figure("gradient", f"{last.grad_norm:.2f}", curve=_small(series, "grad_norm", curves)))
+        found.append(Figure("epoch", f"{last.epoch:.2f}"))
+    planned = series.planned_steps
+    found.append(Figure("step", f"{series.step:,}" + (f"/{planned:,}" if planned else "")))
+    if view is not None and view.status.memory:
+        found.append(Figure("memory", size(view.status.memory)))
+    return found
+
+
+def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
+    """A line's means over sixty stretches, when it is wanted and worth drawing."""
+    curve = series.points(line) if wanted else None
+    if curve is None or len(curve) < 3:
+        return None
+    starts = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), 60)).astype(int))
+    known = np.isfinite(curve.y)
+    counts = np.add.reduceat(known, starts, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
+
+
+def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, str]:
+    """How far the run is, and the class that its bar wears: empty, ``-held``, ``-done`` or ``-broken``."""
+    if view is None:
+        return Progress(None, words="starting"), ""
+    status = view.status
+    state = status.state
+    part = (series.progress() if series is not None and series.step else None) or status.progress
+    gone = series.train_seconds if series is not None and series.step else status.train_seconds or None
+    mark = STATE_MARKS[state]
+    if status.elsewhere and status.alive:
+        return Progress(part, gone, words=f"{mark} {state} on {visible(status.host)}"), ""
+    if state == "running":
+        left = series.seconds_left() if series is not None else view.seconds_left
+        return Progress(part, gone, left), ""
+    words = f"{mark} {state}"
+    if state == "starting":
+        part = None
+        if 0 <= (age := time.time() - view.created) < LONG_START:
+            words = f"{mark} starting {clock(age)}"
+    style = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
+    return Progress(1.0 if state == "finished" else part, gone, words=words), style.get(state, "-broken")
+
+
+def key(action: str) -> str:
+    """An action's key as the table has it."""
+    return BY_ID[action].key_label
+
+
+def keys_for(kind: str) -> str:
+    """The keys that matter for a run with this kind of verdict, with what they do."""
+    return ", ".join(f"{key(action)} {words}" for action, words in _KEYS[kind])
+
+
+_STOP = ("train.stop", "stop")
+_RUNNING = (("train.pause", "pause"), _STOP)
+_RESUME = ("train.go_on", "resume")
+_PLAY = ("train.play", "play it")
+_KEYS = {
+    "starting": (_STOP,),
+    "learning": _RUNNING,
+    "flattening": (("train.rate", "lower rate"), _STOP),
+    "overfitting": (_STOP,),
+    "stuck": (("train.rate", "another rate"), _STOP),
+    "diverging": (("train.stop", "stop, then a lower rate"),),
+    "paused": (("train.pause", "go on"), _STOP),
+    "waiting": (_STOP,),
+    "stopped": (_RESUME, _PLAY),
+    "finished": (_PLAY, ("train.more_after", "more")),
+    "diverged": (("train.go_on", "resume with a lower rate"),),
+    "failed": (_RESUME,),
+    "crashed": (_RESUME,),
+}
+
+
+def ending(
+    view: RunView, series: RunSeries, spec: RunSpec | None, bits: bool, references: Sequence[tuple[str, float]]
+) -> RunResult:
+    """The card for a run that is over, however it ended."""
+    status = view.status
+    finished = series.finished
+    reason = finished.reason if finished is not None else ""
+    broken = status.state in ("failed", "crashed") or reason == "diverged"
+    held = status.state == "stopped"
+    titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
+    title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
+    loss, whole = series.best_val, series.best_whole
+    if loss is None:
+        loss, whole = status.best_val, status.best_whole
+    words = status.message or (series.failed.message if series.failed is not None else "")
+    measures = ""
+    lines: list[str] = []
+    if loss is not None and math.isfinite(loss):
+        own, other = ("bits", "nats") if bits else ("nats", "bits")
+        in_other = loss if bits else loss * BITS
+        where = "held-out text" if whole else "slices of the held-out text, an estimate"
+        measures = f"{own} per character, best on {where} ({in_other:.3f} {other})"
+    elif not broken:
+        lines.append("No text was held out, so there is no validation loss.")
+    best_step = series.best_step
+    if best_step is not None and loss is not None:
+        lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
+    lines.append(_times(series, spec))
+    if loss is not None and (beaten := [name for name, nats in references if loss < nats]):
+        lines.append(f"better than {_and(beaten)}")
+    since = overfitting_since(series)
+    if since is not None:
+        lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
+    keys = []
+    if status.state != "finished" or reason == "diverged":
+        keys.append(f"{key('train.go_on')} resume")
+    if view.run.model_path.is_file():
+        keys.append(f"{key('train.play')} play it")
+    if status.state == "finished" and not broken:
+        keys.append(f"{key('train.more_after')} train it further")
+    keys.append("Esc samples")
+    sample = series.samples[-1] if series.samples else None
+    return RunResult(
+        title=f"{title} · {view.name}",
+        figure=loss_words(loss, bits) if loss is not None and math.isfinite(loss) else "",
+        words=_sentence(visible(words)) if broken or held else "",
+        measures=measures,
+        facts=tuple(line for line in lines if line),
+        prime=sample.prime if sample else "",
+        sample=sample.text[:400] if sample else "",
+        keys="   ".join(keys),
+        state="broken" if broken else "held" if held else "good",
+    )
+
+
+def _times(series: RunSeries, spec: RunSpec | None) -> str:
+    """Training time, against what was expected at the start when that is known."""
+    if not series.train_seconds:
+        return ""
+    words = f"{clock(series.train_seconds)} of training"
+    plan = spec.plan if spec is not None else None
+    try:
+        expected = float(plan["seconds_per_step"]) * float(plan["planned_steps"]) if plan else 0.0
+    except (KeyError, TypeError, ValueError):
+        expected = 0.0
+    return f"{words}, {clock(expected)} expected" if expected > 0 else words
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?', '…')) else '.'}" if words else ""
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def remarks(series: RunSeries) -> list[str]:
+    """What the worker wants a person to read of the run, a sentence each: its last warning, its last uneven resume."""
+    found = [_sentence(series.warnings[-1].message)] if series.warnings else []
+    if series.inexact:
+        event = series.inexact[-1]
+        notes = "; ".join(note for note in (event.changes, event.inexact) if note)
+        found.append(_sentence(f"going on from step {event.step:,}: {notes}"))
+    return found
+
+
+def ends_words(settings: Settings) -> str:
+    """When a run with these settings ends."""
+    ends = []
+    if settings.max_minutes is not None:
+        ends.append(f"{clock(settings.max_minutes * 60)} of training")
+    if settings.epochs is not None:
+        ends.append(f"{settings.epochs:g} passes over the text")
+    if settings.max_steps is not None:
+        ends.append(f"{settings.max_steps:,} steps")
+    return "after " + ", or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
+
+
+def checkpoint_words(settings: Settings) -> str:
+    """How often a run with these settings saves its exact state."""
+    every = []
+    if settings.checkpoint_minutes is not None:
+        every.append(f"{settings.checkpoint_minutes:g} minutes")
+    if settings.checkpoint_steps is not None:
+        every.append(f"{settings.checkpoint_steps:,} steps")
+    return "every " + " and every ".join(every) if every else "at the end alone"

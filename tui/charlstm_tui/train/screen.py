@@ -1,0 +1,520 @@
+"""Train: choose how to train, then watch it happen and steer it.
+
+Its two bodies are in ``train_setup`` and ``train_watch``; this screen decides which is on, and carries out what the
+keys ask: of the worker through ``charlstm.runs.control``, of the system through ``charlstm.runs.launch``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import ContentSwitcher
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs.control import send_command
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.launch import resume_run
+from charlstm_tui.actions import Action, bindings
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import ModeScreen
+from charlstm_tui.choices import CorpusChoice, playable
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.train.baselines import references
+from charlstm_tui.train.run_pane import RunPane
+from charlstm_tui.train.run_summary import ENDED, rate_words
+from charlstm_tui.train.setup_pane import SetupPane
+from charlstm_tui.widgets.loss_chart import LossChart
+
+START = 3600.0
+"""Seconds that a run may take to read its text before its reference lines are given up."""
+
+CLIMBS = "The learning rate climbs again, then goes on by its schedule to the new end."
+
+STOPPING = 120.0
+"""Seconds that a worker gets to reach its checkpoint before *more* gives up on it."""
+
+
+class TrainScreen(ModeScreen):
+    """The mode."""
+
+    MODE = "train"
+    MAIN_PANE = "#chart"
+    CSS_PATH = "screen.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("train")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setup, self.watching = SetupPane(id="setup"), RunPane(id="watch")
+        self._path: Path | None = None
+        self._spec: RunSpec | None = None
+        self._references: tuple[tuple[str, float], ...] = ()
+        self._asked: tuple[str, str] | None = None  # what the worker was asked, and the command's id
+        self._refusal = ""  # why what was asked last cannot be
+        self._state: tuple[object, ...] = ()
+        self._waits_to_play = False  # Enter came before the run had learnt anything
+
+    def compose_body(self) -> ComposeResult:
+        with ContentSwitcher(initial="setup"):
+            yield self.setup
+            yield self.watching
+
+    @property
+    def whole(self) -> bool:
+        """Whether both bodies are there: a screen is resumed before its parts have come, and again after they went."""
+        return self.setup.is_mounted and self.watching.is_mounted and not self.leaving
+
+    @on(SetupPane.Ready)
+    @on(RunPane.Ready)
+    def _part_came(self) -> None:
+        if self.whole:
+            self.entered()
+            self.charlstm.refresh_screen()
+            if self.focused is None:
+                self.focus_main()
+            self.refresh_keys()
+
+    @on(RunPane.Resized)
+    def _resized(self) -> None:
+        self.call_after_refresh(self.charlstm.refresh_screen)
+
+    # ---- what is on
+    @property
+    def view(self) -> RunView | None:
+        """The attached run as last seen."""
+        return self.charlstm.runs_state.find(self.charlstm.run_path)
+
+    @property
+    def over(self) -> bool:
+        view = self.view
+        return view is not None and view.status.state in ENDED
+
+    def scopes(self) -> tuple[str, ...]:
+        if self.charlstm.run_path is None:
+            return ("train", "train.before")
+        return ("train", "train.after" if self.over else "train.live")
+
+    def can(self, action: Action) -> bool:
+        view = self.view
+        watching = self.charlstm.run_path is not None
+        match action.handler:
+            case "previous_run" | "next_run":
+                return bool(self.charlstm.runs_state.runs)
+            case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
+                return watching
+            case "start":
+                return self.setup.startable
+            case "preset" | "all_settings" | "from_model":
+                return self.setup.ready
+            case "pause" | "stop" | "rate" | "finish" | "checkpoint":
+                return view is not None and view.live
+            case "more":
+                return view is not None and (view.live or view.status.state in ENDED)
+            case "go_on":
+                return view is not None and (view.status.state != "finished" or self._diverged())
+            case _:
+                return True
+
+    def labels(self) -> dict[str, str]:
+        view = self.view
+        state = view.status.state if view is not None else ""
+        return {"train.pause": "go on" if state == "paused" else "pause"}
+
+    def entered(self) -> None:
+        if self.whole:
+            self.setup.choose_corpus(self.charlstm.corpus)
+
+    def on_screen_suspend(self) -> None:
+        self._waits_to_play = self._waits_to_play and self in self.app.screen_stack  # behind a dialog it still waits
+
+    def focus_main(self) -> None:
+        for pane in self.query("#presets" if self.charlstm.run_path is None else "#chart"):
+            pane.focus()
+
+    def show_runs_state(self, runs_state: RunsState) -> None:
+        if not self.whole:
+            return
+        path = self.charlstm.run_path
+        if path != self._path:
+            self._turn_to(path)
+        if path is None:
+            self.setup.show(runs_state, self.charlstm.bits)
+            return
+        if runs_state.attached != path:  # the data thread has not got there yet
+            runs_state = RunsState(runs=runs_state.runs, attached=path)
+        view = runs_state.attached_run
+        state = view.status.state if view is not None else "starting"
+        if self._asked is not None and self._is_answered(self._asked[1], runs_state):
+            self._asked = None
+        if (now := (state, view is not None and view.live, self._diverged())) != self._state:
+            self._state = now
+            self.refresh_keys()
+        if self._waits_to_play and view is not None and self.is_current:
+            self._play(view)
+        remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
+        if self._waits_to_play:
+            remark = "Plays as soon as it has learnt a little, seconds after its first step."
+        self.watching.show(runs_state, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
+
+    @staticmethod
+    def _is_answered(command: str, runs_state: RunsState) -> bool:
+        """Whether the worker has done what it was asked, or will not any more."""
+        view, series = runs_state.attached_run, runs_state.series
+        if view is None or not view.status.alive:
+            return True
+        return series is not None and any(each.id == command for each in series.every_control)
+
+    def _turn_to(self, path: Path | None) -> None:
+        self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
+        self._waits_to_play, self._refusal = False, ""
+        self.minimize()
+        self.watching.clear()
+        self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
+        if path is None:
+            self.setup.choose_corpus(self.charlstm.corpus)
+        else:
+            self.run_worker(self._learn(path), group="spec", exclusive=True)
+        if self.is_current:
+            self.focus_main()
+        self.refresh_keys()
+
+    async def _learn(self, path: Path) -> None:
+        """Read what was asked of the run, and what simpler models make of its text."""
+        run = Run(path)
+        for _ in range(2):
+            try:
+                self._spec = spec = await in_thread(lambda check: run.spec())
+            except RunError:
+                return  # the run's row shows what is wrong with it
+            self.charlstm.refresh_screen()
+            found = await references(spec.corpus, spec.settings)
+            if found is not None:
+                self._references = found
+                self.charlstm.refresh_screen()
+            if spec.plan is not None:
+                return
+            await self._until(lambda: self.view is not None and self.view.status.state != "starting", START)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until ``condition`` holds; whether it came to that in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    def step_out(self) -> bool:
+        watch = self.watching
+        if self._take_back():
+            return True
+        if self._waits_to_play:
+            self._waits_to_play = False
+            self.charlstm.refresh_screen()
+            return True
+        if self.charlstm.run_path is not None and self.over and not watch.card_closed:
+            watch.card_closed = True
+            self.charlstm.refresh_screen()
+            return True
+        return False
+
+    # ---- what was refused
+    def _refuse(self, run: Run, sentence: str) -> None:
+        """Say in the pane, until the next action, why what was asked of ``run`` cannot be."""
+        if run.path != self.charlstm.run_path:  # the pane is another run's by now
+            self.charlstm.notify_error(sentence)
+            return
+        self._refusal = sentence
+        self.charlstm.refresh_screen()
+
+    def _take_back(self) -> bool:
+        """Let the sentence go; whether there was one."""
+        refused, self._refusal = bool(self._refusal), ""
+        if refused:
+            self.charlstm.refresh_screen()
+        return refused
+
+    async def action_do(self, name: str) -> None:
+        self._take_back()
+        await super().action_do(name)
+
+    # ---- before: choosing
+    def do_preset(self, by: int) -> None:
+        self.setup.move(by)
+
+    def do_all_settings(self) -> None:
+        self.setup.edit()
+
+    def do_from_model(self) -> None:
+        self.setup.choose_model()
+
+    def do_start(self) -> None:
+        if not self.setup.starting:  # its thread could not be called back, and would start a second run
+            self.run_worker(self._start(), group="start", exclusive=True)
+
+    async def _start(self) -> None:
+        run = await self.setup.start(self.charlstm.start_options.runs_dir)
+        if run is not None:
+            self.charlstm.attach(run.path, show=False)
+            self.charlstm.refresh_screen()
+
+    @on(SetupPane.Changed)
+    def _setup_changed(self) -> None:
+        self.refresh_keys()
+
+    # ---- the chart
+    @property
+    def chart(self) -> LossChart:
+        return self.query_one(LossChart)
+
+    def do_log_axis(self) -> None:
+        """Linear, the loss by logarithm, the steps too, the steps alone."""
+        order = [(False, False), (False, True), (True, True), (True, False)]
+        view = self.chart.view
+        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
+        self.chart.look(log_x=log_x, log_y=log_y)
+        self.charlstm.refresh_screen()
+
+    def do_time_axis(self) -> None:
+        self.chart.look(seconds=not self.chart.view.seconds, zoom=0)
+        self.charlstm.refresh_screen()
+
+    def do_smoothing(self) -> None:
+        self.watching.smooth_more()
+        self.charlstm.refresh_screen()
+
+    def do_zoom_in(self) -> None:
+        self.chart.look(zoom=self.chart.view.zoom + 1)
+        self.charlstm.refresh_screen()
+
+    def do_zoom_out(self) -> None:
+        self.chart.look(zoom=self.chart.view.zoom - 1)
+        self.charlstm.refresh_screen()
+
+    # ---- run to run
+    def do_previous_run(self) -> None:
+        self._walk(1)
+
+    def do_next_run(self) -> None:
+        self._walk(-1)
+
+    def _walk(self, by: int) -> None:
+        """To the next older (1) or younger (-1) run; past the youngest are the settings for a new one."""
+        paths = [run.path for run in self.charlstm.runs_state.runs]
+        here = paths.index(self._path) if self._path in paths else -1
+        target = here + by
+        if 0 <= target < len(paths):
+            self.charlstm.attach(paths[target], show=False)
+        elif target == -1 and self.charlstm.corpus is not None:
+            self.charlstm.attach(None, show=False)
+        self.charlstm.refresh_screen()
+
+    # ---- during
+    async def _send(self, command: str, words: str, value: float | None = None) -> bool:
+        """Ask the worker for something; whether it was asked."""
+        view = self.view
+        if view is None:
+            return False
+        try:
+            asked = await in_thread(lambda check: send_command(view.run, command, value))
+        except CharLSTMError as error:
+            self._refuse(view.run, str(error))
+            return False
+        self._asked = (words, asked.id)
+        self.charlstm.watcher.read_soon()
+        self.charlstm.refresh_screen()
+        return True
+
+    async def do_pause(self) -> None:
+        view = self.view
+        if view is not None and view.status.state == "paused":
+            await self._send("resume", "go on")
+        else:
+            await self._send("pause", "pause")
+
+    def do_stop(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        self._question(
+            f"Stop {view.name}?",
+            "It saves its exact state and ends. It can be resumed later and goes on as if nothing had been.",
+            [
+                Choice("x", "stop at a checkpoint now", "stop"),
+                Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
+                Choice("c", "go on training", None),
+            ],
+            lambda answer: self._send(answer, answer),
+        )
+
+    async def do_finish(self) -> None:
+        await self._send("finish", "finish: the rate falls to zero within half a minute, then it ends")
+
+    async def do_checkpoint(self) -> None:
+        if await self._send("checkpoint", "save its exact state"):
+            self._asked = None
+            self.charlstm.notify_info("The exact state is saved between two steps.")
+
+    def do_rate(self) -> None:
+        view, series = self.view, self.charlstm.runs_state.series
+        if view is None:
+            return
+        last = series.last_step if series is not None else None
+        now = f"The rate now is {rate_words(last.lr)}" if last else "No step is done yet"
+        self._prompt(
+            "Learning rate",
+            f"{now}; the rest of the schedule is scaled with it.",
+            rate_words(last.lr) if last else "",
+            _check_rate,
+            lambda text: self._send("set-lr", f"set the rate to {float(text):g}", float(text)),
+        )
+
+    def do_play(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        impatient, self._waits_to_play = self._waits_to_play, False
+        self._play(view, untrained=impatient)
+
+    def _play(self, view: RunView, untrained: bool = False) -> None:
+        """Play the run's best model; while that is the ``untrained`` network, and only if that is not wanted, wait for
+        a better one: what it writes would tell a newcomer nothing."""
+        choice = playable(view.run)
+        if choice is not None and (untrained or not view.live or choice.step or view.status.best_step != 0):
+            self._waits_to_play = False
+            self.charlstm.play(choice.model, choice.step)
+        elif view.live:
+            waits, self._waits_to_play = self._waits_to_play, True
+            if not waits:
+                self.charlstm.refresh_screen()
+        else:
+            self._waits_to_play = False
+            self._refuse(view.run, f"{view.name} has no model: it ended before its first validation.")
+
+    # ---- after, and more
+    def do_new(self) -> None:
+        if self.charlstm.corpus is None and self._spec is not None:
+            self.charlstm.corpus = _choice(self._spec)
+        self.charlstm.attach(None, show=False)
+        self.charlstm.refresh_screen()
+
+    async def do_go_on(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        if not self._diverged():
+            await self._resume(view.run, {})
+            return
+        try:
+            spec = await in_thread(lambda check: view.run.spec())  # what an earlier resume changed is in it
+        except RunError as error:
+            self._refuse(view.run, str(error))
+            return
+        usual = spec.settings.lr / 3
+        self._prompt(
+            "Go on with a lower rate",
+            "The loss ran away. From the last checkpoint on, the highest learning rate is:",
+            rate_words(usual),
+            _check_rate,
+            lambda text: self._resume(view.run, {"lr": float(text)}),
+        )
+
+    def _diverged(self) -> bool:
+        series = self.charlstm.runs_state.series
+        return series is not None and series.finished is not None and series.finished.reason == "diverged"
+
+    async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
+        self.watching.card_closed = False
+        try:
+            await in_thread(lambda check: resume_run(run, changes=changes))
+        except CharLSTMError as error:
+            self._refuse(run, str(error))
+            return
+        self.charlstm.watcher.read_soon()
+
+    def do_more(self) -> None:
+        view, series = self.view, self.charlstm.runs_state.series
+        if view is None or series is None:
+            return
+        usual = max(1, round(series.train_seconds / 60)) if series.train_seconds else 1
+        self._prompt(
+            f"Train {view.name} further",
+            "Minutes more. "
+            + (CLIMBS if self.over else "It stops for a moment, and the rest of its schedule is stretched."),
+            str(usual),
+            _check_minutes,
+            lambda text: self._more(view.run, float(text)),
+        )
+
+    async def _more(self, run: Run, minutes: float) -> None:
+        """Of ``run``, whichever is looked at when it has stopped."""
+        runs_state = self.charlstm.runs_state
+        series = runs_state.series if runs_state.attached == run.path else None
+        if series is None or not series.step or not series.train_seconds:
+            self._refuse(run, "It has taken no step yet, so nobody knows how many steps a minute has.")
+            return
+        steps = max(1, round(minutes * 60 * series.step / series.train_seconds))
+        end = steps + (series.step if self.over else max(series.step, series.planned_steps or 0))
+        if not self.over:
+            # A run that trains takes its plan from its folder when it starts: stop it exactly, and go on with more.
+            await self._send("stop", f"stop, to go on with {minutes:g} minutes more")
+            if not await self._until(lambda: not run.status().alive, STOPPING):
+                self._refuse(run, f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
+                return
+        await self._resume(run, {"max_steps": end, "epochs": None, "max_minutes": None})
+
+    # ---- small dialogs
+    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
+        async def answered(answer: Any) -> None:
+            if answer is not None:
+                await then(answer)
+
+        self.app.push_screen(ChoiceDialog(title, about, choices), answered)
+
+    def _prompt(
+        self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
+    ) -> None:
+        async def answered(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(then(text), group="asked")
+
+        self.app.push_screen(PromptDialog(title, about, value, check=check), answered)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _check_rate(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+
+
+def _check_minutes(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
+
+
+def _choice(spec: RunSpec) -> CorpusChoice | None:
+    """The text of a run as if it had been chosen in Corpus; ``None`` when it came from several places or a pipe."""
+    sources = list(spec.corpus.get("sources") or [])
+    if len(sources) != 1 or "-" in (*sources, *spec.validation_sources):
+        return None
+    options = spec.corpus.get("options") or {}
+    return CorpusChoice(
+        str(sources[0]),
+        spec.corpus_name,
+        strip_boilerplate=bool(options.get("strip_boilerplate")),
+        clean=bool(options.get("clean")),
+        split=spec.settings.split,
+        validation=spec.validation_sources,
+    )

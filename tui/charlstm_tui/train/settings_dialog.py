@@ -1,0 +1,145 @@
+"""All settings of a run as an editable form, generated from ``charlstm.training.settings``.
+
+A row is a name, a field and what it does; a value that is not accepted says so in its own row. Changes from the preset
+carry a mark. The form edits; what is done with the result is the screen's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.events import DescendantFocus
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from charlstm.errors import SettingsError
+from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm_tui.dialogs import Dialog
+from charlstm_tui.widgets.form_row import FormRow, values
+
+GROUPS = {
+    "hidden_size": "The network",
+    "batch_size": "The batches",
+    "epochs": "How long",
+    "optimizer": "The optimiser",
+    "dropout": "Against learning by heart",
+    "val_fraction": "What is held out",
+    "seed": "The machine",
+}
+"""Captions, each above the setting that begins its group."""
+
+
+def written(value: Any) -> str:
+    """A value as a person writes it in the form: ``none``, ``true``, ``0.003``."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):  # short, where that reads back as the same
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+class SettingRow(FormRow):
+    """One of :func:`setting_names`."""
+
+    def read(self, text: str) -> Any:
+        return parse_setting(self.setting, text)
+
+    def write(self, value: Any) -> str:
+        return written(value)
+
+    def about(self) -> str:
+        return f"✗ takes {takes(self.setting)}" if self.error else about(self.setting)
+
+
+class SettingsForm(VerticalScroll, can_focus=False):
+    """The form. ``usual`` are the values that count as unchanged, ``settings`` those to begin with."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", "Row above", show=False),
+        Binding("down", "app.focus_next", "Row below", show=False),
+    ]
+    DEFAULT_CSS = """
+    SettingsForm { scrollbar-size-vertical: 1; }
+    SettingsForm > .settings--group { height: 2; padding: 1 1 0 1; color: $foreground 60%; text-style: bold; }
+    SettingsForm > .settings--group.-first { height: 1; padding: 0 1; }
+    """
+
+    class Submitted(Message):
+        """Enter in a form without mistakes."""
+
+        def __init__(self, settings: Settings) -> None:
+            super().__init__()
+            self.settings = settings
+
+    def __init__(self, settings: Settings, usual: Settings, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.settings, self.usual = settings, usual
+
+    def compose(self) -> ComposeResult:
+        now, usual = self.settings.to_dict(), self.usual.to_dict()
+        for number, name in enumerate(setting_names()):
+            if name in GROUPS:
+                first = " -first" if number == 0 else ""
+                yield Static(GROUPS[name].upper(), classes=f"settings--group{first}", markup=False)
+            yield SettingRow(name, now[name], usual[name], id=f"setting-{name}")
+
+    def on_mount(self) -> None:
+        for field in self.query(Input)[:1]:  # none when the app was left in this very moment
+            field.focus()
+
+    def reset(self) -> None:
+        """Back to the preset's values."""
+        for row in self.query(SettingRow):
+            row.reset()
+
+    @on(Input.Submitted)
+    def _submit(self, event: Input.Submitted) -> None:
+        event.stop()
+        if (found := values(self.query(SettingRow))) is None:
+            return
+        try:
+            settings = self.settings.with_changes(**found)
+        except SettingsError as error:  # each value is accepted, but not all of them together
+            self.notify(str(error), severity="error", markup=False)
+        else:
+            self.post_message(self.Submitted(settings))
+
+
+class SettingsDialog(Dialog):
+    """All settings; returns them, or ``None`` when left by Esc."""
+
+    BINDINGS = [("ctrl+r", "reset", "preset's values")]  # noqa: RUF012
+
+    def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
+        super().__init__()
+        self._name, self._settings, self._usual = name, settings, usual
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog settings"):
+            yield Static(Content(f"All settings, beginning with {self._name}"), classes="dialog-title")
+            yield SettingsForm(self._settings, self._usual)
+            yield Static(id="setting-help", markup=False)
+            yield Static(
+                Content("Enter take   ↑↓ rows   Ctrl+R the preset's   * changed   Esc cancel"), classes="dialog-keys"
+            )
+
+    @on(DescendantFocus)
+    def _explain(self, event: DescendantFocus) -> None:
+        row = event.widget.parent
+        if isinstance(row, SettingRow):
+            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}."
+            self.query_one("#setting-help", Static).update(Content(words))
+
+    @on(SettingsForm.Submitted)
+    def _submitted(self, event: SettingsForm.Submitted) -> None:
+        self.dismiss(event.settings)
+
+    def action_reset(self) -> None:
+        self.query_one(SettingsForm).reset()

@@ -1,0 +1,417 @@
+"""Paints a loss chart into character cells: scales, ticks, curves, markers. Knows nothing of Textual.
+
+What a curve *means* (replayed events, smoothing, best) is the business of ``charlstm.runs.series``; how the cells get
+their colours is the business of ``loss_chart``. In between: numbers in, characters and roles out, in about a
+millisecond, so that it can be tested as text.
+
+A braille cell holds 2 × 4 dots, a half-block cell 1 × 2. Curves are decimated to first, lowest, highest and last point
+of each dot column (M4, Jugel et al. 2014), which draws the same dots as all points would: spikes survive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from charlstm.runs.series import Curve
+from charlstm_tui.formatting import clock
+
+Glyphs = Literal["braille", "blocks"]
+Array = np.ndarray
+
+NOTHING = Curve(np.empty(0), np.empty(0))
+BITS = 1 / math.log(2)
+SPACE = ord(" ")
+MARKS_APART = 4
+"""Columns between two validation marks that lie on the training curve."""
+ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label")
+ROLE = {name: number for number, name in enumerate(ROLES)}
+
+_BRAILLE_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # [dot row, dot column]
+_HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"])
+
+
+@dataclass(frozen=True, eq=False)
+class ChartData:
+    """What a loss chart shows: x rises (steps or seconds), y is in nats, not-a-number is a gap. ``train`` is the
+    smoothed curve, ``raw`` the one behind it; ``references`` are labelled losses in nats; ``planned`` is where x will
+    end, ``words`` stand where there is no curve yet."""
+
+    train: Curve = NOTHING
+    validation: Curve = NOTHING
+    raw: Curve | None = None
+    best: tuple[float, float] | None = None
+    references: tuple[tuple[str, float], ...] = ()
+    planned: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """How it is shown. ``zoom`` 0 is everything so far, n > 0 the last 1/2ⁿ of it, −1 the whole plan."""
+
+    bits: bool = False
+    seconds: bool = False
+    log_x: bool = False
+    log_y: bool = False
+    zoom: int = 0
+    glyphs: Glyphs = "braille"
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedChart:
+    """Cells of a painted chart: ``codes`` (H, W) code points and ``roles`` (H, W) indices into :data:`ROLES`."""
+
+    codes: Array
+    roles: Array
+
+    def text(self) -> str:
+        """The characters alone, rows joined by newlines."""
+        return "\n".join("".join(map(chr, row)).rstrip() for row in self.codes)
+
+    def runs(self, row: int) -> list[tuple[str, str]]:
+        """A row as stretches of one role: (characters, role name)."""
+        roles, codes = self.roles[row], self.codes[row]
+        edges = [0, *(np.flatnonzero(np.diff(roles)) + 1).tolist(), len(roles)]
+        return [
+            ("".join(map(chr, codes[start:stop].tolist())), ROLES[roles[start]])
+            for start, stop in pairwise(edges)
+            if stop > start
+        ]
+
+
+class Scale:
+    """Maps values to 0…1 along an axis, straight or by logarithm."""
+
+    def __init__(self, low: float, high: float, log: bool) -> None:
+        self.low, self.high, self.log = low, high, log
+        self._low, self._high = (math.log(low), math.log(high)) if log else (low, high)
+
+    def __call__(self, values: Array | float) -> Array:
+        points = np.asarray(values, dtype=np.float64)
+        if self.log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                points = np.log(points)
+        return (points - self._low) / (self._high - self._low)
+
+
+def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedChart:
+    """Draw ``data`` into ``width`` × ``height`` cells. Any size is drawn; below 24 × 5 the axes go."""
+    codes = np.full((max(height, 0), max(width, 0)), SPACE, dtype=np.int32)
+    roles = np.zeros(codes.shape, dtype=np.int8)
+    picture = PaintedChart(codes, roles)
+    if width < 4 or height < 2:
+        return picture
+    axes = width >= 24 and height >= 5
+    left, bottom = (7, 2) if axes else (0, 0)
+    plot_width, plot_height = width - left - (1 if axes else 0), height - bottom
+    x, y = _scales(data, view)
+    if x is None or y is None:
+        if axes:
+            _axes(picture, None, None, view, left, plot_width, plot_height)
+        words = data.words[:plot_width]
+        _write(picture, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
+        return picture
+    inside = PaintedChart(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
+    unit = BITS if view.bits else 1.0
+    labels = _references(inside, data.references, y, unit)
+    for curve, role in ((data.raw, "raw"), (data.train, "train")):
+        if curve is not None:
+            _draw(inside, curve, x, y, unit, ROLE[role], view.glyphs)
+    line = inside.roles == ROLE["train"]
+    _points(inside, data, x, y, unit, line)
+    for row, text in labels:
+        _write(inside, _free_place(inside.roles[row], len(text)), row, text, "reference")
+    _points(inside, data, x, y, unit, line)  # a label that found no place of its own covers no mark
+    if axes:
+        _axes(picture, x, y, view, left, plot_width, plot_height)
+    return picture
+
+
+# ---------------------------------------------------------------- scales
+
+
+def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | None]:
+    """The scales that hold what the view shows, or nothing when there is nothing to show yet."""
+    unit = BITS if view.bits else 1.0
+    ends = [float(curve.x[-1]) for curve in (data.train, data.validation) if len(curve.x)]
+    if not ends:
+        return None, None
+    end, start = max(ends), 0.0
+    if view.zoom > 0:
+        start = end * (1 - 0.5**view.zoom)
+    elif view.zoom < 0 and data.planned:
+        end = max(end, data.planned)
+    if view.log_x:
+        firsts = [float(curve.x[curve.x > 0][0]) for curve in (data.train, data.validation) if (curve.x > 0).any()]
+        start = max(start, min(firsts, default=1.0))
+    if end <= start:
+        end = start + 1
+    x = Scale(start, end, view.log_x)
+    solid = [_within(curve, start, end) for curve in (data.train, data.validation)]
+    values = np.concatenate(solid)
+    if not len(values):
+        return x, Scale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
+    low, high = float(values.min()), float(values.max())
+    # A loss that ran away must not press the rest of the curve flat: what is higher stands at the upper edge.
+    high = min(high, 4 * max(float(np.median(values)), 1e-9))
+    if data.raw is not None and len(noise := _within(data.raw, start, end)):
+        low = min(low, float(np.quantile(noise, 0.02)))
+        high = max(high, min(float(np.quantile(noise, 0.98)), high * 1.15))
+    low, high = low * unit, max(high, low) * unit
+    span = max(high - low, 0.02 * max(abs(high), 1e-6), 1e-6)
+    below = [loss * unit for _, loss in data.references if low - 0.3 * span <= loss * unit < low]
+    low, high = min([low, *below]) - 0.06 * span, high + 0.06 * span
+    if view.log_y:
+        low = max(low, high * 1e-4, 1e-6)
+    return x, Scale(low, max(high, low * 1.0001), view.log_y)
+
+
+def _within(curve: Curve, start: float, end: float) -> Array:
+    """The finite losses of ``curve`` between two places on x."""
+    first, last = np.searchsorted(curve.x, [start, end])
+    values = curve.y[first : last + 1]
+    return values[np.isfinite(values)]
+
+
+def nice_ticks(low: float, high: float, count: int) -> list[float]:
+    """At most about ``count`` round numbers between ``low`` and ``high``, evenly spaced by 1, 2 or 5 × 10ⁿ."""
+    if count < 1 or not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return []
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    size = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first = math.ceil(low / size - 1e-9)
+    return [tick * size for tick in range(first, math.floor(high / size + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Round numbers for a logarithmic axis: powers of ten when it spans decades, else finer ones."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    chosen: list[float] = []
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8)):
+        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) > max(count, 2):
+            break
+        chosen = ticks
+    return chosen if len(chosen) >= 2 else nice_ticks(low, high, count)
+
+
+def short_number(value: float) -> str:
+    """A step count that fits under a tick: 950, 1,200, 12k, 1.5M."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.4g}M"
+    if abs(value) >= 1e4:
+        return f"{value / 1e3:.4g}k"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.4g}"
+
+
+# ---------------------------------------------------------------- curves
+
+
+def sparkline(curve: Curve, width: int, height: int, glyphs: Glyphs) -> list[str]:
+    """A curve without axes, from zero to its highest value, as ``height`` rows of characters."""
+    picture = PaintedChart(np.full((height, width), SPACE, dtype=np.int32), np.zeros((height, width), dtype=np.int8))
+    values = curve.y[np.isfinite(curve.y)]
+    if len(values) and width > 0 and height > 0:
+        low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-12)
+        last = max(float(curve.x[-1]), 1e-9)
+        _draw(picture, curve, Scale(0, last, False), Scale(low, high, False), 1, ROLE["train"], glyphs)
+    return ["".join(map(chr, row)) for row in picture.codes]
+
+
+def _draw(inside: PaintedChart, curve: Curve, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
+    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. The raw curve is
+    its points alone, the others are lines: so they differ without any colour too."""
+    rows, columns = inside.codes.shape
+    across, down = (2, 4) if glyphs == "braille" else (1, 2)
+    dots = np.zeros((rows * down, columns * across), dtype=bool)
+    _line(dots, x(curve.x), y(curve.y * unit), joined=role != ROLE["raw"])
+    cells = dots.reshape(rows, down, columns, across)
+    if glyphs == "braille":
+        pattern = np.einsum("rdca,da->rc", cells, _BRAILLE_DOTS)
+        characters = 0x2800 + pattern
+    else:
+        pattern = cells[:, 0, :, 0] + 2 * cells[:, 1, :, 0]
+        characters = _HALF_BLOCKS[pattern] if role != ROLE["raw"] else np.full_like(pattern, ord("░"))
+    drawn = pattern > 0
+    inside.codes[drawn] = characters[drawn]
+    inside.roles[drawn] = role
+
+
+def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
+    """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite; or,
+    not ``joined``, set them alone. What lies above or below the picture stands at its edge; what lies left or right of
+    it is left out."""
+    rows, columns = dots.shape
+    first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
+    first = max(first - 1, 0)  # the line comes in from the left
+    across, up = across[first : last + 1], up[first : last + 1]
+    solid = np.isfinite(up) & np.isfinite(across)
+    if not solid.any():
+        return
+    run = np.cumsum(~solid)[solid]
+    column = np.clip(np.floor(across[solid] * (columns - 1) + 0.5), -columns, 2 * columns).astype(np.int64)
+    row = np.floor((1 - np.clip(up[solid], 0, 1)) * (rows - 1) + 0.5).astype(np.int64)
+    if not joined:
+        _strokes(dots, column, row, column, row)
+        return
+    starts = np.flatnonzero(np.r_[True, (np.diff(column) != 0) | (np.diff(run) != 0)])
+    stops = np.r_[starts[1:], len(column)] - 1
+    column, run = column[starts], run[starts]
+    high, low = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
+    _strokes(dots, column, high, column, low)
+    same = np.diff(run) == 0
+    _strokes(dots, column[:-1][same], row[stops[:-1]][same], column[1:][same], row[starts[1:]][same])
+
+
+def _strokes(dots: Array, x0: Array, y0: Array, x1: Array, y1: Array) -> None:
+    """Set the dots of many straight strokes at once, each as long as its longer side."""
+    length = np.maximum(np.abs(x1 - x0), np.abs(y1 - y0))
+    total = int(length.sum()) + len(length)
+    if not total:
+        return
+    which = np.repeat(np.arange(len(length)), length + 1)
+    along = np.arange(total) - np.repeat(np.cumsum(length + 1) - (length + 1), length + 1)
+    part = along / np.maximum(length, 1)[which]
+    column = np.floor(x0[which] + part * (x1 - x0)[which] + 0.5).astype(np.int64)
+    row = np.floor(y0[which] + part * (y1 - y0)[which] + 0.5).astype(np.int64)
+    shown = (column >= 0) & (column < dots.shape[1])
+    dots[row[shown], column[shown]] = True
+
+
+def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
+    """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``. Where they would bury the training
+    curve (its cells are true in ``curve``) on a long run, they let it be seen between them."""
+    rows, columns = inside.codes.shape
+
+    def place(points_x: Array, points_y: Array, character: str, role: str, apart: int = 1) -> None:
+        across, up = x(points_x), y(points_y * unit)
+        shown = np.isfinite(up) & (across >= 0) & (across <= 1)
+        column = np.minimum(across[shown] * columns, columns - 1).astype(np.int64)
+        row = np.minimum((1 - np.clip(up[shown], 0, 1)) * rows, rows - 1).astype(np.int64)
+        if apart > 1:
+            row, column = _thinned(row, column, curve[row, column], apart)
+        inside.codes[row, column] = ord(character)
+        inside.roles[row, column] = ROLE[role]
+
+    place(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
+    if data.best is not None and math.isfinite(data.best[1]):
+        place(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
+
+
+def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array, Array]:
+    """The cells of marks without those that hide a curve less than ``apart`` columns from the next one kept; from the
+    right, where the newest is."""
+    kept: list[int] = []
+    left = math.inf
+    for place in range(len(column) - 1, -1, -1):
+        if not hides[place] or column[place] <= left - apart:
+            kept.append(place)
+            left = float(column[place]) if hides[place] else left
+    return row[kept], column[kept]
+
+
+# ---------------------------------------------------------------- furniture
+
+
+def _write(picture: PaintedChart, column: int, row: int, text: str, role: str) -> None:
+    """Put ``text`` into cells; what does not fit is left out."""
+    rows, columns = picture.codes.shape
+    if not 0 <= row < rows:
+        return
+    for offset, character in enumerate(text):
+        if 0 <= column + offset < columns:
+            picture.codes[row, column + offset] = ord(character)
+            picture.roles[row, column + offset] = ROLE[role]
+
+
+def _references(
+    inside: PaintedChart, references: Sequence[tuple[str, float]], y: Scale, unit: float
+) -> list[tuple[int, str]]:
+    """Dash the reference lines; returns their rows and labels, those of one row together."""
+    rows, columns = inside.codes.shape
+    by_row: dict[int, list[str]] = {}
+    for name, loss in references:
+        up = float(y(loss * unit)) if loss > 0 else math.nan
+        if math.isfinite(up) and 0 <= up <= 1:
+            by_row.setdefault(min(int((1 - up) * rows), rows - 1), []).append(name)
+    for row in by_row:
+        inside.codes[row, ::2] = ord("─")
+        inside.roles[row, :] = ROLE["reference"]
+    labels = [(row, f" {' · '.join(names)} ") for row, names in by_row.items()]
+    return [(row, text) for row, text in labels if len(text) < columns]
+
+
+def _free_place(roles: Array, cells: int) -> int:
+    """The rightmost column of a row from which ``cells`` cells have no curve in them; the right end without one."""
+    last = len(roles) - cells
+    taken = np.concatenate(([0], np.cumsum(roles != ROLE["reference"])))
+    free = np.flatnonzero(taken[cells:] == taken[: last + 1])
+    return int(free[-1]) if len(free) else last
+
+
+def _axes(
+    picture: PaintedChart, x: Scale | None, y: Scale | None, view: ChartView, left: int, columns: int, rows: int
+) -> None:
+    """The frame with its ticks and their labels, outside the plot."""
+    wall = left - 1
+    for row in range(rows):
+        _write(picture, wall, row, "│", "axis")
+    _write(picture, wall, rows, "└" + "─" * columns, "axis")
+    _write(picture, 0, 0, ("bits" if view.bits else "nats").rjust(wall - 1), "label")
+    if x is None or y is None:
+        return
+    count = max(2, min(8, rows // 2))
+    ticks = log_ticks(y.low, y.high, count) if y.log else nice_ticks(y.low, y.high, count)
+    digits = _digits(ticks)
+    last = 0  # the unit stands in the first row
+    for tick in reversed(ticks):
+        row = min(int((1 - float(y(tick))) * rows), rows - 1)
+        if row <= last:
+            continue
+        last = row
+        _write(picture, wall, row, "┤", "axis")
+        _write(picture, 0, row, f"{tick:.{digits}f}".rjust(wall - 1)[-(wall - 1) :], "label")
+    name = "time" if view.seconds else "step"
+    _write(picture, left + columns - len(name), rows + 1, name, "label")
+    limit = left + columns - len(name) - 1
+    count = max(2, min(10, columns // 12))
+    if x.log:
+        ticks = log_ticks(max(x.low, 1e-3), x.high, count)
+    else:
+        ticks = _clock_ticks(x.low, x.high, count) if view.seconds else nice_ticks(x.low, x.high, count)
+    free = 0
+    for tick in ticks:
+        column = left + min(int(float(x(tick)) * columns), columns - 1)
+        text = clock(tick) if view.seconds and x.high >= 5 else short_number(tick)
+        start = max(column - len(text) // 2, 0)
+        if start < free or start + len(text) > limit:
+            continue
+        free = start + len(text) + 1
+        _write(picture, column, rows, "┬", "axis")
+        _write(picture, start, rows + 1, text, "label")
+
+
+def _digits(ticks: Sequence[float]) -> int:
+    """Decimals that tell the ticks apart."""
+    for digits in range(5):
+        if all(abs(round(tick, digits) - tick) < 1e-9 + abs(tick) * 1e-6 for tick in ticks):
+            return max(digits, 1)
+    return 4
+
+
+def _clock_ticks(low: float, high: float, count: int) -> list[float]:
+    """Round moments: multiples of 1, 2, 5, 10, 15, 30 seconds, then of minutes, then of hours."""
+    rough = (high - low) / max(count, 1)
+    if rough < 0.5:
+        return nice_ticks(low, high, count)
+    sizes = [factor * base for base in (1, 60, 3600) for factor in (1, 2, 5, 10, 15, 30) if factor * base < 86400]
+    size = next((size for size in sizes if size >= rough * 0.999), 86400 * math.ceil(rough / 86400))
+    return [tick * size for tick in range(math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9) + 1)]
