@@ -22,6 +22,21 @@ STATE_MARKS = {
     "crashed": "✗",
 }  # fmt: skip
 
+BASELINE_NAMES = {
+    "order 0": ("letter frequencies alone", "frequencies"),
+    "order 1": ("the last letter", "last letter"),
+    "order 2": ("the last two letters", "last two letters"),
+    "xz": ("what a file compressor needs", "compressor"),
+}
+"""The simple models that a loss is compared with, as ``charlstm.text.statistics`` calls them, in words: for a list, and
+short for a chart."""
+
+
+def baseline_name(label: str, *, short: bool = False) -> str:
+    """A simple model's label in words: ``order 0`` is "letter frequencies alone". A label without words stays."""
+    names = BASELINE_NAMES.get(label)
+    return label if names is None else names[short]
+
 
 def clock(seconds: float | None) -> str:
     """``0:35``, ``12:07``, ``3:05:09``."""

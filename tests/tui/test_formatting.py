@@ -1,0 +1,20 @@
+"""Figures and names as words."""
+
+from __future__ import annotations
+
+from charlstm.text.corpus import open_corpus
+from charlstm.text.statistics import describe
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name
+
+SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
+
+
+def test_every_baseline_of_the_statistics_has_a_name_in_words() -> None:
+    corpus = open_corpus(text=SENTENCES)
+    assert set(BASELINE_NAMES) == set(describe(corpus, corpus.split(0.1)).bits or ())
+
+
+def test_baseline_name_has_a_long_and_a_short_form() -> None:
+    assert baseline_name("order 2") == "the last two letters"
+    assert baseline_name("xz", short=True) == "compressor"
+    assert baseline_name("another") == "another"
