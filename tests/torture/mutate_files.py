@@ -233,18 +233,18 @@ def look_at(run: Run) -> None:
     """A run's log, status and request in the words and curves of the app. Raises what the log's reader raises."""
     from charlstm_tui import formatting
     from charlstm_tui.run_watcher import RunsReader
-    from charlstm_tui.runs import details, table
+    from charlstm_tui.runs import compare, details, run_details, table
     from charlstm_tui.train import run_summary
 
     state = RunsReader(run.path.parent).read(run.path, True)
     formatting.status_words(state)
-    found = details.study(run)
+    found = run_details.read_details(run)
     series = RunSeries()
     tried(lambda: series.feed(read_events(run.events_path)))
     for view in state.runs:
         table.line(view, True, 120, True)
         details.details(view, found, 80, False)
-        details.differences([view, view], [found, found], 80, True)
+        compare.differences([view, view], [found, found], 80, True)
         run_summary.progress(view, state.series)
         run_summary.headline(view, found.spec, series)
         run_summary.figures(series, view, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -11,11 +13,12 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.status import RunStatus
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.details import spark
+from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
 from charlstm_tui.widgets.row_list import RowList
@@ -168,6 +171,47 @@ async def test_details_say_what_was_asked_how_it_went_and_what_it_writes(three: 
         await app.shows("2 × 256", "871,231 parameters", "best 1.44 nats", "7 snapshots", "SAMPLE at step 1,000")
         await app.press("u")
         await app.shows("best 2.08 bits")
+
+
+async def test_a_folder_that_cannot_be_read_is_said_in_the_details(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of one is not a file, and the disk fails at another; the app goes on, and reads again when it can."""
+    (places / "novel-quick-1" / "events.jsonl").unlink()
+    (places / "novel-quick-1" / "events.jsonl").mkdir()
+
+    snapshots = Run.snapshots
+
+    def failing(run: Run) -> list[Snapshot]:
+        if run.name == "anna-standard-1":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return snapshots(run)
+
+    monkeypatch.setattr(Run, "snapshots", failing)
+    async with driven(places, (120, 36)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("The event log", "Is a directory")
+        await onto(app, "anna-standard-1")
+        await app.shows("The run anna-standard-1 cannot be read: Input/output error")
+        monkeypatch.setattr(Run, "snapshots", snapshots)
+        await onto(app, "tunes-quick-1")
+        await onto(app, "anna-standard-1")
+        await app.shows("SAMPLE at step 100")
+
+
+async def test_only_the_details_that_were_read_last_are_kept(places: Path) -> None:
+    runs = [record(places, "finished", steps=50, planned=50).run for _ in range(DetailsCache.KEPT + 3)]
+    views = [RunView(run, run.status()) for run in runs]
+    cache = DetailsCache()
+    first = await cache.read(views[0])
+    for view in views[1:-3]:
+        await cache.read(view)
+    assert await cache.read(views[0]) is first
+    for view in views[-3:]:
+        await cache.read(view)
+    assert len(cache) == DetailsCache.KEPT
+    assert cache.known(views[0].path) is first  # it was used after the others
+    assert cache.known(views[1].path) is None
 
 
 async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], places: Path) -> None:

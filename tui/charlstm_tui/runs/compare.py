@@ -9,10 +9,11 @@ from textual.content import Content
 from charlstm.display import visible
 from charlstm_tui.formatting import clock, loss, shorten
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.runs.details import Study, spark
+from charlstm_tui.runs.details import spark
+from charlstm_tui.runs.run_details import RunDetails
 
 
-def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bits: bool) -> Content:
+def differences(views: Sequence[RunView], found: Sequence[RunDetails], width: int, bits: bool) -> Content:
     """A table of what differs between runs, the results first."""
     rows = [(name, values) for name, values in _facts(views, found, bits) if len(set(values)) > 1]
     columns = max(1, min(len(views), (width - 18) // 12))
@@ -36,7 +37,7 @@ def differences(views: Sequence[RunView], found: Sequence[Study], width: int, bi
     return Content("\n").join(lines)
 
 
-def _facts(views: Sequence[RunView], found: Sequence[Study], bits: bool) -> list[tuple[str, list[str]]]:
+def _facts(views: Sequence[RunView], found: Sequence[RunDetails], bits: bool) -> list[tuple[str, list[str]]]:
     facts: list[tuple[str, list[str]]] = [
         (
             "best bits" if bits else "best nats",

@@ -1,52 +1,22 @@
-"""What there is to say of one run beyond its line in the table, and what differs between several.
-
-``study`` reads the folder and belongs off the screen's thread; the rest makes content of what it found.
-"""
+"""What there is to say of one run beyond its line in the table, as content for the details pane."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from textual.content import Content
 
 from charlstm.display import visible
-from charlstm.errors import RunError
-from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.log import EventTail
-from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE
 from charlstm_tui.formatting import clock, home, loss, shorten
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.runs.run_details import RunDetails
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What the run's folder says."""
-
-    spec: RunSpec | None
-    series: RunSeries
-    snapshots: int
-    tail: EventTail
-    problem: str = ""
-
-
-def study(run: Run, known: Study | None = None) -> Study:
-    """Read the run's request and its log, from where ``known`` came to. Never raises for what a folder may hold."""
-    spec, problem = None, ""
-    tail, series = (EventTail(run.events_path), RunSeries()) if known is None else (known.tail, known.series.copy())
-    try:
-        spec = run.spec()
-        series.feed(tail.read())
-    except RunError as error:
-        problem = str(error)
-    return Study(spec, series, len(run.snapshots()), tail, problem)
-
-
-def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir: Path | None = None) -> Content:
+def details(view: RunView, found: RunDetails | None, width: int, bits: bool, runs_dir: Path | None = None) -> Content:
     """A run in a few lines: what was asked, how it went, what it writes now, and where it is unless in ``runs_dir``."""
     status = view.status
     name = Content.styled(visible(view.name, keep=""), "bold $accent")
@@ -70,6 +40,8 @@ def details(view: RunView, found: Study | None, width: int, bits: bool, runs_dir
     if found.spec.lineage:
         origin = str(found.spec.lineage.get("run") or found.spec.lineage.get("from") or "a model")
         lines.append(Content.styled(f"started from {visible(shorten(origin, width - 13), keep='')}", "$quiet"))
+    if found.problem:
+        lines.append(Content.styled(visible(found.problem, keep=""), "$error"))
     if status.message:
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.message, keep=""), style))

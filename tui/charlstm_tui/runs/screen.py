@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -26,14 +25,13 @@ from charlstm_tui.choices import playable
 from charlstm_tui.formatting import home, shorten, size, typed_path
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table as run_table
+from charlstm_tui.runs.compare import differences
+from charlstm_tui.runs.details import details
+from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
 
 EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
-
-
-if TYPE_CHECKING:
-    from charlstm_tui.runs.details import Study
 
 
 class RunsScreen(ModeScreen):
@@ -51,9 +49,7 @@ class RunsScreen(ModeScreen):
         self._bits = False
         self._sort = "newest"
         self._comparing = False
-        self._studies: dict[Path, Study] = {}
-        self._studied_at: dict[Path, tuple[str, int]] = {}  # the run's state and step then
-        self._studying: dict[Path, asyncio.Task[Study]] = {}
+        self._details = DetailsCache()
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
@@ -134,44 +130,23 @@ class RunsScreen(ModeScreen):
         """Show the details at once with what is known, and again when the folder was read."""
         if self.leaving:
             return
-        from charlstm_tui.runs.compare import differences
-        from charlstm_tui.runs.details import details
-
         about = self.query_one("#runs-about", Static)
         pane = self.query_one("#runs-details")
         width, bits = max(20, pane.size.width - 3), self.charlstm.bits
         if self._comparing:
             views = [run for path in self._marked for run in self._runs if run.path == path]
-            studies = [await self._study(run) for run in views]
-            about.update(differences(views, studies, width, bits))
+            each = [await self._details.read(run) for run in views]
+            about.update(differences(views, each, width, bits))
             return
         run = self.current
         pane.display = run is not None
         if run is None:
             return
-        known = self._studies.get(run.path)
+        known = self._details.known(run.path)
         place = folder.runs_dir(self.charlstm.start_options.runs_dir)
         about.update(details(run, known, width, bits, place))
-        if (study := await self._study(run)) is not known:
-            about.update(details(run, study, width, bits, place))
-
-    async def _study(self, run: RunView) -> Study:
-        known, now = self._studies.get(run.path), (run.status.state, run.status.step)
-        if known is not None and not run.live and self._studied_at.get(run.path) == now:
-            return known
-        task = self._studying.get(run.path)
-        if task is None or task.done():  # else join it: a long log may take longer than until the next look
-            task = self._studying[run.path] = asyncio.create_task(self._read_study(run))
-        return await asyncio.shield(task)
-
-    async def _read_study(self, run: RunView) -> Study:
-        """Read on in the log, and keep what came of it whether somebody still waits or not: what was read is over."""
-        from charlstm_tui.runs.details import study  # brings numpy: not before the first picture
-
-        known = self._studies.get(run.path)
-        found = self._studies[run.path] = await in_thread(lambda check: study(run.run, known))
-        self._studied_at[run.path] = run.status.state, run.status.step
-        return found
+        if (found := await self._details.read(run)) is not known:
+            about.update(details(run, found, width, bits, place))
 
     # ---- the table of actions
     def can(self, action: Action) -> bool:

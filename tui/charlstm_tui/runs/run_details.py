@@ -1,0 +1,104 @@
+"""Read what a run's folder says beyond its line in the table, on a background thread, and keep the last few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm.errors import RunError
+from charlstm.runs.folder import Run, RunSpec
+from charlstm_tui.background import in_thread
+from charlstm_tui.run_watcher import RunView
+
+if TYPE_CHECKING:
+    from charlstm.runs.log import EventTail
+    from charlstm.runs.series import RunSeries
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """What the folder of a run says. ``problem`` is a message if a part of it cannot be read, else empty."""
+
+    spec: RunSpec | None
+    series: RunSeries
+    snapshots: int
+    tail: EventTail
+    problem: str = ""
+
+
+def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
+    """Read the run's ``run.json`` and its log, the latter from where ``known`` ended.
+
+    Nothing that a folder may hold raises: what cannot be read is said in ``problem``.
+    """
+    # numpy comes with these, 0.1 s that the first paint of the table need not wait for
+    from charlstm.runs.log import EventTail
+    from charlstm.runs.series import RunSeries
+
+    if known is None or known.problem:  # after a failed read the position in the log is not certain
+        tail, series = EventTail(run.events_path), RunSeries()
+    else:
+        tail, series = known.tail, known.series.copy()
+    spec, snapshots, problem = None, 0, ""
+    try:
+        spec = run.spec()
+        snapshots = len(run.snapshots())
+        series.feed(tail.read())
+    except RunError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"The run {run.name} cannot be read: {error.strerror or error}"
+    return RunDetails(spec, series, snapshots, tail, problem)
+
+
+class DetailsCache:
+    """The details of the runs that were read last. A run is read again when it trains or its state changed.
+
+    Use it from the event loop only.
+    """
+
+    KEPT = 16
+    """Runs whose details are kept: more than can be compared side by side. The curves of a long run take 1 MB."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, tuple[RunDetails, tuple[str, int]]] = OrderedDict()
+        self._reading: dict[Path, asyncio.Task[RunDetails]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def known(self, path: Path) -> RunDetails | None:
+        """The details of the run in this folder as they were last read."""
+        return self._kept[path][0] if path in self._kept else None
+
+    async def read(self, view: RunView) -> RunDetails:
+        """The details of a run, read now unless nothing changed since they were."""
+        path, now = view.path, _state(view)
+        if path in self._kept:
+            self._kept.move_to_end(path)
+            details, state = self._kept[path]
+            if not view.live and state == now and not details.problem:
+                return details
+        if path not in self._reading:  # a long log may take longer than until the next call: wait for the same read
+            self._reading[path] = asyncio.create_task(self._read(view))
+        return await asyncio.shield(self._reading[path])
+
+    async def _read(self, view: RunView) -> RunDetails:
+        """Read, and keep the result even if the call that asked for it was cancelled: the log was read that far."""
+        known = self.known(view.path)
+        try:
+            details = await in_thread(lambda check: read_details(view.run, known))
+        finally:
+            del self._reading[view.path]
+        self._kept[view.path] = details, _state(view)
+        self._kept.move_to_end(view.path)
+        while len(self._kept) > self.KEPT:
+            self._kept.popitem(last=False)
+        return details
+
+
+def _state(view: RunView) -> tuple[str, int]:
+    return view.status.state, view.status.step
