@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -74,6 +75,37 @@ def memory_bytes() -> int | None:
     import resource
 
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def cpu_count() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorTimes:
+    """Seconds in which the threads of this process computed, and in which they waited for a free core."""
+
+    running: float
+    waiting: float
+
+
+def processor_times() -> ProcessorTimes | None:
+    """The times of all present threads since they began; ``None`` where the system does not tell.
+
+    Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst).
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return None
+    found = [_read(f"/proc/self/task/{thread}/schedstat").split() for thread in threads]
+    times = [(int(fields[0]), int(fields[1])) for fields in found if len(fields) >= 2]
+    if not times:  # a kernel without CONFIG_SCHED_INFO
+        return None
+    return ProcessorTimes(sum(running for running, _ in times) / 1e9, sum(waiting for _, waiting in times) / 1e9)
 
 
 def lower_priority() -> None:

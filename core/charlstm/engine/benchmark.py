@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from charlstm.engine.devices import choose_device, cpu_count
+from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import KernelChoice, candidates, choose_kernel
 from charlstm.engine.network import CharLSTM, extend_vocabulary
 from charlstm.engine.train_step import TrainStep
+from charlstm.system import cpu_count
 from charlstm.text.batches import Batches, TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import batch_shape, check_memory, find_speed, has_card, measured_vocab_size, store_speed

@@ -1,8 +1,6 @@
-"""Choose the device to train on, and count CPU cores."""
+"""Choose the device to train on."""
 
 from __future__ import annotations
-
-import os
 
 import torch
 
@@ -23,8 +21,3 @@ def choose_device(name: str) -> torch.device:
     if not available.get(device.type):
         raise SettingsError(f"This machine has no device {name}: device=auto takes the best one that there is")
     return device
-
-
-def cpu_count() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from charlstm.engine.devices import choose_device, cpu_count
+from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import (
     EndTraining,
     GatherState,
@@ -22,6 +22,7 @@ from charlstm.engine.kernels import candidates, runs_well
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import SettingsError
+from charlstm.system import cpu_count
 from charlstm.text.batches import Batches
 
 

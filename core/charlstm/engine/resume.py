@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from charlstm.engine.benchmark import choose_kernel_here
-from charlstm.engine.devices import choose_device, cpu_count
+from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import Ranks
 from charlstm.engine.kernels import kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.system import cpu_count
 from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
 from charlstm.json_fields import typed_fields
+from charlstm.runs.contention import SlowdownMeter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -175,7 +176,8 @@ class HeartbeatRecord:
 
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
     seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
-    part and is not an estimate from slices (``None`` in files of version 0.1).
+    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown``: how much longer training
+    takes because other programs use the processor (see ``runs.contention``).
     """
 
     state: str
@@ -191,6 +193,7 @@ class HeartbeatRecord:
     host: str = field(default_factory=system.host)
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
+    slowdown: float | None = None
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
@@ -264,6 +267,7 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._writes = True
+        self._slowdown_meter = SlowdownMeter()
         self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -310,7 +314,13 @@ class Heartbeat:
     def _write(self) -> None:
         if not self._writes:
             return
-        self._record = replace(self._record, time=time.time(), memory=system.memory_bytes())
+        slowdown = self._slowdown_meter.read()
+        self._record = replace(
+            self._record,
+            time=time.time(),
+            memory=system.memory_bytes(),
+            slowdown=None if slowdown is None else round(slowdown, 2),
+        )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
                 os.close(self._descriptor)  # the file was removed, or the disk is gone for a while

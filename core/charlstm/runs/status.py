@@ -42,8 +42,9 @@ class RunStatus:
 
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
     character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
-    slices of it. ``memory``: bytes. ``updated``: Unix seconds of the last heartbeat. ``message``: one sentence for a
-    person, or empty.
+    slices of it. ``memory``: bytes. ``slowdown``: how many times as long training takes now because other programs use
+    the processor, ``None`` if not known; from ``contention.NOTABLE_SLOWDOWN`` on it is worth a word. ``updated``: Unix
+    seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
     state: RunState
@@ -59,6 +60,7 @@ class RunStatus:
     elsewhere: bool = False
     pid: int | None = None
     memory: int | None = None
+    slowdown: float | None = None
     updated: float = 0.0
 
     @property
@@ -170,6 +172,7 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         elsewhere=elsewhere,
         pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
+        slowdown=beat.slowdown if alive else None,
         updated=beat.time,
     )
 
