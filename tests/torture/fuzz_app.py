@@ -38,6 +38,7 @@ from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.launch import launch, start_run
 from charlstm.runs.series import RunSeries
 from charlstm.training.settings import Settings
+from charlstm_tui.error_log import log_path
 from recorded_run import NASTY, record
 
 PATIENCE = 30.0
@@ -203,8 +204,15 @@ class App:
                 raise Failure(f"waited in vain for {what}")
         self.read()
 
+    def check_log(self) -> None:
+        """No unexpected error was caught and logged."""
+        log = log_path()
+        if log.exists():
+            raise Failure(f"an unexpected error was logged:\n{log.read_text(encoding='utf-8')[-12_000:]}")
+
     def redraws(self) -> None:
         """It draws itself anew in another size, so it is alive."""
+        self.check_log()
         before = self.drawn
         self.resize((101, 31) if self.size != (101, 31) else (100, 30))
         self.answered(lambda: self.drawn > before + 500, "a picture in a new size")
@@ -224,6 +232,7 @@ class App:
     def check_end(self) -> None:
         """It ended in order, and the terminal is as it was."""
         self.read(0.2)
+        self.check_log()
         if b"Traceback" in self.raw or self.process.returncode != 0:
             raise Failure(f"it ended with {self.process.returncode}")
         for name, left, entered in MODES:
@@ -395,8 +404,8 @@ def main() -> int:
         told, history, began, wrong = Told(), collections.deque[str](maxlen=KEPT), time.monotonic(), ""
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             os.environ["HOME"] = place
-            for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "CHARLSTM_RUNS"):
-                os.environ.pop(name, None)
+            for name in [name for name in os.environ if name.startswith(("XDG_", "CHARLSTM_"))]:
+                os.environ.pop(name)
             try:
                 fuzz(seed, asked.events, Path(place).resolve(), told, history)
             except Failure as failure:

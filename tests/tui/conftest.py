@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from textual._wait import wait_for_idle
 
+from charlstm_tui.error_log import RECENT
 from charlstm_tui.run_watcher import Watcher
 
 
@@ -32,3 +35,19 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
+
+
+@pytest.fixture
+def unexpected_errors() -> deque[str]:
+    """The tracebacks that the app logged in this test, which without this fixture fails by them."""
+    return RECENT.tracebacks
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The app shows an unexpected error and goes on; a test must not."""
+    RECENT.tracebacks.clear()
+    yield
+    tracebacks = list(RECENT.tracebacks)
+    RECENT.tracebacks.clear()
+    assert "unexpected_errors" in request.fixturenames or not tracebacks, "\n".join(tracebacks)

@@ -99,9 +99,12 @@ class CharLSTMApp(ModeApp):
     async def action_do(self, name: str) -> None:
         """Carry out one of the app's own actions."""
         action = BY_ID[name]
-        outcome = getattr(self, f"do_{action.handler}")(*action.args)
-        if inspect.isawaitable(outcome):
-            await outcome
+        try:
+            outcome = getattr(self, f"do_{action.handler}")(*action.args)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception as error:  # Textual would end the app
+            self.report_error(error, action.label)
 
     def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
         """Leave; keys that come after do nothing any more."""

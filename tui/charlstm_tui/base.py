@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +20,9 @@ from textual.widgets import Input, TextArea
 from charlstm.display import visible
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
+from charlstm_tui.background import JobFailed, SafeWorkers
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
+from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
@@ -29,6 +33,10 @@ from charlstm_tui.widgets.top_bar import TopBar
 def leaving(node: Widget) -> bool:
     """Whether the app is on its way out: messages still come then, but some widgets have gone and some never came."""
     return not (node.is_attached and node.app.is_running)
+
+
+REPORT_AGAIN = 60.0
+"""Seconds after which an unexpected error that goes on is reported again."""
 
 
 class ModeApp(App[None]):
@@ -52,6 +60,7 @@ class ModeApp(App[None]):
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
         self._shown_errors: set[str] = set()
+        self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
 
     # ---- from mode to mode
@@ -93,8 +102,11 @@ class ModeApp(App[None]):
         self.post_message(RunsChanged())
 
     def on_runs_changed(self) -> None:
+        failed_before = self.runs_state.failure
         self.runs_state = self.watcher.latest()
         self.refresh_screen()
+        if self.runs_state.failure not in ("", failed_before):
+            self.show_error(self.runs_state.failure)
 
     def refresh_screen(self) -> None:
         """Show the newest state of the runs in the mode that is on screen."""
@@ -104,7 +116,10 @@ class ModeApp(App[None]):
         with self.batch_update():
             for bar in screen.query(TopBar):
                 bar.show_status(*status_words(self.runs_state))
-            screen.show_runs_state(self.runs_state)
+            try:
+                screen.show_runs_state(self.runs_state)
+            except Exception as error:
+                self.report_error(error, "showing the runs")
 
     @property
     def mode_screen(self) -> ModeScreen | None:
@@ -120,6 +135,31 @@ class ModeApp(App[None]):
         """Something went wrong, and there is no pane of its own to say it in."""
         self.notify(visible(sentence), severity="error", markup=False, timeout=8)
 
+    def show_error(self, sentence: str) -> None:
+        """Say what went wrong in the mode on screen, if it has a place for it."""
+        screen = self.mode_screen
+        if screen is not None and screen.is_mounted:
+            screen.show_error(sentence)
+        else:
+            self.notify_error(sentence)
+
+    def report_error(self, error: Exception, doing: str = "") -> None:
+        """Log an exception that was not expected, and show it in one sentence. ``doing`` is what failed.
+
+        The same sentence is logged and shown once a minute: what draws the screen may fail several times a second.
+        """
+        if self.leaving:
+            return
+        words, now = sentence(error, doing), time.monotonic()
+        if now - self._reported.get(words, -math.inf) < REPORT_AGAIN:
+            return
+        self._reported[words] = now
+        LOG.error("%s", doing or "an unexpected error", exc_info=error)
+        self.show_error(words)
+
+    def on_job_failed(self, event: JobFailed) -> None:
+        self.show_error(sentence(event.error))
+
     def notify_error_once(self, sentence: str) -> None:
         """The same of something that is met again and again."""
         if sentence not in self._shown_errors:
@@ -127,7 +167,7 @@ class ModeApp(App[None]):
             self.notify_error(sentence)
 
 
-class ModeScreen(Screen[None]):
+class ModeScreen(SafeWorkers, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::
@@ -151,12 +191,14 @@ class ModeScreen(Screen[None]):
             def step_out(self) -> bool: ...                 # optional: Esc, after inputs and zoom; True when it did
 
     Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
-    ``await run_command(...)`` of ``charlstm_tui.backend`` inside ``self.run_worker(...)`` for anything that takes
-    longer than a few milliseconds. The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140),
-    ``-short`` (under 22 rows), ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call
-    ``self.refresh_keys()`` after anything that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the
-    app's: ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``, and the ways from mode to
-    mode are its ``use_corpus``, ``attach``, ``play`` and ``go``.
+    ``await run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes
+    longer than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
+
+    The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short`` (under 22 rows),
+    ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call ``self.refresh_keys()`` after anything
+    that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the app's: ``self.charlstm.corpus``,
+    ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``, and the ways from mode to mode are its ``use_corpus``,
+    ``attach``, ``play`` and ``go``.
     """
 
     charlstm = getters.app(ModeApp)
@@ -241,9 +283,12 @@ class ModeScreen(Screen[None]):
         """Carry out the action of the table with this id: the handler is this screen's, else the app's."""
         action = BY_ID[name]
         target = self if action.mode == self.MODE else self.app
-        outcome = getattr(target, f"do_{action.handler}")(*action.args)
-        if inspect.isawaitable(outcome):
-            await outcome
+        try:
+            outcome = getattr(target, f"do_{action.handler}")(*action.args)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception as error:  # Textual would end the app
+            self.charlstm.report_error(error, action.label)
 
     def refresh_keys(self) -> None:
         """Bring the footer up to date with :meth:`scopes`, :meth:`can` and :meth:`labels`."""

@@ -72,6 +72,8 @@ def shorten(text: str, width: int) -> str:
 def status_words(runs_state: RunsState) -> tuple[str, ...]:
     """What the top bar says of training, from the fullest wording to the shortest."""
     live = runs_state.live
+    if runs_state.failure:
+        return ("✗ the runs cannot be read", "✗ runs")
     if not live:
         return ("no run",)
     run = live[0]

@@ -20,6 +20,7 @@ from charlstm.runs import folder
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.status import RunStatus
 from charlstm.storage import FileStamp
+from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
     from charlstm.runs.log import EventTail
@@ -79,7 +80,8 @@ class RunsState:
 
     ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
     ``revision`` grows with every event of the attached run, so that a chart is drawn again only when it has to be.
-    ``error`` is a message if the log of the attached run cannot be read, else empty.
+    ``error`` is a message if the log of the attached run cannot be read, else empty. ``failure`` is one if the last
+    reading failed altogether: then the rest of the state is that of the reading before.
     """
 
     runs: tuple[RunView, ...] = ()
@@ -87,6 +89,7 @@ class RunsState:
     series: RunSeries | None = None
     revision: int = 0
     error: str = ""
+    failure: str = ""
 
     @property
     def live(self) -> tuple[RunView, ...]:
@@ -233,10 +236,20 @@ class Watcher(threading.Thread):
             return self._latest
 
     def read(self, all_runs: bool = True) -> None:
-        """Read the runs once. The thread calls this, and the app once before it starts the thread."""
+        """Read the runs once. The thread calls this, and the app once before it starts the thread.
+
+        If that fails, the state says so in its ``failure``, and the next call tries again.
+        """
         with self._lock:
             attached = self._attached
-        state = self._reader.read(attached, all_runs)
+        try:
+            state = self._reader.read(attached, all_runs)
+        except Exception as error:  # whatever it is, it must not end the thread
+            failure = sentence(error, "reading the runs")
+            with self._lock:
+                state = replace(self._latest, failure=failure)
+            if state != self._latest:  # one that lasts is logged once, not several times a second
+                LOG.exception("reading the runs")
         with self._lock:
             changed = state != self._latest
             self._latest = state
@@ -251,7 +264,10 @@ class Watcher(threading.Thread):
         while not self._ended.is_set():
             woken = self._wake.is_set()
             self._wake.clear()
-            self.read(all_runs=woken or turn % self.LIST_EVERY == 0)
+            try:
+                self.read(all_runs=woken or turn % self.LIST_EVERY == 0)
+            except Exception:  # of ``on_change``: without this thread the app would show the past
+                LOG.exception("reporting the runs")
             turn += 1
             self._wake.wait(self.INTERVAL)
 

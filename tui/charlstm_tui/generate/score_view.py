@@ -23,7 +23,7 @@ from textual.widgets import Static
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import Place, Scores, score
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.formatting import clock
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.marks import Origin, Scale, grade
@@ -94,7 +94,7 @@ class SurpriseStrip(Widget):
             self.post_message(self.Clicked((offset.x - left) / (width - left)))
 
 
-class ScoreView(Vertical):
+class ScoreView(SafeWorkers, Vertical):
     """The view. The screen's keys call :meth:`open`, :meth:`next_place` and :meth:`walk`."""
 
     class Changed(Message):

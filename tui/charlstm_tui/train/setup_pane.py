@@ -32,7 +32,7 @@ from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
-from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import count, shorten
@@ -60,7 +60,7 @@ class Known:
     record: dict[str, Any]
 
 
-class SetupPane(Vertical):
+class SetupPane(SafeWorkers, Vertical):
     """Choose preset, settings and first weights for the chosen text."""
 
     class Ready(Message):

@@ -1,0 +1,158 @@
+"""An exception that no code expected is shown in one sentence and logged, and the app goes on."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import logging
+from collections import deque
+from pathlib import Path
+
+import pytest
+from textual.widget import Widget
+
+import charlstm_tui
+from charlstm.errors import CharLSTMError
+from charlstm_tui import run_watcher
+from charlstm_tui.background import SafeWorkers
+from charlstm_tui.error_log import RECENT, log_path, sentence
+from charlstm_tui.run_watcher import Watcher
+from driven_app import driven
+from recorded_run import record
+
+
+async def test_a_failing_worker_is_shown_and_logged_and_the_app_goes_on(
+    places: Path, unexpected_errors: deque[str]
+) -> None:
+    async def fails() -> None:
+        raise OSError(5, "Input/output error", "novel.txt")
+
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("corpus")
+        app.mode.run_worker(fails(), name="details")
+        await app.shows("novel.txt: Input/output")
+        await app.press("4")
+        await app.in_mode("runs")
+    assert "Traceback" in unexpected_errors[0]
+    assert "Input/output error" in log_path().read_text(encoding="utf-8")
+
+
+async def test_a_failing_action_is_shown_and_the_app_goes_on(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("corpus")
+        monkeypatch.setattr(app.mode, "do_open_path", lambda: 1 / 0)
+        monkeypatch.setattr(app.app, "do_units", lambda: 1 / 0)
+        await app.press("o")
+        await app.shows("Open path failed (ZeroDivisionError")
+        await app.press("u")
+        await app.shows("Nats/bits failed")
+        await app.press("4")
+        await app.in_mode("runs")
+    assert len(unexpected_errors) == 2
+
+
+async def test_a_failing_display_of_the_runs_is_reported_once(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with record(places, "running", steps=100) as run:
+        async with driven(places, (120, 30)) as app:
+            await app.in_mode("train")
+            monkeypatch.setattr(app.mode, "show_runs_state", lambda state: 1 / 0)
+            run.advance(10)
+            await app.shows("Showing the runs failed")
+            run.advance(10)
+            await app.press("4")
+            await app.in_mode("runs")
+            await app.shows("novel-quick-1")
+    assert len(unexpected_errors) == 1
+
+
+async def test_the_watcher_shows_a_failing_read_and_recovers(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("not a run")
+
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("corpus")
+        with monkeypatch.context() as patch:
+            patch.setattr(run_watcher.folder, "list_runs", fails)
+            await app.shows("Reading the runs failed (ValueError: not a", "✗ the runs cannot be read")
+        record(places, "finished").close()
+        await app.shows("no run")
+        await app.press("4")
+        await app.shows("novel-quick-1")
+    assert len(unexpected_errors) == 1
+
+
+def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: deque[str]) -> None:
+    seen: list[int] = []
+
+    def report() -> None:
+        seen.append(1)
+        if len(seen) == 1:
+            raise RuntimeError("the app has gone")
+
+    record(places, "finished").close()
+    watcher = Watcher(report, places)
+    watcher.start()
+    watcher.latest()
+    try:
+        while not unexpected_errors:
+            watcher.read_soon()
+        watcher.latest()
+        record(places, "finished", name="second").close()
+        while len(seen) < 2 and watcher.is_alive():
+            watcher.read_soon()
+        assert watcher.is_alive()
+    finally:
+        watcher.close()
+
+
+def test_an_expected_error_is_its_own_sentence_and_another_is_explained() -> None:
+    assert sentence(CharLSTMError("The text is empty.")) == "The text is empty."
+    assert sentence(ValueError("bad\nmore")).startswith("Something unexpected failed (ValueError: bad). The details")
+    assert "disk: No space left" in sentence(OSError(28, "No space left", "disk"), "saving")
+
+
+def test_the_log_stays_in_memory_when_it_cannot_be_written(
+    unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "a-file" / "below"))
+    RECENT.handle(logging.LogRecord("charlstm_tui", 40, "", 0, "broken", None, None))
+    assert "broken" in unexpected_errors[0]
+    assert "cannot be written" in unexpected_errors[1]
+
+
+def test_every_class_with_workers_has_safe_ones() -> None:
+    unsafe = []
+    for path in Path(charlstm_tui.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and _starts_workers(node):
+                relative = path.relative_to(Path(charlstm_tui.__file__).parent).with_suffix("")
+                module = importlib.import_module(".".join(("charlstm_tui", *relative.parts)))
+                found = getattr(module, node.name)
+                if issubclass(found, Widget) and not issubclass(found, SafeWorkers):
+                    unsafe.append(f"{module.__name__}.{node.name}")
+                if inspect.isclass(found) and not issubclass(found, Widget | SafeWorkers):
+                    unsafe.append(f"{module.__name__}.{node.name} is no widget")
+    assert unsafe == []
+
+
+def _starts_workers(node: ast.ClassDef) -> bool:
+    calls = {
+        each.func.attr for each in ast.walk(node) if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)
+    }
+    names = {
+        name.id
+        for each in ast.walk(node)
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+        for decorator in each.decorator_list
+        for name in ast.walk(decorator)
+        if isinstance(name, ast.Name)
+    }
+    return "run_worker" in calls or "work" in names
