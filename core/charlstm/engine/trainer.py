@@ -368,6 +368,7 @@ class Trainer:
             train_chars=sum(stop - start for start, stop in text.train),
             val_chars=sum(stop - start for start, stop in text.held_out),
             test_chars=sum(stop - start for start, stop in text.test),
+            symbols=len(text.vocabulary),
             device=plan.device,
             kernel=self._train_step.kernel.name,
             kernel_path=self._train_step.kernel.path,

@@ -30,7 +30,8 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.schedule import superseded_commands
+from charlstm.training.schedule import climb_steps, superseded_commands
+from charlstm.training.settings import LENGTH
 
 XAxis = Literal["step", "seconds"]
 CurveName = Literal["train", "validation", "lr", "grad_norm", "speed"]
@@ -99,6 +100,10 @@ class RunSeries:
         self.last_step: Stepped | None = None
         self.inexact: list[Resumed] = []
         """Resumes that may change the results in the last digits, or that changed settings."""
+        self.extended_at: int | None = None
+        """The step at which the run had ended before it was extended, if it was."""
+        self.climbs_until = 0
+        """The step up to which the learning rate climbs again after the extension."""
         self._lines: dict[str, _Points] = {
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
@@ -166,6 +171,19 @@ class RunSeries:
         """The last training loss, nats per character; not-a-number when it was not finite."""
         values = self._lines["train"].values
         return values[-1] if values else None
+
+    @property
+    def guessing_loss(self) -> float | None:
+        """The loss of guessing all characters alike, nats per character; ``None`` for logs of version 0.1."""
+        symbols = 0 if self.started is None else self.started.symbols
+        return math.log(symbols) if symbols > 1 else None
+
+    @property
+    def comparable_from(self) -> int:
+        """The step from which losses are comparable with those of now. What came before was trained with other
+        settings, or before the learning rate climbed again because the run was extended."""
+        changed = [each.step for each in self.inexact if each.changed]
+        return max([self.climbs_until, *changed])
 
     @property
     def val_loss(self) -> float | None:
@@ -261,6 +279,7 @@ class RunSeries:
 
     def _resume(self, event: Resumed) -> None:
         """Drop the events of later steps: training repeats those steps."""
+        was_complete = self.finished is not None and self.finished.reason != "stopped"
         for points in (*self._lines.values(), self._clock):
             points.cut(event.step)
         self.samples = [each for each in self.samples if each.step <= event.step]
@@ -278,6 +297,9 @@ class RunSeries:
             )
         if event.planned_steps is not None:
             self.planned_steps = event.planned_steps
+            if was_complete and LENGTH.intersection(event.changed):
+                self.extended_at = event.step
+                self.climbs_until = event.step + climb_steps(event.planned_steps - event.step)
         if event.inexact or event.changed:
             self.inexact.append(event)
         # a setting that was changed at the resume overrides earlier commands about the same thing

@@ -15,7 +15,9 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.training.events import Validated
 
-Live = Literal["starting", "learning", "flattening", "overfitting", "stuck", "diverging", "paused", "waiting"]
+Live = Literal[
+    "starting", "learning", "flattening", "climbing", "overfitting", "stuck", "rising", "diverging", "paused", "waiting"
+]
 Ended = Literal["stopped", "finished", "diverged", "failed", "crashed"]
 
 OVERFIT_RISE = 0.01
@@ -29,6 +31,13 @@ STUCK_NEAR = 0.03
 """A loss within this relative distance of the entropy of the letter frequencies after ``STUCK_AFTER`` steps: the model
 knows only how frequent each character is."""
 STUCK_AFTER = 100
+
+RISE = 0.15
+"""Relative rise of the training loss above its lowest that counts as diverging: ten times its noise in the runs of the
+presets, and a third of the smallest rise after which a run with a rate of 0.1 lost what it had learnt."""
+
+ABOVE_GUESSING = 1.05
+"""Losses of this multiple of guessing all characters alike are worse than guessing: an untrained network is near it."""
 
 _NO_WORKER = ("stopped", "finished", "failed", "crashed")
 """States without a worker. While there is one, how the run ended before is no longer true."""
@@ -65,10 +74,20 @@ class Verdict:
     """Seconds of training: those of ``change``, or all of a ``finished`` run."""
 
     train_losses: tuple[float, float] | None = None
-    """The first and the last training loss, before there are two validations to compare."""
+    """The first and the last training loss, before there are two validations to compare; of a run that diverges, or
+    that ended so, the lowest and the last."""
+
+    guessing: float | None = None
+    """The loss of guessing all characters alike, when the training loss is above it."""
 
     order0: float | None = None
     """Entropy of the letter frequencies, when ``stuck`` at it."""
+
+    useless: str = ""
+    """Of a run that ended: what its best model is no better than, in words, or empty."""
+
+    extended_in_vain: bool = False
+    """Of a ``finished`` run: it was extended, and its best model is still the one from before."""
 
     @property
     def text(self) -> str:
@@ -80,8 +99,15 @@ class Verdict:
                 return _sentence(self.message or "Waiting for the disk")
             case "paused":
                 return f"Paused at step {self.step:,}."
+            case "climbing":
+                return (
+                    f"The learning rate climbs again until step {self.step:,}, because the run was extended: the loss "
+                    "may rise until then."
+                )
+            case "rising":
+                return "Not learning: the loss does not fall." if self.train_losses is None else self._rising
             case "diverging":
-                return "Diverging: the training loss is not a number any more."
+                return self._diverging
             case "stuck":
                 return (
                     f"Stuck at letter frequencies ({self.order0:.2f} nats): the model knows only how frequent each "
@@ -110,21 +136,46 @@ class Verdict:
             if self.train_losses is None:
                 return "Learning: these are the first steps."
             first, last = self.train_losses
-            return f"Learning: training loss {first:.2f} → {last:.2f} nats."
+            still = "" if self.guessing is None else f", still above guessing ({self.guessing:.2f})"
+            return f"Learning: training loss {first:.2f} → {last:.2f} nats{still}."
         span = _duration(self.seconds)
         if self.kind == "flattening":
             moved = f"fell only {max(0.0, -self.change):.1%}" if self.change < FLAT_FALL else f"rose {self.change:.1%}"
             return f"Flattening: validation {moved} in the last {span}. No overfitting."
-        moved = f"fell {_percent(-self.change)}" if self.change <= 0 else f"rose {_percent(self.change)}"
-        return f"Still learning: validation {moved} in the last {span}. No overfitting."
+        return f"Still learning: validation fell {_percent(-self.change)} in the last {span}. No overfitting."
+
+    @property
+    def _rising(self) -> str:
+        assert self.train_losses is not None
+        first, last = self.train_losses
+        return f"Not learning: the training loss went from {first:.2f} to {last:.2f} nats."
+
+    @property
+    def _diverging(self) -> str:
+        if self.train_losses is None:
+            return "Diverging: the training loss is not a number any more."
+        low, last = self.train_losses
+        worse = ""
+        if self.guessing is not None:
+            worse = f", worse than guessing all characters alike ({self.guessing:.2f})"
+        if low < last:
+            return f"Diverging: the training loss rose from {low:.2f} to {last:.2f} nats{worse}."
+        return f"Diverging: the training loss is {last:.2f} nats{worse}."
 
     @property
     def _end(self) -> str:
         why = _REASONS.get(self.reason)
         text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best}".rstrip()
-        if self.overfit_since is None:
-            return text
-        return f"{text} It overfitted after step {self.overfit_since:,}; more text or dropout would help."
+        if self.useless:
+            text = f"{text} That is no better than {self.useless}: it has learnt nothing of use yet."
+        if self.train_losses is not None:
+            low, last = self.train_losses
+            return f"{text} It diverged: the training loss rose from {low:.2f} to {last:.2f} nats."
+        if self.overfit_since is not None:
+            return f"{text} It overfitted after step {self.overfit_since:,}; more text or dropout would help."
+        if self.extended_in_vain:
+            return f"{text} The steps that were added did not improve it."
+        return text
 
     @property
     def _best(self) -> str:
@@ -141,10 +192,13 @@ def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float
 
     ``status`` adds what the log does not show: crashed, waiting for the disk, starting. ``order0`` is the entropy of
     the letter frequencies on the held-out part in nats per character; without it ``stuck`` is not recognised.
+
+    A loss that rises is never called learning. A loss that is not a number, is above that of guessing all characters
+    alike, or has risen by :data:`RISE` is ``diverging``, three logged losses (about a second) after it began.
     """
     state = status.state if status is not None else None
     message = status.message if status is not None else ""
-    if state in (None, *_NO_WORKER) and (ended := _ended(series, state, message)):
+    if state in (None, *_NO_WORKER) and (ended := _ended(series, state, message, order0)):
         return ended
     if state == "waiting":
         return Verdict(kind="waiting", message=message)
@@ -157,8 +211,9 @@ def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float
 
 def overfitting_since(series: RunSeries) -> Validated | None:
     """The best validation, if the run overfits since: at least two validations came after it, all are above it, the
-    last by ``OVERFIT_RISE``, and the training loss kept falling. ``None`` otherwise."""
-    points = _partial_validations(series)
+    last by ``OVERFIT_RISE``, and the training loss kept falling. ``None`` otherwise. In a run that was extended, those
+    count that came after the rate had climbed again."""
+    points = [each for each in _partial_validations(series) if each.step >= series.comparable_from]
     if len(points) < 3:
         return None
     best = min(points, key=lambda each: each.val_loss)
@@ -172,7 +227,7 @@ def overfitting_since(series: RunSeries) -> Validated | None:
     return best
 
 
-def _ended(series: RunSeries, state: str | None, message: str) -> Verdict | None:
+def _ended(series: RunSeries, state: str | None, message: str, order0: float | None) -> Verdict | None:
     best_val, best_whole, best_step = series.best_val, series.best_whole, series.best_step
     finished, failed = series.finished, series.failed
     kind: Ended
@@ -198,6 +253,11 @@ def _ended(series: RunSeries, state: str | None, message: str) -> Verdict | None
             best_step=best_step,
             overfit_since=None if since is None else since.step,
             seconds=finished.train_seconds,
+            train_losses=_risen_from(series),
+            useless=no_better_than(series, best_val, order0),
+            extended_in_vain=series.extended_at is not None
+            and best_step is not None
+            and best_step <= series.extended_at,
         )
     return Verdict(
         kind=kind,
@@ -209,27 +269,79 @@ def _ended(series: RunSeries, state: str | None, message: str) -> Verdict | None
     )
 
 
+def no_better_than(series: RunSeries, loss: float | None, order0: float | None) -> str:
+    """What a model with this ``loss`` is no better than, in words: guessing, or the letter frequencies; else empty.
+
+    ``order0`` is the entropy of the letter frequencies, if it is known.
+    """
+    if loss is None or not math.isfinite(loss):
+        return ""
+    if (guessing := series.guessing_loss) is not None and loss > guessing * (1 - STUCK_NEAR):
+        return f"guessing all characters alike ({guessing:.2f} nats)"
+    if order0 is not None and loss > order0 * (1 - STUCK_NEAR):
+        return f"the letter frequencies alone ({order0:.2f} nats)"
+    return ""
+
+
 def _live(series: RunSeries, order0: float | None) -> Verdict:
     loss = series.train_loss
-    if loss is not None and not math.isfinite(loss):
+    if loss is None:  # what was resumed has not logged a step yet
+        return Verdict(kind="starting")
+    if not math.isfinite(loss):
         return Verdict(kind="diverging", step=series.step)
+    guessing = _guessing_that_is_better(series)
+    if series.step < series.climbs_until:
+        if guessing is None:
+            return Verdict(kind="climbing", step=series.climbs_until)
+        return Verdict(kind="diverging", step=series.step, train_losses=(loss, loss), guessing=guessing)
+    if (risen := _risen_from(series)) is not None:
+        return Verdict(kind="diverging", step=series.step, train_losses=risen, guessing=guessing)
     lowest = min((each.val_loss for each in series.validations if math.isfinite(each.val_loss)), default=math.inf)
     if order0 is not None and series.step >= STUCK_AFTER and _is_stuck(series, lowest, order0):
         return Verdict(kind="stuck", step=series.step, order0=order0)
-    if (best := overfitting_since(series)) is not None:
-        change = _change(best.val_loss, series.validations[-1].val_loss)
-        return Verdict(kind="overfitting", step=best.step, change=change, best_val=best.val_loss, best_step=best.step)
-    points = _partial_validations(series)
+    if (since := overfitting_since(series)) is not None:
+        change = _change(since.val_loss, series.validations[-1].val_loss)
+        best = series.best or since
+        return Verdict(kind="overfitting", step=since.step, change=change, best_val=best.val_loss, best_step=best.step)
+    points = [each for each in _partial_validations(series) if each.step >= series.comparable_from]
     if len(points) < 2:
-        return Verdict(kind="learning", step=series.step, train_losses=_train_losses(series))
+        train_losses = _train_losses(series)
+        falls = train_losses is None or train_losses[1] < train_losses[0] or train_losses[1] == 0
+        kind: Live = "learning" if falls else "rising"
+        return Verdict(kind=kind, step=series.step, train_losses=train_losses, guessing=guessing)
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
     change = _change(since.val_loss, points[-1].val_loss)
+    flat = change > 0 or (len(points) >= 6 and -change < FLAT_FALL)
     return Verdict(
-        kind="flattening" if len(points) >= 6 and -change < FLAT_FALL else "learning",
+        kind="flattening" if flat else "learning",
         step=series.step,
         change=change,
         seconds=points[-1].train_seconds - since.train_seconds,
     )
+
+
+def _guessing_that_is_better(series: RunSeries) -> float | None:
+    """The loss of guessing all characters alike, if the last two training losses are above it."""
+    guessing, last = series.guessing_loss, series.points("train").y[-2:]
+    if guessing is None or len(last) < 2 or not (last > guessing * ABOVE_GUESSING).all():
+        return None
+    return guessing
+
+
+def _risen_from(series: RunSeries) -> tuple[float, float] | None:
+    """The lowest and the present training loss, if it has risen by :data:`RISE`; ``None`` otherwise. Both are medians
+    of three to ten logged values, as a single one may be an outlier. Before them comes the loss of the untrained
+    network."""
+    train = series.points("train")
+    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    width = min(10, max(3, len(losses) // 10))
+    if len(losses) < width:
+        return None
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(losses, width), axis=1)
+    lowest, now = float(medians.min()), float(medians[-1])
+    if (untrained := _untrained_loss(series)) is not None:
+        lowest = min(lowest, untrained)
+    return (lowest, now) if now > lowest * (1 + RISE) and now - lowest > 0.05 else None
 
 
 def _partial_validations(series: RunSeries) -> list[Validated]:
@@ -246,10 +358,22 @@ def _is_stuck(series: RunSeries, lowest: float, order0: float) -> bool:
     return bool(len(recent) >= 3 and recent.min() > near and lowest > near)
 
 
+def _untrained_loss(series: RunSeries) -> float | None:
+    """The loss of the network before its first step. ``None`` when it was not measured, or when the run started from a
+    trained model: dropout may put training losses far above the validation loss of such a network."""
+    first, guessing = next(iter(series.validations), None), series.guessing_loss
+    if first is None or first.step or guessing is None or series.comparable_from:
+        return None
+    return first.val_loss if first.val_loss > (1 - STUCK_NEAR) * guessing else None
+
+
 def _train_losses(series: RunSeries) -> tuple[float, float] | None:
     train = series.points("train").y
     train = train[np.isfinite(train)]
-    return (float(train[0]), float(train[-1])) if len(train) > 1 else None
+    if len(train) > 1:
+        return float(train[0]), float(train[-1])
+    untrained = _untrained_loss(series)
+    return None if untrained is None or not len(train) else (untrained, float(train[0]))
 
 
 def _sentence(text: str) -> str:

@@ -30,7 +30,8 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Event):
     """A run begins. This is the first line of every log; at a second one the run has started over, and all events
-    before it are void. ``kernel_path`` names the implementation that the ``kernel`` uses on this machine."""
+    before it are void. ``kernel_path`` names the implementation that the ``kernel`` uses on this machine. ``symbols``
+    is the size of the vocabulary (0 in logs of version 0.1)."""
 
     name: ClassVar[Literal["started"]] = "started"
     format: int = FORMAT
@@ -40,6 +41,7 @@ class Started(Event):
     train_chars: int
     val_chars: int
     test_chars: int = 0
+    symbols: int = 0
     device: str
     kernel: str
     kernel_path: str = ""

@@ -21,6 +21,11 @@ REWARM_FRACTION = 0.1
 """The rate of an extended run first climbs to its peak again, in this fraction of the added steps."""
 
 
+def climb_steps(added: int) -> int:
+    """The steps in which the rate of a run that is extended by ``added`` steps climbs again."""
+    return max(1, round(REWARM_FRACTION * added))
+
+
 def superseded_commands(changed: Collection[str]) -> set[str]:
     """Commands that lose their effect when a run is resumed with changes of the settings ``changed``."""
     return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
@@ -121,7 +126,7 @@ class LearningRate:
         if change.kind == "finish":
             return change.start * max(0.0, 1 - since / length)
         peak = self.lr if change.peak is None else change.peak
-        climb = max(1, round(REWARM_FRACTION * length))
+        climb = climb_steps(length)
         low = min(peak, change.start)
         if since < climb:
             return low + (peak - low) * (since + 1) / climb

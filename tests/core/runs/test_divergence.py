@@ -1,0 +1,159 @@
+"""The verdict on two recorded runs that diverged: their losses are in ``tests/data/diverging_runs.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.runs.series import RunSeries
+from charlstm.runs.verdict import Verdict, verdict
+from charlstm.training.events import Event, Finished, Resumed, Stepped, Validated
+from recorded_run import started, stepped, validated
+
+RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
+ORDER0 = 3.28
+"""Entropy of the letter frequencies of the text of both runs."""
+
+
+@dataclass
+class Moment:
+    """The verdict after an event of a recorded run."""
+
+    step: int
+    seconds: float
+    loss: float
+    verdict: Verdict
+
+
+def replay(name: str) -> Iterator[Moment]:
+    """Feed a recorded run event by event, without its end."""
+    recorded = RECORDED[name]
+    series = series_at_start(name)
+    validations = [value for value in recorded["validations"] if not value[3]]
+    for step, loss, rate, seconds, worked in recorded["steps"]:
+        while validations and validations[0][0] < step:
+            at, val_loss, best, _, trained = validations.pop(0)
+            series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, train_seconds=trained)])
+        series.feed(
+            [
+                Stepped(
+                    step=step,
+                    epoch=0.0,
+                    train_loss=loss,
+                    lr=rate,
+                    grad_norm=1.0,
+                    chars_per_second=1.0,
+                    train_seconds=seconds,
+                    work_seconds=worked,
+                )
+            ]
+        )
+        yield Moment(step, worked, loss, verdict(series, order0=ORDER0))
+
+
+def series_at_start(name: str) -> RunSeries:
+    recorded = RECORDED[name]
+    return RunSeries.of([started(planned_steps=recorded["planned_steps"], symbols=recorded["symbols"])])
+
+
+def test_recorded_rate_of_0_1_is_diverging_within_ten_seconds_of_its_rise() -> None:
+    """The loss was 2.0 up to step 180, then rose to 10.3 and came to rest at the letter frequencies."""
+    moments = list(replay("learning_rate_0.1"))
+    assert {moment.verdict.kind for moment in moments if moment.step <= 180} <= {"starting", "learning"}
+    rise = next(moment for moment in moments if moment.step == 185)
+    said = next(moment for moment in moments if moment.verdict.kind == "diverging")
+    assert said.seconds - rise.seconds < 10
+    assert all(moment.verdict.kind == "diverging" for moment in moments if moment.step >= said.step)
+    worst = next(moment for moment in moments if moment.step == 225)
+    assert worst.verdict.text == (
+        "Diverging: the training loss rose from 2.00 to 9.08 nats, worse than guessing all characters alike (4.63)."
+    )
+
+
+def test_recorded_run_that_never_learnt_is_diverging_within_ten_seconds_of_its_start() -> None:
+    moments = list(replay("diverging_from_the_start"))
+    said = next(moment for moment in moments if moment.verdict.kind == "diverging")
+    assert said.seconds < 10
+    assert not any(moment.verdict.kind in ("learning", "flattening") for moment in moments)
+    assert "worse than guessing all characters alike (4.63)" in moments[-1].verdict.text
+
+
+@pytest.mark.parametrize("name", list(RECORDED))
+def test_end_of_a_recorded_run_says_that_it_diverged(name: str) -> None:
+    recorded = RECORDED[name]
+    series = series_at_start(name)
+    for at, val_loss, best, whole, seconds in recorded["validations"][:-1]:
+        series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, whole=whole, train_seconds=seconds)])
+    series.feed([stepped(step, loss) for step, loss, *_ in recorded["steps"]])
+    series.feed([Finished(**recorded["finished"])])
+    found = verdict(series, order0=ORDER0)
+    assert found.kind == "finished"
+    assert "It diverged: the training loss rose from" in found.text
+    assert ("no better than guessing" in found.text) == (name == "diverging_from_the_start")
+
+
+def test_rising_loss_is_never_called_learning() -> None:
+    series = RunSeries.of([started(), validated(0, 4.5)])
+    for number in range(1, 40):
+        series.feed([stepped(number, 4.0 + number * 0.01)])
+        assert verdict(series).kind != "learning" or number == 1
+    assert verdict(series).text == "Not learning: the training loss went from 4.01 to 4.39 nats."
+    series.feed([validated(40, 4.6)])
+    assert verdict(series).kind == "flattening"
+
+
+def test_loss_that_falls_from_above_guessing_is_learning() -> None:
+    """A run from another model may begin above the loss of guessing, because of characters that the model lacks."""
+    series = RunSeries.of([started(symbols=98), validated(0, 9.0), *(stepped(n, 9.0 - n * 0.5) for n in range(1, 5))])
+    assert verdict(series).text == "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."
+
+
+def extended(climb: list[float], after: list[float]) -> RunSeries:
+    """A run of 100 steps that ended at 1.8 nats and was extended by 100, with these training losses then."""
+    losses = [4.5 - 2.7 * step / 100 for step in range(1, 101)]
+    events: list[Event] = [started(symbols=98), validated(0, 4.5)]
+    for step, loss in enumerate(losses, 1):
+        events.append(stepped(step, loss))
+        if step % 25 == 0:
+            events.append(validated(step, loss))
+    events.append(validated(100, 1.8, whole=True, best=False))
+    events.append(Finished(step=100, reason="done", best_val=1.8, best_step=100, train_seconds=50.0, best_whole=True))
+    events.append(Resumed(step=100, planned_steps=200, changes="max_steps 100 → 200", changed=("max_steps",)))
+    for step, loss in enumerate((*climb, *after), 101):
+        events.append(stepped(step, loss))
+        if step % 10 == 0:
+            events.append(validated(step, loss, best=loss < 1.8))
+    return RunSeries.of(events)
+
+
+def test_verdict_does_not_blame_the_climb_of_an_extended_run() -> None:
+    """The rate climbs in the first tenth of the added steps, so that the loss rises first."""
+    climb = [1.8 + 0.05 * number for number in range(10)]
+    assert verdict(extended(climb[:5], [])).text == (
+        "The learning rate climbs again until step 110, because the run was extended: the loss may rise until then."
+    )
+    after = [2.2 - 0.003 * number for number in range(60)]
+    found = verdict(extended(climb, after))
+    assert found.kind == "learning"
+    bad = verdict(extended(climb, [2.2 + 0.1 * number for number in range(60)]))
+    assert bad.kind == "diverging"
+    assert verdict(extended([9.0, 30.0, 70.0], [])).kind == "diverging"  # worse than guessing is always said
+
+
+def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
+    series = extended([2.0] * 10, [2.2 - 0.004 * number for number in range(90)])
+    series.feed([Finished(step=200, reason="done", best_val=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
+    found = verdict(series)
+    assert found.overfit_since is None
+    assert found.text.endswith("The steps that were added did not improve it.")
+
+
+def test_loss_that_is_not_a_number_is_diverging_at_once() -> None:
+    series = RunSeries.of([started(symbols=98), validated(0, 4.5), stepped(1, 4.0), stepped(2, math.nan)])
+    assert verdict(series).text == "Diverging: the training loss is not a number any more."
