@@ -224,6 +224,7 @@ class Recorded:
                 parameters=parameters,
                 train_chars=409_600,
                 val_chars=45_000,
+                symbols=len(SYMBOLS),
                 device="cpu",
                 kernel="fused-bf16",
                 threads=2,

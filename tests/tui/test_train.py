@@ -28,7 +28,7 @@ from charlstm_tui.train.run_summary import figures
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.widgets.loss_chart import LossChart
-from recorded_run import NASTY, record
+from recorded_run import NASTY, record, stepped
 
 DEADLINE = 10.0
 
@@ -92,6 +92,16 @@ async def test_every_state_shows_its_chart_its_figures_and_its_word(
             assert text.count("o") > 8
             for line in text.splitlines():
                 assert len(line) <= size[0]
+
+
+async def test_rising_loss_is_shown_as_diverging_with_what_to_do(tmp_path: Path) -> None:
+    """With a rate of 0.1 the pane said "Learning: training loss 11.37 → 78.83"."""
+    with record(tmp_path, "running", steps=10) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Learning")
+            recorded.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
+            text = await shows(pilot, "✗ Diverging: the training loss rose", "r lower the rate", "x stop")
+            assert "Learning" not in text
 
 
 async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:

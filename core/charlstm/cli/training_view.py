@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -32,6 +33,9 @@ from charlstm.training.settings import LENGTH, Settings
 
 PLAIN_INTERVAL = 10.0
 """Seconds of training between two lines of progress where there is no bar."""
+
+JUDGE_INTERVAL = 2.0
+"""Seconds between two judgements whether the run diverges, which take some milliseconds in a long run."""
 
 SAMPLE_WIDTH = 100
 """Characters of a sample that are shown, if they fit on a line; the log has all of it."""
@@ -101,6 +105,7 @@ class EventView:
         self._line = StatusLine(enabled=not json and not plain)
         self._last_printed = -math.inf
         self._verdict: Verdict | None = None
+        self._diverges, self._judged_at = False, -math.inf
 
     def __enter__(self) -> Self:
         self.show_waiting("starting: measuring the speed of this machine")
@@ -122,6 +127,7 @@ class EventView:
                 self.print_line(line)
                 if self._limits and isinstance(event, (Started, Resumed)) and event.limit and event.planned_steps:
                     self.print_line(self._limits.planned(event.limit, event.planned_steps))
+        self._warn_of_divergence()
 
     def print_line(self, line: str) -> None:
         """Print a line above the status line. Control characters, which may come from a log, are made visible."""
@@ -137,6 +143,17 @@ class EventView:
             self.print_line(judged.text)
         self._verdict = judged
         return judged
+
+    def _warn_of_divergence(self) -> None:
+        """Print the verdict on a run that begins to diverge, with what to do."""
+        now = time.monotonic()
+        if self._json or self.series.finished is not None or now - self._judged_at < JUDGE_INTERVAL:
+            return
+        self._judged_at = now
+        judged, before = verdict(self.series), self._diverges
+        self._diverges = judged.kind == "diverging"
+        if self._diverges and not before:
+            self.print_line(f"note: {judged.text} Stop it and train with a lower lr, or lower it with set-lr.")
 
     def show_waiting(self, words: str) -> None:
         """Show on the status line why there is no progress."""

@@ -14,6 +14,7 @@ from charlstm.cli.output import print_note, print_result
 from charlstm.cli.training_view import EventView
 from charlstm.training.events import Warned
 from command_line import RunCli
+from recorded_run import started, stepped, validated
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\U000e0001é\t\n\udcff"
 
@@ -53,6 +54,16 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
         assert stream.getvalue().startswith("first")
         assert stream.getvalue().endswith("\nsecond\n")
         assert stream.getvalue().replace("\n", "").isprintable()
+
+
+def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stream(False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    with EventView(plain=True) as view:
+        view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
+        view.show([stepped(9, 99.0)])
+    assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
+    assert "lower it with set-lr" in stderr.getvalue()
 
 
 def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:

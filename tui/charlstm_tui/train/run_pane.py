@@ -33,9 +33,14 @@ SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
 ROOM_FOR_CURVES = 14
 MARKS = {
-    "starting": "▹", "learning": "↘", "flattening": "→", "overfitting": "↗", "stuck": "=", "paused": "‖",
+    "starting": "▹", "learning": "↘", "flattening": "→", "climbing": "↗", "overfitting": "↗", "stuck": "=",
+    "rising": "↗", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
+
+
+TROUBLE = ("diverging", "rising", "stuck")
+"""Kinds of verdict after which something has to be done."""
 
 
 class RunPane(Vertical):
@@ -209,9 +214,10 @@ class RunPane(Vertical):
             return Content.styled(visible(state.error), "$error")
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
-        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", "bold $accent"), visible(said.text))
-        # The keys stand in the key bar too: here only where they cost no second line.
-        if line.cell_length + len(keys) + 5 <= self.size.width:
+        style = "bold $error" if said.kind in TROUBLE else "bold $accent"
+        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.text))
+        # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
+        if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
         told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in remarks(series))
         return Content("\n").join([line, *told])
