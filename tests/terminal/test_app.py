@@ -27,7 +27,7 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app.until("chars/s")
     app.until("Enter play")
     app.key("enter")  # play what it has learnt
-    app.until("NEXT after")
+    app.until("█ model")
     before = app.text
     app.until(lambda: app.text != before and "%" in app.text)  # it streams
     assert len(workers(home)) >= 1

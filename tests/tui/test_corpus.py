@@ -14,7 +14,7 @@ from charlstm.text.corpus import ReadProgress
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.corpus.sources import Folder, Text, sections
-from charlstm_tui.corpus.summary import enough_for, share_bar
+from charlstm_tui.corpus.summary import enough_for
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
@@ -343,10 +343,3 @@ def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
     assert complete(f"{tmp_path}/") is None
     assert complete("/no/such/place/x") is None
     assert complete("\0x") is None
-
-
-def test_bars_are_drawn_in_eighths() -> None:
-    assert share_bar(1, 4) == "████"
-    assert share_bar(0.5, 4) == "██"
-    assert share_bar(0.53, 4) == "██▏"
-    assert share_bar(0, 4) == "▏"

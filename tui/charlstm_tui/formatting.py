@@ -61,6 +61,16 @@ def size(octets: float) -> str:
     return f"{count(octets)}B" if octets >= 999.5 else f"{octets:.0f} B"
 
 
+def percent(share: float) -> str:
+    """A share (0 to 1) in at most six characters: ``94 %``, ``3.6 %``, ``<0.1 %``. Only none is 0 %, only all 100 %."""
+    value = 100 * share
+    if value >= 99.5:
+        return "100 %" if value >= 100 - 1e-4 else ">99 %"  # float32 sums come that close to 1
+    if value >= 9.95 or value <= 0:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
+
+
 def shorten(text: str, width: int) -> str:
     """``text`` in at most ``width`` characters, with its end kept: run names differ there."""
     if len(text) <= width:
@@ -81,14 +91,14 @@ def status_words(runs_state: RunsState) -> tuple[str, ...]:
     mark = STATE_MARKS[status.state]
     more = f" +{len(live) - 1}" if len(live) > 1 else ""
     running = status.state == "running"
-    percent = f"{100 * (status.progress or 0):.0f}%"
+    done = f"{100 * (status.progress or 0):.0f}%"
     left = f" {clock(run.seconds_left)}" if running and run.seconds_left is not None else ""
     state = "" if running else f" {status.state}"
 
     whole = visible(run.name, keep="")
     names = [f"{name} " for name in (whole, shorten(whole, 14), shorten(whole, 10))]
     tails = [(name, tail) for name in names for tail in (state + left + more, left + more, left)]
-    words = {f"{mark} {name}{percent}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
+    words = {f"{mark} {name}{done}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
     return tuple(sorted(words, key=len, reverse=True))
 
 

@@ -28,6 +28,7 @@ from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus.sources import Folder, Section, Text, noted, remember, sections
 from charlstm_tui.formatting import clock, count, home, shorten, size, typed_path
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
 
@@ -343,7 +344,7 @@ class CorpusScreen(ModeScreen):
         if progress is None or not progress.total:
             return Content.styled("Reading it all, to say what it is made of …", "$quiet")
         share = min(1.0, progress.done / progress.total)
-        drawn = ("█" * round(share * 24)).ljust(24, "░")
+        drawn = bar(share, 24).ljust(24, "░")
         left = f"left {clock(study.seconds_left)}  " if study.seconds_left is not None else ""
         words = f" {100 * share:.0f}%  {left}{progress.stage} {size(progress.total)}"
         return Content.assemble((drawn, "$primary"), words)

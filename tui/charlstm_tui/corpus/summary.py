@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 USUAL = 1_000_000  # characters of a text for which the presets are made
 
 
-def share_bar(share: float, width: int) -> str:
-    """``share`` (0 to 1) of ``width`` cells, never nothing."""
-    return bar(max(1, round(min(1.0, max(0.0, share)) * width * 8)))
-
-
 def figures(stats: Statistics, width: int) -> Content:
     """``465,112 characters  6,790 lines  97 symbols  LF``, as much of it as fits."""
     parts = [
@@ -54,7 +49,7 @@ def bits(stats: Statistics, width: int) -> Content:
     most = max([*stats.bits.values(), 0.01])
     room = max(8, min(60, width - 8 - 7))
     for name, value in stats.bits.items():
-        drawn = share_bar(value / most, room)
+        drawn = bar(value / most, room)
         lines.append(
             Content.assemble((f"{name:<8}", "$quiet"), (drawn, "$primary"), " " * (room - len(drawn)), f"{value:>6.2f}")
         )
@@ -78,7 +73,7 @@ def frequent_bars(stats: Statistics, width: int, rows: int) -> Content:
     most = max((number for _, number in stats.top), default=1)
     room = max(6, min(40, width - 12))
     for char, number in stats.top[:rows]:
-        drawn = share_bar(number / most, room)
+        drawn = bar(number / most, room)
         sign = Content.styled(symbol(char), "bold")
         lines.append(
             Content.assemble(

@@ -1,7 +1,10 @@
-"""What may come next: a bar for each candidate that moves as the settings do, kept and cut told apart.
+"""The characters that may come next: the model's probabilities, and what the sampler makes of them.
 
-█ is a candidate's chance after the sampler, ░ what the sampler took from it; a rule parts the kept from the cut and
-names the filter. Knows nothing of sessions: it is shown an outlook.
+Everything is drawn on one scale, from 0 to 1 over the width of the bars. A bar and the figure under ``model`` are the
+model's probability, before temperature and filters: █ where the sampler can draw the character, ░ where a filter cut
+it. The mark │ and the figure under ``drawn`` are the probability with which the sampler draws it. Each column adds up
+to 100 % over the vocabulary, and the foot gives the part of the model's column that was kept. So temperature shows as
+marks that leave the ends of their bars, and a filter as marks that move right by what it cut.
 """
 
 from __future__ import annotations
@@ -20,29 +23,34 @@ from charlstm.display import symbol, visible
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import Alternative
+from charlstm_tui.formatting import percent
 from charlstm_tui.widgets.bars import bar
 
-MARGIN = 1
+DIGIT_WIDTH = 2
+FIGURE_WIDTH = 7
+"""Cells of a column of per cents: six, and one before it."""
 
 
 class Candidates(Widget):
-    """The candidates at the cursor."""
+    """The candidates at the cursor. Hand-made, as a ``DataTable`` is too slow to change with each character."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "candidates--kept",
         "candidates--cut",
+        "candidates--drawn",
         "candidates--quiet",
         "candidates--number",
-        "candidates--standing",
+        "candidates--current",
     }
     DEFAULT_CSS = """
     Candidates {
         height: 1fr; min-height: 4;
         & > .candidates--kept { color: $kept; }
         & > .candidates--cut { color: $cut; }
+        & > .candidates--drawn { color: $accent; text-style: bold; }
         & > .candidates--quiet { color: $quiet; }
         & > .candidates--number { color: $quiet; }
-        & > .candidates--standing { text-style: underline; }
+        & > .candidates--current { text-style: underline bold; }
     }
     """
 
@@ -55,27 +63,33 @@ class Candidates(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._outlook: NextCharDistribution | None = None
+        self._distribution: NextCharDistribution | None = None
         self._settings = SamplerSettings()
-        self._standing: str | None = None
-        self._after = ""
+        self._current: str | None = None
+        self._before = ""
         self._rows: list[Strip] = []
-        self._clicks: dict[int, str] = {}
+        self._chars: dict[int, str] = {}
+        """The candidate in each row, for the mouse."""
         self._base = Style()
         self._styles: dict[str, Style] = {}  # asking for one takes as long as drawing a row
 
     def show(
-        self, outlook: NextCharDistribution | None, settings: SamplerSettings, standing: str | None, after: str
+        self,
+        distribution: NextCharDistribution | None,
+        settings: SamplerSettings,
+        current: str | None,
+        before: str,
     ) -> None:
-        """Show what may come after the text ``after``; ``standing`` is the character that stands there already."""
-        self._outlook, self._settings, self._standing, self._after = outlook, settings, standing, after
+        """Show what may come after the text ``before``; ``current`` is the character at the cursor, if there is one."""
+        self._distribution, self._settings, self._current, self._before = distribution, settings, current, before
         self._rows = []
         self.refresh()
 
     @property
     def shown(self) -> tuple[Alternative, ...]:
-        """What there is room for, in order: the digit n picks the n-th."""
-        return () if self._outlook is None else self._outlook.alternatives[: _room(self.content_region.height)]
+        """The candidates that fit, most likely first: the digit n picks the n-th."""
+        height = self.content_region.height
+        return () if self._distribution is None else self._distribution.alternatives[: _candidates_in(height)]
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -88,7 +102,7 @@ class Candidates(Widget):
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and (char := self._clicks.get(offset.y)) is not None:
+        if offset is not None and (char := self._chars.get(offset.y)) is not None:
             event.stop()
             self.post_message(self.Picked(char))
 
@@ -101,66 +115,79 @@ class Candidates(Widget):
 
     def _draw(self) -> list[Strip]:
         width, height = self.size
-        self._clicks = {}
+        self._chars = {}
         self._base = self.rich_style
-        if self._outlook is None or width < 12 or height < 2:
-            return [Strip.blank(width, self.rich_style)]
-        rows = [self._title(width)]
-        alternatives = self._outlook.alternatives
-        shown = alternatives[: _room(height)]
-        kept = [one for one in shown if one.kept]
-        cut = [one for one in shown if not one.kept]
-        digits = {one.char: number for number, one in enumerate(alternatives, 1)}
-        column = 1 + max((cell_len(symbol(one.char)) for one in shown), default=1)
-        for one in kept:
-            self._clicks[len(rows)] = one.char
-            rows.append(self._candidate(one, digits[one.char], column, width))
-        if cut:
-            names = ", ".join(cut_by(self._settings, alternatives)) or "the sampler"
-            line = f"── cut by {names} "
-            rows.append(self._line([(line + "─" * (width - len(line)), self._style("quiet"))], width))
-            for one in cut:
-                self._clicks[len(rows)] = one.char
-                rows.append(self._candidate(one, digits[one.char], column, width))
-        outlook = self._outlook
-        foot = f"{outlook.kept} of {outlook.total} kept, {_percent(outlook.kept_probability).strip()}"
-        if len(foot) + 12 < width:
-            foot += f" · {outlook.entropy:.1f} bits"
-        rows.append(self._line([(foot, self._style("quiet"))], width))
+        distribution = self._distribution
+        if distribution is None or width < 12 or height < 2:
+            return [Strip.blank(width, self._base)]
+        alternatives = distribution.alternatives
+        shown = list(enumerate(alternatives[: _candidates_in(height)], 1))
+        symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in shown), default=1)
+        bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
+        two_figures = bar_width >= 4
+        if not two_figures:
+            bar_width = max(0, bar_width + FIGURE_WIDTH)
+        rows = [self._head(width, two_figures)]
+        cut_begins = True
+        for digit, one in sorted(shown, key=lambda row: not row[1].kept):
+            if not one.kept and cut_begins:
+                cut_begins = False
+                filters = ", ".join(cut_by(self._settings, alternatives)) or "the sampler"
+                rows.append(self._line([(f"── cut by {filters} ".ljust(width, "─"), self._style("quiet"))], width))
+            self._chars[len(rows)] = one.char
+            rows.append(self._candidate(one, digit, symbol_width, bar_width, two_figures, width))
+        rows.append(self._line([(self._foot(distribution, width), self._style("quiet"))], width))
         return rows
 
-    def _title(self, width: int) -> Strip:
-        lead = "CHOOSE after " if self.screen.has_class("-choosing") else "NEXT after "
-        tail = visible(self._after, keep="")
-        while tail and cell_len(tail) > width - len(lead) - 3:
-            tail = tail[1:]
-        words = [(lead, self._style("quiet") + Style(bold=True))]
-        words.append((f"“…{tail}”" if tail else "the start", self._style("quiet")))
-        return self._line(words, width)
+    def _head(self, width: int, two_figures: bool) -> Strip:
+        quiet = self._style("quiet")
+        parts = [("█", self._style("kept")), (" model", quiet)]
+        if two_figures:
+            parts += [(" │", self._style("drawn")), (" drawn", quiet)]
+        free = width - sum(len(text) for text, _ in parts) - 1
+        title = "CHOOSE" if self.screen.has_class("-choosing") else "NEXT"
+        before = visible(self._before, keep="")
+        while before and cell_len(before) > free - len(f"{title} “…”"):
+            before = before[1:]
+        words = f" “…{before}”" if before else ""
+        gap = " " * max(1, free + 1 - cell_len(title + words))
+        return self._line([(title, quiet + Style(bold=True)), (words + gap, quiet), *parts], width)
 
-    def _candidate(self, one: Alternative, digit: int, column: int, width: int) -> Strip:
-        sign = symbol(one.char)
-        sign += " " * (column - cell_len(sign))
-        percent = _percent(one.sampled if one.kept else one.probability)
-        room = max(0, width - 2 - column - len(percent) - MARGIN - 1)
-        after = one.sampled * room
-        solid = bar(int(8 * after))
-        hollow = "░" * max(0, round(one.probability * room) - len(solid))
-        if not one.kept and not hollow:
-            hollow = "░"
-        gap = " " * (room - len(solid) - len(hollow) + 1)
-        standing = Style(underline=True, bold=True) if one.char == self._standing else Style()
+    def _candidate(
+        self, one: Alternative, digit: int, symbol_width: int, bar_width: int, two_figures: bool, width: int
+    ) -> Strip:
+        words = Style() if one.kept else self._style("cut")
+        current = self._style("current") if one.char == self._current else Style()
         number = f"{digit} " if digit < 10 and not self.has_class("-typing") else "  "
-        return self._line(
-            [
-                (number, self._style("number")),
-                (sign, standing + (Style() if one.kept else self._style("cut"))),
-                (solid, self._style("kept")),
-                (hollow, self._style("cut")),
-                (gap + percent, Style() if one.kept else self._style("cut")),
-            ],
-            width,
-        )
+        sign = symbol(one.char)
+        style = self._style("kept" if one.kept else "cut")
+        cells = bar(one.probability, bar_width, "█" if one.kept else "░").ljust(bar_width)
+        # The mark stands in the cell that the drawn probability falls in: at the bar's end where both are the same.
+        mark = min(bar_width - 1, int(one.sampled * bar_width)) if one.kept and bar_width else bar_width
+        parts = [
+            (number, self._style("number")),
+            (sign, current + words),
+            (" " * (symbol_width - cell_len(sign)), words),
+            (cells[:mark], style),
+            ("│" if mark < bar_width else "", self._style("drawn")),
+            (cells[mark + 1 :], style),
+            (percent(one.probability).rjust(FIGURE_WIDTH), words),
+        ]
+        if two_figures:
+            parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
+        return self._line(parts, width)
+
+    @staticmethod
+    def _foot(distribution: NextCharDistribution, width: int) -> str:
+        """How many characters the sampler keeps and the model's probability of them, in words that fit."""
+        if distribution.kept == distribution.total:
+            kept = f"all {distribution.total:,} kept"
+            forms = [kept]
+        else:
+            kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
+            forms = [f"{kept} of the probability", kept]
+        forms.insert(0, f"{forms[0]} · entropy {distribution.entropy:.1f} bits")
+        return next((form for form in forms if len(form) <= width), kept)
 
     def _style(self, name: str) -> Style:
         if (style := self._styles.get(name)) is None:
@@ -172,17 +199,9 @@ class Candidates(Widget):
         return Strip([Segment(text, base + style) for text, style in parts if text]).adjust_cell_length(width, base)
 
 
-def _room(height: int) -> int:
-    """Candidates in so many lines: title, foot and the rule between kept and cut take three."""
+def _candidates_in(height: int) -> int:
+    """Candidates that fit in ``height`` lines: head, foot and the rule between kept and cut take three."""
     return max(1, height - 3) if height > 1 else 0
-
-
-def _percent(share: float) -> str:
-    if share >= 0.9995:
-        return "100 %"
-    if share < 0.001:
-        return " <.1%" if share else "  0 %"
-    return f"{100 * share:3.0f} %" if share >= 0.0095 else f" {100 * share:.1f}%"
 
 
 def cut_by(settings: SamplerSettings, alternatives: tuple[Alternative, ...]) -> list[str]:

@@ -54,5 +54,5 @@ class ProgressLine(Widget):
         room = width - len(facts) - 2
         if room < 6:
             return Content(facts[:width])
-        done = bar(round((progress.part or 0.0) * room * 8))[:room]
+        done = bar(progress.part or 0.0, room)
         return Content.assemble(done, ("─" * (room - len(done)), "$foreground 20%"), "  ", (facts, "$foreground"))

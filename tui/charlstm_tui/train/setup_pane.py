@@ -41,6 +41,7 @@ from charlstm_tui.train.baselines import References, references
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_summary import checkpoint_words, ends_words, rate_words
 from charlstm_tui.train.settings_dialog import SettingsDialog, written
+from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.chart_painting import BITS, sparkline
 from charlstm_tui.widgets.loss_chart import default_glyphs
 
@@ -435,7 +436,7 @@ class SetupPane(SafeWorkers, Vertical):
         lines = [
             Content.assemble(
                 (f" {shorten(visible(name), named).ljust(named)} ", "bold" if own else "$foreground 60%"),
-                ("█" * max(1, round(room * loss / longest)), "$success" if own else "$foreground 30%"),
+                (bar(loss / longest, room), "$success" if own else "$foreground 30%"),
                 f" {mark}{loss:.2f}",
             )
             for name, loss, own, mark in rows

@@ -1,0 +1,127 @@
+"""The candidates by themselves: what their rows say and draw."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from textual.app import App, ComposeResult
+
+from charlstm.generation.sampling import Sampler, SamplerSettings
+from charlstm.generation.tree import Alternative, NextCharDistribution
+from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.theme import THEME
+
+MODEL = {"␣": 0.52, "e": 0.28, "t": 0.12, "a": 0.05, "o": 0.03}
+NO_FILTER = SamplerSettings(temperature=1, min_p=None)
+
+
+def distribution(settings: SamplerSettings) -> NextCharDistribution:
+    """What the sampler makes of :data:`MODEL`."""
+    probabilities = np.array(list(MODEL.values()), np.float32)
+    weights = Sampler(settings).weights(np.log(probabilities))
+    drawn = weights / weights.sum()
+    alternatives = tuple(
+        Alternative(" " if char == "␣" else char, float(probability), float(chance), bool(chance))
+        for char, probability, chance in zip(MODEL, probabilities, drawn, strict=True)
+    )
+    kept = weights > 0
+    entropy = float(-(probabilities * np.log2(probabilities)).sum())
+    return NextCharDistribution(alternatives, entropy, int(kept.sum()), len(MODEL), float(probabilities[kept].sum()))
+
+
+class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    def compose(self) -> ComposeResult:
+        yield Candidates()
+
+
+@asynccontextmanager
+async def rows(settings: SamplerSettings, width: int = 28, height: int = 10) -> AsyncIterator[list[str]]:
+    app = Host()
+    async with app.run_test(size=(width, height)) as pilot:
+        await pilot.pause()
+        candidates = app.query_one(Candidates)
+        candidates.show(distribution(settings), settings, None, "the sea")
+        yield [candidates.render_line(y).text.rstrip() for y in range(height)]
+
+
+async def test_without_temperature_and_filters_model_and_drawn_are_the_same() -> None:
+    async with rows(NO_FILTER) as shown:
+        assert shown[:7] == [
+            "NEXT “… sea” █ model │ drawn",
+            "1 ␣ █████│       52 %   52 %",
+            "2 e ██│          28 %   28 %",
+            "3 t █│           12 %   12 %",
+            "4 a │           5.0 %  5.0 %",
+            "5 o │           3.0 %  3.0 %",
+            "all 5 kept",
+        ]
+
+
+async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
+    async with rows(SamplerSettings(temperature=1, top_k=2, min_p=None)) as shown:
+        assert shown[:8] == [
+            "NEXT “… sea” █ model │ drawn",
+            "1 ␣ █████▎│      52 %   65 %",
+            "2 e ██▊│         28 %   35 %",
+            "── cut by top-k ────────────",
+            "3 t ░▎           12 %    0 %",
+            "4 a ▌           5.0 %    0 %",
+            "5 o ▎           3.0 %    0 %",
+            "2 of 5 kept: 80 %",
+        ]
+
+
+async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest() -> None:
+    async with rows(SamplerSettings(temperature=5, min_p=None)) as shown:
+        assert shown[1].startswith("1 ␣ ██│██▎ ")
+
+
+async def test_foot_says_in_words_what_is_kept_of_what() -> None:
+    async with rows(SamplerSettings(temperature=1, top_k=4, min_p=None), width=60) as shown:
+        assert "4 of 5 kept: 97 % of the probability · entropy 1.7 bits" in shown
+
+
+@pytest.mark.parametrize("width", [12, 18, 23, 28, 37, 53])
+@pytest.mark.parametrize("height", [2, 4, 8, 30])
+async def test_rows_fit_any_size(width: int, height: int) -> None:
+    async with rows(SamplerSettings(top_k=2), width, height) as shown:
+        assert all(len(row) <= width for row in shown)
+        assert "1 ␣" in shown[1] or height < 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        NO_FILTER,
+        SamplerSettings(),
+        SamplerSettings(temperature=0),
+        SamplerSettings(temperature=3, min_p=None),
+        SamplerSettings(temperature=0.3, top_p=0.9),
+        SamplerSettings(typical=0.5, min_p=None),
+        SamplerSettings(kind="reference", top_k=3),
+    ],
+    ids=str,
+)
+async def test_each_column_adds_up_and_the_foot_is_the_sum_of_the_kept(settings: SamplerSettings) -> None:
+    def figure(words: str) -> float:
+        return float(words.strip("<>"))
+
+    async with rows(settings, 53) as shown:
+        found = [(re.findall(r"[<>\d.]+(?= %)", row), "░" in row or row.endswith(" 0 %")) for row in shown[1:]]
+        columns = [(figure(each[0]), figure(each[1]), cut) for each, cut in found if len(each) == 2]
+        assert len(columns) == 5
+        assert abs(sum(model for model, _, _ in columns) - 100) < 1.5
+        assert abs(sum(drawn for _, drawn, _ in columns) - 100) < 1.5
+        foot = next(row for row in shown if "kept" in row)
+        if "all" not in foot:
+            (share,) = re.findall(r"([\d.]+) %", foot)
+            assert abs(sum(model for model, _, cut in columns if not cut) - float(share)) < 1
