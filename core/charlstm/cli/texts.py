@@ -59,6 +59,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 
     With --json, `bits` is the old form of `baselines` and will be dropped in the next version.
     """
+    from charlstm.text.corpus import encoding_choices
+    from charlstm.text.sources import STDIN
     from charlstm.text.statistics import describe
 
     corpus = load_corpus(text, options)
@@ -74,7 +76,11 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "
         f"{found.distinct:,} distinct"
     )
-    click.echo(f"read as    {found.encoding}, newlines {found.newlines}")
+    guessed = options.encoding is None and found.encoding not in ("utf-8", "mixed") and STDIN not in text
+    choices = encoding_choices(text, options) if guessed else ()
+    click.echo(f"read as    {found.encoding}{' (a guess)' * bool(choices)}, newlines {found.newlines}")
+    for name, line in choices[:3]:
+        click.echo(f"           {f'--encoding {name}':<22} {visible(line, keep='')}")
     click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:8]))
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import TextError
-from charlstm.text import builtin, cache
+from charlstm.text import builtin, cache, encoding
+from charlstm.text.encoding import EncodingChoice
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
@@ -29,6 +30,7 @@ from charlstm.text.sources import (
     Resolved,
     Source,
     item_text,
+    open_regular,
     resolve,
     resolve_text,
     stamps_of,
@@ -37,11 +39,13 @@ from charlstm.text.vocabulary import Vocabulary
 
 __all__ = [
     "Corpus",
+    "EncodingChoice",
     "Preview",
     "ReadProgress",
     "Span",
     "Split",
     "ValidationText",
+    "encoding_choices",
     "open_corpus",
     "preview",
     "reopen_corpus",
@@ -403,3 +407,22 @@ def _beginning(item: Item, options: TextOptions, tally: Tally, chars: int) -> st
         if len(text) >= chars:
             break
     return text
+
+
+_FILES_TRIED = 200
+"""Files of a folder in which :func:`encoding_choices` looks for characters outside ASCII."""
+
+
+def encoding_choices(source: Source, options: TextOptions | None = None) -> tuple[EncodingChoice, ...]:
+    """The encodings in which ``source`` may be meant, the detected one first, and how one line reads in each.
+
+    Of several files, the first that is not ASCII is examined. Empty when all of the text is ASCII, or built in. Raises
+    :class:`TextError` as :func:`open_corpus` does.
+    """
+    for item in resolve(source, options or TextOptions()).items[:_FILES_TRIED]:
+        if item.path is not None:
+            with open_regular(item) as (file, stamp):
+                guess = encoding.find_encoding(file, item.shown, None, stamp.size, lambda done: None).name
+                if choices := encoding.encoding_choices(file, guess, stamp.size):
+                    return tuple(choices)
+    return ()

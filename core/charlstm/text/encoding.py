@@ -1,13 +1,15 @@
 """Find the encoding of a text file, and refuse files that are not text.
 
 In this order: a byte order mark, the signature of another kind of file, UTF-16 and UTF-32 without a mark, UTF-8, and
-last the detector charset-normalizer, which is imported only for files that are not UTF-8.
+last the detector chardet, which is imported only for files that are not UTF-8. A guess may be wrong, so
+:func:`encoding_choices` shows how a file would read in other encodings.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
@@ -33,9 +35,11 @@ MAX_CONTROL_SHARE = 0.3
 MAX_LEGACY_CONTROL_SHARE = 0.02
 """The same for a file that is not UTF-8: of random bytes, a tenth are control characters."""
 MAX_DAMAGE = 0.005
-"""The largest share of invalid characters in UTF-16 without a mark: of random pairs of bytes, 1 in 16 is invalid."""
-MIN_EVIDENCE = 5
-"""Different words or bytes outside ASCII that the detector needs: with fewer it takes damaged UTF-8 for a code page."""
+"""The largest share of invalid and control characters in UTF-16 without a mark: of random pairs of bytes, 1 in 16 is
+invalid."""
+MIN_WORDS, MIN_BYTES = 3, 5
+"""Different words with bytes outside ASCII, or different such bytes, that the detector needs: with fewer it takes
+damaged UTF-8 for a code page."""
 
 
 class Encoding(NamedTuple):
@@ -127,21 +131,21 @@ def _refuse_binary(head: bytes, name: str, max_share: float) -> None:
 
 
 def _wide_without_mark(head: bytes) -> str | None:
-    """Detect UTF-16 or UTF-32 without a byte order mark; damaged characters are left out for the detector."""
+    """Detect UTF-16 or UTF-32 without a byte order mark, also with a few damaged characters."""
     if b"\x00" not in head:  # in UTF-16, spaces, digits and newlines have a NUL
         return None
-    from charset_normalizer import from_bytes
-
     found = []
     for codec in _WIDE:
         text = codecs.getincrementaldecoder(codec)("replace").decode(head)
-        damage = text.count("\ufffd")
-        valid = text.replace("\ufffd", "").encode(codec, "ignore")
-        best = from_bytes(valid, cp_isolation=[codec], preemptive_behaviour=False, enable_fallback=False).best()
-        # The detector adds UTF-8 to every list. Short texts can be valid in both byte orders: ASCII is more likely.
-        if damage <= MAX_DAMAGE * len(text) and best is not None and best.encoding == codec.replace("-", "_"):
-            found.append((best.chaos, -best.coherence, -sum(map(str.isascii, text)), codec))
-    return min(found)[-1] if found else None
+        if sum(map(_is_damage, text)) <= MAX_DAMAGE * len(text):
+            # Both byte orders can be valid, and in the wrong one spaces and newlines are no ASCII. UTF-32 is valid
+            # UTF-16 too, with a NUL in each character, but NUL counts as damage.
+            found.append((-sum(map(str.isascii, text)), codec))
+    return min(found)[1] if found else None
+
+
+def _is_damage(char: str) -> bool:
+    return char == "\ufffd" or (char not in "\t\n\r\f" and unicodedata.category(char) in ("Cc", "Cn", "Co", "Cs"))
 
 
 def _find_invalid_utf8(file: BinaryIO, limit: int, progress: Callable[[int], None]) -> int | None:
@@ -167,36 +171,46 @@ def _find_invalid_utf8(file: BinaryIO, limit: int, progress: Callable[[int], Non
 
 def _detect_legacy(file: BinaryIO, first_invalid: int, limit: int) -> str | None:
     """Detect the encoding of a file whose first byte that is not UTF-8 is given; None for damaged UTF-8."""
-    # Accents can be far apart, so the sample is made of the lines that have any, from 8 MB around the first.
-    start = max(0, first_invalid - SAMPLE)
-    file.seek(start)
-    around = file.read(min(2 * _BLOCK, limit - start))
-    sample = b"\n".join(line for line in around.split(b"\n") if _HIGH.search(line))[:SAMPLE]
+    sample = _lines_outside_ascii(file, first_invalid, limit)
     damage = sample.decode("utf-8", "replace").count("\ufffd")
     if len(_WELL_FORMED.findall(sample)) > damage:
         return None
     western = _is_western(sample)
-    if max(len(set(_HIGH_WORDS.findall(sample))), len(set(_HIGH.findall(sample)))) < MIN_EVIDENCE:
+    if len(set(_HIGH_WORDS.findall(sample))) < MIN_WORDS and len(set(_HIGH.findall(sample))) < MIN_BYTES:
         return _WEST if western else None
-    from charset_normalizer import from_bytes
+    from chardet import detect
 
-    best = from_bytes(sample, preemptive_behaviour=False).best()
-    if best is None:
-        return None
-    # The detector takes some western texts for other code pages. Only Hungarian, which it finds, has its own letters
-    # where cp1252 has accents too.
-    if _WEST in best.could_be_from_charset or (western and best.encoding != "cp1250"):
+    found = detect(sample, max_bytes=SAMPLE)
+    # The detector takes some western texts with few accents for other code pages. Only Hungarian, which it knows, has
+    # its own letters where cp1252 has accents too.
+    if western and found["language"] != "hu":
         return _WEST
-    return codecs.lookup(best.encoding).name
+    name = found["encoding"]
+    # cp1252 is Latin-1 and has quotes, dashes and the euro where that has control characters
+    return None if name is None else _WEST if codecs.lookup(name).name == "iso8859-1" else codecs.lookup(name).name
+
+
+def _lines_outside_ascii(file: BinaryIO, first: int, limit: int) -> bytes:
+    """Up to :data:`SAMPLE` bytes of lines that are not ASCII. ``first`` is the offset of one.
+
+    Accents can be far apart, so the lines are those from 8 MB around the first.
+    """
+    start = max(0, first - SAMPLE)
+    file.seek(start)
+    around = file.read(min(2 * _BLOCK, limit - start))
+    return b"\n".join(line for line in around.split(b"\n") if _HIGH.search(line))[:SAMPLE]
 
 
 _HIGH = re.compile(rb"[\x80-\xff]")
+_HIGH_OR_NUL = re.compile(rb"[\x00\x80-\xff]")
 # The lookbehind and the possessive quantifiers keep the search linear in a long row of letters.
 _HIGH_WORDS = re.compile(rb"(?<![A-Za-z\x80-\xff])[A-Za-z]*+[\x80-\xff][A-Za-z\x80-\xff]*+")
 _WELL_FORMED = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœßùúûüÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ"
 _WESTERN = re.compile(
-    f"(?:[A-Za-z][{_ACCENTED}]+|(?<![{_ACCENTED}])[{_ACCENTED}]++[A-Za-z]|\\b[àéèóöåæÀÉ]\\b|[‘’“”„–—…«»¿¡°§£€©®·ªº\u00a0])"
+    f"(?:[A-Za-z][{_ACCENTED}]+|(?<![{_ACCENTED}])[{_ACCENTED}]++[A-Za-z]|\\b[àéèóöåæÀÉÈ]\\b"
+    "|[‘’–—°§£€©®™·ªº\u00a0]|(?<![A-Za-z])[“”„…«»¿¡]|[“”„…«»¿¡](?![A-Za-z])"
+    "|(?<![A-Za-z])[½¼¾²³¹×÷±¶¢¥µ†‡•](?![A-Za-z]))"
 )
 
 
@@ -206,3 +220,82 @@ def _is_western(sample: bytes) -> bool:
         return _WESTERN.sub("", sample.decode(_WEST)).isascii()
     except UnicodeDecodeError:
         return False
+
+
+ENCODINGS = {
+    "utf-8": "Unicode", "cp1252": "Western Europe", "iso8859-15": "Western Europe", "cp1250": "Central Europe",
+    "iso8859-2": "Central Europe", "cp1257": "Baltic", "iso8859-13": "Baltic", "cp1254": "Turkish",
+    "cp1251": "Cyrillic", "koi8-r": "Cyrillic", "iso8859-5": "Cyrillic", "cp866": "Cyrillic, DOS", "cp1253": "Greek",
+    "cp1255": "Hebrew", "cp1256": "Arabic", "gb18030": "Chinese", "big5": "Chinese, Taiwan", "shift_jis": "Japanese",
+    "euc_jp": "Japanese", "euc_kr": "Korean", "mac-roman": "Western Europe, old Macintosh",
+    "cp850": "Western Europe, DOS", "cp437": "Western Europe, DOS", "utf-16-le": "Unicode", "utf-16-be": "Unicode",
+}  # fmt: skip
+"""Encodings that text files are in, and what for: those that :func:`encoding_choices` tries."""
+
+_LINE = 60
+
+
+class EncodingChoice(NamedTuple):
+    """An encoding that a file can be read in, and how one ``line`` of it would read."""
+
+    name: str
+    line: str
+
+
+def encoding_choices(file: BinaryIO, guess: str, limit: int) -> list[EncodingChoice]:
+    """The encodings in which the first ``limit`` bytes of ``file`` may be text, and how the same line reads in each.
+
+    ``guess`` is the encoding that :func:`find_encoding` found, and comes first. Then come the two that the detector
+    finds likely, and the others of :data:`ENCODINGS`, where they give other text without invalid bytes or control
+    characters. Empty when the file is ASCII, which is the same in all of them.
+    """
+    first = _find_outside_ascii(file, limit)
+    if first is None:
+        return []
+    sample = _lines_outside_ascii(file, first, limit)
+    if guess.startswith(("utf-16", "utf-32")):  # a newline is not one byte
+        file.seek(0)
+        sample = file.read(min(SAMPLE, limit))
+        line = next(filter(str.strip, sample.decode(guess, "ignore").removeprefix("\ufeff").splitlines()), "")
+        shown = line.strip()[:_LINE].encode(guess)
+    else:
+        shown = _telling_part(sample.removeprefix(codecs.BOM_UTF8))
+    from chardet import detect_all
+
+    likely = [codecs.lookup(each["encoding"]).name for each in detect_all(sample, max_bytes=SAMPLE) if each["encoding"]]
+    found: dict[str, str] = {}  # encoding by the line as it reads
+    for name in (guess, *(name for name in likely[:2] if name in ENCODINGS), *ENCODINGS):
+        line = shown.decode(name, "replace")
+        if name == guess or (line not in found and _is_clean(sample, name)):
+            found.setdefault(line, name)
+    return [EncodingChoice(name, line) for line, name in found.items()]
+
+
+def _find_outside_ascii(file: BinaryIO, limit: int) -> int | None:
+    """The offset of the first byte that is not ASCII, or of a NUL, which UTF-16 has; or None."""
+    file.seek(0)
+    offset = 0
+    while block := file.read(min(_BLOCK, limit - offset)):
+        if match := _HIGH_OR_NUL.search(block):
+            return offset + match.start()
+        offset += len(block)
+    return None
+
+
+def _telling_part(sample: bytes) -> bytes:
+    """Some words around the bytes outside ASCII, of the line that has the most different ones."""
+    line = max(sample.split(b"\n")[:500], key=lambda line: len(set(_HIGH.findall(line[:1000])))).strip()
+    first = _HIGH.search(line)
+    start = 0 if first is None or first.start() < _LINE // 2 else line.rfind(b" ", 0, first.start() - 12) + 1
+    stop = line.rfind(b" ", start + 1, start + _LINE) if len(line) > start + _LINE else len(line)
+    return line[start : stop if stop > start else start + _LINE]
+
+
+def _is_clean(sample: bytes, name: str) -> bool:
+    """Whether ``sample``, of which the end may cut a character, is valid in this encoding, without control characters
+    and private or unassigned ones."""
+    try:
+        text = codecs.getincrementaldecoder(name)("strict").decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return not any(map(_is_damage, set(text)))

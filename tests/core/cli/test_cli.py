@@ -70,6 +70,16 @@ def test_presets_estimates_each_preset_for_a_text(
     assert "20,000" in run_cli("presets", "data/fox.txt")[0]
 
 
+def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:
+    Path("latin.txt").write_bytes("It was a naïve idea.\n".encode("latin-1") * 3)
+    out, _ = run_cli("stats", "latin.txt")
+    assert "read as    cp1252 (a guess)" in out
+    assert "--encoding cp1252      It was a naïve idea." in out
+    assert out.count("--encoding") == 3
+    assert "(a guess)" not in run_cli("stats", "latin.txt", "--encoding", "cp1250")[0]
+    assert "(a guess)" not in run_cli("stats", "data/fox.txt")[0]
+
+
 def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)

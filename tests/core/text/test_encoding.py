@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.encoding import Encoding, check_encoding, find_encoding
+from charlstm.text.encoding import ENCODINGS, Encoding, EncodingChoice, check_encoding, encoding_choices, find_encoding
 
 ENGLISH = "Everything was in confusion in the house. The wife had discovered something.\n" * 20
 FRENCH = "Longtemps, je me suis couché de bonne heure. Parfois, à peine ma bougie éteinte, «l’idée» m’éveillait.\n" * 3
@@ -66,6 +66,19 @@ def read(data: bytes) -> str:
         (JAPANESE, "shift_jis"),
         (JAPANESE, "euc_jp"),
         (KOREAN, "euc_kr"),
+        # the detector took these for cp1250, cp775 or damaged UTF-8
+        (ENGLISH + "naïve, naïveté, naïvely, naïfs, Naïveté\n", "latin-1"),
+        ("Señor Muñoz, piñata, mañana, cañon, El Niño\n", "latin-1"),
+        ("5½ pence, naïve, café, 3×4, ¶ 5, ¢3, ¼ mile\n", "latin-1"),
+        ("the naïve † ‡ notes • café • façade • résumé ™\n", "cp1252"),
+        ("È così: la libertà è più giù, perché lì può.\n", "latin-1"),
+        ("Kõik inimesed sünnivad vabadena ja võrdsetena oma väärikuselt ja õigustelt, mõistus ja õigused.\n", "cp1252"),
+        ("Hver maður er borinn frjáls og jafn öðrum að virðingu og réttindum, gæddir, þeim, eiga kröfu á.\n", "cp1252"),
+        ("Visi žmonės gimsta laisvi ir lygūs savo orumu ir teisėmis. Jiems suteiktas protas ir sąžinė.\n", "cp1257"),
+        ("Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar.\n", "cp1254"),
+        ("Wszyscy ludzie rodzą się wolni i równi", "cp1250"),
+        ("Все люди рождаются свободными и равными в своем достоинстве", "koi8-r"),
+        ("Alla människor är födda fria och lika i värde och rättigheter; bör handla, av något slag.", "cp437"),
     ],
 )
 def test_find_encoding_decodes_text_correctly(text: str, encoding: str) -> None:
@@ -162,3 +175,47 @@ def test_find_encoding_does_not_check_chosen_encoding() -> None:
 def test_check_encoding_refuses_unknown_names(name: str) -> None:
     with pytest.raises(TextError, match="no text encoding"):
         check_encoding(name)
+
+
+def choices(data: bytes) -> list[EncodingChoice]:
+    return encoding_choices(io.BytesIO(data), found(data).name, len(data))
+
+
+def test_encoding_choices_show_one_line_in_each_encoding() -> None:
+    data = (ENGLISH * 5 + "The naïve Señor had déjà vu.\n" + ENGLISH * 5).encode("latin-1")
+    listed = choices(data)
+    assert listed[0] == ("cp1252", "The naïve Señor had déjà vu.")
+    assert ("cp1250", "The naďve Seńor had déjŕ vu.") in listed
+    lines = [choice.line for choice in listed]
+    assert len(set(lines)) == len(lines)
+    assert {choice.name for choice in listed} <= set(ENCODINGS)
+
+
+def test_encoding_choices_leave_out_encodings_that_the_text_is_not_valid_in() -> None:
+    names = [choice.name for choice in choices(RUSSIAN.encode("koi8-r"))]
+    assert names[0] == "koi8-r"
+    assert "cp1251" in names
+    assert not {"utf-8", "shift_jis", "utf-16-le"} & set(names)
+
+
+def test_encoding_choices_show_the_words_around_accents_of_a_long_line() -> None:
+    data = (("word " * 300) + "the naïve café " + ("word " * 300)).encode("latin-1")
+    line = choices(data)[0].line
+    assert "naïve café" in line
+    assert len(line) <= 60
+
+
+def test_encoding_choices_of_ascii_are_none() -> None:
+    assert choices(ENGLISH.encode()) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le", "gb18030"])
+def test_encoding_choices_begin_with_the_guess_for_any_encoding(encoding: str) -> None:
+    first = choices(CHINESE.encode(encoding))[0]
+    assert CHINESE.startswith(first.line[:20])
+    assert first.name == found(CHINESE.encode(encoding)).name
+
+
+@given(st.binary(max_size=300))
+def test_encoding_choices_of_any_bytes_raise_nothing(data: bytes) -> None:
+    encoding_choices(io.BytesIO(data), "utf-8", len(data))
