@@ -132,12 +132,28 @@ async def test_the_palette_finds_actions_and_carries_them_out(places: Path) -> N
     async with driven(places) as app:
         await app.in_mode("corpus")
         await app.press("colon")
-        await app.until(lambda: isinstance(app.screen, Palette))
-        await app.press(*"runs")
+        await app.shows("What would you like to do?", "Open path", "Type the path of a file or folder")
+        await app.press(*"go to runs")
         options = app.screen.query_one(OptionList)
-        await app.until(lambda: options.option_count and options.get_option_at_index(0).id == "app.mode_runs")
+        await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
         await app.press("enter")
         await app.in_mode("runs")
+
+
+async def test_the_palette_opens_in_an_input_and_its_keys_close_it(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("slash")
+        await app.until(lambda: isinstance(app.app.focused, Input) and app.screen is app.mode)
+        await app.press("ctrl+p")
+        await app.shows("Open path", "Filter")
+        await app.press("ctrl+p")
+        await app.until(lambda: app.screen is app.mode)
+        await app.press("ctrl+p")
+        await app.until(lambda: isinstance(app.screen, Palette))
+        await app.press("pagedown", "pageup", "escape", "escape")
+        await app.until(lambda: app.screen is app.mode)
+        assert app.app.is_running
 
 
 async def test_what_is_active_is_one_of_the_listed_focuses(places: Path) -> None:

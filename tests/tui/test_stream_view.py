@@ -12,7 +12,7 @@ from textual.selection import Selection
 
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.marks import OFF, RANK, Origin, uniform
-from charlstm_tui.theme import THEME
+from charlstm_tui.theme import DARK
 from recorded_run import NASTY
 
 LINES = "".join(f"line {number}\n" for number in range(200))
@@ -21,8 +21,8 @@ LINES = "".join(f"line {number}\n" for number in range(200))
 class Host(App[None]):
     def __init__(self) -> None:
         super().__init__()
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        self.register_theme(DARK)
+        self.theme = DARK.name
 
     def compose(self) -> ComposeResult:
         yield StreamView()

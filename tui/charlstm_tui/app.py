@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
+from textual.app import SystemCommand
+from textual.command import CommandPalette
 from textual.errors import NoWidget
 from textual.events import Event, MouseDown
 from textual.screen import Screen
+from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm.display import visible
@@ -21,11 +24,9 @@ from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.palette import Actions, Palette
 from charlstm_tui.terminal import catch_endings
-from charlstm_tui.theme import theme_for
-
-if TYPE_CHECKING:
-    pass
+from charlstm_tui.theme import legible_colours, own_variables, themes_for
 
 
 def _screen(mode: str) -> Callable[[], Screen[None]]:
@@ -41,7 +42,7 @@ class CharLSTMApp(ModeApp):
     """The charlstm app."""
 
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    ENABLE_COMMAND_PALETTE = False  # it has two keys in the action table
     TITLE = "charlstm"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
@@ -51,9 +52,19 @@ class CharLSTMApp(ModeApp):
         self.farewell = ""
         """What to print after the app has exited."""
         self._quitting: Screen[Any] | None = None
-        theme = theme_for(self.console.color_system)
-        self.register_theme(theme)
-        self.theme = theme.name
+        themes = themes_for(self.console.color_system)
+        for theme in themes:
+            self.register_theme(theme)
+        self.theme = themes[0].name
+
+    # ---- colours
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return own_variables(self.current_theme)
+
+    def get_css_variables(self) -> dict[str, str]:
+        variables = super().get_css_variables()
+        self.theme_variables = {**variables, **legible_colours(self.current_theme, variables)}
+        return self.theme_variables
 
     # ---- in
     def on_mount(self) -> None:
@@ -125,17 +136,19 @@ class CharLSTMApp(ModeApp):
             self.push_screen(HelpScreen(self.screen.MODE, self.screen.available()))
 
     def do_palette(self) -> None:
-        from charlstm_tui.palette import Palette
+        """Open the palette, or close it."""
+        if isinstance(self.screen, CommandPalette):
+            self.screen.dismiss()
+        elif isinstance(self.screen, ModeScreen):
+            self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
 
-        screen = self.screen
-        if not isinstance(screen, ModeScreen):
-            return
+    def search_themes(self) -> None:
+        self.push_screen(Palette([ThemeProvider], placeholder="Which theme?"))
 
-        async def chosen(name: str | None) -> None:
-            if name is not None:
-                await screen.action_do(name)
-
-        self.push_screen(Palette(screen.available()), chosen)
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Those of Textual that no action of ours stands for."""
+        ours = {"Quit", "Keys", "Minimize", "Maximize"}
+        return (command for command in super().get_system_commands(screen) if command.title not in ours)
 
     def do_back(self) -> None:
         if isinstance(self.screen, ModeScreen):

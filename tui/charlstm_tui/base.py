@@ -276,6 +276,13 @@ class ModeScreen(SafeWorkers, Screen[None]):
             action for action in active(self.all_scopes()) if (not typing or action.acts_in_inputs) and self.can(action)
         )
 
+    def palette_actions(self) -> tuple[Action, ...]:
+        """All actions that the palette offers: those that would act if no text field had the focus, too."""
+        if not self.is_mounted or self.charlstm.leaving:
+            return ()
+        scopes = (ANYWHERE, PANES, DIGITS, OUTSIDE, *self.scopes())
+        return tuple(action for action in active(scopes) if self.can(action))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "do" or not parameters or BY_ID.get(str(parameters[0])) in self.available()
 

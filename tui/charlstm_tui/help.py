@@ -17,8 +17,13 @@ from charlstm_tui.dialogs import Dialog
 
 
 class HelpScreen(Dialog):
-    """Every action that would act now: those of the pane first, then the mode's, then those of the app."""
+    """Every action that would act now: those of the pane first, then the mode's, then those of the app.
 
+    Not Textual's HelpPanel: at 80 columns that leaves 50 to the mode, shows a label of two words for each key instead
+    of a sentence, and lists the keys of every widget beside those of the app.
+    """
+
+    COMPONENT_CLASSES: ClassVar = {"help--key"}
     BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
     def __init__(self, mode: str, actions: Sequence[Action]) -> None:
@@ -42,7 +47,7 @@ class HelpScreen(Dialog):
         for action in actions:  # F1 and ? are two entries of one action
             rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=13, style=f"bold {self.app.theme_variables['primary']}")
+        table.add_column(width=13, style=self.get_component_rich_style("help--key", partial=True))
         table.add_column()
         for (_, about), keys in rows.items():
             table.add_row(Text(" " + " ".join(keys)), Text(about))

@@ -1,77 +1,63 @@
-"""Any action by its name: a line to type in and what matches, made from the action table."""
+"""Textual's command palette, filled from the action table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
-from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
-from textual.fuzzy import Matcher
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
-from charlstm_tui.actions import Action
-from charlstm_tui.dialogs import Dialog
+from charlstm_tui.actions import key_name
+from charlstm_tui.base import ModeScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
-from charlstm_tui.widgets.text_input import TextInput
 
 
-class Palette(Dialog):
-    """Returns the id of the chosen action, or ``None``."""
+class SteadyCommandList(CommandList, SteadyOptionList):
+    """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
 
-    BINDINGS: ClassVar = [("up", "move(-1)", "up"), ("down", "move(1)", "down"), ("ctrl+p", "dismiss(None)", "close")]
 
-    def __init__(self, actions: Sequence[Action]) -> None:
-        super().__init__()
-        shown = [action for action in actions if action.palette]
-        # the pane's own first, then the mode's, then the app's
-        self._actions = sorted(shown, key=lambda action: (action.mode is None, -action.scope.count(".")))
+class Palette(CommandPalette):
+    """Textual's palette with a list that outlives quick keys."""
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog wide"):
-            yield TextInput(placeholder="What would you like to do?", compact=True)
-            yield SteadyOptionList(compact=True)
+        for widget in super().compose():
+            yield SteadyCommandList() if type(widget) is CommandList else widget
 
-    def opened(self) -> None:
-        self.query_one(OptionList).can_focus = False
-        self._fill("")
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor of the list while the line keeps the focus."""
-        options = self.query_one(OptionList)
-        (options.action_cursor_down if by > 0 else options.action_cursor_up)()
+class Actions(Provider):
+    """Every action of the mode on screen that has something to act on, then Textual's system commands.
 
-    @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        self._fill(event.value.strip())
+    Both come from one provider, because Textual shows those of several in no fixed order.
+    """
 
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.query_one(OptionList).action_select()
+    def _commands(self) -> Iterator[tuple[str, str, Callable[[], Awaitable[None] | None]]]:
+        """Name, help and what to call: what belongs to the pane in focus first, then the mode's, then the app's."""
+        screen = self.screen
+        if isinstance(screen, ModeScreen):
+            shown = (action for action in screen.palette_actions() if action.palette)
+            for action in sorted(shown, key=lambda action: (action.mode is None, -action.scope.count("."))):
+                keys = " ".join(key_name(key) for key in action.keys)
+                yield _capital(action.label), f"{action.help}  [{keys}]", partial(screen.action_do, action.id)
+        for command in self.app.get_system_commands(screen):
+            yield command.title, command.help, command.callback
 
-    @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(event.option.id)
+    async def discover(self) -> Hits:
+        for name, about, act in self._commands():
+            yield DiscoveryHit(name, act, help=_literal(about))
 
-    def _fill(self, typed: str) -> None:
-        matcher = Matcher(typed)
-        scored = [
-            (max(matcher.match(action.label) * 1.5, matcher.match(action.help)) if typed else 1.0, action)
-            for action in self._actions
-        ]
-        found = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
-        options = self.query_one(OptionList)
-        options.clear_options()
-        options.add_options(
-            Option(
-                Content.assemble(
-                    (f" {action.key_label:<8}", "bold $primary"), f"{action.label:<14} ", (action.help, "$quiet")
-                ),
-                id=action.id,
-            )
-            for _, action in found
-        )
-        options.highlighted = 0 if found else None
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, about, act in self._commands():
+            score = max(matcher.match(name) * 1.5, matcher.match(about))
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), act, text=name, help=_literal(about))
+
+
+def _capital(label: str) -> str:
+    return label[:1].upper() + label[1:]
+
+
+def _literal(text: str) -> str:
+    """``text`` as markup that shows it as it is."""
+    return text.replace("[", r"\[")

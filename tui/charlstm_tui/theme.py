@@ -1,12 +1,17 @@
-"""The app's colours. Screens name the variables (``$rule``, ``$train`` …), never a colour of their own."""
+"""The app's colours: a dark and a light theme, and what every other theme lacks of the variables that screens name.
+
+Screens name variables (``$rule``, ``$train`` …), never a colour of their own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from textual.color import Color
 from textual.theme import Theme
 
-THEME = Theme(
+DARK = Theme(
     name="charlstm",
     primary="#7aa2f7",
     secondary="#bb9af7",
@@ -42,14 +47,137 @@ THEME = Theme(
     },
 )
 
+LIGHT = Theme(
+    name="charlstm-light",
+    primary="#2553b0",
+    secondary="#7440b8",
+    accent="#97500a",
+    foreground="#23262f",
+    background="#fbfaf7",
+    surface="#fbfaf7",
+    panel="#efeee9",
+    success="#34701a",
+    warning="#805b00",
+    error="#b3263f",
+    dark=False,
+    variables={
+        "rule": "#cbccd2",
+        "quiet": "#666b79",
+        "cursor-line": "#dde4f2",
+        "train": "#2553b0",
+        "valid": "#97500a",
+        "kept": "#2553b0",
+        "cut": "#9a9dab",
+        "copied": "#d3e6c6",
+        "scrollbar": "#cbccd2",
+        "scrollbar-hover": "#a9abb5",
+        "scrollbar-active": "#2553b0",
+        "scrollbar-background": "#fbfaf7",
+        "scrollbar-background-hover": "#fbfaf7",
+        "scrollbar-background-active": "#fbfaf7",
+        "scrollbar-corner-color": "#fbfaf7",
+        "block-cursor-background": "#dde4f2",
+        "block-cursor-foreground": "#23262f",
+        "border": "#cbccd2",
+        "input-selection-background": "#b4c8ee",
+    },
+)
 
-def theme_for(color_system: str | None) -> Theme:
-    """The theme, with the darkest greys lifted where a terminal has 16 colours and would show them as black, and
-    without their blue where it has 256 and would show them as navy."""
+ANSI = {
+    "rule": "ansi_default",  # not the bright black, which many schemes have as the background
+    "quiet": "ansi_default",
+    "cursor-line": "ansi_default",  # the cursor has a sign of its own
+    "train": "ansi_blue",
+    "valid": "ansi_yellow",
+    "kept": "ansi_blue",
+    "cut": "ansi_default",
+    "copied": "ansi_green",
+}
+"""Our variables in a theme that leaves the colours to the terminal."""
+
+TEXT_COLOURS = ("primary", "secondary", "accent", "warning", "error", "success")
+"""Colours of a theme that the app writes text in."""
+TEXT, QUIET = 4.5, 3.0
+"""Least contrast ratios, of text and of quiet text (WCAG 2.2, 1.4.3 and its value for large text)."""
+
+
+def themes_for(color_system: str | None) -> tuple[Theme, ...]:
+    """The app's own themes, adapted to the terminal's colours; the first is the one to start with.
+
+    With 16 colours, the darkest greys are lifted, which would be black. With 256, they lose their blue, which would
+    make them navy.
+    """
+    dark = DARK
     if color_system == "256":
         grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
-        return replace(THEME, panel="#1c1c1c", variables={**THEME.variables, **grey})
-    if color_system not in ("standard", "windows"):
-        return THEME
-    grey = {"rule": "#808080", "border": "#808080", "quiet": "#c0c0c0", "cut": "#808080", "cursor-line": "#000000"}
-    return replace(THEME, variables={**THEME.variables, **grey, "block-cursor-background": "#000000"})
+        dark = replace(DARK, panel="#1c1c1c", variables={**DARK.variables, **grey})
+    elif color_system in ("standard", "windows"):
+        grey = {"rule": "#808080", "border": "#808080", "quiet": "#c0c0c0", "cut": "#808080", "cursor-line": "#000000"}
+        dark = replace(DARK, variables={**DARK.variables, **grey, "block-cursor-background": "#000000"})
+    return dark, LIGHT
+
+
+def own_variables(theme: Theme) -> dict[str, str]:
+    """The variables of the app's own for a theme that knows nothing of them, such as those of Textual."""
+    if theme.ansi:
+        return dict(ANSI)
+    colours = theme.to_color_system().generate()
+    background, panel, foreground, primary, accent, success = (
+        Color.parse(colours[name]) for name in ("background", "panel", "foreground", "primary", "accent", "success")
+    )
+    behind = (background, background + panel)
+    text = legible(foreground, behind, TEXT)
+    train, valid = legible(primary, behind, TEXT), legible(accent, behind, TEXT)
+    return {
+        "rule": background.blend(foreground, 0.22, 1).hex,
+        "quiet": legible(background.blend(foreground, 0.55, 1), behind, QUIET + 0.5).hex,
+        "cursor-line": _tinted(background, primary, 0.15, text).hex,
+        "train": train.hex,
+        "valid": valid.hex,
+        "kept": train.hex,
+        "cut": background.blend(foreground, 0.4, 1).hex,
+        "copied": _tinted(background, success, 0.22, text).hex,
+    }
+
+
+def legible_colours(theme: Theme, variables: Mapping[str, str]) -> dict[str, str]:
+    """The colours of ``theme`` that text is written in, darkened or lightened as far as reading them takes.
+
+    Many themes mean them for borders and backgrounds: orange on white, as in ``textual-light``, has a contrast of 1.5.
+    """
+    if theme.ansi:
+        return {}
+    background = Color.parse(variables["background"])
+    behind = (background, background + Color.parse(variables["panel"]))
+    colours = {name: legible(Color.parse(variables[name]), behind, TEXT).hex for name in TEXT_COLOURS}
+    return {**colours, "foreground": legible(Color.parse(variables["foreground"]), behind, TEXT).hex}
+
+
+def legible(colour: Color, behind: tuple[Color, ...], least: float) -> Color:
+    """``colour``, blended with black or white until it has the contrast ``least`` to all colours of ``behind``."""
+    towards = behind[0].get_contrast_text(1.0)
+    for share in range(0, 101, 5):
+        blended = colour.blend(towards, share / 100, 1)
+        if all(contrast(blended, each) >= least for each in behind):
+            return blended
+    return towards
+
+
+def _tinted(background: Color, colour: Color, share: float, text: Color) -> Color:
+    """``background`` with a ``share`` of ``colour``, or less where ``text`` could not be read on it any more."""
+    while contrast(text, tinted := background.blend(colour, share, 1)) < TEXT and share > 0:
+        share -= 0.02
+    return tinted
+
+
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of two opaque colours, 1 to 21 (WCAG 2.2)."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,107 @@
+"""Every theme can be chosen in every mode, and its text can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES, Theme
+from textual.widgets import OptionList
+
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.palette import Palette
+from charlstm_tui.theme import DARK, LIGHT, QUIET, TEXT, TEXT_COLOURS, contrast, legible_colours, own_variables
+from driven_app import driven
+from recorded_run import record
+
+OWN = {"rule", "quiet", "cursor-line", "train", "valid", "kept", "cut", "copied"}
+
+
+def themes() -> dict[str, Theme]:
+    return {DARK.name: DARK, LIGHT.name: LIGHT, **BUILTIN_THEMES}
+
+
+def colours(theme: Theme) -> dict[str, str]:
+    """The variables of ``theme`` as the app has them."""
+    variables = {**own_variables(theme), **theme.to_color_system().generate(), **theme.variables}
+    return {**variables, **legible_colours(theme, variables)}
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is read as a whole for its statistics."""
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
+async def test_every_theme_works_in_every_mode(places: Path, mode: str) -> None:
+    record(places, "finished").close()
+    async with driven(places) as app:
+        app.app.go(mode)
+        await app.in_mode(mode)
+        for name in themes():
+            app.app.theme = name
+            await app.pilot.pause()
+            assert app.mode.styles.background == Color.parse(app.app.theme_variables["background"])
+            assert set(app.app.theme_variables) >= OWN
+        assert set(app.app.available_themes) == set(themes())
+
+
+@pytest.mark.usefixtures("still")
+async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app.theme = "ansi-dark"
+        await app.press("f1")
+        await app.shows("Corpus: keys")
+        await app.press("escape", "ctrl+p")
+        await app.shows("Open path")
+
+
+@pytest.mark.parametrize(
+    "theme", [theme for theme in themes().values() if not theme.ansi], ids=lambda theme: theme.name
+)
+def test_text_of_every_theme_can_be_read(theme: Theme) -> None:
+    names = (*TEXT_COLOURS, *OWN, "foreground", "background", "panel")
+    found = {name: Color.parse(value) for name, value in colours(theme).items() if name in names}
+    background = found["background"]
+    for behind in (background, background + found["panel"]):
+        for name in (*TEXT_COLOURS, "foreground", "train", "valid"):
+            assert contrast(found[name], behind) >= TEXT, f"${name} on {behind.hex}"
+        assert contrast(found["quiet"], behind) >= QUIET
+    for behind in (found["cursor-line"], found["copied"]):
+        assert contrast(found["foreground"], behind) >= TEXT
+    assert contrast(found["rule"], background) > 1.2
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(theme: Theme) -> None:
+    variables = theme.to_color_system().generate()
+    corrected = legible_colours(theme, variables)
+    assert {name: Color.parse(value) for name, value in corrected.items()} == {
+        name: Color.parse(variables[name]) for name in corrected
+    }
+    for behind in ("background", "panel"):
+        assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(variables[behind])) >= TEXT
+    assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(theme.variables["cursor-line"])) >= QUIET
+
+
+@pytest.mark.usefixtures("still")
+async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("colon", *"theme")
+        await app.shows("Change the current theme")
+        await app.press("enter")
+        await app.until(lambda: isinstance(app.screen, Palette) and "Which theme" in app.text())
+        await app.press(*"charlstm-light")
+        options = app.screen.query_one(OptionList)
+        await app.until(lambda: options.option_count == 1)
+        await app.press("enter")
+        await app.until(lambda: app.app.theme == LIGHT.name and app.screen is app.mode)
+
+
+def test_the_app_starts_in_its_dark_theme() -> None:
+    assert CharLSTMApp().theme == DARK.name
