@@ -158,6 +158,9 @@ def control(
 ) -> None:
     """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, or set-lr VALUE.
 
+    `set-lr` sets the learning rate of the next step and scales the rest of the schedule to it. In the warm-up it ends
+    the climb: the rate stays until the warm-up would have been over, then it falls by the schedule.
+
     `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
     at once.
 

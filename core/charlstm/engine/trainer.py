@@ -584,7 +584,8 @@ class Trainer:
     def _amend_schedule(self, event: Controlled) -> None:
         if event.value is not None and not self.schedule.has_command(event.id):
             kind: Kind = "finish" if event.command == "finish" else "set-lr"
-            self._schedule = self.schedule.amended(Amendment(self.progress.step, kind, event.value, event.id))
+            change = Amendment(self.progress.step, kind, event.value, event.id, ends_climb=kind == "set-lr")
+            self._schedule = self.schedule.amended(change)
 
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))

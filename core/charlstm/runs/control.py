@@ -27,7 +27,8 @@ CHUNK = 1_000_000
 
 def send_command(run: Run, command: str, value: float | None = None) -> Command:
     """Send the worker of ``run`` a command: ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr``,
-    whose value is the new learning rate. It is handled between two steps and logged as a ``control`` event with its id.
+    whose value is the learning rate of the next step. It is handled between two steps and logged as a ``control`` event
+    with its id.
 
     Raises :class:`RunError` when the run has no worker, or for an unknown command or a wrong value.
     """

@@ -35,7 +35,9 @@ def superseded_commands(changed: Collection[str]) -> set[str]:
 class Amendment:
     """A change of the schedule. ``step`` is the first step with the new rate, ``id`` that of the command, if any.
 
-    - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``. The end stays.
+    - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``. The end stays. With ``ends_climb``, a
+      climb that is under way (the warm-up, or that of an extension) ends: the rate stays at ``value`` until the climb
+      would have been over, then it follows the schedule's shape down from there.
     - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
     - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit.
     - ``more``: ``value`` more steps, in which the rate climbs to ``peak`` and then follows the schedule's shape again.
@@ -47,7 +49,11 @@ class Amendment:
     id: str = ""
     peak: float | None = None
     start: float = 0.0
-    """The rate at ``step`` before this change; :meth:`LearningRate.amended` fills it in."""
+    """The rate at ``step`` before this change (with ``ends_climb``: without the climb); :meth:`LearningRate.amended`
+    fills it in."""
+    ends_climb: bool = False
+    """Of ``set-lr``: whether a climb ends. Commands end it. A change of ``lr`` at a resume does not, since ``lr`` is
+    the peak of the climb, and commands of version 0.1 did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,8 @@ class LearningRate:
         """Whether the run was extended after it had ended."""
         return any(change.kind == "more" for change in self.amendments)
 
-    def rate(self, step: int) -> float:
-        """The learning rate of step ``step``, counted from 0."""
+    def rate(self, step: int, *, climbs: bool = True) -> float:
+        """The learning rate of step ``step``, counted from 0. Without ``climbs`` a climb counts as over already."""
         planned = [self.first_plan]
         for change in self.amendments:
             planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
@@ -101,26 +107,28 @@ class LearningRate:
                 continue
             if change.kind == "set-lr":
                 scaled.append(change)
+                climbs = climbs and not change.ends_climb
             elif change.kind == "replan":
                 position = change.step + since * max(1, before - change.step) / length
             else:
-                rate = self._finish_or_more(change, since, length)
+                rate = self._finish_or_more(change, since, length, climbs)
                 break
         else:
-            rate = self._initial(position)
+            rate = self._initial(position, climbs)
         for change in reversed(scaled):
             rate = change.value * (rate / change.start) if change.start > 0 else change.value
         return rate
 
     def amended(self, change: Amendment) -> Self:
         """The schedule with ``change``. Amendments have to be made in the order of their steps."""
-        return replace(self, amendments=(*self.amendments, replace(change, start=self.rate(change.step))))
+        start = self.rate(change.step, climbs=not change.ends_climb)
+        return replace(self, amendments=(*self.amendments, replace(change, start=start)))
 
     def has_command(self, id: str) -> bool:
         """Whether one of the amendments was made by the command with this id."""
         return any(change.id == id for change in self.amendments)
 
-    def _finish_or_more(self, change: Amendment, since: float, length: int) -> float:
+    def _finish_or_more(self, change: Amendment, since: float, length: int, climbs: bool) -> float:
         """The rate ``since`` steps after the start of ``finish`` or ``more``. It depends on the earlier curve only
         through ``change.start``, the rate at that start."""
         if change.kind == "finish":
@@ -129,11 +137,15 @@ class LearningRate:
         climb = climb_steps(length)
         low = min(peak, change.start)
         if since < climb:
+            if not climbs:
+                return peak
             return low + (peak - low) * (since + 1) / climb
         return peak * self._decay_factor((since - climb) / max(1, length - climb))
 
-    def _initial(self, step: float) -> float:
+    def _initial(self, step: float, climbs: bool) -> float:
         if step < self.warmup_steps:
+            if not climbs:
+                return self.lr
             return self.lr * min(1.0, (step + 1) / self.warmup_steps)
         return self.lr * self._decay_factor((step - self.warmup_steps) / max(1, self.first_plan - self.warmup_steps))
 

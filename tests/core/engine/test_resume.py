@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,25 @@ def test_resume_repeats_logged_rate_changes(corpus: Corpus, settings: Settings, 
     third = drain(Trainer.resume(corpus, settings, later, replay=log * 2, sample=sample))
     assert [e.value for e in third if isinstance(e, Controlled)] == [5e-4]
     assert log_of(joined(first, third)) == log_of(whole)
+
+
+def test_rate_that_is_set_in_the_warmup_acts_at_once_and_is_repeated(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    asks: dict[int, list[tuple[str, float | None]]] = {2: [("set-lr", 1e-3)]}
+    plan = replace(plan, warmup_steps=12, log_every=1)
+    whole, reference = untouched(corpus, settings, plan, asks)
+    rates = {event.step: event.lr for event in whole if isinstance(event, Stepped)}
+    assert [rates[step] for step in range(3, 13)] == [1e-3] * 10
+    assert rates[14] < 1e-3
+    store, commands = MemoryStore(), ScriptedCommands(asks)
+    first = drain(
+        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=9
+    )
+    log = [event for event in first if isinstance(event, Controlled)]
+    second = drain(Trainer.resume(corpus, settings, store.states[0], replay=log, sample=sample, store=store))
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
 
 
 def test_resume_repeats_finish_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.training.schedule import Amendment, LearningRate
+from charlstm.training.schedule import Amendment, LearningRate, Shape
 
 
 def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
@@ -38,6 +38,37 @@ def test_set_lr_rescales_the_rest() -> None:
     assert schedule.planned_steps == 100
     assert schedule.has_command("a")
     assert not schedule.has_command("b")
+
+
+@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
+def test_rate_that_is_set_in_the_warmup_acts_at_once_and_ends_the_climb(shape: Shape) -> None:
+    """0.1 that was typed at a third of the warm-up became 0.32 at its end."""
+    schedule = LearningRate(1.0, shape, 30, 130).amended(Amendment(10, "set-lr", 0.1, ends_climb=True))
+    assert schedule.rate(9) == pytest.approx(1 / 3)
+    assert {schedule.rate(step) for step in range(10, 31)} == {0.1}
+    whole = LearningRate(1.0, shape, 30, 130)
+    assert [schedule.rate(step) for step in range(31, 130)] == pytest.approx(
+        [0.1 * whole.rate(step) for step in range(31, 130)]
+    )
+    again = schedule.amended(Amendment(20, "set-lr", 0.5, ends_climb=True))
+    assert (again.rate(19), again.rate(20), again.rate(30)) == pytest.approx((0.1, 0.5, 0.5))
+
+
+def test_rate_that_is_set_in_the_climb_of_an_extension_acts_at_once() -> None:
+    schedule = linear().amended(Amendment(100, "more", 100, peak=0.5))
+    schedule = schedule.amended(Amendment(104, "set-lr", 0.2, ends_climb=True))
+    assert [schedule.rate(step) for step in (104, 109, 110)] == pytest.approx([0.2, 0.2, 0.2])
+    assert schedule.rate(155) == pytest.approx(0.1)
+
+
+def test_rate_set_in_the_warmup_by_version_0_1_stays_as_it_was() -> None:
+    """States of 0.1 have no ``ends_climb``: there the climb went on, and a resume has to be exact."""
+    stored = LearningRate(1.0, "linear", 30, 130).amended(Amendment(10, "set-lr", 0.1)).to_dict()
+    for change in stored["amendments"]:
+        del change["ends_climb"]
+    schedule = LearningRate.from_dict(stored)
+    assert schedule.rate(10) == pytest.approx(0.1)
+    assert schedule.rate(29) == pytest.approx(0.1 * 30 / 11)
 
 
 def test_finish_ends_at_zero() -> None:
@@ -80,7 +111,11 @@ def test_more_climbs_to_its_peak_again() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 40), st.sampled_from(["set-lr", "finish", "replan", "more"]), st.floats(1e-6, 50), st.text()
+            st.integers(0, 40),
+            st.sampled_from(["set-lr", "finish", "replan", "more"]),
+            st.floats(1e-6, 50),
+            st.text(),
+            st.booleans(),
         ),
         max_size=30,
     ),
@@ -88,13 +123,13 @@ def test_more_climbs_to_its_peak_again() -> None:
     st.integers(0, 100),
 )
 def test_amendments_keep_earlier_rates_and_survive_json(
-    history: list[tuple[int, str, float, str]], shape: str, warmup: int
+    history: list[tuple[int, str, float, str, bool]], shape: str, warmup: int
 ) -> None:
     schedule, step = LearningRate(1.0, shape, warmup, 100), 0  # type: ignore[arg-type]
-    for forward, kind, value, name in history:
+    for forward, kind, value, name, ends in history:
         step += forward
         before = [schedule.rate(earlier) for earlier in range(0, step, 7)]
-        schedule = schedule.amended(Amendment(step, kind, value, name, peak=0.5))  # type: ignore[arg-type]
+        schedule = schedule.amended(Amendment(step, kind, value, name, peak=0.5, ends_climb=ends))  # type: ignore[arg-type]
         assert [schedule.rate(earlier) for earlier in range(0, step, 7)] == before
         if kind == "set-lr":
             assert schedule.rate(step) == pytest.approx(value)

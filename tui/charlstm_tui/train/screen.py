@@ -371,7 +371,7 @@ class TrainScreen(ModeScreen):
         now = f"The rate now is {rate_words(last.lr)}" if last else "No step is done yet"
         self._prompt(
             "Learning rate",
-            f"{now}; the rest of the schedule is scaled with it.",
+            f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             rate_words(last.lr) if last else "",
             _check_rate,
             lambda text: self._send("set-lr", f"set the rate to {float(text):g}", float(text)),
