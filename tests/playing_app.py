@@ -55,8 +55,8 @@ class Session:
         await self.until(lambda: self.screen.playing)
         self.screen._speed = FULL
         player = self.screen._player
-        player.set_speed(FULL)
-        player.go(count - self.picture.length)
+        player.change_speed(lambda speed: FULL)
+        player.stream(count - self.picture.length)
         await self.until(lambda: self.picture.length == count and not self.picture.running)
 
     def status(self) -> str:

@@ -69,10 +69,10 @@ async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(
             it.app.play(str(worker.run.path))
             await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
             await it.until(lambda: it.screen.playing)
-            take = it.picture.take
+            take = it.picture.session_id
             it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
             await it.paused(5)
-            assert it.picture.take == take
+            assert it.picture.session_id == take
             it.app.play(str(worker.run.path), 0)  # while Generate is shown
             await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
 
@@ -164,7 +164,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
     async with playing(run.path) as it:
         await it.paused(10)
         session = run.sessions_dir / "mine.json"
-        it.screen._player.run_with(lambda played: save_as(session, "rank", played))
+        it.screen._player.call(lambda played: save_as(session, "rank", played))
         await it.until(session.is_file)
         text = it.text
         await it.pilot.press("o")
@@ -276,7 +276,7 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
             it.app.play(str(wanted))
             await it.pilot.pause()
             await it.until(lambda wanted=wanted: it.screen.room == "play" and it.picture.facts.path == wanted)
-            await it.until(lambda: it.picture.outlook is not None)
+            await it.until(lambda: it.picture.distribution is not None)
 
 
 def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ async def test_walking_shows_the_candidates_there(model: Path) -> None:
         length = it.picture.length
         await it.pilot.press("left", "left", "left")
         await it.until(lambda: it.picture.position == length - 3)
-        assert it.picture.standing == it.text[len("The morning") + length - 3]
+        assert it.picture.current_char == it.text[len("The morning") + length - 3]
         await it.pilot.press("right", "right", "right")
         await it.until(lambda: it.picture.position == length)
         await it.pilot.press("right")
@@ -201,7 +201,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.player.thread.SOON", 0.02)
+    monkeypatch.setattr("charlstm_tui.player.thread.PROGRESS_AFTER", 0.02)
     save_model(model, tiny_model(prime="The morning", hidden_size=256))
     async with playing(model) as it:
         await it.paused(3)
@@ -358,9 +358,9 @@ async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
     async with playing(model, speed=120) as it:
         await it.until(lambda: it.screen.playing and it.picture.length > 5)
         player = it.screen._player
-        voice = player._voices[0]
+        voice = player._playbacks[0]
         await it.pilot.press("2")
-        await it.until(lambda: not player._watched)
+        await it.until(lambda: not player._visible)
         assert voice.session is not None
         made, left = len(voice.session), time.monotonic()
         await it.until(lambda: (time.monotonic() - left) * voice.speed >= 60, settle=False)  # so many became due

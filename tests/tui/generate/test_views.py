@@ -21,17 +21,17 @@ async def test_write_together(model: Path) -> None:
         await it.paused(5)
         before = it.text
         await it.pilot.press("w")
-        await it.until(lambda: bool(it.picture.ghost))
+        await it.until(lambda: bool(it.picture.suggestion))
         await it.pilot.press(*"q? 1")
         await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
         assert "never seen" in it.status()
-        ghost = it.picture.ghost
+        ghost = it.picture.suggestion
         assert ghost[:5] in "".join(it.screen.stream._page.chars)
         await it.pilot.press("tab")
         await it.until(lambda: it.text == before + "q? " + ghost)
         await it.pilot.press("backspace")
         await it.until(lambda: it.text == before + "q? " + ghost[:-1])
-        word = it.picture.ghost
+        word = it.picture.suggestion
         await it.pilot.press("ctrl+right")
         await it.until(lambda: len(it.text) > len(before + "q? " + ghost[:-1]))
         assert (ghost[:-1] + word).startswith(it.text[len(before + "q? ") :])
@@ -43,7 +43,7 @@ async def test_write_together(model: Path) -> None:
         assert "generate.write.ghost" in it.screen.scopes()
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.room == "play")
-        await it.until(lambda: not it.picture.ghost)
+        await it.until(lambda: not it.picture.suggestion)
 
 
 async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: Path) -> None:
@@ -167,7 +167,7 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path)
     async with playing(recorded.run.path) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen._player.write_text("she had not been in the house for seven long years")
+        it.screen._player.insert_at_cursor("she had not been in the house for seven long years")
         await it.until(lambda: it.screen._copied is not None and it.screen._copied.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())

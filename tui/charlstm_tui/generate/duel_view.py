@@ -57,10 +57,10 @@ class DuelView(Horizontal):
 
     def show(self, picture: PlaybackState) -> None:
         """What happened on one side."""
-        before = self._pictures.get(picture.voice)
-        self._pictures[picture.voice] = picture
-        view = self.view(picture.voice)
-        if before is None or before.take != picture.take or before.prime != picture.prime:
+        before = self._pictures.get(picture.number)
+        self._pictures[picture.number] = picture
+        view = self.view(picture.number)
+        if before is None or before.session_id != picture.session_id or before.prime != picture.prime:
             view.clear()
             view.append(picture.prime, uniform(picture.prime, Origin.PRIME))
         base = len(picture.prime)
@@ -89,6 +89,6 @@ class DuelView(Horizontal):
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
         ]
         on += other_settings(settings)
-        bits = "" if picture.bits is None else f"  {picture.bits:.2f} bits"
+        bits = "" if picture.bits_per_char is None else f"  {picture.bits_per_char:.2f} bits"
         mark = ("▸ " if voice == self.chosen else "  ", "$accent")
         return Content.assemble(mark, (facts.name + step, "bold"), (bits, ""), "\n  ", (" · ".join(on), "$quiet"))

@@ -41,7 +41,7 @@ class GenerateScreen(ViewKeys):
         if self._choosing:
             return ("generate.choices",)
         if self.room == "write":
-            ghost = bool(self._picture and self._picture.ghost) and not self._ghost_hidden
+            ghost = bool(self._picture and self._picture.suggestion) and not self._ghost_hidden
             return ("generate.write", *(("generate.write.ghost",) if ghost else ()))
         if self.room == "score":
             return ("generate.score",)
@@ -64,7 +64,11 @@ class GenerateScreen(ViewKeys):
         if action.scope == "generate.choices":
             return action.args[0] <= len(self.query_one(Candidates).shown)
         if action.handler == "age":
-            return self._picture is not None and self._picture.facts is not None and bool(self._picture.facts.ages)
+            return (
+                self._picture is not None
+                and self._picture.facts is not None
+                and bool(self._picture.facts.snapshot_steps)
+            )
         if action.handler == "open_model":
             return True
         if action.handler == "edit_prime" and self._picture is not None and self._picture.facts is not None:
@@ -82,7 +86,7 @@ class GenerateScreen(ViewKeys):
         }
 
     def step_out(self) -> bool:
-        if self.room == "write" and not self._ghost_hidden and self._picture is not None and self._picture.ghost:
+        if self.room == "write" and not self._ghost_hidden and self._picture is not None and self._picture.suggestion:
             self._ghost_hidden = True
             self.stream.show_ghost("")
             self.refresh_keys()
@@ -93,7 +97,7 @@ class GenerateScreen(ViewKeys):
         elif self._choosing:
             self._choose(False)
         elif self._picture is not None and self._picture.busy:
-            self._player.give_up()
+            self._player.cancel()
         elif self._note and not self.prime_input.has_focus:  # which stands in the note's place
             self._say("")
         elif self.focused is not self.stream:
@@ -110,7 +114,7 @@ class GenerateScreen(ViewKeys):
         picture = self._picture
         if self.room == "duel":
             for voice in SIDES:
-                self._player.pause(voice) if self.duel.running else self._player.go(PAUSE_AFTER, voice)
+                self._player.pause(voice) if self.duel.running else self._player.stream(PAUSE_AFTER, voice)
             return
         self._say("")
         if picture is not None and picture.running:
@@ -118,12 +122,12 @@ class GenerateScreen(ViewKeys):
         else:
             self.stream.cursor = None
             self.stream.reveal(self.stream.length)
-            self._player.go(PAUSE_AFTER)
+            self._player.stream(PAUSE_AFTER)
 
     def do_speed(self, direction: int) -> None:
         self._speed = faster(self._speed, direction)
         for voice in SIDES if self.room == "duel" else (0,):
-            self._player.set_speed(self._speed, voice)
+            self._player.change_speed(partial(faster, direction=direction), voice)
         self._draw_panels()
         self.refresh_keys()
 
@@ -133,13 +137,13 @@ class GenerateScreen(ViewKeys):
                 self._set_side(side, adjust(side.settings, name, direction))
             return
         self._settings = adjust(self._settings, name, direction)
-        self._player.set(self._settings)
+        self._player.change_settings(lambda _: self._settings)
         self._draw_panels()
 
     def _set_side(self, side: PlaybackState, settings: SamplerSettings) -> None:
         """Settings of one side of Duel, shown at once."""
         self.duel.show(replace(side, settings=settings, start=side.length, text=""))
-        self._player.set(settings, side.voice)
+        self._player.change_settings(lambda _: settings, side.number)
 
     def do_all_settings(self) -> None:
         """Every setting, of the side in focus in Duel."""
@@ -157,14 +161,14 @@ class GenerateScreen(ViewKeys):
                 self._set_side(side, answer.settings)
                 return
             self._settings = answer.settings
-            self._player.set(self._settings)
+            self._player.change_settings(lambda _: self._settings)
             if answer.copied is not None and answer.copied != self._copied_from and self._picture is not None:
                 self._copied_from = answer.copied
                 self._look_for_copies(self._picture)
             self._draw_panels()
 
         settings, copied = (side.settings, None) if duel else (self._settings, self._copied_from)
-        where = ("", " on the left", " on the right")[side.voice]
+        where = ("", " on the left", " on the right")[side.number]
         title = f"How characters are chosen{where}"
         self.app.push_screen(SamplerDialog(title, settings, copied), chosen)
 
@@ -173,18 +177,18 @@ class GenerateScreen(ViewKeys):
         if picture is None:
             return
         if characters > 0 and stream.at_end and not picture.running:
-            self._player.make_one()
+            self._player.generate_one()
             return
         least = len(picture.prime)
         position = max(least, stream.walk(characters, lines))
         if position != stream.cursor:
             stream.cursor = position
-        self._player.walk(position - least)
+        self._player.move_to(position - least)
 
     @on(StreamView.Walked)
     def _walked(self, event: StreamView.Walked) -> None:
         if self._picture is not None and event.view is self.stream:
-            self._player.walk(max(0, event.position - len(self._picture.prime)))
+            self._player.move_to(max(0, event.position - len(self._picture.prime)))
 
     def do_find(self) -> None:
         from charlstm_tui.dialogs import PromptDialog
@@ -198,7 +202,7 @@ class GenerateScreen(ViewKeys):
                 return
             self.stream.cursor = place
             self.stream.reveal(place)
-            self._player.walk(max(0, place - len(self._picture.prime)))
+            self._player.move_to(max(0, place - len(self._picture.prime)))
 
         self.app.push_screen(PromptDialog("Find in the text"), found)
 
@@ -247,7 +251,7 @@ class GenerateScreen(ViewKeys):
 
     def do_again(self) -> None:
         if self._picture is not None:
-            self._player.again(self.stream.cursor - len(self._picture.prime))
+            self._player.regenerate(self.stream.cursor - len(self._picture.prime))
 
     def do_own_text(self) -> None:
         from charlstm_tui.dialogs import PromptDialog
@@ -259,7 +263,7 @@ class GenerateScreen(ViewKeys):
 
         def typed(text: str | None) -> None:
             if text:
-                self._player.type(text, position)
+                self._player.insert(text, position)
 
         about = "It goes in at the cursor; what stood there stays as a branch."
         self.app.push_screen(PromptDialog("Your own text", about), typed)
@@ -276,7 +280,7 @@ class GenerateScreen(ViewKeys):
     def do_prune_branch(self) -> None:
         branch = self.query_one(BranchTree).highlighted_branch
         if branch is not None:
-            self._player.prune(branch.number)
+            self._player.prune_branch(branch.number)
 
     def do_name_branch(self) -> None:
         from charlstm_tui.dialogs import PromptDialog
@@ -287,7 +291,7 @@ class GenerateScreen(ViewKeys):
 
         def named(name: str | None) -> None:
             if name is not None:
-                self._player.rename(branch.number, name)
+                self._player.rename_branch(branch.number, name)
 
         self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
 
@@ -297,7 +301,7 @@ class GenerateScreen(ViewKeys):
 
     @on(BranchTree.Taken)
     def _branch_taken(self, event: BranchTree.Taken) -> None:
-        self._player.switch(event.number)
+        self._player.switch_branch(event.number)
         self.focus_main()
 
     # ---- keys: prime and model
@@ -310,7 +314,7 @@ class GenerateScreen(ViewKeys):
         if self._wish is not None:
             self._load(
                 replace(
-                    self._wish, prime=event.text, settings=self._settings, speed=self._speed, go=self._speed > 0,
+                    self._wish, prime=event.text, settings=self._settings, speed=self._speed, stream=self._speed > 0,
                     session=None,
                 )
             )  # fmt: skip
@@ -335,7 +339,7 @@ class GenerateScreen(ViewKeys):
         step = ages[place][1]
         self._say("")
         word = str(picture.facts.run)
-        self._replay(replace(wish, word=word, step=step, prime=picture.prime))
+        self._replay(replace(wish, model_name=word, step=step, prime=picture.prime))
 
     @staticmethod
     def _ages(folder: Path) -> list[tuple[int, int | None]]:
@@ -359,12 +363,12 @@ class GenerateScreen(ViewKeys):
             if word is not None and word.endswith(".json"):
                 self._open_session(Path(word))
             elif word is not None and self.room == "duel":
-                self._load_side(self.duel.chosen, word=word, step=None)
+                self._load_side(self.duel.chosen, model_name=word, step=None)
             elif word is not None:
                 self._asked = self.charlstm.model = ModelChoice(word)
                 self._open(word)
 
-        here = "" if self._wish is None else self._wish.word
+        here = "" if self._wish is None else self._wish.model_name
         facts = None if self._picture is None or self.room == "duel" else self._picture.facts
         sessions = [] if facts is None else saved_sessions.saved(saved_sessions.folder(facts.run, facts.path))
         self.app.push_screen(ModelPicker(self.charlstm.runs_state, here, sessions), chosen)
@@ -382,7 +386,7 @@ class GenerateScreen(ViewKeys):
         elif self._wish is None:
             self.charlstm.notify_error("Open the model first that the session was played on, then the session.")
         else:
-            self._load(replace(self._wish, prime=None, session=path, go=False, speed=self._speed))
+            self._load(replace(self._wish, prime=None, session=path, stream=False, speed=self._speed))
 
     # ---- saving
 
@@ -399,7 +403,7 @@ class GenerateScreen(ViewKeys):
         about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
 
         def save(path: Path) -> None:
-            self._player.run_with(partial(saved_sessions.save_as, path, self._scale.name))
+            self._player.call(partial(saved_sessions.save_as, path, self._scale.name))
 
         def named(name: str | None) -> None:
             if not name:
@@ -427,6 +431,6 @@ class GenerateScreen(ViewKeys):
 
     def do_last_session(self) -> None:
         if self._wish is not None and self._last is not None:
-            self._load(replace(self._wish, prime=None, session=self._last, go=False, speed=self._speed))
+            self._load(replace(self._wish, prime=None, session=self._last, stream=False, speed=self._speed))
             self._last = None
             self.refresh_keys()

@@ -64,7 +64,7 @@ VIEWS = ("play", "write", "score", "duel")
 
 def _state(picture: PlaybackState) -> tuple[bool, bool, bool]:
     """What decides which keys do something."""
-    return picture.running, picture.facts is not None, picture.outlook is not None
+    return picture.running, picture.facts is not None, picture.distribution is not None
 
 
 class PlaybackChanged(Message):
@@ -163,10 +163,10 @@ class GenerateStage(ModeScreen):
     # ---- which model
 
     def on_screen_suspend(self) -> None:
-        self._player.watched(self in self.app.screen_stack)  # behind a dialog it is still seen
+        self._player.set_visible(self in self.app.screen_stack)  # behind a dialog it is still seen
 
     def entered(self) -> None:
-        self._player.watched(True)
+        self._player.set_visible(True)
         choice = self.charlstm.model or self._first_choice()
         asked, self.charlstm.play_again = self.charlstm.play_again, False
         if choice is None:
@@ -218,7 +218,7 @@ class GenerateStage(ModeScreen):
         self._load(
             PlayRequest(
                 word, step, self.charlstm.start_options.runs_dir, None if session else memory.prime,
-                settings=memory.settings, speed=memory.speed, go=memory.speed > 0 and session is None, session=session,
+                settings=memory.settings, speed=memory.speed, stream=session is None, session=session,
             )
         )  # fmt: skip
 
@@ -231,30 +231,36 @@ class GenerateStage(ModeScreen):
             return Preferences()
 
     def _load(self, wish: PlayRequest) -> None:
-        self._wish, self._settings, self._speed = wish, wish.settings, wish.speed
+        self._wish, self._settings, self._speed = (
+            wish,
+            wish.settings or self._settings,
+            self._speed if wish.speed is None else wish.speed,
+        )
         self._choosing = False
         self.remove_class("-choosing")
         self._player.load(wish)
 
     def _replay(self, wish: PlayRequest) -> None:
         """From the prime on, with the settings of now."""
-        self._load(replace(wish, settings=self._settings, speed=self._speed, go=self._speed > 0, session=None))
+        self._load(replace(wish, settings=self._settings, speed=self._speed, stream=self._speed > 0, session=None))
 
     def _remember(self) -> None:
         wish, picture = self._wish, self._picture
         if wish is not None and picture is not None and picture.facts is not None:
             prime = wish.prime if wish.session is None else picture.prime
-            remember(wish.word, Preferences(self._settings, self._speed, self._scale.name, prime, self._copied_from))
+            remember(
+                wish.model_name, Preferences(self._settings, self._speed, self._scale.name, prime, self._copied_from)
+            )
 
     # ---- what the player tells
 
     def on_playback_changed(self) -> None:
-        pictures = self._player.take()
+        pictures = self._player.collect()
         if not self.is_mounted or self.leaving:
             return
         with self.app.batch_update():
             for picture in pictures:
-                if picture.voice in SIDES:
+                if picture.number in SIDES:
                     self._show_duel(picture)
                 else:
                     self._show(picture)
@@ -262,15 +268,17 @@ class GenerateStage(ModeScreen):
     def _show(self, picture: PlaybackState) -> None:
         before, self._picture = self._picture, picture
         stream = self.stream
-        if before is None or before.take != picture.take or before.prime != picture.prime:
+        if before is None or before.session_id != picture.session_id or before.prime != picture.prime:
             stream.clear()
             stream.append(picture.prime, uniform(picture.prime, Origin.PRIME))
-            self.prime_input.give(picture.wish.prime if picture.wish.prime is not None else picture.prime)
+            self.prime_input.give(picture.request.prime if picture.request.prime is not None else picture.prime)
             self._draw_unknown(picture)
-        if picture.outlook is not None and (before is None or before.outlook is None or before.take != picture.take):
-            fell_back = picture.wish is not self._wish  # what was to be opened could not be
-            self._wish = picture.wish
-            if fell_back or picture.wish.session is not None:  # else they are what was asked, or newer
+        if picture.distribution is not None and (
+            before is None or before.distribution is None or before.session_id != picture.session_id
+        ):
+            fell_back = picture.request is not self._wish  # what was to be opened could not be
+            self._wish = picture.request
+            if fell_back or picture.request.session is not None:  # else they are what was asked, or newer
                 self._settings = picture.settings
             if fell_back:
                 self._speed = picture.speed
@@ -291,8 +299,8 @@ class GenerateStage(ModeScreen):
         base = len(picture.prime)
         if picture.text or base + picture.length != stream.length:
             stream.replace_from(base + picture.start, picture.text, picture.marks)
-        stream.show_ghost("" if self._ghost_hidden else picture.ghost)
-        if self._writing and (before is None or bool(before.ghost) != bool(picture.ghost)):
+        stream.show_ghost("" if self._ghost_hidden else picture.suggestion)
+        if self._writing and (before is None or bool(before.suggestion) != bool(picture.suggestion)):
             self.refresh_keys()
         if not stream.at_end or picture.position < picture.length:
             stream.cursor = base + picture.position
@@ -302,8 +310,8 @@ class GenerateStage(ModeScreen):
             self._figures_at = 0.0
         if before is None or before.error != picture.error or before.busy != picture.busy:
             self._draw_empty()
-        if picture.note:
-            self._note = picture.note
+        if picture.note or picture.failure:
+            self._note = picture.note or picture.failure
         self.query_one(BranchTree).show(picture.branches)
         self._draw_panels()
 
@@ -314,20 +322,25 @@ class GenerateStage(ModeScreen):
             return
         cursor = stream.cursor
         self.query_one(Candidates).show(
-            picture.outlook, picture.settings, picture.standing, stream.text(max(0, cursor - AFTER), cursor)
+            picture.distribution, picture.settings, picture.current_char, stream.text(max(0, cursor - AFTER), cursor)
         )
         facts = picture.facts
         if facts is not None:
             step = "" if facts.step is None else f" @ step {facts.step:,}"
-            planned = f" of {facts.planned:,}" if step and facts.planned else ""
+            planned = f" of {facts.planned_steps:,}" if step and facts.planned_steps else ""
             names: tuple[str, ...] = (facts.name + step + planned, facts.name + step, facts.name)
             names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
             if self.room == "duel":  # each side says what it plays
                 names = ("the same prime and dice on both sides", "same prime and dice")
             rooms = VIEWS if self.room == "play" else ("play", self.room)
-            aged = bool(facts.ages) and self.room == "play"  # its keys are Play's
+            aged = bool(facts.snapshot_steps) and self.room == "play"  # its keys are Play's
             self.query_one(GenerateBar).show(self.room, rooms, names, aged)
-        if not picture.running or picture.note or time.monotonic() - self._figures_at >= FIGURES_EVERY:
+        if (
+            not picture.running
+            or picture.note
+            or picture.failure
+            or time.monotonic() - self._figures_at >= FIGURES_EVERY
+        ):
             self._draw_status()
 
     def _draw_status(self) -> None:
@@ -339,9 +352,9 @@ class GenerateStage(ModeScreen):
                 rate = f"{picture.rate:,.0f} ch/s" if picture.rate else speed_words(self._speed)
                 figures.append(f"▶ {rate}")
             elif self.room != "write":
-                figures.append(f"‖ {picture.why or 'paused'}")
-            if picture.bits is not None:
-                figures.append(f"{picture.bits:.2f} bits")
+                figures.append(f"‖ {picture.stop_reason or 'paused'}")
+            if picture.bits_per_char is not None:
+                figures.append(f"{picture.bits_per_char:.2f} bits")
             if self._copied is not None:
                 figures.append(f"{100 * self._copied.share:.0f} % copied")
             figures.append(f"{picture.length:,} chars")
@@ -415,7 +428,7 @@ class GenerateStage(ModeScreen):
             from charlstm.display import symbol
 
             some = " ".join(symbol(char) for char in picture.unknown[:20]) + (" …" if len(picture.unknown) > 20 else "")
-            stands = picture.facts.stands if picture.facts is not None else None
+            stands = picture.facts.replacement if picture.facts is not None else None
             line.update(
                 Content(
                     f"This model has never seen {some} — left out of the prime."
@@ -454,8 +467,8 @@ class GenerateStage(ModeScreen):
                 self.entered()
             return
         view = state.find(picture.facts.run)
-        if view is not None and view.status.planned_steps != picture.facts.planned:
-            facts = replace(picture.facts, planned=view.status.planned_steps)
+        if view is not None and view.status.planned_steps != picture.facts.planned_steps:
+            facts = replace(picture.facts, planned_steps=view.status.planned_steps)
             self._picture = replace(picture, facts=facts)
             self._draw_panels()
 
@@ -464,7 +477,7 @@ class GenerateStage(ModeScreen):
     @property
     def playing(self) -> bool:
         """Whether there is a session."""
-        return self._picture is not None and self._picture.outlook is not None
+        return self._picture is not None and self._picture.distribution is not None
 
     @property
     def room(self) -> str:
@@ -495,17 +508,17 @@ class GenerateStage(ModeScreen):
             return
         before = self.duel.running
         self.duel.show(picture)
-        if picture.note:
-            self._note = picture.note
+        if picture.note or picture.failure:
+            self._note = picture.note or picture.failure
         if before != self.duel.running:
             self.refresh_keys()
         self._draw_status()
 
     def _offer_last(self, picture: PlaybackState) -> None:
         """Name the session that was played before this one, once."""
-        if picture.facts is None or picture.keep is None or picture.wish.session is not None:
+        if picture.facts is None or picture.file is None or picture.request.session is not None:
             return
-        kept = saved_sessions.last(saved_sessions.folder(picture.facts.run, picture.facts.path), but=picture.keep)
+        kept = saved_sessions.last(saved_sessions.folder(picture.facts.run, picture.facts.path), but=picture.file)
         self._last = None if kept is None else kept.path
         if kept is not None:
             ago = formatting.clock(max(0.0, time.time() - kept.saved))

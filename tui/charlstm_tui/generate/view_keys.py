@@ -26,14 +26,14 @@ class ViewKeys(GenerateStage):
         self._player.pause()
         if self.room == "duel":
             for voice in SIDES:
-                self._player.drop(voice)
-            self._player.set_speed(self._speed)  # which may have been changed there
+                self._player.remove(voice)
+            self._player.change_speed(lambda _: self._speed)  # which may have been changed there
         if self._writing:
-            self._player.give_up()  # a long text that is still coming in
+            self._player.cancel()  # a long text that is still coming in
         if self._writing != (room == "write"):
             self._writing = room == "write"
             self._ghost_hidden = False
-            self._player.write(self._writing)
+            self._player.set_writing(self._writing)
         self._choosing = False
         self.remove_class("-choosing")
         self._note = ""
@@ -63,9 +63,9 @@ class ViewKeys(GenerateStage):
         if event.key == "backspace":
             self._player.erase()
         elif event.key == "enter":
-            self._player.write_text("\n")
+            self._player.insert_at_cursor("\n")
         elif event.character is not None and event.is_printable:
-            self._player.write_text(event.character)
+            self._player.insert_at_cursor(event.character)
         else:
             return
         event.stop()
@@ -76,16 +76,16 @@ class ViewKeys(GenerateStage):
     def on_paste(self, event: events.Paste) -> None:
         if self.room == "write":
             event.stop()
-            self._player.write_text(event.text)
+            self._player.insert_at_cursor(event.text)
 
     def do_take_ghost(self) -> None:
         if self._picture is not None:
-            self._player.take_ghost(len(self._picture.ghost))
+            self._player.accept_suggestion(len(self._picture.suggestion))
 
     def do_take_word(self) -> None:
-        word = re.match(r"\s*\S+", self._picture.ghost if self._picture is not None else "")
+        word = re.match(r"\s*\S+", self._picture.suggestion if self._picture is not None else "")
         if word is not None and not self._ghost_hidden:
-            self._player.take_ghost(word.end())
+            self._player.accept_suggestion(word.end())
 
     def do_duel(self) -> None:
         """The same prime and dice on both sides; the second side begins with a higher temperature."""
@@ -97,7 +97,7 @@ class ViewKeys(GenerateStage):
         hotter = replace(self._settings, temperature=round(min(2.0, self._settings.temperature + 0.4), 2))
         for voice, settings in zip(SIDES, (self._settings, hotter), strict=True):
             self._duel_wishes[voice] = replace(
-                wish, prime=picture.prime, settings=settings, speed=self._speed or 60.0, go=True, session=None
+                wish, prime=picture.prime, settings=settings, speed=self._speed or 60.0, stream=True, session=None
             )
             self._player.load(self._duel_wishes[voice], voice)
 
@@ -108,8 +108,8 @@ class ViewKeys(GenerateStage):
     def _load_side(self, voice: int, **changes: Any) -> None:
         """One side of Duel from the prime on, with ``changes`` and the settings of now."""
         picture, wish = self.duel.picture(voice), self._duel_wishes[voice]
-        settings = wish.settings if picture is None or picture.outlook is None else picture.settings
-        wish = replace(wish, settings=settings, speed=self._speed or 60.0, go=True, **changes)
+        settings = wish.settings if picture is None or picture.distribution is None else picture.settings
+        wish = replace(wish, settings=settings, speed=self._speed or 60.0, stream=True, **changes)
         self._duel_wishes[voice] = wish
         self._player.load(wish, voice)
 

@@ -1,189 +1,195 @@
-"""One session as the generation thread plays it: when its characters are due, what of it is shown, where it is kept.
-
-Only that thread touches it; what is asked of it, and when, is ``playing``'s.
-"""
+"""One session as the player's thread plays it: when its characters are due, what the screen knows, its own file."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import storage
-from charlstm.generation.saving import to_bytes
+from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
-from charlstm.runs.folder import Run
 from charlstm.storage import FileStamp
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import marks
+from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, NORMAL_SPEED, ModelFacts, PlaybackState, PlayRequest, describe, model_path
 
-BEHIND = 0.25
-"""Seconds by which characters may be late, besides waiting for a picture, before they are given up."""
+MAX_DELAY = 0.25
+"""Seconds that characters may be late, besides the time between two states, before they are skipped."""
 RECENT = 1000
 """Characters over which the bits per character are averaged."""
-GHOST = 60
-"""Characters that are foreseen while a person writes."""
-SAVE_EVERY = 5.0
-"""Seconds between two self-saves; a save that takes long is made more rarely."""
+SUGGESTION_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model with its packed weights, and the file that it was read from."""
+
+    source: tuple[Path, FileStamp | None]
+    model: Model
+    stepper: Stepper
 
 
 class Playback:
-    """One session as the thread plays it."""
+    """One session. Only the player's thread uses it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.wish = PlayRequest("")
-        self.take = 0
+        self.request = PlayRequest("")
+        self.session_id = 0
         self.session: Session | None = None
-        self.model: Model | None = None
-        self.stepper: Stepper | None = None
-        self.source: tuple[Path, FileStamp | None] | None = None
+        self.loaded: LoadedModel | None = None
         self.facts: ModelFacts | None = None
-        self.busy = self.error = self.note = self.why = ""
+        self.busy = self.error = self.note = self.failure = self.stop_reason = ""
         self.running = False
-        self.left = 0
+        self.remaining = 0  # characters until streaming pauses
+        self.settings = SamplerSettings()
         self.speed = NORMAL_SPEED
-        self.shown = 0  # characters of the line that the screen has right
-        self.dirty = False
+        self.rate: float | None = None  # characters per second, measured
+        self.known_length = 0  # characters from the start that the screen has as they are
+        self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
-        self.writing = False  # what comes after the cursor is not shown
-        self.touched = False  # since it was last saved
-        self.own = False  # a person wrote, picked or branched in it
-        self.keep: Path | None = None
-        self.kept_at = 0.0
-        self.keep_every = SAVE_EVERY
-        self._since = 0.0
-        self._made = 0
-        self._rate_since = 0.0
-        self._rate_made = 0
-        self._owed = 0  # characters that became due while nobody looked
-        self.rate: float | None = None
+        self.writing = False  # then the text after the cursor is not shown
+        self.unsaved = False  # changed since it was last saved
+        self.edited = False  # the user wrote, picked or branched
+        self.file: Path | None = None
+        self.last_session: SavedSession | None = None
+        self.next_save = 0.0  # a time of time.monotonic()
+        self._paced_since = 0.0
+        self._paced_count = 0
+        self._rated_since = 0.0
+        self._rated_count = 0
+        self._overdue = 0  # characters that became due while the screen was hidden
 
     # ---- time
 
-    def pace(self) -> None:
-        """Begin to count time anew: characters are due from now on."""
-        self._since = self._rate_since = time.monotonic()
-        self._made = self._rate_made = self._owed = 0
+    def start_pacing(self) -> None:
+        """Count time from now on: the next character is due one interval from now."""
+        self._paced_since = self._rated_since = time.monotonic()
+        self._paced_count = self._rated_count = self._overdue = 0
         self.rate = None
 
     def catch_up(self, now: float) -> None:
-        """Somebody looks again: what has become due since is made at once."""
+        """Make all characters that have become due while the screen was hidden due at once."""
         if self.running and self.speed not in (0, FULL):
-            self._owed = max(0, int((now - self._since) * self.speed) - self._made)
-        self._rate_since, self._rate_made = now, 0
+            self._overdue = max(0, int((now - self._paced_since) * self.speed) - self._paced_count)
+        self._rated_since, self._rated_count = now, 0
 
-    def due(self, now: float, between: float) -> float:
-        """When the next character is due, with ``between`` seconds from picture to picture; in the past when it is
-        time."""
-        if self.speed == FULL or self._owed:
+    def due(self, now: float, interval: float) -> float:
+        """When the next character is due, in the past if it is late; ``interval`` are the seconds between states."""
+        if self.speed == FULL or self._overdue:
             return now
-        due = self._since + (self._made + 1) / self.speed
-        if now - due > BEHIND + between:  # the model is slower, or the screen did not take: do not run after it
-            self._since, self._made = now - 1 / self.speed, 0
+        due = self._paced_since + (self._paced_count + 1) / self.speed
+        if now - due > MAX_DELAY + interval:  # the model is slower than the speed: do not try to make up for it
+            self._paced_since, self._paced_count = now - 1 / self.speed, 0
             due = now
         return due
 
     def count(self, now: float) -> None:
-        self._made += 1
-        self._rate_made += 1
-        self._owed = max(0, self._owed - 1)
-        if now - self._rate_since >= 0.5:
-            self.rate = self._rate_made / (now - self._rate_since)
-            self._rate_since, self._rate_made = now, 0
+        """Count one generated character."""
+        self._paced_count += 1
+        self._rated_count += 1
+        self._overdue = max(0, self._overdue - 1)
+        if now - self._rated_since >= 0.5:
+            self.rate = self._rated_count / (now - self._rated_since)
+            self._rated_since, self._rated_count = now, 0
 
-    # ---- what is played and kept
+    # ---- model and session
 
-    def open(self, wish: PlayRequest) -> None:
-        """Load the model that ``wish`` names, unless it is the one that is there. Raises :class:`CharLSTMError`."""
-        path = model_path(wish)
-        stamp = None  # load_model says what is wrong with it
-        with contextlib.suppress(OSError):
+    def open(self, request: PlayRequest, others: Iterable[LoadedModel] = ()) -> LoadedModel:
+        """Load the requested model, unless it is loaded here or among ``others``. Raises :class:`CharLSTMError`."""
+        path = model_path(request)
+        stamp = None
+        with contextlib.suppress(OSError):  # then load_model raises an error that says more
             stamp = FileStamp.of(path.stat())
         source = (path, stamp)
-        if self.source != source or self.model is None:
-            self.model = load_model(path)
-            self.stepper = Stepper(self.model)
-            self.source = source
-        facts = describe(self.model, path, wish)
-        if self.keep is None or self.facts is None or (facts.run, facts.name) != (self.facts.run, self.facts.name):
-            self.keep = saved_sessions.new_name(saved_sessions.folder(facts.run, path)) if self.number == 0 else None
-        self.facts = facts
+        known = [self.loaded, *others] if stamp is not None else []
+        loaded = next((one for one in known if one is not None and one.source == source), None)
+        if loaded is None:
+            model = load_model(path)
+            loaded = LoadedModel(source, model, Stepper(model))
+        facts = describe(loaded.model, path, request)
+        if self.number == 0:  # the only one whose sessions are saved
+            folder = saved_sessions.folder(facts.run, path)
+            if self.file is None or self.facts is None or (facts.run, facts.name) != (self.facts.run, self.facts.name):
+                self.file = saved_sessions.new_name(folder)
+            self.last_session = saved_sessions.last(folder, but=self.file)
+        self.loaded, self.facts = loaded, facts
+        return loaded
 
     def stop(self) -> None:
-        """Stream no more."""
+        """Stop streaming."""
         if self.running and self.session is not None and self.branches:
             self.branches = tuple(self.session.branches())  # the last one has grown
-        self.running, self.why = False, ""
+        self.running, self.stop_reason = False, ""
 
-    def save(self) -> None:
-        """Save the session to its own file. A place that cannot be written is said once and not tried again."""
-        self.touched = False
-        run = None if self.facts is None else self.facts.run
-        if run is not None and not Run(run).exists():
-            self.keep = None  # deleted or renamed since: its folder is not to come back
-        if self.keep is None or self.session is None:
-            return
-        begin = time.monotonic()
-        try:
-            saved_sessions.make(self.keep.parent)
-            storage.replace_bytes(self.keep, to_bytes(self.session))
-            saved_sessions.forget_old(self.keep.parent)
-        except OSError as error:
-            self.note = f"The session cannot save itself: {error.strerror}."
-            self.keep, self.dirty = None, True
-        self.kept_at = time.monotonic()
-        self.keep_every = max(SAVE_EVERY, 20 * (self.kept_at - begin))
+    def fail(self, sentence: str) -> None:
+        """Give up the session and say why."""
+        self.session, self.branches = None, ()
+        self.running, self.unsaved, self.writing = False, False, False
+        self.busy, self.stop_reason, self.error = "", "", sentence
+        self.changed = True
 
-    # ---- what is shown
+    # ---- for the screen
 
-    def picture(self) -> PlaybackState:
-        """What there is to show now; the screen is taken to have all that went before."""
-        self.dirty = False
-        session, shown = self.session, self.shown
+    def state(self) -> PlaybackState:
+        """The state now. The screen is expected to have applied all states before."""
+        self.changed = False
+        session, start = self.session, self.known_length
         if session is None:
             return PlaybackState(
-                self.number, self.take, self.wish, self.facts, busy=self.busy, error=self.error, speed=self.speed
+                self.number,
+                self.session_id,
+                self.request,
+                self.facts,
+                busy=self.busy,
+                error=self.error,
+                settings=self.settings,
+                speed=self.speed,
             )
         position = session.position
         length = position if self.writing else len(session)
-        rows = session.rows(shown, length)
-        self.shown = length
+        rows = session.rows(start, length)
         recent = session.rows(max(0, position - RECENT), position)["probability"]
-        note, self.note = self.note, ""  # said once: it stands on the screen until something else is said
-        return PlaybackState(
-            voice=self.number,
-            take=self.take,
-            wish=self.wish,
+        state = PlaybackState(
+            number=self.number,
+            session_id=self.session_id,
+            request=self.request,
             facts=self.facts,
             busy=self.busy,
             error=self.error,
-            note=note,
+            note=self.note,
+            failure=self.failure,
             prime=session.prime,
             unknown=tuple(session.unknown),
-            start=shown,
+            start=start,
             text=session.model.vocabulary.decode(rows["id"]),
             marks=marks(rows),
             length=length,
             position=position,
             running=self.running,
-            why=self.why,
-            settings=session.settings,
+            stop_reason=self.stop_reason,
+            settings=self.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,
-            outlook=session.next_char_distribution(),
-            standing=session.at(position).char if position < length else None,
-            bits=_mean_bits(recent) if len(recent) else None,
+            distribution=session.next_char_distribution(),
+            current_char=session.at(position).char if position < length else None,
+            bits_per_char=_mean_bits(recent) if len(recent) else None,
             branches=self.branches,
-            keep=self.keep,
-            ghost=session.suggest(GHOST) if self.writing else "",
+            file=self.file,
+            last_session=self.last_session,
+            suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing else "",
         )
+        self.known_length = length
+        self.note = self.failure = ""
+        return state
 
 
 def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:

@@ -1,6 +1,6 @@
-"""Where sessions of Generate are kept: beside the run that is played, else in the user's state folder.
+"""The files of Generate's sessions: beside the run that is played, else in the user's state folder.
 
-Names and places; what is in a session file is ``charlstm.generation.saving``'s.
+Their content is that of ``charlstm.generation.saving``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,25 +19,26 @@ from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
 from charlstm.user_files import is_private
+from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
     from charlstm.generation.session import Session
 
 AUTO = "auto-"
-"""How the names of self-saved sessions begin."""
+"""How the names of sessions that were saved by themselves begin."""
 MOST_AUTO = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A self-saved session: its file and when it was last saved, in Unix seconds."""
+    """A session that was saved by itself: its file and when it was last saved, in Unix seconds."""
 
     path: Path
     saved: float
 
 
 def folder(run: Path | None, model: Path) -> Path:
-    """The folder for sessions of a model; made by who writes the first."""
+    """The folder for sessions of a model; it may not exist yet."""
     if run is not None:
         return Run(run).sessions_dir
     place = hashlib.sha256(os.fsencode(model.absolute())).hexdigest()[:8]  # others may have its name elsewhere
@@ -43,7 +46,7 @@ def folder(run: Path | None, model: Path) -> Path:
 
 
 def saved(place: Path) -> list[Path]:
-    """What a person saved there under a name, newest first."""
+    """The sessions there that the user named, newest first."""
     found = []
     with contextlib.suppress(OSError):
         for path in place.glob("*.json"):
@@ -66,7 +69,7 @@ def make(path: Path) -> None:
 
 
 def new_name(place: Path, start: str = AUTO, ending: str = ".json") -> Path:
-    """A name in ``place`` that says when, and is free."""
+    """A free name in ``place`` with the time of now."""
     stem = f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = place / f"{stem}{ending}", 2
     while path.exists():
@@ -75,15 +78,15 @@ def new_name(place: Path, start: str = AUTO, ending: str = ".json") -> Path:
 
 
 def last(place: Path, but: Path | None = None) -> SavedSession | None:
-    """The newest self-saved session, other than ``but``."""
-    return next((kept for kept in _autos(place) if kept.path != but), None)
+    """The newest session that was saved by itself, other than ``but``."""
+    return next((session for session in _autos(place) if session.path != but), None)
 
 
 def forget_old(place: Path) -> None:
-    """Keep the newest :data:`MOST_AUTO` self-saved sessions; what a person named is never touched."""
-    for kept in _autos(place)[MOST_AUTO:]:
+    """Keep the newest :data:`MOST_AUTO` sessions that were saved by themselves, and all that the user named."""
+    for session in _autos(place)[MOST_AUTO:]:
         with contextlib.suppress(OSError):
-            kept.path.unlink()
+            session.path.unlink()
 
 
 def save_as(path: Path, colour: str, session: Session) -> str:
@@ -106,4 +109,52 @@ def _autos(place: Path) -> list[SavedSession]:
         for path in place.glob(f"{AUTO}*.json"):
             with contextlib.suppress(OSError):
                 found.append(SavedSession(path, path.stat().st_mtime))
-    return sorted(found, key=lambda kept: (-kept.saved, kept.path.name))
+    return sorted(found, key=lambda session: (-session.saved, session.path.name))
+
+
+class SessionWriter:
+    """Write session files on background threads, one after the other."""
+
+    def __init__(self) -> None:
+        self._last: threading.Thread | None = None
+
+    def write(
+        self, path: Path, content: Callable[[], bytes], run: Path | None, failed: Callable[[str], object]
+    ) -> None:
+        """Write a file later. ``content`` makes what is written; ``run`` is the run that it belongs to, if any: one
+        that was deleted or renamed meanwhile does not get its folder back. ``failed`` is called with a sentence."""
+        thread = threading.Thread(
+            target=self._write,
+            args=(self._last, path, content, run, failed),
+            name="charlstm-session-writer",
+            daemon=True,
+        )
+        self._last = thread
+        thread.start()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until everything is written, ``timeout`` seconds at most."""
+        if self._last is not None:
+            self._last.join(timeout)
+
+    @staticmethod
+    def _write(
+        previous: threading.Thread | None,
+        path: Path,
+        content: Callable[[], bytes],
+        run: Path | None,
+        failed: Callable[[str], object],
+    ) -> None:
+        if previous is not None:
+            previous.join()
+        if run is not None and not Run(run).exists():
+            return
+        try:
+            make(path.parent)
+            storage.replace_bytes(path, content())
+            forget_old(path.parent)
+        except OSError as error:
+            failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
+        except Exception as error:
+            LOG.exception("Unexpected error while a session was saved")
+            failed(sentence(error, "saving the session"))

@@ -1,7 +1,4 @@
-"""What the screen asks to be played and what it is told: plain immutable values, and the facts about a model file.
-
-Not how it is played: that is ``playing``.
-"""
+"""Immutable values between the screen and the player's thread: what to play, how it goes, and facts about the model."""
 
 from __future__ import annotations
 
@@ -17,63 +14,73 @@ from charlstm.generation.session import BranchInfo, NextCharDistribution
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm_tui.player.saved_sessions import SavedSession
 
 FULL = math.inf
 SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
-"""Characters a second; 0 makes one a key, :data:`FULL` as many as there can be."""
+"""Characters per second. At 0 each key press generates one; at :data:`FULL` as many as possible are generated."""
 NORMAL_SPEED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlayRequest:
-    """What to play. ``word`` is MODEL as on the command line, ``step`` a snapshot of it (``None``: its best);
-    ``prime`` of ``None`` is a line start of the model's own text."""
+    """What to play.
 
-    word: str
+    ``model_name`` is MODEL as on the command line and ``step`` one of its snapshots (``None``: its best model). A
+    ``prime`` of ``None`` is the model's own suggestion. ``settings`` and ``speed`` of ``None`` stay as they are.
+    """
+
+    model_name: str
     step: int | None = None
     runs_dir: Path | None = None
     prime: str | None = None
     seed: int = 0
-    settings: SamplerSettings = SamplerSettings()
-    speed: float = NORMAL_SPEED
-    go: bool = False
-    """Whether to stream at once."""
+    settings: SamplerSettings | None = None
+    speed: float | None = None
+    stream: bool = False
+    """Whether to stream at once; at speed 0 nothing is generated."""
     session: Path | None = None
-    """A saved session to go on with, instead of the prime."""
+    """A saved session to continue, instead of starting from the prime."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model that is played. ``step`` of ``planned`` is its age, ``ages`` the steps of the snapshots beside it."""
+    """The model that is played: trained for ``step`` of ``planned_steps``; ``snapshot_steps`` are its run's
+    snapshots."""
 
     name: str
     path: Path
     run: Path | None = None
     step: int | None = None
-    planned: int | None = None
-    ages: tuple[int, ...] = ()
+    planned_steps: int | None = None
+    snapshot_steps: tuple[int, ...] = ()
     shape: str = ""
     vocab_size: int = 0
-    stands: str | None = None
-    """The symbol that stands for all that the model does not know, if it has one."""
+    replacement: str | None = None
+    """The symbol that replaces characters which the model does not know, if it has one."""
     corpus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackState:
-    """One voice as it was when the picture was taken.
+    """One playback at one moment.
 
-    The line is the prime and then characters; those before ``start`` are as in the last picture of this ``take``,
-    from there on they are ``text``, each with its mark. Another ``take`` means another session: everything is new.
+    The text is the prime, then ``length`` generated or typed characters. Those before position ``start`` are the same
+    as in the state before with this ``session_id``; from ``start`` on they are ``text``, with one of ``marks`` each.
+    Another ``session_id`` means another text.
     """
 
-    voice: int
-    take: int
-    wish: PlayRequest
+    number: int
+    session_id: int
+    request: PlayRequest
     facts: ModelFacts | None = None
     busy: str = ""
     error: str = ""
+    """Why nothing can be played."""
     note: str = ""
+    """What was done, such as saving. Said in one state only, like ``failure``."""
+    failure: str = ""
+    """Why something could not be done."""
     prime: str = ""
     unknown: tuple[str, ...] = ()
     start: int = 0
@@ -82,51 +89,54 @@ class PlaybackState:
     length: int = 0
     position: int = 0
     running: bool = False
-    why: str = ""
+    stop_reason: str = ""
     settings: SamplerSettings = SamplerSettings()
     speed: float = NORMAL_SPEED
     rate: float | None = None
-    outlook: NextCharDistribution | None = None
-    standing: str | None = None
-    """The character that stands at the cursor, when it is not at the end."""
-    bits: float | None = None
+    """Characters per second, measured."""
+    distribution: NextCharDistribution | None = None
+    current_char: str | None = None
+    """The character at the cursor, when the cursor is not at the end."""
+    bits_per_char: float | None = None
     branches: tuple[BranchInfo, ...] = ()
-    keep: Path | None = None
-    """The file that the session saves itself to."""
-    ghost: str = ""
-    """How the text would go on, while it is being written."""
+    file: Path | None = None
+    """The file to which the session is saved by itself."""
+    last_session: SavedSession | None = None
+    """The session of this model that was played before this one."""
+    suggestion: str = ""
+    """How the text could continue, while it is being written."""
 
 
-def model_path(wish: PlayRequest) -> Path:
-    """The model's file; a run that has no best yet is played as it was at its last snapshot."""
+def model_path(request: PlayRequest) -> Path:
+    """The model's file. For a run that has no best model yet it is its last snapshot."""
     try:
-        return find_model(wish.word, wish.runs_dir, snapshot=wish.step)
+        return find_model(request.model_name, request.runs_dir, snapshot=request.step)
     except RunError:
-        snapshots = find_run(wish.word, wish.runs_dir).snapshots()
-        if wish.step is not None or not snapshots:
+        snapshots = find_run(request.model_name, request.runs_dir).snapshots()
+        if request.step is not None or not snapshots:
             raise
         return snapshots[-1].path
 
 
-def describe(model: Model, path: Path, wish: PlayRequest) -> ModelFacts:
-    """What a person wants to know of the model at ``path``."""
+def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
+    """Facts about the model at ``path``."""
     run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
     info = model.info
     step = info.get("step")
     planned: int | None = None
-    ages: tuple[int, ...] = ()
+    snapshot_steps: tuple[int, ...] = ()
     if run is not None:
         planned = Run(run).status().planned_steps or None
-        ages = tuple(snapshot.step for snapshot in Run(run).snapshots())
+        snapshot_steps = tuple(snapshot.step for snapshot in Run(run).snapshots())
     return ModelFacts(
-        name=visible(run.name if run is not None else "demo" if wish.word == "demo" else path.stem, keep=""),
+        name=visible(run.name if run is not None else "demo" if request.model_name == "demo" else path.stem, keep=""),
         path=path,
         run=run,
-        step=step if isinstance(step, int) else wish.step,
-        planned=planned,
-        ages=ages,
+        step=step if isinstance(step, int) else request.step,
+        planned_steps=planned,
+        snapshot_steps=snapshot_steps,
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
-        stands=model.vocabulary.replacement,
+        replacement=model.vocabulary.replacement,
         corpus=str(info.get("corpus") or ""),
     )

@@ -1,471 +1,606 @@
-"""The generation thread: plays sessions in short slices and hands the screen coalesced, immutable pictures of them.
+"""Play sessions on a background thread and publish immutable states of them.
 
-One thread plays every voice (Duel has two), so keys are answered while text streams at full speed. Nothing here
-touches a widget, and only this thread touches a session. What is asked comes in through a bounded queue; what
-happened goes out through :meth:`Player.take`, at most 20 times a second and never faster than the screen takes it.
-Characters are made when they can be shown: one by one, the weights are out of the processor's cache before each.
+One thread plays all sessions (Duel has two), so keys are answered while text streams at full speed. Only this thread
+touches a session. Commands come in through a queue; states go out through :meth:`Player.collect`, at most 20 per
+second besides the answers to commands, and never faster than the screen collects them. Characters are generated when
+they can be shown: generating them one by one, each after a wait, would find the weights out of the processor's cache.
 """
 
 from __future__ import annotations
 
-import queue
+import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import load_session
+from charlstm.generation.saving import copy, load_session
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
+from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.saved_sessions import SessionWriter
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 
 SLICE = 0.008
-"""Seconds that the thread plays before it looks up; between two slices it lets go of the interpreter."""
-BREATH = 0.002
-COURTESY = 0.015
-"""Seconds that the thread keeps still after it was asked something or gave a picture, so that the screen can answer the
-key and draw first: the two would take the interpreter from each other, and drawing would take twice as long."""
-SWITCH = 0.001
-"""Seconds after which the interpreter is handed over while the thread plays; Python's own 5 ms add up over a key."""
-PICTURE_EVERY = 1 / 20
-"""Seconds between two pictures. Drawing one takes the screen some 10 ms, which keys wait for."""
-PICTURE_EVERY_UNWATCHED = 1.0
-"""The same while another screen is looked at."""
-MOST_UNSEEN = 20_000
-"""Characters made ahead of a screen that does not take them."""
-MOST_WAITING = 256
-
+"""Seconds of generating before the thread looks for commands and releases the interpreter."""
+MIN_WAIT = 0.002
+SCREEN_PAUSE = 0.015
+"""Seconds without generating after a command or a state, in which the screen draws. Both at once would compete for the
+interpreter, and drawing would take twice as long."""
+SWITCH_INTERVAL = 0.001
+"""Seconds after which Python switches threads while the player lives; its own 5 ms add up over the work for a key."""
+STATE_INTERVAL = 1 / 20
+"""Seconds between two states. Drawing one takes the screen some 10 ms, for which keys wait."""
+HIDDEN_STATE_INTERVAL = 1.0
+"""The same while another mode is shown."""
+MAX_UNSEEN = 20_000
+"""Characters that are generated before the screen collects a state."""
 PAUSE_AFTER = 1000
-SOON = 0.5
-"""Seconds of a long prime before it is said how far it is."""
-PIECE = 128
-"""Characters of a pasted text that are taken in at once."""
+SAVE_INTERVAL = 5.0
+"""Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
+PROGRESS_AFTER = 0.5
+"""Seconds of reading a prime before its progress is shown."""
+INSERT_CHUNK = 128
+"""Characters of a pasted text that are put in between two looks for a cancellation."""
+ERROR_PAUSE = 0.5
+"""Seconds without doing anything after an error outside all sessions, so that one that repeats does not take all of a
+processor."""
 
 
-class _Unwanted(CharLSTMError):
-    """Whoever asked for it no longer wants it."""
+class Cancelled(CharLSTMError):
+    """The user cancelled it, or asked for something else meanwhile."""
+
+
+class Command(NamedTuple):
+    """What the thread is to do. Of consecutive commands with the same ``replaces`` only the last is carried out."""
+
+    run: Callable[[], None]
+    replaces: tuple[str, int] | None = None
+
+
+class CommandQueue:
+    """Commands in their order, as many as come: none is lost. Moves of the cursor do not pile up."""
+
+    def __init__(self) -> None:
+        self._commands: deque[Command] = deque()
+        self._changed = threading.Condition()
+
+    def put(self, command: Command) -> None:
+        with self._changed:
+            last = self._commands[-1] if self._commands else None
+            if last is not None and command.replaces is not None and last.replaces == command.replaces:
+                self._commands.pop()
+            self._commands.append(command)
+            self._changed.notify()
+
+    def get(self, timeout: float | None) -> Command | None:
+        """The next command, or ``None`` if none comes in ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(self._commands.__len__, timeout)
+            return self._commands.popleft() if self._commands else None
+
+    def __len__(self) -> int:
+        return len(self._commands)
 
 
 class Player:
-    """The thread, and how a screen speaks with it. ``deliver`` is called from the thread with nothing but the news
-    that :meth:`take` has pictures, and not again before they were taken."""
+    """The thread and its commands. ``deliver`` is called from the thread when :meth:`collect` has states, and not again
+    before they are collected."""
 
     def __init__(self, deliver: Callable[[], object]) -> None:
         self._deliver = deliver
-        self._asked: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
-        self._voices: dict[int, Playback] = {}
-        self._wanted: dict[int, int] = {}  # by voice, which of the long jobs asked of it is still wanted
-        self._guard = threading.Lock()
-        self._pictures: list[PlaybackState] = []
-        self._announced = False
-        self._last_picture = 0.0
-        self._watched = True
-        self._still_until = 0.0
+        self._commands = CommandQueue()
+        self._playbacks: dict[int, Playback] = {}
+        self._latest_job: dict[int, int] = {}  # by playback: a load or a long text with another number is cancelled
+        self._lock = threading.Lock()
+        self._states: list[PlaybackState] = []
+        self._delivered = False  # and not collected yet
+        self._answering = False  # a command was carried out, and no state published since
+        self._published_at = 0.0
+        self._visible = True
+        self._quiet_until = 0.0
         self._ended = threading.Event()
+        self._writer = SessionWriter()
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
 
-    # ---- for the screen; none of these waits
+    # ---- for the screen; only close() waits
 
     def start(self) -> None:
-        sys.setswitchinterval(SWITCH)
+        """Start the thread."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
         self._thread.start()
 
-    def close(self, patience: float = 3.0) -> None:
-        """End the thread and wait for it."""
+    def close(self, timeout: float = 1.0) -> None:
+        """Save what is unsaved and end the thread. Waits for both, ``timeout`` seconds at most."""
+        end = time.monotonic() + timeout
         self._ended.set()
-        self._ask(lambda: None)
+        self._put(lambda: None)
         if self._thread.is_alive():
-            self._thread.join(patience)
+            self._thread.join(timeout)
+        self._writer.wait(max(0.0, end - time.monotonic()))
 
-    def model(self, voice: int = 0) -> Model | None:
-        """The model that a voice plays, which nobody changes: for others to use without reading it again."""
-        played = self._voices.get(voice)
-        return None if played is None else played.model
+    def model(self, number: int = 0) -> Model | None:
+        """The model of a playback, which is never modified."""
+        playback = self._playbacks.get(number)
+        return None if playback is None or playback.loaded is None else playback.loaded.model
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def take(self) -> list[PlaybackState]:
-        """What happened since the last call, at most one picture a voice."""
-        with self._guard:
-            self._announced = False
-            pictures, self._pictures = self._pictures, []
-        return pictures
+    def collect(self) -> list[PlaybackState]:
+        """The states since the last call, at most one for each playback."""
+        with self._lock:
+            self._delivered = False
+            states, self._states = self._states, []
+        return states
 
-    def watched(self, watched: bool) -> None:
-        """Whether anybody looks. While nobody does, pictures are rare and no character is made: a training beside it
-        has better use for the processor. All that has become due is made when somebody looks again."""
-        before, self._watched = self._watched, watched
-        self._ask(self._catch_up if watched and not before else lambda: None)
+    def set_visible(self, visible: bool) -> None:
+        """Say whether Generate is on the screen. While it is not, states are rare and no character is generated, which
+        leaves the processor to training; what has become due meanwhile is generated when it is visible again."""
+        before, self._visible = self._visible, visible
+        self._put(self._catch_up if visible and not before else lambda: None)
 
-    def load(self, wish: PlayRequest, voice: int = 0) -> None:
-        """Play this from its prime on; an equal model is not read again. What was being loaded is given up."""
-        number = self.give_up(voice)
-        self._ask(lambda: self._load(self._voice(voice), wish, number))
+    def load(self, request: PlayRequest, number: int = 0) -> None:
+        """Play this. A loaded model is not read again. A load that is under way is cancelled."""
+        job = self.cancel(number)
+        self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job))
 
-    def give_up(self, voice: int = 0) -> int:
-        """Stop reading a long prime or text at the next chance."""
-        self._wanted[voice] = self._wanted.get(voice, 0) + 1
-        return self._wanted[voice]
+    def cancel(self, number: int = 0) -> int:
+        """Stop reading a long prime or text as soon as possible."""
+        self._latest_job[number] = self._latest_job.get(number, 0) + 1
+        return self._latest_job[number]
 
-    def drop(self, voice: int) -> None:
-        """End a voice."""
-        self._ask(lambda: self._drop(voice))
+    def remove(self, number: int) -> None:
+        """End a playback."""
+        self.cancel(number)
+        self._put(lambda: self._remove(number))
 
-    def go(self, count: int = PAUSE_AFTER, voice: int = 0) -> None:
-        """Stream ``count`` characters at the end of the line; at speed 0 make one."""
-        self._with(voice, lambda played, session: self._go(played, session, count))
+    def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
+        """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
+        self._with(number, lambda playback, session: self._stream(playback, session, count))
 
-    def pause(self, voice: int = 0) -> None:
-        self._with(voice, lambda played, session: played.stop())
+    def pause(self, number: int = 0) -> None:
+        """Stop streaming."""
+        self._with(number, lambda playback, session: playback.stop())
 
-    def make_one(self, voice: int = 0) -> None:
-        """Stop streaming and draw one character at the end of the line."""
-        self._with(voice, self._make_one)
+    def generate_one(self, number: int = 0) -> None:
+        """Stop streaming and generate one character at the end of the text."""
+        self._with(number, self._generate_one)
 
-    def set(self, settings: SamplerSettings, voice: int = 0) -> None:
-        """Choose characters so from the next one on."""
-        self._with(voice, lambda played, session: setattr(session, "settings", settings))
+    def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
+        """Choose characters with changed settings, from the next one on."""
+        self._put(lambda: self._change_settings(number, change))
 
-    def set_speed(self, speed: float, voice: int = 0) -> None:
-        self._with(voice, lambda played, session: self._set_speed(played, speed))
+    def change_speed(self, change: Callable[[float], float], number: int = 0) -> None:
+        """Stream at another speed."""
+        self._put(lambda: self._change_speed(number, change))
 
-    def walk(self, position: int, voice: int = 0) -> None:
-        """Stop, and put the cursor before the character at ``position`` of the line."""
-        self._with(voice, lambda played, session: self._walk(played, session, position))
+    def move_to(self, position: int, number: int = 0) -> None:
+        """Stop, and put the cursor before the character at ``position``."""
+        self._with(number, lambda playback, session: self._move_to(playback, session, position), replaces="move")
 
-    def choose(self, char: str, position: int, voice: int = 0) -> None:
-        """Put ``char`` at ``position``; what stood there stays as a branch."""
-        self._with(voice, lambda played, session: self._branch(played, session, position, lambda: session.choose(char)))
-
-    def again(self, position: int, voice: int = 0) -> None:
-        """Roll other dice from ``position`` on, and stream; what stood there stays as a branch."""
-        self._with(voice, lambda played, session: self._again(played, session, position))
-
-    def type(self, text: str, position: int, voice: int = 0) -> None:
-        """Put the user's own text at ``position``; what stood there stays as a branch."""
-        number = self._wanted.get(voice, 0)
-        self._with(voice, lambda played, session: self._type(played, session, text, position, number))
-
-    def write(self, on: bool, voice: int = 0) -> None:
-        """Begin or end writing: the line is shown up to the cursor, with a ghost of how it would go on."""
-
-        def turn(played: Playback, session: Session) -> None:
-            played.stop()
-            played.writing = on
-            played.shown = min(played.shown, session.position)
-
-        self._with(voice, turn)
-
-    def write_text(self, text: str, voice: int = 0) -> None:
-        """Put the user's own text at the cursor."""
-        number = self._wanted.get(voice, 0)
-        self._with(voice, lambda played, session: self._type(played, session, text, session.position, number))
-
-    def take_ghost(self, count: int, voice: int = 0) -> None:
-        """Let the first ``count`` characters of the ghost come true."""
-
-        def take(played: Playback, session: Session) -> None:
-            self._rearranged(played, session, lambda: [session.step() for _ in range(count)])
-
-        self._with(voice, take)
-
-    def erase(self, voice: int = 0) -> None:
-        """Go back before the last character; it stays in the tree."""
-
-        def back(played: Playback, session: Session) -> None:
-            session.rewind(max(0, session.position - 1))
-            played.shown = min(played.shown, session.position)
-
-        self._with(voice, back)
-
-    def switch(self, number: int, voice: int = 0) -> None:
-        """Make branch ``number`` the line."""
-        self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.switch(number)))
-
-    def prune(self, number: int, voice: int = 0) -> None:
-        """Remove branch ``number`` and what grows from it."""
-        self._with(voice, lambda played, session: self._rearranged(played, session, lambda: session.prune(number)))
-
-    def rename(self, number: int, name: str, voice: int = 0) -> None:
-        """Give branch ``number`` a name."""
+    def choose(self, char: str, position: int, number: int = 0) -> None:
+        """Put ``char`` at ``position``; the text from there on stays as a branch."""
         self._with(
-            voice, lambda played, session: self._rearranged(played, session, lambda: session.rename(number, name))
+            number,
+            lambda playback, session: self._edit_at(playback, session, position, lambda: session.choose(char)),
         )
 
-    def run_with(self, job: Callable[[Session], str], voice: int = 0) -> None:
-        """Do something with a session on its own thread, such as saving it; what it returns becomes the note."""
-        self._with(voice, lambda played, session: setattr(played, "note", job(session)))
+    def regenerate(self, position: int, number: int = 0) -> None:
+        """Stream other text from ``position`` on; the old one stays as a branch."""
+        self._with(number, lambda playback, session: self._regenerate(playback, session, position))
+
+    def insert(self, text: str, position: int, number: int = 0) -> None:
+        """Put the user's own text at ``position``; the text from there on stays as a branch."""
+        job = self._latest_job.get(number, 0)
+        self._with(number, lambda playback, session: self._insert(playback, session, text, position, job))
+
+    def insert_at_cursor(self, text: str, number: int = 0) -> None:
+        """Put the user's own text at the cursor."""
+        job = self._latest_job.get(number, 0)
+        self._with(number, lambda playback, session: self._insert(playback, session, text, session.position, job))
+
+    def set_writing(self, writing: bool, number: int = 0) -> None:
+        """Begin or end writing: the text is shown up to the cursor, with a suggestion of how it could continue."""
+        self._with(number, lambda playback, session: self._set_writing(playback, session, writing))
+
+    def accept_suggestion(self, count: int, number: int = 0) -> None:
+        """Put the first ``count`` characters of the suggestion into the text."""
+        self._with(
+            number,
+            lambda playback, session: self._edit(playback, session, lambda: [session.step() for _ in range(count)]),
+        )
+
+    def erase(self, number: int = 0) -> None:
+        """Move the cursor back before the last character, which stays in the tree."""
+        self._with(number, self._erase)
+
+    def switch_branch(self, branch: int, number: int = 0) -> None:
+        """Make a branch the current text."""
+        self._edit_with(number, lambda session: session.switch(branch))
+
+    def prune_branch(self, branch: int, number: int = 0) -> None:
+        """Remove a branch and all that grow from it."""
+        self._edit_with(number, lambda session: session.prune(branch))
+
+    def rename_branch(self, branch: int, name: str, number: int = 0) -> None:
+        """Give a branch a name."""
+        self._edit_with(number, lambda session: session.rename(branch, name))
+
+    def call(self, job: Callable[[Session], str], number: int = 0) -> None:
+        """Call ``job`` with the session on the thread, for example to save it. What it returns becomes the note; a
+        :class:`CharLSTMError` becomes the failure."""
+        self._with(number, lambda playback, session: setattr(playback, "note", job(session)))
 
     # ---- the thread
 
-    def _ask(self, job: Callable[[], None]) -> None:
-        try:
-            self._asked.put_nowait(job)
-        except queue.Full:
-            return  # 256 keys behind: the newest is lost rather than the screen held up
+    def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
+        self._commands.put(Command(run, replaces))
 
-    def _with(self, number: int, job: Callable[[Playback, Session], None]) -> None:
-        def careful() -> None:
-            voice = self._voices.get(number)
-            if voice is None or voice.session is None:
+    def _with(self, number: int, job: Callable[[Playback, Session], None], replaces: str | None = None) -> None:
+        """Carry out ``job`` on a playback that has a session."""
+
+        def run() -> None:
+            playback = self._playbacks.get(number)
+            if playback is None or playback.session is None:
                 return
-            voice.note = ""
+            playback.note = playback.failure = ""
+            playback.changed = True
             try:
-                job(voice, voice.session)
+                job(playback, playback.session)
             except CharLSTMError as error:
-                voice.note = str(error)
-            voice.dirty = True
+                playback.failure = str(error)
+            except Exception as error:
+                _fail(playback, error)
 
-        self._ask(careful)
+        self._put(run, None if replaces is None else (replaces, number))
 
-    @blas_threads(1)  # all its life, so that no character pays for it
+    def _edit_with(self, number: int, change: Callable[[Session], object]) -> None:
+        self._with(number, lambda playback, session: self._edit(playback, session, lambda: change(session)))
+
+    @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
         while not self._ended.is_set():
-            self._obey(self._patience(time.monotonic()))
-            self._play(time.monotonic() + SLICE)
-            now = time.monotonic()
-            self._show(now)
-            for voice in self._voices.values():
-                if voice.touched and now - voice.kept_at >= voice.keep_every:
-                    voice.save()
-        for voice in self._voices.values():
-            if voice.touched:
-                voice.save()
+            try:
+                self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
+                self._generate(time.monotonic() + SLICE)
+                self._publish(time.monotonic())
+                self._save(time.monotonic())
+            except Exception:
+                LOG.exception("Unexpected error in the player's thread")
+                self._ended.wait(ERROR_PAUSE)
+        self._save()
 
-    def _patience(self, now: float) -> float | None:
-        """How long to wait for something to be asked; for ever when there is nothing else to do."""
-        with self._guard:
-            untaken = self._announced
-        between = self._pause_between()
-        soon = between if untaken else max(BREATH, self._last_picture + between - now)
-        waits = [soon] if self._dirty() else []
-        still = max(BREATH, self._still_until - now)
-        for voice in self._voices.values():
-            if voice.running and self._watched:
-                due = voice.due(now, between)
-                # What was due before the last picture and is not made yet does not wait for the next.
-                waits.append(max(still, due - now, soon if voice.speed != FULL and due > self._last_picture else 0.0))
-        waits += [max(BREATH, v.kept_at + v.keep_every - now) for v in self._voices.values() if v.touched]
+    def _seconds_to_wait(self, now: float) -> float | None:
+        """How long to wait for a command; ``None``: until one comes."""
+        with self._lock:
+            delivered = self._delivered
+        interval = self._state_interval()
+        if self._answering:
+            next_state = MIN_WAIT
+        else:
+            next_state = interval if delivered else max(MIN_WAIT, self._published_at + interval - now)
+        playbacks = list(self._playbacks.values())
+        waits = [next_state] if any(playback.changed for playback in playbacks) else []
+        quiet = max(MIN_WAIT, self._quiet_until - now)
+        for playback in playbacks:
+            if playback.running and self._visible:
+                due = playback.due(now, interval)
+                # A character that is late since before the last state does not wait for the next state.
+                late = playback.speed == FULL or due <= self._published_at
+                waits.append(max(quiet, due - now, 0.0 if late else next_state))
+            if playback.unsaved:
+                waits.append(max(MIN_WAIT, playback.next_save - now))
         return min(waits, default=None)
 
-    def _pause_between(self) -> float:
-        return PICTURE_EVERY if self._watched else PICTURE_EVERY_UNWATCHED
+    def _state_interval(self) -> float:
+        return STATE_INTERVAL if self._visible else HIDDEN_STATE_INTERVAL
 
-    def _dirty(self) -> bool:
-        return any(voice.dirty for voice in self._voices.values())
+    def _carry_out_commands(self, timeout: float | None) -> None:
+        command = self._commands.get(timeout)
+        while command is not None:
+            self._answering = True
+            try:
+                command.run()
+            finally:
+                self._quiet_until = time.monotonic() + SCREEN_PAUSE
+            command = self._commands.get(0)
 
-    def _plays(self, voice: Playback) -> bool:
-        if voice.session is None or not voice.running or not self._watched:
-            return False
-        return time.monotonic() >= self._still_until and len(voice.session) - voice.shown < MOST_UNSEEN
+    def _is_generating(self, playback: Playback) -> bool:
+        session = playback.session
+        return (
+            session is not None
+            and playback.running
+            and self._visible
+            and time.monotonic() >= self._quiet_until
+            and len(session) - playback.known_length < MAX_UNSEEN
+        )
 
-    def _obey(self, patience: float | None) -> None:
-        try:
-            job = self._asked.get(timeout=patience)
-            while True:
-                job()
-                self._still_until = time.monotonic() + COURTESY
-                job = self._asked.get_nowait()
-        except queue.Empty:
-            return
-
-    def _play(self, until: float) -> None:
-        """Characters that are due, voice by voice in turn, until the slice is over or something is asked."""
-        playing = [voice for voice in self._voices.values() if self._plays(voice)]
-        while playing and (now := time.monotonic()) < until and self._asked.empty():
-            due = [voice for voice in playing if voice.due(now, self._pause_between()) <= now]
+    def _generate(self, until: float) -> None:
+        """Generate characters that are due, of all playbacks in turn, for a slice of time or until a command comes."""
+        playing = [playback for playback in self._playbacks.values() if self._is_generating(playback)]
+        while playing and (now := time.monotonic()) < until and not self._commands:
+            due = [playback for playback in playing if playback.due(now, self._state_interval()) <= now]
             if not due:
                 return
-            for voice in due:
-                self._make(voice, now)
-            playing = [voice for voice in playing if self._plays(voice)]
+            for playback in due:
+                self._generate_due(playback, now)
+            playing = [playback for playback in playing if self._is_generating(playback)]
 
-    def _make(self, voice: Playback, now: float) -> None:
-        assert voice.session is not None
-        voice.session.step()
-        voice.count(now)
-        voice.dirty = voice.touched = True
-        voice.left -= 1
-        if voice.left <= 0:
-            voice.stop()
-            voice.why = f"paused after {PAUSE_AFTER:,}"
-
-    def _show(self, now: float) -> None:
-        if now - self._last_picture < self._pause_between() or not self._dirty():
+    def _generate_due(self, playback: Playback, now: float) -> None:
+        assert playback.session is not None
+        playback.changed = playback.unsaved = True
+        try:
+            playback.session.step()
+        except Exception as error:
+            _fail(playback, error)
             return
-        with self._guard:
-            if self._announced:
+        playback.count(now)
+        playback.remaining -= 1
+        if playback.remaining <= 0:
+            playback.stop()
+            playback.stop_reason = f"paused after {PAUSE_AFTER:,}"
+
+    def _publish(self, now: float) -> None:
+        """Deliver states, if there is something new, it is time for it and the last ones were collected."""
+        changed = [playback for playback in self._playbacks.values() if playback.changed]
+        if not changed:
+            self._answering = False
+            return
+        if now - self._published_at < self._state_interval() and not (self._answering and self._visible):
+            return
+        with self._lock:
+            if self._delivered:
                 return
-        pictures = [voice.picture() for voice in self._voices.values() if voice.dirty]
-        self._last_picture = now
-        with self._guard:
-            self._pictures, self._announced = pictures, True
+        states = [_state(playback) for playback in changed]
+        self._published_at, self._answering = now, False
+        with self._lock:
+            self._states, self._delivered = states, True
         self._deliver()
-        self._still_until = time.monotonic() + COURTESY
+        self._quiet_until = time.monotonic() + SCREEN_PAUSE
 
-    # ---- what can be asked, on the thread
+    # ---- saving
 
-    def _voice(self, number: int) -> Playback:
-        return self._voices.setdefault(number, Playback(number))
+    def _save(self, now: float = math.inf) -> None:
+        """Save the sessions for which it is time: their content is copied here and written by another thread."""
+        for playback in self._playbacks.values():
+            if playback.unsaved and playback.next_save <= now:
+                try:
+                    self._save_session(playback)
+                except Exception as error:
+                    _fail(playback, error)
+
+    def _save_session(self, playback: Playback) -> None:
+        playback.unsaved = False
+        path, session = playback.file, playback.session
+        if path is None or session is None:
+            return
+
+        def failed(failure: str) -> None:
+            self._put(lambda: self._stop_saving(playback, failure))
+
+        begin = time.monotonic()
+        content = copy(session)
+        end = time.monotonic()
+        playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
+        self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
+
+    def _stop_saving(self, playback: Playback, failure: str) -> None:
+        playback.file, playback.failure, playback.changed = None, failure, True
+
+    # ---- commands, on the thread
 
     def _catch_up(self) -> None:
-        for voice in self._voices.values():
-            voice.catch_up(time.monotonic())
+        for playback in self._playbacks.values():
+            playback.catch_up(time.monotonic())
 
-    def _drop(self, number: int) -> None:
-        self._voices.pop(number, None)
+    def _remove(self, number: int) -> None:
+        self._playbacks.pop(number, None)
 
-    def _load(self, voice: Playback, wish: PlayRequest, number: int) -> None:
-        voice.stop()
-        if voice.touched:
-            voice.save()
-        if voice.own:  # what a person made of it stays in its file
-            voice.keep, voice.own = None, False
-        before, old_wish, old_speed = voice.session, voice.wish, voice.speed
-        voice.take += 1
-        voice.shown = 0
-        voice.wish, voice.speed = wish, wish.speed
-        voice.session, voice.branches, voice.writing = None, (), False
-        voice.error = voice.note = voice.why = ""
-        voice.busy = f"Opening {wish.word} …"
-        voice.dirty = True
-        self._show(time.monotonic())
-        begun = time.monotonic()
+    def _load(self, playback: Playback, request: PlayRequest, job: int) -> None:
+        try:
+            self._load_session(playback, request, job)
+        except Exception as error:
+            _fail(playback, error)
+        playback.busy = ""
+        playback.changed = self._answering = True
 
-        def reading(done: int, total: int) -> None:
+    def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
+        playback.stop()
+        before, request_before = playback.session, playback.request
+        settings_before, speed_before = playback.settings, playback.speed
+        if playback.unsaved:
+            self._save_session(playback)
+        if playback.edited:  # the file keeps what the user made; the next session gets another one
+            playback.file, playback.edited = None, False
+        settings = playback.settings if request.settings is None else request.settings
+        playback.session_id += 1
+        playback.known_length = 0
+        playback.request, playback.settings = request, settings
+        playback.speed = playback.speed if request.speed is None else request.speed
+        playback.session, playback.branches, playback.writing = None, (), False
+        playback.error = playback.note = playback.failure = playback.stop_reason = ""
+        playback.busy = f"Opening {request.model_name} …"
+        playback.changed = True
+        self._answering = False  # the answer is the new text; most loads are over before a state would be due
+        begin = time.monotonic()
+        self._publish(begin)
+
+        def check() -> None:
+            if self._ended.is_set() or self._latest_job[playback.number] != job:
+                raise Cancelled("Stopped reading the prime.")
+
+        def show_progress(done: int, total: int) -> None:
+            check()
             now = time.monotonic()
-            if self._ended.is_set() or self._wanted[voice.number] != number:
-                raise _Unwanted("Stopped reading the prime.")
-            if done and now - begun > SOON:
-                left = formatting.clock((now - begun) * (total - done) / done)
-                voice.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
-                voice.dirty = True
-                self._show(now)
+            if done and now - begin > PROGRESS_AFTER:
+                left = formatting.clock((now - begin) * (total - done) / done)
+                playback.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
+                playback.changed = True
+                self._publish(now)
 
         try:
-            if self._wanted[voice.number] != number:
-                raise _Unwanted("Stopped.")
-            voice.open(wish)
-            assert voice.model is not None
-            if wish.session is not None:
-                voice.session = load_session(wish.session, voice.model, stepper=voice.stepper)
-                voice.branches = tuple(voice.session.branches())
+            check()
+            others = [other.loaded for other in self._playbacks.values() if other.loaded is not None]
+            loaded = playback.open(request, others)
+            model, stepper = loaded.model, loaded.stepper
+            if request.session is not None:
+                session = load_session(request.session, model, stepper=stepper)
+                playback.branches = tuple(session.branches())
             else:
-                prime = prime_suggestion(voice.model) if wish.prime is None else wish.prime
-                settings, stepper = wish.settings, voice.stepper
-                voice.session = Session(
-                    voice.model, prime, seed=wish.seed, settings=settings, stepper=stepper, progress=reading
+                prime = prime_suggestion(model) if request.prime is None else request.prime
+                session = Session(
+                    model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
                 )
         except CharLSTMError as error:
-            if before is not None and before.model is voice.model:  # the model is not to blame: back to what was
-                voice.wish, voice.session, voice.note = old_wish, before, str(error)
-                voice.speed = old_speed
-                voice.branches = tuple(before.branches())
+            if before is not None and playback.loaded is not None and before.model is playback.loaded.model:
+                # Not for the model's sake: what was played before is played again.
+                playback.request, playback.session, playback.failure = request_before, before, str(error)
+                playback.settings, playback.speed = settings_before, speed_before
+                playback.branches = tuple(before.branches())
             else:
-                voice.error = str(error)
-                if not isinstance(error, _Unwanted):
-                    voice.model = voice.stepper = voice.source = voice.facts = None
-        voice.busy = ""
-        voice.dirty = True
-        if wish.go and voice.session is not None and voice.wish is wish:
-            self._go(voice, voice.session, PAUSE_AFTER)
+                playback.fail(str(error))
+                if not isinstance(error, Cancelled):
+                    playback.loaded = playback.facts = None
+            return
+        playback.session, playback.settings = session, session.settings
+        if request.stream and playback.speed > 0:
+            self._stream(playback, session, PAUSE_AFTER)
 
-    def _go(self, voice: Playback, session: Session, count: int) -> None:
-        if voice.speed == 0:
-            self._make_one(voice, session)
+    def _stream(self, playback: Playback, session: Session, count: int) -> None:
+        if playback.speed == 0:
+            self._generate_one(playback, session)
             return
         session.rewind(len(session))
-        voice.running, voice.left, voice.why = True, count, ""
-        voice.pace()
+        playback.running, playback.remaining, playback.stop_reason = True, count, ""
+        playback.start_pacing()
 
-    def _make_one(self, voice: Playback, session: Session) -> None:
-        voice.stop()
+    def _generate_one(self, playback: Playback, session: Session) -> None:
+        playback.stop()
         session.rewind(len(session))
         session.step()
-        voice.touched = True
+        playback.unsaved = True
 
-    def _set_speed(self, voice: Playback, speed: float) -> None:
-        voice.speed = speed
-        voice.pace()
-        if speed == 0:
-            voice.stop()
+    def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
+        playback = self._playbacks.get(number)
+        if playback is None:
+            return
+        playback.settings = change(playback.settings)
+        playback.changed = True
+        if playback.session is not None:
+            playback.session.settings = playback.settings
 
-    def _walk(self, voice: Playback, session: Session, position: int) -> None:
-        voice.stop()
+    def _change_speed(self, number: int, change: Callable[[float], float]) -> None:
+        playback = self._playbacks.get(number)
+        if playback is None:
+            return
+        playback.speed = change(playback.speed)
+        playback.changed = True
+        playback.start_pacing()
+        if playback.speed == 0:
+            playback.stop()
+
+    def _move_to(self, playback: Playback, session: Session, position: int) -> None:
+        playback.stop()
         session.rewind(min(max(0, position), len(session)))
 
-    def _again(self, voice: Playback, session: Session, position: int) -> None:
+    def _set_writing(self, playback: Playback, session: Session, writing: bool) -> None:
+        playback.stop()
+        playback.writing = writing
+        playback.known_length = min(playback.known_length, session.position)
+
+    def _erase(self, playback: Playback, session: Session) -> None:
+        session.rewind(max(0, session.position - 1))
+        playback.known_length = min(playback.known_length, session.position)
+
+    def _regenerate(self, playback: Playback, session: Session, position: int) -> None:
         session.seed += 1
 
-        def roll() -> None:
-            # Other dice may fall on what stands already; roll until the ways part, for a while.
+        def generate() -> None:
+            # Another seed may draw the same characters at first: go on until one differs, for 64 characters at most.
             for _ in range(64):
                 length = len(session)
                 session.step()
                 if session.position > position + 1 or len(session) != length:
                     return
 
-        self._branch(voice, session, position, roll)
-        voice.running, voice.left = voice.speed > 0, PAUSE_AFTER
-        voice.pace()
+        self._edit_at(playback, session, position, generate)
+        playback.running, playback.remaining = playback.speed > 0, PAUSE_AFTER
+        playback.start_pacing()
 
-    def _type(self, voice: Playback, session: Session, text: str, position: int, number: int) -> None:
-        """A long text comes in piece by piece, and can be seen coming and stopped."""
+    def _insert(self, playback: Playback, session: Session, text: str, position: int, job: int) -> None:
+        """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled."""
         unknown: dict[str, int] = {}
         text = session.model.text_options.apply(text)
 
-        def type_all() -> None:
-            voice.shown = min(voice.shown, session.position)
-            for start in range(0, len(text), PIECE):
-                if self._ended.is_set() or self._wanted.get(voice.number, 0) != number:
-                    raise _Unwanted(f"Stopped after {start:,} of {len(text):,} characters.")
-                unknown.update(session.type(text[start : start + PIECE]))
-                voice.dirty = True
-                self._show(time.monotonic())
+        def insert() -> None:
+            playback.known_length = min(playback.known_length, session.position)
+            for start in range(0, len(text), INSERT_CHUNK):
+                if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+                    raise Cancelled(f"Stopped after {start:,} of {len(text):,} characters.")
+                unknown.update(session.type(text[start : start + INSERT_CHUNK]))
+                if start + INSERT_CHUNK < len(text):
+                    playback.changed = True
+                    self._publish(time.monotonic())
 
-        self._branch(voice, session, position, type_all)
+        self._edit_at(playback, session, position, insert)
         if unknown:
-            names, stands = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
-            voice.note = (
+            names, replacement = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
+            playback.note = (
                 f"The model has never seen {names}: left out."
-                if stands is None
-                else f"The model has no symbol of its own for {names}: read as {stands}."
+                if replacement is None
+                else f"The model has no symbol of its own for {names}: read as {replacement}."
             )
 
-    def _branch(self, voice: Playback, session: Session, position: int, change: Callable[[], object]) -> None:
-        """A change of the line at ``position``; the cursor stays behind it."""
-        voice.stop()
+    def _edit_at(self, playback: Playback, session: Session, position: int, change: Callable[[], object]) -> None:
+        """Change the text at ``position``; the cursor is behind the change then."""
 
-        def there() -> None:
+        def move_and_change() -> None:
             session.rewind(min(max(0, position), len(session)))
             change()
 
-        self._rearranged(voice, session, there)
+        self._edit(playback, session, move_and_change)
 
-    def _rearranged(self, voice: Playback, session: Session, change: Callable[[], object]) -> None:
-        """Do something that may put another branch on the line, and note from where on the line is another."""
-        voice.stop()
-        voice.own = True
+    def _edit(self, playback: Playback, session: Session, change: Callable[[], object]) -> None:
+        """Do something that may make another branch current, and find from where on the text is another."""
+        playback.stop()
+        playback.edited = True
         before = {branch.number: branch for branch in session.branches() if branch.current}
         length = len(session)
         try:
             change()
         finally:
-            infos = session.branches()
-            after = {branch.number: branch for branch in infos if branch.current}
-            parted = [
+            branches = session.branches()
+            after = {branch.number: branch for branch in branches if branch.current}
+            changes = [
                 branch.start
                 for number, branch in {**before, **after}.items()
                 if number not in before or number not in after
             ]
-            voice.shown = min([voice.shown, length, len(session), *parted])
-            voice.branches = tuple(infos)
-            voice.touched = True
+            playback.known_length = min([playback.known_length, length, len(session), *changes])
+            playback.branches = tuple(branches)
+            playback.unsaved = True
+
+
+def _state(playback: Playback) -> PlaybackState:
+    """The playback's state; if it cannot be made, one that says so."""
+    try:
+        return playback.state()
+    except Exception as error:
+        _fail(playback, error)
+        return playback.state()
+
+
+def _fail(playback: Playback, error: Exception) -> None:
+    """End a playback for an error that charlstm does not expect, and log it."""
+    LOG.exception("Unexpected error in playback %d", playback.number)
+    playback.fail(sentence(error, "generating"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +43,8 @@ class Listener:
                 return self.picture
             self.news.wait(0.1)
             self.news.clear()
-            for picture in self.player.take():
-                if self.picture is None or picture.take != self.picture.take:
+            for picture in self.player.collect():
+                if self.picture is None or picture.session_id != self.picture.session_id:
                     self.line, self.marks = "", []
                 assert picture.start <= len(self.line)
                 self.line = self.line[: picture.start] + picture.text
@@ -76,33 +77,33 @@ def listener() -> Iterator[Listener]:
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
-    listener.player.load(PlayRequest(str(model), speed=FULL, go=True))
+    listener.player.load(PlayRequest(str(model), speed=FULL, stream=True))
     picture = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
-    assert "1,000" in picture.why
+    assert "1,000" in picture.stop_reason
     assert picture.prime == "The morning"
     expected = Session(tiny_model(), "The morning")
     assert listener.line == "".join(step.char for step in expected.stream(PAUSE_AFTER))
-    listener.player.go(10)
+    listener.player.stream(10)
     listener.until(lambda p: p.length == PAUSE_AFTER + 10 and not p.running)
 
 
 def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(50)
+    listener.player.stream(50)
     listener.until(lambda p: p.length == 50 and not p.running)
     stood = listener.line
-    listener.player.set(SamplerSettings(temperature=0))
-    listener.player.go(20)
+    listener.player.change_settings(lambda settings: SamplerSettings(temperature=0))
+    listener.player.stream(20)
     picture = listener.until(lambda p: p.length == 70 and not p.running)
     assert listener.line[:50] == stood
     assert picture.settings.temperature == 0
-    assert picture.outlook is not None
-    assert picture.outlook.kept == 1
+    assert picture.distribution is not None
+    assert picture.distribution.kept == 1
 
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(40)
+    listener.player.stream(40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
     other = "a" if first[10] != "a" else "b"
@@ -110,19 +111,19 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
     picture = listener.until(lambda p: p.length == 11)
     assert listener.line == first[:10] + other
     assert [branch.current for branch in picture.branches] == [True, True]
-    listener.player.go(5)
+    listener.player.stream(5)
     listener.until(lambda p: p.length == 16 and not p.running)
-    listener.player.switch(0)
+    listener.player.switch_branch(0)
     listener.until(lambda p: p.length == 40)
     assert listener.line == first
 
 
 def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(60)
+    listener.player.stream(60)
     listener.until(lambda p: p.length == 60 and not p.running)
     first = listener.line
-    listener.player.again(30)
+    listener.player.regenerate(30)
     listener.until(lambda p: p.length > 60 and not p.running)
     assert listener.line[:30] == first[:30]
     assert listener.line[:60] != first
@@ -130,23 +131,24 @@ def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: List
 
 def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), prime="Ωne", speed=FULL))
-    picture = listener.until(lambda p: p.outlook is not None)
+    picture = listener.until(lambda p: p.distribution is not None)
     assert (picture.prime, picture.unknown) == ("ne", ("Ω",))
-    listener.player.type("hi你!", 0)
+    listener.player.insert("hi你!", 0)
     picture = listener.until(lambda p: p.length == 3)
     assert listener.line == "hi!"
     assert "你" in picture.note
+    assert not picture.failure
 
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(100)
+    listener.player.stream(100)
     listener.until(lambda p: p.length == 100 and not p.running)
-    listener.player.walk(42)
+    listener.player.move_to(42)
     picture = listener.until(lambda p: p.position == 42)
-    assert picture.standing == listener.line[42]
+    assert picture.current_char == listener.line[42]
     assert picture.length == 100
-    listener.player.make_one()
+    listener.player.generate_one()
     listener.until(lambda p: p.length == 101 and p.position == 101)
 
 
@@ -154,7 +156,7 @@ def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Lis
     model = tiny_model(prime="The morning")
     path = tmp_path / "huge.safetensors"
     save_model(path, replace(model, weights={name: 3e38 * np.sign(array) for name, array in model.weights.items()}))
-    listener.player.load(PlayRequest(str(path), go=True))
+    listener.player.load(PlayRequest(str(path), stream=True))
     picture = listener.until(lambda p: bool(p.error))
     assert "predictions are not finite" in picture.error
 
@@ -162,22 +164,26 @@ def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Lis
 def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x00" * 100)
-    listener.player.load(PlayRequest(str(broken), go=True))
+    listener.player.load(PlayRequest(str(broken), stream=True))
     picture = listener.until(lambda p: bool(p.error))
     assert str(broken) in picture.error
     assert "\n" not in picture.error
-    listener.player.go()  # nothing to play: nothing happens
+    listener.player.stream()  # nothing to play: nothing happens
 
 
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished", steps=200).run
     listener.player.load(PlayRequest(str(run.path), step=50))
-    picture = listener.until(lambda p: p.facts is not None and p.outlook is not None)
+    picture = listener.until(lambda p: p.facts is not None and p.distribution is not None)
     assert picture.facts is not None
-    assert (picture.facts.step, picture.facts.ages, picture.facts.planned) == (50, (0, 50, 100, 200), 1000)
+    assert (picture.facts.step, picture.facts.snapshot_steps, picture.facts.planned_steps) == (
+        50,
+        (0, 50, 100, 200),
+        1000,
+    )
     run.model_path.unlink()
     listener.player.load(PlayRequest(str(run.path)))
-    listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.outlook is not None)
+    listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.distribution is not None)
 
 
 def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
@@ -186,14 +192,14 @@ def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
     player.start()
     try:
         player.load(PlayRequest(str(model), speed=FULL))
-        player.go(5000)
+        player.stream(5000)
         deadline = time.monotonic() + 10
         made = 0
         while made < 5000 and time.monotonic() < deadline:
             before = len(told)
             threading.Event().wait(0.05)
             assert len(told) <= before + 1
-            made = max([made, *(picture.length for picture in player.take())])
+            made = max([made, *(picture.length for picture in player.collect())])
         assert made == 5000
     finally:
         player.close()
@@ -203,20 +209,20 @@ def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
 def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=500))
     begin = time.monotonic()
-    listener.player.go(250)
+    listener.player.stream(250)
     listener.until(lambda p: p.length == 250 and not p.running)
     assert listener.seen <= 21 * (time.monotonic() - begin) + 4
 
 
 def test_text_that_nobody_sees_is_made_when_somebody_looks(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=200))
-    listener.until(lambda p: p.outlook is not None)
-    listener.player.watched(False)
-    listener.player.go(500)
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.set_visible(False)
+    listener.player.stream(500)
     begin = time.monotonic()
     with pytest.raises(AssertionError, match="not within"):
         listener.until(lambda p: p.length > 20, 1.0)
-    listener.player.watched(True)
+    listener.player.set_visible(True)
     listener.until(lambda p: p.length >= 200)
     assert time.monotonic() - begin < 1.9  # the first 200 are there at once; at their pace they would come now
     listener.until(lambda p: p.length == 500 and not p.running)
@@ -229,9 +235,9 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
     step = Session.step
     monkeypatch.setattr(Session, "step", lambda self: (time.sleep(0.01), step(self))[1])
     listener.player.load(PlayRequest(str(model), speed=500))
-    listener.until(lambda p: p.outlook is not None)
-    monkeypatch.setattr(thread, "PICTURE_EVERY", 1.0)
-    listener.player.go(100)
+    listener.until(lambda p: p.distribution is not None)
+    monkeypatch.setattr(thread, "STATE_INTERVAL", 1.0)
+    listener.player.stream(100)
     # A slice between two of the rare pictures has room for one such character: that would take minutes.
     listener.until(lambda p: p.length == 100 and not p.running)
 
@@ -240,7 +246,7 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
     player = Player(lambda: None)
     player.start()
     player.load(PlayRequest(str(model), speed=FULL))
-    player.go(10**9)
+    player.stream(10**9)
     begin = time.monotonic()
     player.close()
     assert not player.alive
@@ -249,8 +255,8 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
 
 def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
-    listener.player.go(30)
-    keep = listener.until(lambda p: p.length == 30 and not p.running).keep
+    listener.player.stream(30)
+    keep = listener.until(lambda p: p.length == 30 and not p.running).file
     listener.player.choose("x", 10)
     listener.until(lambda p: p.length == 11)
     line = listener.line
@@ -270,17 +276,17 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(30)
-    untouched = listener.until(lambda p: p.length == 30 and not p.running).keep
+    listener.player.stream(30)
+    untouched = listener.until(lambda p: p.length == 30 and not p.running).file
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
-    listener.player.go(30)
-    same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).keep
+    listener.player.stream(30)
+    same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).file
     assert same == untouched  # nobody would miss it
     listener.player.choose("x", 10)
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
-    listener.player.go(30)
-    other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).keep
+    listener.player.stream(30)
+    other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).file
     listener.player.close()
     assert same is not None
     assert other is not None
@@ -293,10 +299,10 @@ def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(mod
 def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished").run
     listener.player.load(PlayRequest(str(run.path), speed=FULL))
-    listener.player.go(30)
+    listener.player.stream(30)
     listener.until(lambda p: p.length == 30 and not p.running)
     delete_run(run)
-    listener.player.go(30)
+    listener.player.stream(30)
     listener.until(lambda p: p.length == 60 and not p.running)
     listener.player.close()
     assert not run.path.exists()
@@ -305,30 +311,30 @@ def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Lis
 def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, listener: Listener) -> None:
     state.write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.go(10)
-    listener.until(lambda p: "cannot save itself" in p.note)
-    listener.player.go(10)
-    assert listener.until(lambda p: p.length == 20 and not p.running).note == ""
+    listener.player.stream(10)
+    listener.until(lambda p: "cannot be saved" in p.failure)
+    listener.player.stream(10)
+    assert listener.until(lambda p: p.length == 20 and not p.running).failure == ""
 
 
 def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread, "SOON", 0.02)
+    monkeypatch.setattr(thread, "PROGRESS_AFTER", 0.02)
     long = "The morning and the sea. " * 20_000
     listener.player.load(PlayRequest(str(model), prime=long))
     assert "16,384 characters" in listener.until(lambda p: "Reading the prime" in p.busy).busy
-    listener.player.give_up()
+    listener.player.cancel()
     stopped = listener.until(lambda p: bool(p.error))
     assert "Stopped reading" in stopped.error
     assert stopped.facts is not None
     listener.player.load(PlayRequest(str(model), prime="Now"))
     listener.until(lambda p: p.prime == "Now" and not p.error)
-    listener.player.load(PlayRequest(str(model), prime=long, go=True))
+    listener.player.load(PlayRequest(str(model), prime=long, stream=True))
     listener.until(lambda p: "Reading the prime" in p.busy)
-    listener.player.give_up()
-    picture = listener.until(lambda p: "Stopped reading" in p.note)
-    assert (picture.prime, picture.wish.prime, picture.running) == ("Now", "Now", False)  # what was played before
+    listener.player.cancel()
+    picture = listener.until(lambda p: "Stopped reading" in p.failure)
+    assert (picture.prime, picture.request.prime, picture.running) == ("Now", "Now", False)  # what was played before
 
 
 def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
@@ -339,14 +345,14 @@ def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Li
 
 def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model)))
-    listener.until(lambda p: p.outlook is not None)
+    listener.until(lambda p: p.distribution is not None)
     text = "the light was on the stairs " * 3000
-    listener.player.write_text(text)
+    listener.player.insert_at_cursor(text)
     listener.until(lambda p: 0 < p.length < len(text))
-    listener.player.give_up()
-    picture = listener.until(lambda p: "Stopped after" in p.note)
+    listener.player.cancel()
+    picture = listener.until(lambda p: "Stopped after" in p.failure)
     assert listener.line == text[: picture.length]
-    assert picture.length % thread.PIECE == 0
+    assert picture.length % thread.INSERT_CHUNK == 0
 
 
 def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:
@@ -358,3 +364,132 @@ def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_p
         os.utime(place / name, (1e9 - age, 1e9 - age))
     saved_sessions.forget_old(place)
     assert {path.name for path in place.iterdir()} == {*names[: saved_sessions.MOST_AUTO], "mine.json"}
+
+
+@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+def test_player_shows_and_logs_an_unexpected_error_and_plays_on(
+    method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    listener.player.load(PlayRequest(str(model), speed=60, stream=True))
+    listener.until(lambda p: p.running)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, method, fail)
+        listener.player.move_to(0)
+        if method == "step":
+            listener.player.stream()
+        state = listener.until(lambda p: bool(p.error))
+    assert "ValueError: bad luck" in state.error
+    assert not state.running
+    assert "ValueError: bad luck" in unexpected_errors[0]
+    listener.player.load(PlayRequest(str(model), stream=True))
+    listener.until(lambda p: p.length > 5 and not p.error)
+
+
+def test_player_survives_an_error_outside_all_sessions(model: Path, unexpected_errors: deque[str]) -> None:
+    failures = iter([True])
+    delivered = threading.Event()
+
+    def deliver() -> None:
+        if next(failures, False):
+            raise RuntimeError("bad luck")
+        delivered.set()
+
+    player = Player(deliver)
+    player.start()
+    try:
+        player.load(PlayRequest(str(model), speed=FULL))
+        end = time.monotonic() + 10
+        while not unexpected_errors and time.monotonic() < end:
+            time.sleep(0.01)
+        player.collect()
+        player.stream(10)
+        assert delivered.wait(10)
+    finally:
+        player.close()
+
+
+def test_player_carries_out_every_command_however_many_wait(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.stream(10)
+    listener.until(lambda p: p.length == 10 and not p.running)
+    release, calls = threading.Event(), []
+    listener.player.call(lambda session: str(release.wait(10)))
+    for number in range(500):
+        listener.player.call(lambda session, number=number: calls.append(number) or "")  # type: ignore[misc]
+    listener.player.load(PlayRequest(str(model), prime="At last"))
+    release.set()
+    listener.until(lambda p: p.prime == "At last")
+    assert calls == list(range(500))
+
+
+def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.stream(600)
+    listener.until(lambda p: p.length == 600 and not p.running)
+    positions: list[int] = []
+    rewind = Session.rewind
+    monkeypatch.setattr(Session, "rewind", lambda self, position: (positions.append(position), rewind(self, position)))
+    release = threading.Event()
+    listener.player.call(lambda session: str(release.wait(10)))
+    for position in range(600, 100, -1):
+        listener.player.move_to(position)
+    release.set()
+    listener.until(lambda p: p.position == 101)
+    assert positions == [101]
+
+
+def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, writing = threading.Event(), threading.Event()
+    monkeypatch.setattr("charlstm.storage.replace_bytes", lambda path, content: (writing.set(), release.wait(10)))
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.stream(10)
+    assert writing.wait(10)
+    listener.until(lambda p: p.length == 10 and not p.running)
+    begin = time.monotonic()
+    listener.player.move_to(5)
+    listener.until(lambda p: p.position == 5)
+    assert time.monotonic() - begin < 2
+    begin = time.monotonic()
+    listener.player.close(0.5)
+    assert time.monotonic() - begin < 2
+    release.set()
+
+
+def test_playbacks_of_one_file_share_the_model_until_the_file_changes(model: Path, listener: Listener) -> None:
+    player = listener.player
+    for number in (0, 1, 2):
+        player.load(PlayRequest(str(model)), number)
+    deadline = time.monotonic() + 10
+    while player.model(2) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert player.model(0) is player.model(1) is player.model(2) is not None
+    save_model(model, tiny_model(seed=1, prime="The morning"))
+    player.load(PlayRequest(str(model)), 2)
+    while player.model(2) is player.model(0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert player.model(2) is not player.model(0)
+
+
+def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model), speed=250))
+    listener.player.change_settings(lambda settings: replace(settings, temperature=0.5))
+    listener.player.change_settings(lambda settings: replace(settings, temperature=settings.temperature + 0.1))
+    listener.player.change_speed(lambda speed: speed * 2)
+    listener.player.load(PlayRequest(str(model), prime="Again"))
+    state = listener.until(lambda p: p.prime == "Again")
+    assert (state.settings.temperature, state.speed) == (0.6, 500)
+
+
+def test_a_change_of_settings_is_shown_at_once(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    monkeypatch.setattr(thread, "STATE_INTERVAL", 5.0)
+    listener.player.change_settings(lambda settings: replace(settings, temperature=0.3))
+    listener.until(lambda p: p.settings.temperature == 0.3, seconds=3)
