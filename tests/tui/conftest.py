@@ -28,6 +28,12 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train does not measure how busy the processor is: it is free."""
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.probe_slowdown", lambda: 1.0)
+
+
+@pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runs are looked at often; and a key waits for the app to be idle no longer than a moment, which while text
     streams it never is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,8 +20,10 @@ from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
 from charlstm_tui.choices import CorpusChoice, StartOptions
+from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.train import setup_pane
+from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog
 from recorded_run import record
@@ -72,6 +75,13 @@ async def setup_for(
         yield app, pilot
 
 
+async def choose_text(app: CharLSTMApp, pilot: Pilot[None], text: Path) -> None:
+    """Take a text in Corpus."""
+    app.go("corpus")
+    await until(pilot, lambda: isinstance(app.screen, CorpusScreen) and app.screen.is_mounted)
+    app.use_corpus(CorpusChoice(str(text), text.name))
+
+
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Wait for ``condition``, at most until the deadline."""
     end = time.monotonic() + DEADLINE
@@ -103,7 +113,7 @@ async def test_presets_show_what_they_cost(
 ) -> None:
     async with setup_for(tmp_path, text, size, clean=True) as (_app, pilot):
         await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:01", "345 MB", "23,456")
-        await shows(pilot, "order 0", "xz", "WHAT IT WILL DO", "held out")
+        await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
         assert answers == [("presets", str(text), "--clean")]
 
 
@@ -141,7 +151,7 @@ async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:
 
 async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path: Path) -> None:
     async with setup_for(tmp_path, tmp_path / "missing[red].txt") as (app, pilot):
-        await shows(pilot, "✗ There is no file", "missing[red].txt · from nothing")
+        await shows(pilot, "✗ There is no file", "missing[red].txt")
         await pilot.press("enter")
         await pilot.pause()
         assert app.run_path is None
@@ -167,8 +177,8 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await until(pilot, lambda: not rows["lr"].has_class("-changed"))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "quick *", "3 layers of", "num_layers")
-        assert app.screen.setup.changes == {"num_layers": 3}  # type: ignore[attr-defined]
+        await shows(pilot, "quick *", "* network", "3 layers of")
+        assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
         await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3"))
         await shows(pilot, "quick *", "23,456")
 
@@ -178,9 +188,9 @@ async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, m
     monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: started.append(a))
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
-        app.screen.setup.changes = {"max_minutes": None}  # type: ignore[attr-defined]
+        app.screen.setup.choose(RunChoices(changes={"max_minutes": None}))  # type: ignore[attr-defined]
         await pilot.press("enter")
-        await shows(pilot, "never: set epochs", "It would never end")
+        await shows(pilot, "never: set epochs", "would never end")
         assert not started
 
 
@@ -192,28 +202,28 @@ async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Pat
         app.screen.query_one(SettingRow).query_one(Input).value = "77"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        assert app.screen.setup.changes == {}  # type: ignore[attr-defined]
+        assert app.screen.setup.choices.changes == {}  # type: ignore[attr-defined]
 
 
 async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
     with record(tmp_path, "finished", name="older") as recorded:
         async with setup_for(tmp_path, text) as (app, pilot):
-            await shows(pilot, "from nothing", "23,456")
+            await shows(pilot, "weights", "new", "23,456")
             await pilot.press("f")
             await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
             await shows(pilot, "older")
             await pilot.press("1")
             await shows(pilot, "from older")
-            assert app.screen.setup.model_from == recorded.run.model_path  # type: ignore[attr-defined]
-            await shows(pilot, "1 layers of 8", "quick *")  # a model keeps its size
+            assert app.screen.setup.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
+            await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
 
 
 async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "from nothing", "23,456")
-        app.screen.setup._start_from("a text", text)  # type: ignore[attr-defined]
+        await shows(pilot, "new", "23,456")
+        app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
         await shows(pilot, "✗ ")
-        app.screen.setup._start_from("nothing", None)  # type: ignore[attr-defined]
+        app.screen.setup.start_from("", None)  # type: ignore[attr-defined]
         assert not app.screen.query_one("#setup-note").display
 
 
@@ -243,10 +253,10 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
 
     def slow(choice: CorpusChoice, check: Any) -> Any:
         assert read.wait(DEADLINE)
-        return known(choice, check)
+        return read_text_facts(choice, check)
 
-    known = setup_pane._known
-    monkeypatch.setattr(setup_pane, "_known", slow)
+    read_text_facts = setup_pane.read_text_facts
+    monkeypatch.setattr(setup_pane, "read_text_facts", slow)
     monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "reading…")
@@ -330,3 +340,179 @@ async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: P
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "50 % of the text")
+
+
+# ---- choices belong to a text
+
+
+async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def start(*arguments: Any, **options: Any) -> None:
+        started.append(arguments[1].max_steps)
+        raise RunError("not now")
+
+    monkeypatch.setattr(setup_pane, "start_run", start)
+    other = tmp_path / "other.txt"
+    other.write_text(SENTENCES)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.choose(RunChoices(preset="standard", changes={"max_steps": 300}))
+        await shows(pilot, "▸ standard *", "* ends", "300 steps", "1 change")
+        await choose_text(app, pilot, other)
+        shown = await shows(pilot, "other.txt", "▸ quick ", "23,456")
+        assert "300 steps" not in shown
+        assert "change" not in shown
+        await pilot.press("enter")
+        await shows(pilot, "not now")
+        assert started == [None]
+        await choose_text(app, pilot, text)  # what was chosen for it is there again
+        await shows(pilot, "▸ standard *", "300 steps", "1 change")
+
+
+async def test_the_model_to_start_from_does_not_apply_to_the_next_text(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def start(*arguments: Any, **options: Any) -> None:
+        started.append((options["model_from"], arguments[1].hidden_size))
+        raise RunError("not now")
+
+    monkeypatch.setattr(setup_pane, "start_run", start)
+    other = tmp_path / "other.txt"
+    other.write_text(SENTENCES)
+    with record(tmp_path, "finished", name="older") as recorded:
+        async with setup_for(tmp_path, text) as (app, pilot):
+            await shows(pilot, "▸ quick", "23,456")
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            pane.start_from("older", recorded.run.model_path)
+            await shows(pilot, "from older", "* network")
+            await choose_text(app, pilot, other)
+            shown = await shows(pilot, "other.txt", "23,456", "weights", "new")
+            assert "older" not in shown.partition("LOSS TO BEAT")[0]
+            await pilot.press("enter")
+            await shows(pilot, "not now")
+            assert started[0][0] is None
+            assert started[0][1] > 8
+
+
+async def test_one_key_goes_back_to_the_preset_as_it_is(tmp_path: Path, text: Path) -> None:
+    with record(tmp_path, "finished", name="older") as recorded:
+        async with setup_for(tmp_path, text) as (app, pilot):
+            await shows(pilot, "▸ quick", "23,456")
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            pane.choose(RunChoices(changes={"max_steps": 300, "seed": 5}))
+            pane.start_from("older", recorded.run.model_path)
+            await shows(pilot, "3 changes", "d resets", "* seed", "* weights")
+            await pilot.press("d")
+            await until(pilot, lambda: "3 changes" not in screen_text(pilot))
+            assert pane.choices == RunChoices()
+
+
+async def test_a_value_that_another_preset_has_itself_is_no_change_there(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.choose(RunChoices(changes={"max_minutes": 10.0}))
+        await shows(pilot, "quick *")
+        await pilot.press("right")
+        await shows(pilot, "▸ standard ")
+        assert "standard *" not in screen_text(pilot)
+
+
+# ---- the table and the mouse
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (60, 20)], ids=str)
+async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
+    async with setup_for(tmp_path, text, size) as (app, pilot):
+        await shows(pilot, "▸ quick")
+        for name in ("best", "quick", "reference", "standard"):
+            lines = screen_text(pilot).splitlines()
+            row = next(number for number, line in enumerate(lines) if f" {name}  " in line)
+            await pilot.click(offset=(8, row))
+            await shows(pilot, f"▸ {name}")
+        row = next(number for number, line in enumerate(screen_text(pilot).splitlines()) if "NETWORK" in line)
+        await pilot.click(offset=(8, row))
+        await pilot.pause()
+        assert app.screen.setup.preset_name == "standard"  # type: ignore[attr-defined]
+
+
+# ---- a busy processor
+
+
+async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offered(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowdown = [2.1]
+    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
+    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        shown = await shows(pilot, "Other programs are using the processor", "3 plays a ready model")
+        assert "about 2 times slower. m gives it 2:00; 3 plays" in " ".join(shown.split())
+        await pilot.press("m")
+        await shows(pilot, "* ends", "after 2:00", "1 change")
+        assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
+        slowdown[0] = 1.1
+        await until(pilot, lambda: "Other programs" not in screen_text(pilot))
+
+
+async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        await until(pilot, lambda: app.screen.setup.slowdown is not None)  # type: ignore[attr-defined]
+        assert "processor" not in screen_text(pilot)
+        await pilot.press("m")  # means nothing here
+        assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
+
+
+async def test_a_second_run_beside_a_live_one_asks_first(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def start(*arguments: Any, **options: Any) -> None:
+        started.append(arguments)
+        raise RunError("not now")
+
+    monkeypatch.setattr(setup_pane, "start_run", start)
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            await pilot.press("enter")
+            await shows(pilot, "Train beside first?", "each takes about twice as")
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert not started
+            await pilot.press("enter")
+            await shows(pilot, "Train beside first?")
+            await pilot.press("s")
+            await shows(pilot, "not now")
+            assert len(started) == 1
+            await pilot.press("enter")
+            await shows(pilot, "Train beside first?")
+            await pilot.press("w")
+            await until(pilot, lambda: app.run_path == recorded.run.path)
+
+
+async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would slow the first seconds of the run down, in which it measures its own speed."""
+    ended = []
+
+    async def measure(*argv: str) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(argv)
+
+    monkeypatch.setattr(setup_pane, "run_command", measure)
+    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await until(pilot, lambda: app.screen.setup.measuring)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: app.run_path is not None)
+        assert ended

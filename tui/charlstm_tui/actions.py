@@ -133,6 +133,9 @@ ACTIONS: tuple[Action, ...] = (
     A("train.before", "next_preset", "right", "preset", "The preset after this one.", 1, handler="preset", footer=2),
     A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3),
     A("train.before", "from_model", "f", "from model", "Start from a trained model instead of nothing.", footer=4),
+    A("train.before", "reset", "d", "reset", "Back to the preset as it is, and new weights.", footer=5),
+    A("train.before", "more_time", "m", "more time", "Raise the time limit while other programs slow it down.",
+      footer=6),
     # during
     A("train.live", "pause", "space", "pause", "Pause training, or go on.", footer=1),
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),

@@ -1,5 +1,7 @@
-"""What simpler models make of a run's held-out text: the chart's reference lines. Counted off the screen's thread, once
-for each text and split."""
+"""The losses of simple models on a run's held-out text, for the chart's reference lines and for Train before a run.
+
+They are counted in a thread, once for each text and split.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +9,32 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from textual.cache import LRUCache
+
 from charlstm.errors import CharLSTMError
 from charlstm.training.settings import Settings
 from charlstm_tui.background import in_thread
 
 References = tuple[tuple[str, float], ...]
-_known: dict[tuple[Any, ...], References] = {}
+_counted: LRUCache[tuple[Any, ...], References] = LRUCache(maxsize=32)
+"""By the text's fingerprint and its split, since a text of 8 million characters takes seconds to count."""
 
 
 async def references(record: Mapping[str, Any], settings: Settings) -> References | None:
-    """(Label, nats per character) of each for the text of this record (``Corpus.to_record``), divided as ``settings``
-    say; ``None`` while it has not been read, or when it is gone or changed."""
+    """(Label, nats per character) of each simple model, on the text of ``record`` (``Corpus.to_record``), split as
+    ``settings`` say. Labels are those of ``charlstm.text.statistics``; ``formatting.baseline_name`` has words for them.
+    ``None`` while the text has not been read, or when it is gone or changed."""
     fingerprint = record.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
         return None
     key = (fingerprint, settings.val_fraction, settings.split, settings.test_fraction)
-    if key not in _known:
+    if (found := _counted.get(key)) is None:
         try:
-            _known[key] = await in_thread(lambda check: _count(record, settings))
+            found = await in_thread(lambda check: _count(record, settings))
         except CharLSTMError:
             return None
-    return _known[key]
+        _counted[key] = found
+    return found
 
 
 def _count(record: Mapping[str, Any], settings: Settings) -> References:

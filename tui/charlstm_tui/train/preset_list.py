@@ -1,4 +1,8 @@
-"""The presets as a small table: what each is for and what it will cost, known figures at once, measured ones later."""
+"""The presets as a table: what each is for and what it will cost, known figures at once, measured ones later.
+
+Textual's option list with the column names as an option that cannot be chosen. A ``DataTable`` would take Enter, which
+starts the run here, and draws its cursor only by colour.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.events import Resize
 from textual.message import Message
-from textual.widget import Widget
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
 
 from charlstm_tui.formatting import clock, count, size
+from charlstm_tui.widgets.option_list import SteadyOptionList
 
 MEASURING = "…"
 
@@ -31,15 +39,13 @@ class PresetFacts:
     measuring: bool = False
 
 
-class PresetList(Widget, can_focus=True):
-    """Rows to choose from with ↑↓ (and ←→, which the screen owns)."""
+class PresetList(SteadyOptionList, inherit_bindings=False):
+    """Rows to choose from with ↑↓, a click, and ←→, which the screen owns."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"preset-list--head"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Preset before", show=False),
-        Binding("down", "move(1)", "Preset after", show=False),
+        Binding("up", "cursor_up", "Preset before", show=False),
+        Binding("down", "cursor_down", "Preset after", show=False),
     ]
-    DEFAULT_CSS = "PresetList { height: auto; }"
 
     class Chosen(Message):
         """Another preset is chosen."""
@@ -49,65 +55,76 @@ class PresetList(Widget, can_focus=True):
             self.index = index
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, compact=True, markup=False)
         self.facts: tuple[PresetFacts, ...] = ()
         self.index = 0
 
     def show(self, facts: Sequence[PresetFacts], index: int) -> None:
+        """Show these presets, the chosen one at ``index``."""
         facts = tuple(facts)
         if (facts, index) != (self.facts, self.index):
-            taller = len(facts) != len(self.facts)
             self.facts, self.index = facts, index
-            self.refresh(layout=taller)
+            self._draw()
 
-    def action_move(self, by: int) -> None:
-        if self.facts and 0 <= self.index + by < len(self.facts):
-            self.post_message(self.Chosen(self.index + by))
+    def on_resize(self, event: Resize) -> None:
+        self._draw()
 
-    def on_click(self, event: object) -> None:
-        row = getattr(event, "y", 0) - 1
-        if 0 <= row < len(self.facts):
-            self.post_message(self.Chosen(row))
+    def _draw(self) -> None:
+        width = self.scrollable_content_region.width
+        if not width or not self.facts:
+            return
+        head, *rows = _lines(self.facts, self.index, width)
+        if self.option_count != len(rows) + 1:
+            self.set_options([Option(head, disabled=True), *(Option(row) for row in rows)])
+        else:
+            for number, line in enumerate((head, *rows)):
+                self.replace_option_prompt_at_index(number, line)
+        self.highlighted = self.index + 1
 
-    def render(self) -> Content:
-        width = self.size.width
-        columns = [("PRESET", 12, False), ("TIME", 9, True), ("NETWORK", 10, True), ("WEIGHTS", 10, True)]
-        if width >= 60:
-            columns.append(("MEMORY", 10, True))
-        if width >= 72:
-            columns.append(("CHARS/S", 11, True))
-        if width >= 110:
-            columns.append(("", 3, False))
-            columns.append(("WHAT FOR", width - 68, False))
-        fits = [columns[0]]
-        for column in columns[1:]:
-            if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
-                fits.append(column)
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        if event.option_index == self.highlighted and event.option_index != self.index + 1:
+            self.post_message(self.Chosen(event.option_index - 1))
 
-        def row(values: dict[str, str], marker: str) -> str:
-            parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
-            return f" {marker} {''.join(parts)}".ljust(width)[:width]
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        event.stop()  # the click has highlighted it
 
-        lines = [Content.styled(row({name: name for name, _, _ in fits}, " "), "$foreground 50%")]
-        for number, facts in enumerate(self.facts):
-            chosen = number == self.index
-            focused = "bold on $foreground 12%" if self.has_focus else "bold"
-            lines.append(
-                Content.styled(row(_values(facts), "▸" if chosen else " "), focused if chosen else "$foreground 80%")
-            )
-        return Content("\n").join(lines)
+
+def _lines(facts: Sequence[PresetFacts], index: int, width: int) -> list[Content]:
+    """The column names and a line for each preset, with the columns that fit into ``width``."""
+    columns = [("PRESET", 12, False), ("TIME", 9, True), ("NETWORK", 10, True), ("WEIGHTS", 10, True)]
+    if width >= 60:
+        columns.append(("MEMORY", 10, True))
+    if width >= 72:
+        columns.append(("CHARS/S", 11, True))
+    if width >= 110:
+        columns.append(("", 3, False))
+        columns.append(("WHAT FOR", width - 68, False))
+    fits = [columns[0]]
+    for column in columns[1:]:
+        if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
+            fits.append(column)
+
+    def line(values: dict[str, str], marker: str) -> Content:
+        parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
+        return Content(f" {marker} {''.join(parts)}".ljust(width)[:width])
+
+    head = line({name: name for name, _, _ in fits}, " ")
+    return [head, *(line(_values(each), "▸" if number == index else " ") for number, each in enumerate(facts))]
 
 
 def _values(facts: PresetFacts) -> dict[str, str]:
     """A preset's figures by column; what is not known shows a dash, what is being measured an ellipsis."""
-    waits = MEASURING if facts.measuring else "–"
+    unknown = MEASURING if facts.measuring else "–"
     return {
         "PRESET": facts.name + (" *" if facts.changed else ""),
-        "TIME": clock(facts.seconds) if facts.seconds is not None else waits,
+        "TIME": clock(facts.seconds) if facts.seconds is not None else unknown,
         "NETWORK": facts.network,
-        "WEIGHTS": count(facts.parameters) if facts.parameters is not None else waits,
-        "MEMORY": size(facts.memory) if facts.memory is not None else waits,
+        "WEIGHTS": count(facts.parameters) if facts.parameters is not None else unknown,
+        "MEMORY": size(facts.memory) if facts.memory is not None else unknown,
         "": "",
         "WHAT FOR": facts.about,
-        "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else waits,
+        "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else unknown,
     }

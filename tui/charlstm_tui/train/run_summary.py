@@ -14,7 +14,6 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
 from charlstm.runs.verdict import overfitting_since
-from charlstm.training.settings import Settings
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.formatting import STATE_MARKS, clock, count, size
 from charlstm_tui.run_watcher import RunView
@@ -252,25 +251,3 @@ def remarks(series: RunSeries) -> list[str]:
         notes = "; ".join(note for note in (event.changes, event.inexact) if note)
         found.append(_sentence(f"going on from step {event.step:,}: {notes}"))
     return found
-
-
-def ends_words(settings: Settings) -> str:
-    """When a run with these settings ends."""
-    ends = []
-    if settings.max_minutes is not None:
-        ends.append(f"{clock(settings.max_minutes * 60)} of training")
-    if settings.epochs is not None:
-        ends.append(f"{settings.epochs:g} passes over the text")
-    if settings.max_steps is not None:
-        ends.append(f"{settings.max_steps:,} steps")
-    return "after " + ", or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
-
-
-def checkpoint_words(settings: Settings) -> str:
-    """How often a run with these settings saves its exact state."""
-    every = []
-    if settings.checkpoint_minutes is not None:
-        every.append(f"{settings.checkpoint_minutes:g} minutes")
-    if settings.checkpoint_steps is not None:
-        every.append(f"{settings.checkpoint_steps:,} steps")
-    return "every " + " and every ".join(every) if every else "at the end alone"

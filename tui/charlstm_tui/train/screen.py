@@ -114,6 +114,10 @@ class TrainScreen(ModeScreen):
                 return self.setup.startable
             case "preset" | "all_settings" | "from_model":
                 return self.setup.ready
+            case "reset":
+                return self.setup.ready and self.setup.changes_count > 0
+            case "more_time":
+                return self.setup.can_take_longer
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return view is not None and view.live
             case "more":
@@ -130,7 +134,7 @@ class TrainScreen(ModeScreen):
 
     def entered(self) -> None:
         if self.whole:
-            self.setup.choose_corpus(self.charlstm.corpus)
+            self.setup.show_text(self.charlstm.corpus)
 
     def on_screen_suspend(self) -> None:
         self._waits_to_play = self._waits_to_play and self in self.app.screen_stack  # behind a dialog it still waits
@@ -179,7 +183,7 @@ class TrainScreen(ModeScreen):
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
         if path is None:
-            self.setup.choose_corpus(self.charlstm.corpus)
+            self.setup.show_text(self.charlstm.corpus)
         else:
             self.run_worker(self._learn(path), group="spec", exclusive=True)
         if self.is_current:
@@ -256,9 +260,37 @@ class TrainScreen(ModeScreen):
     def do_from_model(self) -> None:
         self.setup.choose_model()
 
-    def do_start(self) -> None:
-        if not self.setup.starting:  # its thread could not be called back, and would start a second run
+    def do_reset(self) -> None:
+        self.setup.reset()
+
+    def do_more_time(self) -> None:
+        self.setup.take_longer()
+
+    async def do_start(self) -> None:
+        """Start the run; beside one that trains only when that is confirmed."""
+        if self.setup.starting:  # its thread could not be called back, and would start a second run
+            return
+        live = self.setup.live_runs
+        if not live:
+            await self._start_now("start")
+            return
+        name = live[0].name
+        self._question(
+            f"Train beside {name}?",
+            "Both would share the processor: each takes about twice as long, and with a time limit each learns less.",
+            [
+                Choice("s", "start it anyway", "start"),
+                Choice("w", f"watch {name} instead", live[0].path),
+            ],
+            self._start_now,
+        )
+
+    async def _start_now(self, answer: Any) -> None:
+        if answer == "start":
             self.run_worker(self._start(), group="start", exclusive=True)
+        elif isinstance(answer, Path):
+            self.charlstm.attach(answer, show=False)
+            self.charlstm.refresh_screen()
 
     async def _start(self) -> None:
         run = await self.setup.start(self.charlstm.start_options.runs_dir)

@@ -20,6 +20,7 @@ from textual.widgets import Input, Static
 from charlstm.errors import SettingsError
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm_tui.dialogs import Dialog
+from charlstm_tui.train.run_plan import setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 
 GROUPS = {
@@ -34,17 +35,6 @@ GROUPS = {
 """Captions, each above the setting that begins its group."""
 
 
-def written(value: Any) -> str:
-    """A value as a person writes it in the form: ``none``, ``true``, ``0.003``."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):  # short, where that reads back as the same
-        return short if float(short := f"{value:g}") == value else repr(value)
-    return str(value)
-
-
 class SettingRow(FormRow):
     """One of :func:`setting_names`."""
 
@@ -52,7 +42,7 @@ class SettingRow(FormRow):
         return parse_setting(self.setting, text)
 
     def write(self, value: Any) -> str:
-        return written(value)
+        return setting_words(value)
 
     def about(self) -> str:
         return f"✗ takes {takes(self.setting)}" if self.error else about(self.setting)

@@ -1,15 +1,16 @@
-"""The body of Train before a run: the presets with what each will cost on this text, the settings, where weights start.
+"""The body of Train before a run: the presets with what each will cost on this text, the plan, and what to beat.
 
-Figures that need no measuring are there at once; speed and memory are asked of another process and come when they come.
+Figures that need no measuring are there at once. Speed, memory and how busy the processor is are measured in other
+processes, and shown when they are known.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,24 +24,40 @@ from textual.widgets import Static
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.model.file import ModelConfig, read_info
+from charlstm.model.file import ModelConfig
+from charlstm.runs.contention import NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.series import Curve
 from charlstm.runs.status import ESTIMATE
-from charlstm.training.presets import PRESETS, preset
+from charlstm.training.presets import PRESETS
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
+from charlstm_tui.actions import BY_ID
 from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import count, shorten
-from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.formatting import shorten
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import References, references
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
-from charlstm_tui.train.run_summary import checkpoint_words, ends_words, rate_words
-from charlstm_tui.train.settings_dialog import SettingsDialog, written
+from charlstm_tui.train.run_plan import (
+    LONGEST_NAME,
+    RunChoices,
+    StartModel,
+    TextFacts,
+    busy_words,
+    longer_minutes,
+    losses_to_beat,
+    number,
+    origin_words,
+    plan_lines,
+    planned_seconds,
+    setting_words,
+    unit_words,
+)
+from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.chart_painting import BITS, sparkline
 from charlstm_tui.widgets.loss_chart import default_glyphs
@@ -51,46 +68,42 @@ if TYPE_CHECKING:
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
 
-
-@dataclass(frozen=True)
-class Known:
-    """What reading the text told."""
-
-    chars: int
-    symbols: int
-    record: dict[str, Any]
+PROBE_AGAIN = 10.0
+"""Seconds after which the measurement of how busy the processor is may be out of date."""
 
 
 class SetupPane(SafeWorkers, Vertical):
-    """Choose preset, settings and first weights for the chosen text."""
+    """Choose preset, settings and first weights for the chosen text.
+
+    What is chosen belongs to the text: another text starts from the preset as it is, and a text that was chosen before
+    gets back what was chosen for it.
+    """
 
     class Ready(Message):
         """The pane has all of its parts."""
 
     class Changed(Message):
-        """What can be done here is not what it was."""
+        """Other actions are possible than before."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.corpus: CorpusChoice | None = None
-        self.known: Known | None = None
-        self.index = 0
-        self.changes: dict[str, Any] = {}
-        self.model_from: Path | None = None
-        self.model_words = "from nothing"
-        self.model_size: dict[str, int] = {}
-        """The settings that the model to start from decides."""
-        self.measured: dict[str, dict[str, Any]] = {}
-        self.measured_changed: dict[str, dict[str, Any]] = {}
-        """The same with what was changed."""
+        self.text_facts: TextFacts | None = None
+        self.choices = RunChoices()
+        self.costs_of_presets: dict[str, dict[str, Any]] = {}
+        self.costs_with_changes: dict[str, dict[str, Any]] = {}
         self.references: References | None = None
-        """``None`` until they are counted; none at all for a text that is too short, or gone."""
+        """``None`` until they are counted; empty for a text that is too short, or gone."""
+        self.slowdown: float | None = None
+        """How many times as long training takes now because of other programs; ``None`` until it is measured."""
         self.measuring = False
         self.starting = False
         """Whether a run is being made."""
         self.note = ""
         self.problem = ""
         self.bits = False
+        self._choices_of: dict[str, RunChoices] = {}  # by the text's source
+        self._probed_at = 0.0
         self._runs_state = RunsState()
         self._read_or_refused = asyncio.Event()
 
@@ -99,19 +112,19 @@ class SetupPane(SafeWorkers, Vertical):
         yield PresetList(id="presets")
         yield Static(id="preset-about", markup=False)
         yield Static(id="setup-note", markup=False)
+        yield Static(id="setup-busy", markup=False)
         with Horizontal(id="plans"):
             yield Static(id="plan", markup=False)
-            yield Static(id="beat", markup=False)
+            yield Static(id="baselines", markup=False)
         yield Static(id="rate-plan", markup=False)
 
     def on_mount(self) -> None:
         if leaving(self):
             return
         self.query_one("#presets").border_title = Content("PRESETS")
-        self.query_one("#presets").border_subtitle = Content("←→ choose")
-        self.query_one("#plan").border_title = Content("WHAT IT WILL DO")
-        self.query_one("#beat").border_title = Content("TO BEAT, held out")
+        self.query_one("#baselines").border_title = Content("LOSS TO BEAT, on the held-out text")
         self.query_one("#rate-plan").border_title = Content("LEARNING RATE, from the first step to the last")
+        self.set_interval(PROBE_AGAIN, self._probe_while_busy)
         self.draw()
         self.post_message(self.Ready())
 
@@ -123,51 +136,65 @@ class SetupPane(SafeWorkers, Vertical):
     @property
     def ready(self) -> bool:
         """Whether the text is known, and so what the presets mean for it."""
-        return self.corpus is not None and self.known is not None and not self.problem
+        return self.corpus is not None and self.text_facts is not None and not self.problem
 
     @property
     def startable(self) -> bool:
         """Whether Enter will start a run, if need be as soon as the text has been read."""
         return self.corpus is not None and not self.problem
 
-    @property
-    def preset_name(self) -> str:
-        return list(PRESETS)[self.index]
-
     # ---- the text
-    def choose_corpus(self, choice: CorpusChoice | None) -> None:
-        """Plan for this text; what was known of another is forgotten."""
+    def show_text(self, choice: CorpusChoice | None) -> None:
+        """Plan for this text. What was known and chosen for another text does not apply to it."""
         if choice == self.corpus and not self.problem:
+            if self.text_facts is not None and not self.measuring:
+                self._measure_what_is_missing()
             return
-        self.corpus, self.known, self.measured, self.references = choice, None, {}, None
-        self.measured_changed = {}
+        self.corpus, self.text_facts, self.references = choice, None, None
+        self.choices = RunChoices() if choice is None else self._choices_of.get(choice.source, RunChoices())
+        self.costs_of_presets, self.costs_with_changes = {}, {}
         self.note = self.problem = ""
         self._read_or_refused.clear()
+        self.workers.cancel_group(self, "measure")
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
         self.draw()
 
     async def _read(self, choice: CorpusChoice) -> None:
         try:
-            self.known = await in_thread(lambda check: _known(choice, check))
+            self.text_facts = await in_thread(lambda check: read_text_facts(choice, check))
         except CharLSTMError as error:
             self.problem, self.note = str(error), ""
         self._read_or_refused.set()
         self.draw()
         self.post_message(self.Changed())
-        if self.known is not None:
-            self.references = await references(self.known.record, self.settings()) or ()
-            self.draw()
-            self.measured = await self._measure(choice, {})
-            self.draw()
-            if self.altered:
-                await self._measure_changed()
+        if self.text_facts is not None and not self.starting:
+            self._measure_what_is_missing()
 
-    async def _measure(self, choice: CorpusChoice, changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What each preset costs on this machine; without an answer the table keeps its dashes."""
+    # ---- what is measured
+    def _measure_what_is_missing(self) -> None:
+        self.run_worker(self._measure_all, group="measure", exclusive=True)
+
+    async def _measure_all(self) -> None:
+        """Everything that the pane does not know yet, one after the other, so that they do not slow each other down."""
+        choice, facts = self.corpus, self.text_facts
+        if choice is None or facts is None:
+            return
+        await self._probe()
+        if self.references is None:
+            self.references = await references(facts.record, self.settings()) or ()
+            self.draw()
+        if not self.costs_of_presets:
+            self.costs_of_presets = await self._measure_costs(choice, {})
+        if self.differences and not self.costs_with_changes:
+            self.costs_with_changes = await self._measure_costs(choice, self.differences)
+        self.draw()
+
+    async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
         self.measuring = True
         self.draw()
-        words = [word for name, value in changes.items() for word in ("--set", f"{name}={written(value)}")]
+        words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
         try:
             answer = await run_command("presets", choice.source, *_flags(choice), *words)
             return {str(each["name"]): each for each in answer}
@@ -176,71 +203,127 @@ class SetupPane(SafeWorkers, Vertical):
         finally:
             self.measuring = False
 
-    async def _measure_changed(self) -> None:
-        if self.corpus is not None:
-            self.measured_changed = await self._measure(self.corpus, self.altered)
+    async def _probe(self) -> None:
+        """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
+        if self.live_runs or time.monotonic() - self._probed_at < PROBE_AGAIN / 2:
+            return
+        self.slowdown = await in_thread(lambda check: probe_slowdown())
+        self._probed_at = time.monotonic()
         self.draw()
+        self.post_message(self.Changed())
 
-    def _alter(self) -> None:
-        """Settings were changed, and what was known of their costs holds no more."""
-        self.measured_changed = {}
-        self.draw()
-        if self.altered and self.measured:
-            self.run_worker(self._measure_changed(), group="measure", exclusive=True)
+    def _probe_while_busy(self) -> None:
+        """Notice when the processor is free again."""
+        if self.busy and self.is_on_screen and not self.measuring:
+            self.run_worker(self._probe, group="probe", exclusive=True)
 
     # ---- the choices
-    def settings(self, name: str | None = None, *, changed: bool = True) -> Settings:
-        """The settings of a preset (default: the chosen one) for this text, with what was changed by hand."""
-        chars, symbols = (self.known.chars, self.known.symbols) if self.known else (1_000_000, 100)
-        settings = preset(name or self.preset_name, chars, symbols)
-        if self.corpus is not None:
-            settings = settings.with_changes(split=self.corpus.split)
-        return settings.with_changes(**self.altered) if changed else settings
+    @property
+    def preset_name(self) -> str:
+        """The chosen preset."""
+        return self.choices.preset
 
     @property
-    def altered(self) -> dict[str, Any]:
-        """What differs from the preset: what was changed by hand, and the size of the model to start from."""
-        return {**self.changes, **self.model_size}
+    def usual(self) -> Settings:
+        """The settings of the chosen preset for this text, without any change."""
+        return self.preset_settings()
+
+    def preset_settings(self, name: str | None = None) -> Settings:
+        """The settings of a preset (default: the chosen one) for this text."""
+        split = self.corpus.split if self.corpus is not None else "tail"
+        return self.choices.preset_settings(self.text_facts, split, name)
+
+    @property
+    def differences(self) -> dict[str, Any]:
+        """The settings that differ from the preset."""
+        return self.choices.differences(self.usual)
+
+    @property
+    def changes_count(self) -> int:
+        """The number of choices that differ from the preset."""
+        return self.choices.count(self.usual)
+
+    def settings(self) -> Settings:
+        """The settings of the next run."""
+        return self.usual.with_changes(**self.differences)
 
     @property
     def costs(self) -> dict[str, Any]:
-        """What the chosen settings were measured to cost; empty while nobody knows."""
-        return (self.measured_changed if self.altered else self.measured).get(self.preset_name, {})
+        """What the chosen settings cost here; empty until it is measured."""
+        return (self.costs_with_changes if self.differences else self.costs_of_presets).get(self.preset_name, {})
+
+    @property
+    def live_runs(self) -> tuple[RunView, ...]:
+        """The runs that a new one would share the processor with."""
+        return tuple(view for view in self._runs_state.live if view.status.state in ("starting", "running"))
+
+    @property
+    def busy(self) -> bool:
+        """Whether other programs would slow a run down."""
+        return not self.live_runs and (self.slowdown or 1.0) >= NOTABLE_SLOWDOWN
+
+    @property
+    def can_take_longer(self) -> bool:
+        """Whether a longer time limit would make up for a busy processor."""
+        minutes, usual = self.settings().max_minutes, self.usual.max_minutes
+        return self.ready and self.busy and minutes is not None and minutes == usual
+
+    def choose(self, choices: RunChoices) -> None:
+        """Choose for the next run on this text."""
+        before, self.choices = self.differences, choices
+        if self.corpus is not None:
+            self._choices_of[self.corpus.source] = choices
+        self.note = ""
+        if self.differences != before:
+            self.costs_with_changes = {}
+            if self.differences and self.costs_of_presets:
+                self._measure_what_is_missing()
+        self.draw()
+        self.post_message(self.Changed())
 
     def move(self, by: int) -> None:
         """To the next (1) or previous (-1) preset."""
-        self.index = (self.index + by) % len(PRESETS)
-        self.draw()
+        names = list(PRESETS)
+        self.choose(replace(self.choices, preset=names[(names.index(self.preset_name) + by) % len(names)]))
 
     @on(PresetList.Chosen)
     def _chosen(self, event: PresetList.Chosen) -> None:
-        self.index = event.index
-        self.draw()
+        self.choose(replace(self.choices, preset=list(PRESETS)[event.index]))
+
+    def reset(self) -> None:
+        """Back to the preset as it is, and new weights."""
+        self.choose(RunChoices(self.preset_name))
+
+    def take_longer(self) -> None:
+        """Raise the time limit by as much as other programs slow the run down."""
+        minutes = self.settings().max_minutes
+        if minutes is not None and self.slowdown is not None:
+            longer = {"max_minutes": longer_minutes(minutes, self.slowdown)}
+            self.choose(replace(self.choices, changes={**self.choices.changes, **longer}))
 
     def edit(self) -> None:
         """All settings as a form."""
 
         def edited(settings: Settings | None) -> None:
             if settings is not None:
-                usual = self.settings(changed=False).to_dict()
-                self.changes = {
+                usual = self.usual.to_dict()
+                decided = self.choices.start_from.size if self.choices.start_from is not None else {}
+                changes = {
                     name: value
                     for name, value in settings.to_dict().items()
-                    if value != usual[name] and name not in self.model_size
+                    if value != usual[name] and name not in decided
                 }
-                self._alter()
+                self.choose(replace(self.choices, changes=changes))
 
-        screen = SettingsDialog(self.preset_name, self.settings(), self.settings(changed=False))
-        self.app.push_screen(screen, edited)
+        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual), edited)
 
     def choose_model(self) -> None:
         """Where the first weights come from."""
         runs = [view for view in self._runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
-        choices = [Choice("n", "nothing: new weights", ("", None))]
-        for number, view in enumerate(runs, 1):
-            choices.append(
-                Choice(str(number), f"{visible(view.name)}, best of its run", (view.name, view.run.model_path))
-            )
+        choices = [Choice("n", "new weights", ("", None))]
+        for place, view in enumerate(runs, 1):
+            label = f"{visible(view.name)}, the best model of the run"
+            choices.append(Choice(str(place), label, (view.name, view.run.model_path)))
         if (demo := demo_path()) is not None:
             choices.append(Choice("d", "the model in the box", (DEMO, demo)))
         choices.append(Choice("p", "a model file: type its path", "path"))
@@ -248,29 +331,31 @@ class SetupPane(SafeWorkers, Vertical):
         def path_chosen(text: str | None) -> None:
             if text:
                 path = find_model(text)
-                self._start_from(path.name, path)
+                self.start_from(path.name, path)
 
         def answered(answer: Any) -> None:
             if answer == "path":
                 dialog = PromptDialog("A model file", "A .safetensors file, or a run's folder.", check=_check_model)
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
-                self._start_from(*answer)
+                self.start_from(*answer)
 
-        about = "Weights are kept, new characters get new ones, the optimiser starts afresh."
+        about = (
+            "The run continues from this model's weights, with the model's size. Characters that it does not know are "
+            "added."
+        )
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
 
-    def _start_from(self, name: str, path: Path | None) -> None:
-        self.model_from, self.model_words, self.model_size, self.note = path, "from nothing", {}, ""
-        if path is not None:
-            try:
-                config, _ = read_info(path)
-            except CharLSTMError as error:
-                self.model_from, self.note = None, f"✗ {error}"
-            else:
-                self.model_words = f"from {name}"
-                self.model_size = {"hidden_size": config.hidden_size, "num_layers": config.num_layers}
-        self._alter()
+    def start_from(self, name: str, path: Path | None) -> None:
+        """Start from the weights of this model, ``None`` for new ones."""
+        try:
+            model = None if path is None else StartModel.read(name, path)
+        except CharLSTMError as error:
+            self.choose(replace(self.choices, start_from=None))
+            self.note = f"✗ {error}"
+            self.draw()
+        else:
+            self.choose(replace(self.choices, start_from=model))
 
     # ---- the start
     async def start(self, runs_dir: Path | None) -> Run | None:
@@ -278,17 +363,28 @@ class SetupPane(SafeWorkers, Vertical):
         choice = self.corpus
         if choice is None or self.problem:
             return None
-        self.note = "Starting as soon as the text is read…" if self.known is None else "Starting…"
-        self.draw()
-        await self._read_or_refused.wait()
-        if self.known is None or choice != self.corpus:
-            return None
-        settings, name = self.settings(), self.preset_name
-        if not settings.ends:
-            self.note = "✗ It would never end: a sets epochs, max_steps or max_minutes."
-            self.draw()
-            return None
+        self.note = "Starting as soon as the text is read…" if self.text_facts is None else "Starting…"
         self.starting = True
+        self.draw()
+        try:
+            await self._read_or_refused.wait()
+            if self.text_facts is None or choice != self.corpus:
+                return None
+            for group in ("measure", "probe"):  # they would slow the run's own first seconds down
+                self.workers.cancel_group(self, group)
+            run = await self._start(choice, runs_dir)
+            if run is None:
+                self._measure_what_is_missing()
+            return run
+        finally:
+            self.starting = False
+            self.draw()
+
+    async def _start(self, choice: CorpusChoice, runs_dir: Path | None) -> Run | None:
+        settings, name, model = self.settings(), self.preset_name, self.choices.start_from
+        if not settings.ends:
+            self.note = "✗ This run would never end: set epochs, max_steps or max_minutes."
+            return None
         try:
             run = await in_thread(
                 lambda check: start_run(
@@ -298,153 +394,132 @@ class SetupPane(SafeWorkers, Vertical):
                     text_options=choice.options(),
                     validation=choice.validation or None,
                     runs_dir=runs_dir,
-                    model_from=self.model_from,
+                    model_from=None if model is None else model.path,
                 )
             )
         except CharLSTMError as error:
             self.note = f"✗ {error}"
-            self.draw()
             return None
-        finally:
-            self.starting = False
         self.note = ""
-        self.draw()
         return run
 
     # ---- on the screen
     def show(self, state: RunsState, bits: bool) -> None:
-        """Know the runs, for starting from their models and as marks to beat, and the unit of losses."""
+        """Know the runs, for starting from their models and as losses to beat, and the unit of losses."""
         if (state.runs, bits) != (self._runs_state.runs, self.bits):
             self._runs_state, self.bits = state, bits
             self.draw()
 
-    def facts(self) -> list[PresetFacts]:
+    def preset_facts(self) -> list[PresetFacts]:
         """What each preset costs, as far as it is known."""
         found = []
-        for number, name in enumerate(PRESETS):
-            chosen = number == self.index
-            settings = self.settings(name, changed=chosen)
-            measured = self.costs if chosen else self.measured.get(name, {})
+        for name in PRESETS:
+            chosen = name == self.preset_name
+            settings = self.settings() if chosen else self.preset_settings(name)
+            costs = self.costs if chosen else self.costs_of_presets.get(name, {})
             found.append(
                 PresetFacts(
                     name=name,
                     about=PRESETS[name].about,
                     network=f"{settings.num_layers}×{settings.hidden_size}",
                     parameters=self._parameters(settings),
-                    seconds=_figure(measured, "seconds") or _planned(settings),
-                    memory=_figure(measured, "memory_bytes"),
-                    chars_per_second=_figure(measured, "chars_per_second"),
-                    changed=chosen and bool(self.altered),
-                    measuring=self.measuring or (self.known is None and not self.problem),
+                    seconds=number(costs, "seconds") or planned_seconds(settings),
+                    memory=number(costs, "memory_bytes"),
+                    chars_per_second=number(costs, "chars_per_second"),
+                    changed=chosen and bool(self.changes_count),
+                    measuring=self.measuring or (self.text_facts is None and not self.problem),
                 )
             )
         return found
 
     def _parameters(self, settings: Settings) -> int | None:
-        if self.known is None:
+        if self.text_facts is None:
             return None
-        return ModelConfig(self.known.symbols, settings.hidden_size, settings.num_layers).parameters
+        return ModelConfig(self.text_facts.symbols, settings.hidden_size, settings.num_layers).parameters
 
     def draw(self) -> None:
         """Bring the pane up to date."""
         if not self.is_mounted or leaving(self):
             return
-        for selector in ("#presets", "#preset-about", "#plans"):
+        for selector in ("#presets", "#preset-about", "#plans", "#setup-busy"):
             self.query_one(selector).display = self.corpus is not None
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
             head.update(Content("No text is chosen yet. 1 goes to Corpus; Enter takes a text there."))
             return
         head.update(self._head(self.corpus))
-        self.query_one(PresetList).show(self.facts(), self.index)
         name = self.preset_name
+        self.query_one(PresetList).show(self.preset_facts(), list(PRESETS).index(name))
         self.query_one("#preset-about", Static).update(
             Content.assemble((f"{name}  ", "bold $accent"), PRESETS[name].about + ".")
         )
-        self.query_one("#plan", Static).update(self._plan())
+        plan = self.query_one("#plan", Static)
+        plan.update(self._plan())
+        resets = f" · * changed, {BY_ID['train.reset'].key_label} resets" if self.changes_count else ""
+        plan.border_title = Content(f"WHAT IT WILL DO{resets}")
         rate = self.query_one("#rate-plan", Static)
         rate.update(self._rate_plan(rate.size.width - 4, min(rate.size.height - 1, 12)))
-        beat = self.query_one("#beat", Static)
-        beat.update(self._beat(beat.size.width - 2))
+        baselines = self.query_one("#baselines", Static)
+        baselines.update(self._baselines(baselines.size.width - 2))
         note = self.query_one("#setup-note", Static)
         note.display = bool(self.problem or self.note)
         note.set_class(bool(self.problem) or self.note.startswith("✗"), "bad")
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
+        keys = {"generate": BY_ID["app.mode_generate"].key_label}
+        if self.can_take_longer:
+            keys["more_time"] = BY_ID["train.more_time"].key_label
+        words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
+        busy = self.query_one("#setup-busy", Static)
+        busy.display = bool(words)
+        busy.update(Content(f"! {words}"))
 
     def _head(self, corpus: CorpusChoice) -> Content:
-        parts = [f"{self.known.chars:,} characters", f"{self.known.symbols} symbols"] if self.known else []
-        if self.known is None and not self.problem:
+        facts = self.text_facts
+        parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
+        if facts is None and not self.problem:
             parts.append("reading…")
-        parts.append(self.model_words)
-        rest = "".join(f" · {visible(part)}" for part in parts)
-        return Content.assemble((visible(corpus.name), "bold"), (rest, "$foreground 80%"))
+        rest = "".join(f" · {part}" for part in parts)
+        found = [(visible(corpus.name), "bold"), (rest, "$foreground 80%")]
+        if changes := self.changes_count:
+            origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
+            found.append((f"{origin} · {changes} change{'s' * (changes != 1)}", "bold $accent"))
+        return Content.assemble(*found)
 
     def _plan(self) -> Content:
-        settings = self.settings()
-        lines = [
-            ("network", f"{settings.num_layers} layers of {settings.hidden_size}"),
-            ("batches", f"{settings.batch_size} rows × {settings.seq_length} characters"),
-            ("rate", f"{settings.optimizer} {rate_words(settings.lr)}, {settings.schedule}"),
-            ("ends", ends_words(settings)),
-            ("held out", self._held_out(settings)),
-        ]
-        if reads := self._reads(settings):
-            lines.insert(4, ("reads", reads))
-        if settings.dropout or settings.weight_drop:
-            lines.append(("dropout", f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"))
-        if settings.test_fraction:
-            lines.append(("test", f"{settings.test_fraction * 100:g} % of the text, read by no part of training"))
-        lines.append(("checkpoints", checkpoint_words(settings)))
-        changed = {name: value for name, value in self.changes.items() if name not in self.model_size}
-        lines += [(name, f"{written(value)}, changed") for name, value in changed.items()]
-        width = max(len(name) for name, _ in lines) + 2
-        return Content("\n").join(
-            Content.assemble((f"  {name.ljust(width)}", "$foreground 60%"), text) for name, text in lines
-        )
+        """The plan; a line that differs from the preset has a mark and another colour."""
+        lines = plan_lines(self.settings(), self.choices, self.usual, self.corpus, self.text_facts, self.costs)
+        width = max(len(line.label) for line, _ in lines) + 2
+        rows = []
+        for line, changed in lines:
+            label = f"{'*' if changed else ' '} {line.label.ljust(width)}"
+            style, label_style = ("bold", "bold $accent") if changed else ("", "$foreground 60%")
+            rows.append(Content.assemble((label, label_style), (line.text, style)))
+        return Content("\n").join(rows)
 
-    def _reads(self, settings: Settings) -> str:
-        """How often it will read the text, as far as that is known."""
-        if settings.epochs is not None:
-            return f"{settings.epochs:g} × the text"
-        seconds, speed = _figure(self.costs, "seconds"), _figure(self.costs, "chars_per_second")
-        if self.known is None or not seconds or not speed:
-            return ""
-        chars = seconds * speed
-        val_fraction = 0.0 if self.corpus is not None and self.corpus.validation else settings.val_fraction
-        train_chars = self.known.chars * (1 - val_fraction - settings.test_fraction)
-        return f"{chars / train_chars:.1f} × the text, {count(chars)} characters"
-
-    def _beat(self, width: int) -> Content:
-        """Simpler models and earlier runs of this text as bars, the worst first."""
+    def _baselines(self, width: int) -> Content:
+        """Simple models and earlier runs of this text as bars, the worst first."""
         unit = BITS if self.bits else 1.0
-        rows = [(name, nats * unit, False, "") for name, nats in self.references or ()]
         name = self.corpus.name if self.corpus is not None else ""
-        runs = [view for view in self._runs_state.runs if view.text == name and view.status.best_val is not None]
-        runs.sort(key=lambda view: view.status.best_val or 0)
-        for view in runs[:3]:
-            mark = "" if view.status.best_whole else ESTIMATE
-            rows.append((view.name, (view.status.best_val or 0) * unit, True, mark))
-        rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: -row[1])
-        if not rows:
-            if self.known is None or self.problem:
+        losses = losses_to_beat(self.references or (), self._runs_state.runs, name)
+        if not losses:
+            if self.text_facts is None or self.problem:
                 return Content("")
             words = "counting…" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$foreground 50%")
-        longest = max(loss for _, loss, _, _ in rows)
-        named = min(max(len(name) for name, _, _, _ in rows), max(width // 3, 8))
-        room = max(width - named - 10, 4)
+        most = max(loss.nats for loss in losses)
+        names = [loss.name(short=width < 2 * LONGEST_NAME) for loss in losses]
+        longest = min(max(map(len, names)), max(width // 2, 8))
+        cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
-                (f" {shorten(visible(name), named).ljust(named)} ", "bold" if own else "$foreground 60%"),
-                (bar(loss / longest, room), "$success" if own else "$foreground 30%"),
-                f" {mark}{loss:.2f}",
+                (f" {shorten(name, longest).ljust(longest)} ", "bold" if loss.is_run else "$foreground 60%"),
+                (bar(loss.nats / most, cells), "$success" if loss.is_run else "$foreground 30%"),
+                f" {ESTIMATE if loss.is_estimate else ''}{loss.nats * unit:.2f}",
             )
-            for name, loss, own, mark in rows
+            for name, loss in zip(names, losses, strict=True)
         ]
-        words = f" {'bits' if self.bits else 'nats'} per character"
-        if any(mark for *_, mark in rows):
-            words += f"; {ESTIMATE} estimated from slices"
-        return Content("\n").join([*lines, Content.styled(words, "$foreground 50%")])
+        words = unit_words("bits" if self.bits else "nats", losses)
+        return Content("\n").join([*lines, Content.styled(f" {words}", "$foreground 50%")])
 
     def _rate_plan(self, width: int, height: int) -> Content:
         """The rate of every step, in outline."""
@@ -455,29 +530,19 @@ class SetupPane(SafeWorkers, Vertical):
         rows = sparkline(curve, max(width, 0), max(height, 0), default_glyphs())
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
-    def _held_out(self, settings: Settings) -> str:
-        if self.corpus is not None and self.corpus.validation:
-            names = ", ".join(PurePath(source).name for source in self.corpus.validation)
-            return f"nothing: validation is on {visible(names, keep='')}"
-        if not settings.val_fraction:
-            return "nothing: there will be no validation"
-        where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
-        if self.known is None:
-            return f"{settings.val_fraction * 100:g} % of the text {where}"
-        return f"{count(self.known.chars * settings.val_fraction)} characters {where}"
-
 
 def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
     return [*(["--strip-boilerplate"] if choice.strip_boilerplate else []), *(["--clean"] if choice.clean else [])]
 
 
-def _known(choice: CorpusChoice, check: Callable[[], None]) -> Known:
+def read_text_facts(choice: CorpusChoice, check: Callable[[], None]) -> TextFacts:
+    """Read the text. ``check`` raises when nothing needs it any more."""
     from charlstm.text.corpus import open_corpus
 
     validation = choice.validation or None
     corpus = open_corpus(choice.source, choice.options(), validation=validation, progress=lambda progress: check())
-    return Known(corpus.text_chars, len(corpus.vocabulary), corpus.to_record())
+    return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record())
 
 
 def _check_model(text: str) -> str | None:
@@ -486,14 +551,3 @@ def _check_model(text: str) -> str | None:
     except CharLSTMError as error:
         return str(error)
     return None
-
-
-def _figure(measured: dict[str, Any], name: str) -> Any:
-    value = measured.get(name)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _planned(settings: Settings) -> float | None:
-    """Seconds that a run takes at most, where nothing but the clock ends it."""
-    by_steps = (settings.epochs, settings.max_steps) != (None, None)
-    return settings.max_minutes * 60 if settings.max_minutes is not None and not by_steps else None

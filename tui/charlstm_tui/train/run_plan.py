@@ -1,0 +1,283 @@
+"""What the next run on a text will do: its preset, what was chosen differently, and the plan in words.
+
+No widgets here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Self
+
+from charlstm.display import visible
+from charlstm.model.file import read_info
+from charlstm.runs.contention import NOTABLE_SLOWDOWN
+from charlstm.runs.status import ESTIMATE
+from charlstm.training.presets import DEFAULT, preset
+from charlstm.training.settings import Settings
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.run_summary import rate_words
+
+USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
+"""The text that a preset is shown for while the chosen one has not been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """What is known of a text once it has been read. ``record`` is that of ``Corpus.to_record``."""
+
+    chars: int
+    symbols: int
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StartModel:
+    """A model whose weights a run starts from. ``size`` are the settings that it decides."""
+
+    name: str
+    path: Path
+    size: Mapping[str, int]
+
+    @classmethod
+    def read(cls, name: str, path: Path) -> Self:
+        """The model in the file ``path``. Raises :class:`~charlstm.errors.ModelError`."""
+        config, _ = read_info(path)
+        return cls(name, path, {"hidden_size": config.hidden_size, "num_layers": config.num_layers})
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoices:
+    """What was chosen for the next run on a text: at first the default preset as it is, and new weights."""
+
+    preset: str = DEFAULT
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that were changed by hand."""
+    start_from: StartModel | None = None
+
+    def preset_settings(self, facts: TextFacts | None, split: Any, name: str | None = None) -> Settings:
+        """The settings of the preset ``name`` (default: the chosen one) for a text, without any change."""
+        chars, symbols = (facts.chars, facts.symbols) if facts is not None else (USUAL_CHARS, USUAL_SYMBOLS)
+        return preset(name or self.preset, chars, symbols).with_changes(split=split)
+
+    def differences(self, usual: Settings) -> dict[str, Any]:
+        """The settings that differ from ``usual``, those of the preset, by hand or because of the model."""
+        chosen = {**self.changes, **(self.start_from.size if self.start_from is not None else {})}
+        return {name: value for name, value in chosen.items() if value != getattr(usual, name)}
+
+    def count(self, usual: Settings) -> int:
+        """The number of choices that differ from the preset; a model counts once, with its size."""
+        size = self.start_from.size if self.start_from is not None else {}
+        return len(self.differences(usual).keys() - size.keys()) + (self.start_from is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """A line of the plan. ``settings`` are the settings that it shows."""
+
+    label: str
+    text: str
+    settings: tuple[str, ...]
+
+
+def plan_lines(
+    settings: Settings,
+    choices: RunChoices,
+    usual: Settings,
+    corpus: CorpusChoice | None,
+    facts: TextFacts | None,
+    costs: Mapping[str, Any],
+) -> list[tuple[PlanLine, bool]]:
+    """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
+    layers = f"{settings.num_layers} layer{'s' * (settings.num_layers != 1)} of {settings.hidden_size}"
+    lines = [
+        PlanLine("weights", origin_words(choices), ("start_from",)),
+        PlanLine("network", layers, ("num_layers", "hidden_size", "init")),
+        PlanLine(
+            "batches",
+            f"{settings.batch_size} rows × {settings.seq_length} characters",
+            ("batch_size", "seq_length", "state_reset"),
+        ),
+        PlanLine(
+            "rate",
+            f"{settings.optimizer} {rate_words(settings.lr)}, {settings.schedule}",
+            ("optimizer", "lr", "schedule"),
+        ),
+        PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
+    ]
+    if reads := _reads(settings, corpus, facts, costs):
+        lines.append(PlanLine("reads", reads, ()))
+    held_out = held_out_words(settings, corpus, facts)
+    lines.append(PlanLine("held out", held_out, ("val_fraction", "split")))
+    if settings.dropout or settings.weight_drop:
+        dropout = f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"
+        lines.append(PlanLine("dropout", dropout, ("dropout", "weight_drop")))
+    if settings.test_fraction:
+        test = f"{settings.test_fraction * 100:g} % of the text, read by no part of training"
+        lines.append(PlanLine("test", test, ("test_fraction",)))
+    every = ("checkpoint_minutes", "checkpoint_steps")
+    lines.append(PlanLine("checkpoints", checkpoint_words(settings), every))
+    changed = choices.differences(usual)
+    shown = {name for line in lines for name in line.settings}
+    lines += [
+        PlanLine(name, setting_words(value), (name,))
+        for name, value in changed.items()
+        if name not in shown or name in ("init", "state_reset")
+    ]
+    if choices.start_from is not None:
+        changed["start_from"] = choices.start_from
+    return [(line, any(name in changed for name in line.settings)) for line in lines]
+
+
+def origin_words(choices: RunChoices) -> str:
+    """Where the first weights come from."""
+    return "new" if choices.start_from is None else f"from {visible(choices.start_from.name, keep='')}"
+
+
+def setting_words(value: Any) -> str:
+    """A setting's value as a person writes it: ``none``, ``true``, ``0.003``."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):  # short, where that reads back as the same
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+def ends_words(settings: Settings) -> str:
+    """When a run with these settings ends."""
+    ends = []
+    if settings.max_minutes is not None:
+        ends.append(clock(settings.max_minutes * 60))
+    if settings.epochs is not None:
+        ends.append(f"{settings.epochs:g} pass{'es' * (settings.epochs != 1)} over the text")
+    if settings.max_steps is not None:
+        ends.append(f"{settings.max_steps:,} step{'s' * (settings.max_steps != 1)}")
+    return "after " + " or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
+
+
+def checkpoint_words(settings: Settings) -> str:
+    """How often a run with these settings saves its exact state."""
+    every = []
+    if settings.checkpoint_minutes is not None:
+        every.append(f"{settings.checkpoint_minutes:g} minutes")
+    if settings.checkpoint_steps is not None:
+        every.append(f"{settings.checkpoint_steps:,} steps")
+    return "every " + " and every ".join(every) if every else "at the end alone"
+
+
+def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None, costs: Mapping[str, Any]) -> str:
+    """How often the run will read the text; empty while that is not known."""
+    if settings.epochs is not None:
+        return f"{settings.epochs:g} × the text"
+    seconds, speed = number(costs, "seconds"), number(costs, "chars_per_second")
+    if facts is None or not seconds or not speed:
+        return ""
+    chars = seconds * speed
+    val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
+    train_chars = facts.chars * (1 - val_fraction - settings.test_fraction)
+    return f"{chars / train_chars:.1f} × the text, {count(chars)}"
+
+
+def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None) -> str:
+    """What the run is validated on."""
+    if corpus is not None and corpus.validation:
+        names = ", ".join(PurePath(source).name for source in corpus.validation)
+        return f"nothing: validation is on {visible(names, keep='')}"
+    if not settings.val_fraction:
+        return "nothing: there will be no validation"
+    where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
+    if facts is None:
+        return f"{settings.val_fraction * 100:g} % of the text {where}"
+    return f"{count(facts.chars * settings.val_fraction)} characters {where}"
+
+
+def number(costs: Mapping[str, Any], name: str) -> Any:
+    """A measured figure; ``None`` when it is missing or not a number."""
+    value = costs.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def planned_seconds(settings: Settings) -> float | None:
+    """Seconds of training when nothing but the clock ends the run, else ``None``."""
+    by_steps = (settings.epochs, settings.max_steps) != (None, None)
+    return settings.max_minutes * 60 if settings.max_minutes is not None and not by_steps else None
+
+
+# ---- what there is to beat
+
+
+@dataclass(frozen=True, slots=True)
+class LossToBeat:
+    """A loss in nats per character: of a simple model, or of an earlier run on this text (``is_run``)."""
+
+    label: str
+    nats: float
+    is_run: bool = False
+    is_estimate: bool = False
+
+    def name(self, *, short: bool) -> str:
+        """What it is called on the screen."""
+        return visible(self.label, keep="") if self.is_run else baseline_name(self.label, short=short)
+
+
+MOST_RUNS = 3
+LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
+
+
+def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView], text: str) -> list[LossToBeat]:
+    """The simple models' losses and those of the best earlier runs on ``text``, the worst first."""
+    earlier = [view for view in runs if view.text == text and view.status.best_val is not None]
+    earlier.sort(key=lambda view: view.status.best_val or 0)
+    found = [LossToBeat(label, nats) for label, nats in baselines]
+    found += [
+        LossToBeat(view.name, view.status.best_val or 0, is_run=True, is_estimate=not view.status.best_whole)
+        for view in earlier[:MOST_RUNS]
+    ]
+    return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
+
+
+def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
+    """What the figures beside the bars are."""
+    marked = any(each.is_estimate for each in losses)
+    return f"{unit} per character, less is better" + (f"; {ESTIMATE} an estimate" if marked else "")
+
+
+# ---- a busy processor
+
+
+def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settings, keys: Mapping[str, str]) -> str:
+    """What a run that starts now has to share the processor with, and what one can do; empty when it is free.
+
+    ``keys`` are the keys of ``more_time`` and ``generate``, as far as they help.
+    """
+    if live:
+        name = visible(live[0].name, keep="")
+        return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}."
+    if slowdown is None or slowdown < NOTABLE_SLOWDOWN:
+        return ""
+    advice = []
+    if "more_time" in keys and settings.max_minutes is not None:
+        advice.append(f"{keys['more_time']} gives it {clock(60 * longer_minutes(settings.max_minutes, slowdown))}")
+    if "generate" in keys:
+        advice.append(f"{keys['generate']} plays a ready model meanwhile")
+    words = (
+        "Other programs are using the processor: training will be about "
+        f"{slowdown_words(slowdown)} times slower. {'; '.join(advice)}"
+    )
+    return f"{words.strip()}{'.' if advice else ''}"
+
+
+def slowdown_words(slowdown: float) -> str:
+    """A factor as people say it: ``1.5``, ``2``, ``4``."""
+    return f"{round(2 * slowdown) / 2:g}" if slowdown < 3 else f"{slowdown:.0f}"
+
+
+def longer_minutes(minutes: float, slowdown: float) -> float:
+    """The time limit that allows for ``slowdown``, in whole multiples of the preset's."""
+    return minutes * math.ceil(slowdown - 0.25)
