@@ -243,8 +243,8 @@ def look_at(run: Run) -> None:
     tried(lambda: series.feed(read_events(run.events_path)))
     for view in state.runs:
         table.line(view, True, 120, True)
-        details.details(view, found, 80, False)
-        compare.differences([view, view], [found, found], 80, True)
+        details.run_lines(view, found, 80, False)
+        compare.differences([(view, found), (view, found)], 2, 80, True)
         run_summary.progress(view, state.series)
         run_summary.headline(view, found.spec, series)
         run_summary.figures(series, view, True)

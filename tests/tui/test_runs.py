@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from textual.strip import Strip
 from textual.widgets import Input
 
 from charlstm.errors import CharLSTMError
+from charlstm.runs import index
 from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.status import RunStatus
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.runs.details import spark
-from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.runs.compare import compared_at_once, differences
+from charlstm_tui.runs.run_details import DetailsCache, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
+from charlstm_tui.widgets.bars import upright_bars
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
@@ -164,6 +168,109 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
         await app.shows(*names)
 
 
+async def test_titles_of_columns_sort_when_they_are_clicked(three: list[Recorded], places: Path) -> None:
+    """Each click is at the place where the title stands on the screen."""
+
+    async def click(app: Driven, title: str) -> None:
+        y, line = next((y, line) for y, line in enumerate(app.text().splitlines()) if "RUN" in line and "STATE" in line)
+        await app.pilot.click(offset=(line.index(title), y))
+
+    def names(app: Driven) -> list[str]:
+        return [Path(row.key or "").name for row in app.mode.query_one(RowList).rows]
+
+    async with driven(places, (120, 36)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("CREATED▾")
+        await click(app, "RUN")
+        await app.shows("RUN▴", "sort: name")
+        assert names(app) == ["anna-standard-1", "novel-quick-1", "tunes-quick-1"]
+        await click(app, "RUN")
+        await app.shows("RUN▾", "sort: name, reversed")
+        assert names(app) == ["tunes-quick-1", "novel-quick-1", "anna-standard-1"]
+        await click(app, "STEP")
+        await app.shows("STEP▾", "sort: most steps")
+        assert names(app) == ["novel-quick-1", "tunes-quick-1", "anna-standard-1"]
+        await click(app, "TEXT")
+        await app.shows("TEXT▴", "sort: text")
+        assert screen(app).current is not None
+        assert screen(app).current.name == "novel-quick-1"  # type: ignore[union-attr]
+        await app.press("s")
+        await app.shows("sort: newest")
+
+
+async def test_a_click_moves_to_the_run_that_stands_there_and_another_opens_it(places: Path) -> None:
+    """Also in a table that was scrolled, at the terminal's smallest size."""
+    for _ in range(30):
+        record(places, "finished", steps=50, planned=50)
+    async with driven(places) as app:
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.until(lambda: len(app.app.runs_state.runs) == 30)
+        for key, run in (("home", "novel-quick-30"), ("end", "novel-quick-1")):
+            await app.press(key)
+            await app.until(lambda run=run: any("▸" in line and f" {run} " in line for line in app.text().splitlines()))  # type: ignore[misc]
+            lines = [(y, line) for y, line in enumerate(app.text().splitlines()) if "■ finished" in line]
+            y, line = lines[len(lines) // 2]
+            name = line.replace("▸", " ").split()[0]
+            await app.pilot.click(offset=(20, y))
+            await app.until(lambda name=name: screen(app).current.name == name)  # type: ignore[misc,union-attr]
+        await app.pilot.click(offset=(20, y))
+        await app.in_mode("train")
+        assert app.app.run_path == places / name
+
+
+async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(places, "finished")
+    monkeypatch.setattr(RunsScreen, "AGES_INTERVAL", 0.02)
+    later = [0.0]
+    clock = time.time
+    async with driven(places, (120, 36)) as app:
+        app.app.go("runs")
+        await app.shows("just now")
+        monkeypatch.setattr(time, "time", lambda: clock() + later[0])
+        for seconds, words in ((300, "5 min ago"), (7200, "2 h ago"), (50.3 * 3600, "2 days ago")):
+            later[0] = seconds
+            await app.shows(words)
+
+
+async def test_a_live_run_draws_its_own_line_again_and_no_other(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driven(places, (120, 36)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("▶ running 40%")
+        await app.pilot.pause()
+        drawn: list[int] = []
+        render = RowList.render_line
+
+        def counted(rows: RowList, y: int) -> Strip:
+            drawn.append(y)
+            return render(rows, y)
+
+        monkeypatch.setattr(RowList, "render_line", counted)
+        three[2].advance(100)
+        await app.shows("▶ running 50%")
+        assert set(drawn) == {0}
+
+
+async def test_zoomed_table_keeps_the_titles_of_its_columns(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("z")
+        await app.lacks("SAMPLE")
+        await app.shows("RUN", "STATE", "novel-quick-1")
+        await app.press("z")
+        await app.shows("871,231 parameters")
+
+
+async def test_a_table_with_runs_of_other_folders_says_so(three: list[Recorded], places: Path, tmp_path: Path) -> None:
+    record(tmp_path / "other", "finished", name="away")
+    index.remember_run(tmp_path / "other" / "away")
+    async with driven(places, (120, 36)) as app:
+        app.app.go("runs")
+        await app.shows("4 runs, 1 in other folders")
+
+
 # ---- what there is to say of one, and of several
 async def test_details_say_what_was_asked_how_it_went_and_what_it_writes(three: list[Recorded], places: Path) -> None:
     async with driven(places, (160, 45)) as app:
@@ -219,7 +326,7 @@ async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], p
     async with driven(places, (120, 40)) as app:
         await onto(app, "novel-quick-1")
         await app.press("c")
-        assert not screen(app)._comparing  # nothing is marked
+        assert not screen(app).comparing  # nothing is marked
         await app.press("space")
         await onto(app, "anna-standard-1")
         await app.press("c")
@@ -233,9 +340,45 @@ async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], p
 
 
 def test_a_curve_in_one_line_leaves_a_gap_where_there_is_no_number() -> None:
-    assert spark([2.0, float("nan"), 1.0], 10) == "█ ▁"
-    assert len(spark([float(n) for n in range(1000)], 20)) == 20
-    assert spark([], 10) == ""
+    assert upright_bars([2.0, float("nan"), 1.0], 10) == "█ ▁"
+    assert len(upright_bars([float(n) for n in range(1000)], 20)) == 20
+    assert upright_bars([], 10) == ""
+
+
+def test_comparison_ignores_what_cannot_be_read(three: list[Recorded]) -> None:
+    """A run without its run.json has no settings; those of the others are still compared."""
+    with_settings(three[1].run, lr=0.001)
+    three[0].run.spec_path.write_text("{")
+    runs = [(RunView(each.run, each.run.status()), read_details(each.run)) for each in three]
+    text = differences(runs, 3, 100, False).plain
+    assert "0.001" in text
+    assert "hidden_size" not in text
+    assert "damaged run.json" in text
+
+
+@pytest.mark.parametrize("width", [40, 77, 200])
+def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
+    runs = [(RunView(each.run, each.run.status()), read_details(each.run)) for each in three]
+    shown = runs[: compared_at_once(width)]
+    for row in differences(shown, 3, width, False).split("\n"):
+        assert row.cell_length <= width or row.plain.startswith("The same"), row.plain
+
+
+async def test_messages_go_with_the_next_action_or_after_some_seconds(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        await app.press("D")
+        await app.shows("stop it first with x")
+        await app.press("u")
+        await app.lacks("stop it first")
+        monkeypatch.setattr(RunsScreen, "NOTE_SECONDS", 0.05)
+        await app.press("c")
+        await app.lacks("Mark two runs")
+        screen(app).show_error("The disk is full.")
+        await app.shows("The disk is full.")
+        await app.lacks("The disk is full.")
 
 
 # ---- keys

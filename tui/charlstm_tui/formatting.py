@@ -56,6 +56,11 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 snapshot``, ``2 snapshots``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def size(octets: float) -> str:
     """Bytes, short: ``21 MB``."""
     return f"{count(octets)}B" if octets >= 999.5 else f"{octets:.0f} B"

@@ -1,65 +1,128 @@
-"""What there is to say of one run beyond its line in the table, as content for the details pane."""
+"""The pane beside or below the table of runs: one run in more detail, or what differs between several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
 
 from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
-from charlstm_tui.formatting import clock, home, loss, shorten
+from charlstm_tui.formatting import clock, home, loss, plural, shorten
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.runs.run_details import RunDetails
+from charlstm_tui.runs.compare import compared_at_once, differences
+from charlstm_tui.runs.run_details import RunDetails, origin
+from charlstm_tui.widgets.bars import upright_bars
 
-BARS = "▁▂▃▄▅▆▇█"
+
+class DetailsPane(VerticalScroll, can_focus=True):
+    """Shows the details of the only run in ``runs``, or compares them if there are several."""
+
+    runs: reactive[tuple[tuple[RunView, RunDetails | None], ...]] = reactive((), always_update=True)
+    """What to show: each run, and its details once they are read."""
+    bits: reactive[bool] = reactive(False)
+    """Whether losses are in bits per character instead of nats."""
+
+    def __init__(self, runs_dir: Path, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._runs_dir = runs_dir
+
+    def compose(self) -> ComposeResult:
+        yield Static()
+
+    def watch_runs(
+        self,
+        old: tuple[tuple[RunView, RunDetails | None], ...],
+        new: tuple[tuple[RunView, RunDetails | None], ...],
+    ) -> None:
+        self.display = bool(new)
+        self._update()
+        if [view.path for view, _ in old] != [view.path for view, _ in new]:
+            self.scroll_home(animate=False)
+
+    def watch_bits(self) -> None:
+        self._update()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._update()
+
+    @property
+    def _width(self) -> int:
+        return max(20, self.size.width - 3)  # without the padding and the scrollbar
+
+    @property
+    def compared_at_once(self) -> int:
+        """How many runs fit beside each other; of further ones no details are needed."""
+        return compared_at_once(self._width)
+
+    def _update(self) -> None:
+        for text in self.query(Static):
+            if len(self.runs) > 1:
+                shown = self.runs[: self.compared_at_once]
+                read = [(view, details) for view, details in shown if details is not None]
+                reading = Content.styled("Reading …", "$quiet")
+                all_read = len(read) == len(shown)
+                text.update(differences(read, len(self.runs), self._width, self.bits) if all_read else reading)
+            elif self.runs:
+                text.update(run_lines(*self.runs[0], self._width, self.bits, self._runs_dir))
 
 
-def details(view: RunView, found: RunDetails | None, width: int, bits: bool, runs_dir: Path | None = None) -> Content:
-    """A run in a few lines: what was asked, how it went, what it writes now, and where it is unless in ``runs_dir``."""
+def run_lines(
+    view: RunView, details: RunDetails | None, width: int, bits: bool, runs_dir: Path | None = None
+) -> Content:
+    """A run in a few lines: its settings, how it went, what it writes now, and its folder unless that is in
+    ``runs_dir``."""
     status = view.status
     name = Content.styled(visible(view.name, keep=""), "bold $accent")
+    if details is None or details.spec is None:
+        problem = view.problem or (details.problem if details else "")
+        second = (
+            Content.styled(visible(problem, keep=""), "$error") if problem else Content.styled("Reading …", "$quiet")
+        )
+        return Content("\n").join([name, second])
     lines = [name]
-    if found is None or found.spec is None:
-        problem = view.problem or (found.problem if found else "")
-        return Content("\n").join([*lines, Content.styled(problem or "Reading …", "$error" if problem else "$quiet")])
-    settings, series = found.spec.settings, found.series
+    settings, series = details.spec.settings, details.series
     started = series.started
     size = f"{settings.num_layers} × {settings.hidden_size}"
     parameters = f" · {started.parameters:,} parameters" if started else ""
-    asked = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}")
-    if name.cell_length + asked.cell_length + 3 <= width:
-        lines = [Content.assemble(name, "   ", asked)]
+    text = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}")
+    if name.cell_length + text.cell_length + 3 <= width:
+        lines = [Content.assemble(name, "   ", text)]
     else:
-        lines.append(asked)
+        lines.append(text)
     rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
-    if validation := found.spec.validation_name:
+    if validation := details.spec.validation_name:
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
-    if found.spec.lineage:
-        origin = str(found.spec.lineage.get("run") or found.spec.lineage.get("from") or "a model")
-        lines.append(Content.styled(f"started from {visible(shorten(origin, width - 13), keep='')}", "$quiet"))
-    if found.problem:
-        lines.append(Content.styled(visible(found.problem, keep=""), "$error"))
+    if model := origin(details.spec):
+        lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
+    if details.problem:
+        lines.append(_problem(details.problem))
     if status.message:
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.message, keep=""), style))
     if status.best_val is not None:
-        unit = "bits" if bits else "nats"
-        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {unit}"
-        estimate = "" if status.best_whole else f" · {ESTIMATE} estimated from slices of the held-out text"
+        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
+        snapshots = plural(details.snapshots, "snapshot")
         lines.append(
             Content.assemble(
                 "best ", (figure, "bold"), f" at step {status.best_step or 0:,}",
-                (f" · {clock(status.train_seconds)} of training · {found.snapshots} snapshots{estimate}", "$quiet"),
+                (f" · trained for {clock(status.train_seconds)} · {snapshots}", "$quiet"),
             )
         )  # fmt: skip
+        if not status.best_whole:
+            lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
     curve = series.points("validation")
     if len(curve) > 2:
-        lines.append(Content.assemble(("valid ", "$quiet"), (spark(curve.y.tolist(), min(60, width - 6)), "$valid")))
+        drawn = upright_bars(curve.y.tolist(), min(60, width - 11))
+        lines.append(Content.assemble(("validation ", "$quiet"), (drawn, "$valid")))
     if view.path.parent != runs_dir:
-        lines.append(Content.styled(home(view.path.parent), "$quiet"))
+        lines.append(Content.styled(f"in {home(view.path.parent)}", "$quiet"))
     if series.samples:
         sample = series.samples[-1]
         lines += [
@@ -70,16 +133,5 @@ def details(view: RunView, found: RunDetails | None, width: int, bits: bool, run
     return Content("\n").join(lines)
 
 
-def spark(values: Sequence[float], width: int, low: float | None = None, high: float | None = None) -> str:
-    """A curve in one line of ``width`` cells at most, from ``low`` to ``high`` (default: its own least and most); a
-    gap where a value is no number."""
-    if len(values) > width:
-        values = [values[i * len(values) // width] for i in range(width)]
-    finite = [value for value in values if value == value]
-    if not finite:
-        return ""
-    low, high = min(finite) if low is None else low, max(finite) if high is None else high
-    spread = (high - low) or 1.0
-    return "".join(
-        " " if value != value else BARS[min(len(BARS) - 1, int((value - low) / spread * len(BARS)))] for value in values
-    )
+def _problem(sentence: str) -> Content:
+    return Content.styled(visible(sentence, keep=""), "$error")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RunDetails:
     """What the folder of a run says. ``problem`` is a message if a part of it cannot be read, else empty."""
 
@@ -27,6 +27,13 @@ class RunDetails:
     snapshots: int
     tail: EventTail
     problem: str = ""
+
+
+def origin(spec: RunSpec) -> str:
+    """The run or the file whose model training started from; empty if it started from nothing."""
+    if not spec.lineage:
+        return ""
+    return str(spec.lineage.get("run") or spec.lineage.get("from") or "a model")
 
 
 def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:

@@ -9,8 +9,10 @@ from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
+from textual.reactive import var
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from charlstm.display import visible
@@ -18,49 +20,67 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
-from charlstm_tui.actions import Action, bindings
+from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import playable
-from charlstm_tui.formatting import home, shorten, size, typed_path
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import home, plural, shorten, size, typed_path
 from charlstm_tui.run_watcher import RunsState, RunView
-from charlstm_tui.runs import table as run_table
-from charlstm_tui.runs.compare import differences
-from charlstm_tui.runs.details import details
+from charlstm_tui.runs import table
+from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
 
-EMPTY = "No run yet. 1 chooses a text to train on; i imports a model of the reference script."
+
+def _key(action: str) -> str:
+    return BY_ID[action].key_label
+
+
+class TablePane(Vertical):
+    """The table with the titles of its columns, which fills the screen as a whole."""
+
+    ALLOW_MAXIMIZE = True
 
 
 class RunsScreen(ModeScreen):
-    """One line a run, and beside or below it what there is to say of the one under the cursor."""
+    """A table of the runs, and beside or below it the details of the one under the cursor, or a comparison."""
 
     MODE = "runs"
     MAIN_PANE = "#runs"
     CSS_PATH = "screen.tcss"
     BINDINGS = bindings("runs")
 
+    AGES_INTERVAL = 10.0
+    """Seconds until the ages in the table are brought up to date, while nothing else changes."""
+    NOTE_SECONDS = 6.0
+    """How long a message stays, unless the next action comes first; one about an error twice as long."""
+
+    runs: var[tuple[RunView, ...]] = var(())
+    marked: var[tuple[Path, ...]] = var(())
+    """The runs to compare, in the order in which they were marked."""
+    sort: var[table.Sort] = var(table.Sort())
+    typed: var[str] = var("")
+    """What is typed in the filter."""
+    comparing: var[bool] = var(False, toggle_class="-comparing")
+
     def __init__(self) -> None:
         super().__init__()
-        self._runs: tuple[RunView, ...] = ()
-        self._marked: tuple[Path, ...] = ()
-        self._bits = False
-        self._sort = "newest"
-        self._comparing = False
+        self._runs_dir = folder.runs_dir(self.charlstm.start_options.runs_dir)
         self._details = DetailsCache()
+        self._note_timer: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
         yield TextInput(placeholder="part of a run's or text's name", id="runs-filter", compact=True)
         with Vertical(id="runs-split"):
-            with Vertical(id="runs-table"):
-                yield Static(id="runs-captions", classes="caption")
+            with TablePane(id="runs-table"):
+                yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
                 yield RowList(id="runs")
-                yield Static(Content(EMPTY), id="runs-empty")
-            with VerticalScroll(id="runs-details", can_focus=True):
-                yield Static(id="runs-about")
+                yield Static(id="runs-empty")
+            yield DetailsPane(self._runs_dir, id="runs-details")
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:
@@ -68,104 +88,145 @@ class RunsScreen(ModeScreen):
             return
         self.query_one("#runs-filter").display = False
         self.query_one("#runs-note").display = False
+        self.set_interval(self.AGES_INTERVAL, self._update_table)
 
-    # ---- what is there
+    # ---- what is shown
     def show_runs_state(self, state: RunsState) -> None:
-        self._marked = tuple(path for path in self._marked if state.find(path))
-        seen = (state.runs, self.charlstm.bits)
-        changed = seen != (self._runs, self._bits)
-        self._runs, self._bits = seen
-        self._fill()
+        changed, self.runs = state.runs != self.runs, state.runs
+        pane = self.query_one(DetailsPane)
+        if self.charlstm.bits != pane.bits:
+            pane.bits = self.charlstm.bits
+            self._update_table()
         if changed:
-            self._show_about()
+            self.marked = tuple(path for path in self.marked if state.find(path))
+            self._update_details()
+
+    def watch_runs(self) -> None:
+        self._update_table()
+
+    def watch_sort(self) -> None:
+        self._update_table()
+
+    def watch_typed(self) -> None:
+        self._update_table()
+
+    def watch_marked(self, marked: tuple[Path, ...]) -> None:
+        self.comparing = self.comparing and len(marked) > 1
+        self._update_table()
+        self._update_details()
+        self.refresh_keys()
+
+    def watch_comparing(self, comparing: bool) -> None:
+        self._update_details()
+        self.refresh_keys()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._fill)
-        self.call_after_refresh(self._show_about)
+        self._update_head()
 
-    def _fill(self) -> None:
-        if self.leaving:
+    @on(RowList.Resized)
+    def _update_table(self) -> None:
+        if self.leaving or not self.is_mounted:
             return
-        typed = self.query_one("#runs-filter", Input).value.casefold()
-        shown = [run for run in self._runs if typed in run.name.casefold() or typed in run.text.casefold()]
-        shown.sort(key=run_table.SORTS[self._sort])  # type: ignore[arg-type]
-        table = self.query_one(RowList)
-        width = self.query_one("#runs-table").size.width - 1  # the scrollbar's
-        bits = self.charlstm.bits
-        table.show([Row(str(run.path), run_table.line(run, run.path in self._marked, width, bits)) for run in shown])
-        self.query_one("#runs-captions", Static).update(run_table.captions(width))
-        table.display = bool(shown)
-        self.query_one("#runs-captions").display = bool(shown)
+        typed = self.typed.casefold()
+        shown = [run for run in self.runs if typed in run.name.casefold() or typed in run.text.casefold()]
+        rows = self.query_one(RowList)
+        width, bits = rows.size.width - 1, self.charlstm.bits  # without the scrollbar
+        rows.show(
+            [
+                Row(str(run.path), table.line(run, run.path in self.marked, width, bits))
+                for run in self.sort.sorted(shown)
+            ]
+        )
+        rows.display = bool(shown)
+        self.query_one(table.RunsHeader).display = bool(shown)
         empty = self.query_one("#runs-empty", Static)
         empty.display = not shown
-        empty.update(Content(f"No run has “{typed}” in its name or text. Esc shows all." if self._runs else EMPTY))
-        self._show_head(len(shown))
+        if not shown:
+            empty.update(Content(self._nothing_shown()))
+        self._update_head()
 
-    def _show_head(self, shown: int) -> None:
-        total = len(self._runs)
-        number = f"{shown} of {total} runs" if shown != total else f"{total} run{'s' * (total != 1)}"
-        place = visible(home(folder.runs_dir(self.charlstm.start_options.runs_dir)), keep="")
-        facts = f" · {number} · {size(sum(run.size for run in self._runs))}"
-        right = f"sort: {self._sort} "
-        room = self.size.width - len(facts) - len(right) - 3
-        left = Content(f" {shorten(place, room) if room > 8 else ''}{facts}")
-        gap = " " * max(1, self.size.width - left.cell_length - len(right))
-        self.query_one("#runs-head", Static).update(Content.assemble(left, gap, right))
+    def _nothing_shown(self) -> str:
+        if self.runs:
+            return f"No run has “{self.typed}” in its name or text. {_key('app.back')} shows all."
+        choose, import_model = _key("app.mode_corpus"), _key("runs.import_model")
+        return (
+            f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
+        )
+
+    def _update_head(self) -> None:
+        total, shown = len(self.runs), len(self.query_one(RowList).rows)
+        number = f"{shown} of {plural(total, 'run')}" if shown != total else plural(total, "run")
+        elsewhere = sum(run.path.parent != self._runs_dir for run in self.runs)
+        facts = f"{number}{f', {elsewhere:,} in other folders' if elsewhere else ''}"
+        facts += f" · {size(sum(run.size for run in self.runs))}"
+        place = visible(home(self._runs_dir), keep="")
+        if not total:
+            self.query_one("#runs-head", Static).update(Content(f" {place}"))
+            return
+        order = f"sort: {self.sort.words} "
+        wide_order = f"best in {'bits' if self.charlstm.bits else 'nats'} per character · {order}"
+        if len(place) + len(facts) + len(wide_order) + 6 <= self.size.width:
+            order = wide_order
+        place_width = self.size.width - len(facts) - len(order) - 6
+        left = Content(f" {shorten(place, place_width)} · {facts}" if place_width > 8 else f" {facts}")
+        gap = " " * max(1, self.size.width - left.cell_length - len(order))
+        self.query_one("#runs-head", Static).update(Content.assemble(left, gap, order))
 
     @property
     def current(self) -> RunView | None:
         """The run under the cursor."""
         key = self.query_one(RowList).cursor
-        return next((run for run in self._runs if str(run.path) == key), None)
+        return next((run for run in self.runs if str(run.path) == key), None)
 
-    # ---- what there is to say of it
     @on(RowList.Moved)
     def _moved(self) -> None:
-        self._comparing = self._comparing and len(self._marked) > 1
-        self._show_about()
+        if not self.comparing:
+            self._update_details()
         self.refresh_keys()
 
-    @work(exclusive=True, group="about")
-    async def _show_about(self) -> None:
-        """Show the details at once with what is known, and again when the folder was read."""
+    @work(exclusive=True, group="details")
+    async def _update_details(self) -> None:
+        """Show what is known of the run at the cursor, or of those that are compared, and again once they are read."""
         if self.leaving:
             return
-        about = self.query_one("#runs-about", Static)
-        pane = self.query_one("#runs-details")
-        width, bits = max(20, pane.size.width - 3), self.charlstm.bits
-        if self._comparing:
-            views = [run for path in self._marked for run in self._runs if run.path == path]
-            each = [await self._details.read(run) for run in views]
-            about.update(differences(views, each, width, bits))
-            return
-        run = self.current
-        pane.display = run is not None
-        if run is None:
-            return
-        known = self._details.known(run.path)
-        place = folder.runs_dir(self.charlstm.start_options.runs_dir)
-        about.update(details(run, known, width, bits, place))
-        if (found := await self._details.read(run)) is not known:
-            about.update(details(run, found, width, bits, place))
+        pane = self.query_one(DetailsPane)
+        if self.comparing:
+            shown = [run for path in self.marked for run in self.runs if run.path == path]
+        else:
+            shown = [run] if (run := self.current) else []
+        pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
+        at_once = pane.compared_at_once
+        read = [(run, await self._details.read(run)) for run in shown[:at_once]]
+        if any(now is not before for (_, now), (_, before) in zip(read, known, strict=False)):
+            pane.runs = (*read, *known[at_once:])
+
+    def zoom(self) -> None:
+        """See :class:`ModeScreen`; the table keeps the titles of its columns."""
+        if self.maximized is None and isinstance(self.focused, RowList):
+            self.maximize(self.query_one(TablePane))
+        else:
+            super().zoom()
 
     # ---- the table of actions
     def can(self, action: Action) -> bool:
         run = self.current
         match action.handler:
-            case "find" | "sort" | "import_model":
+            case "import_model":
                 return True
+            case "find" | "sort":
+                return bool(self.runs)
             case "stop":
                 return run is not None and run.live
             case "resume":
                 return run is not None and not run.status.alive and run.status.state != "finished"
             case "compare":
-                return self._comparing or len(self._marked) > 0
+                return self.comparing or len(self.marked) > 0
             case _ if action.mode == self.MODE:
                 return run is not None
         return True
 
     def labels(self) -> dict[str, str]:
-        return {"runs.compare": "details" if self._comparing else "compare"}
+        return {"runs.compare": "details" if self.comparing else "compare"}
 
     def do_open(self) -> None:
         if run := self.current:
@@ -175,52 +236,43 @@ class RunsScreen(ModeScreen):
     def _chosen(self) -> None:
         self.do_open()
 
-    def do_play(self) -> None:
+    @work(group="play")
+    async def do_play(self) -> None:
         run = self.current
         if run is None:
             return
-        if (choice := playable(run.run)) is not None:
+        choice = await in_thread(lambda check: playable(run.run))
+        if not self.is_current:  # the user went to another mode meanwhile
+            return
+        if choice is not None:
             self.charlstm.play(choice.model, choice.step)
         else:
             self.note(f"{run.name} has no model yet: it comes with the first validation.", bad=True)
 
     def do_mark(self) -> None:
         if run := self.current:
-            marked = self._marked
-            self._marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
-            self._comparing = self._comparing and len(self._marked) > 1
-            self._fill()
-            self._show_about()
-            self.refresh_keys()
+            marked = self.marked
+            self.marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
 
     def do_compare(self) -> None:
         """Compare what is marked; with one mark alone, that one and the run under the cursor."""
         run = self.current
-        if not self._comparing and len(self._marked) == 1 and run is not None and run.path not in self._marked:
-            self._marked = (*self._marked, run.path)
-        if not self._comparing and len(self._marked) < 2:
-            self.note("Mark two runs or more with Space to compare them.")
+        if not self.comparing and len(self.marked) == 1 and run is not None and run.path not in self.marked:
+            self.marked = (*self.marked, run.path)
+        if not self.comparing and len(self.marked) < 2:
+            self.note(f"Mark two runs or more with {_key('runs.mark')} to compare them.")
             return
-        self._comparing = not self._comparing
-        self._fill()
-        self._show_about()
-        self.refresh_keys()
+        self.comparing = not self.comparing
 
     def do_resume(self) -> None:
-        from charlstm.runs.launch import resume_run
-
         if run := self.current:
-            self._attempt(lambda: resume_run(run.run), f"{run.name} goes on from its last checkpoint.")
+            self._attempt(lambda: _resume(run.run), f"{run.name} goes on from its last checkpoint.")
 
     def do_stop(self) -> None:
-        from charlstm.runs.control import send_command
-
         if run := self.current:
-            self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+            self._attempt(lambda: _stop(run.run), f"{run.name} is asked to stop at a checkpoint.")
 
     def do_rename(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-
         run = self.current
         if run is None:
             return
@@ -240,7 +292,7 @@ class RunsScreen(ModeScreen):
         self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
 
     def _renamed(self, run: RunView, renamed: Run) -> None:
-        self._marked = tuple(renamed.path if path == run.path else path for path in self._marked)
+        self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(renamed.path, show=False)
         playing = self.charlstm.model
@@ -252,13 +304,11 @@ class RunsScreen(ModeScreen):
         self.query_one(RowList).cursor = key
 
     def do_delete(self) -> None:
-        from charlstm_tui.dialogs import Choice, ChoiceDialog
-
         run = self.current
         if run is None:
             return
         if run.live:
-            self.note(f"{run.name} is {run.status.state}: stop it first with x.", bad=True)
+            self.note(f"{run.name} is {run.status.state}: stop it first with {_key('runs.stop')}.", bad=True)
             return
 
         def answered(answer: bool | None) -> None:
@@ -283,9 +333,6 @@ class RunsScreen(ModeScreen):
             self.charlstm.attach(None, show=False)
 
     def do_import_model(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-        from charlstm_tui.widgets.path_input import PathSuggester
-
         def check(typed: str) -> str | None:
             return None if typed_path(typed).is_file() else f"There is no file {typed.strip() or 'of that name'}."
 
@@ -300,7 +347,7 @@ class RunsScreen(ModeScreen):
 
     @work(group="import")
     async def _import(self, path: Path) -> None:
-        self.note(f"Reading {path.name} …")
+        self.note(f"Reading {path.name} …", until_next=True)
         try:
             answer = await run_command("import", str(path.absolute()))
         except CharLSTMError as error:
@@ -312,9 +359,11 @@ class RunsScreen(ModeScreen):
             self.charlstm.play(out)
 
     def do_sort(self) -> None:
-        order = list(run_table.SORTS)
-        self._sort = order[(order.index(self._sort) + 1) % len(order)]
-        self._fill()
+        self.sort = self.sort.next()
+
+    @on(table.RunsHeader.Clicked)
+    def _header_clicked(self, event: table.RunsHeader.Clicked) -> None:
+        self.sort = self.sort.after_click(event.title)
 
     def do_find(self) -> None:
         line = self.query_one("#runs-filter", Input)
@@ -322,8 +371,8 @@ class RunsScreen(ModeScreen):
         line.focus()
 
     @on(Input.Changed, "#runs-filter")
-    def _filter_changed(self) -> None:
-        self._fill()
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.typed = event.value
 
     @on(Input.Submitted, "#runs-filter")
     def _filter_done(self) -> None:
@@ -334,28 +383,40 @@ class RunsScreen(ModeScreen):
         if line.display:
             line.value, line.display = "", False
             self.focus_main()
-        elif self._comparing:
-            self.do_compare()
-        elif self._marked:
-            self._marked = ()
-            self._fill()
-            self.refresh_keys()
+        elif self.comparing:
+            self.comparing = False
+        elif self.marked:
+            self.marked = ()
         elif self.query_one("#runs-note").display:
-            self.query_one("#runs-note").display = False
+            self._clear_note()
         else:
             return False
         return True
 
-    # ---- words
+    # ---- messages
+    async def action_do(self, name: str) -> None:
+        """See :class:`ModeScreen`; and what was said of the last action goes with the next."""
+        self._clear_note()
+        await super().action_do(name)
+
     def show_error(self, sentence: str) -> None:
         self.note(sentence, bad=True)
 
-    def note(self, sentence: str, bad: bool = False) -> None:
-        """Say something at the foot of the pane, until the next action says something else."""
+    def note(self, sentence: str, bad: bool = False, until_next: bool = False) -> None:
+        """Say something at the foot of the screen: for some seconds, or with ``until_next`` until the next message."""
+        self._clear_note()
         line = self.query_one("#runs-note", Static)
         line.update(Content(" " + visible(sentence, keep="")))
         line.set_class(bad, "bad")
         line.display = bool(sentence)
+        if not until_next:
+            self._note_timer = self.set_timer(self.NOTE_SECONDS * (2 if bad else 1), self._clear_note)
+
+    def _clear_note(self) -> None:
+        if self._note_timer is not None:
+            self._note_timer.stop()
+            self._note_timer = None
+        self.query_one("#runs-note").display = False
 
     @work(group="attempt")
     async def _attempt(
@@ -374,3 +435,15 @@ class RunsScreen(ModeScreen):
                 then(result)
             self.note(done if isinstance(done, str) else done(result))
         self.charlstm.watcher.read_soon()
+
+
+def _resume(run: Run) -> None:
+    from charlstm.runs import launch  # brings numpy, 0.2 s that the first paint of the table need not wait for
+
+    launch.resume_run(run)
+
+
+def _stop(run: Run) -> None:
+    from charlstm.runs import control  # 50 ms, likewise
+
+    control.send_command(run, "stop")

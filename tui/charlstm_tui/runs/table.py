@@ -1,4 +1,4 @@
-"""How a run looks as one line of a table, at any width. Only content: moving and choosing is ``row_list``'s."""
+"""The columns of the table of runs: their cells, their order, and how many fit. The rows are a ``RowList``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
+from textual import events
 from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
 
 from charlstm.display import visible
-from charlstm.runs.status import ago
 from charlstm_tui.formatting import STATE_MARKS, clock, count, loss, shorten, size
 from charlstm_tui.run_watcher import RunView
 
@@ -20,99 +24,163 @@ STATE_STYLES = {
     "finished": "$primary", "failed": "$error", "crashed": "$error",
 }  # fmt: skip
 
-SORTS: dict[str, Callable[[RunView], object]] = {
-    "newest": lambda run: -run.created,
-    "best": lambda run: math.inf if run.status.best_val is None else run.status.best_val,
-    "name": lambda run: run.name.casefold(),
-    "state": lambda run: (not run.live, run.status.state),
-    "size": lambda run: -run.size,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``rank``: the smaller, the longer it stays when the terminal gets narrow."""
+    """A column. ``rank``: the smaller, the longer it stays when the terminal gets narrow."""
 
     title: str
     width: int
     rank: int
     cell: Callable[[RunView, bool], Content]
+    key: Callable[[RunView], float | str]
+    """What runs are sorted by, upwards."""
     right: bool = False
+    falling: bool = False
+    """Whether sorting by it begins with the largest figure or the latest time."""
 
     @property
     def gap(self) -> str:
-        """What stands before it: figures, which seldom fill their column, need less."""
+        """The space before it. Figures seldom fill their column and need less."""
         return " " if self.right else "  "
 
 
-def best(run: RunView, bits: bool) -> str:
-    """The best loss, marked while it is an estimate."""
-    return loss(run.status.best_val, bits, whole=run.status.best_whole)
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """The order of the table: by the column with this title, in its usual direction or ``reverse``."""
+
+    title: str = "CREATED"
+    reverse: bool = False
+
+    @property
+    def falling(self) -> bool:
+        """Whether it begins with the largest figure or the latest time."""
+        return BY_TITLE[self.title].falling != self.reverse
+
+    @property
+    def words(self) -> str:
+        """The order in words."""
+        usual, reverse = _SORT_WORDS[self.title]
+        return reverse if self.reverse else usual
+
+    def after_click(self, title: str) -> Sort:
+        """The order after a click on the title of a column: a second click reverses."""
+        return Sort(title, not self.reverse) if title == self.title else Sort(title)
+
+    def next(self) -> Sort:
+        """The order after the key for another order."""
+        turn = list(SORTED_BY_KEY)
+        return Sort(turn[(turn.index(self.title) + 1) % len(turn)] if self.title in turn else turn[0])
+
+    def sorted(self, runs: Sequence[RunView]) -> list[RunView]:
+        """The runs in this order. Those with the same figure stay in the order in which they are."""
+        return sorted(runs, key=BY_TITLE[self.title].key, reverse=self.falling)
+
+
+SORTED_BY_KEY = ("CREATED", "BEST", "RUN", "STATE", "SIZE")
+_SORT_WORDS = {
+    "RUN": ("name", "name, reversed"),
+    "STATE": ("state", "state, reversed"),
+    "TEXT": ("text", "text, reversed"),
+    "PRESET": ("preset", "preset, reversed"),
+    "BEST": ("best first", "best last"),
+    "STEP": ("most steps", "fewest steps"),
+    "TIME": ("longest training", "shortest training"),
+    "SIZE": ("largest", "smallest"),
+    "CREATED": ("newest", "oldest"),
+}
 
 
 def state_words(run: RunView) -> Content:
     """The state with its mark, and how far a live run has come."""
     status = run.status
-    percent = f" {int(100 * status.progress)}%" if status.alive and status.step and status.progress is not None else ""
+    percent = f" {100 * status.progress:.0f}%" if status.alive and status.step and status.progress is not None else ""
     words = f"{STATE_MARKS[status.state]} {status.state}{percent}"
     if run.problem:
         return Content.styled("✗ unreadable", "$error")
     return Content.styled(words, STATE_STYLES[status.state])
 
 
-def _columns() -> tuple[Column, ...]:
-    def plain(text: str, quiet: bool = False) -> Content:
-        return Content.styled(text, "$quiet") if quiet else Content(text)
-
-    return (
-        Column("STATE", 13, 1, lambda run, bits: state_words(run)),
-        Column("TEXT", 12, 3, lambda run, bits: plain(shorten(visible(run.text, keep=""), 12))),
-        Column("PRESET", 10, 7, lambda run, bits: plain(shorten(visible(run.preset, keep=""), 10))),
-        Column("BEST", 5, 2, lambda run, bits: plain(best(run, bits)), right=True),
-        Column("STEP", 7, 4, lambda run, bits: plain(_steps(run.status.step)), right=True),
-        Column("TIME", 8, 5, lambda run, bits: plain(clock(run.status.train_seconds)), right=True),
-        Column("SIZE", 6, 6, lambda run, bits: plain(size(run.size), quiet=True), right=True),
-        Column("MADE", 10, 8, lambda run, bits: plain(_age(run), quiet=True), right=True),
-    )
+def created_ago(created: float) -> str:
+    """When something was created, ``created`` in Unix seconds: ``5 min ago``, or the date after 100 days."""
+    if not created:
+        return ""
+    seconds = max(0.0, time.time() - created)
+    if seconds < 60:
+        return "just now"
+    for limit, unit, name in ((3600, 60, "min"), (48 * 3600, 3600, "h"), (100 * 86400, 86400, "days")):
+        if seconds < limit:
+            return f"{int(seconds / unit)} {name} ago"
+    return time.strftime("%Y-%m-%d", time.localtime(created))
 
 
-COLUMNS = _columns()
+def _text(text: str, width: int) -> Content:
+    return Content(shorten(visible(text, keep=""), width))
+
+
+def _best(run: RunView, bits: bool) -> Content:
+    return Content(loss(run.status.best_val, bits, whole=run.status.best_whole))
+
+
+def _steps(step: int) -> str:
+    return f"{step:,}" if step < 1_000_000 else count(step)
+
+
+def _quiet(text: str) -> Content:
+    return Content.styled(text, "$quiet")
+
+
+NAME = Column("RUN", 0, 0, lambda run, bits: Content(visible(run.name, keep="")), lambda run: run.name.casefold())
+COLUMNS = (
+    Column("STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}"),
+    Column("TEXT", 12, 3, lambda run, bits: _text(run.text, 12), lambda run: run.text.casefold()),
+    Column("PRESET", 10, 7, lambda run, bits: _text(run.preset, 10), lambda run: run.preset.casefold()),
+    Column(
+        "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val, right=True
+    ),
+    Column(
+        "STEP", 7, 4, lambda run, bits: Content(_steps(run.status.step)), lambda run: run.status.step,
+        right=True, falling=True,
+    ),
+    Column(
+        "TIME", 8, 5, lambda run, bits: Content(clock(run.status.train_seconds)), lambda run: run.status.train_seconds,
+        right=True, falling=True,
+    ),
+    Column(
+        "SIZE", 6, 6, lambda run, bits: _quiet(size(run.size)), lambda run: run.size, right=True, falling=True
+    ),
+    Column(
+        "CREATED", 11, 8, lambda run, bits: _quiet(created_ago(run.created)), lambda run: run.created,
+        right=True, falling=True,
+    ),
+)  # fmt: skip
+BY_TITLE = {column.title: column for column in (NAME, *COLUMNS)}
 NAME_LEAST, NAME_MOST = 15, 32
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
 @lru_cache(256)
 def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
-    """Room for the name, and the columns that fit beside it in ``width`` cells."""
+    """The width of the name, and the columns that fit beside it in ``width`` cells."""
     columns = list(COLUMNS)
-    while columns and _room(width, columns) < NAME_LEAST:
+    while columns and _name_width(width, columns) < NAME_LEAST:
         columns.remove(max(columns, key=lambda column: column.rank))
-    return max(4, min(NAME_MOST, _room(width, columns))), tuple(columns)
+    return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
 
 
-def _room(width: int, columns: Sequence[Column]) -> int:
+def _name_width(width: int, columns: Sequence[Column]) -> int:
     return width - EDGES - sum(column.width + len(column.gap) for column in columns)
 
 
-def captions(width: int) -> Content:
-    """The line of column titles."""
-    room, columns = fitting(width)
-    cells = (
-        column.gap + (column.title.rjust(column.width) if column.right else column.title.ljust(column.width))
-        for column in columns
-    )
-    return Content.styled("    " + "RUN".ljust(room) + "".join(cells), "$quiet bold")
-
-
 def line(run: RunView, marked: bool, width: int, bits: bool) -> Content:
-    """The run as a line of ``width`` cells, without the cursor's gutter."""
-    return _line(run, marked, width, bits, _age(run))
+    """The run as a line of ``width`` cells, without the sign of the cursor."""
+    return _line(run, marked, width, bits, created_ago(run.created))
 
 
-@lru_cache(2048)  # a look at the runs changes few of them
-def _line(run: RunView, marked: bool, width: int, bits: bool, age: str) -> Content:
-    room, columns = fitting(width)
-    name = Content(shorten(visible(run.name, keep=""), room)).truncate(room, pad=True)
+@lru_cache(2048)  # of many runs few change from one state to the next
+def _line(run: RunView, marked: bool, width: int, bits: bool, created: str) -> Content:
+    name_width, columns = fitting(width)
+    name = Content(shorten(visible(run.name, keep=""), name_width)).truncate(name_width, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
     for column in columns:
         cell = column.cell(run, bits).truncate(column.width, ellipsis=True)
@@ -121,9 +189,42 @@ def _line(run: RunView, marked: bool, width: int, bits: bool, age: str) -> Conte
     return Content.assemble(*parts)
 
 
-def _steps(step: int) -> str:
-    return f"{step:,}" if step < 1_000_000 else count(step)
+class RunsHeader(Widget):
+    """The titles of the columns. A click sorts by one, a second click reverses the order."""
 
+    DEFAULT_CSS = "RunsHeader { height: 1; }"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"runs-header--sorted"}
 
-def _age(run: RunView) -> str:
-    return f"{ago(max(0.0, time.time() - run.created))} ago" if run.created else ""
+    sort: reactive[Sort] = reactive(Sort())
+
+    class Clicked(Message):
+        """The title of a column was clicked."""
+
+        def __init__(self, title: str) -> None:
+            super().__init__()
+            self.title = title
+
+    def render(self) -> Content:
+        name_width, columns = fitting(self.size.width - 1)
+        parts = [Content("    "), self._title(NAME, name_width)]
+        for column in columns:
+            parts += [Content(column.gap), self._title(column, column.width)]
+        return Content.assemble(*parts)
+
+    def _title(self, column: Column, width: int) -> Content:
+        title = Content(column.title)
+        if column.title == self.sort.title:
+            arrow = "▾" if self.sort.falling else "▴"
+            title = Content.styled(column.title + arrow, self.get_visual_style("runs-header--sorted"))
+        rest = " " * max(0, width - title.cell_length)
+        return Content.assemble(rest, title) if column.right else Content.assemble(title, rest)
+
+    def on_click(self, event: events.Click) -> None:
+        name_width, columns = fitting(self.size.width - 1)
+        end = EDGES - 1 + name_width
+        if event.x < end:
+            self.post_message(self.Clicked(NAME.title))
+        for column in columns:
+            start, end = end, end + len(column.gap) + column.width
+            if start <= event.x < end:
+                self.post_message(self.Clicked(column.title))

