@@ -144,7 +144,11 @@ class Recorded:
         """Handle the commands since the last call as a worker would, and return them."""
         commands = self.commands()
         for command in commands:
-            self.append(Controlled(step=self.step, id=command.id, command=command.command, value=command.value))
+            event = Controlled(step=self.step, id=command.id, command=command.command, value=command.value)
+            if command.command == "more":  # at 20 steps a second
+                self.planned += round((command.value or 0.0) * 1200)
+                event = dataclasses.replace(event, value=float(self.planned - self.step), minutes=command.value)
+            self.append(event)
             if command.command == "pause":
                 self.append(Paused(step=self.step))
                 self.beat("paused")

@@ -18,6 +18,7 @@ from charlstm.errors import RunError
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
+from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Stepped, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp
@@ -442,40 +443,50 @@ async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.M
             await pilot.press("enter")
             await until(pilot, lambda: bool(asked))
     # 1,000 steps took 50 s, so two minutes are 2,400 steps
-    assert asked == [{"max_steps": 3400, "epochs": None, "max_minutes": None}]
+    assert asked == [{"max_steps": 3400, "epochs": None}]
 
 
-async def test_m_while_it_trains_stops_it_exactly_and_goes_on_with_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
+async def test_m_lengthens_a_run_that_trains_without_a_stop(tmp_path: Path) -> None:
+    """It was stopped and resumed, and stayed stopped when the app was left meanwhile."""
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
             await until(pilot, lambda: isinstance(app.screen, PromptDialog))
             app.screen.query_one(Input).value = "1"
             await pilot.press("enter")
-            await until(pilot, lambda: bool(recorded.obey()) or bool(asked))
-            await until(pilot, lambda: bool(asked))
-    assert asked[0]["max_steps"] == 1000 + 1200
+            commands: list[Command] = []
+            await until(pilot, lambda: bool(commands.extend(recorded.obey()) or commands))
+            await shows(pilot, "/2,200")
+    assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
 
 
-async def test_m_means_the_run_that_it_was_asked_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is looked at while that one comes to its checkpoint."""
-    asked: list[Path] = []
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(run.path))
+async def test_m_lengthens_the_run_that_it_was_asked_of(tmp_path: Path) -> None:
+    """Even if another run is shown before the answer."""
     other = record(tmp_path, "finished", name="other").run
     with record(tmp_path, "running", name="live") as recorded:
         async with app_on(tmp_path, "live") as (app, pilot):
             await pilot.press("m")
             await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            app.attach(other.path)
             await pilot.press("enter")
             await until(pilot, lambda: recorded.run.control_path.exists())
-            app.attach(other.path)
-            await until(pilot, lambda: bool(recorded.obey()) or bool(asked))
+            assert [each.command for each in recorded.commands()] == ["more"]
+
+
+async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run takes no commands but stop during its final validation."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
+    with record(tmp_path, "running", steps=1000) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await pilot.press("m")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            app.screen.query_one(Input).value = "2"
+            await pilot.press("enter")
+            await until(pilot, lambda: recorded.run.control_path.exists())
+            recorded.end("finished")
             await until(pilot, lambda: bool(asked))
-    assert asked == [recorded.run.path]
+    assert asked == [{"max_steps": 3400, "epochs": None}]
 
 
 async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

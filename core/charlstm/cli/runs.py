@@ -156,10 +156,13 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 def control(
     run: str, command: str, value: float | None, wait: bool, timeout: float | None, as_json: bool, runs_dir: Path | None
 ) -> None:
-    """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, or set-lr VALUE.
+    """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, set-lr RATE or more MINUTES.
 
     `set-lr` sets the learning rate of the next step and scales the rest of the schedule to it. In the warm-up it ends
     the climb: the rate stays until the warm-up would have been over, then it falls by the schedule.
+
+    `more` adds minutes to the run without stopping it: the rest of its schedule is stretched to the new end. A run that
+    has ended is lengthened by `resume` with a higher limit.
 
     `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
     at once.

@@ -230,6 +230,8 @@ def _control_words(event: Controlled) -> str:
             return f"{plural(round(value), 'step')} left, to keep the time limit"
         case "finish":
             return f"finishing: the learning rate falls to zero in {plural(round(value), 'step')}"
+        case "more":
+            return f"{event.minutes or 0.0:g} minutes more: {plural(round(value), 'step')} left"
         case "set-lr":
             return f"learning rate set to {value:g}"
         case "stop":

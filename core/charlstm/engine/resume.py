@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
-from charlstm.training.plan import VALIDATIONS, Plan, later_end, limit_at
+from charlstm.training.plan import Plan, later_end, limit_at, spread_validations
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate, superseded_commands
 from charlstm.training.settings import LENGTH, Settings, changed, current_kernel_name
@@ -76,15 +75,16 @@ def continue_run(
         if known.symbols != vocabulary.symbols:
             raise ModelError("The training state lacks characters of its own text: resume from the one before it")
         now = before.with_changes(**changes)
+        if LENGTH & changes.keys():  # then the commands that lengthened the run count no longer
+            now = now.with_changes(**{name: getattr(settings, name) for name in LENGTH})
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
         progress, saved_plan = Progress.from_dict(record["progress"]), Plan.from_dict(record["plan"])
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
         schedule = LearningRate.from_dict(record["schedule"])
-        new_schedule = amend_schedule(schedule, before, changes, saved_plan, progress)
-        if LENGTH & changes.keys() and now.val_every is None:
-            left = new_schedule.planned_steps - progress.step
-            plan = replace(plan, val_every=max(saved_plan.val_every, math.ceil(left / VALIDATIONS)))
+        new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
+        if LENGTH & changes.keys():
+            plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
         if progress.ended == "stopped" or changes:
             progress.ended = progress.whole_val = None
             progress.stale = 0 if changes else progress.stale
@@ -96,12 +96,19 @@ def continue_run(
             changed=tuple(changes),
             device=plan.device,
             kernel=plan.kernel,
-            limit=limit_at(now, plan.steps_per_epoch, new_schedule.planned_steps),
+            limit=_limit(now, plan, new_schedule, changes),
         )
         replay = commands_to_repeat(log, state.step, schedule, changes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
     return Continuation(settings, now, text, state, progress, plan, new_schedule, replay, event)
+
+
+def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict[str, Any]) -> str:
+    """The setting that will end the run; empty when a command has set its end."""
+    if schedule.end_moved_by_command and not LENGTH & changes.keys():
+        return ""
+    return limit_at(settings, plan.steps_per_epoch, schedule.planned_steps)
 
 
 def commands_to_repeat(
@@ -110,7 +117,7 @@ def commands_to_repeat(
     """The commands of ``log`` from ``step`` on that change the learning rate or the end and are not in ``schedule``, by
     their step. A setting that is changed now takes precedence over a command that was given earlier."""
     found: dict[int, list[Controlled]] = defaultdict(list)
-    lasting = {"set-lr", "finish"} - superseded_commands(changes)
+    lasting = {"set-lr", "finish", "more"} - superseded_commands(changes)
     for event in {event.id: event for event in log if event.command in lasting}.values():
         if event.step >= step and not schedule.has_command(event.id):
             found[event.step].append(event)
@@ -118,10 +125,11 @@ def commands_to_repeat(
 
 
 def amend_schedule(
-    schedule: LearningRate, before: Settings, changes: dict[str, Any], plan: Plan, progress: Progress
+    schedule: LearningRate, before: Settings, now: Settings, changes: dict[str, Any], plan: Plan, progress: Progress
 ) -> LearningRate:
-    """The schedule after ``changes``. A changed ``lr`` rescales what remains, a changed length stretches it, and a
-    finished run that is extended climbs again. Raises :class:`SettingsError` when the new end is already passed."""
+    """The schedule after ``changes``, which lead from the settings ``before`` to those of ``now``. A changed ``lr``
+    rescales what remains, a changed length stretches it, and a finished run that is extended climbs again. Raises
+    :class:`SettingsError` when the new end is already passed."""
     step = progress.step
     finished = step >= schedule.planned_steps or progress.ended not in (None, "stopped")
     longer = bool(LENGTH & set(changes))
@@ -130,11 +138,10 @@ def amend_schedule(
         schedule = schedule.amended(Amendment(step, "set-lr", value))
     if not longer:
         return schedule
-    settings = before.with_changes(**changes)
-    added = later_end(settings, plan, step=step, worked=progress.work_seconds) - step
+    added = later_end(now, plan, step=step, worked=progress.work_seconds) - step
     if not finished:
         return schedule.amended(Amendment(step, "replan", added))
-    peak = changes.get("lr", settings.lr if settings.schedule == "constant" else EXTENSION_PEAK * settings.lr)
+    peak = changes.get("lr", now.lr if now.schedule == "constant" else EXTENSION_PEAK * now.lr)
     return schedule.amended(Amendment(step, "more", added, peak=peak))
 
 
@@ -200,5 +207,9 @@ def describe_differences(before: dict[str, str], now: dict[str, str]) -> str | N
 
 
 def describe_changes(before: Settings, changes: dict[str, Any]) -> str | None:
-    """Changed settings, as ``epochs 3 → 6, lr 0.003 → 0.001``; ``None`` when nothing changed."""
-    return ", ".join(f"{name} {getattr(before, name)} → {value}" for name, value in changes.items()) or None
+    """Changed settings, as ``epochs 3 → 6, max_steps none → 900``; ``None`` when nothing changed."""
+
+    def words(value: Any) -> str:
+        return "none" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{name} {words(getattr(before, name))} → {words(new)}" for name, new in changes.items()) or None

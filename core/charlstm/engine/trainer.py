@@ -50,7 +50,7 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
-from charlstm.training.plan import Plan, fit_batch, limit_at
+from charlstm.training.plan import Plan, fit_batch, limit_at, spread_validations, with_added_minutes
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
@@ -75,6 +75,9 @@ PAUSE_SECONDS = 0.1
 
 DISK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a full disk."""
+
+_AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more": "replan"}
+"""How the commands that change the schedule amend it."""
 
 _T = TypeVar("_T")
 
@@ -563,32 +566,57 @@ class Trainer:
 
     def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
         """The event comes first, so that it is in the log before the command has an effect."""
-        value = command.value
+        event = self._control_event(command, command.value)
         if command.command == "finish":
-            value = float(min(self._finish_steps(), self.schedule.planned_steps - self.progress.step))
-        event = self._control_event(command, value)
+            event = self._control_event(command, min(self._finish_steps(), self._steps_left))
+        elif command.command == "more":
+            steps = max(1, round(60 * (command.value or 0.0) / self._step_seconds))
+            event = replace(self._control_event(command, self._steps_left + steps), minutes=command.value)
         yield event
         match command.command:
             case "stop":
                 self.progress.ended = "stopped"
             case "checkpoint":
                 self._checkpoint()
-            case "set-lr" | "finish":
+            case "set-lr" | "finish" | "more":
                 self._amend_schedule(event)
             case "pause":
                 yield from self._pause()
 
     def _control_event(self, command: Command, value: float | None = None) -> Controlled:
+        value = None if value is None else float(value)
         return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
 
     def _amend_schedule(self, event: Controlled) -> None:
-        if event.value is not None and not self.schedule.has_command(event.id):
-            kind: Kind = "finish" if event.command == "finish" else "set-lr"
-            change = Amendment(self.progress.step, kind, event.value, event.id, ends_climb=kind == "set-lr")
-            self._schedule = self.schedule.amended(change)
+        if event.value is None or self.schedule.has_command(event.id):
+            return
+        if event.command == "more":
+            self._lengthen(int(event.value), event.minutes or 0.0)
+        kind = _AMENDMENTS[event.command]
+        change = Amendment(self.progress.step, kind, event.value, event.id, ends_climb=kind == "set-lr")
+        self._schedule = self.schedule.amended(change)
+
+    def _lengthen(self, steps_left: int, minutes: float) -> None:
+        """Raise the limits of the run, so that it ends ``minutes`` later, after ``steps_left`` more steps."""
+        settings, plan = self.settings, self.plan
+        limit = limit_at(settings, plan.steps_per_epoch, self.schedule.planned_steps)
+        by_time = limit == "max_minutes" and not self.schedule.finishing and settings.max_minutes is not None
+        end = self.progress.step + steps_left
+        self.settings = with_added_minutes(settings, minutes, end, by_time=by_time)
+        self._plan = spread_validations(plan, self.settings, steps_left)
+        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+
+    @property
+    def _steps_left(self) -> int:
+        return self.schedule.planned_steps - self.progress.step
+
+    @property
+    def _step_seconds(self) -> float:
+        """Seconds per step at the present pace, validations included."""
+        return self._clock.pace() or self.plan.seconds_per_step
 
     def _finish_steps(self) -> int:
-        return max(1, round(FINISH_SECONDS / (self._clock.pace() or self.plan.seconds_per_step)))
+        return max(1, round(FINISH_SECONDS / self._step_seconds))
 
     def _pause(self) -> Iterator[AnyEvent]:
         """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
@@ -709,7 +737,7 @@ class Trainer:
 
     def _limit(self, reason: str) -> str:
         """The setting that ended the run for ``reason``; empty when none did."""
-        if reason == "done" and not self.schedule.finishing:
+        if reason == "done" and not self.schedule.finishing and not self.schedule.end_moved_by_command:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 

@@ -17,7 +17,9 @@ from charlstm.errors import Advice, RunError
 from charlstm.runs.folder import Run
 from charlstm.training.commands import COMMANDS, Command
 
-MAX_RATE = 1_000.0
+VALUES = {"set-lr": ("the new learning rate", 1_000.0), "more": ("the minutes to add", 1_000_000.0)}
+"""Commands with a value: what it is, and its maximum. Others take none."""
+
 MAX_LINE = 100_000
 """Bytes; a longer line is skipped."""
 
@@ -26,9 +28,9 @@ CHUNK = 1_000_000
 
 
 def send_command(run: Run, command: str, value: float | None = None) -> Command:
-    """Send the worker of ``run`` a command: ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint`` or ``set-lr``,
-    whose value is the learning rate of the next step. It is handled between two steps and logged as a ``control`` event
-    with its id.
+    """Send the worker of ``run`` a command: ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint``,
+    ``set-lr`` with the learning rate of the next step, or ``more`` with the minutes that are added to the run. It is
+    handled between two steps and logged as a ``control`` event with its id.
 
     Raises :class:`RunError` when the run has no worker, or for an unknown command or a wrong value.
     """
@@ -52,12 +54,14 @@ def check_command(command: str, value: float | None) -> None:
     """Raises :class:`RunError` for an unknown command or a value that it does not take."""
     if command not in COMMANDS:
         raise RunError(f"There is no command {command!r}; the commands are {', '.join(COMMANDS)}")
-    if command != "set-lr":
+    if command not in VALUES:
         if value is not None:
             raise RunError(f"{command} takes no value, but was given {value!r}")
-    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_RATE:
+        return
+    what, most = VALUES[command]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
         given = "" if value is None else f", not {value!r}"
-        raise RunError(f"set-lr takes the new learning rate, a number above zero{given}")
+        raise RunError(f"{command} takes {what}, a number above zero{given}")
 
 
 class ControlReader:

@@ -171,6 +171,30 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
     return run
 
 
+def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
+    """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more.
+
+    A run that was stopped gets them in addition to what was left of it. Raises :class:`RunError` before its first step.
+    """
+    from charlstm.runs.store import last_checkpoint
+
+    status, settings, checkpoint = run.status(), run.spec().settings, last_checkpoint(run)
+    step, worked = status.step, status.train_seconds
+    if checkpoint is not None:
+        step, worked = checkpoint[1].step, checkpoint[1].work_seconds
+    if not step or not worked:
+        raise RunError(f"The run {run.name} has taken no step yet, so the time of a step is not known: resume it")
+    stopped = status.state != "finished"
+    wanted: dict[str, Any] = {"epochs": None, "max_steps": None}
+    if settings.max_minutes is not None:
+        done = max(worked / 60, settings.max_minutes) if stopped else worked / 60
+        wanted["max_minutes"] = round(done + minutes, 2)
+    else:
+        end = max(step, status.planned_steps or 0) if stopped else step
+        wanted["max_steps"] = end + max(1, round(60 * minutes * step / worked))
+    return {name: value for name, value in wanted.items() if getattr(settings, name) != value}
+
+
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
     worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.

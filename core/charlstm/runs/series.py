@@ -264,7 +264,7 @@ class RunSeries:
             case Controlled():
                 self.controls.append(event)
                 self.every_control.append(event)
-                if event.command in ("finish", "replan"):  # the value is how many steps are left
+                if event.command in ("finish", "more", "replan"):  # the value is how many steps are left
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
             case Paused():
                 self.paused = event

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from charlstm.training.events import Controlled
 
-COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr")
-"""All commands. Only ``set-lr`` takes a value."""
+COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr", "more")
+"""All commands. Only ``set-lr`` and ``more`` take a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request, handled between two steps. ``value`` is the new learning rate of ``set-lr``, else ``None``."""
+    """One request, handled between two steps. ``value`` is the new learning rate of ``set-lr`` or the
+    minutes that ``more`` adds, else ``None``."""
 
     id: str
     command: str

@@ -109,13 +109,15 @@ class Controlled(Event):
     """A command from outside is about to be carried out. This line is written to disk first.
 
     ``id`` is that of the command. ``value`` is the learning rate for ``set-lr``, and the number of remaining steps for
-    ``finish`` and ``replan``. With ``replan`` and the id ``clock`` the trainer itself keeps to ``max_minutes``.
+    ``finish``, ``more`` and ``replan``. With ``replan`` and the id ``clock`` the trainer itself keeps to
+    ``max_minutes``. ``minutes`` are those that ``more`` adds.
     """
 
     name: ClassVar[Literal["control"]] = "control"
     id: str
     command: str
     value: float | None = None
+    minutes: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

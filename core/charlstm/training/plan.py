@@ -7,7 +7,7 @@ The plan is stored in ``run.json`` and in every exact state, so that a resumed r
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from charlstm.errors import ModelError, SettingsError
@@ -163,6 +163,21 @@ def limit_at(settings: Settings, steps_per_epoch: int, step: int) -> str:
     if settings.max_steps is not None and settings.max_steps <= step:
         return "max_steps"
     return "max_minutes"
+
+
+def with_added_minutes(settings: Settings, minutes: float, new_end: int, *, by_time: bool) -> Settings:
+    """The settings of a run that a command lengthens by ``minutes``, to the step ``new_end``. ``by_time``: its time
+    limit would have ended it. Another limit is replaced by that step, and no limit ends the run sooner."""
+    limit = None if settings.max_minutes is None else settings.max_minutes + minutes
+    return settings.with_changes(epochs=None, max_steps=None if by_time else new_end, max_minutes=limit)
+
+
+def spread_validations(plan: Plan, settings: Settings, steps_left: int) -> Plan:
+    """``plan`` for a run that was lengthened: with at most :data:`VALIDATIONS` in ``steps_left``, unless ``settings``
+    say otherwise."""
+    if settings.val_every is not None:
+        return plan
+    return replace(plan, val_every=max(plan.val_every, math.ceil(steps_left / VALIDATIONS)))
 
 
 def make_plan(

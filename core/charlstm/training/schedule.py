@@ -28,7 +28,11 @@ def climb_steps(added: int) -> int:
 
 def superseded_commands(changed: Collection[str]) -> set[str]:
     """Commands that lose their effect when a run is resumed with changes of the settings ``changed``."""
-    return {command for command, names in (("set-lr", {"lr"}), ("finish", LENGTH)) if names.intersection(changed)}
+    return {
+        command
+        for command, names in (("set-lr", {"lr"}), ("finish", LENGTH), ("more", LENGTH))
+        if names.intersection(changed)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Amendment:
       climb that is under way (the warm-up, or that of an extension) ends: the rate stays at ``value`` until the climb
       would have been over, then it follows the schedule's shape down from there.
     - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
-    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit.
+    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit. With an ``id``
+      it was made by the command ``more``.
     - ``more``: ``value`` more steps, in which the rate climbs to ``peak`` and then follows the schedule's shape again.
     """
 
@@ -85,6 +90,11 @@ class LearningRate:
     def finishing(self) -> bool:
         """Whether the run is ending by the command ``finish`` and was not extended since."""
         return [change.kind for change in self.amendments if change.kind != "set-lr"][-1:] == ["finish"]
+
+    @property
+    def end_moved_by_command(self) -> bool:
+        """Whether the command ``more`` set the end of the run."""
+        return any(change.kind == "replan" and change.id for change in self.amendments)
 
     @property
     def extended(self) -> bool:

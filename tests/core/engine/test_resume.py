@@ -153,6 +153,63 @@ def test_rate_that_is_set_in_the_warmup_acts_at_once_and_is_repeated(
     assert_same_end(store, reference)
 
 
+@pytest.mark.parametrize("kill", [None, 24, 70])
+def test_resume_repeats_more_with_its_length(
+    corpus: Corpus, settings: Settings, plan: Plan, kill: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed right after the command was logged, at the next step event, or beyond the end of the first plan."""
+    monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
+    asks: dict[int, list[tuple[str, float | None]]] = {12: [("checkpoint", None)], 20: [("more", 0.048 / 60)]}
+    whole, reference = untouched(corpus, settings, plan, asks)
+    [more] = [event for event in whole if isinstance(event, Controlled) and event.command == "more"]
+    assert (more.step, more.minutes, more.value) == (20, 0.048 / 60, 40 + 48)
+    last = whole[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason, last.limit) == (108, "done", "")
+
+    store, commands = MemoryStore(), ScriptedCommands(asks)
+    first: list[Event] = []
+    stream = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands).events()
+    for event in stream:
+        first.append(event)
+        commands.see(event)
+        if event.step >= kill if kill is not None else getattr(event, "id", "") == more.id:
+            stream.close()
+            break
+    log = [event for event in first if isinstance(event, Controlled)]
+    assert [event.value for event in log] == [None, 88]
+    at_12 = next(state for state in store.states if state.step == 12)
+    second = drain(Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store))
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None)
+    commands = ScriptedCommands({4: [("more", 50.0), ("checkpoint", None), ("stop", None)]})
+    trainer = Trainer(corpus, limited, plan=plan, store=(store := MemoryStore()), commands=commands)
+    drain(trainer, commands)
+    assert trainer.settings.max_minutes == 51.0
+    state = store.states[-1]
+    again = Trainer.resume(corpus, limited, state)
+    assert again.settings.max_minutes == 51.0
+    assert again.schedule.planned_steps == trainer.schedule.planned_steps
+    changed = Trainer.resume(corpus, limited.with_changes(max_steps=70, max_minutes=None), state)
+    assert (changed.settings.max_steps, changed.settings.max_minutes) == (70, None)
+    assert changed.schedule.planned_steps == 70
+
+
+def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    commands = ScriptedCommands({8: [("finish", None), ("more", 1e-3)]})
+    trainer = Trainer(corpus, settings, plan=plan, commands=commands)
+    last = drain(trainer, commands)[-1]
+    assert not trainer.schedule.finishing
+    assert trainer.settings.max_steps == trainer.schedule.planned_steps == last.step
+    assert trainer.settings.epochs is None
+
+
 def test_resume_repeats_finish_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
     store, commands = MemoryStore(), ScriptedCommands(asks)
@@ -369,7 +426,7 @@ def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience(
 ) -> None:
     progress = Progress(step=30, ended="patience", work_seconds=3.0)
     schedule = LearningRate(3e-3, "linear", 6, 60)
-    changed = amend_schedule(schedule, settings, {"lr": 1e-3}, plan, progress)
+    changed = amend_schedule(schedule, settings, settings.with_changes(lr=1e-3), {"lr": 1e-3}, plan, progress)
     assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,8 @@ from textual.widgets import ContentSwitcher
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.launch import resume_run
+from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.training.commands import Command
 from charlstm_tui.actions import Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
@@ -39,8 +41,18 @@ START = 3600.0
 
 CLIMBS = "The learning rate climbs again, then goes on by its schedule to the new end."
 
-STOPPING = 120.0
-"""Seconds that a worker gets to reach its checkpoint before *more* gives up on it."""
+
+@dataclass(frozen=True)
+class _Asked:
+    """A command that was sent to the worker; ``words`` say what it was asked to do."""
+
+    words: str
+    command: Command
+
+
+def _is_logged(command: Command, runs_state: RunsState) -> bool:
+    series = runs_state.series
+    return series is not None and any(event.id == command.id for event in series.every_control)
 
 
 class TrainScreen(ModeScreen):
@@ -57,7 +69,7 @@ class TrainScreen(ModeScreen):
         self._path: Path | None = None
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
-        self._asked: tuple[str, str] | None = None  # what the worker was asked, and the command's id
+        self._asked: _Asked | None = None  # the last command that was sent and has not been carried out yet
         self._refusal = ""  # why what was asked last cannot be
         self._state: tuple[object, ...] = ()
         self._waits_to_play = False  # Enter came before the run had learnt anything
@@ -156,25 +168,30 @@ class TrainScreen(ModeScreen):
             runs_state = RunsState(runs=runs_state.runs, attached=path)
         view = runs_state.attached_run
         state = view.status.state if view is not None else "starting"
-        if self._asked is not None and self._is_answered(self._asked[1], runs_state):
+        if (asked := self._asked) is not None and self._is_answered(asked.command, runs_state):
             self._asked = None
+            if (
+                asked.command.command == "more"
+                and asked.command.value is not None
+                and not _is_logged(asked.command, runs_state)
+            ):
+                # it came during the final validation: the run has ended without it
+                self.run_worker(self._more(Run(path), asked.command.value), group="asked")
         if (now := (state, view is not None and view.live, self._diverged())) != self._state:
             self._state = now
             self.refresh_keys()
         if self._waits_to_play and view is not None and self.is_current:
             self._play(view)
-        remark = f"Asked to {self._asked[0]}; it acts between two steps." if self._asked else ""
+        remark = f"Asked to {self._asked.words}; it acts between two steps." if self._asked else ""
         if self._waits_to_play:
             remark = "Plays as soon as it has learnt a little, seconds after its first step."
         self.watching.show(runs_state, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
 
     @staticmethod
-    def _is_answered(command: str, runs_state: RunsState) -> bool:
-        """Whether the worker has done what it was asked, or will not any more."""
-        view, series = runs_state.attached_run, runs_state.series
-        if view is None or not view.status.alive:
-            return True
-        return series is not None and any(each.id == command for each in series.every_control)
+    def _is_answered(command: Command, runs_state: RunsState) -> bool:
+        """Whether the worker has carried the command out, or has ended without that."""
+        view = runs_state.attached_run
+        return view is None or not view.status.alive or _is_logged(command, runs_state)
 
     def _turn_to(self, path: Path | None) -> None:
         self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
@@ -350,17 +367,15 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     # ---- during
-    async def _send(self, command: str, words: str, value: float | None = None) -> bool:
-        """Ask the worker for something; whether it was asked."""
-        view = self.view
-        if view is None:
-            return False
+    async def _send(self, run: Run, command: str, words: str, value: float | None = None) -> bool:
+        """Send a command to the worker of ``run``. Returns whether that was possible."""
         try:
-            asked = await in_thread(lambda check: send_command(view.run, command, value))
+            sent = await in_thread(lambda check: send_command(run, command, value))
         except CharLSTMError as error:
-            self._refuse(view.run, str(error))
+            self._refuse(run, str(error))
             return False
-        self._asked = (words, asked.id)
+        if run.path == self._path:
+            self._asked = _Asked(words, sent)
         self.charlstm.watcher.read_soon()
         self.charlstm.refresh_screen()
         return True
@@ -368,9 +383,9 @@ class TrainScreen(ModeScreen):
     async def do_pause(self) -> None:
         view = self.view
         if view is not None and view.status.state == "paused":
-            await self._send("resume", "go on")
-        else:
-            await self._send("pause", "pause")
+            await self._send(view.run, "resume", "go on")
+        elif view is not None:
+            await self._send(view.run, "pause", "pause")
 
     def do_stop(self) -> None:
         view = self.view
@@ -384,14 +399,16 @@ class TrainScreen(ModeScreen):
                 Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
                 Choice("c", "go on training", None),
             ],
-            lambda answer: self._send(answer, answer),
+            lambda answer: self._send(view.run, answer, answer),
         )
 
     async def do_finish(self) -> None:
-        await self._send("finish", "finish: the rate falls to zero within half a minute, then it ends")
+        if self.view is not None:
+            words = "finish: the rate falls to zero within half a minute, then it ends"
+            await self._send(self.view.run, "finish", words)
 
     async def do_checkpoint(self) -> None:
-        if await self._send("checkpoint", "save its exact state"):
+        if self.view is not None and await self._send(self.view.run, "checkpoint", "save its exact state"):
             self._asked = None
             self.charlstm.notify_info("The exact state is saved between two steps.")
 
@@ -406,7 +423,7 @@ class TrainScreen(ModeScreen):
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             rate_words(last.lr) if last else "",
             _check_rate,
-            lambda text: self._send("set-lr", f"set the rate to {float(text):g}", float(text)),
+            lambda text: self._send(view.run, "set-lr", f"set the rate to {float(text):g}", float(text)),
         )
 
     def do_play(self) -> None:
@@ -480,28 +497,22 @@ class TrainScreen(ModeScreen):
         self._prompt(
             f"Train {view.name} further",
             "Minutes more. "
-            + (CLIMBS if self.over else "It stops for a moment, and the rest of its schedule is stretched."),
+            + (CLIMBS if self.over else "It goes on without a stop; the rest of its schedule is stretched."),
             str(usual),
             _check_minutes,
             lambda text: self._more(view.run, float(text)),
         )
 
     async def _more(self, run: Run, minutes: float) -> None:
-        """Of ``run``, whichever is looked at when it has stopped."""
-        runs_state = self.charlstm.runs_state
-        series = runs_state.series if runs_state.attached == run.path else None
-        if series is None or not series.step or not series.train_seconds:
-            self._refuse(run, "It has taken no step yet, so nobody knows how many steps a minute has.")
-            return
-        steps = max(1, round(minutes * 60 * series.step / series.train_seconds))
-        end = steps + (series.step if self.over else max(series.step, series.planned_steps or 0))
-        if not self.over:
-            # A run that trains takes its plan from its folder when it starts: stop it exactly, and go on with more.
-            await self._send("stop", f"stop, to go on with {minutes:g} minutes more")
-            if not await self._until(lambda: not run.status().alive, STOPPING):
-                self._refuse(run, f"{run.name} has not come to its checkpoint; ask again when it has stopped.")
-                return
-        await self._resume(run, {"max_steps": end, "epochs": None, "max_minutes": None})
+        """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
+        one that has ended is resumed."""
+        try:
+            if (await in_thread(lambda check: run.status())).alive:
+                await self._send(run, "more", f"train {minutes:g} minutes more", minutes)
+            else:
+                await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
+        except CharLSTMError as error:
+            self._refuse(run, str(error))
 
     # ---- small dialogs
     def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
