@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 
 import pytest
+from rich.color import ColorSystem
+from rich.console import Console
 from rich.segment import Segment
 from textual.app import App, ComposeResult
+from textual.color import Color
 from textual.geometry import Offset
 from textual.selection import Selection
+from textual.strip import Strip
+from textual.theme import BUILTIN_THEMES
 
-from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player.marks import OFF, RANK, Origin, uniform
-from charlstm_tui.theme import DARK
+from charlstm_tui.generate.stream_view import StreamView, default_scale
+from charlstm_tui.player.marks import OFF, RANK, SURPRISE, Origin, uniform
+from charlstm_tui.theme import DARK, LIGHT, TEXT, contrast, legible_colours, own_variables
 from recorded_run import NASTY
 
 LINES = "".join(f"line {number}\n" for number in range(200))
@@ -22,6 +27,7 @@ class Host(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.register_theme(DARK)
+        self.register_theme(LIGHT)
         self.theme = DARK.name
 
     def compose(self) -> ComposeResult:
@@ -132,10 +138,10 @@ async def test_replacing_the_tail_keeps_what_stands_before_it() -> None:
     async with app.run_test(size=(30, 12)) as pilot:
         await pilot.pause()
         app.view.append("one two three")
-        app.view.show_ghost(" four")
+        app.view.show_suggestion(" four")
         assert app.view.length == 13
         assert app.shown()[0] == "one two three four"
-        app.view.replace_from(8, "six", uniform("six", Origin.OWN))
+        app.view.replace_from(8, "six", uniform("six", Origin.TYPED))
         assert app.view.text() == "one two six"
         assert app.shown()[0] == "one two six"
         app.view.truncate(3)
@@ -181,7 +187,7 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
                 case 2:
                     view.replace_from(max(0, view.length - dice.randrange(40)), text, origins)
                 case 3:
-                    view.show_ghost(text)
+                    view.show_suggestion(text)
                 case 4:
                     view.cursor = dice.randrange(view.length + 1)
                     view.reveal(view.cursor)
@@ -189,6 +195,101 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
                     view.cursor = None
             await pilot.pause()
             drawn = screen()
-            view._forget_drawing()
+            view.notify_style_update()
+            view.refresh()
             await pilot.pause()
             assert drawn == screen()
+
+
+class Themed(Host):
+    """Under any theme, with the terminal's number of colours."""
+
+    def __init__(self, theme: str, color_system: str | None = "truecolor") -> None:
+        super().__init__()
+        self.wanted = theme
+        self.console = Console(color_system=color_system, force_terminal=True)  # type: ignore[arg-type]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return own_variables(self.current_theme)
+
+    def get_css_variables(self) -> dict[str, str]:
+        variables = super().get_css_variables()
+        return {**variables, **legible_colours(self.current_theme, variables)}
+
+    def on_mount(self) -> None:
+        self.theme = self.wanted
+
+
+THEMES = (DARK.name, LIGHT.name, *(name for name in sorted(BUILTIN_THEMES) if not name.startswith("ansi")))
+
+
+def contrasts(strip: Strip) -> dict[str, float]:
+    """The contrast of each character's text with its background."""
+    found = {}
+    for text, style, _ in strip:
+        if style is not None and style.color is not None and style.bgcolor is not None:
+            colors = [Color.from_rich_color(color) for color in (style.color, style.bgcolor)]
+            found.update({char: contrast(*colors) for char in text})
+    return found
+
+
+@pytest.mark.parametrize("colors", ["truecolor", "256"])
+@pytest.mark.parametrize("theme", THEMES)
+async def test_text_is_readable_on_every_level_and_levels_get_further_from_the_background(
+    theme: str, colors: str
+) -> None:
+    app = Themed(theme, colors)
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.scale = SURPRISE
+        app.view.append("abcd", [Origin.MODEL << 12 | level << SURPRISE.shift for level in (1, 2, 3, 4)])
+        app.view.append("efgh", [Origin.TYPED << 12 | level << SURPRISE.shift for level in (1, 2, 3, 4)])
+        app.view.cursor = 7
+        strip = app.view.render_line(0)
+        found = contrasts(strip)
+        assert all(found[char] >= TEXT for char in "abcdfg"), found
+        backgrounds = {char: style.bgcolor for text, style, _ in strip if style for char in text}
+        if colors == "256":
+            backgrounds = {char: color.downgrade(ColorSystem.EIGHT_BIT) for char, color in backgrounds.items() if color}
+        assert backgrounds["b"] == backgrounds["f"]
+        distances = [
+            contrast(Color.from_rich_color(backgrounds["a"]), Color.from_rich_color(backgrounds[char]))
+            for char in "abcd"
+        ]
+        assert distances == sorted(set(distances)), distances
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_selected_text_is_readable(theme: str) -> None:
+    app = Themed(theme)
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("plain")
+        app.view.append("abcd", [Origin.MODEL << 12 | level << SURPRISE.shift for level in (1, 2, 3, 4)])
+        app.screen.selections = {app.view: Selection(Offset(1, 0), Offset(8, 0))}
+        await pilot.pause()
+        found = contrasts(app.view.render_line(0))
+        assert all(found[char] >= TEXT for char in "lainabc"), found
+
+
+@pytest.mark.parametrize("colors", ["standard", None])
+async def test_with_few_colours_marks_by_rank_are_the_default(colors: str | None) -> None:
+    app = Themed(DARK.name, colors)
+    async with app.run_test(size=(30, 12)):
+        assert default_scale(app) is RANK
+        app.view.scale = SURPRISE
+        assert not app.view.shows_backgrounds
+
+
+async def test_without_colours_by_the_users_wish_marks_by_rank_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Themed(DARK.name)
+    async with app.run_test(size=(30, 12)):
+        assert default_scale(app) is RANK
+
+
+async def test_with_many_colours_the_background_is_the_default() -> None:
+    for colors in ("truecolor", "256"):
+        app = Themed(DARK.name, colors)
+        async with app.run_test(size=(30, 12)):
+            assert default_scale(app) is SURPRISE

@@ -13,7 +13,7 @@ from textual.app import App, ComposeResult
 from charlstm.generation.sampling import Sampler, SamplerSettings
 from charlstm.generation.tree import Alternative, NextCharDistribution
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.theme import THEME
+from charlstm_tui.theme import DARK
 
 MODEL = {"␣": 0.52, "e": 0.28, "t": 0.12, "a": 0.05, "o": 0.03}
 NO_FILTER = SamplerSettings(temperature=1, min_p=None)
@@ -36,8 +36,8 @@ def distribution(settings: SamplerSettings) -> NextCharDistribution:
 class Host(App[None]):
     def __init__(self) -> None:
         super().__init__()
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        self.register_theme(DARK)
+        self.theme = DARK.name
 
     def compose(self) -> ComposeResult:
         yield Candidates()

@@ -132,7 +132,7 @@ async def test_settings_are_remembered_for_each_model(model: Path) -> None:
     async with playing(model, speed=None) as it:
         await it.until(lambda: it.screen.playing)
         assert (it.picture.settings.temperature, it.picture.speed) == (0.85, 1000)
-        assert it.screen._scale.name == "entropy"
+        assert it.screen._scale.name == "rank"
 
 
 async def test_what_a_newer_charlstm_remembers_is_left_alone_and_said_once(model: Path) -> None:

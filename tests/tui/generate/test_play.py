@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
+from charlstm.display import symbol
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.model.file import save_model
 from charlstm_tui.dialogs import PromptDialog
@@ -219,13 +221,36 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
 
 
 async def test_colours_change_what_the_legend_says(model: Path) -> None:
-    async with playing(model) as it:
+    async with playing(model, (120, 36)) as it:
         await it.paused(3)
         seen = []
-        for _ in range(4):
-            seen.append(it.status().split()[0])
+        for _ in range(5):
+            seen.append(it.status().split("   ")[0].strip())
             await it.pilot.press("c")
-        assert seen == ["RANK", "UNSURE", "no", "CHANCE"]
+        assert seen == [
+            "background: expected <1  1–3  3–6  >6  bits surprising",
+            "RANK  1 plain  2–3 underline  4–10 bold  >10 reverse",
+            "background: sure <1  1–2  2–3.5  >3.5  bits unsure",
+            "no colours",
+            seen[0],
+        ]
+
+
+async def test_without_colour_marks_by_rank_are_shown(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with playing(model, (120, 36)) as it:
+        await it.paused(3)
+        assert it.status().startswith("RANK  1 plain")
+
+
+async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(30)
+        await it.pilot.press("left", "left")
+        await it.until(lambda: it.picture.position == 28)
+        char = it.text[len(it.picture.prime) + 28]
+        assert re.search(rf"{re.escape(symbol(char))} \d+\.\d bits, [<>\d.]+ %, rank \d+", it.status()), it.status()
+        assert "expected <1  1–3  3–6  >6  bits surprising" in it.status()
 
 
 async def test_find_goes_to_the_next_place(model: Path) -> None:
@@ -350,7 +375,7 @@ async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
         await it.pilot.press("e")
         await it.until(lambda: "Enter takes the prime" in it.status())
         await it.pilot.press("escape")
-        await it.until(lambda: "RANK" in it.status())
+        await it.until(lambda: "surprising" in it.status())
 
 
 async def test_nobody_draws_what_nobody_sees(model: Path) -> None:

@@ -156,7 +156,7 @@ class Candidates(Widget):
     def _candidate(
         self, one: Alternative, digit: int, symbol_width: int, bar_width: int, two_figures: bool, width: int
     ) -> Strip:
-        words = Style() if one.kept else self._style("cut")
+        words = Style() if one.kept else self._style("quiet")
         current = self._style("current") if one.char == self._current else Style()
         number = f"{digit} " if digit < 10 and not self.has_class("-typing") else "  "
         sign = symbol(one.char)

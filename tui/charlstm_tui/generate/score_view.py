@@ -26,7 +26,8 @@ from charlstm.generation.scoring import Place, Scores, score
 from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.formatting import clock
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player.marks import Origin, Scale, grade
+from charlstm_tui.generate.view_bar import char_figures
+from charlstm_tui.player.marks import Origin, Scale, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,10 +142,10 @@ class ScoreView(SafeWorkers, Vertical):
         scores, cursor = self._scores, self.view.cursor
         if scores is None or cursor >= len(scores.nats):
             return ()
-        char = symbol(scores.text[cursor])
-        if not scores.ranks[cursor]:
-            return (f"{char} is the first: nothing before it",)
-        return (f"{char} {scores.nats[cursor] / np.log(2):.1f} bits, rank {scores.ranks[cursor]}",)
+        char, rank = scores.text[cursor], int(scores.ranks[cursor])
+        if not rank:
+            return (f"{symbol(char)} is the first: nothing before it",)
+        return (char_figures(char, float(np.exp(-scores.nats[cursor])), rank),)
 
     def enter(self, facts: ModelFacts, model: Model | None, played: str, scale: Scale) -> None:
         """Show the view for this model, with the text that was played unless another was opened.
@@ -236,7 +237,7 @@ class ScoreView(SafeWorkers, Vertical):
         if scores is not None:
             origins = np.full(len(scores.nats), Origin.MODEL, np.uint16)
             chances = np.exp(-np.nan_to_num(scores.nats))
-            view.append(scores.text, grade(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
+            view.append(scores.text, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
             view.cursor = 0
             view.scroll_to(y=0, animate=False, force=True)
             unknown = sum(scores.unknown.values())

@@ -88,7 +88,7 @@ class GenerateScreen(ViewKeys):
     def step_out(self) -> bool:
         if self.room == "write" and not self._ghost_hidden and self._picture is not None and self._picture.suggestion:
             self._ghost_hidden = True
-            self.stream.show_ghost("")
+            self.stream.show_suggestion("")
             self.refresh_keys()
         elif self.room == "score" and self.score_room.stop():
             pass

@@ -27,16 +27,17 @@ from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui import formatting
 from charlstm_tui.actions import bindings
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.formatting import percent
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_panel import SamplerPanel, speed_words
 from charlstm_tui.generate.score_view import ScoreView
-from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
+from charlstm_tui.generate.stream_view import StreamView, default_scale
+from charlstm_tui.generate.view_bar import GenerateBar, Legend, StatusLine, char_figures
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.marks import RANK, SCALES, Origin, uniform
+from charlstm_tui.player.marks import SCALES, SURPRISE, Origin, uniform
 from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
@@ -91,7 +92,7 @@ class GenerateStage(ModeScreen):
         self._wish: PlayRequest | None = None
         self._asked: ModelChoice | None = None
         self._picture: PlaybackState | None = None
-        self._scale = RANK
+        self._scale = SURPRISE
         self._settings = SamplerSettings()
         self._speed = 60.0
         self._choosing = False
@@ -212,7 +213,7 @@ class GenerateStage(ModeScreen):
         self._opened, self._last, self._note = True, None, ""
         memory = self._recall(word)
         self._fall_back = (self._scale, self._copied_from)
-        self._scale = next((scale for scale in SCALES if scale.name == memory.colour), RANK)
+        self._scale = next((scale for scale in SCALES if scale.name == memory.colour), default_scale(self.app))
         self.stream.scale = self._scale
         self._copied_from = memory.copied
         self._load(
@@ -248,9 +249,8 @@ class GenerateStage(ModeScreen):
         wish, picture = self._wish, self._picture
         if wish is not None and picture is not None and picture.facts is not None:
             prime = wish.prime if wish.session is None else picture.prime
-            remember(
-                wish.model_name, Preferences(self._settings, self._speed, self._scale.name, prime, self._copied_from)
-            )
+            colour = None if self._scale is default_scale(self.app) else self._scale.name
+            remember(wish.model_name, Preferences(self._settings, self._speed, colour, prime, self._copied_from))
 
     # ---- what the player tells
 
@@ -299,7 +299,7 @@ class GenerateStage(ModeScreen):
         base = len(picture.prime)
         if picture.text or base + picture.length != stream.length:
             stream.replace_from(base + picture.start, picture.text, picture.marks)
-        stream.show_ghost("" if self._ghost_hidden else picture.suggestion)
+        stream.show_suggestion("" if self._ghost_hidden else picture.suggestion)
         if self._writing and (before is None or bool(before.suggestion) != bool(picture.suggestion)):
             self.refresh_keys()
         if not stream.at_end or picture.position < picture.length:
@@ -353,10 +353,13 @@ class GenerateStage(ModeScreen):
                 figures.append(f"▶ {rate}")
             elif self.room != "write":
                 figures.append(f"‖ {picture.stop_reason or 'paused'}")
-            if picture.bits_per_char is not None:
-                figures.append(f"{picture.bits_per_char:.2f} bits")
-            if self._copied is not None:
-                figures.append(f"{100 * self._copied.share:.0f} % copied")
+            if picture.current_char is not None and picture.current_probability is not None:
+                current = char_figures(picture.current_char, picture.current_probability, picture.current_rank)
+                figures.insert(0, current)
+            elif picture.bits_per_char is not None:
+                figures.append(f"mean {picture.bits_per_char:.2f} bits")
+            if self._copied is not None and self.room == "write":
+                figures.append(f"{percent(self._copied.share)} copied")
             figures.append(f"{picture.length:,} chars")
         if self.room == "score":
             figures = list(self.score_room.figures)
@@ -366,11 +369,18 @@ class GenerateStage(ModeScreen):
                 "Tab other side",
                 "t T … its settings",
             ]
-        looks = [self.stream.look(level) for level in range(1, 5)]
         note = self._note or (self._source_at_cursor() if self.room == "play" else "")
         if self.prime_input.has_focus:
             note = EDITING
-        self.query_one(StatusLine).show(self._scale, looks, figures, note)
+        self.query_one(StatusLine).show(self._legend(), figures, note)
+
+    def _legend(self) -> Legend:
+        stream = self.stream
+        copied = self._copied.share if self._copied is not None and self.room == "play" else None
+        return Legend(
+            self._scale, tuple(map(stream.level_style, range(1, 5))), stream.shows_backgrounds,
+            copied, stream.copied_style,
+        )  # fmt: skip
 
     # ---- is it copying?
 
@@ -405,6 +415,22 @@ class GenerateStage(ModeScreen):
         for start, stop in marks:
             self.stream.mark_copied(start, stop)
         self._copied_marks = marks
+        self._draw_status()
+
+    def do_next_copied(self) -> None:
+        """Put the cursor on the next copied stretch, the first after the last: the status line says where from."""
+        if self._picture is None:
+            return
+        base, cursor = len(self._picture.prime), self.stream.cursor
+        starts = [] if self._copied is None else [base + match.start for match in self._copied.matches]
+        if not starts:
+            self._say("Nothing of this text is known to stand in the training text.")
+            return
+        self._say("")
+        place = next((start for start in starts if start > cursor), starts[0])
+        self.stream.cursor = place
+        self.stream.reveal(place)
+        self._player.move_to(place - base)
         self._draw_status()
 
     def _source_at_cursor(self) -> str:

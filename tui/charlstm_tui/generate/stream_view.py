@@ -1,20 +1,24 @@
-"""A growing text with a style for each character: wraps, scrolls, selects, copies, and has a cursor to walk it.
+"""A growing text with a style for each character: it wraps, scrolls, selects and copies, and has a cursor.
 
-It shows what it is given, literally, and knows nothing of models or sessions. A million characters are held without
-slowing: appending lays out the last row alone and only visible rows are ever drawn.
+It is hand-made because no widget of Textual's does this: a ``TextArea`` or ``RichLog`` lays out or highlights whole
+lines again with each appended character, has no style per character, and expands tabs and shows marks and wide
+characters in its own way. Here a million characters are held, appending lays out the last row alone, and only visible
+rows are drawn. The text is shown literally; models and sessions are not known here.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
+from textual.color import Color
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -22,8 +26,21 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style as VisualStyle
 
+from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
 from charlstm_tui.generate.text_layout import TextLayout
-from charlstm_tui.player.marks import COPIED, RANK, Origin, Scale, level, origin, uniform
+from charlstm_tui.player.marks import COPIED, RANK, SURPRISE, Origin, Scale, level, origin, uniform
+from charlstm_tui.theme import TEXT, legible
+
+
+def has_backgrounds(app: App[Any]) -> bool:
+    """Whether levels can be shown by the background: with 256 colours or more. How 16 look is
+    up to the terminal."""
+    return app.console.color_system in ("truecolor", "256") and not app.no_color
+
+
+def default_scale(app: App[Any]) -> Scale:
+    """What colours the text unless the user chooses: a calm background where there are colours for it, else marks."""
+    return SURPRISE if has_backgrounds(app) else RANK
 
 
 class StreamView(ScrollView, can_focus=True):
@@ -33,8 +50,9 @@ class StreamView(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "stream--prime",
         "stream--own",
-        "stream--ghost",
+        "stream--suggestion",
         "stream--copied",
+        "stream--copied-underlined",
         "stream--cursor",
         "stream--level-2",
         "stream--level-3",
@@ -52,8 +70,9 @@ class StreamView(ScrollView, can_focus=True):
         overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
         & > .stream--prime { color: $quiet; }
         & > .stream--own { text-style: italic; color: $success; }
-        & > .stream--ghost { color: $quiet; text-style: dim italic; }
+        & > .stream--suggestion { color: $quiet; text-style: dim italic; }
         & > .stream--copied { background: $copied; text-style: underline; }
+        & > .stream--copied-underlined { text-style: underline; }
         & > .stream--cursor { background: $foreground; color: $background; }
         & > .stream--level-2 { color: $primary; text-style: underline; }
         & > .stream--level-3 { color: $accent; text-style: bold; }
@@ -80,25 +99,27 @@ class StreamView(ScrollView, can_focus=True):
         self._length = 0
         self._cursor: int | None = None
         self._wanted_column: int | None = None
-        self._scale: Scale = RANK
+        self._scale: Scale = SURPRISE
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
-        self._looks: dict[tuple[str, ...], Style] = {}
+        """The style of each mark."""
+        self._distinct: dict[Style, Style] = {}
+        self._level_styles: tuple[Style, ...] = ()
         self._base: Style | None = None
 
     # ---- the text
 
     @property
     def length(self) -> int:
-        """The characters held, without the ghost."""
+        """The characters held, without the suggestion."""
         return self._length
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The text itself, without the ghost."""
+        """The text itself, without the suggestion."""
         return self._page.text(start, self._length if stop is None else min(stop, self._length))
 
     def append(self, text: str, marks: Iterable[int] | None = None) -> None:
-        """Add ``text`` at the end with one mark a character (else as the prime's). A ghost goes."""
+        """Add ``text`` at the end with one mark a character (else as the prime's). A suggestion is removed."""
         self._replace_tail(self._length, text, uniform(text, Origin.PRIME) if marks is None else marks)
         self._length += len(text)
 
@@ -119,10 +140,10 @@ class StreamView(ScrollView, can_focus=True):
         self.truncate(0)
         self.cursor = None
 
-    def show_ghost(self, text: str) -> None:
+    def show_suggestion(self, text: str) -> None:
         """Show ``text`` after the end as what might come; it is no part of the text."""
         if text != self._page.text(self._length):
-            self._replace_tail(self._length, text, uniform(text, Origin.GHOST))
+            self._replace_tail(self._length, text, uniform(text, Origin.SUGGESTION))
 
     def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
         """Mark a stretch as standing word for word in the training text, or no longer."""
@@ -150,30 +171,43 @@ class StreamView(ScrollView, can_focus=True):
         # Only what changed is drawn and sent: a page is some 10 kB to a terminal with each picture.
         self.refresh_lines(row, max(rows, page.rows) - row)
 
-    # ---- looks
+    # ---- colouring
 
     @property
     def scale(self) -> Scale:
-        """What the colours tell."""
+        """The figure that colours the text."""
         return self._scale
 
     @scale.setter
     def scale(self, scale: Scale) -> None:
         self._scale = scale
-        self._forget_drawing()
-
-    def _forget_drawing(self) -> None:
-        self._strips.clear()
-        self._styles.clear()
-        self._looks.clear()
+        self._clear_styles()
         self.refresh()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
+    @property
+    def shows_backgrounds(self) -> bool:
+        """Whether the scale is shown by the background, not by marks."""
+        return self._scale.as_background and has_backgrounds(self.app)
+
+    def level_style(self, level: int) -> VisualStyle:
+        """How characters of a level, 1 to 4, look: for a legend."""
+        return VisualStyle.from_rich_style(self._level_style(level))
+
+    @property
+    def copied_style(self) -> VisualStyle:
+        """How copied characters look: for a legend."""
+        return VisualStyle.from_rich_style(self._copied_style)
+
+    def _clear_styles(self) -> None:
         self._base = None
         self._strips.clear()
         self._styles.clear()
-        self._looks.clear()
+        self._distinct.clear()
+        self._level_styles = ()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._clear_styles()
 
     def selection_updated(self, selection: Selection | None) -> None:
         self._strips.clear()
@@ -284,14 +318,15 @@ class StreamView(ScrollView, can_focus=True):
         page = self._page
         start, stop = page.row_span(row)
         cursor = self.cursor
-        chosen = self._selected(row)
+        selected = self._selected(row)
+        selection = self._selection_style() if selected else Style()
         runs: list[tuple[str, Style]] = []
         taken = 0
         for offset, (shown, cells) in enumerate(page.glyphs(start, stop)):
             position = start + offset
             style = self._style(self._marks[position])
-            if position in chosen:
-                style += self.screen.get_component_rich_style("screen--selection")
+            if position in selected:
+                style += selection
             if position == cursor:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
                 style += self.get_component_rich_style("stream--cursor", partial=True)
@@ -306,38 +341,52 @@ class StreamView(ScrollView, can_focus=True):
         strip = Strip([Segment(text, base + style) for text, style in runs], taken)
         return strip.adjust_cell_length(width, base).apply_offsets(0, row)
 
-    def _style(self, bits: int) -> Style:
-        if (style := self._styles.get(bits)) is None:
-            self._styles[bits] = style = self._make_style(bits)
-        return style
-
-    def _make_style(self, bits: int) -> Style:
-        names = []
-        who, grade = origin(bits), level(bits, self._scale)
-        if who is Origin.GHOST:
-            names.append("stream--ghost")
-        elif who is Origin.PRIME and not grade:
-            names.append("stream--prime")
-        elif who in (Origin.OWN, Origin.PICKED) and grade < 2:
-            names.append("stream--own")
-        if grade > 1:
-            names.append(f"stream--level-{grade}")
-        if bits & COPIED:
-            names.append("stream--copied")
-        key = tuple(names)
-        if (style := self._looks.get(key)) is None:
-            style = Style()
-            for name in names:
-                style += self.get_component_rich_style(name, partial=True)
+    def _style(self, mark: int) -> Style:
+        if (style := self._styles.get(mark)) is None:
+            style = self._make_style(mark)
             # One object for each look, so that neighbours that look alike are drawn as one.
-            self._looks[key] = style
+            self._styles[mark] = style = self._distinct.setdefault(style, style)
         return style
 
-    def look(self, grade: int) -> VisualStyle:
-        """How characters of a level, 1 to 4, look: for a legend."""
-        if grade < 2:
-            return VisualStyle()
-        return VisualStyle.from_rich_style(self.get_component_rich_style(f"stream--level-{grade}", partial=True))
+    def _make_style(self, mark: int) -> Style:
+        source, graded = origin(mark), level(mark, self._scale)
+        style = Style()
+        if source is Origin.SUGGESTION:
+            style += self.get_component_rich_style("stream--suggestion", partial=True)
+        elif source is Origin.PRIME and not graded:
+            style += self.get_component_rich_style("stream--prime", partial=True)
+        elif source in (Origin.TYPED, Origin.CHOSEN) and (graded < 2 or self.shows_backgrounds):
+            style += self.get_component_rich_style("stream--own", partial=True)
+        style += self._level_style(graded)
+        return style + self._copied_style if mark & COPIED else style
+
+    def _level_style(self, level: int) -> Style:
+        if level < 2:
+            return Style()
+        if not self.shows_backgrounds:
+            return self.get_component_rich_style(f"stream--level-{level}", partial=True)
+        if not self._level_styles:
+            _, _, background, text = self.colors
+            if self.app.console.color_system == "truecolor":
+                colors = level_backgrounds(background, Color.parse(self.app.theme_variables["accent"]))
+            else:
+                colors = level_greys(background)
+            self._level_styles = tuple(
+                Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color) for color in colors
+            )
+        return self._level_styles[level - 2]
+
+    @property
+    def _copied_style(self) -> Style:
+        name = "stream--copied-underlined" if self.shows_backgrounds else "stream--copied"
+        return self.get_component_rich_style(name, partial=True)
+
+    def _selection_style(self) -> Style:
+        """Textual's own colour for what is selected, with text that can be read on it: its style has no text colour,
+        and the text's own may be the selection's."""
+        _, _, background, text = self.colors
+        selected = background + self.screen.get_component_styles("screen--selection").background
+        return Style.from_color(legible(text, (selected,), TEXT).rich_color, selected.rich_color)
 
     # ---- selection: Textual speaks of rows and of characters as drawn in a row
 

@@ -1,15 +1,20 @@
-"""Two single lines of Generate: which view of which model, and what the colours mean and how it goes."""
+"""The two single lines of Generate: views and model at the top; legend and figures at the foot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm_tui.player.marks import LOOKS, OFF, RANK, Scale
+from charlstm.display import symbol
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.formatting import percent
+from charlstm_tui.player.marks import MARKS, OFF, Scale
 
 ROOMS: tuple[tuple[str, str, str], ...] = (
     ("play", "Esc", "Play"),
@@ -75,54 +80,110 @@ def _click(action: str) -> Style:
     return Style.from_meta({"@click": action})
 
 
-class StatusLine(Widget):
-    """``RANK 1  2–3  4–10  > 10        ▶ 60 ch/s   1.9 bits``; a remark takes the legend's place."""
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What the colouring means. ``styles`` are the looks of levels 1 to 4; ``copied`` is the share of the text that
+    stands in the training text, ``None`` where that is not known, and ``copied_style`` how it looks."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"status--quiet", "status--note", "status--figure"}
+    scale: Scale
+    styles: tuple[Style, ...] = ()
+    as_background: bool = False
+    copied: float | None = None
+    copied_style: Style = Style()
+
+
+class StatusLine(Widget):
+    """``expected <1 1–3 3–6 >6 bits surprising    ▶ 60 ch/s   mean 1.9 bits``; a note takes the legend's place."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"status--quiet", "status--note", "status--figure", "status--key"}
     DEFAULT_CSS = """
     StatusLine {
         height: 1; padding: 0 1;
         & > .status--quiet { color: $quiet; }
         & > .status--note { color: $warning; }
         & > .status--figure { color: $foreground; }
+        & > .status--key { color: $primary; text-style: bold; }
     }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._scale: Scale = RANK
-        self._looks: tuple[Style, ...] = ()
+        self._legend = Legend(OFF)
         self._note = ""
         self._figures: tuple[str, ...] = ()
 
-    def show(self, scale: Scale, looks: Sequence[Style], figures: Sequence[str], note: str = "") -> None:
-        """``looks`` are the styles of the four levels; ``figures`` in falling importance."""
-        state = (scale, tuple(looks), tuple(figures), note)
-        if state != (self._scale, self._looks, self._figures, self._note):
-            self._scale, self._looks, self._figures, self._note = state
+    def show(self, legend: Legend, figures: Sequence[str], note: str = "") -> None:
+        """``figures`` in falling importance: what does not fit is left out from the end."""
+        state = (legend, tuple(figures), note)
+        if state != (self._legend, self._figures, self._note):
+            self._legend, self._figures, self._note = state
             self.refresh()
 
-    def _legend(self, words: bool) -> Content:
-        quiet = self.get_visual_style("status--quiet")
-        if self._scale is OFF:
-            return Content.styled("no colours", quiet)
-        parts: list[Content] = [Content.styled(self._scale.title, quiet + Style(bold=True))]
-        for label, look, style in zip(self._scale.labels, LOOKS, self._looks, strict=False):
-            parts.append(Content.assemble((label, style), (f" {look}" if words else "", quiet)))
-        return Content("  ").join(parts)
+    def _forms(self) -> list[tuple[Content, int]]:
+        """The legend from its longest form to its shortest, each with the number of figures that it must leave room
+        for: a legend in words is worth more than the last figures, but not than the first."""
+        every, first = len(self._figures), min(1, len(self._figures))
+        legend, quiet = self._legend, self.get_visual_style("status--quiet")
+        scale, title = legend.scale, quiet + Style(bold=True)
+        copied, copied_words = self._copied(False), self._copied(True)
+        if scale is OFF:
+            none = Content.styled("no colours", quiet)
+            return [(none + copied_words, every), (none + copied, 0)]
+        # The first level has no background of its own, so its label needs no space around it.
+        labels = [
+            (f" {label} " if legend.as_background and number else label, style)
+            for number, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False))
+        ]
+        unit = (f" {scale.unit}" if scale.unit else "", quiet)
+        if not legend.as_background:
+            heading = (f"{scale.title}{', ' + scale.unit if scale.unit else ''}  ", title)
+            explained = [
+                Content.assemble(label, (f" {mark}", quiet)) for label, mark in zip(labels, MARKS, strict=False)
+            ]
+            plain = [Content.assemble(label) for label in labels]
+            forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
+            return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
+        low, high = scale.ends
+        ramp = Content.assemble(labels[0], " ", *labels[1:])
+        words = Content.assemble((f"{low} ", quiet), ramp, unit, (f" {high}", quiet))
+        short = Content.assemble((f"{scale.title} ", title), ramp, unit)
+        background = Content.styled("background: ", quiet)
+        return [
+            (background + words + copied_words, every),
+            (background + words + copied, every),
+            (words + copied, first),
+            (short + copied, 0),
+        ]
+
+    def _copied(self, explained: bool) -> Content:
+        """How much is copied, with the key that leads to the next copied stretch and so to its source."""
+        legend = self._legend
+        if legend.copied is None:
+            return Content("")
+        action = BY_ID["generate.next_copied"]
+        quiet, click = self.get_visual_style("status--quiet"), Style.from_meta({"@click": f"screen.do({action.id!r})"})
+        share = (f"{percent(legend.copied)} copied", legend.copied_style + click)
+        if not legend.copied:
+            return Content.assemble("  ", (f"{share[0]}", quiet))
+        key = (action.key_label, self.get_visual_style("status--key") + click)
+        return Content.assemble("  ", key, " ", share, (": go to it and see where from" if explained else "", quiet))
 
     def render(self) -> Content:
         width = self.content_size.width
         figure = self.get_visual_style("status--figure")
-        figures = list(self._figures)
-        legends = [self._legend(True), self._legend(False)]
+        forms = self._forms()
         if self._note:
-            legends = [Content.styled(self._note, self.get_visual_style("status--note"))]
-        while True:
-            right = Content("   ").join(Content.styled(text, figure) for text in figures)
-            for legend in legends:
-                if legend.cell_length + right.cell_length + 2 <= width:
-                    return Content.assemble(legend, " " * (width - legend.cell_length - right.cell_length), right)
-            if not figures:
-                return legends[-1].truncate(width, ellipsis=True)
-            figures.pop()
+            forms = [(Content.styled(self._note, self.get_visual_style("status--note")), 0)]
+        for form, least in forms:
+            for count in range(len(self._figures), least - 1, -1):
+                right = Content("  ").join(Content.styled(text, figure) for text in self._figures[:count])
+                gap = width - form.cell_length - right.cell_length
+                if gap >= (2 if count else 0):
+                    return Content.assemble(form, " " * gap, right)
+        return forms[-1][0].truncate(width, ellipsis=True)
+
+
+def char_figures(char: str, probability: float, rank: int) -> str:
+    """What the model thought of a character: ``e 3.1 bits, 12 %, rank 2``."""
+    bits = max(0.0, -math.log2(max(probability, 2.0**-149)))
+    return f"{symbol(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"

@@ -1,7 +1,18 @@
-"""What a character of the stream remembers for its colour, packed in 16 bits, and the scales that give it meaning.
+"""The marks of characters: what the colouring needs to know of each, packed in 16 bits; and the scales of colouring.
 
-A mark holds the levels of all scales at once, so changing the colouring re-styles a million characters without
-touching them. The colours themselves are the view's.
+====== =====================================================================
+bits   meaning
+====== =====================================================================
+0–2    level on :data:`SURPRISE`: 1 to 4, or 0 where nothing was predicted
+3–5    level on :data:`RANK`, likewise
+6–8    level on :data:`ENTROPY`, likewise
+9–11   unused
+12–14  :class:`Origin`
+15     :data:`COPIED`
+====== =====================================================================
+
+A mark holds the levels of all scales, so that another colouring needs neither the session nor its figures, and a
+million characters take 2 MB. The colours themselves are the view's.
 """
 
 from __future__ import annotations
@@ -25,74 +36,90 @@ COPIED = 1 << 15
 
 
 class Origin(IntEnum):
-    """Who wrote a character."""
+    """Where a character comes from."""
 
     PRIME = 0
     MODEL = 1
-    OWN = 2
-    PICKED = 3
-    GHOST = 4
+    TYPED = 2
+    CHOSEN = 3
+    SUGGESTION = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A way to grade surprise. ``steps`` part the levels 1 (expected) to 4; ``labels`` name them in the legend."""
+    """A figure of a character in four levels, from expected (1) to surprising (4).
+
+    Attributes:
+        name: what the user's preferences and an exported page call it.
+        title: the name in the legend.
+        shift: the lowest of its bits in a mark.
+        limits: the values at which levels 2, 3 and 4 begin.
+        labels: the values of each level, for the legend.
+        unit: of these values, for the legend.
+        ends: what level 1 and level 4 mean, in a word.
+        as_background: shown by the background, where there are enough colours; else by marks (:data:`MARKS`).
+    """
 
     name: str
     title: str
     shift: int
-    steps: tuple[float, float, float]
+    limits: tuple[float, float, float]
     labels: tuple[str, str, str, str]
-    falling: bool = False
-    """True when a smaller value is the greater surprise."""
+    unit: str
+    ends: tuple[str, str]
+    as_background: bool
 
     def levels(self, values: npt.NDArray[np.floating[Any] | np.integer[Any]]) -> npt.NDArray[np.uint16]:
         """The levels, 1 to 4, of many values."""
-        sign = -1 if self.falling else 1
-        steps = sign * np.array(self.steps)
-        return (1 + np.searchsorted(steps, sign * values.astype(np.float64), "right")).astype(np.uint16)
+        return (1 + np.searchsorted(self.limits, values.astype(np.float64), "right")).astype(np.uint16)
 
 
-OFF = Scale("off", "COLOUR OFF", 0, (0, 0, 0), ("", "", "", ""))
-PROBABILITY = Scale(
-    "probability", "CHANCE", 0, (0.5, 0.1, 0.01), ("> 50 %", "10–50 %", "1–10 %", "< 1 %"), falling=True
+SURPRISE = Scale(
+    "probability", "SURPRISE", 0, (1, 3, 6), ("<1", "1–3", "3–6", ">6"), "bits", ("expected", "surprising"), True
 )
-RANK = Scale("rank", "RANK", LEVEL_BITS, (2, 4, 11), ("1", "2–3", "4–10", "> 10"))
-ENTROPY = Scale("entropy", "UNSURE", 2 * LEVEL_BITS, (1.0, 2.0, 3.5), ("< 1 bit", "1–2", "2–3.5", "> 3.5"))
-SCALES: tuple[Scale, ...] = (OFF, PROBABILITY, RANK, ENTROPY)
-LOOKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
-"""How each level looks besides its colour, so that nothing is told by colour alone."""
+"""−log2 of the model's probability, in bits."""
+RANK = Scale("rank", "RANK", LEVEL_BITS, (2, 4, 11), ("1", "2–3", "4–10", ">10"), "", ("expected", "surprising"), False)
+"""The character's place among all, by the model's probability: 1 is the most likely."""
+ENTROPY = Scale(
+    "entropy", "ENTROPY", 2 * LEVEL_BITS, (1, 2, 3.5), ("<1", "1–2", "2–3.5", ">3.5"), "bits", ("sure", "unsure"), True
+)
+"""The entropy of the model's distribution before the character, in bits."""
+OFF = Scale("off", "COLOUR OFF", 0, (0, 0, 0), ("", "", "", ""), "", ("", ""), False)
+SCALES: tuple[Scale, ...] = (SURPRISE, RANK, ENTROPY, OFF)
+MARKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
+"""How the levels look where they are shown by marks, so that nothing is told by colour alone."""
 
 
 def marks(rows: Rows) -> array[int]:
     """The mark of each of a session's rows (``charlstm.generation.tree``)."""
-    origins = np.array([Origin.MODEL, Origin.OWN, Origin.PICKED], np.uint16)[rows["source"]]
-    return grade(origins, rows["probability"], rows["rank"], rows["entropy"])
+    origins = np.array([Origin.MODEL, Origin.TYPED, Origin.CHOSEN], np.uint16)[rows["source"]]
+    return pack(origins, rows["probability"], rows["rank"], rows["entropy"])
 
 
-def grade(
+def pack(
     origins: npt.NDArray[np.uint16],
-    probability: npt.NDArray[np.float32],
-    rank: npt.NDArray[np.integer[Any]],
-    entropy: npt.NDArray[np.float32],
+    probabilities: npt.NDArray[np.float32],
+    ranks: npt.NDArray[np.integer[Any]],
+    entropies: npt.NDArray[np.float32],
 ) -> array[int]:
-    """The mark of each of ``N`` characters, from figures ``(N,)``; what has rank 0 was not predicted: no levels."""
+    """The marks of ``N`` characters, from figures ``(N,)``. A rank of 0 says that nothing was predicted: no levels."""
     bits = origins << ORIGIN_SHIFT
-    for scale, values in ((PROBABILITY, probability), (RANK, rank), (ENTROPY, entropy)):
-        bits |= np.where(rank > 0, scale.levels(values) << scale.shift, 0).astype(np.uint16)
+    surprises = -np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149))
+    for scale, values in ((SURPRISE, surprises), (RANK, ranks), (ENTROPY, entropies)):
+        bits |= np.where(ranks > 0, scale.levels(values) << scale.shift, 0).astype(np.uint16)
     return array("H", bits.astype(np.uint16).tobytes())
 
 
-def level(bits: int, scale: Scale) -> int:
+def level(mark: int, scale: Scale) -> int:
     """The level of a mark on a scale: 1 to 4, or 0 where there is none."""
-    return 0 if scale is OFF else (bits >> scale.shift) & LEVEL_MASK
+    return 0 if scale is OFF else (mark >> scale.shift) & LEVEL_MASK
 
 
-def origin(bits: int) -> Origin:
-    """Who wrote the character of this mark."""
-    return Origin((bits >> ORIGIN_SHIFT) & LEVEL_MASK)
+def origin(mark: int) -> Origin:
+    """Where the character of this mark comes from."""
+    return Origin((mark >> ORIGIN_SHIFT) & LEVEL_MASK)
 
 
-def uniform(text: str, who: Origin) -> Iterable[int]:
-    """Marks for a text that the model was not asked about."""
-    return [who << ORIGIN_SHIFT] * len(text)
+def uniform(text: str, source: Origin) -> Iterable[int]:
+    """Marks for a text for which the model predicted nothing."""
+    return [source << ORIGIN_SHIFT] * len(text)

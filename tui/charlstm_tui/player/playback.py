@@ -158,6 +158,7 @@ class Playback:
         length = position if self.writing else len(session)
         rows = session.rows(start, length)
         recent = session.rows(max(0, position - RECENT), position)["probability"]
+        current = session.at(position) if position < length else None
         state = PlaybackState(
             number=self.number,
             session_id=self.session_id,
@@ -180,7 +181,9 @@ class Playback:
             speed=self.speed,
             rate=self.rate if self.running else None,
             distribution=session.next_char_distribution(),
-            current_char=session.at(position).char if position < length else None,
+            current_char=None if current is None else current.char,
+            current_probability=None if current is None else current.probability,
+            current_rank=0 if current is None else current.rank,
             bits_per_char=_mean_bits(recent) if len(recent) else None,
             branches=self.branches,
             file=self.file,

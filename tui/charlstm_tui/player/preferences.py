@@ -31,7 +31,8 @@ class Preferences:
 
     settings: SamplerSettings = SamplerSettings()
     speed: float = 60.0
-    colour: str = "rank"
+    colour: str | None = None
+    """The name of the scale that colours the text; ``None`` is the one that suits the terminal."""
     prime: str | None = None
     copied: int = MIN_LENGTH
     """From how many characters on a stretch that stands in the training text counts as copied."""
@@ -50,11 +51,11 @@ def recall(model: str) -> Preferences | None:
         return None
     try:
         speed = float(entry["speed"])
-        prime, copied = entry.get("prime"), entry.get("copied")
+        prime, copied, colour = entry.get("prime"), entry.get("copied"), entry.get("colouring")
         return Preferences(
             SamplerSettings.from_dict(entry["settings"]),
             math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
-            str(entry["colour"]),
+            colour if isinstance(colour, str) else None,
             prime if isinstance(prime, str) else None,
             copied if type(copied) is int and 2 <= copied <= 1000 else MIN_LENGTH,
         )
@@ -72,7 +73,7 @@ def remember(model: str, memory: Preferences) -> None:
     entries[model] = {
         "settings": memory.settings.to_dict(),
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
-        "colour": memory.colour,
+        "colouring": memory.colour,  # 0.1 stored "colour", and its default too
         "copied": memory.copied,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }

@@ -97,6 +97,9 @@ class PlaybackState:
     distribution: NextCharDistribution | None = None
     current_char: str | None = None
     """The character at the cursor, when the cursor is not at the end."""
+    current_probability: float | None = None
+    """The model's probability of that character, before the sampler."""
+    current_rank: int = 0
     bits_per_char: float | None = None
     branches: tuple[BranchInfo, ...] = ()
     file: Path | None = None

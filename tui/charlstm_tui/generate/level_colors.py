@@ -1,0 +1,45 @@
+"""Background colours for the levels of a scale, legible on any theme.
+
+The levels differ in lightness alone, on one hue, so that they can be told apart by people who are colour-blind, and
+they leave the background by small steps, so that prose stays easy to read.
+"""
+
+from __future__ import annotations
+
+from rich.color import ColorSystem
+from textual.color import Color
+
+from charlstm_tui.theme import contrast, luminance
+
+STEPS = (1.25, 1.6, 2.1)
+"""Contrast of each level's background with the plain background."""
+BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
+
+
+def level_backgrounds(background: Color, hue: Color) -> tuple[Color, ...]:
+    """A background for each of :data:`STEPS`: ``background`` with more and more of ``hue``, and beyond it of white or
+    black, until the contrast is reached."""
+    end = WHITE if luminance(background) < 0.18 else BLACK
+
+    def mixed(part: float) -> Color:
+        return background.blend(hue, part) if part <= 1 else hue.blend(end, part - 1)
+
+    found = []
+    for step in STEPS:
+        low, high = 0.0, 2.0
+        for _ in range(12):
+            middle = (low + high) / 2
+            color = mixed(middle)
+            far = luminance(color) > luminance(background) if end is WHITE else luminance(color) < luminance(background)
+            low, high = (low, middle) if far and contrast(color, background) >= step else (middle, high)
+        found.append(mixed(high))
+    return tuple(found)
+
+
+def level_greys(background: Color) -> tuple[Color, ...]:
+    """The levels for 256 colours, which have no calm tints but 24 greys: from the grey that is as light as what such a
+    terminal shows for ``background``."""
+    shown = Color.from_rich_color(background.rich_color.downgrade(ColorSystem.EIGHT_BIT))
+    light = luminance(shown)
+    grey = round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
+    return level_backgrounds(Color(grey, grey, grey), WHITE if light < 0.18 else BLACK)
