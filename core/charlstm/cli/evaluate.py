@@ -354,7 +354,8 @@ def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
     info = model.info
     text_name, settings = info.get("corpus"), info.get("settings")
     if not isinstance(text_name, str) or not is_builtin(text_name) or not isinstance(settings, dict):
-        raise TextError(f"The model {name} is not in a run, so its text is not known: give a TEXT, or use a run")
+        origin = f" ({visible(text_name, keep='')})" if isinstance(text_name, str) and text_name else ""
+        raise TextError(f"The text that {name} was trained on{origin} does not come with the model: give a text")
     corpus = open_corpus(text_name, model.text_options)
     if corpus.fingerprint != info.get("fingerprint"):
         raise TextError(f"{name} was trained on {text_name} of another Python version: give a TEXT")

@@ -205,7 +205,7 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
     [
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part selects a part of the run's own text"),
         (["eval", "fox", "--max-chars", "9"], "need a TEXT"),
-        (["eval", "runs/fox/model.safetensors"], "is not in a run"),
+        (["eval", "runs/fox/model.safetensors"], "was trained on (fox.txt) does not come with the model: give a text"),
         (["eval", "fox", "nowhere.txt"], "nowhere.txt"),
         (["eval", "fox", "digits.txt"], "fewer than two characters"),
         (["score", "fox"], "TEXT"),
@@ -215,7 +215,10 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
         (["novelty", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),
-        (["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"], "is not in a run"),
+        (
+            ["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"],
+            "was trained on (fox.txt) does not come with the model: give a text",
+        ),
         (["novelty", "data/fox.txt", "--corpus", "nowhere.txt"], "nowhere.txt"),
         (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
     ],
