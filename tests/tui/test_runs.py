@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -219,6 +220,20 @@ async def test_a_click_moves_to_the_run_that_stands_there_and_another_opens_it(p
         assert app.app.run_path == places / name
 
 
+async def test_the_cursor_stays_in_view_when_the_order_changes(places: Path) -> None:
+    for number in range(30):
+        record(places, "finished", name=f"run {number:02}", steps=50, planned=50)
+    async with driven(places) as app:
+        await onto(app, "run 29")
+        for _ in range(2):
+            for words in ("best first", "name", "state", "largest", "newest"):
+                await app.press("s")
+                await app.shows(f"sort: {words} ")
+                await app.until(lambda: any("▸" in line and " run 29 " in line for line in app.text().splitlines()))
+            await app.press("end")
+            await onto(app, "run 29")
+
+
 async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(places, "finished")
     monkeypatch.setattr(RunsScreen, "AGES_INTERVAL", 0.02)
@@ -412,6 +427,44 @@ async def test_x_stops_a_live_run_and_nothing_else(three: list[Recorded], places
         await app.shows("asked to stop")
         assert [command.command for command in three[2].obey()] == ["stop"]
         await app.shows("□ stopped")
+
+
+async def test_folders_are_read_and_changed_off_the_event_loop(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may take seconds on a slow disk or a server."""
+    threads: dict[str, str] = {}
+
+    def record_thread(name: str, result: object = None) -> Callable[..., object]:
+        def called(*args: object) -> object:
+            threads[name] = threading.current_thread().name
+            return result
+
+        return called
+
+    monkeypatch.setattr("charlstm_tui.runs.screen.playable", record_thread("play"))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", record_thread("resume"))
+    monkeypatch.setattr("charlstm.runs.control.send_command", record_thread("stop"))
+    monkeypatch.setattr("charlstm.runs.folder.delete_run", record_thread("delete", []))
+    monkeypatch.setattr("charlstm.runs.folder.rename_run", record_thread("rename", three[0].run))
+    monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        await app.press("x")
+        await app.shows("asked to stop")
+        await onto(app, "anna-standard-1")
+        await app.press("r")
+        await app.shows("goes on from")
+        await app.press("g")
+        await app.shows("no model yet")
+        await app.press("D", "D")
+        await app.shows("is deleted")
+        await app.press("n", "z", "enter")
+        await app.until(lambda: "rename" in threads)
+        await app.press("i", "a")
+        await app.until(lambda: "complete" in threads)
+    assert set(threads.values()) == {"charlstm-job"}
+    assert threads.keys() == {"play", "resume", "stop", "delete", "rename", "complete"}
 
 
 async def test_r_resumes_what_was_stopped(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

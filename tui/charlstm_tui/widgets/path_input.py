@@ -7,6 +7,8 @@ from pathlib import Path
 
 from textual.suggester import Suggester
 
+from charlstm_tui.background import in_thread
+
 MOST = 2_000  # names of a folder that are looked at
 
 
@@ -17,7 +19,7 @@ class PathSuggester(Suggester):
         super().__init__(use_cache=False, case_sensitive=True)
 
     async def get_suggestion(self, value: str) -> str | None:
-        return complete(value)
+        return await in_thread(lambda check: complete(value))  # a folder on a server may take seconds
 
 
 def complete(typed: str) -> str | None:

@@ -98,8 +98,9 @@ class RowList(ScrollView, can_focus=True):
         return self._rows
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows. The cursor stays on its row, or near where that was."""
+        """Show these rows. The cursor stays on its row, or near where that was, and in view if it was."""
         index, before = self._index(), self._rows
+        in_view = index is not None and 0 <= index - round(self.scroll_offset.y) < self.size.height
         self._rows = tuple(rows)
         if len(self._rows) != len(before):
             self.virtual_size = Size(self.size.width, len(self._rows))
@@ -110,6 +111,8 @@ class RowList(ScrollView, can_focus=True):
                     self.refresh_line(y)
         if self._index() is None:
             self.cursor = self._near(index or 0)
+        if in_view:
+            self._show_cursor()
 
     def move_to(self, key: str) -> None:
         """Put the cursor on the row with this key, if there is one."""
