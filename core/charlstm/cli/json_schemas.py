@@ -156,7 +156,7 @@ class PresetEstimate(TypedDict):
     steps: int
     epochs: float
     seconds: float
-    """Of the whole run, validation included."""
+    """Of the whole run by the clock: start, training, validations and samples."""
     chars_per_second: float
     kernel: str
     precision: str

@@ -110,6 +110,7 @@ class Trainer:
         info: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
+        spent: float = 0.0,
         continuation: Continuation | None = None,
     ) -> None:
         """A run on ``corpus``.
@@ -117,8 +118,8 @@ class Trainer:
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``info`` goes into every model
         that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
-        batch; this is rank 0. ``continuation`` is for :meth:`resume`. The other arguments are described in
-        ``training.hooks``.
+        batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
+        ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
 
         Raises :class:`TextError` for a text that is too short.
         """
@@ -137,7 +138,7 @@ class Trainer:
             self._text = TrainingText.of(
                 corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
             )
-        self.progress = Progress() if continuation is None else continuation.progress
+        self.progress = Progress(work_seconds=spent) if continuation is None else continuation.progress
         self._plan = None if continuation is None else continuation.plan
         self._schedule = None if continuation is None else continuation.schedule
         self._train_step_or_none: TrainStep | None = None

@@ -47,11 +47,15 @@ from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
 from charlstm.training.torchrun import torchrun_rank
 
+MOST_START_SHARE = 0.15
+"""The most of ``max_minutes`` that loading torch may use up: on a busy machine it takes 10 s instead of 2."""
+
 if TYPE_CHECKING:
     from charlstm.engine.distributed import Ranks
     from charlstm.engine.trainer import Trainer
     from charlstm.text.corpus import Corpus, ReadProgress
     from charlstm.training.commands import Command
+    from charlstm.training.settings import Settings
     from charlstm.training.state import TrainingState
 
 
@@ -193,6 +197,7 @@ class _Training:
         self._inbox = inbox
         self._recorder = recorder
         self._join_ranks = join_ranks
+        self._started = time.perf_counter()
         self._is_watched = True
         """Whether the caller still takes events."""
 
@@ -262,15 +267,28 @@ class _Training:
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
 
+    def _start_seconds(self, settings: Settings) -> float:
+        """Seconds since the start of the worker that count as part of ``max_minutes``, so that a run takes that time by
+        the clock. To read the text does not: a large one may take longer than the whole run."""
+        limit = 60 * settings.max_minutes if settings.max_minutes is not None else 0.0
+        return min(time.perf_counter() - self._started, MOST_START_SHARE * limit)
+
     def _has_checkpoint(self) -> bool:
         return self._run.state_path.exists() or self._run.previous_state_path.exists()
 
     def _open_corpus(self) -> Corpus:
         """The text that the run knows by its fingerprint, or at its first start the one that was named."""
+        self._heartbeat.update(message=f"reading {self._spec.corpus_name}")
+        before = time.perf_counter()
+        try:
+            return self._read_corpus()
+        finally:
+            self._started += time.perf_counter() - before
+
+    def _read_corpus(self) -> Corpus:
         from charlstm.text.corpus import open_corpus, reopen_corpus
         from charlstm.text.reading import TextOptions
 
-        self._heartbeat.update(message=f"reading {self._spec.corpus_name}")
         record = self._spec.corpus
         if record.get("fingerprint"):
             return reopen_corpus(record, progress=self._show_reading)
@@ -334,7 +352,9 @@ class _Training:
         }
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
-            trainer = Trainer(corpus, settings, start_from=first_model, plan=known_plan, **hooks)
+            trainer = Trainer(
+                corpus, settings, start_from=first_model, plan=known_plan, spent=self._start_seconds(settings), **hooks
+            )
         else:
             replay = self._recorder.series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **hooks)

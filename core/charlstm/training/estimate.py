@@ -21,7 +21,7 @@ from charlstm.errors import SettingsError
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.memory import machine_memory
-from charlstm.training.plan import VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan
+from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan
 from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
@@ -29,6 +29,9 @@ BASE_MEMORY = 330_000_000
 
 CARD_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Device files of the drivers of graphics cards: NVIDIA, AMD, and Windows Subsystem for Linux."""
+
+START_SECONDS = 3.0
+"""Seconds until a worker takes its first step: Python and torch are loaded, the speed is measured."""
 
 VALIDATED_AT_ONCE = 3200
 """Characters that a validation holds in memory: ROWS × CHUNK of ``engine.evaluation``, which needs torch."""
@@ -38,7 +41,8 @@ VALIDATED_AT_ONCE = 3200
 class Estimate:
     """The estimated cost of a run.
 
-    ``seconds`` is the time of the whole run, validations included; ``chars_per_second`` is the training speed;
+    ``seconds`` is the time of the whole run by the clock: start, training, validations and samples;
+    ``chars_per_second`` is the training speed;
     ``epochs`` the number of passes over the training text. ``model_bytes`` is the size of the model file,
     ``memory_bytes`` the peak memory of the worker. ``kernel`` and ``precision`` are those that are fastest here.
     """
@@ -76,8 +80,10 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
         held_out=held_out,
         device=settings.device,
         threads=settings.threads or 0,
+        spent=START_SECONDS,
     )
-    val_targets = plan.planned_steps // plan.val_every * plan.val_chars + held_out
+    validations = plan.planned_steps // plan.val_every
+    val_targets = validations * plan.val_chars + held_out
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     weights = 4 * config.parameters
     return Estimate(
@@ -86,7 +92,10 @@ def estimate(settings: Settings, chars: int, vocab_size: int, measured: Measured
         memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=plan.planned_steps * measured.seconds + val_targets / (VALIDATION_SPEED * measured.chars_per_second),
+        seconds=START_SECONDS
+        + plan.planned_steps * measured.seconds
+        + val_targets / (VALIDATION_SPEED * measured.chars_per_second)
+        + validations * SAMPLE_SECONDS,
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,

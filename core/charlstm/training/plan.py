@@ -85,6 +85,9 @@ MIN_VALIDATION_CHARS = 1_000
 VALIDATION_SPEED = 1.2
 """Speed of validation relative to training: a float32 forward pass against a whole step with the fastest kernel."""
 
+SAMPLE_SECONDS = 0.05
+"""Seconds for the sample after a validation."""
+
 FINAL_SHARE = 0.15
 """The most of ``max_minutes`` that is reserved for the final validation. A longer one exceeds the limit."""
 
@@ -200,7 +203,7 @@ def make_plan(
         # Not available for steps: the time of validations and samples, and of the final validation.
         left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
         chars, count = _validations(settings, left, held_out, speed)
-        validation = chars / speed + 0.05
+        validation = chars / speed + SAMPLE_SECONDS
         if settings.val_every is None:
             left -= count * validation
         else:

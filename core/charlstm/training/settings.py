@@ -126,7 +126,7 @@ class Settings:
     max_steps: int | None = _setting(None, "maximum number of training steps", low=1)
     max_minutes: float | None = _setting(
         None,
-        "maximum time in minutes, validations included; the schedule is planned to end then",
+        "maximum time in minutes, start and validations included; the schedule is planned to end then",
         low=0,
         open_low=True,
     )

@@ -323,6 +323,17 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -
         assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
+def test_time_spent_before_training_counts_as_part_of_max_minutes(corpus: Corpus) -> None:
+    settings = Settings(
+        hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=10 / 60, threads=1, kernel="nn"
+    )
+    trainer = Trainer(corpus, settings, spent=9.5)
+    events = run(trainer)
+    assert trainer.progress.work_seconds > 9.5
+    assert sum(event.chars_per_second > 0 for event in events if isinstance(event, Stepped)) >= 1
+    assert trainer.progress.train_seconds < 2
+
+
 def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,8 @@ from charlstm.engine import benchmark
 from charlstm.errors import SettingsError
 from charlstm.paths import cache_dir
 from charlstm.training import estimate as estimates
-from charlstm.training.estimate import Estimate
-from charlstm.training.plan import MeasuredSpeed
+from charlstm.training.estimate import START_SECONDS, Estimate
+from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings
 
@@ -81,6 +81,22 @@ def test_timed_presets_are_estimated_to_take_their_time(calls: list[int], name: 
     if settings.max_minutes is not None:
         assert found.seconds == pytest.approx(60 * settings.max_minutes, rel=0.15)
     assert found.steps >= 1
+
+
+@pytest.mark.parametrize("chars", [20_000, 465_000, 2_000_000])
+def test_estimate_of_quick_is_its_minute_by_the_clock(calls: list[int], chars: int) -> None:
+    assert estimate(preset("quick", chars, 97), chars, 97).seconds == pytest.approx(60, rel=0.05)
+
+
+def test_estimated_time_has_start_steps_validations_samples_and_the_final_validation(calls: list[int]) -> None:
+    settings = Settings(epochs=4, val_every=50, val_chars=1_000, val_fraction=0.1)
+    found = estimate(settings, 100_000, 70)
+    speed, validations = found.chars_per_second, found.steps // 50
+    training = found.steps * settings.batch_size * settings.seq_length / speed
+    validated = validations * 1_000 + 9_999
+    expected = START_SECONDS + training + validated / (VALIDATION_SPEED * speed) + validations * SAMPLE_SECONDS
+    assert found.seconds == pytest.approx(expected)
+    assert validations > 1
 
 
 def test_estimate_refuses_settings_without_an_end(calls: list[int]) -> None:

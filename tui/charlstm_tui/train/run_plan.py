@@ -250,6 +250,12 @@ def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
 
 # ---- a busy processor
 
+MANY_TIMES = 8.0
+"""A larger slowdown changes too much from second to second to be told as a number."""
+
+LONGEST = 5
+"""A time limit is raised to so many times its value at most: the other programs may end before."""
+
 
 def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settings, keys: Mapping[str, str]) -> str:
     """What a run that starts now has to share the processor with, and what one can do; empty when it is free.
@@ -266,18 +272,17 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
         advice.append(f"{keys['more_time']} gives it {clock(60 * longer_minutes(settings.max_minutes, slowdown))}")
     if "generate" in keys:
         advice.append(f"{keys['generate']} plays a ready model meanwhile")
-    words = (
-        "Other programs are using the processor: training will be about "
-        f"{slowdown_words(slowdown)} times slower. {'; '.join(advice)}"
-    )
+    words = f"Other programs are using the processor: training will be {slower_words(slowdown)}. {'; '.join(advice)}"
     return f"{words.strip()}{'.' if advice else ''}"
 
 
-def slowdown_words(slowdown: float) -> str:
-    """A factor as people say it: ``1.5``, ``2``, ``4``."""
-    return f"{round(2 * slowdown) / 2:g}" if slowdown < 3 else f"{slowdown:.0f}"
+def slower_words(slowdown: float) -> str:
+    """A factor as people say it: ``about 1.5 times slower``."""
+    if slowdown >= MANY_TIMES:
+        return "many times slower"
+    return f"about {round(2 * slowdown) / 2 if slowdown < 3 else round(slowdown):g} times slower"
 
 
 def longer_minutes(minutes: float, slowdown: float) -> float:
-    """The time limit that allows for ``slowdown``, in whole multiples of the preset's."""
-    return minutes * math.ceil(slowdown - 0.25)
+    """The time limit that allows for ``slowdown``, in whole multiples of ``minutes``, at most five of them."""
+    return minutes * min(LONGEST, math.ceil(slowdown - 0.25))

@@ -1,0 +1,60 @@
+"""The plan of the next run in words, and what is said of a busy processor."""
+
+from __future__ import annotations
+
+import pytest
+
+from charlstm.training.presets import preset
+from charlstm.training.settings import Settings
+from charlstm_tui.train.run_plan import RunChoices, busy_words, ends_words, longer_minutes, losses_to_beat, plan_lines
+
+KEYS = {"more_time": "m", "generate": "3"}
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "words"),
+    [(1.5, "about 1.5 times"), (2.2, "about 2 times"), (4.4, "about 4 times"), (20, "many times")],
+)
+def test_slowdown_is_told_in_plain_words(slowdown: float, words: str) -> None:
+    assert f"training will be {words} slower. m gives" in busy_words(slowdown, (), preset("quick"), KEYS)
+
+
+@pytest.mark.parametrize("slowdown", [None, 1.0, 1.3])
+def test_free_processor_needs_no_words(slowdown: float | None) -> None:
+    assert busy_words(slowdown, (), preset("quick"), KEYS) == ""
+
+
+def test_a_run_without_a_time_limit_is_offered_no_more_time() -> None:
+    words = busy_words(3.0, (), preset("reference"), KEYS)
+    assert words.endswith("times slower. 3 plays a ready model meanwhile.")
+
+
+def test_more_time_is_a_whole_multiple_and_not_without_end() -> None:
+    assert [longer_minutes(10.0, slowdown) for slowdown in (1.5, 2.1, 2.9, 20.0)] == [20.0, 20.0, 30.0, 50.0]
+
+
+def test_the_end_of_a_run_in_words() -> None:
+    assert ends_words(Settings(max_minutes=10, max_steps=300)) == "after 10:00 or 300 steps"
+    assert ends_words(Settings(epochs=1)) == "after 1 pass over the text"
+    assert ends_words(Settings()).startswith("never")
+
+
+def test_every_change_is_marked_in_the_plan_once() -> None:
+    usual = preset("quick")
+    choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
+    settings = usual.with_changes(**choices.differences(usual))
+    lines = plan_lines(settings, choices, usual, None, None, {})
+    assert [(line.label, line.text) for line, changed in lines if changed] == [
+        ("ends", "after 1:00 or 300 steps"),
+        ("seed", "5"),
+    ]
+    assert choices.count(usual) == 2  # a value that is the preset's own is no change
+
+
+def test_simple_models_have_names_in_words() -> None:
+    losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), (), "")
+    assert [loss.name(short=False) for loss in losses] == [
+        "letter frequencies alone",
+        "the last two letters",
+        "what a file compressor needs",
+    ]
