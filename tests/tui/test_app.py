@@ -156,6 +156,19 @@ async def test_the_palette_opens_in_an_input_and_its_keys_close_it(places: Path)
         assert app.app.is_running
 
 
+async def test_the_key_bar_shows_keys_that_a_scrolling_pane_passes_on_and_remapped_ones(places: Path) -> None:
+    with record(places, "running"):
+        async with driven(places, (120, 30)) as app:
+            await app.in_mode("train")
+            await app.shows("Space pause")
+            app.app.set_keymap({"train.pause": "p"})
+            app.mode.refresh_bindings()
+            await app.shows("p pause")
+            await app.press("3")
+            await app.in_mode("generate")
+            await app.shows("← ")
+
+
 async def test_what_is_active_is_one_of_the_listed_focuses(places: Path) -> None:
     with record(places, "running"):
         async with driven(places) as app:

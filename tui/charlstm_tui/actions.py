@@ -21,6 +21,8 @@ MODES: tuple[tuple[str, str], ...] = (
 
 #: What is always active, whatever has the focus; what needs a focus outside inputs; and the two that a view may take.
 ANYWHERE, PANES, DIGITS, OUTSIDE = "anywhere", "panes", "modes", "outside"
+#: Scopes whose actions act while a text field has the focus.
+IN_INPUTS = (ANYWHERE, PANES, "generate.write", "generate.write.ghost")
 _COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
 
 
@@ -52,11 +54,7 @@ class Action:
     @property
     def acts_in_inputs(self) -> bool:
         """Whether it acts while a text field has the focus: what is always active, and what Ctrl sets off."""
-        return (
-            self.scope in (ANYWHERE, PANES)
-            or self.scope.startswith("generate.write")
-            or all("ctrl+" in key for key in self.keys)
-        )
+        return self.scope in IN_INPUTS or all("ctrl+" in key for key in self.keys)
 
     @property
     def key_label(self) -> str:

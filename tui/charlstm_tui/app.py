@@ -125,9 +125,8 @@ class CharLSTMApp(ModeApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.leaving:
             return False
-        if action == "do" and parameters and isinstance(self.screen, ModeScreen):
-            return self.screen.check_action(action, parameters)
-        return True
+        screen = self.mode_screen
+        return True if action != "do" or screen is None else screen.check_action(action, parameters)
 
     def do_help(self) -> None:
         from charlstm_tui.help import HelpScreen
@@ -152,7 +151,7 @@ class CharLSTMApp(ModeApp):
 
     def do_back(self) -> None:
         if isinstance(self.screen, ModeScreen):
-            self.screen.leave_one()
+            self.screen.go_back()
 
     def do_zoom(self) -> None:
         if isinstance(self.screen, ModeScreen):
@@ -160,7 +159,6 @@ class CharLSTMApp(ModeApp):
 
     def do_units(self) -> None:
         self.bits = not self.bits
-        self.refresh_screen()
 
     def do_next_pane(self) -> None:
         self.screen.focus_next()

@@ -23,7 +23,6 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action
 from charlstm_tui.background import JobFailed, SafeWorkers
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import pass_over_old_sizes
@@ -102,24 +101,16 @@ class ModeApp(App[None]):
         self.post_message(RunsChanged())
 
     def on_runs_changed(self) -> None:
-        failed_before = self.runs_state.failure
         self.runs_state = self.watcher.latest()
-        self.refresh_screen()
-        if self.runs_state.failure not in ("", failed_before):
-            self.show_error(self.runs_state.failure)
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        if state.failure not in ("", before.failure):
+            self.show_error(state.failure)
 
     def refresh_screen(self) -> None:
-        """Show the newest state of the runs in the mode that is on screen."""
-        screen = self.mode_screen
-        if screen is None or not screen.is_mounted or screen.leaving:
-            return
-        with self.batch_update():
-            for bar in screen.query(TopBar):
-                bar.show_status(*status_words(self.runs_state))
-            try:
-                screen.show_runs_state(self.runs_state)
-            except Exception as error:
-                self.report_error(error, "showing the runs")
+        """Another name of :meth:`ModeScreen.refresh_state` of the mode on screen; it will go."""
+        if self.mode_screen is not None:
+            self.mode_screen.refresh_state()
 
     @property
     def mode_screen(self) -> ModeScreen | None:
@@ -181,8 +172,8 @@ class ModeScreen(SafeWorkers, Screen[None]):
             def compose_body(self) -> ComposeResult:        # what lies between top bar and key bar
                 yield LossChart(id="chart")
 
-            def scopes(self) -> tuple[str, ...]:            # which of the table's scopes act now
-                return ("train", "train.live" if live else "train.before")
+            def scopes(self) -> tuple[str, ...]:            # which of the table's scopes act now; the app's are added
+                return ("train", "train.live" if live else "train.before")      # unless ANYWHERE is among them
 
             def show_runs_state(self, state: RunsState) -> None: ...   # 5-10 times a second at most, and on entering
             def do_pause(self) -> None: ...                 # the handler of the action with handler="pause"
@@ -195,10 +186,13 @@ class ModeScreen(SafeWorkers, Screen[None]):
     longer than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
 
     The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short`` (under 22 rows),
-    ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS. Call ``self.refresh_keys()`` after anything
-    that changes ``scopes()``, ``can()`` or ``labels()``. The shared state is the app's: ``self.charlstm.corpus``,
-    ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``, and the ways from mode to mode are its ``use_corpus``,
-    ``attach``, ``play`` and ``go``.
+    ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS.
+
+    The shared state is the app's: ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``,
+    and the ways from mode to mode are its ``use_corpus``, ``attach``, ``play`` and ``go``. When the runs, the run or
+    the unit changes, ``show_runs_state`` is called and the key bar is brought up to date. After another change of what
+    ``scopes()``, ``can()`` or ``labels()`` say, call Textual's ``self.refresh_bindings()``. These three must not change
+    anything.
     """
 
     charlstm = getters.app(ModeApp)
@@ -211,16 +205,19 @@ class ModeScreen(SafeWorkers, Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
 
+    runs_state: var[RunsState] = var(RunsState())
+    """The newest state of the runs, while this mode is on screen; else the one when it was left."""
+
     @property
     def leaving(self) -> bool:
         """Whether the app is on its way out; then there is nothing to bring up to date."""
         return leaving(self)
 
     def compose(self) -> ComposeResult:
-        yield TopBar(self.MODE)
+        yield TopBar(self.MODE).data_bind(ModeScreen.runs_state)
         with Vertical(id="body"):
             yield from self.compose_body()
-        yield KeyBar()
+        yield KeyBar(self.available, self.footer_labels)
 
     # ---- what a mode fills in
     def compose_body(self) -> ComposeResult:
@@ -253,7 +250,20 @@ class ModeScreen(SafeWorkers, Screen[None]):
         """Say what went wrong; a mode with a pane for it overrides this."""
         self.charlstm.notify_error(sentence)
 
-    # ---- the table at work
+    # ---- the state of the app
+    def refresh_state(self) -> None:
+        """Show the newest state of the runs, if this mode is on screen. Happens by itself when the state changes."""
+        if not self.is_mounted or self.leaving or self.charlstm.mode_screen is not self:
+            return
+        with self.app.batch_update():
+            self.runs_state = self.charlstm.runs_state
+            try:
+                self.show_runs_state(self.runs_state)
+            except Exception as error:
+                self.charlstm.report_error(error, "showing the runs")
+        self.refresh_bindings()
+
+    # ---- the action table
     def in_input(self) -> bool:
         """Whether keys go into a text field now, so that letters are letters."""
         return isinstance(self.focused, Input | TextArea)
@@ -261,30 +271,36 @@ class ModeScreen(SafeWorkers, Screen[None]):
     def all_scopes(self) -> tuple[str, ...]:
         """Every scope that is active now, the app's own among them."""
         scopes = self.scopes()
-        if "generate.write" in scopes:
-            return (ANYWHERE, *(() if "generate.write.ghost" in scopes else (PANES,)), *scopes)
-        if self.in_input():
-            return (ANYWHERE, PANES, *scopes)
-        return (ANYWHERE, PANES, *(() if "generate.choices" in scopes else (DIGITS,)), OUTSIDE, *scopes)
+        if ANYWHERE in scopes:
+            return scopes
+        return (ANYWHERE, PANES, *(() if self.in_input() else (DIGITS, OUTSIDE)), *scopes)
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
-        if not self.is_mounted or self.charlstm.leaving:  # a key that was quicker than the screen, or too late
-            return ()
-        typing = self.in_input()
-        return tuple(
-            action for action in active(self.all_scopes()) if (not typing or action.acts_in_inputs) and self.can(action)
-        )
+        return self._acting(self.all_scopes(), self.in_input()) if self._ready else ()
 
     def palette_actions(self) -> tuple[Action, ...]:
-        """All actions that the palette offers: those that would act if no text field had the focus, too."""
-        if not self.is_mounted or self.charlstm.leaving:
+        """All actions that the palette offers: also those that would act if no text field had the focus."""
+        if not self._ready:
             return ()
-        scopes = (ANYWHERE, PANES, DIGITS, OUTSIDE, *self.scopes())
-        return tuple(action for action in active(scopes) if self.can(action))
+        common = (ANYWHERE, PANES, DIGITS, OUTSIDE)
+        return self._acting((*common, *(scope for scope in self.scopes() if scope not in common)), typing=False)
+
+    @property
+    def _ready(self) -> bool:
+        """Whether keys can do something: not one that was quicker than the screen, or came too late."""
+        return self.is_mounted and not self.charlstm.leaving
+
+    def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
+        return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "do" or not parameters or BY_ID.get(str(parameters[0])) in self.available()
+        if action != "do" or not parameters:
+            return True
+        asked = BY_ID.get(str(parameters[0]))
+        if asked is None or not self._ready or asked.scope not in self.all_scopes():
+            return False
+        return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 
     async def action_do(self, name: str) -> None:
         """Carry out the action of the table with this id: the handler is this screen's, else the app's."""
@@ -298,13 +314,12 @@ class ModeScreen(SafeWorkers, Screen[None]):
             self.charlstm.report_error(error, action.label)
 
     def refresh_keys(self) -> None:
-        """Bring the footer up to date with :meth:`scopes`, :meth:`can` and :meth:`labels`."""
-        labels, first = self.labels(), ""
-        if self.maximized is not None:
-            first = "app.zoom"
-            labels = {**labels, first: "back"}
-        for bar in self.query(KeyBar):
-            bar.show_actions(self.available(), labels, help_hint=not self.in_input(), first=first)
+        """Another name of Textual's ``refresh_bindings``; it will go."""
+        self.refresh_bindings()
+
+    def footer_labels(self) -> dict[str, str]:
+        """Labels of the key bar that differ from the table's now, by action id."""
+        return {**self.labels(), "app.zoom": "back"} if self.maximized is not None else self.labels()
 
     def focus_main(self) -> None:
         """Give the focus to the mode's main pane."""
@@ -320,8 +335,8 @@ class ModeScreen(SafeWorkers, Screen[None]):
         elif isinstance(self.focused, Widget):
             self.maximize(self.focused, container=False)
 
-    def leave_one(self) -> bool:
-        """Esc: out of the input, the zoom, or whatever :meth:`step_out` leaves."""
+    def go_back(self) -> bool:
+        """Esc: leave the input, the zoom, or what :meth:`step_out` leaves; whether there was anything."""
         if self.in_input():
             if not self.step_out():
                 self.focus_main()
@@ -337,15 +352,16 @@ class ModeScreen(SafeWorkers, Screen[None]):
             self.charlstm.go(event.mode)  # not by the action of a digit, which in an input is a letter
 
     def on_mount(self) -> None:
+        for state in ("runs_state", "run_path", "bits"):
+            self.watch(self.charlstm, state, self.refresh_state, init=False)
         self.watch(self, "focused", self._focus_moved, init=False)
-        self.watch(self, "maximized", self.refresh_keys, init=False)
+        self.watch(self, "maximized", self.refresh_bindings, init=False)
 
     def _focus_moved(self) -> None:
         """A pane that fills the screen gives way to another that gets the keys."""
         shown, focused = self.maximized, self.focused
         if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
             self.minimize()
-        self.refresh_keys()
 
     async def _on_resize(self, event: Resize) -> None:
         pass_over_old_sizes(self, event)
@@ -356,5 +372,4 @@ class ModeScreen(SafeWorkers, Screen[None]):
         if self.focused is None:
             self.focus_main()
         self.entered()
-        self.charlstm.refresh_screen()
-        self.refresh_keys()
+        self.refresh_state()

@@ -84,13 +84,17 @@ def shorten(text: str, width: int) -> str:
     return f"{text[: width - tail - 1]}…{text[-tail:]}"
 
 
+IDLE = "no run"
+"""The status when nothing trains."""
+
+
 def status_words(runs_state: RunsState) -> tuple[str, ...]:
     """What the top bar says of training, from the fullest wording to the shortest."""
     live = runs_state.live
     if runs_state.failure:
         return ("✗ the runs cannot be read", "✗ runs")
     if not live:
-        return ("no run",)
+        return (IDLE,)
     run = live[0]
     status = run.status
     mark = STATE_MARKS[status.state]

@@ -17,7 +17,7 @@ from textual import on
 from charlstm.errors import CharLSTMError
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.user_files import STDOUT
-from charlstm_tui.actions import Action
+from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -39,10 +39,10 @@ class GenerateScreen(ViewKeys):
 
     def scopes(self) -> tuple[str, ...]:
         if self._choosing:
-            return ("generate.choices",)
+            return (ANYWHERE, PANES, OUTSIDE, "generate.choices")
         if self.room == "write":
             ghost = bool(self._picture and self._picture.suggestion) and not self._ghost_hidden
-            return ("generate.write", *(("generate.write.ghost",) if ghost else ()))
+            return (ANYWHERE, "generate.write", "generate.write.ghost" if ghost else PANES)
         if self.room == "score":
             return ("generate.score",)
         if self.room == "duel":

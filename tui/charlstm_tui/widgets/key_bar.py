@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.content import Content
+from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm_tui.actions import Action
+from charlstm_tui.actions import BY_ID, Action, key_name
 
 
 class KeyBar(Widget):
-    """Keys with their labels, each of which a click sets off too."""
+    """The keys of the actions that the action table has a place for here, each of which a click sets off too.
+
+    Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones
+    come first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and
+    ``labels`` the labels that differ from the table's now, by action id, as "licence: kept" does from "licence".
+    """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
     COMPONENT_CLASSES: ClassVar = {"key-bar--key", "key-bar--label"}
 
-    def __init__(self) -> None:
+    def __init__(self, actions: Callable[[], Sequence[Action]], labels: Callable[[], Mapping[str, str]]) -> None:
         super().__init__()
-        self._items: tuple[tuple[str, str, str], ...] = ()
+        self._actions, self._labels = actions, labels
 
-    def show_actions(
-        self, actions: Sequence[Action], labels: dict[str, str], help_hint: bool = True, first: str = ""
-    ) -> None:
-        """Show these actions; ``labels`` (by action id) replaces a label, as "licence: kept" does for "licence", and
-        ``first`` is the id of one that matters most now."""
-        shown = (action for action in actions if action.footer)
-        chosen = sorted(shown, key=lambda action: (action.id != first, action.footer))
-        items = [(action.id, action.key_label, labels.get(action.id, action.label)) for action in chosen]
-        self._items = (*items, ("app.help_key" if help_hint else "app.help", "?" if help_hint else "F1", "help"))
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
+
+    def _bindings_updated(self, screen: Screen[object]) -> None:
         self.refresh()
+
+    def items(self) -> list[tuple[str, str, str]]:
+        """Id, key and label of each action to show, the most important first, help last."""
+        bound: dict[str, str] = {}
+        for active in self.screen.active_bindings.values():
+            bound.setdefault(active.binding.id or "", key_name(active.binding.key))
+        actions = self._actions()
+        first = "app.zoom" if self.screen.maximized is not None else ""
+        shown = sorted((each for each in actions if each.footer), key=lambda each: (each.id != first, each.footer))
+        # The table's key where a widget binds the same one and passes it on, as a scrolling one does with the arrows.
+        labels, keys = self._labels(), {action.id: bound.get(action.id, action.key_label) for action in actions}
+        items = [(action.id, keys[action.id], labels.get(action.id, action.label)) for action in shown]
+        helps = [name for name in ("app.help_key", "app.help") if name in keys]
+        return [*items, *((name, keys[name], BY_ID[name].label) for name in helps[:1])]
 
     def render(self) -> Content:
         width = self.size.width - 1
-        if not self._items:
+        items = self.items()
+        if not items:
             return Content("")
-        *items, help_item = self._items
-        right = self._entry(*help_item)
+        right = self._entry(*items.pop())
         line = Content(" ")
         for index, item in enumerate(items):
             entry = Content.assemble("  " if index else "", self._entry(*item))

@@ -7,13 +7,13 @@ from typing import ClassVar
 from textual import events
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
 from charlstm_tui.actions import MODES
-
-IDLE = "no run"
-"""The status when nothing trains."""
+from charlstm_tui.formatting import IDLE, status_words
+from charlstm_tui.run_watcher import RunsState
 
 
 class TopBar(Widget):
@@ -21,6 +21,8 @@ class TopBar(Widget):
 
     DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
     COMPONENT_CLASSES: ClassVar = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
+
+    runs_state: reactive[RunsState] = reactive(RunsState())
 
     class ModeChosen(Message):
         """The tab of a mode was clicked."""
@@ -32,20 +34,14 @@ class TopBar(Widget):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
-        self._statuses: tuple[str, ...] = (IDLE,)
-
-    def show_status(self, *statuses: str) -> None:
-        """Say what is training, from the fullest wording to the shortest; the first that fits is shown."""
-        if statuses != self._statuses:
-            self._statuses = statuses
-            self.refresh()
 
     def render(self) -> Content:
-        width = self.size.width
-        least = Content(self._statuses[-1]).cell_length + 2
+        """The tabs, and the fullest wording of the status that fits beside them."""
+        width, statuses = self.size.width, status_words(self.runs_state)
+        least = Content(statuses[-1]).cell_length + 2
         tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + least <= width), self._tabs()[-1])
-        room = width - tabs.cell_length - 2
-        status = next((text for text in self._statuses if Content(text).cell_length <= room), "")
+        free = width - tabs.cell_length - 2
+        status = next((text for text in statuses if Content(text).cell_length <= free), "")
         style = self.get_visual_style("top-bar--tab" if status == IDLE else "top-bar--status")
         right = Content.styled(status, style) if status else Content("")
         gap = max(1, width - tabs.cell_length - right.cell_length - 1)
