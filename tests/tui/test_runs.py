@@ -268,6 +268,18 @@ async def test_a_live_run_draws_its_own_line_again_and_no_other(
         assert set(drawn) == {0}
 
 
+async def test_another_theme_colours_the_rows_anew(three: list[Recorded], places: Path) -> None:
+    def colours(app: Driven) -> set[str]:
+        strip = app.mode.query_one(RowList).render_line(1)
+        return {str(segment.style.color) for segment in strip if segment.text.strip() and segment.style}
+
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        dark = colours(app)
+        app.app.theme = "charlstm-light"
+        await app.until(lambda: not colours(app) & dark)
+
+
 async def test_zoomed_table_keeps_the_titles_of_its_columns(three: list[Recorded], places: Path) -> None:
     async with driven(places) as app:
         await onto(app, "novel-quick-1")
