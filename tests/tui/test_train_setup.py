@@ -325,6 +325,23 @@ async def test_separate_validation_text_is_shown_and_kept(
         assert started == [(str(other),)]
 
 
+async def test_typing_replaces_the_value_of_the_field_that_is_entered(tmp_path: Path, text: Path) -> None:
+    """It was appended: "none300"."""
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
+        rows = list(app.screen.query(SettingRow))
+        place = next(number for number, row in enumerate(rows) if row.setting == "max_steps")
+        await pilot.press(*["down"] * place)
+        await until(pilot, lambda: app.focused is rows[place].query_one(Input))
+        await shows(pilot, "max_steps: maximum number of training steps", "Preset quick: none.")
+        await pilot.press("3", "0", "0")
+        await until(pilot, lambda: rows[place].value == 300)
+        await pilot.press("enter")
+        await shows(pilot, "▸ quick *", "or 300 steps", "1 change")
+
+
 async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")

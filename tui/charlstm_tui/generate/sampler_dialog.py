@@ -76,7 +76,6 @@ def parse(name: str, text: str) -> Any:
 class SamplerRow(FormRow):
     """One of the sampler's settings, or :data:`COPIED`."""
 
-    SELECT = True
     DEFAULT_CSS = """
     SamplerRow > .form--name { width: 20; padding: 0; }
     SamplerRow > Input { width: 11; }

@@ -1,7 +1,7 @@
 """All settings of a run as an editable form, generated from ``charlstm.training.settings``.
 
-A row is a name, a field and what it does; a value that is not accepted says so in its own row. Changes from the preset
-carry a mark. The form edits; what is done with the result is the screen's business.
+A row is a name, a field and what it does. A row whose value is not accepted says what the setting takes. Values that
+differ from the preset are marked.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from charlstm_tui.train.run_plan import setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 
 GROUPS = {
-    "hidden_size": "The network",
-    "batch_size": "The batches",
-    "epochs": "How long",
-    "optimizer": "The optimiser",
-    "dropout": "Against learning by heart",
-    "val_fraction": "What is held out",
-    "seed": "The machine",
+    "hidden_size": "Network",
+    "batch_size": "Batches",
+    "epochs": "Length",
+    "optimizer": "Optimiser",
+    "dropout": "Regularisation",
+    "val_fraction": "Validation",
+    "seed": "Machine and checkpoints",
 }
-"""Captions, each above the setting that begins its group."""
+"""Captions of groups, by the first setting of each."""
 
 
 class SettingRow(FormRow):
-    """One of :func:`setting_names`."""
+    """A row for a setting of training."""
 
     def read(self, text: str) -> Any:
         return parse_setting(self.setting, text)
@@ -49,7 +49,7 @@ class SettingRow(FormRow):
 
 
 class SettingsForm(VerticalScroll, can_focus=False):
-    """The form. ``usual`` are the values that count as unchanged, ``settings`` those to begin with."""
+    """The form. ``settings`` are the values at first, ``usual`` those of the preset."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", "Row above", show=False),
@@ -62,7 +62,7 @@ class SettingsForm(VerticalScroll, can_focus=False):
     """
 
     class Submitted(Message):
-        """Enter in a form without mistakes."""
+        """Enter was pressed, and all values are accepted."""
 
         def __init__(self, settings: Settings) -> None:
             super().__init__()
@@ -81,7 +81,7 @@ class SettingsForm(VerticalScroll, can_focus=False):
             yield SettingRow(name, now[name], usual[name], id=f"setting-{name}")
 
     def on_mount(self) -> None:
-        for field in self.query(Input)[:1]:  # none when the app was left in this very moment
+        for field in self.query(Input)[:1]:  # there is none while the app exits
             field.focus()
 
     def reset(self) -> None:
@@ -96,16 +96,16 @@ class SettingsForm(VerticalScroll, can_focus=False):
             return
         try:
             settings = self.settings.with_changes(**found)
-        except SettingsError as error:  # each value is accepted, but not all of them together
+        except SettingsError as error:  # each value is accepted, but not together
             self.notify(str(error), severity="error", markup=False)
         else:
             self.post_message(self.Submitted(settings))
 
 
 class SettingsDialog(Dialog):
-    """All settings; returns them, or ``None`` when left by Esc."""
+    """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``."""
 
-    BINDINGS = [("ctrl+r", "reset", "preset's values")]  # noqa: RUF012
+    BINDINGS = [("ctrl+r", "reset", "values of the preset")]  # noqa: RUF012
 
     def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
         super().__init__()
@@ -113,18 +113,20 @@ class SettingsDialog(Dialog):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog settings"):
-            yield Static(Content(f"All settings, beginning with {self._name}"), classes="dialog-title")
+            yield Static(Content(f"ALL SETTINGS · preset {self._name}"), classes="dialog-title")
             yield SettingsForm(self._settings, self._usual)
             yield Static(id="setting-help", markup=False)
             yield Static(
-                Content("Enter take   ↑↓ rows   Ctrl+R the preset's   * changed   Esc cancel"), classes="dialog-keys"
+                Content("Enter accept   ↑↓ rows   Ctrl+R preset's values   * changed   Esc cancel"),
+                classes="dialog-keys",
             )
 
     @on(DescendantFocus)
     def _explain(self, event: DescendantFocus) -> None:
         row = event.widget.parent
         if isinstance(row, SettingRow):
-            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}."
+            usual = f"Preset {self._name}: {setting_words(row.usual)}."
+            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}"
             self.query_one("#setting-help", Static).update(Content(words))
 
     @on(SettingsForm.Submitted)

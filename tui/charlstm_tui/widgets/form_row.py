@@ -1,6 +1,6 @@
-"""One setting in a form: its name, its field, and what it does or why its value cannot be.
+"""A row of a form: a setting's name, the field for its value, and what it does or why the value is not accepted.
 
-Which settings there are, and how their values are read and written, is the business of who derives from it.
+A subclass says how values are read and written, and what the setting does.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from charlstm_tui.widgets.text_input import TextInput
 
 
 class FormRow(Horizontal):
-    """``usual`` is the value that counts as unchanged. ``error`` is a sentence, empty while ``value`` is what stands
-    in the field."""
+    """A setting and its value. Entering the field selects its content, so that typing replaces it.
 
-    SELECT = False
-    """Whether coming into the field selects what stands in it."""
+    ``usual`` is the value that counts as unchanged. ``value`` is the last value that was accepted. ``error`` is a
+    sentence, empty while the field's content is accepted.
+    """
+
     DEFAULT_CSS = """
     FormRow { height: 1; }
     FormRow > .form--name { width: 22; padding: 0 1; text-wrap: nowrap; }
@@ -39,7 +40,7 @@ class FormRow(Horizontal):
         self.setting, self.value, self.usual = name, value, usual
         self.error = ""
 
-    # ---- what a form fills in
+    # ---- what a subclass defines
     def read(self, text: str) -> Any:
         """The value that ``text`` stands for. Raises :class:`CharLSTMError` for what the setting cannot be."""
         raise NotImplementedError
@@ -49,7 +50,7 @@ class FormRow(Horizontal):
         raise NotImplementedError
 
     def about(self) -> str:
-        """What the setting does, or what it takes while there is an error."""
+        """What the setting does; while there is an error, what it takes."""
         raise NotImplementedError
 
     @property
@@ -60,15 +61,15 @@ class FormRow(Horizontal):
     # ---- the row
     def compose(self) -> ComposeResult:
         yield Static(classes="form--name", markup=False)
-        yield TextInput(self.write(self.value), compact=True, select_on_focus=self.SELECT)
+        yield TextInput(self.write(self.value), compact=True)
         yield Static(classes="form--about", markup=False)
 
     def on_mount(self) -> None:
-        self.judge()
+        self.check()
 
     @on(Input.Changed)
-    def judge(self) -> None:
-        """Read the field; keep its value, or say what is wrong with it."""
+    def check(self) -> None:
+        """Read the field, and show whether its content is accepted and whether it is changed."""
         try:
             self.value, self.error = self.read(self.query_one(Input).value), ""
         except CharLSTMError as error:
@@ -85,10 +86,10 @@ class FormRow(Horizontal):
 
 
 def values(rows: Iterable[FormRow]) -> dict[str, Any] | None:
-    """What the fields say, by setting; where one is wrong ``None``, and the cursor is in it."""
+    """The values by setting. If one is not accepted, ``None``, and its field gets the focus."""
     found = {}
     for row in rows:
-        row.judge()
+        row.check()
         if row.error:
             row.query_one(Input).focus()
             return None
