@@ -68,6 +68,9 @@ if TYPE_CHECKING:
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
 
+SHORT_BAR = 18
+"""Cells for the shortest bars with their figures, beside the names of the losses."""
+
 PROBE_AGAIN = 10.0
 """Seconds after which the measurement of how busy the processor is may be out of date."""
 
@@ -507,8 +510,8 @@ class SetupPane(SafeWorkers, Vertical):
             words = "counting…" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$foreground 50%")
         most = max(loss.nats for loss in losses)
-        names = [loss.name(short=width < 2 * LONGEST_NAME) for loss in losses]
-        longest = min(max(map(len, names)), max(width // 2, 8))
+        names = [loss.name(short=width < LONGEST_NAME + SHORT_BAR) for loss in losses]
+        longest = min(max(map(len, names)), max(width - SHORT_BAR, 8))
         cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
