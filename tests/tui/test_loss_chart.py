@@ -19,7 +19,6 @@ from charlstm_tui.widgets.chart_painting import (
     nice_ticks,
     paint,
     short_number,
-    sparkline,
 )
 from charlstm_tui.widgets.loss_chart import LossChart, default_glyphs
 
@@ -189,12 +188,6 @@ def test_short_numbers() -> None:
     assert [short_number(value) for value in (0, 0.5, 950, 1200, 12_000, 1_500_000)] == [
         "0", "0.5", "950", "1,200", "12k", "1.5M",
     ]  # fmt: skip
-
-
-def test_a_sparkline_has_its_size() -> None:
-    rows = sparkline(Curve(np.arange(9.0), np.arange(9.0)), 20, 2, "braille")
-    assert [len(row) for row in rows] == [20, 2 * 10]
-    assert braille("".join(rows)) > 8
 
 
 class ChartApp(App[None]):

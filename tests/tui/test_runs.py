@@ -25,7 +25,6 @@ from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import DetailsCache, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
-from charlstm_tui.widgets.bars import upright_bars
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
@@ -364,12 +363,6 @@ async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], p
         await app.lacks("what differs")
         await app.press("escape")
         await app.lacks("✓")
-
-
-def test_a_curve_in_one_line_leaves_a_gap_where_there_is_no_number() -> None:
-    assert upright_bars([2.0, float("nan"), 1.0], 10) == "█ ▁"
-    assert len(upright_bars([float(n) for n in range(1000)], 20)) == 20
-    assert upright_bars([], 10) == ""
 
 
 def test_comparison_ignores_what_cannot_be_read(three: list[Recorded]) -> None:

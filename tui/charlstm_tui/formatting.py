@@ -111,12 +111,22 @@ def status_words(runs_state: RunsState) -> tuple[str, ...]:
     return tuple(sorted(words, key=len, reverse=True))
 
 
-def loss(nats: float | None, bits: bool, *, whole: bool = True) -> str:
-    """A loss with two decimals, in nats per character or in bits; marked unless it is over the ``whole`` held-out
-    part."""
-    if nats is None or not math.isfinite(nats):
+def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 2) -> str:
+    """A loss per character in nats or in bits, a dash before there is one; marked unless it is over the ``whole``
+    held-out part."""
+    if nats is None:
         return "–"
-    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.2f}"
+    if not math.isfinite(nats):
+        return "not finite"
+    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.{decimals}f}"
+
+
+def learning_rate(rate: float | None) -> str:
+    """A learning rate as people write it: ``2.4e-3``."""
+    if rate is None or not math.isfinite(rate):
+        return "–"
+    mantissa, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if rate else "0"
 
 
 def typed_path(text: str) -> Path:

@@ -11,7 +11,7 @@ from textual.content import Content
 
 from charlstm.display import described, symbol, visible
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.formatting import count
+from charlstm_tui.formatting import count, percent
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def frequent_line(stats: Statistics, width: int) -> Content:
     """The most frequent characters in one line."""
     line = Content.styled("Frequent", "$quiet")
     for char, number in stats.top:
-        entry = Content.assemble("  ", (symbol(char), "bold"), f" {_share(number, stats.chars)}")
+        entry = Content.assemble("  ", (symbol(char), "bold"), f" {percent(number / max(1, stats.chars))}")
         if line.cell_length + entry.cell_length > width:
             break
         line = line + entry
@@ -78,15 +78,10 @@ def frequent_bars(stats: Statistics, width: int, rows: int) -> Content:
         lines.append(
             Content.assemble(
                 sign, " " * max(1, 3 - sign.cell_length), (drawn, "$secondary"), " " * (room - len(drawn)),
-                f"{_share(number, stats.chars):>6}",
+                f"{percent(number / max(1, stats.chars)):>7}",
             )
         )  # fmt: skip
     return Content("\n").join(lines)
-
-
-def _share(number: int, total: int) -> str:
-    percent = 100 * number / max(1, total)
-    return f"{percent:.0f}%" if percent >= 0.95 else f"{percent:.1f}%"
 
 
 def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> Content:

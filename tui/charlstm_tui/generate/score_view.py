@@ -28,6 +28,7 @@ from charlstm_tui.formatting import clock
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, Scale, pack
+from charlstm_tui.widgets.bars import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,6 @@ MOST_CHARS = 1_000_000
 """Characters of a file that are scored; what is longer is scored as far as that, and said so."""
 PLAYED = "what was played"
 PLACES = 40
-BLOCKS = "▁▂▃▄▅▆▇█"
 TOP_BITS = 8.0
 """Bits per character that reach the top of the strip."""
 SCALE = (f"{TOP_BITS:.0f} bits┤", "     0┤")
@@ -80,13 +80,12 @@ class SurpriseStrip(Widget):
         width = self.content_size.width - len(SCALE[0])
         if self._scores is None or width < 2:
             return Content("")
-        bits = self._scores.strip(width)
-        eighths = np.clip(np.rint(bits / TOP_BITS * 16), 1, 16).astype(int).tolist()
-        calm, high = self.get_visual_style("strip--calm"), self.get_visual_style("strip--high")
-        upper = Content.styled("".join(BLOCKS[one - 9] if one > 8 else " " for one in eighths), high)
-        lower = Content.styled("".join(BLOCKS[min(one, 8) - 1] for one in eighths), calm)
+        rows = sparkline(self._scores.strip(width).tolist(), width, 2, low=0, high=TOP_BITS)
+        styles = (self.get_visual_style("strip--high"), self.get_visual_style("strip--calm"))
         scale = self.get_visual_style("strip--scale")
-        return Content("\n").join(Content.styled(SCALE[row], scale) + line for row, line in enumerate((upper, lower)))
+        return Content("\n").join(
+            Content.assemble((name, scale), (row, style)) for name, row, style in zip(SCALE, rows, styles, strict=True)
+        )
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

@@ -10,7 +10,7 @@ from charlstm.display import visible
 from charlstm_tui.formatting import clock, loss, plural, shorten
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.run_details import RunDetails, origin
-from charlstm_tui.widgets.bars import upright_bars
+from charlstm_tui.widgets.bars import sparkline
 
 LABEL = 18
 """Cells for the name of what differs."""
@@ -38,7 +38,7 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
     curves = [details.series.points("validation").y.tolist() for _, details in shown]
     known = [value for curve in curves for value in curve if value == value]
     if len(known) > 2:
-        drawn = [upright_bars(curve, cell, min(known), max(known)).ljust(cell) for curve in curves]
+        drawn = [sparkline(curve, cell, low=min(known), high=max(known))[0].ljust(cell) for curve in curves]
         lines.append(Content.assemble(("validation loss".ljust(LABEL), "$quiet"), (GAP.join(drawn), "$valid")))
     same, differing = [], 0
     facts, settings = _facts(shown, bits), _settings(shown)

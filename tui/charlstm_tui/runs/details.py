@@ -17,7 +17,7 @@ from charlstm_tui.formatting import clock, home, loss, plural, shorten
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails, origin
-from charlstm_tui.widgets.bars import upright_bars
+from charlstm_tui.widgets.bars import sparkline
 
 
 class DetailsPane(VerticalScroll, can_focus=True):
@@ -119,7 +119,7 @@ def run_lines(
             lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
     curve = series.points("validation")
     if len(curve) > 2:
-        drawn = upright_bars(curve.y.tolist(), min(60, width - 11))
+        (drawn,) = sparkline(curve.y.tolist(), min(60, width - 11))
         lines.append(Content.assemble(("validation ", "$quiet"), (drawn, "$valid")))
     if view.path.parent != runs_dir:
         lines.append(Content.styled(f"in {home(view.path.parent)}", "$quiet"))

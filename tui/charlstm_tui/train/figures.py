@@ -10,8 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from charlstm.runs.series import Curve
-from charlstm_tui.widgets.chart_painting import sparkline
-from charlstm_tui.widgets.loss_chart import default_glyphs
+from charlstm_tui.widgets.bars import sparkline
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class Figures(Widget):
                 )
             )
             if figure.curve is not None and tall >= 1:
-                rows = sparkline(figure.curve, width, tall, default_glyphs())
+                rows = sparkline(figure.curve.y.tolist(), width, tall, low=0)
                 lines += [Content.styled(row, "$foreground 45%") for row in rows]
                 lines.append(Content(""))
         return Content("\n").join(lines[:height])

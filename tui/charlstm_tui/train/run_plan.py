@@ -18,9 +18,8 @@ from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.run_summary import rate_words
 
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
@@ -104,7 +103,7 @@ def plan_lines(
         ),
         PlanLine(
             "rate",
-            f"{settings.optimizer} {rate_words(settings.lr)}, {settings.schedule}",
+            f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}",
             ("optimizer", "lr", "schedule"),
         ),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),

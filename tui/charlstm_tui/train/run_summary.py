@@ -14,6 +14,7 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
 from charlstm.runs.verdict import overfitting_since
+from charlstm_tui import formatting
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.formatting import STATE_MARKS, clock, count, size
 from charlstm_tui.run_watcher import RunView
@@ -31,21 +32,6 @@ DONE = {
     "diverged": "Ended: the loss ran away",
     "stopped": "Stopped",
 }
-
-
-def loss_words(nats: float | None, bits: bool, *, whole: bool = True) -> str:
-    """A loss in the chosen unit, marked unless it is over the ``whole`` held-out part; a dash before there is one."""
-    if nats is None:
-        return "–"
-    return f"{'' if whole else ESTIMATE}{nats * (BITS if bits else 1):.3f}" if math.isfinite(nats) else "not finite"
-
-
-def rate_words(rate: float | None) -> str:
-    """A learning rate as people write it: 2.4e-3."""
-    if rate is None or not math.isfinite(rate):
-        return "–"
-    mantissa, _, exponent = f"{rate:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if rate else "0"
 
 
 def origin(lineage: Mapping[str, object] | None) -> str:
@@ -78,12 +64,16 @@ def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = 
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS)
     mark = "" if series.best_whole else ESTIMATE
+    train = formatting.loss(series.train_loss, bits, decimals=3)
+    validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
+    best = formatting.loss(best_loss, bits, whole=series.best_whole, decimals=3)
+    rate = formatting.learning_rate(last.lr if last else None)
     found = [
-        Figure("train", loss_words(series.train_loss, bits), "·", "$train", short=True),
-        Figure("valid", loss_words(series.val_loss, bits, whole=series.val_whole), "o", "$valid", short=True),
-        Figure("best", loss_words(best_loss, bits, whole=series.best_whole), "◆", "$success", short=True),
+        Figure("train", train, "·", "$train", short=True),
+        Figure("valid", validation, "o", "$valid", short=True),
+        Figure("best", best, "◆", "$success", short=True),
         Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
-        Figure("rate", rate_words(last.lr if last else None), curve=_small(series, "lr", curves), short=True),
+        Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
     ]
     speed = series.chars_per_second
     found.append(
@@ -211,7 +201,7 @@ def ending(
     sample = series.samples[-1] if series.samples else None
     return RunResult(
         title=f"{title} · {view.name}",
-        figure=loss_words(loss, bits) if loss is not None and math.isfinite(loss) else "",
+        figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
         words=_sentence(visible(words)) if broken or held else "",
         measures=measures,
         facts=tuple(line for line in lines if line),

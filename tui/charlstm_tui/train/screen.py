@@ -29,10 +29,11 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, playable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
 from charlstm_tui.train.run_pane import RunPane
-from charlstm_tui.train.run_summary import ENDED, rate_words
+from charlstm_tui.train.run_summary import ENDED
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 
@@ -417,11 +418,11 @@ class TrainScreen(ModeScreen):
         if view is None:
             return
         last = series.last_step if series is not None else None
-        now = f"The rate now is {rate_words(last.lr)}" if last else "No step is done yet"
+        now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
-            rate_words(last.lr) if last else "",
+            learning_rate(last.lr) if last else "",
             _check_rate,
             lambda text: self._send(view.run, "set-lr", f"set the rate to {float(text):g}", float(text)),
         )
@@ -471,7 +472,7 @@ class TrainScreen(ModeScreen):
         self._prompt(
             "Go on with a lower rate",
             "The loss ran away. From the last checkpoint on, the highest learning rate is:",
-            rate_words(usual),
+            learning_rate(usual),
             _check_rate,
             lambda text: self._resume(view.run, {"lr": float(text)}),
         )

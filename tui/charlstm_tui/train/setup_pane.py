@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -29,7 +28,6 @@ from charlstm.runs.contention import NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.series import Curve
 from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import PRESETS
 from charlstm.training.schedule import LearningRate
@@ -58,9 +56,8 @@ from charlstm_tui.train.run_plan import (
     unit_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from charlstm_tui.widgets.bars import bar
-from charlstm_tui.widgets.chart_painting import BITS, sparkline
-from charlstm_tui.widgets.loss_chart import default_glyphs
+from charlstm_tui.widgets.bars import bar, sparkline
+from charlstm_tui.widgets.chart_painting import BITS
 
 if TYPE_CHECKING:
     from charlstm_tui.choices import CorpusChoice
@@ -529,8 +526,7 @@ class SetupPane(SafeWorkers, Vertical):
         settings = self.settings()
         steps = 500
         plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
-        curve = Curve(np.arange(steps, dtype=float), np.array([plan.rate(step) for step in range(steps)]))
-        rows = sparkline(curve, max(width, 0), max(height, 0), default_glyphs())
+        rows = sparkline([plan.rate(step) for step in range(steps)], max(width, 0), max(height, 0), low=0)
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
 

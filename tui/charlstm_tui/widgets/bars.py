@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
-HEIGHTS = "▁▂▃▄▅▆▇█"
+HEIGHTS = " ▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, cells: int, fill: str = "█") -> str:
@@ -18,17 +19,24 @@ def bar(share: float, cells: int, fill: str = "█") -> str:
     return fill * whole + EIGHTHS[rest]
 
 
-def upright_bars(values: Sequence[float], width: int, low: float | None = None, high: float | None = None) -> str:
-    """A curve in one line of at most ``width`` cells: a bar for each value, from ``low`` to ``high`` (default: the
-    least and the largest of them). A value that is no number leaves a gap."""
+def sparkline(
+    values: Sequence[float], width: int, height: int = 1, low: float | None = None, high: float | None = None
+) -> list[str]:
+    """A curve as upright bars: ``height`` rows, the top one first, of one cell a value and at most ``width`` cells.
+
+    The bars reach from ``low`` to ``high`` (default: the least and the largest value), in eighths of a cell, and any
+    value can be seen; one that is no finite number leaves a gap. More values than cells are thinned out evenly.
+
+    Textual's ``Sparkline`` scales by its own values only, so that two of them cannot be compared, and has no gaps.
+    """
     if len(values) > width:
-        values = [values[i * len(values) // width] for i in range(width)]
-    finite = [value for value in values if value == value]
+        values = [values[place * (len(values) - 1) // max(1, width - 1)] for place in range(width)]
+    finite = [value for value in values if math.isfinite(value)]
     if not finite:
-        return ""
+        return [""] * height
     low, high = min(finite) if low is None else low, max(finite) if high is None else high
-    spread = (high - low) or 1.0
-    return "".join(
-        " " if value != value else HEIGHTS[min(len(HEIGHTS) - 1, int((value - low) / spread * len(HEIGHTS)))]
-        for value in values
-    )
+    scale = 8 * height / ((high - low) or 1.0)
+    eighths = [
+        min(8 * height, 1 + max(0, int((value - low) * scale))) if math.isfinite(value) else 0 for value in values
+    ]
+    return ["".join(HEIGHTS[min(8, max(0, one - 8 * row))] for one in eighths) for row in reversed(range(height))]

@@ -215,17 +215,6 @@ def short_number(value: float) -> str:
 # ---------------------------------------------------------------- curves
 
 
-def sparkline(curve: Curve, width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """A curve without axes, from zero to its highest value, as ``height`` rows of characters."""
-    picture = PaintedChart(np.full((height, width), SPACE, dtype=np.int32), np.zeros((height, width), dtype=np.int8))
-    values = curve.y[np.isfinite(curve.y)]
-    if len(values) and width > 0 and height > 0:
-        low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-12)
-        last = max(float(curve.x[-1]), 1e-9)
-        _draw(picture, curve, Scale(0, last, False), Scale(low, high, False), 1, ROLE["train"], glyphs)
-    return ["".join(map(chr, row)) for row in picture.codes]
-
-
 def _draw(inside: PaintedChart, curve: Curve, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
     """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. The raw curve is
     its points alone, the others are lines: so they differ without any colour too."""
