@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,14 +112,17 @@ def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict
 
 
 def commands_to_repeat(
-    log: Sequence[Controlled], step: int, schedule: LearningRate, changes: dict[str, Any]
+    log: Sequence[Controlled],
+    step: int = 0,
+    schedule: LearningRate | None = None,
+    changes: Collection[str] = (),
 ) -> dict[int, list[Controlled]]:
     """The commands of ``log`` from ``step`` on that change the learning rate or the end and are not in ``schedule``, by
     their step. A setting that is changed now takes precedence over a command that was given earlier."""
     found: dict[int, list[Controlled]] = defaultdict(list)
     lasting = {"set-lr", "finish", "more"} - superseded_commands(changes)
     for event in {event.id: event for event in log if event.command in lasting}.values():
-        if event.step >= step and not schedule.has_command(event.id):
+        if event.step >= step and not (schedule is not None and schedule.has_command(event.id)):
             found[event.step].append(event)
     return found
 

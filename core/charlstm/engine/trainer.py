@@ -104,6 +104,7 @@ class Trainer:
         *,
         start_from: Model | None = None,
         plan: Plan | None = None,
+        replay: Sequence[Controlled] = (),
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
@@ -116,7 +117,8 @@ class Trainer:
         """A run on ``corpus``.
 
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
-        ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``info`` goes into every model
+        ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``replay`` are the
+        ``control`` events of its log, which are repeated as by :meth:`resume`. ``info`` goes into every model
         that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
         batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
         ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
@@ -152,7 +154,8 @@ class Trainer:
 
         self._info = info
         self._sample = sample
-        self._commands = CommandQueue(commands, {} if continuation is None else continuation.replay)
+        repeated = continuation.replay if continuation is not None else resume.commands_to_repeat(replay)
+        self._commands = CommandQueue(commands, repeated)
         self._sleep = sleep
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)

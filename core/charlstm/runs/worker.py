@@ -350,13 +350,19 @@ class _Training:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
+        replay = self._recorder.series.every_control
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
             trainer = Trainer(
-                corpus, settings, start_from=first_model, plan=known_plan, spent=self._start_seconds(settings), **hooks
+                corpus,
+                settings,
+                start_from=first_model,
+                plan=known_plan,
+                replay=[] if changes else replay,
+                spent=self._start_seconds(settings),
+                **hooks,
             )
         else:
-            replay = self._recorder.series.every_control
             trainer = Trainer.resume(corpus, settings, state, replay=replay, **hooks)
         return trainer, new_spec
 

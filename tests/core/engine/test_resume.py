@@ -233,6 +233,17 @@ def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, s
     assert log_of(first) == log_of(again)
 
 
+def test_run_without_a_state_repeats_its_commands(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """It was killed before its first checkpoint was written."""
+    logged = [
+        Controlled(step=0, id="a", command="set-lr", value=1e-3),
+        Controlled(step=4, id="b", command="more", value=80.0, minutes=1.0),
+    ]
+    events = drain(Trainer(corpus, settings, plan=plan, replay=logged))
+    assert [(event.step, event.id) for event in events if isinstance(event, Controlled)] == [(0, "a"), (4, "b")]
+    assert events[-1].step == 84
+
+
 def test_training_does_not_depend_on_the_global_generator(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     def noisy(model: Model) -> tuple[str, str]:
         torch.rand(17)
