@@ -333,7 +333,7 @@ def started(**changes: Any) -> Started:
     """A ``started`` event of a run of 100 steps, for tests that feed a series by hand."""
     values: dict[str, Any] = {
         "step": 0, "time": 0.0, "planned_steps": 100, "steps_per_epoch": 10, "parameters": 1, "train_chars": 1,
-        "val_chars": 1, "device": "cpu", "kernel": "nn", "threads": 1,
+        "val_chars": 0, "device": "cpu", "kernel": "nn", "threads": 1,
     }  # fmt: skip
     return Started(**values | changes)
 

@@ -346,7 +346,7 @@ async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
             recorded.advance(50)
             recorded.end("finished")
             await shows(
-                pilot, "Finished · ", "at step 1,000 of 1,000", "of training", "The morning", "Enter play it", "m train"
+                pilot, "Finished · ", "at step 1,000 of 1,000", "took 0:50", "The morning", "Enter play it", "m train"
             )
             await pilot.press("escape")
             await until(pilot, lambda: app.screen.query_one(RunPane).card_closed)

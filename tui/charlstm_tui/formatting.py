@@ -100,9 +100,9 @@ def status_words(runs_state: RunsState) -> tuple[str, ...]:
     mark = STATE_MARKS[status.state]
     more = f" +{len(live) - 1}" if len(live) > 1 else ""
     running = status.state == "running"
-    done = f"{100 * (status.progress or 0):.0f}%"
-    left = f" {clock(run.seconds_left)}" if running and run.seconds_left is not None else ""
-    state = "" if running else f" {status.state}"
+    done = f"{status.percent or 0}%"
+    left = f" {clock(status.seconds_left)}" if running and status.seconds_left is not None else ""
+    state = " final validation" if status.validated is not None else "" if running else f" {status.state}"
 
     whole = visible(run.name, keep="")
     names = [f"{name} " for name in (whole, shorten(whole, 14), shorten(whole, 10))]

@@ -65,14 +65,6 @@ class RunView:
         """Whether a worker on this machine is training the run."""
         return self.status.alive and not self.status.elsewhere
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated seconds of training left, at the speed so far; ``None`` before the first step."""
-        status = self.status
-        if not status.step or not status.planned_steps:
-            return None
-        return status.train_seconds * max(0, status.planned_steps - status.step) / status.step
-
 
 @dataclass(frozen=True, slots=True)
 class RunsState:

@@ -190,6 +190,12 @@ class RunRow(TypedDict):
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains."""
     train_seconds: float
     """Seconds spent in training steps."""
+    work_seconds: float
+    """Seconds of the run without pauses: training, validations and samples."""
+    progress: float | None
+    """The fraction of the run that is done, 0 to 1, the final validation included."""
+    seconds_left: float | None
+    """Estimated seconds until a running run ends."""
     text: str
     preset: str
     bytes: int

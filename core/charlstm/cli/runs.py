@@ -31,7 +31,7 @@ WATCH_INTERVAL = 0.2
 @json_option
 @click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
 def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
-    """List the runs: state, text, best validation loss (nats per character), step, training time and size on disk.
+    """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
     A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
     over the whole part, as that of `eval`. With --json, `best_kind` is "estimate" or "whole".
@@ -70,6 +70,9 @@ def _row(run: Run, status: RunStatus) -> RunRow:
         "best_val": status.best_val,
         "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
         "train_seconds": status.train_seconds,
+        "work_seconds": status.work_seconds,
+        "progress": status.progress,
+        "seconds_left": status.seconds_left,
         "text": text,
         "preset": preset,
         "bytes": run.size(),
@@ -79,8 +82,8 @@ def _row(run: Run, status: RunStatus) -> RunRow:
 
 
 def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
-    running = status.alive and status.progress is not None
-    state = f"{status.state} {status.progress:.0%}" if running else status.state
+    running = status.alive and status.percent is not None
+    state = f"{status.state} {status.percent}%" if running else status.state
     best = "–" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
     return (
         run.name,
@@ -88,7 +91,7 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
         _text_and_preset(run)[0],
         best,
         f"{status.step:,}",
-        format_duration(status.train_seconds),
+        format_duration(status.work_seconds),
         format_size(run.size()),
         status.message,
     )
@@ -129,7 +132,10 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                     break
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()
-                if status.state != "running":
+                if status.validated is not None:
+                    left = format_duration(status.seconds_left or 0.0)
+                    view.show_waiting(f"final validation {status.validated:.0%} · {left} left")
+                elif status.state != "running":
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_INTERVAL)
         except KeyboardInterrupt:

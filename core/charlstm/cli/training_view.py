@@ -162,7 +162,7 @@ class EventView:
     def _show_progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
         if self._line.enabled:
-            self._line.draw(event.step / planned if planned else None, self._figures(event))
+            self._line.draw(self.series.progress(), self._figures(event))
         elif event.train_seconds - self._last_printed >= PLAIN_INTERVAL or event.train_seconds < self._last_printed:
             self._last_printed = event.train_seconds
             self.print_line(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
@@ -173,9 +173,10 @@ class EventView:
         if best is not None:
             parts.append(f"best {ESTIMATE}{best.val_loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
-        left = self.series.seconds_left()
+        left, planned = self.series.seconds_left(), self.series.planned_steps
         if left is not None:
-            parts.append(f"{format_duration(left)} left")
+            after = " for the final validation" if planned and event.step >= planned else ""
+            parts.append(f"{format_duration(left)} left{after}")
         return " · ".join(parts)
 
 
@@ -215,7 +216,8 @@ def milestone(event: Event) -> str | None:
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS.get(event.reason, event.reason)
             limit = f" (limit: {event.limit})" if event.limit else ""
-            return f"{at}{word} after {format_duration(event.train_seconds)} of training{limit}{best}"
+            seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
+            return f"{at}{word} after {format_duration(seconds)}{limit}{best}"
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

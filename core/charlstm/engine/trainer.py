@@ -49,7 +49,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter
+from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
 from charlstm.training.plan import Plan, fit_batch, limit_at, spread_validations, with_added_minutes
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
@@ -108,6 +108,7 @@ class Trainer:
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
+        validation_progress: ValidationProgress | None = None,
         info: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
@@ -156,6 +157,7 @@ class Trainer:
         self._sample = sample
         repeated = continuation.replay if continuation is not None else resume.commands_to_repeat(replay)
         self._commands = CommandQueue(commands, repeated)
+        self._validation_progress = validation_progress
         self._sleep = sleep
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
@@ -178,6 +180,7 @@ class Trainer:
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
+        validation_progress: ValidationProgress | None = None,
         info: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
@@ -198,6 +201,7 @@ class Trainer:
             sample=sample,
             store=store,
             commands=commands,
+            validation_progress=validation_progress,
             info=info,
             sleep=sleep,
             ranks=ranks,
@@ -735,6 +739,7 @@ class Trainer:
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
+            work_seconds=self._clock.worked(),
             limit=self._limit(reason),
         )
         yield self._finished
@@ -750,7 +755,7 @@ class Trainer:
         it again."""
         network = CharLSTM.from_model(self.best).to(self.plan.device)
         try:
-            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._raise_on_stop)
+            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
         except _StopRequested as stop:
             self._commands.remove(stop.command)
             yield self._control_event(stop.command)
@@ -767,7 +772,9 @@ class Trainer:
         self._checkpoint_writer.queue_model(self.best)
         return False
 
-    def _raise_on_stop(self, *_: int) -> None:
+    def _report_validation(self, done: int, total: int) -> None:
+        if self._validation_progress is not None:
+            self._validation_progress(done / max(total, 1))
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)

@@ -179,7 +179,7 @@ def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     from charlstm.runs.store import last_checkpoint
 
     status, settings, checkpoint = run.status(), run.spec().settings, last_checkpoint(run)
-    step, worked = status.step, status.train_seconds
+    step, worked = status.step, status.work_seconds
     if checkpoint is not None:
         step, worked = checkpoint[1].step, checkpoint[1].work_seconds
     if not step or not worked:
@@ -295,6 +295,8 @@ def _starting(run: Run) -> HeartbeatRecord:
         best_whole=status.best_whole,
         best_step=status.best_step,
         train_seconds=status.train_seconds,
+        work_seconds=status.work_seconds,
+        progress=status.progress,
     )
 
 

@@ -164,7 +164,7 @@ FRESH_SECONDS = 10.0
 """Age in seconds up to which a heartbeat of another host counts as alive. On this host the lock decides, and an older
 heartbeat changes only the message."""
 
-_FIGURES = ("step", "planned", "best_val", "best_whole", "best_step", "train_seconds")
+_FIGURES = ("step", "planned", "best_val", "best_whole", "best_step", "train_seconds", "work_seconds", "progress")
 
 ENDED_STATES = ("stopped", "finished", "failed")
 """States in which the run has no worker."""
@@ -177,7 +177,8 @@ class HeartbeatRecord:
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
     seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
     part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown``: how much longer training
-    takes because other programs use the processor (see ``runs.contention``).
+    takes because other programs use the processor (see ``runs.contention``). ``work_seconds``, ``progress``,
+    ``seconds_left`` and ``validated`` are described in ``RunStatus`` (``None`` in files of version 0.1).
     """
 
     state: str
@@ -188,6 +189,10 @@ class HeartbeatRecord:
     best_whole: bool | None = None
     best_step: int | None = None
     train_seconds: float = 0.0
+    work_seconds: float | None = None
+    progress: float | None = None
+    seconds_left: float | None = None
+    validated: float | None = None
     pid: int = field(default_factory=os.getpid)
     start: str = field(default_factory=lambda: _own_start())
     host: str = field(default_factory=system.host)

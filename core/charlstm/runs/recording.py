@@ -22,6 +22,9 @@ from charlstm.training.events import Controlled, Event, Failed, Finished, Paused
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a disk that is full or gone."""
 
+FIRST_ESTIMATE_SECONDS = 2.0
+"""Seconds of the final validation after which its own speed tells how long the rest of it takes."""
+
 DELETION_SECONDS = 0.2
 """Seconds to wait when the log has been removed: if the whole folder is being deleted, the rest follows within them."""
 
@@ -125,6 +128,7 @@ class EventRecorder:
         self._log = log
         self._heartbeat = heartbeat
         self._inbox = inbox
+        self._validates_since: float | None = None
 
     def record(self, event: Event) -> None:
         """Write ``event``. Those that a resume or a person relies on are synced at once.
@@ -138,6 +142,15 @@ class EventRecorder:
         self.series.feed([event])
         self.any_recorded = True
         self._heartbeat.update(**_state_after_event(event), **_figures(self.series))
+
+    def report_validation(self, validated: float) -> None:
+        """Show in the heartbeat that this fraction of the final validation is done."""
+        now = time.monotonic()
+        since = self._validates_since = self._validates_since or now
+        left = (now - since) * (1 - validated) / validated if validated and now > since else None
+        if left is None or now - since < FIRST_ESTIMATE_SECONDS:
+            left = self.series.seconds_left(validated)
+        self._heartbeat.update(validated=validated, progress=self.series.progress(validated), seconds_left=left)
 
     def retry(self, write: Callable[[], None]) -> None:
         """Call ``write``, and again each second while the disk is full, read-only or gone.
@@ -171,6 +184,10 @@ def _figures(series: RunSeries) -> dict[str, Any]:
         "best_whole": series.best_whole,
         "best_step": series.best_step,
         "train_seconds": series.train_seconds,
+        "work_seconds": series.work_seconds,
+        "progress": series.progress(),
+        "seconds_left": series.seconds_left(),
+        "validated": None,
     }
 
 

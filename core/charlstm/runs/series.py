@@ -30,6 +30,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
+from charlstm.training.plan import VALIDATION_SPEED
 from charlstm.training.schedule import climb_steps, superseded_commands
 from charlstm.training.settings import LENGTH
 
@@ -145,6 +146,14 @@ class RunSeries:
         return self._clock.seconds[-1] if self._clock.seconds else 0.0
 
     @property
+    def work_seconds(self) -> float:
+        """Seconds that the run has worked so far: training, validations and samples, but no pauses. In logs of version
+        0.1 the seconds of training."""
+        finished = None if self.finished is None else self.finished.work_seconds
+        worked = None if self.last_step is None else self.last_step.work_seconds
+        return max(_number(finished, 0.0), _number(worked, 0.0), self.train_seconds)
+
+    @property
     def best(self) -> Validated | None:
         """The validation of the best model; ``None`` before the first."""
         return next((each for each in reversed(self.validations) if each.best), None)
@@ -201,13 +210,20 @@ class RunSeries:
         recent = [value for value in self._lines["speed"].values[-5:] if math.isfinite(value)]
         return statistics.median(recent) if recent else None
 
-    def progress(self) -> float | None:
-        """The fraction of the planned steps that is done, 0 to 1; ``None`` while the plan is not known."""
-        return min(1.0, self.step / self.planned_steps) if self.planned_steps else None
+    def progress(self, validated: float = 0.0) -> float | None:
+        """The fraction of the run that is done, 0 to 1: of its steps and of the final validation, of which the fraction
+        ``validated`` is done. ``None`` while the plan is not known."""
+        if self.finished is not None and self.finished.reason != "stopped":
+            return 1.0
+        if not self.planned_steps:
+            return None
+        validation = self._final_validation
+        done = min(self.step, self.planned_steps) + validated * validation
+        return min(1.0, done / (self.planned_steps + validation))
 
-    def seconds_left(self) -> float | None:
-        """Seconds until the planned end at the speed of the last minute, including validations and checkpoints;
-        ``None`` when unknown."""
+    def seconds_left(self, validated: float = 0.0) -> float | None:
+        """Seconds until the end at the speed of the last minute, including validations and checkpoints, and the rest of
+        the final validation; ``None`` when unknown."""
         if self.finished or self.failed or not self.planned_steps:
             return None
         pace = None
@@ -216,7 +232,16 @@ class RunSeries:
             pace = (last - first) / (now - at) if now > at and last > first else None
         if pace is None and self.step and self.train_seconds:
             pace = self.train_seconds / self.step
-        return None if pace is None else max(0.0, (self.planned_steps - self.step) * pace)
+        steps = max(0, self.planned_steps - self.step) + (1 - validated) * self._final_validation
+        return None if pace is None else steps * pace
+
+    @property
+    def _final_validation(self) -> float:
+        """The time of the final validation, in training steps."""
+        started = self.started
+        if started is None or not started.val_chars or not started.train_chars:
+            return 0.0
+        return started.val_chars * started.steps_per_epoch / (VALIDATION_SPEED * started.train_chars)
 
     def points(self, line: CurveName, axis: XAxis = "step") -> Curve:
         """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or

@@ -40,6 +40,10 @@ WORKER_LINE = "— worker "
 class RunStatus:
     """The status of a run.
 
+    ``progress``: the fraction of the whole run that is done, 0 to 1, the final validation included; ``validated``: of
+    the final validation, ``None`` before it. ``seconds_left``: until the end of the run. ``work_seconds``: time of the
+    run so far, without pauses; ``train_seconds`` counts its steps alone. What is not known is ``None``.
+
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
     character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
     slices of it. ``memory``: bytes. ``slowdown``: how many times as long training takes now because other programs use
@@ -55,6 +59,10 @@ class RunStatus:
     best_whole: bool = False
     best_step: int | None = None
     train_seconds: float = 0.0
+    work_seconds: float = 0.0
+    progress: float | None = None
+    seconds_left: float | None = None
+    validated: float | None = None
     message: str = ""
     host: str = ""
     elsewhere: bool = False
@@ -64,11 +72,9 @@ class RunStatus:
     updated: float = 0.0
 
     @property
-    def progress(self) -> float | None:
-        """The fraction of the planned steps that is done, 0 to 1; ``None`` while the plan is not known."""
-        if not self.planned_steps:
-            return None
-        return min(1.0, self.step / self.planned_steps)
+    def percent(self) -> int | None:
+        """``progress`` in per cent, which is 100 only when the run is complete."""
+        return None if self.progress is None else int(100 * self.progress + 1e-9)
 
 
 def read_status(path: Path, *, now: float | None = None) -> RunStatus:
@@ -167,6 +173,10 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         best_whole=beat.state == "finished" if beat.best_whole is None else beat.best_whole,
         best_step=beat.best_step,
         train_seconds=beat.train_seconds,
+        work_seconds=beat.train_seconds if beat.work_seconds is None else beat.work_seconds,
+        progress=1.0 if state == "finished" else _progress(beat),
+        seconds_left=_seconds_left(beat) if alive else None,
+        validated=beat.validated if alive else None,
         message=message,
         host=beat.host,
         elsewhere=elsewhere,
@@ -175,6 +185,18 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         slowdown=beat.slowdown if alive else None,
         updated=beat.time,
     )
+
+
+def _progress(beat: HeartbeatRecord) -> float | None:
+    if beat.progress is not None or not beat.planned:
+        return beat.progress
+    return min(1.0, beat.step / beat.planned)  # of version 0.1
+
+
+def _seconds_left(beat: HeartbeatRecord) -> float | None:
+    if beat.seconds_left is not None or not beat.step or not beat.planned:
+        return beat.seconds_left
+    return beat.train_seconds * max(0, beat.planned - beat.step) / beat.step  # of version 0.1
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
@@ -200,5 +222,7 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
         best_whole=series.best_whole,
         best_step=series.best_step,
         train_seconds=series.train_seconds,
+        work_seconds=series.work_seconds,
+        progress=series.progress(),
         message=message,
     )

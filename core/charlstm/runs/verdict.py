@@ -71,7 +71,7 @@ class Verdict:
     """Relative change of the validation loss during ``seconds``, or since the best step when ``overfitting``."""
 
     seconds: float | None = None
-    """Seconds of training: those of ``change``, or all of a ``finished`` run."""
+    """Seconds of training in which ``change`` came about, or all the time of a ``finished`` run."""
 
     train_losses: tuple[float, float] | None = None
     """The first and the last training loss, before there are two validations to compare; of a run that diverges, or
@@ -252,7 +252,7 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
             best_whole=best_whole,
             best_step=best_step,
             overfit_since=None if since is None else since.step,
-            seconds=finished.train_seconds,
+            seconds=series.work_seconds,
             train_losses=_risen_from(series),
             useless=no_better_than(series, best_val, order0),
             extended_in_vain=series.extended_at is not None

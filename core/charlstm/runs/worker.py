@@ -339,6 +339,7 @@ class _Training:
             "sample": make_sampler(prime, settings.seed),
             "store": RunStore(self._run, new_spec, self._log.sync),
             "commands": new_commands,
+            "validation_progress": self._recorder.report_validation,
             "ranks": ranks,
             "info": {
                 "run": self._run.name,

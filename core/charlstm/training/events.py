@@ -161,7 +161,8 @@ class Finished(Event):
     ``diverged``.
 
     ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
-    held-out part, not an estimate from slices (``None`` in logs of version 0.1).
+    held-out part, not an estimate from slices (``None`` in logs of version 0.1). ``work_seconds`` counts the final
+    validation too.
     """
 
     name: ClassVar[Literal["finished"]] = "finished"
@@ -170,6 +171,7 @@ class Finished(Event):
     best_step: int
     train_seconds: float
     best_whole: bool | None = None
+    work_seconds: float | None = None
     limit: str = ""
     """The setting that ended the run: ``epochs``, ``max_steps``, ``max_minutes`` or ``patience``. Empty when none of
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""

@@ -1,6 +1,6 @@
 """What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written.
 
-All three are optional; without them training keeps everything in memory. The source of commands is described in
+All are optional; without them training keeps everything in memory. The source of commands is described in
 ``commands``.
 """
 
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from charlstm.training.plan import Plan
     from charlstm.training.state import TrainingState
 
-__all__ = ["CheckpointStore", "CommandSource", "SampleWriter"]
+__all__ = ["CheckpointStore", "CommandSource", "SampleWriter", "ValidationProgress"]
 
 SampleWriter = Callable[["Model"], tuple[str, str]]
 """Generates a sample with the model it is given and returns (prime, text). Called between two steps. For samples that
 can be compared, it uses the same prime and seed each time."""
+
+
+ValidationProgress = Callable[[float], None]
+"""Called during the final validation, which may take a while, with the fraction of it that is done."""
 
 
 class CheckpointStore(Protocol):

@@ -197,3 +197,16 @@ def test_smoothing_a_long_run_is_fast() -> None:
     begin = time.perf_counter()
     series.curve("train", smoothing=0.9)
     assert time.perf_counter() - begin < 0.5
+
+
+def test_progress_and_time_left_include_the_final_validation() -> None:
+    """ "100 %, left 0:00" was shown for the 34 s that a final validation took."""
+    # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
+    series = RunSeries.of([started(train_chars=1000, steps_per_epoch=10, val_chars=600), stepped(50), stepped(100)])
+    assert series.progress() == pytest.approx(100 / 105)
+    assert series.seconds_left() == pytest.approx(5)
+    assert series.progress(0.4) == pytest.approx(102 / 105)
+    assert series.seconds_left(0.4) == pytest.approx(3)
+    end = Finished(step=100, reason="done", best_val=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)
+    series.feed([end])
+    assert (series.progress(), series.seconds_left(), series.work_seconds) == (1.0, None, 107.0)

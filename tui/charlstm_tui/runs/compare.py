@@ -66,7 +66,7 @@ def _facts(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tuple
     return [
         (f"best ({'bits' if bits else 'nats'})",
          [loss(view.status.best_val, bits, whole=view.status.best_whole) for view in views]),
-        ("training time", [clock(view.status.train_seconds) for view in views]),
+        ("time", [clock(view.status.work_seconds) for view in views]),
         ("steps", [f"{view.status.step:,}" for view in views]),
         ("state", [view.status.state for view in views]),
         ("text", [view.text for view in views]),

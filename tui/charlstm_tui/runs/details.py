@@ -112,7 +112,7 @@ def run_lines(
         lines.append(
             Content.assemble(
                 "best ", (figure, "bold"), f" at step {status.best_step or 0:,}",
-                (f" · trained for {clock(status.train_seconds)} · {snapshots}", "$quiet"),
+                (f" · {clock(status.work_seconds)} · {snapshots}", "$quiet"),
             )
         )  # fmt: skip
         if not status.best_whole:

@@ -94,7 +94,7 @@ _SORT_WORDS = {
 def state_words(run: RunView) -> Content:
     """The state with its mark, and how far a live run has come."""
     status = run.status
-    percent = f" {100 * status.progress:.0f}%" if status.alive and status.step and status.progress is not None else ""
+    percent = f" {status.percent}%" if status.alive and status.step and status.percent is not None else ""
     words = f"{STATE_MARKS[status.state]} {status.state}{percent}"
     if run.problem:
         return Content.styled("✗ unreadable", "$error")
@@ -143,7 +143,7 @@ COLUMNS = (
         right=True, falling=True,
     ),
     Column(
-        "TIME", 8, 5, lambda run, bits: Content(clock(run.status.train_seconds)), lambda run: run.status.train_seconds,
+        "TIME", 8, 5, lambda run, bits: Content(clock(run.status.work_seconds)), lambda run: run.status.work_seconds,
         right=True, falling=True,
     ),
     Column(

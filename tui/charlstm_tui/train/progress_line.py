@@ -44,7 +44,7 @@ class ProgressLine(Widget):
         width, progress = self.size.width, self.progress
         facts = "  ".join(
             [
-                f"{progress.part:>4.0%}".replace("%", " %") if progress.part is not None else "",
+                f"{int(100 * progress.part):>3} %" if progress.part is not None else "",
                 clock(progress.gone) if progress.gone is not None else "",
                 f"left {clock(progress.left)}" if progress.left is not None else "",
                 progress.words,

@@ -130,7 +130,7 @@ class RunPane(Vertical):
         series = series or RunSeries()
         self._show_headline(view, spec, series)
         line = self.query_one(ProgressLine)
-        done, style = progress(view, series)
+        done, style = progress(view)
         line.set_classes(style.split())
         line.show(done)
         chart.show(self._chart_data(state, series, references, self._doing(view)))

@@ -101,27 +101,25 @@ def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
         return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
 
 
-def progress(view: RunView | None, series: RunSeries | None) -> tuple[Progress, str]:
-    """How far the run is, and the class that its bar wears: empty, ``-held``, ``-done`` or ``-broken``."""
+def progress(view: RunView | None) -> tuple[Progress, str]:
+    """How far the run is, for the progress line, and the CSS class of that: none, ``-held``, ``-done``, ``-broken``."""
     if view is None:
         return Progress(None, words="starting"), ""
     status = view.status
-    state = status.state
-    part = (series.progress() if series is not None and series.step else None) or status.progress
-    gone = series.train_seconds if series is not None and series.step else status.train_seconds or None
-    mark = STATE_MARKS[state]
+    state, mark = status.state, STATE_MARKS[status.state]
+    gone = status.work_seconds or None
     if status.elsewhere and status.alive:
-        return Progress(part, gone, words=f"{mark} {state} on {visible(status.host)}"), ""
+        return Progress(status.progress, gone, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
-        left = series.seconds_left() if series is not None else view.seconds_left
-        return Progress(part, gone, left), ""
-    words = f"{mark} {state}"
+        words = "" if status.validated is None else f"final validation {int(100 * status.validated)} %"
+        return Progress(status.progress, gone, status.seconds_left, words), ""
+    words, done = f"{mark} {state}", status.progress
     if state == "starting":
-        part = None
+        done = None
         if 0 <= (age := time.time() - view.created) < LONG_START:
             words = f"{mark} starting {clock(age)}"
-    style = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
-    return Progress(1.0 if state == "finished" else part, gone, words=words), style.get(state, "-broken")
+    styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
+    return Progress(done, gone, words=words), styles.get(state, "-broken")
 
 
 def key(action: str) -> str:
@@ -213,16 +211,13 @@ def ending(
 
 
 def _times(series: RunSeries, spec: RunSpec | None) -> str:
-    """Training time, against what was expected at the start when that is known."""
-    if not series.train_seconds:
+    """The time of the run, beside what was planned for it when a time limit was to end it."""
+    if not series.work_seconds:
         return ""
-    words = f"{clock(series.train_seconds)} of training"
-    plan = spec.plan if spec is not None else None
-    try:
-        expected = float(plan["seconds_per_step"]) * float(plan["planned_steps"]) if plan else 0.0
-    except (KeyError, TypeError, ValueError):
-        expected = 0.0
-    return f"{words}, {clock(expected)} expected" if expected > 0 else words
+    words = f"took {clock(series.work_seconds)}"
+    minutes = spec.settings.max_minutes if spec is not None else None
+    planned_by_time = series.started is not None and series.started.limit == "max_minutes"
+    return f"{words}, {clock(60 * minutes)} planned" if minutes and planned_by_time and not series.inexact else words
 
 
 def _sentence(words: str) -> str:

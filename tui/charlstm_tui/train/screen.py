@@ -494,7 +494,7 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        usual = max(1, round(series.train_seconds / 60)) if series.train_seconds else 1
+        usual = max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",
             "Minutes more. "
