@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from charlstm.generation.clamp import Clamp, check_clamps
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -39,6 +41,9 @@ LONG = 64 * BLOCK
 """Of a longer prime, :meth:`Stepper.consume` reads only the last so many characters if the model forgets those before
 them. Trained models forget within 512 to 1,024 characters: states that began differently then differ by 2e-6, as much
 as rounding makes of equal ones."""
+
+_BATCHES_KEPT = 16
+"""Numbers of streams for which buffers are kept: growing batches would fill the memory with them."""
 
 _FORGOTTEN = 1e-4
 _LARGE_PAGE = 2 << 20
@@ -115,6 +120,27 @@ class Stepper:
         self._head[:] = weights["fc.weight"]
         self._head_bias = np.ascontiguousarray(weights["fc.bias"], np.float32)
         self._buffers: dict[int, _Buffers] = {}
+        self._clamps: tuple[Clamp, ...] = ()
+        self._clamped: list[_ClampedCells | None] = [None] * self.num_layers
+
+    @property
+    def clamps(self) -> tuple[Clamp, ...]:
+        """Cells that are held or scaled in every step from now on, in every stream. Each is applied to the cell state
+        c before the output gate, and what it becomes is also what the cell remembers.
+
+        Raises :class:`GenerationError` when one is set that the network does not have.
+        """
+        return self._clamps
+
+    @clamps.setter
+    def clamps(self, clamps: Sequence[Clamp]) -> None:
+        if tuple(clamps) == self._clamps:
+            return
+        check_clamps(clamps, self.num_layers, self.hidden_size)
+        self._clamps = tuple(clamps)
+        for layer in range(self.num_layers):
+            here = [each for each in self._clamps if each.layer == layer + 1]
+            self._clamped[layer] = _ClampedCells.of(here) if here else None
 
     def zero_state(self, batch: int = 1) -> StepperState:
         """The state of ``batch`` streams before the first character: zeros."""
@@ -143,6 +169,16 @@ class Stepper:
         """Feed the character ``which`` to one stream, without computing logits."""
         self._layers(self._rows[which, :, None], state)
 
+    def step_mixed(self, weights: Floats, state: StepperState) -> Floats:
+        """As :meth:`step`, but feed each stream a mixture of characters instead of one.
+
+        Args:
+            weights: ``(B, V)`` float32; a row of probabilities stands for a character that is only expected.
+            state: of ``B`` streams; changed in place.
+        """
+        self._layers(np.dot(self._rows_across, weights.T), state)
+        return self.logits(state)
+
     def logits(self, state: StepperState, out: Floats | None = None) -> Floats:
         """The logits of the next characters: ``(B, V)`` float32, in ``out`` or in a buffer that the next call
         overwrites."""
@@ -160,6 +196,8 @@ class Stepper:
     def _buffers_for(self, batch: int) -> _Buffers:
         buffers = self._buffers.get(batch)
         if buffers is None:
+            while len(self._buffers) >= _BATCHES_KEPT:
+                del self._buffers[next(iter(self._buffers))]
             buffers = self._buffers[batch] = _Buffers(batch, self.hidden_size, self.vocab_size)
         return buffers
 
@@ -171,7 +209,7 @@ class Stepper:
             np.dot(self._products[layer], columns, out=buffers.gates)
             np.add(buffers.gates, looked_up if layer == 0 else self._biases[layer], out=buffers.gates)
             output = columns[-size:]
-            buffers.cell(state.cells[layer], output)
+            buffers.cell(state.cells[layer], output, self._clamped[layer])
             if layer < last:
                 state.inputs[layer + 1][:size] = output
 
@@ -191,25 +229,39 @@ class Stepper:
 
         Equal to :meth:`step` to about 1e-6, not bit for bit, since products of other shapes round differently.
         """
+        for which, outputs, _ in self.traces(ids, state, cells=False):
+            yield which, outputs[-1]
+
+    def traces(self, ids: Ids, state: StepperState, *, cells: bool = True) -> Iterator[tuple[slice, Floats, Floats]]:
+        """As :meth:`outputs`, with what every cell of every layer did.
+
+        Yields:
+            ``(which, outputs, cell_states)`` per block: a slice of ``ids``, and h and c after each of these characters,
+            ``(L, n, H)`` float32. Without ``cells`` the cell states are not recorded, and the array is empty.
+        """
         size = self.hidden_size
         buffers = self._buffers_for(1)
         for start in range(0, len(ids), BLOCK):
             which = slice(start, min(start + BLOCK, len(ids)))
             below = self._rows[ids[which]]
-            tops = np.empty((len(below), size), np.float32)
+            outputs = np.empty((self.num_layers, len(below), size), np.float32)
+            cell_states = np.empty(outputs.shape if cells else (0, 0, 0), np.float32)
             for layer, columns in enumerate(state.inputs):
                 if layer > 0:
-                    below = tops @ self._products[layer][:, :size].T + self._biases[layer].T
+                    below = outputs[layer - 1] @ self._products[layer][:, :size].T + self._biases[layer].T
                 recurrent = self._products[layer][:, -size:]
                 output, cell = columns[-size:], state.cells[layer]
-                for pre_activations, top in zip(below, tops, strict=True):
+                clamped = self._clamped[layer]
+                for at, pre_activations in enumerate(below):
                     np.dot(recurrent, output, out=buffers.gates)
                     np.add(buffers.gates, pre_activations[:, None], out=buffers.gates)
-                    buffers.cell(cell, output)
-                    top[:] = output[:, 0]
+                    buffers.cell(cell, output, clamped)
+                    outputs[layer, at] = output[:, 0]
+                    if cells:
+                        cell_states[layer, at] = cell[:, 0]
                 if layer + 1 < self.num_layers:
                     state.inputs[layer + 1][:size] = output
-            yield which, tops
+            yield which, outputs, cell_states
 
     def head(self, tops: Floats) -> Floats:
         """The logits ``(n, V)`` float32 of the top layer's outputs ``(n, H)``."""
@@ -246,6 +298,23 @@ class Stepper:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _ClampedCells:
+    """The clamps of one layer as arrays: c becomes ``factor`` · c + ``value``, with ``(K, 1)`` factors and values."""
+
+    which: Ids
+    factors: Floats
+    values: Floats
+
+    @classmethod
+    def of(cls, clamps: Sequence[Clamp]) -> _ClampedCells:
+        def column(values: list[float]) -> Floats:
+            return np.array(values, np.float32)[:, None]
+
+        which = np.array([each.cell - 1 for each in clamps], np.intp)
+        return cls(which, column([each.factor for each in clamps]), column([each.value for each in clamps]))
+
+
 class _Buffers:
     """Buffers for ``batch`` streams, and the element-wise part of a layer."""
 
@@ -257,7 +326,7 @@ class _Buffers:
         self._i, self._f, self._o, self._g = self.gates.reshape(4, hidden, batch)
         self._squashed = np.empty((hidden, batch), np.float32)
 
-    def cell(self, cell: Floats, output: Floats) -> None:
+    def cell(self, cell: Floats, output: Floats, clamped: _ClampedCells | None = None) -> None:
         """Compute ``cell`` and ``output``, both ``(H, B)``, in place from the pre-activations in ``gates``."""
         np.tanh(self.gates, out=self.gates)
         sigmoids = self._sigmoids
@@ -266,6 +335,8 @@ class _Buffers:
         np.multiply(cell, self._f, out=cell)
         np.multiply(self._i, self._g, out=self._g)
         np.add(cell, self._g, out=cell)
+        if clamped is not None:
+            cell[clamped.which] = cell[clamped.which] * clamped.factors + clamped.values
         np.tanh(cell, out=self._squashed)
         np.multiply(self._o, self._squashed, out=output)
 

@@ -1,0 +1,75 @@
+"""Hold or scale single cells of an LSTM while it runs.
+
+Layers and cells count from 1, as everywhere that a user sees them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charlstm.errors import GenerationError
+
+_FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp:
+    """Replace the cell state c of one cell by ``factor`` · c + ``value`` in each step, before the output gate reads it.
+
+    ``Clamp(2, 317, value=1.0)`` holds cell 317 of layer 2 at 1.0, ``Clamp(2, 317)`` silences it, and
+    ``Clamp(2, 317, factor=0.5)`` halves it in each step.
+    """
+
+    layer: int
+    cell: int
+    value: float = 0.0
+    factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and math.isfinite(self.factor)):
+            raise GenerationError(f"A clamp needs finite numbers, not {self}")
+        if abs(self.factor) > 1:
+            raise GenerationError(
+                f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "
+                "use a factor from -1 to 1, or hold the cell at a value"
+            )
+
+    def __str__(self) -> str:
+        change = f"*{self.factor:g}" if self.factor else f"={self.value:g}"
+        return f"{self.layer}:{self.cell}{change}"
+
+
+def parse_clamp(text: str) -> Clamp:
+    """Read ``LAYER:CELL=VALUE``, which holds a cell, or ``LAYER:CELL*FACTOR``, which scales it.
+
+    Raises:
+        GenerationError: the text has another form, or a number is not accepted.
+    """
+    found = _FORM.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        layer, cell, sign, number = int(found[1]), int(found[2]), found[3], float(found[4])
+    except ValueError:
+        raise GenerationError(
+            f"{text!r} is not a clamp: write LAYER:CELL=VALUE, such as 2:317=1.0, "
+            "or LAYER:CELL*FACTOR, such as 2:317*0.5"
+        ) from None
+    return Clamp(layer, cell, value=number) if sign == "=" else Clamp(layer, cell, factor=number)
+
+
+def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:
+    """Raise :class:`GenerationError` for a cell that the network does not have, or that is named twice."""
+    seen: set[tuple[int, int]] = set()
+    for each in clamps:
+        if not (1 <= each.layer <= num_layers and 1 <= each.cell <= hidden_size):
+            raise GenerationError(
+                f"The model has no cell {each.layer}:{each.cell}: it has {num_layers} "
+                f"layer{'s' * (num_layers != 1)} of {hidden_size} cells, which count from 1"
+            )
+        if (each.layer, each.cell) in seen:
+            raise GenerationError(f"Cell {each.layer}:{each.cell} is clamped twice: give it one clamp")
+        seen.add((each.layer, each.cell))

@@ -1,0 +1,280 @@
+"""Find the cells of an LSTM that follow features of a text (Karpathy, Johnson and Li 2015, arXiv:1506.02078).
+
+Cells are chosen on the first half of a text and scored on the second, which had no part in the choice. A yes/no
+feature is scored by the area under the ROC curve (AUC: 0.5 is chance, 1 is perfect, and below 0.5 the cell is low where
+the feature is true, which counts as much), a graded one by the correlation r. With a thousand cells the best of them
+looks better than chance anywhere, so the same search is also made for copies of the feature that are shifted along the
+text, which no cell follows: ``chance`` is the best score that these reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import iterate_activations
+from charlstm.insight.features import Feature, text_features
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+Floats = npt.NDArray[np.float32]
+
+SAMPLED = 10_000
+"""Characters of each half at which cells are compared with features, evenly spaced. All cells of 2 × 512 take 40 MB."""
+
+SHIFTS = 8
+"""Shifted copies of a feature that are searched for the chance level."""
+
+SHORTEST = 200
+"""Characters that a text needs, so that both halves say something."""
+
+PENALTY = 0.003
+"""Strength of the L1 penalty of the probe: of 1,024 cells it keeps some ten to sixty."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCell:
+    """A cell that follows a feature.
+
+    Attributes:
+        feature: the name of the feature.
+        cell: layer and cell, both counted from 1.
+        kind: ``"auc"`` for a yes/no feature, ``"r"`` for a graded one.
+        score: AUC from 0 to 1, or correlation from -1 to 1, on the half of the text that had no part in the choice. An
+            AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
+        chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
+            correlation.
+    """
+
+    feature: str
+    cell: tuple[int, int]
+    kind: Literal["auc", "r"]
+    score: float
+    chance: float
+
+    @property
+    def strength(self) -> float:
+        """How well the cell follows the feature: 0 for not at all, 1 for perfectly."""
+        return abs(2 * self.score - 1) if self.kind == "auc" else abs(self.score)
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether the cell does better than the best cell does for shifted copies of the feature."""
+        return self.strength > (abs(2 * self.chance - 1) if self.kind == "auc" else self.chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A weighted sum of some cells that follows a yes/no feature better than one cell alone.
+
+    Attributes:
+        feature: the name of the feature.
+        cells: layer and cell of each term, both counted from 1, the largest effect first.
+        weights: ``(K,)`` float32, in the same order, for the cell states c.
+        bias: the feature is more likely true than not where the weighted sum plus ``bias`` is above zero.
+        score: AUC on the second half of the text.
+    """
+
+    feature: str
+    cells: tuple[tuple[int, int], ...]
+    weights: Floats
+    bias: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellSample:
+    """Cell states and features at evenly spaced characters of both halves of a text.
+
+    Attributes:
+        first, second: ``(n, L·H)`` float32, the cell states c in the two halves.
+        features: with the values at the same characters, ``(n₁ + n₂,)``.
+        shape: ``(L, H)``.
+    """
+
+    first: Floats
+    second: Floats
+    features: tuple[Feature, ...]
+    shape: tuple[int, int]
+
+
+def sample_cells(
+    model: Model,
+    text: str,
+    features: Callable[[str], Sequence[Feature]] = text_features,
+    *,
+    stepper: Stepper | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CellSample:
+    """Read ``text`` and keep the cell states at up to :data:`SAMPLED` characters of each half.
+
+    Args:
+        features: computes the features of the text that the model reads, which lacks unknown characters.
+        progress: called with ``(done, total)`` characters after each block; an exception ends the work.
+
+    Raises:
+        GenerationError: the text has fewer than :data:`SHORTEST` characters that the model knows.
+    """
+    prepared = prepare_prime(model, text, empty_is_fine=True)
+    ids = prepared.ids
+    if len(ids) < SHORTEST:
+        raise GenerationError(
+            f"The text has {len(ids):,} characters that the model knows: {SHORTEST} are needed to name cells"
+        )
+    half = len(ids) // 2
+    places = np.concatenate([_spread(0, half), _spread(half, len(ids))])
+    layers, size = model.config.num_layers, model.config.hidden_size
+    states = np.empty((len(places), layers * size), np.float32)
+    for block in iterate_activations(stepper or Stepper(model), ids, progress=progress):
+        low, high = np.searchsorted(places, (block.start, block.start + len(block.cells)))
+        states[low:high] = block.cells[places[low:high] - block.start].reshape(high - low, -1)
+    chosen = [Feature(each.name, each.kind, each.values[places]) for each in features(prepared.text)]
+    cut = int(np.searchsorted(places, half))
+    both = [each for each in chosen if np.ptp(each.values[:cut]) > 0 and np.ptp(each.values[cut:]) > 0]
+    return CellSample(states[:cut], states[cut:], tuple(both), (layers, size))
+
+
+def name_cells(sample: CellSample, *, per_feature: int = 1) -> list[NamedCell]:
+    """For each feature the cells that follow it best, the best-followed feature first.
+
+    Args:
+        per_feature: how many cells to give for each feature.
+    """
+    first, second = _Scorer(sample.first), _Scorer(sample.second)
+    cut = len(sample.first)
+    found: list[list[NamedCell]] = []
+    for feature in sample.features:
+        values, held_out = feature.values[:cut], feature.values[cut:]
+        graded = feature.kind == "graded"
+        order = np.argsort(-np.abs(first.signed(values, graded)), kind="stable")[:per_feature]
+        scores = second.signed(held_out, graded)[order]
+        chance = 0.0
+        for shift in range(1, SHIFTS + 1):
+            best = int(np.argmax(np.abs(first.signed(_shifted(values, shift), graded))))
+            chance = max(chance, abs(float(second.signed(_shifted(held_out, shift), graded)[best])))
+        found.append(
+            [
+                NamedCell(
+                    feature.name,
+                    _cell(int(which), sample.shape),
+                    "r" if graded else "auc",
+                    float(score) if graded else (float(score) + 1) / 2,
+                    chance if graded else (chance + 1) / 2,
+                )
+                for which, score in zip(order, scores, strict=True)
+            ]
+        )
+    found.sort(key=lambda cells: -cells[0].strength)
+    return [cell for cells in found for cell in cells]
+
+
+def probe(sample: CellSample, name: str) -> Probe:
+    """Fit a sparse logistic regression from all cell states to a yes/no feature, on the first half of the text.
+
+    The L1 penalty leaves few cells (Tibshirani 1996); it is fitted by FISTA (Beck and Teboulle 2009).
+
+    Raises:
+        GenerationError: the feature is graded, or the text does not have it in both halves.
+    """
+    feature = next((each for each in sample.features if each.name == name), None)
+    if feature is None or feature.kind == "graded":
+        known = ", ".join(each.name for each in sample.features if each.kind == "yes/no")
+        raise GenerationError(f"{name!r} is not a yes/no feature of this text; it has: {known or 'none'}")
+    cut = len(sample.first)
+    mean, spread = sample.first.mean(0), sample.first.std(0) + np.float32(1e-6)
+    inputs, targets = (sample.first - mean) / spread, feature.values[:cut]
+    weights, bias = _sparse_logistic(inputs, targets)
+    used = np.flatnonzero(weights)
+    used = used[np.argsort(-np.abs(weights[used]))]
+    raw = (weights / spread)[used]
+    offset = float(bias - (weights * mean / spread).sum())
+    scores = sample.second[:, used] @ raw
+    auc = (_Scorer(scores[:, None]).signed(feature.values[cut:], graded=False)[0] + 1) / 2
+    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw, offset, float(auc))
+
+
+class _Scorer:
+    """Scores all cells at once for one feature after another; the ranks of the states are computed once."""
+
+    def __init__(self, states: Floats) -> None:
+        self._ranks = _ranks(states)
+        centred = states - states.mean(0)
+        norms = np.linalg.norm(centred, axis=0)
+        self._directions = centred / np.where(norms > 0, norms, 1)
+
+    def signed(self, values: Floats, graded: bool) -> Floats:
+        """``(C,)`` from -1 to 1 for all cells: the correlation, or 2·AUC - 1."""
+        if graded:
+            centred = values - values.mean(dtype=np.float64)
+            norm = np.linalg.norm(centred)
+            correlation: Floats = (centred / (norm or 1)).astype(np.float32) @ self._directions
+            return correlation
+        # AUC is the Mann-Whitney U statistic over the number of pairs.
+        true = float(values.sum(dtype=np.float64))
+        false = len(values) - true
+        if not true or not false:
+            return np.zeros(self._ranks.shape[1], np.float32)
+        rank_sums = values.astype(np.float64) @ self._ranks
+        above = rank_sums - true * (true + 1) / 2
+        signed: Floats = (2 * above / (true * false) - 1).astype(np.float32)
+        return signed
+
+
+def _ranks(states: Floats) -> npt.NDArray[np.float64]:
+    """``(n, C)``: the rank of each state among those of its cell, from 1; equal ones share the mean of their ranks."""
+    count, cells = states.shape
+    ranks = np.empty((count, cells), np.float64)
+    for cell in range(cells):
+        column = states[:, cell]
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        stops = np.append(starts[1:], count)
+        ranks[order, cell] = np.repeat((starts + stops + 1) / 2, stops - starts)
+    return ranks
+
+
+def _sparse_logistic(
+    inputs: Floats, targets: Floats, penalty: float = PENALTY, iterations: int = 200
+) -> tuple[Floats, float]:
+    count, cells = inputs.shape
+    # The gradient's Lipschitz constant: a quarter of the largest eigenvalue of the inputs' covariance.
+    vector = np.ones(cells, np.float32) / np.float32(np.sqrt(cells))
+    for _ in range(20):
+        vector = inputs.T @ (inputs @ vector)
+        norm = float(np.linalg.norm(vector))
+        vector /= np.float32(norm or 1)
+    rate = np.float32(4 * count / max(norm, 1e-6))
+    weights = momentum = np.zeros(cells, np.float32)
+    bias = float(np.log((targets.mean() + 1e-6) / (1 - targets.mean() + 1e-6)))
+    pace = 1.0
+    for _ in range(iterations):
+        errors = 1 / (1 + np.exp(-np.clip(inputs @ momentum + bias, -30, 30))) - targets
+        stepped = momentum - rate * (inputs.T @ errors) / count
+        shrunk = np.sign(stepped) * np.maximum(np.abs(stepped) - rate * np.float32(penalty), 0)
+        bias -= float(errors.mean()) * 4
+        next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
+        momentum = (shrunk + np.float32((pace - 1) / next_pace) * (shrunk - weights)).astype(np.float32)
+        weights, pace = shrunk.astype(np.float32), float(next_pace)
+    return weights, bias
+
+
+def _spread(start: int, stop: int) -> npt.NDArray[np.intp]:
+    return np.unique(np.linspace(start, stop - 1, min(SAMPLED, stop - start)).astype(np.intp))
+
+
+def _shifted(values: Floats, shift: int) -> Floats:
+    return np.roll(values, len(values) * shift // (SHIFTS + 1))
+
+
+def _cell(which: int, shape: tuple[int, int]) -> tuple[int, int]:
+    layer, cell = divmod(which, shape[1])
+    return layer + 1, cell + 1

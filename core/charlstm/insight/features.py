@@ -1,0 +1,265 @@
+"""Features of a text that a cell may follow, computed from its characters.
+
+A feature has a number for each character. It says what is true *after* that character has been read, as a cell does:
+"inside quotes" begins with the opening quote and ends with the closing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from charlstm.errors import GenerationError
+
+Kind = Literal["yes/no", "graded"]
+Values = npt.NDArray[np.float32]
+
+PATTERN_SECONDS = 10.0
+"""Seconds that a user's pattern may search a text. Some patterns would take years."""
+
+LONGEST_DISTANCE = 200
+"""Distances and positions are cut here: no model tells 3,000 characters from 4,000."""
+
+_OPENING, _CLOSING = "([{", ")]}"
+_SENTENCE_ENDS = ".!?"
+_VOWELS = "aeiouAEIOUäöüÄÖÜáéíóúàèìòùâêîôûåøæœ"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature of a text of N characters.
+
+    Attributes:
+        name: what the feature is called.
+        kind: ``"yes/no"`` has the values 0 and 1, ``"graded"`` any numbers.
+        values: ``(N,)`` float32.
+    """
+
+    name: str
+    kind: Kind
+    values: Values
+
+
+def text_features(text: str) -> list[Feature]:
+    """All built-in features of ``text`` that are not the same everywhere in it."""
+    found = [Feature(name, kind, compute(text)) for name, (kind, compute) in BUILT_IN.items()]
+    return [feature for feature in found if len(feature.values) and np.ptp(feature.values) > 0]
+
+
+def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATTERN_SECONDS) -> Feature:
+    """A yes/no feature that is true on every character of every match of a regular expression.
+
+    Args:
+        pattern: a regular expression with the syntax of Python's ``re``; ``^`` and ``$`` match at each line.
+        seconds: how long the search may take.
+
+    Raises:
+        GenerationError: the pattern cannot be read, searches for too long, or matches nowhere or everywhere.
+    """
+    values = np.zeros(len(text), np.float32)
+    try:
+        for match in regex.compile(pattern, regex.MULTILINE).finditer(text, timeout=seconds):
+            values[match.start() : match.end()] = 1
+    except regex.error as error:
+        raise GenerationError(f"The pattern of {name!r} cannot be read: {error}") from None
+    except TimeoutError:
+        raise GenerationError(
+            f"The pattern of {name!r} needs more than {seconds:g} seconds on this text: make it simpler"
+        ) from None
+    if not len(text) or np.ptp(values) == 0:
+        raise GenerationError(
+            f"The pattern of {name!r} matches {'everywhere' if len(text) and values[0] else 'nowhere'} in this text, "
+            "so no cell can be told by it"
+        )
+    return Feature(name, "yes/no", values)
+
+
+def function_feature(name: str, function: Callable[[str], npt.ArrayLike], text: str) -> Feature:
+    """A feature that a Python function computes: it takes the text and returns a number for each character.
+
+    The feature is yes/no if all numbers are 0 or 1.
+
+    Raises:
+        GenerationError: the result does not have one finite number for each character.
+    """
+    values = np.asarray(function(text), np.float32)
+    if values.shape != (len(text),) or not np.isfinite(values).all():
+        raise GenerationError(
+            f"The feature {name!r} must have one finite number for each of the {len(text):,} characters; "
+            f"its shape is {values.shape}"
+        )
+    return Feature(name, "yes/no" if np.isin(values, (0, 1)).all() else "graded", values)
+
+
+# -- the built-in features ---------------------------------------------------------------------------------------
+
+
+def _inside_quotes(text: str) -> Values:
+    """Straight and curly double quotes, and single ones that do not stand between letters. A blank line ends a quote
+    that was never closed."""
+    values = np.zeros(len(text), np.float32)
+    closes = ""
+    for at, char in enumerate(text):
+        if closes:
+            apostrophe = char in "'’" and _is_letter(text, at - 1) and _is_letter(text, at + 1)
+            if (char == closes and not apostrophe) or text[at : at + 2] == "\n\n":
+                closes = ""
+        elif char in _QUOTES and not (char == "'" and _is_letter(text, at - 1)):
+            closes = _QUOTES[char]
+        values[at] = bool(closes)
+    return values
+
+
+_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "'"}
+
+
+def _is_letter(text: str, at: int) -> bool:
+    return 0 <= at < len(text) and text[at].isalpha()
+
+
+def _bracket_depth(text: str) -> Values:
+    values = np.zeros(len(text), np.float32)
+    depth = 0
+    for at, char in enumerate(text):
+        if char in _OPENING:
+            depth += 1
+        elif char in _CLOSING:
+            depth = max(0, depth - 1)
+        elif text[at : at + 2] == "\n\n":
+            depth = 0
+        values[at] = depth
+    return values
+
+
+def _since(starts: npt.NDArray[np.bool_]) -> Values:
+    """Characters since the last start, the start itself 0; before the first one since the beginning."""
+    places = np.arange(len(starts))
+    last = np.maximum.accumulate(np.where(starts, places, 0))
+    return np.minimum(places - last, LONGEST_DISTANCE).astype(np.float32)
+
+
+def _chars(text: str, test: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
+    known: dict[str, bool] = {}
+    return np.array([known[char] if char in known else known.setdefault(char, test(char)) for char in text], bool)
+
+
+def _yes(test: Callable[[str], bool]) -> Callable[[str], Values]:
+    return lambda text: _chars(text, test).astype(np.float32)
+
+
+def _position_in_word(text: str) -> Values:
+    """1 on a word's first letter, 2 on its second, 0 outside words."""
+    letters = _chars(text, lambda char: char.isalpha() or char in "'’")
+    return np.where(letters, _since(~letters), 0).astype(np.float32)
+
+
+def _position_in_line(text: str) -> Values:
+    return _since(_chars(text, lambda char: char == "\n"))
+
+
+def _position_in_sentence(text: str) -> Values:
+    return _since(_sentence_ended(text))
+
+
+def _sentence_ended(text: str) -> npt.NDArray[np.bool_]:
+    """True on the character that ends a sentence: . ! or ?, with closing quotes and brackets behind it, and a blank."""
+    ends = np.zeros(len(text), bool)
+    for match in regex.finditer(r"[.!?]+[\"'”’)\]]*(?=\s)", text):
+        ends[match.end() - 1] = True
+    return ends
+
+
+def _after_sentence(text: str) -> Values:
+    """From the end of a sentence to the first letter of the next."""
+    ended, letters = _sentence_ended(text), _chars(text, str.isalnum)
+    values = np.zeros(len(text), np.float32)
+    waiting = False
+    for at in range(len(text)):
+        waiting = bool(ended[at]) or (waiting and not letters[at])
+        values[at] = waiting
+    return values
+
+
+def _indentation(text: str) -> Values:
+    """Blanks at the start of the line that a character stands in; a tab counts as 8."""
+    values = np.zeros(len(text), np.float32)
+    for match in regex.finditer(r"^([ \t]*)[^\n]*\n?", text, regex.MULTILINE):
+        if match.end() > match.start():
+            values[match.start() : match.end()] = len(match[1].expandtabs(8))
+    return values
+
+
+def _in_capitalised_word(text: str) -> Values:
+    values = np.zeros(len(text), np.float32)
+    for match in regex.finditer(r"\p{Lu}[\p{L}'’]*", text):
+        values[match.start() : match.end()] = 1
+    return values
+
+
+def _in_comment(text: str) -> Values:
+    """Program text: after # or // to the end of the line, and between /* and */."""
+    return _matches(r"(?m)(?:(?<=^|\s)#|//)[^\n]*|/\*.*?(?:\*/|\Z)", text, regex.DOTALL)
+
+
+def _in_string(text: str) -> Values:
+    """Program text: between the quotes of a string literal in one line, or three quotes."""
+    return _matches(r"(?s:\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z))|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", text)
+
+
+def _in_header(text: str) -> Values:
+    """Tunes in ABC notation: header lines, such as ``K:D``."""
+    return _matches(r"(?m)^[A-Za-z]:[^\n]*", text)
+
+
+def _position_in_bar(text: str) -> Values:
+    """Tunes in ABC notation: characters since the last bar line."""
+    return np.where(_in_header(text) > 0, 0, _since(_chars(text, lambda char: char == "|"))).astype(np.float32)
+
+
+def _matches(pattern: str, text: str, flags: int = 0) -> Values:
+    values = np.zeros(len(text), np.float32)
+    for match in regex.finditer(pattern, text, flags):
+        values[match.start() : match.end()] = 1
+    return values
+
+
+def _is_abc(text: str) -> bool:
+    return len(regex.findall(r"(?m)^[XTMK]:", text)) >= 2 and "|" in text
+
+
+def _is_program(text: str) -> bool:
+    """Whether one line in forty looks like a definition, an import or a call."""
+    found = regex.findall(r"(?m)^\s*(?:def |class |import |from \w+ import|#include|return\b|\w+\(.*\)[;:]?$)", text)
+    return len(found) * 40 > text.count("\n")
+
+
+def _for(kind_of_text: Callable[[str], bool], compute: Callable[[str], Values]) -> Callable[[str], Values]:
+    """A feature of one kind of text; nothing in others."""
+    return lambda text: compute(text) if kind_of_text(text) else np.zeros(len(text), np.float32)
+
+
+BUILT_IN: dict[str, tuple[Kind, Callable[[str], Values]]] = {
+    "inside quotes": ("yes/no", _inside_quotes),
+    "bracket depth": ("graded", _bracket_depth),
+    "position in word": ("graded", _position_in_word),
+    "position in line": ("graded", _position_in_line),
+    "position in sentence": ("graded", _position_in_sentence),
+    "after a sentence": ("yes/no", _after_sentence),
+    "indentation": ("graded", _indentation),
+    "capitalised word": ("yes/no", _in_capitalised_word),
+    "capital letter": ("yes/no", _yes(str.isupper)),
+    "digit": ("yes/no", _yes(str.isdigit)),
+    "vowel": ("yes/no", _yes(lambda char: char in _VOWELS)),
+    "blank": ("yes/no", _yes(str.isspace)),
+    "comment": ("yes/no", _for(_is_program, _in_comment)),
+    "string": ("yes/no", _for(_is_program, _in_string)),
+    "tune header": ("yes/no", _for(_is_abc, _in_header)),
+    "position in bar": ("graded", _for(_is_abc, _position_in_bar)),
+}
+"""The built-in features: their kind and how they are computed. "position in line" is the distance from the last
+newline."""

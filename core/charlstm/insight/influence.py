@@ -1,0 +1,151 @@
+"""Measure how much each earlier character influences the probability of one character, by occlusion.
+
+Each earlier character in turn is hidden from the model, which then reads the rest of the text up to the character in
+question. The change of that character's loss is the influence: positive when hiding makes the character less likely, so
+that the model used what was hidden.
+
+A hidden character is replaced by what the model itself expected at its place: the mean of all characters, weighted by
+their probabilities there. Replacing it by a fixed symbol (a blank) instead also measures how strange the blank is at
+that place: in `standard` models the influence of characters more than 50 before came out several times as large as by
+expectation. ``replacement="blank"`` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper, StepperState
+from charlstm.generation.threads import blas_threads
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.intp]
+
+BACK = 100
+"""Characters before the one in question that are hidden in turn."""
+
+GROUP = 10
+"""Streams are added to a batch so many at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """The influence of earlier characters on the character at ``position`` of a text.
+
+    Attributes:
+        position: of the character in question, from 0.
+        char: the character in question.
+        nats: its loss when nothing is hidden.
+        start: position of the first character that was hidden.
+        changes: ``(position - start,)`` float32, the change of the loss in nats when the character at ``start`` + n is
+            hidden.
+    """
+
+    position: int
+    char: str
+    nats: float
+    start: int
+    changes: Floats
+
+    @property
+    def strongest(self) -> int | None:
+        """The position of the character with the largest influence; None at the start of a text."""
+        return self.start + int(np.argmax(np.abs(self.changes))) if len(self.changes) else None
+
+
+def influence(
+    model: Model,
+    text: str,
+    position: int,
+    *,
+    back: int = BACK,
+    replacement: Literal["expectation", "blank"] = "expectation",
+    stepper: Stepper | None = None,
+) -> Influence:
+    """Hide each of the ``back`` characters before ``position`` in turn, and measure what that does to the character
+    there.
+
+    Args:
+        text: as the model reads it; unknown characters are left out first, and ``position`` counts without them.
+        position: from 1; the first character of a text is not predicted.
+
+    Raises:
+        GenerationError: there is no predicted character at ``position``.
+    """
+    prepared = prepare_prime(model, text, empty_is_fine=True)
+    ids = prepared.ids
+    if not 1 <= position < len(ids):
+        raise GenerationError(
+            f"Position {position} has no character to explain: the text has {len(ids):,} characters that the model "
+            "knows, counted from 0, and the first one is not predicted"
+        )
+    stepper = stepper or Stepper(model)
+    start = max(0, position - back)
+    blank = model.vocabulary.encode(" ")[0]
+    fixed = int(blank[0]) if len(blank) else 0
+    with blas_threads(1):
+        losses = _losses(stepper, ids[: position + 1], start, None if replacement == "expectation" else fixed)
+    return Influence(
+        position, prepared.text[position], float(losses[-1]), start, (losses[:-1] - losses[-1]).astype(np.float32)
+    )
+
+
+def _losses(stepper: Stepper, ids: Ids, start: int, fixed: int | None) -> npt.NDArray[np.float64]:
+    """``(n + 1,)``: the loss of the last of ``ids`` with each of the n characters from ``start`` on hidden in turn, and
+    with none hidden."""
+    target = int(ids[-1])
+    count = len(ids) - 1 - start
+    state = stepper.zero_state()
+    logits = stepper.consume(ids[:start], state) if start else np.zeros((1, stepper.vocab_size), np.float32)
+    losses = np.empty(count + 1)
+    if not count:
+        losses[0] = _loss(logits, target)[0]
+        return losses
+    # Stream 0 reads the text; the others each have one character hidden. They are added in groups, since before its
+    # hidden character a stream is equal to stream 0.
+    batch = state
+    expected = _softmax(logits)[0] if start else np.full(stepper.vocab_size, 1 / stepper.vocab_size, np.float32)
+    for at in range(count):
+        if at % GROUP == 0:
+            batch = _widened(batch, min(GROUP, count - at))
+        which = np.full(batch.batch, ids[start + at], np.intp)
+        hidden = 1 + at
+        if fixed is not None:
+            which[hidden] = fixed
+            logits = stepper.step(which, batch)
+        else:
+            mixture = np.zeros((batch.batch, stepper.vocab_size), np.float32)
+            mixture[np.arange(batch.batch), which] = 1
+            mixture[hidden] = expected
+            logits = stepper.step_mixed(mixture, batch)
+        expected = _softmax(logits[:1])[0]
+    losses[-1] = _loss(logits[:1], target)[0]
+    losses[:-1] = _loss(logits[1:], target)
+    return losses
+
+
+def _widened(state: StepperState, more: int) -> StepperState:
+    """``state`` with ``more`` streams that are equal to its first."""
+    inputs = [np.concatenate([each, each[:, :1].repeat(more, 1)], axis=1) for each in state.inputs]
+    return StepperState(inputs, np.concatenate([state.cells, state.cells[:, :, :1].repeat(more, 2)], axis=2))
+
+
+def _softmax(logits: Floats) -> Floats:
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Floats = exponentials / exponentials.sum(1, keepdims=True)
+    return probabilities
+
+
+def _loss(logits: Floats, target: int) -> npt.NDArray[np.float64]:
+    highest = logits.max(1)
+    total = np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)
+    losses: npt.NDArray[np.float64] = np.log(total) + highest - logits[:, target]
+    return losses

@@ -1,0 +1,222 @@
+"""Measure which cells matter: how much the loss of a text rises when a cell is silenced.
+
+To silence a cell is to hold its state c at 0 in every step. For all cells at once it is estimated to first order: the
+derivative of the loss by a factor on the cell state, computed by backpropagation through time in numpy, as in pruning
+(Molchanov et al. 2017, arXiv:1611.06440). Exactly, the text is read again with each cell silenced, many cells side by
+side.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.threads import blas_threads
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.intp]
+
+STREAMS = 16
+"""Parts of a text that are read side by side for the estimate."""
+
+SIDE_BY_SIDE = 64
+"""Silenced cells that are measured side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesions:
+    """What silencing each cell does to the loss of a text.
+
+    Attributes:
+        loss: mean nats per character with all cells.
+        estimates: ``(L, H)`` float32, the estimated rise of the loss in nats per character when the cell is silenced.
+        chars: how many characters were predicted.
+    """
+
+    loss: float
+    estimates: Floats
+    chars: int
+
+    def ranked(self, count: int = 20) -> list[tuple[tuple[int, int], float]]:
+        """The cells that matter most, most important first: layer and cell, counted from 1, and their estimate."""
+        order = np.argsort(-self.estimates, axis=None, kind="stable")[:count]
+        hidden = self.estimates.shape[1]
+        return [
+            ((int(which) // hidden + 1, int(which) % hidden + 1), float(self.estimates.flat[which])) for which in order
+        ]
+
+
+def estimate_lesions(model: Model, text: str) -> Lesions:
+    """Estimate for every cell what silencing it does to the loss of ``text``, to first order.
+
+    The text is read in :data:`STREAMS` parts, each from an empty state; memory grows with its length, some 50 KB per
+    character at 2 × 512.
+
+    Raises:
+        GenerationError: the text has fewer than two characters per part that the model knows.
+    """
+    ids = _ids(model, text, 2 * STREAMS)
+    length = len(ids) // STREAMS
+    parts = ids[: length * STREAMS].reshape(STREAMS, length)
+    network = _Network(model)
+    with blas_threads(os.cpu_count() or 1):
+        loss, slopes = network.loss_and_slopes(parts)
+    return Lesions(loss, -slopes, STREAMS * (length - 1))
+
+
+def measure_lesions(
+    model: Model,
+    text: str,
+    cells: Sequence[tuple[int, int]],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
+    """Measure what silencing each of ``cells`` does to each character of ``text``.
+
+    Args:
+        cells: layer and cell, both counted from 1.
+        progress: called with ``(done, total)`` cells after each batch; an exception ends the work.
+
+    Returns:
+        ``(K, N)`` float32: the rise of each character's loss in nats with each cell silenced. The first character is
+        not predicted: not-a-number.
+    """
+    ids = _ids(model, text, 2)
+    network = _Network(model)
+    rises = np.full((len(cells), len(ids)), np.nan, np.float32)
+    with blas_threads(os.cpu_count() or 1):
+        whole = network.losses(ids, [])[0]
+        for start in range(0, len(cells), SIDE_BY_SIDE):
+            some = cells[start : start + SIDE_BY_SIDE]
+            rises[start : start + len(some), 1:] = network.losses(ids, some) - whole
+            if progress is not None:
+                progress(start + len(some), len(cells))
+    return rises
+
+
+def _ids(model: Model, text: str, least: int) -> Ids:
+    ids = prepare_prime(model, text, empty_is_fine=True).ids
+    if len(ids) < least:
+        raise GenerationError(
+            f"The text has {len(ids):,} characters that the model knows: measuring its cells needs at least {least}"
+        )
+    return ids
+
+
+class _Network:
+    """The LSTM in plain numpy, forwards and backwards, with torch's order of gates: i, f, g, o."""
+
+    def __init__(self, model: Model) -> None:
+        self.layers, self.hidden = model.config.num_layers, model.config.hidden_size
+        weights = model.weights
+        self.inputs = [weights[f"lstm.weight_ih_l{layer}"] for layer in range(self.layers)]
+        self.recurrent = [weights[f"lstm.weight_hh_l{layer}"] for layer in range(self.layers)]
+        self.biases = [
+            weights[f"lstm.bias_ih_l{layer}"] + weights[f"lstm.bias_hh_l{layer}"] for layer in range(self.layers)
+        ]
+        self.head, self.head_bias = weights["fc.weight"], weights["fc.bias"]
+
+    def losses(self, ids: Ids, silenced: Sequence[tuple[int, int]]) -> Floats:
+        """``(B, N - 1)``: the loss of each character but the first, in a stream for each of ``silenced``, or in one."""
+        streams = max(1, len(silenced))
+        kept = np.ones((self.layers, streams, self.hidden), np.float32)
+        for stream, (layer, cell) in enumerate(silenced):
+            kept[layer - 1, stream, cell - 1] = 0
+        hidden = np.zeros((self.layers, streams, self.hidden), np.float32)
+        cells = np.zeros_like(hidden)
+        found = np.empty((streams, len(ids) - 1), np.float32)
+        for at, (char, target) in enumerate(pairwise(ids)):
+            below: Floats | None = None
+            for layer in range(self.layers):
+                from_below = self.inputs[layer][:, char] if below is None else below @ self.inputs[layer].T
+                gates = from_below + hidden[layer] @ self.recurrent[layer].T + self.biases[layer]
+                i, f, g, o = _activated(gates)
+                cells[layer] = (f * cells[layer] + i * g) * kept[layer]
+                below = hidden[layer] = o * np.tanh(cells[layer])
+            found[:, at] = _losses(hidden[-1] @ self.head.T + self.head_bias, np.full(streams, target))
+        return found
+
+    def loss_and_slopes(self, parts: Ids) -> tuple[float, Floats]:
+        """The mean loss of ``parts`` ``(B, T)``, each read from an empty state, and its derivative ``(L, H)`` by a
+        factor on each cell state, which is 1."""
+        streams, length = parts.shape
+        steps = length - 1
+        shape = (self.layers, steps, streams, self.hidden)
+        gates = np.empty((self.layers, steps, 4, streams, self.hidden), np.float32)
+        cells, hidden = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        zero = np.zeros((streams, self.hidden), np.float32)
+        for at in range(steps):
+            below: Floats | None = None
+            for layer in range(self.layers):
+                before, cell_before = (hidden[layer, at - 1], cells[layer, at - 1]) if at else (zero, zero)
+                from_below = self.inputs[layer].T[parts[:, at]] if below is None else below @ self.inputs[layer].T
+                i, f, g, o = _activated(from_below + before @ self.recurrent[layer].T + self.biases[layer])
+                gates[layer, at] = i, f, g, o
+                cells[layer, at] = f * cell_before + i * g
+                below = hidden[layer, at] = o * np.tanh(cells[layer, at])
+        logits = hidden[-1] @ self.head.T + self.head_bias
+        targets = parts[:, 1:].T
+        highest = logits.max(2, keepdims=True)
+        exponentials = np.exp(logits - highest)
+        totals = exponentials.sum(2, keepdims=True)
+        chosen = np.take_along_axis(logits, targets[:, :, None], 2)
+        loss = float((np.log(totals) + highest - chosen).mean(dtype=np.float64))
+        errors = exponentials / totals
+        np.put_along_axis(errors, targets[:, :, None], np.take_along_axis(errors, targets[:, :, None], 2) - 1, 2)
+        from_above = (errors / np.float32(steps * streams)) @ self.head
+        slopes = np.zeros((self.layers, self.hidden), np.float32)
+        for layer in reversed(range(self.layers)):
+            to_hidden, to_cell = zero, zero
+            down = np.zeros((steps, streams, self.hidden), np.float32)
+            for at in reversed(range(steps)):
+                i, f, g, o = gates[layer, at]
+                cell = cells[layer, at]
+                squashed = np.tanh(cell)
+                hidden_slope = from_above[at] + to_hidden
+                cell_slope = hidden_slope * o * (1 - squashed * squashed) + to_cell
+                slopes[layer] += (cell_slope * cell).sum(0)
+                cell_before = cells[layer, at - 1] if at else zero
+                gate_slopes = np.concatenate(
+                    [
+                        cell_slope * g * i * (1 - i),
+                        cell_slope * cell_before * f * (1 - f),
+                        cell_slope * i * (1 - g * g),
+                        hidden_slope * squashed * o * (1 - o),
+                    ],
+                    axis=1,
+                )
+                to_hidden = gate_slopes @ self.recurrent[layer]
+                to_cell = cell_slope * f
+                if layer:
+                    down[at] = gate_slopes @ self.inputs[layer]
+            from_above = down
+        return loss, slopes
+
+
+def _activated(gates: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The gates i, f, g, o of pre-activations ``(B, 4H)``."""
+    i, f, g, o = np.split(gates, 4, axis=1)
+    return _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
+
+
+def _sigmoid(values: Floats) -> Floats:
+    result: Floats = np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
+    return result
+
+
+def _losses(logits: Floats, targets: Ids) -> Floats:
+    highest = logits.max(1)
+    total = np.log(np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)) + highest
+    losses: Floats = (total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]).astype(np.float32)
+    return losses

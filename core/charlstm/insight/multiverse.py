@@ -1,0 +1,190 @@
+"""Compute everything that could come next: all continuations above a probability, and the likeliest next words.
+
+Probabilities are the model's own, without a sampler, and exact: every continuation above the cut-off is found. All
+continuations of one length are computed in one batch.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper, StepperState
+from charlstm.generation.threads import blas_threads
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+Floats = npt.NDArray[np.float32]
+
+WIDEST = 20_000
+"""Continuations of one length; a cut-off that could give more is refused."""
+
+WORD_BATCH = 32
+"""Beginnings of words that are extended at once."""
+
+LEAST_WORD = 1e-6
+"""Less likely beginnings of words are not extended."""
+
+LONGEST_WORD = 40
+"""Beginnings of words are given up after so many characters."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """One character of the tree of continuations.
+
+    Attributes:
+        char: the character; "" at the root.
+        probability: of the whole continuation up to and with this character, given the prime.
+        children: the characters that may follow, most likely first; only those above the cut-off.
+    """
+
+    char: str
+    probability: float
+    children: list[Branch] = field(default_factory=list)
+
+    @property
+    def open(self) -> float:
+        """The probability of all continuations of this one that are below the cut-off or beyond the depth."""
+        return max(0.0, self.probability - sum(child.probability for child in self.children))
+
+
+@dataclass(frozen=True, slots=True)
+class NextWord:
+    """A word that may come next, with the probability of exactly this word: its letters and then no further letter."""
+
+    word: str
+    probability: float
+
+
+def multiverse(
+    model: Model, prime: str = "", *, depth: int = 20, cutoff: float = 0.005, stepper: Stepper | None = None
+) -> Branch:
+    """All continuations of ``prime`` of up to ``depth`` characters whose probability is at least ``cutoff``.
+
+    Args:
+        cutoff: above 0; there are at most 1 / ``cutoff`` continuations of each length.
+
+    Raises:
+        GenerationError: ``depth`` or ``cutoff`` is out of range.
+    """
+    if not 1 / WIDEST <= cutoff <= 1 or not 1 <= depth <= 1000:
+        raise GenerationError(
+            f"The cut-off must be from {1 / WIDEST:g} to 1 and the depth from 1 to 1000, not {cutoff:g} and {depth}"
+        )
+    stepper = stepper or Stepper(model)
+    symbols = model.vocabulary.symbols
+    root = Branch("", 1.0)
+    with blas_threads(1):
+        state = stepper.zero_state()
+        logits = stepper.consume(prepare_prime(model, prime).ids, state)
+        level = [root]
+        for _ in range(depth):
+            paths = _softmax(logits) * np.array([branch.probability for branch in level])[:, None]
+            parents, which = np.nonzero(paths >= cutoff)
+            if not len(which):
+                break
+            order = np.lexsort((-paths[parents, which], parents))
+            parents, which = parents[order], which[order]
+            below = []
+            for parent, symbol in zip(parents.tolist(), which.tolist(), strict=True):
+                branch = Branch(symbols[symbol], float(paths[parent, symbol]))
+                level[parent].children.append(branch)
+                below.append(branch)
+            level, state = below, _selected(state, parents)
+            logits = stepper.step(which, state)
+    return root
+
+
+def next_words(model: Model, prime: str = "", *, count: int = 8, stepper: Stepper | None = None) -> list[NextWord]:
+    """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
+
+    A word is letters, digits, apostrophes and hyphens up to the first other character. If ``prime`` ends within a word,
+    its continuations are given, and "" if it may be complete; otherwise blanks before the word are allowed and belong
+    to no word.
+
+    Beginnings of words are extended in the order of their probability, until no other word can be more likely than the
+    last that is given.
+    """
+    stepper = stepper or Stepper(model)
+    symbols = model.vocabulary.symbols
+    letters = np.array([_in_word(symbol) for symbol in symbols])
+    blanks = np.array([symbol.isspace() for symbol in symbols])
+    found: dict[str, float] = {}
+    with blas_threads(1):
+        state = stepper.zero_state()
+        logits = stepper.consume(prepare_prime(model, prime).ids, state)
+        started = bool(prime) and _in_word(prime[-1])
+        waiting = [_Beginning(1.0, "", started, _softmax(logits)[0], state, 0)]
+        while waiting:
+            least = max(sorted(found.values(), reverse=True)[count - 1] if len(found) >= count else 0.0, LEAST_WORD)
+            extended: list[tuple[_Beginning, int]] = []
+            while waiting and len(extended) < WORD_BATCH and waiting[0].probability > least:
+                beginning = heapq.heappop(waiting)
+                paths = beginning.probability * beginning.following
+                if beginning.started:
+                    found[beginning.text] = found.get(beginning.text, 0.0) + float(paths[~letters].sum())
+                possible = letters if beginning.started else letters | blanks
+                if len(beginning.text) < LONGEST_WORD:
+                    extended += [(beginning, int(symbol)) for symbol in np.flatnonzero(possible & (paths > least))]
+            if not extended:
+                break
+            state = _gathered([(beginning.state, beginning.stream) for beginning, _ in extended])
+            following = _softmax(stepper.step(np.array([symbol for _, symbol in extended], np.intp), state))
+            for stream, (beginning, symbol) in enumerate(extended):
+                text = beginning.text + (symbols[symbol] if letters[symbol] else "")
+                probability = beginning.probability * float(beginning.following[symbol])
+                longer = _Beginning(probability, text, bool(letters[symbol]), following[stream], state, stream)
+                heapq.heappush(waiting, longer)
+    best = sorted(found.items(), key=lambda item: -item[1])[:count]
+    return [NextWord(word, probability) for word, probability in best]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Beginning:
+    """The beginning of a word: its ``probability``, those of the characters ``following`` it, and where its state is.
+
+    ``started`` is false while there are only blanks.
+    """
+
+    probability: float
+    text: str
+    started: bool
+    following: npt.NDArray[np.float64]
+    state: StepperState
+    stream: int
+
+    def __lt__(self, other: _Beginning) -> bool:  # a heap has the smallest first
+        return self.probability > other.probability
+
+
+def _in_word(char: str) -> bool:
+    return char.isalnum() or char in "'’-"
+
+
+def _selected(state: StepperState, columns: npt.NDArray[np.intp]) -> StepperState:
+    """The state of the streams ``columns`` of ``state``, in this order."""
+    return StepperState(
+        [np.ascontiguousarray(each[:, columns]) for each in state.inputs],
+        np.ascontiguousarray(state.cells[:, :, columns]),
+    )
+
+
+def _gathered(columns: list[tuple[StepperState, int]]) -> StepperState:
+    """The state of one stream each of several states."""
+    layers = range(len(columns[0][0].inputs))
+    inputs = [np.stack([state.inputs[layer][:, column] for state, column in columns], axis=1) for layer in layers]
+    return StepperState(inputs, np.stack([state.cells[:, :, column] for state, column in columns], axis=2))
+
+
+def _softmax(logits: Floats) -> npt.NDArray[np.float64]:
+    exponentials = np.exp((logits - logits.max(1, keepdims=True)).astype(np.float64))
+    probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(1, keepdims=True)
+    return probabilities
