@@ -137,9 +137,9 @@ def _bracket_depth(text: str) -> Values:
 
 
 def _since(starts: npt.NDArray[np.bool_]) -> Values:
-    """Characters since the last start, the start itself 0; before the first one since the beginning."""
+    """Characters since the last start, the start itself 0; one is taken to stand before the text."""
     places = np.arange(len(starts))
-    last = np.maximum.accumulate(np.where(starts, places, 0))
+    last = np.maximum.accumulate(np.where(starts, places, -1))
     return np.minimum(places - last, LONGEST_DISTANCE).astype(np.float32)
 
 

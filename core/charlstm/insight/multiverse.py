@@ -32,6 +32,9 @@ WORD_BATCH = 32
 LEAST_WORD = 1e-6
 """Less likely beginnings of words are not extended."""
 
+NEGLIGIBLE = 0.005
+"""Nor are those with less than this part of the probability of the last word that is given."""
+
 LONGEST_WORD = 40
 """Beginnings of words are given up after so many characters."""
 
@@ -111,7 +114,7 @@ def next_words(model: Model, prime: str = "", *, count: int = 8, stepper: Steppe
     to no word.
 
     Beginnings of words are extended in the order of their probability, until no other word can be more likely than the
-    last that is given.
+    last that is given. A word that follows unlikely blanks does not count (:data:`NEGLIGIBLE`).
     """
     stepper = stepper or Stepper(model)
     symbols = model.vocabulary.symbols
@@ -124,16 +127,22 @@ def next_words(model: Model, prime: str = "", *, count: int = 8, stepper: Steppe
         started = bool(prime) and _in_word(prime[-1])
         waiting = [_Beginning(1.0, "", started, _softmax(logits)[0], state, 0)]
         while waiting:
-            least = max(sorted(found.values(), reverse=True)[count - 1] if len(found) >= count else 0.0, LEAST_WORD)
+            given = sorted(found, key=lambda word: -found[word])[:count]
+            last = max(found[given[-1]] if len(given) == count else 0.0, LEAST_WORD)
             extended: list[tuple[_Beginning, int]] = []
-            while waiting and len(extended) < WORD_BATCH and waiting[0].probability > least:
+            while waiting and len(extended) < WORD_BATCH:
                 beginning = heapq.heappop(waiting)
+                # What is less likely than the last word given can only add to one of the words given.
+                adds = any(word.startswith(beginning.text) for word in given)
+                if beginning.probability <= (max(NEGLIGIBLE * last, LEAST_WORD) if adds else last):
+                    continue
                 paths = beginning.probability * beginning.following
                 if beginning.started:
                     found[beginning.text] = found.get(beginning.text, 0.0) + float(paths[~letters].sum())
                 possible = letters if beginning.started else letters | blanks
                 if len(beginning.text) < LONGEST_WORD:
-                    extended += [(beginning, int(symbol)) for symbol in np.flatnonzero(possible & (paths > least))]
+                    likely = np.flatnonzero(possible & (paths > max(NEGLIGIBLE * last, LEAST_WORD)))
+                    extended += [(beginning, int(symbol)) for symbol in likely]
             if not extended:
                 break
             state = _gathered([(beginning.state, beginning.stream) for beginning, _ in extended])

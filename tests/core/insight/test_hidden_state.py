@@ -1,0 +1,79 @@
+"""On a language with known hidden state, insight finds that state, and steering by it has the effect it should have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import activations
+from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
+from charlstm.insight.features import text_features
+from charlstm.insight.influence import influence
+from charlstm.model.file import Model
+
+QUOTES = "inside quotes"
+
+
+@pytest.fixture(scope="module")
+def sample(nested_model: Model, held_out: str) -> CellSample:
+    return sample_cells(nested_model, held_out)
+
+
+def odds_of_closing_quote(model: Model, text: str, clamps: tuple[Clamp, ...]) -> np.ndarray:
+    """Odds of ” after each character of ``text``."""
+    stepper = Stepper(model)
+    stepper.clamps = clamps
+    ids = prepare_prime(model, text).ids
+    logits = np.concatenate([stepper.head(tops) for _, tops in stepper.outputs(ids, stepper.zero_state())])
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    share = (exponentials / exponentials.sum(1, keepdims=True))[:, model.vocabulary.encode("”")[0][0]]
+    return share / (1 - share)
+
+
+def inside_quotes(text: str) -> np.ndarray:
+    return next(each for each in text_features(text) if each.name == QUOTES).values > 0
+
+
+def test_a_cell_or_a_probe_finds_inside_quotes(sample: CellSample) -> None:
+    named = next(each for each in name_cells(sample) if each.feature == QUOTES)
+    found = probe(sample, QUOTES)
+    assert max(named.score, 1 - named.score, found.score) > 0.95
+    assert named.above_chance
+    assert named.chance < 0.8
+
+
+def test_bracket_depth_is_followed_better_than_chance(sample: CellSample) -> None:
+    named = next(each for each in name_cells(sample) if each.feature == "bracket depth")
+    assert abs(named.score) > 2 * named.chance
+
+
+def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_random_cells_do_not(
+    nested_model: Model, held_out: str, sample: CellSample
+) -> None:
+    """Each cell is held where it is, on average, inside quotes; the odds are averaged over places outside quotes."""
+    text = held_out[:3000]
+    named = next(each for each in name_cells(sample) if each.feature == QUOTES)
+    states = activations(nested_model, text).cells
+    outside = ~inside_quotes(text)
+    free = odds_of_closing_quote(nested_model, text, ())[outside]
+
+    def effect(layer: int, cell: int) -> float:
+        value = float(states[~outside, layer - 1, cell - 1].mean())
+        clamped = odds_of_closing_quote(nested_model, text, (Clamp(layer, cell, value=value),))[outside]
+        return float(clamped.mean() / free.mean())
+
+    assert effect(*named.cell) > 5
+    others = [cell for cell in range(1, 49) if (1, cell) != named.cell]
+    random = np.random.default_rng(0).permutation(others)[:12]
+    assert np.mean([effect(1, int(cell)) for cell in random]) < 1.5
+
+
+def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one(nested_model: Model) -> None:
+    for opener, closer in ("[]", "()"):
+        text = f"ab cd {opener}" + "abc dab cad " + closer
+        result = influence(nested_model, text, len(text) - 1)
+        assert result.strongest == text.index(opener)
+        assert result.changes[result.strongest - result.start] > 0.5

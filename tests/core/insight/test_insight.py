@@ -1,0 +1,366 @@
+"""Batched results equal naive ones, and what cannot be computed is refused in a sentence."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp, parse_clamp
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import activations, deviation, iterate_activations
+from charlstm.insight.cells import name_cells, probe, sample_cells
+from charlstm.insight.context import context
+from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
+from charlstm.insight.influence import influence
+from charlstm.insight.lesions import estimate_lesions, measure_lesions
+from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.model.file import Model
+
+
+def probabilities(model: Model, text: str, clamps: tuple[Clamp, ...] = ()) -> np.ndarray:
+    """The distribution after ``text``, one character at a time."""
+    stepper = Stepper(model)
+    stepper.clamps = clamps
+    state = stepper.zero_state()
+    for char in prepare_prime(model, text).ids:
+        logits = stepper.step(np.array([char]), state)
+    exponentials = np.exp(logits[0].astype(np.float64))
+    return exponentials / exponentials.sum()
+
+
+def loss_of(model: Model, text: str) -> float:
+    """The loss of the last character."""
+    last = model.vocabulary.encode(text[-1])[0][0]
+    return float(-np.log(probabilities(model, text[:-1])[last]))
+
+
+# -- activations
+
+
+def test_activations_equal_single_steps(random_model: Model, random_text: str) -> None:
+    found = activations(random_model, random_text[:300])
+    stepper = Stepper(random_model)
+    state = stepper.zero_state()
+    for at, char in enumerate(found.ids):
+        stepper.step(np.array([char]), state)
+        outputs, cells = state.pack()[..., 0]
+        np.testing.assert_allclose(found.hidden[at], outputs, atol=1e-6)
+        np.testing.assert_allclose(found.cells[at], cells, atol=1e-5)
+    assert found.text == random_text[:300]
+
+
+@pytest.mark.parametrize("streams", [2, 3, 7])
+def test_streams_cover_every_character_once_and_nearly_equal_serial_reading(
+    random_model: Model, random_text: str, streams: int
+) -> None:
+    ids = prepare_prime(random_model, random_text * 4).ids
+    blocks = list(iterate_activations(Stepper(random_model), ids, streams=streams))
+    places = np.concatenate([np.arange(block.start, block.start + len(block.hidden)) for block in blocks])
+    assert sorted(places) == list(range(len(ids)))
+    largest, median = deviation(Stepper(random_model), ids, streams)
+    assert largest < 1e-3
+    assert median < 1e-6
+
+
+def test_a_long_text_is_read_in_bounded_memory(random_model: Model) -> None:
+    ids = np.random.default_rng(0).integers(0, random_model.config.vocab_size, 200_000)
+    stepper = Stepper(random_model)
+    tracemalloc.start()
+    try:
+        count = sum(len(block.hidden) for block in iterate_activations(stepper, ids))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == len(ids)
+    assert peak < 40e6, "the whole trace would take 51 MB"
+
+
+# -- clamps
+
+
+def test_a_clamped_cell_keeps_its_value_and_only_it_changes_in_the_first_step(random_model: Model) -> None:
+    stepper = Stepper(random_model)
+    free, held = stepper.zero_state(3), stepper.zero_state(3)
+    stepper.step(np.array([1, 2, 3]), free)
+    stepper.clamps = (Clamp(2, 5, value=1.5), Clamp(2, 7, factor=0.5))
+    stepper.step(np.array([1, 2, 3]), held)
+    np.testing.assert_array_equal(held.cells[1, 4], np.float32(1.5))
+    np.testing.assert_allclose(held.cells[1, 6], free.cells[1, 6] / 2, rtol=1e-6)
+    others = [cell for cell in range(16) if cell not in (4, 6)]
+    np.testing.assert_array_equal(held.cells[1, others], free.cells[1, others])
+    stepper.clamps = ()
+    assert stepper.clamps == ()
+
+
+def test_clamps_act_alike_in_blocks_and_single_steps(random_model: Model, random_text: str) -> None:
+    clamps = (Clamp(1, 3, value=-1.0), Clamp(2, 9, factor=0.25))
+    stepper = Stepper(random_model)
+    stepper.clamps = clamps
+    ids = prepare_prime(random_model, random_text[:50]).ids
+    logits = stepper.consume(ids, stepper.zero_state())
+    exponentials = np.exp(logits[0].astype(np.float64))
+    np.testing.assert_allclose(
+        exponentials / exponentials.sum(), probabilities(random_model, random_text[:50], clamps), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "clamp"),
+    [("2:3=1.5", Clamp(2, 3, value=1.5)), (" 1:16 = 0 ", Clamp(1, 16)), ("1:2*-0.5", Clamp(1, 2, factor=-0.5))],
+)
+def test_clamps_are_read_and_written(text: str, clamp: Clamp) -> None:
+    assert parse_clamp(text) == clamp
+    assert parse_clamp(str(clamp)) == clamp
+
+
+@pytest.mark.parametrize("text", ["2:3", "2=1", "a:1=1", "1:1=x", "1:1=inf", "1:1*2", ""])
+def test_a_wrong_clamp_is_refused(text: str) -> None:
+    with pytest.raises(GenerationError):
+        parse_clamp(text)
+
+
+@pytest.mark.parametrize("clamps", [(Clamp(0, 1),), (Clamp(3, 1),), (Clamp(1, 17),), (Clamp(1, 1), Clamp(1, 1))])
+def test_a_cell_that_does_not_exist_or_is_named_twice_is_refused(
+    random_model: Model, clamps: tuple[Clamp, ...]
+) -> None:
+    with pytest.raises(GenerationError):
+        Stepper(random_model).clamps = clamps
+
+
+# -- features and cells
+
+
+TEXT = 'He said, "Don\'t go (yet)." She left.\n\n  An end! 42 cats'
+
+
+def true_on(name: str, text: str) -> str:
+    """The characters after which a feature is true."""
+    values = BUILT_IN[name][1](text)
+    return "".join(char for char, value in zip(text, values, strict=True) if value)
+
+
+def test_features_of_prose() -> None:
+    assert true_on("inside quotes", TEXT) == "\"Don't go (yet)."
+    assert true_on("bracket depth", TEXT) == "(yet"
+    assert true_on("capitalised word", TEXT) == "HeDon'tSheAn"
+    assert true_on("digit", TEXT) == "42"
+    assert true_on("indentation", TEXT) == "  An end! 42 cats"
+    assert true_on("after a sentence", TEXT) == '" .\n\n  ! '
+    assert BUILT_IN["position in word"][1]("ab cde").tolist() == [1, 2, 0, 1, 2, 3]
+    assert BUILT_IN["position in line"][1]("ab\ncd").tolist() == [1, 2, 0, 1, 2]
+
+
+def test_an_apostrophe_neither_opens_nor_closes_a_quote() -> None:
+    assert true_on("inside quotes", "the dog's 'it isn't so' end") == "'it isn't so"
+    assert true_on("inside quotes", "“it’s” ") == "“it’s"
+
+
+PROGRAM = "import os\n# a 'note'\ndef f(x):\n    return 'a # b' + x  # end\n"
+
+
+def test_features_of_programs_and_tunes_are_those_of_such_texts_alone() -> None:
+    assert true_on("comment", PROGRAM).startswith("# a 'note'")
+    assert "'a # b'" in true_on("string", PROGRAM)
+    assert true_on("comment", "The # of it\n" * 3) == ""
+    tune = "X:1\nT:A tune\nK:D\nABc|dA B|\n"
+    assert true_on("tune header", tune) == "X:1T:A tuneK:D"
+    assert BUILT_IN["position in bar"][1](tune).tolist()[-6:] == [1, 2, 3, 4, 0, 1]
+
+
+def test_a_pattern_is_a_feature_and_a_bad_one_is_refused() -> None:
+    assert pattern_feature("the", r"\bthe\b", "in the end").values.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0]
+    for pattern in ("(", "zzz", "(?s).*"):
+        with pytest.raises(GenerationError):
+            pattern_feature("mine", pattern, "in the end")
+    with pytest.raises(GenerationError, match="seconds"):
+        pattern_feature("slow", r"(x|xx)+y(?=y)", "y" + "x" * 60, seconds=0.05)
+
+
+def test_a_function_is_a_feature() -> None:
+    assert function_feature("e", lambda text: [char == "e" for char in text], "bee").kind == "yes/no"
+    assert function_feature("place", lambda text: range(len(text)), "bee").kind == "graded"
+    with pytest.raises(GenerationError, match="one finite number"):
+        function_feature("short", lambda text: [1], "bee")
+
+
+def test_scores_equal_naive_ones(random_model: Model, random_text: str) -> None:
+    sample = sample_cells(random_model, random_text, lambda text: text_features(text))
+    for named in name_cells(sample, per_feature=3):
+        column = sample.second[:, (named.cell[0] - 1) * 16 + named.cell[1] - 1]
+        feature = next(each for each in sample.features if each.name == named.feature)
+        values = feature.values[len(sample.first) :]
+        if named.kind == "r":
+            expected = np.corrcoef(column, values)[0, 1]
+        else:
+            pairs = column[values == 1][:, None] - column[values == 0][None]
+            expected = float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+        assert named.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_probe_of_another_feature_is_refused(random_model: Model, random_text: str) -> None:
+    sample = sample_cells(random_model, random_text)
+    with pytest.raises(GenerationError, match="yes/no"):
+        probe(sample, "position in word")
+    with pytest.raises(GenerationError, match="are needed"):
+        sample_cells(random_model, "abc")
+
+
+# -- influence and context
+
+
+def test_influence_equals_reading_again_with_each_character_replaced(random_model: Model, random_text: str) -> None:
+    text = random_text[:40]
+    found = influence(random_model, text, 39, back=25, replacement="blank")
+    assert found.nats == pytest.approx(loss_of(random_model, text), abs=1e-4)
+    assert found.start == 14
+    for at, change in enumerate(found.changes, found.start):
+        replaced = text[:at] + " " + text[at + 1 :]
+        assert change == pytest.approx(loss_of(random_model, replaced) - found.nats, abs=1e-4)
+
+
+def test_influence_by_expectation_feeds_the_models_own_distribution(random_model: Model, random_text: str) -> None:
+    text = random_text[:12]
+    found = influence(random_model, text, 11, back=5)
+    stepper = Stepper(random_model)
+    for at, change in enumerate(found.changes, found.start):
+        state = stepper.zero_state()
+        ids = prepare_prime(random_model, text).ids
+        for char in ids[:at]:
+            stepper.step(np.array([char]), state)
+        expected = probabilities(random_model, text[:at])[None].astype(np.float32)
+        logits = stepper.step_mixed(expected, state).copy()
+        for char in ids[at + 1 : -1]:
+            logits = stepper.step(np.array([char]), state)
+        share = np.exp(logits[0].astype(np.float64))
+        assert change == pytest.approx(-np.log(share[ids[-1]] / share.sum()) - found.nats, abs=1e-4)
+
+
+@pytest.mark.parametrize("position", [0, 12, -1])
+def test_influence_on_no_character_is_refused(random_model: Model, position: int) -> None:
+    with pytest.raises(GenerationError, match="Position"):
+        influence(random_model, "abc def abc ", position)
+
+
+def test_context_equals_reading_the_last_characters_alone(random_model: Model, random_text: str) -> None:
+    found = context(random_model, random_text, at=100, lengths=(1, 4, 30))
+    for length, loss in zip(found.lengths, found.losses, strict=True):
+        assert loss == pytest.approx(loss_of(random_model, random_text[100 - length : 101]), abs=1e-4)
+    assert found.shuffled[-1] == pytest.approx(found.losses[-1], abs=1e-5), "nothing is left to shuffle"
+    assert found.used in found.lengths
+    with pytest.raises(GenerationError, match="context"):
+        context(random_model, random_text[:50])
+
+
+# -- lesions
+
+
+def test_lesions_equal_a_stepper_with_the_cell_silenced(random_model: Model, random_text: str) -> None:
+    text = random_text[:60]
+    rises = measure_lesions(random_model, text, [(1, 3), (2, 16)])
+    assert np.isnan(rises[:, 0]).all()
+    for row, (layer, cell) in zip(rises, [(1, 3), (2, 16)], strict=True):
+        for at in (1, 20, 59):
+            last = random_model.vocabulary.encode(text[at])[0][0]
+            silenced = probabilities(random_model, text[:at], (Clamp(layer, cell),))[last]
+            free = probabilities(random_model, text[:at])[last]
+            assert row[at] == pytest.approx(np.log(free / silenced), abs=1e-4)
+
+
+def test_the_estimate_of_lesions_is_the_derivative_by_a_factor_on_the_cell(
+    random_model: Model, random_text: str
+) -> None:
+    text = random_text[:480]
+    found = estimate_lesions(random_model, text)
+
+    def loss(clamps: tuple[Clamp, ...]) -> float:
+        stepper = Stepper(random_model)
+        stepper.clamps = clamps
+        total = []
+        for start in range(0, 480, 30):
+            ids = prepare_prime(random_model, text[start : start + 30]).ids
+            logits = np.concatenate([stepper.head(tops) for _, tops in stepper.outputs(ids[:-1], stepper.zero_state())])
+            logits = logits.astype(np.float64)
+            total.append(np.log(np.exp(logits).sum(1)) - np.take_along_axis(logits, ids[1:, None], 1)[:, 0])
+        return float(np.mean(total))
+
+    assert found.loss == pytest.approx(loss(()), abs=1e-5)
+    for layer, cell in ((1, 1), (1, 9), (2, 4), (2, 16)):
+        slope = (loss((Clamp(layer, cell, factor=1.0),)) - loss((Clamp(layer, cell, factor=0.98),))) / 0.02
+        assert found.estimates[layer - 1, cell - 1] == pytest.approx(-slope, abs=2e-3)
+    ranked = found.ranked(5)
+    assert [rise for _, rise in ranked] == sorted((rise for _, rise in ranked), reverse=True)
+
+
+# -- multiverse
+
+
+def leaves(branch: Branch, before: str = "") -> dict[str, float]:
+    found = {before + branch.char: branch.probability} if before + branch.char else {}
+    for child in branch.children:
+        found |= leaves(child, before + branch.char)
+    return found
+
+
+def test_multiverse_has_every_continuation_above_the_cutoff(random_model: Model) -> None:
+    found = leaves(multiverse(random_model, "abc", depth=3, cutoff=0.02))
+    expected: dict[str, float] = {}
+    for length in (1, 2, 3):
+        for chars in itertools.product(random_model.vocabulary.symbols, repeat=length):
+            path, probability = "", 1.0
+            for char in chars:
+                row = probabilities(random_model, "abc" + path)
+                probability *= float(row[random_model.vocabulary.encode(char)[0][0]])
+                path += char
+                if probability < 0.02:
+                    break
+            if probability >= 0.02:
+                expected[path] = probability
+    assert found.keys() == expected.keys()
+    for path, probability in expected.items():
+        assert found[path] == pytest.approx(probability, rel=1e-4)
+
+
+@pytest.mark.parametrize(("depth", "cutoff"), [(0, 0.1), (5, 0.0), (5, 1e-9), (2000, 0.1)])
+def test_multiverse_out_of_range_is_refused(random_model: Model, depth: int, cutoff: float) -> None:
+    with pytest.raises(GenerationError, match="cut-off"):
+        multiverse(random_model, depth=depth, cutoff=cutoff)
+
+
+def test_next_words_are_exact(random_model: Model) -> None:
+    words = next_words(random_model, "ab ", count=4)
+    assert [word.probability for word in words] == sorted((word.probability for word in words), reverse=True)
+    letters = [symbol for symbol in random_model.vocabulary.symbols if symbol.isalpha()]
+
+    def share(text: str, chars: list[str]) -> float:
+        row = probabilities(random_model, text)
+        return sum(float(row[random_model.vocabulary.encode(char)[0][0]]) for char in chars)
+
+    def begins(text: str, word: str) -> float:
+        """The word at once, without blanks before it."""
+        probability = 1.0
+        for at, char in enumerate(word):
+            probability *= share(text + word[:at], [char])
+        return probability * (1 - share(text + word, letters))
+
+    for word in words:
+        # Up to three blanks before the word; more are rarer than what is compared.
+        total, starts = 0.0, {"": 1.0}
+        for _ in range(4):
+            total += sum(weight * begins("ab " + blanks, word.word) for blanks, weight in starts.items())
+            starts = {
+                before + blank: weight * share("ab " + before, [blank])
+                for before, weight in starts.items()
+                for blank in " \n"
+            }
+        assert word.probability == pytest.approx(total, rel=0.02)
+
+
+def test_a_word_that_has_begun_is_completed(random_model: Model) -> None:
+    assert any(word.word == "" for word in next_words(random_model, "abc", count=8))
+    assert all(re.fullmatch("[a-j]*", word.word) for word in next_words(random_model, "abc", count=8))
