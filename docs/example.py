@@ -73,6 +73,13 @@ session.rewind(20)
 session.choose(steps[20].alternatives[1].char)  # another character than it drew, and on from there
 print(session.text + "".join(step.char for step in session.stream(40)))
 print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(session.text, corpus).share)
+# Inside the model: which cells follow what, why a character is expected, what could come next, and what steering does.
+print(charlstm.name_cells("demo", corpus.text(0, 3000), patterns={"the": r"\bthe\b"})[0])
+print(charlstm.activations(model, session.text).cells.shape, charlstm.lesions(model, corpus.text(0, 800)).ranked(3))
+print(charlstm.influence("demo", "The value of the function", 20).strongest)
+print(charlstm.context(model, corpus.text(0, 2000), places=5).used)
+print(charlstm.next_words("demo", "The ", count=3), charlstm.multiverse("demo", "The ", depth=3, cutoff=0.05).children)
+print(charlstm.generate("demo", "The ", 40, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
 try:
     charlstm.find_run("no such run", folder)
 except charlstm.CharLSTMError as error:

@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from charlstm.engine.network import CharLSTM as CharLSTM
     from charlstm.engine.trainer import Trainer as Trainer
     from charlstm.errors import CharLSTMError as CharLSTMError
+    from charlstm.generation.clamp import Clamp as Clamp
     from charlstm.generation.novelty import novelty as novelty
     from charlstm.generation.sampling import SamplerSettings as SamplerSettings
     from charlstm.generation.session import Session as Session
     from charlstm.generation.tree import Step as Step
+    from charlstm.library import activations as activations
+    from charlstm.library import context as context
     from charlstm.library import evaluate as evaluate
     from charlstm.library import generate as generate
     from charlstm.library import generate_many as generate_many
+    from charlstm.library import influence as influence
+    from charlstm.library import lesions as lesions
     from charlstm.library import load_model as load_model
+    from charlstm.library import multiverse as multiverse
+    from charlstm.library import name_cells as name_cells
+    from charlstm.library import next_words as next_words
     from charlstm.library import score as score
     from charlstm.model.file import Model as Model
     from charlstm.model.file import save_model as save_model
@@ -57,11 +65,15 @@ _NAMES_BY_MODULE = {
     "engine.network": ("CharLSTM",),
     "engine.trainer": ("Trainer",),
     "errors": ("CharLSTMError",),
+    "generation.clamp": ("Clamp",),
     "generation.novelty": ("novelty",),
     "generation.sampling": ("SamplerSettings",),
     "generation.session": ("Session",),
     "generation.tree": ("Step",),
-    "library": ("evaluate", "generate", "generate_many", "load_model", "score"),
+    "library": (
+        *("activations", "context", "evaluate", "generate", "generate_many", "influence", "lesions", "load_model"),
+        *("multiverse", "name_cells", "next_words", "score"),
+    ),
     "model.file": ("Model", "save_model"),
     "runs.folder": ("Run", "find_run", "list_runs"),
     "runs.launch": ("resume_run", "start_run"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from charlstm.errors import ModelError, TextError
 from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.model import file
 from charlstm.model.file import Model
@@ -18,8 +19,16 @@ from charlstm.text.corpus import Corpus
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from charlstm.engine.evaluation import Evaluation
     from charlstm.engine.network import CharLSTM
+    from charlstm.insight.activations import Activations
+    from charlstm.insight.cells import NamedCell
+    from charlstm.insight.context import Context
+    from charlstm.insight.influence import Influence
+    from charlstm.insight.lesions import Lesions
+    from charlstm.insight.multiverse import Branch, NextWord
 
 Part = Literal["validation", "test", "train", "all"]
 
@@ -49,6 +58,7 @@ def generate(
     seed: int = 0,
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
+    clamps: Sequence[Clamp] = (),
 ) -> str:
     """Generate one text. For the probabilities of each character use a :class:`charlstm.Session`.
 
@@ -59,15 +69,16 @@ def generate(
         seed: the same seed gives the same text on one machine.
         settings: how characters are chosen; None is temperature 0.8 and min-p 0.05.
         stop: a string or strings after which generation ends; the string itself is part of the text.
+        clamps: cells that are held or scaled in each step.
 
     Returns:
         The generated characters, without the prime.
 
     Raises:
-        GenerationError: a stop string is empty.
+        GenerationError: a stop string is empty, or the model does not have a cell of ``clamps``.
         ModelError, RunError: as :func:`load_model`.
     """
-    return _generate.generate(_loaded(model), prime, length, seed=seed, settings=settings, stop=stop)
+    return _generate.generate(_loaded(model), prime, length, seed=seed, settings=settings, stop=stop, clamps=clamps)
 
 
 def generate_many(
@@ -79,6 +90,7 @@ def generate_many(
     seed: int = 0,
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
+    clamps: Sequence[Clamp] = (),
     threads: int | None = None,
 ) -> list[str]:
     """Generate several texts of one prime at once, several times as fast as one after the other.
@@ -93,7 +105,15 @@ def generate_many(
         ``samples`` texts, without the prime.
     """
     return _generate.generate_many(
-        _loaded(model), prime, length, samples=samples, seed=seed, settings=settings, stop=stop, threads=threads
+        _loaded(model),
+        prime,
+        length,
+        samples=samples,
+        seed=seed,
+        settings=settings,
+        stop=stop,
+        clamps=clamps,
+        threads=threads,
     )
 
 
@@ -183,6 +203,142 @@ def evaluate(
     if not any(stop - start > 1 for start, stop in spans):
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
     return evaluate_spans(network, ids, spans, max_chars, progress=progress)
+
+
+def activations(model: Model | str | Path, text: str) -> Activations:
+    """Compute the outputs h and the cell states c of every cell after every character of ``text``.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
+    Returns:
+        Arrays ``(N, L, H)`` for N characters that the model knows, L layers and H cells: 8 bytes for each cell and
+        character.
+
+    Raises:
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.activations import activations
+
+    return activations(_loaded(model), text)
+
+
+def name_cells(
+    model: Model | str | Path,
+    text: str,
+    *,
+    per_feature: int = 1,
+    patterns: Mapping[str, str] | None = None,
+    functions: Mapping[str, Callable[[str], npt.ArrayLike]] | None = None,
+) -> list[NamedCell]:
+    """Find the cells that follow features of ``text``, such as being inside quotes.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+        per_feature: how many cells to give for each feature.
+        patterns: more features by name: regular expressions; the feature is true on every character of a match.
+        functions: more features by name: functions that take the text and return a number for each of its characters.
+
+    Returns:
+        Cells with their score on the half of the text that had no part in the choice, and the score that chance
+        reaches; the best-followed feature first. Layers and cells count from 1.
+
+    Raises:
+        GenerationError: the text is too short, or a pattern or function is of no use for it.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.cells import name_cells, sample_cells
+    from charlstm.insight.features import Feature, function_feature, pattern_feature, text_features
+
+    def features(read: str) -> list[Feature]:
+        own = [pattern_feature(name, pattern, read) for name, pattern in (patterns or {}).items()]
+        own += [function_feature(name, function, read) for name, function in (functions or {}).items()]
+        return own + text_features(read)
+
+    return name_cells(sample_cells(_loaded(model), text, features), per_feature=per_feature)
+
+
+def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100) -> Influence:
+    """Measure how much each earlier character influences the character of ``text`` at position ``at``.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+        at: counted from 0 in the text without characters that the model does not know.
+        back: how many characters before it are hidden in turn.
+
+    Returns:
+        For each earlier character, how much the loss of the one at ``at`` rises, in nats, when it is hidden.
+
+    Raises:
+        GenerationError: there is no predicted character at ``at``.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.influence import influence
+
+    return influence(_loaded(model), text, at, back=back)
+
+
+def context(model: Model | str | Path, text: str, *, at: int | None = None, places: int = 200) -> Context:
+    """Measure the loss of ``text`` by how many characters of context the model has read.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+        at: the position of one character; None predicts ``places`` of them, evenly spaced.
+
+    Raises:
+        GenerationError: the text is shorter than the longest context.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.context import context
+
+    return context(_loaded(model), text, at=at, places=places)
+
+
+def multiverse(model: Model | str | Path, prime: str = "", *, depth: int = 20, cutoff: float = 0.005) -> Branch:
+    """Compute all continuations of ``prime`` of up to ``depth`` characters with a probability of at least ``cutoff``.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
+    Returns:
+        The root of a tree of characters with the exact probabilities of the continuations, without a sampler.
+
+    Raises:
+        GenerationError: ``depth`` or ``cutoff`` is out of range.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.multiverse import multiverse
+
+    return multiverse(_loaded(model), prime, depth=depth, cutoff=cutoff)
+
+
+def next_words(model: Model | str | Path, prime: str = "", *, count: int = 8) -> list[NextWord]:
+    """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
+    Raises:
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.multiverse import next_words
+
+    return next_words(_loaded(model), prime, count=count)
+
+
+def lesions(model: Model | str | Path, text: str) -> Lesions:
+    """Estimate for every cell how much the loss of ``text`` rises when the cell is silenced.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
+    Raises:
+        GenerationError: the text is too short.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    from charlstm.insight.lesions import estimate_lesions
+
+    return estimate_lesions(_loaded(model), text)
 
 
 def _loaded(model: Model | str | Path) -> Model:

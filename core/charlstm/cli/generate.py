@@ -97,6 +97,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
         "charlstm generate RUN --prime 'The sea' --until paragraph",
         r"charlstm generate RUN --samples 20 --stop '\n'",
         "charlstm generate RUN --temperature 0 --show-probs",
+        "charlstm generate RUN --clamp 2:317=1.0",
         about=MODEL_HELP,
     )
 )
@@ -113,6 +114,13 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
 @integer_option("--seed", default=0, help="The same seed gives the same text.")
 @sampler_options
+@click.option(
+    "--clamp",
+    "clamps",
+    multiple=True,
+    metavar="L:C=X",
+    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be given several times.",
+)
 @integer_option("--snapshot", help="Use the model of the run after N steps.")
 @click.option("--show-probs", is_flag=True, help="Print one line per character: probability, rank and alternatives.")
 @json_option
@@ -126,6 +134,7 @@ def generate(
     stop: tuple[str, ...],
     until: str | None,
     seed: int,
+    clamps: tuple[str, ...],
     snapshot: int | None,
     show_probs: bool,
     as_json: bool,
@@ -137,6 +146,7 @@ def generate(
     With --json: {"text"}, without the prime; with --samples {"texts"}; with --show-probs also {"steps"}, one for each
     character.
     """
+    from charlstm.generation.clamp import parse_clamp
     from charlstm.generation.session import Session
     from charlstm.generation.threads import blas_threads
 
@@ -145,17 +155,21 @@ def generate(
     if show_probs and samples is not None:
         raise GenerationError("--show-probs works for one text only: remove it, or remove --samples")
     settings = sampler_settings(sampler)
+    held = [parse_clamp(clamp) for clamp in clamps]
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     loaded = open_model(model, runs_dir, snapshot)
     if samples is not None:
-        texts = _generate_samples(loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops)
+        texts = _generate_samples(
+            loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops, clamps=held
+        )
         result: GenerateResult = {"texts": texts}
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with ProgressBar() as bar:
-        session = Session(loaded, text, seed=seed, settings=settings, progress=bar.stage("reading the prime"))
+        reading = bar.stage("reading the prime")
+        session = Session(loaded, text, seed=seed, settings=settings, clamps=held, progress=reading)
     report_unknown_characters(session.unknown, "they are left out of the prime", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:

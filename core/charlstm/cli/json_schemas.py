@@ -386,6 +386,71 @@ class NoveltyResult(TypedDict):
     stretches: list[CopiedStretch]
 
 
+# -- insight -----------------------------------------------------------------------------------------------------
+
+
+class NamedCellRow(TypedDict):
+    """A cell that follows a feature of a text, from ``cells``."""
+
+    feature: str
+    cell: list[int]
+    """Layer and index, both counted from 1."""
+    kind: Literal["auc", "r"]
+    """``auc``: area under the ROC curve, of a yes/no feature; ``r``: correlation, of a graded one."""
+    score: float
+    """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
+    cell is low where the feature is high."""
+    chance: float
+    """What the best cell reaches for copies of the feature that are shifted along the text."""
+
+
+class ProbeCellRow(TypedDict):
+    """A cell that helps to follow a feature, from ``cells --probe``."""
+
+    cell: list[int]
+    weight: float
+    """Of its cell state, in the sum that is above zero where the feature is likely true."""
+
+
+class InfluenceRow(TypedDict):
+    """The influence of one earlier character, from ``influence``."""
+
+    position: int
+    """In the text without unknown characters, counted from 0."""
+    char: str
+    change: float
+    """How much the loss of the explained character rises, in nats, when this one is hidden."""
+
+
+class ContextRow(TypedDict):
+    """The loss with a limited context, from ``context``."""
+
+    context: int
+    """Characters that the model has read."""
+    loss: float
+    shuffled: float
+    """The loss when the characters before those are there, but in random order."""
+
+
+class MultiverseBranch(TypedDict):
+    """One character of the tree of continuations, from ``multiverse``."""
+
+    char: str
+    """Empty at the root."""
+    probability: float
+    """Of the whole continuation up to and with this character."""
+    children: list[Any]
+    """Branches that continue this one, most likely first."""
+
+
+class NextWordRow(TypedDict):
+    """A word that may come next, from ``multiverse --words``."""
+
+    word: str
+    """Empty if the word that the prime ends with may be complete."""
+    probability: float
+
+
 SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "stats": StatsResult,
@@ -402,6 +467,12 @@ SCHEMAS: dict[str, Any] = {
     "eval": EvalResult,
     "score": ScoreResult,
     "novelty": NoveltyResult,
+    "cells": list[NamedCellRow],
+    "cells --probe": list[ProbeCellRow],
+    "influence": list[InfluenceRow],
+    "context": list[ContextRow],
+    "multiverse": MultiverseBranch,
+    "multiverse --words": list[NextWordRow],
     "info": InfoResult,
     "import": ImportResult,
     "export": ExportResult,

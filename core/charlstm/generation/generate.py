@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import (
     Repeats,
@@ -41,13 +42,14 @@ def generate(
     seed: int = 0,
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
+    clamps: Sequence[Clamp] = (),
 ) -> str:
     """At most ``length`` characters after ``prime``; fewer if they end with a string of ``stop``.
 
-    Raises :class:`GenerationError` for an empty stop string.
+    Raises :class:`GenerationError` for an empty stop string, or a cell in ``clamps`` that the model does not have.
     """
     with blas_threads(1):
-        session = Session(model, prime, seed=seed, settings=settings)
+        session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
         return "".join(step.char for step in session.stream(length, stop=stop))
 
 
@@ -60,6 +62,7 @@ def generate_many(
     seed: int = 0,
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
+    clamps: Sequence[Clamp] = (),
     threads: int | None = None,
     stepper: Stepper | None = None,
     progress: Callable[[int], None] | None = None,
@@ -77,7 +80,8 @@ def generate_many(
         prime_progress: called with ``(done, total)`` characters of a long prime; an exception ends the work.
 
     Raises:
-        GenerationError: ``samples`` or ``length`` is out of range, or a stop string is empty.
+        GenerationError: ``samples`` or ``length`` is out of range, a stop string is empty, or the model does not have a
+            cell of ``clamps``.
     """
     if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
         raise GenerationError(
@@ -85,6 +89,7 @@ def generate_many(
         )
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
+    stepper.clamps = tuple(clamps)
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
         single = stepper.zero_state()

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from charlstm import user_files
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.prime import Prime
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
@@ -139,6 +140,7 @@ def _copied(session: Session) -> dict[str, Any]:
         "seed": session.seed,
         "sample": session.sample,
         "settings": session.settings.to_dict(),
+        "clamps": [str(clamp) for clamp in session.clamps],
         "cursor": {"branch": numbers[id(session.tip)], "position": session.position},
         "branches": branches,
     }
@@ -187,6 +189,7 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         sample=_whole(values["sample"], 0, 2**62),
         settings=SamplerSettings.from_dict(values["settings"]),
         stepper=stepper,
+        clamps=[parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))],
         tree=tree,
         tip=tip,
         position=_whole(values["cursor"]["position"], 0, tip.stop),

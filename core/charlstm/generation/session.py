@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.sampling import (
     Floats,
@@ -70,10 +71,12 @@ class Session:
         settings: how characters are chosen; assign to :attr:`settings` at any time. None is :class:`SamplerSettings`'
             defaults.
         stepper: of the same model, to share its packed weights with another session.
+        clamps: cells that are held or scaled while the prime is read and text is generated; assign to :attr:`clamps` at
+            any time.
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
     Raises:
-        GenerationError: the seed is not a whole number of at most 64 bits.
+        GenerationError: the seed is not a whole number of at most 64 bits, or the model has no such cell to clamp.
         ModelError: the weights are so large that logits would not be finite.
 
     Attributes:
@@ -93,10 +96,11 @@ class Session:
         sample: int = 0,
         settings: SamplerSettings | None = None,
         stepper: Stepper | None = None,
+        clamps: Sequence[Clamp] = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         prepared = prepare_prime(model, prime)
-        self._start(model, prepared, seed, sample, settings or SamplerSettings(), stepper or Stepper(model))
+        self._start(model, prepared, seed, sample, settings or SamplerSettings(), stepper or Stepper(model), clamps)
         self._consume_prime(progress)
 
     @classmethod
@@ -109,13 +113,14 @@ class Session:
         sample: int,
         settings: SamplerSettings,
         stepper: Stepper,
+        clamps: Sequence[Clamp],
         tree: dict[int, Branch],
         tip: Branch,
         position: int,
     ) -> Session:
         """A session with an existing tree, whose missing hidden states are computed again."""
         session = cls.__new__(cls)
-        session._start(model, prime, seed, sample, settings, stepper)
+        session._start(model, prime, seed, sample, settings, stepper, clamps)
         session.tree, session.root = tree, tree[0]
         session._pending = session.root.pending
         session._numbers = itertools.count(max(tree) + 1)
@@ -127,7 +132,14 @@ class Session:
         return session
 
     def _start(
-        self, model: Model, prime: Prime, seed: int, sample: int, settings: SamplerSettings, stepper: Stepper
+        self,
+        model: Model,
+        prime: Prime,
+        seed: int,
+        sample: int,
+        settings: SamplerSettings,
+        stepper: Stepper,
+        clamps: Sequence[Clamp],
     ) -> None:
         self.model = model
         self.prime, self.unknown = prime.text, prime.unknown
@@ -137,7 +149,8 @@ class Session:
         self.seed = seed
         self.settings = settings
         self._symbols = tuple(model.vocabulary.symbols)
-        self._stepper = stepper
+        self._own_stepper = stepper
+        self.clamps = tuple(clamps)
         self._pending = Pending(len(self._symbols))
         self.root = Branch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
@@ -168,6 +181,26 @@ class Session:
     def settings(self, settings: SamplerSettings) -> None:
         self._sampler = Sampler(settings)
         self._no_repeat_before = 0
+
+    @property
+    def clamps(self) -> tuple[Clamp, ...]:
+        """Cells that are held or scaled. Assigning changes no existing text and not the state at the cursor; it acts
+        from the next character on, and on text that has to be read again after a rewind.
+
+        Raises :class:`GenerationError` when one is assigned that the model does not have.
+        """
+        return self._clamps
+
+    @clamps.setter
+    def clamps(self, clamps: Sequence[Clamp]) -> None:
+        check_clamps(clamps, self.model.config.num_layers, self.model.config.hidden_size)
+        self._clamps = tuple(clamps)
+
+    @property
+    def _stepper(self) -> Stepper:
+        """The stepper with this session's clamps; other sessions may share it."""
+        self._own_stepper.clamps = self._clamps
+        return self._own_stepper
 
     @property
     def seed(self) -> int:

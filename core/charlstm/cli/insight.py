@@ -1,0 +1,366 @@
+"""Commands that look inside a model: ``cells``, ``influence``, ``context`` and ``multiverse``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.json_schemas import (
+    ContextRow,
+    InfluenceRow,
+    MultiverseBranch,
+    NamedCellRow,
+    NextWordRow,
+    ProbeCellRow,
+)
+from charlstm.cli.options import (
+    MODEL_HELP,
+    encoding_option,
+    examples,
+    integer_option,
+    json_option,
+    load_corpus,
+    max_chars_option,
+    model_argument,
+    number_option,
+    open_model,
+    runs_dir_option,
+    text_argument,
+)
+from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width
+from charlstm.display import symbol, visible
+from charlstm.errors import GenerationError
+from charlstm.text.reading import TextOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlstm.insight.cells import NamedCell, Probe
+    from charlstm.insight.features import Feature
+    from charlstm.insight.influence import Influence
+    from charlstm.insight.multiverse import Branch
+    from charlstm.model.file import Model
+
+CELLS_CHARS = 200_000
+"""Characters of a text from which cells are named, unless --max-chars says otherwise."""
+
+CONTEXT_CHARS = 100_000
+"""The same for the context."""
+
+SHOWN = 0.02
+"""Influences below this part of the strongest are not shown."""
+
+snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
+
+
+@click.command(
+    epilog=examples(
+        "charlstm cells RUN novel.txt",
+        r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
+        "charlstm cells RUN novel.txt --probe 'inside quotes'",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@text_argument
+@click.option(
+    "--feature", "patterns", multiple=True, metavar="NAME=REGEX", help="Another feature: true where REGEX matches."
+)
+@integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
+@click.option("--probe", "probed", metavar="FEATURE", help="Show which cells together follow a yes/no feature.")
+@snapshot_option
+@encoding_option
+@max_chars_option
+@json_option
+@runs_dir_option
+def cells(
+    model: str,
+    text: tuple[str, ...],
+    patterns: tuple[str, ...],
+    per_feature: int,
+    probed: str | None,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
+
+    Cells are chosen on the first half of TEXT and scored on the second. auc: 0.5 is chance and 1 perfect, 0 perfect
+    the other way round; r: a correlation. chance is what the best cell reaches for features that no cell follows.
+
+    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score and chance.
+    """
+    from charlstm.insight.cells import name_cells, probe, sample_cells
+    from charlstm.insight.features import pattern_feature, text_features
+
+    named_patterns = [_named_pattern(pattern) for pattern in patterns]
+    loaded = open_model(model, runs_dir, snapshot)
+    content = _text_for(loaded, text, encoding, max_chars or CELLS_CHARS)
+
+    def features(read: str) -> Sequence[Feature]:
+        return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
+
+    with ProgressBar() as bar:
+        sample = sample_cells(loaded, content, features, progress=bar.stage("reading the text"))
+    if probed is not None:
+        _print_probe(probe(sample, probed), as_json)
+        return
+    found = name_cells(sample, per_feature=per_feature)
+    rows: list[NamedCellRow] = [
+        {
+            "feature": each.feature,
+            "cell": list(each.cell),
+            "kind": each.kind,
+            "score": each.score,
+            "chance": each.chance,
+        }
+        for each in found
+    ]
+    print_result(as_json, rows, "\n".join(_cell_lines(found)))
+
+
+@click.command(
+    epilog=examples(
+        "charlstm influence RUN letter.txt --at 120",
+        "echo 'She said, “no”' | charlstm influence RUN -",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@text_argument
+@integer_option("--at", minimum=1, help="Position of the character to explain, counted from 0.  [default: the last]")
+@integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
+@snapshot_option
+@encoding_option
+@max_chars_option
+@json_option
+@runs_dir_option
+def influence(
+    model: str,
+    text: tuple[str, ...],
+    at: int | None,
+    back: int,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Show which earlier characters of TEXT make MODEL expect, or not expect, the one at --at.
+
+    Each earlier character is hidden in turn. A positive change means that hiding it makes the character less likely:
+    the model used it.
+
+    With --json: a list with position, char and change (nats of the character at --at).
+    """
+    from charlstm.insight.influence import influence as compute
+
+    loaded = open_model(model, runs_dir, snapshot)
+    content = _text_for(loaded, text, encoding, max_chars).rstrip("\n")
+    ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content))
+    read = loaded.vocabulary.decode(ids)
+    found = compute(loaded, read, len(read) - 1 if at is None else at, back=back)
+    rows: list[InfluenceRow] = [
+        {"position": found.start + n, "char": read[found.start + n], "change": float(change)}
+        for n, change in enumerate(found.changes)
+    ]
+    print_result(as_json, rows, "\n".join(_influence_lines(found, read)))
+
+
+@click.command(
+    epilog=examples("charlstm context RUN novel.txt", "charlstm context RUN novel.txt --at 5000", about=MODEL_HELP)
+)
+@model_argument
+@text_argument
+@integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
+@integer_option("--places", minimum=1, default=200, help="How many characters of TEXT to predict for each figure.")
+@snapshot_option
+@encoding_option
+@max_chars_option
+@json_option
+@runs_dir_option
+def context(
+    model: str,
+    text: tuple[str, ...],
+    at: int | None,
+    places: int,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Measure how many characters of context MODEL uses on TEXT.
+
+    The loss is measured with only the last characters, and with those before them in random order.
+
+    With --json: a list with context (characters kept), loss and shuffled (the loss with those before in random order).
+    """
+    from charlstm.insight.context import context as measure
+
+    loaded = open_model(model, runs_dir, snapshot)
+    content = _text_for(loaded, text, encoding, max_chars or CONTEXT_CHARS)
+    with ProgressBar() as bar:
+        found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
+    rows: list[ContextRow] = [
+        {"context": length, "loss": loss, "shuffled": shuffled}
+        for length, loss, shuffled in zip(found.lengths, found.losses, found.shuffled, strict=True)
+    ]
+    lines = table(
+        ["characters kept", "loss", "others shuffled"],
+        [[f"{row['context']}", f"{row['loss']:.4f}", f"{row['shuffled']:.4f}"] for row in rows],
+        right=("characters kept", "loss", "others shuffled"),
+    )
+    of = "characters" if found.places > 1 else "character"
+    lines.append(f"It uses about {found.used} characters (loss in nats per character, over {found.places:,} {of})")
+    print_result(as_json, rows, "\n".join(lines))
+
+
+@click.command(
+    epilog=examples(
+        "charlstm multiverse RUN --prime 'The ' --depth 8 --cutoff 0.02",
+        "charlstm multiverse RUN --prime 'The ' --words 8",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@click.option("--prime", default="", help="The text that is continued.")
+@integer_option("--depth", minimum=1, default=20, help="Most characters of a continuation.")
+@number_option("--cutoff", default=0.005, help="Least probability of a continuation.")
+@integer_option("--words", minimum=1, help="Show the N most likely next words instead.")
+@snapshot_option
+@json_option
+@runs_dir_option
+def multiverse(
+    model: str,
+    prime: str,
+    depth: int,
+    cutoff: float,
+    words: int | None,
+    snapshot: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Show everything that MODEL could write next: all continuations above a probability, exactly.
+
+    Probabilities are the model's own, without a sampler.
+
+    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word and
+    probability.
+    """
+    from charlstm.insight.multiverse import multiverse as compute
+    from charlstm.insight.multiverse import next_words
+
+    loaded = open_model(model, runs_dir, snapshot)
+    if words is not None:
+        found = next_words(loaded, prime, count=words)
+        word_rows: list[NextWordRow] = [{"word": each.word, "probability": each.probability} for each in found]
+        shown = "\n".join(
+            f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found
+        )
+        print_result(as_json, word_rows, shown)
+        return
+    root = compute(loaded, prime, depth=depth, cutoff=cutoff)
+    print_result(as_json, _branch_result(root), "\n".join(_tree_lines(root)) or "No continuation is that likely.")
+
+
+# -- input -------------------------------------------------------------------------------------------------------
+
+
+def _text_for(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> str:
+    """A text, read with the options that the model was trained with except those that concern only its own text."""
+    options = dataclasses.replace(
+        model.text_options, encoding=encoding, max_chars=None, fold_rare=0, pattern=TextOptions().pattern
+    )
+    corpus = load_corpus(text, options)
+    if max_chars is not None and corpus.chars > max_chars:
+        print_note(f"Only the first {max_chars:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+    return corpus.text(0, max_chars)
+
+
+def _named_pattern(text: str) -> tuple[str, str]:
+    name, sign, regex = text.partition("=")
+    if not (name and sign and regex):
+        raise GenerationError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+    return name, regex
+
+
+# -- readable results --------------------------------------------------------------------------------------------
+
+
+def _cell_lines(found: list[NamedCell]) -> list[str]:
+    if not found:
+        return ["The text has no feature that changes in both of its halves: give a longer one."]
+    rows = [
+        [
+            each.feature,
+            f"{each.cell[0]}:{each.cell[1]}",
+            each.kind,
+            f"{each.score:.3f}",
+            f"{each.chance:.3f}",
+            "" if each.above_chance else "not better than chance",
+        ]
+        for each in found
+    ]
+    return table(["feature", "cell", "kind", "score", "chance", ""], rows, right=("cell", "score", "chance"))
+
+
+def _print_probe(found: Probe, as_json: bool) -> None:
+    weights = found.weights.tolist()
+    rows: list[ProbeCellRow] = [
+        {"cell": list(cell), "weight": weight} for cell, weight in zip(found.cells, weights, strict=True)
+    ]
+    cells = [[f"{layer}:{cell}", f"{weight:+.3f}"] for (layer, cell), weight in zip(found.cells, weights, strict=True)]
+    lines = table(["cell", "weight"], cells, right=("cell", "weight"))
+    lines.append(f"{len(found.cells)} cells together follow “{found.feature}” with auc {found.score:.3f}")
+    print_result(as_json, rows, "\n".join(lines))
+
+
+def _influence_lines(found: Influence, text: str) -> list[str]:
+    strongest = found.strongest
+    lines = [
+        f"{symbol(found.char)} at position {found.position} has a loss of {found.nats:.3f} nats after "
+        f"“{visible(text[max(0, found.position - 40) : found.position].replace(chr(10), '↵'), keep='')}”"
+    ]
+    if strongest is None:
+        return lines
+    largest = float(abs(found.changes).max())
+    width = max(10, min(60, terminal_width() - 30))
+    for n, change in enumerate(found.changes.tolist()):
+        if abs(change) >= SHOWN * largest:
+            bar = "█" * max(1, round(width * abs(change) / largest))
+            lines.append(f"{found.start + n:>9,}  {symbol(text[found.start + n])}  {change:+8.3f}  {bar}")
+    back = found.position - strongest
+    change = "rise" if found.changes[strongest - found.start] > 0 else "fall"
+    lines.append(
+        f"The most important is {symbol(text[strongest])}, {plural(back, 'character')} before: without it the loss "
+        f"would {change} by {largest:.3f} nats"
+    )
+    return lines
+
+
+def _branch_result(branch: Branch) -> MultiverseBranch:
+    return {
+        "char": branch.char,
+        "probability": branch.probability,
+        "children": [_branch_result(child) for child in branch.children],
+    }
+
+
+def _tree_lines(branch: Branch, depth: int = 0) -> list[str]:
+    """The tree with a line for each place where it branches; characters without an alternative follow one another."""
+    lines: list[str] = []
+    for child in branch.children:
+        text, end = child.char, child
+        while len(end.children) == 1:
+            end = end.children[0]
+            text += end.char
+        shown = "".join(symbol(char) for char in text)
+        lines.append(f"{'  ' * depth}{shown}  {end.probability:.2%}")
+        lines += _tree_lines(end, depth + 1)
+    return lines
