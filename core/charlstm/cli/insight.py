@@ -1,4 +1,4 @@
-"""Commands that look inside a model: ``cells``, ``influence``, ``context`` and ``multiverse``."""
+"""Commands that look inside a model: ``cells``, ``influence``, ``context``, ``multiverse`` and ``report``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from charlstm.cli.json_schemas import (
     NamedCellRow,
     NextWordRow,
     ProbeCellRow,
+    ReportResult,
 )
 from charlstm.cli.options import (
     MODEL_HELP,
     encoding_option,
     examples,
+    find_run,
     integer_option,
     json_option,
     load_corpus,
@@ -27,12 +29,13 @@ from charlstm.cli.options import (
     model_argument,
     number_option,
     open_model,
+    optional_text_argument,
     runs_dir_option,
     text_argument,
 )
-from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width
+from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
 from charlstm.display import symbol, visible
-from charlstm.errors import GenerationError
+from charlstm.errors import GenerationError, TextError
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -42,13 +45,18 @@ if TYPE_CHECKING:
     from charlstm.insight.features import Feature
     from charlstm.insight.influence import Influence
     from charlstm.insight.multiverse import Branch
+    from charlstm.insight.report import Curve, Sample
     from charlstm.model.file import Model
+    from charlstm.runs.folder import Run
 
 CELLS_CHARS = 200_000
 """Characters of a text from which cells are named, unless --max-chars says otherwise."""
 
 CONTEXT_CHARS = 100_000
 """The same for the context."""
+
+SAMPLES = 6
+"""Samples of a run that its report shows."""
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
@@ -269,6 +277,79 @@ def multiverse(
     print_result(as_json, _branch_result(root), "\n".join(_tree_lines(root)) or "No continuation is that likely.")
 
 
+@click.command(
+    epilog=examples(
+        "charlstm report RUN --out report.html", "charlstm report RUN other.txt --out report.html", about=MODEL_HELP
+    )
+)
+@model_argument
+@optional_text_argument
+@click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
+@click.option("--prime", default="", help="What the picture of continuations begins with.")
+@snapshot_option
+@encoding_option
+@max_chars_option
+@json_option
+@runs_dir_option
+def report(
+    model: str,
+    text: tuple[str, ...],
+    out: str,
+    prime: str,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
+
+    Without TEXT it explains the model on the held-out part of the run's own text. The page needs no network.
+    """
+    from charlstm import user_files
+    from charlstm.insight.report import report as write
+    from charlstm.storage import write_all
+
+    destination = user_files.destination(Path(out)) if out != user_files.STDOUT else None
+    loaded = open_model(model, runs_dir, snapshot)
+    run = _run_of(model, runs_dir)
+    if text:
+        content = _text_for(loaded, text, encoding, max_chars or CELLS_CHARS)
+    elif run is not None:
+        content = _held_out_text(run)
+    else:
+        raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
+    curves, samples = ((), ()) if run is None else _history(run)
+    info = loaded.info
+    loss = info.get("val_loss")
+    config = loaded.config
+    facts = [
+        ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
+        ("parameters", f"{config.parameters:,}"),
+        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
+        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
+        *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
+    ]
+    with ProgressBar() as bar:
+        page = write(
+            loaded,
+            content,
+            title=f"Inside {Path(model).name}",
+            facts=facts,
+            curves=curves,
+            samples=samples,
+            prime=prime,
+            progress=lambda name, done, total: bar.stage(name)(done, total),
+        )
+    encoded = page.encode("utf-8", "replace")
+    if destination is None:
+        write_stdout(lambda file: write_all(file, encoded))
+        return
+    user_files.save(destination, lambda file: write_all(file, encoded))
+    result: ReportResult = {"out": str(destination), "bytes": len(encoded)}
+    print_result(as_json, result, f"Wrote {destination}: open it in a browser")
+
+
 # -- input -------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +362,42 @@ def _text_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
     if max_chars is not None and corpus.chars > max_chars:
         print_note(f"Only the first {max_chars:,} of {corpus.chars:,} characters are read: --max-chars changes that")
     return corpus.text(0, max_chars)
+
+
+def _run_of(model: str, runs_dir: Path | None) -> Run | None:
+    """The run that MODEL names; None for a file and for the model that comes with charlstm."""
+    if model == "demo" or model.endswith(".safetensors"):
+        return None
+    return find_run(model, runs_dir)
+
+
+def _held_out_text(run: Run) -> str:
+    """Up to :data:`CELLS_CHARS` characters of the part of its text that the run was not trained on."""
+    from charlstm.text.batches import TrainingText
+    from charlstm.text.corpus import reopen_corpus
+
+    spec = run.spec()
+    corpus, settings = reopen_corpus(spec.corpus), spec.settings
+    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
+    text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
+    return (text or corpus.text())[:CELLS_CHARS]
+
+
+def _history(run: Run) -> tuple[list[Curve], list[Sample]]:
+    """The curves of a run, and some of its samples from the first to the last."""
+    import numpy as np
+
+    from charlstm.insight.report import Curve, Sample
+    from charlstm.training.events import Sampled
+
+    history = run.history()
+    curves = [
+        Curve("training", history["step"].astype(np.float64), history["train_loss"]),
+        Curve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
+    ]
+    samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
+    chosen = sorted({round(n * (len(samples) - 1) / (SAMPLES - 1)) for n in range(SAMPLES)}) if samples else []
+    return curves, [samples[n] for n in chosen]
 
 
 def _named_pattern(text: str) -> tuple[str, str]:

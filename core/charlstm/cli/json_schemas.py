@@ -443,6 +443,13 @@ class MultiverseBranch(TypedDict):
     """Branches that continue this one, most likely first."""
 
 
+class ReportResult(TypedDict):
+    """The page that ``report`` wrote."""
+
+    out: str
+    bytes: int
+
+
 class NextWordRow(TypedDict):
     """A word that may come next, from ``multiverse --words``."""
 
@@ -473,6 +480,7 @@ SCHEMAS: dict[str, Any] = {
     "context": list[ContextRow],
     "multiverse": MultiverseBranch,
     "multiverse --words": list[NextWordRow],
+    "report": ReportResult,
     "info": InfoResult,
     "import": ImportResult,
     "export": ExportResult,

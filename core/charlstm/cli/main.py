@@ -61,6 +61,7 @@ _COMMANDS = {
     "influence": ("insight", "Show which earlier characters matter for one character"),
     "context": ("insight", "Measure how many characters of context a model uses"),
     "multiverse": ("insight", "Show everything that a model could write next"),
+    "report": ("insight", "Write a web page that explains a model"),
     "info": ("models", "Show the size, the origin and the loss of a model"),
     "import": ("models", "Convert a checkpoint of the reference script"),
     "export": ("models", "Write a model for the reference script, or as ONNX"),

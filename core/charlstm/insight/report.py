@@ -1,0 +1,329 @@
+"""Write one self-contained web page about a model: curves, samples, cells on a text, context, surprise, continuations.
+
+The page needs no network and no script, and prints well.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.errors import GenerationError
+from charlstm.generation.scoring import Scores, score
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import activations
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells
+from charlstm.insight.context import Context, context
+from charlstm.insight.multiverse import Branch, multiverse, next_words
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+SHOWN_CHARS = 900
+"""Characters of the text that are shown with a cell."""
+
+SHOWN_CELLS = 6
+"""Cells that are shown on the text."""
+
+NAMING_CHARS = 100_000
+"""Characters from which cells are named."""
+
+CUTOFF = 0.01
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve of the report: ``x`` (steps) and ``y`` (nats per character), both ``(N,)``."""
+
+    name: str
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the model wrote after ``step`` training steps."""
+
+    step: int
+    text: str
+
+
+def report(
+    model: Model,
+    text: str,
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+    curves: Sequence[Curve] = (),
+    samples: Sequence[Sample] = (),
+    prime: str = "",
+    progress: Progress | None = None,
+) -> str:
+    """The page, as HTML.
+
+    Args:
+        text: the text on which the model is explained.
+        title: of the page.
+        facts: names and values for the table at its top.
+        curves, samples: of the model's training, where they are known.
+        prime: what the picture of continuations begins with; empty: the end of a sentence of the text.
+        progress: called with what is computed, and ``(done, total)`` of it.
+
+    Raises:
+        GenerationError: the text is too short to explain the model on it.
+    """
+    stepper = Stepper(model)
+
+    def stage(name: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(name, done, total) if progress is not None else None
+
+    part = text[:NAMING_CHARS]
+    sample = sample_cells(model, part, stepper=stepper, progress=stage("naming cells"))
+    shown = part[: SHOWN_CHARS * 2]
+    scores = score(model, shown, stepper=stepper)
+    sections = [
+        _facts(facts),
+        _curves(curves),
+        _samples(samples),
+        _surprise(scores),
+        _cells(model, name_cells(sample), part[:SHOWN_CHARS], stepper),
+        _context_section(model, part, stepper, stage("measuring the context")),
+        _continuations(model, prime or _start_of_sentence(part), stepper),
+    ]
+    body = "".join(section for section in sections if section)
+    name = _escape(title)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{name}</title><style>{_STYLE}</style></head><body><h1>{name}</h1>{body}</body></html>\n"
+    )
+
+
+# -- sections ----------------------------------------------------------------------------------------------------
+
+
+def _section(title: str, about: str, content: str) -> str:
+    return f"<section><h2>{_escape(title)}</h2><p>{_escape(about)}</p>{content}</section>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in facts)
+    return f"<table class=facts>{rows}</table>" if rows else ""
+
+
+def _curves(curves: Sequence[Curve]) -> str:
+    known = [curve for curve in curves if len(curve.x) > 1]
+    if not known:
+        return ""
+    about = "Loss in nats per character by training step. Lower is better; validation is on text that was held out."
+    return _section("How it learnt", about, line_chart(known, "step", "nats"))
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return ""
+    rows = "".join(
+        f"<tr><th>step {sample.step:,}</th><td><pre>{_escape(sample.text)}</pre></td></tr>" for sample in samples
+    )
+    about = "The same beginning and the same random numbers after more and more training steps."
+    return _section("What it wrote", about, f"<table class=samples>{rows}</table>")
+
+
+def _surprise(scores: Scores) -> str:
+    bits = np.nan_to_num(scores.nats / math.log(2))
+    spans = "".join(
+        f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
+        f"{_escape(char)}</span>"
+        for char, value in zip(scores.text[:SHOWN_CHARS], bits[:SHOWN_CHARS].tolist(), strict=False)
+    )
+    places = "".join(
+        f"<li>{place.bits:.1f} bits: …{_escape(place.before[-16:])}<b>{_escape(place.char)}</b>"
+        f"{_escape(place.after[:16])}…</li>"
+        for place in scores.places(8)
+    )
+    about = (
+        f"The darker a character, the less the model expected it. On average it needs {scores.bits_per_char:.2f} bits "
+        "for one. The most surprising places:"
+    )
+    return _section("Where it is surprised", about, f"<ol>{places}</ol><pre class=text>{spans}</pre>")
+
+
+def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper) -> str:
+    best = [each for each in named if each.above_chance][:SHOWN_CELLS]
+    if not best:
+        return ""
+    trace = activations(model, text, stepper=stepper)
+    parts = []
+    for each in best:
+        layer, cell = each.cell
+        values = np.tanh(trace.cells[:, layer - 1, cell - 1])
+        kind = "AUC" if each.kind == "auc" else "correlation"
+        chance = f"{kind} {each.score:.2f}; the best cell reaches {each.chance:.2f} by chance"
+        parts.append(
+            f"<h3>{_escape(each.feature)}: cell {cell} of layer {layer} <small>({chance})</small></h3>"
+            f"<pre class=text>{''.join(_diverging(trace.text, values))}</pre>"
+        )
+    about = (
+        "Single cells that follow a feature of the text, found on one half of it and scored on the other. "
+        "Orange: the cell is high after this character; blue: low."
+    )
+    return _section("What single cells follow", about, "".join(parts))
+
+
+def _diverging(text: str, values: npt.NDArray[np.float32]) -> Iterator[str]:
+    for char, value in zip(text, values.tolist(), strict=True):
+        colour = "214,110,30" if value > 0 else "40,110,190"
+        style = f"background:rgba({colour},{abs(value) * 0.7:.2f})"
+        yield f'<span style="{style}" title="{value:+.2f}">{_escape(char)}</span>'
+
+
+def _context_section(model: Model, text: str, stepper: Stepper, progress: Callable[[int, int], None] | None) -> str:
+    try:
+        found: Context = context(model, text, places=60, stepper=stepper, progress=progress)
+    except GenerationError:  # the text is shorter than the longest context
+        return ""
+    lengths = np.array(found.lengths, np.float64)
+    curves = [
+        Curve("only the last characters", lengths, np.array(found.losses)),
+        Curve("those before in random order", lengths, np.array(found.shuffled)),
+    ]
+    about = (
+        f"Loss by how many characters the model has read, over {found.places} characters. It uses about {found.used} "
+        "characters: more change the loss by less than 0.01 nats."
+    )
+    return _section("How far it looks back", about, line_chart(curves, "characters", "nats", log_x=True))
+
+
+def _continuations(model: Model, prime: str, stepper: Stepper) -> str:
+    root = multiverse(model, prime, depth=16, cutoff=CUTOFF, stepper=stepper)
+    words = "".join(
+        f"<li>{_escape(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
+        for each in next_words(model, prime, stepper=stepper)
+    )
+    about = (
+        f"After “…{prime[-40:]}”: every continuation with a probability of {CUTOFF:.0%} or more. A block is a "
+        "character, its height the probability of the text up to it. The likeliest next words:"
+    )
+    return _section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
+
+
+def _start_of_sentence(text: str) -> str:
+    """Up to 200 characters of the text that end after a sentence, or before the last word."""
+    start = text[:200]
+    ends = max(start.rfind(end) for end in (". ", "! ", "? ", ".\n"))
+    return start[: ends + 2] if ends > 0 else start[: start.rfind(" ") + 1] or start
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------
+
+
+def multiverse_picture(root: Branch, width: int = 760, height: int = 420) -> str:
+    """The tree of continuations as SVG: x is time, the height of a block its probability."""
+    depth = max(1, _depth(root))
+    column = width / depth
+    blocks: list[str] = []
+
+    def draw(branch: Branch, level: int, top: float) -> None:
+        for child in branch.children:
+            tall = child.probability * height
+            blocks.append(
+                f'<rect x="{level * column:.1f}" y="{top:.1f}" width="{column - 1:.1f}" '
+                f'height="{max(0.5, tall - 1):.1f}" '
+                f'class="b{level % 2}"><title>{_escape(child.char)} {child.probability:.1%}</title></rect>'
+            )
+            if tall >= 9:
+                size = min(22.0, max(9.0, tall * 0.7), column * 0.8)
+                blocks.append(
+                    f'<text x="{(level + 0.5) * column:.1f}" y="{top + tall / 2 + size * 0.35:.1f}" '
+                    f'font-size="{size:.1f}">{_escape(_visible(child.char))}</text>'
+                )
+            draw(child, level + 1, top)
+            top += tall
+
+    draw(root, 0, 0.0)
+    return f'<svg class=multiverse viewBox="0 0 {width} {height}" role="img">{"".join(blocks)}</svg>'
+
+
+def _depth(branch: Branch) -> int:
+    level, depth = branch.children, 0
+    while level:
+        level, depth = [below for each in level for below in each.children], depth + 1
+    return depth
+
+
+def line_chart(
+    curves: Sequence[Curve], x_name: str, y_name: str, *, log_x: bool = False, width: int = 760, height: int = 300
+) -> str:
+    """Curves as SVG, told apart by colour and by a dashed line for all but the last."""
+    xs = [np.log10(np.maximum(curve.x, 1)) if log_x else curve.x for curve in curves]
+    ys = [curve.y[np.isfinite(curve.y)] for curve in curves]
+    left, right = min(float(x.min()) for x in xs), max(float(x.max()) for x in xs)
+    low, high = min(float(y.min()) for y in ys), max(float(y.max()) for y in ys)
+    margin = 46
+
+    def place(x: float, y: float) -> str:
+        across = margin + (width - margin - 8) * (x - left) / ((right - left) or 1)
+        down = 8 + (height - 40) * (high - y) / ((high - low) or 1)
+        return f"{across:.1f},{down:.1f}"
+
+    parts = []
+    for tick in np.linspace(low, high, 5).tolist():
+        at = place(left, tick).split(",")[1]
+        parts.append(f'<line x1="{margin}" x2="{width - 8}" y1="{at}" y2="{at}" class=grid />')
+        parts.append(f'<text x="{margin - 6}" y="{at}" class=tick text-anchor="end" dy="4">{tick:.2f}</text>')
+    for tick in np.linspace(left, right, 6).tolist():
+        value = 10**tick if log_x else tick
+        at = place(tick, low).split(",")[0]
+        parts.append(f'<text x="{at}" y="{height - 14}" class=tick text-anchor="middle">{value:,.0f}</text>')
+    for number, (curve, x) in enumerate(zip(curves, xs, strict=True)):
+        fine = np.isfinite(curve.y)
+        points = " ".join(place(*pair) for pair in zip(x[fine].tolist(), curve.y[fine].tolist(), strict=True))
+        dashes = "" if number == len(curves) - 1 else ' stroke-dasharray="5 3"'
+        parts.append(f'<polyline points="{points}" class="c{number % 3}"{dashes} />')
+    legend = " · ".join(
+        f'<span class="k{number % 3}">{"–" if number == len(curves) - 1 else "- -"} {_escape(curve.name)}</span>'
+        for number, curve in enumerate(curves)
+    )
+    axes = f"{_escape(y_name)} by {_escape(x_name)}"
+    return (
+        f'<svg class=chart viewBox="0 0 {width} {height}" role="img"><title>{axes}</title>{"".join(parts)}</svg>'
+        f"<p class=legend>{legend} <small>({axes})</small></p>"
+    )
+
+
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+"""HTML forbids control characters; Unicode has visible symbols for them."""
+
+
+def _escape(text: str) -> str:
+    return html.escape(text.translate(_CONTROLS))
+
+
+def _visible(char: str) -> str:
+    return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(char, char)
+
+
+_STYLE = """
+body{max-width:50em;margin:2em auto;padding:0 1em;font:16px/1.55 system-ui,sans-serif;color:#1b1b1b;background:#fdfdfb}
+h1,h2{line-height:1.2}h2{margin:2em 0 .2em}h3{margin:1.2em 0 .3em;font-size:1em}small{color:#666;font-weight:normal}
+table{border-collapse:collapse}th{text-align:left;vertical-align:top;padding:.15em 1em .15em 0;white-space:nowrap;
+font-weight:600}td{padding:.15em 0}pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
+font:14px/1.6 ui-monospace,monospace}.text{max-height:24em;overflow:auto;border-left:3px solid #ccc;padding-left:.8em}
+svg{width:100%;height:auto}.grid{stroke:#8884}.tick{fill:#777;font:11px system-ui,sans-serif}
+polyline{fill:none;stroke-width:2}.c0{stroke:#2b6cb0}.c1{stroke:#c05621}.c2{stroke:#555}
+.k0{color:#2b6cb0}.k1{color:#c05621}.k2{color:#555}
+.multiverse text{text-anchor:middle;font-family:ui-monospace,monospace;
+fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;margin-right:1.2em}
+@media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}small,.tick{color:#aaa;fill:#aaa}
+.b0{fill:#274a70}.b1{fill:#1d3853}.multiverse text{fill:#eee}.c0,.k0{stroke:#7ab0ea;color:#7ab0ea}
+.c1,.k1{stroke:#f0a36b;color:#f0a36b}.k0,.k1{stroke:none}}
+@media print{.text{max-height:none}section{break-inside:avoid-page}}
+""".replace("\n", "")
