@@ -335,6 +335,12 @@ footer{margin-top:2em;font-size:.85em;color:#555}
 """.replace("\n", "")
 
 
+_TREE_STYLE = """
+.tree{white-space:pre-wrap;overflow-wrap:anywhere}details{border-left:2px solid #8886;margin:.1em 0 .1em .4em;
+padding-left:.7em}summary{cursor:pointer;color:#2b6cb0;font-style:italic}details[open]>summary{font-weight:bold}
+""".replace("\n", "")
+
+
 def to_text(session: Session) -> str:
     """The prime and the current text."""
     return session.prime + session.read()
@@ -373,21 +379,55 @@ def to_html(session: Session, colour: Colour = "rank") -> str:
     )
 
 
+def to_tree_html(session: Session) -> str:
+    """A web page of one file with all branches: where another text left a place, it can be opened there.
+
+    The current text is opened. The page needs no script.
+    """
+    current = {branch.number for branch in session.branches() if branch.current}
+    numbers = {id(branch): number for number, branch in session.tree.items()}
+    decode = session.model.vocabulary.decode
+
+    def content(branch: Branch) -> str:
+        parts, at = [], branch.start
+        for child in sorted(branch.children, key=lambda each: each.start):
+            parts.append(_escape(decode(branch.slice(at, child.start)["id"])))
+            at = child.start
+            begins = decode(child.slice(child.start, min(child.stop, child.start + 40))["id"])
+            name = child.name or begins.replace("\n", "↵")
+            opened = " open" if numbers[id(child)] in current else ""
+            parts.append(f"<details{opened}><summary>{_escape(name)}</summary>{content(child)}</details>")
+        parts.append(_escape(decode(branch.slice(at, branch.stop)["id"])))
+        return "".join(parts)
+
+    about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
+    title = _escape(_title(session))
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_TREE_STYLE}</style>'
+        f"</head><body><h1>{title}</h1><p>▸ opens another way that the text could go from that place.</p>"
+        f'<div class="tree" dir="auto">{_span("p", session.prime)}{content(session.root)}</div>'
+        f"<footer><p>{about}</p></footer></body></html>\n"
+    )
+
+
 def export_session(session: Session, path: str | Path, colour: Colour = "rank") -> None:
-    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``.
+    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``; with
+    ``.tree.html`` all branches.
 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
     """
-    _save(Path(path), _exported(session, Path(path).suffix, colour), overwrite=True)
+    _save(Path(path), _exported(session, Path(path), colour), overwrite=True)
 
 
-def _exported(session: Session, suffix: str, colour: Colour) -> bytes:
-    match suffix.lower():
+def _exported(session: Session, path: Path, colour: Colour) -> bytes:
+    match path.suffix.lower():
         case ".txt":
             content = to_text(session)
         case ".md":
             content = to_markdown(session)
+        case ".html" | ".htm" if path.stem.lower().endswith(".tree"):
+            content = to_tree_html(session)
         case ".html" | ".htm":
             content = to_html(session, colour)
         case other:
@@ -412,7 +452,7 @@ def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite:
     Returns the file's path. Raises the same errors, and :class:`FileExistsError` when there is a file and ``overwrite``
     is false."""
     path = target(path)
-    content = to_bytes(session) if path.suffix == ".json" else _exported(session, path.suffix, colour)
+    content = to_bytes(session) if path.suffix == ".json" else _exported(session, path, colour)
     _save(path, content, overwrite=overwrite)
     return path
 

@@ -165,8 +165,13 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
     for each in best:
         layer, cell = each.cell
         values = np.tanh(trace.cells[:, layer - 1, cell - 1])
-        kind = "AUC" if each.kind == "auc" else "correlation"
-        chance = f"{kind} {each.score:.2f}; the best cell reaches {each.chance:.2f} by chance"
+        low = each.score < 0.5 if each.kind == "auc" else each.score < 0
+        if each.kind == "auc":
+            figure = f"AUC {max(each.score, 1 - each.score):.2f}; by chance {each.chance:.2f}"
+        else:
+            figure = f"correlation {abs(each.score):.2f}; by chance {each.chance:.2f}"
+        chance = f"{figure}; the cell is {'low' if low else 'high'} where the feature is"
+        chance += " true" if each.kind == "auc" else " high"
         parts.append(
             f"<h3>{_escape(each.feature)}: cell {cell} of layer {layer} <small>({chance})</small></h3>"
             f"<pre class=text>{''.join(_diverging(trace.text, values))}</pre>"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import (
     export_session,
@@ -279,3 +280,42 @@ def test_saving_repeatedly_hashes_the_weights_once(session, model, tmp_path, mon
     save_session(again, tmp_path / "session.json")
     assert len(hashed) == 2
     assert load_session(tmp_path / "session.json", model).root.states.keys() == again.root.states.keys()
+
+
+def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
+    session = Session(model, "ab")
+    for _ in session.stream(20):
+        pass
+    session.rewind(5)
+    session.type("jjj<i>jj")
+    path = tmp_path / "walk.tree.html"
+    export_session(session, path)
+    page = path.read_text(encoding="utf-8")
+    assert page.count("<details") == len(session.branches()) - 1
+    assert page.count("<details open>") == 1
+    assert "<script" not in page
+    assert "<i>" not in page
+    assert "jjj" in page
+
+
+def test_clamps_are_saved_and_act_again(model, tmp_path):
+    clamps = (Clamp(1, 2, value=1.0), Clamp(2, 3, factor=0.5))
+    session = Session(model, "ab", clamps=clamps)
+    text = "".join(step.char for step in session.stream(30))
+    assert text != "".join(step.char for step in Session(model, "ab").stream(30))
+    session.rewind(10)
+    save_session(session, tmp_path / "held.json")
+    again = load_session(tmp_path / "held.json", model)
+    assert again.clamps == clamps
+    again.seed += 1
+    session.seed += 1
+    assert [step.char for step in again.stream(30)] == [step.char for step in session.stream(30)]
+
+
+def test_a_session_of_before_clamps_has_none(model):
+    values = to_dict(Session(model, "ab"))
+    del values["clamps"]
+    assert from_dict(values, model).clamps == ()
+    values["clamps"] = ["9:1=1"]
+    with pytest.raises(GenerationError, match="no cell"):
+        from_dict(values, model)

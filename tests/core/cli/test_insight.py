@@ -1,0 +1,116 @@
+"""`charlstm cells`, `influence`, `context`, `multiverse`, `report`, and `generate --clamp`."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+from pathlib import Path
+
+import pytest
+
+from command_line import TEXT, ErrorOf, RunCli, RunJson
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    path = tmp_path / "x.txt"
+    path.write_text('the "quick fox" jumps. The lazy "dog" runs.\n' * 30)
+    return str(path)
+
+
+def test_cells_are_a_list_of_features_with_their_best_cell(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
+) -> None:
+    rows = run_json("cells", "fox", text, "--feature", "the=the", "--per-feature", "2")
+    assert {"feature", "cell", "kind", "score", "chance"} == set(rows[0])
+    assert sum(row["feature"] == "the" for row in rows) == 2
+    assert all(row["cell"][0] == 1 and 1 <= row["cell"][1] <= 12 for row in rows)
+    assert "position in word" in run_cli("cells", "fox", text)[0]
+
+
+def test_a_probe_lists_its_cells(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+    rows = run_json("cells", "fox", text, "--probe", "blank")
+    assert {"cell", "weight"} == set(rows[0])
+    assert "together follow “blank” with auc" in run_cli("cells", "fox", text, "--probe", "blank")[0]
+
+
+def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorOf, text: str, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("the dog")
+    assert "NAME=REGEX" in error_of("cells", "fox", text, "--feature", "the")
+    assert "cannot be read" in error_of("cells", "fox", text, "--feature", "a=(")
+    assert "yes/no feature" in error_of("cells", "fox", text, "--probe", "position in word")
+    assert "200 are needed" in error_of("cells", "fox", str(tmp_path / "short.txt"))
+
+
+def test_influence_names_each_earlier_character(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, tmp_path: Path
+) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("the quick brown\n")
+    rows = run_json("influence", "fox", str(path), "--at", "14")
+    assert [row["char"] for row in rows] == list("the quick brow")
+    assert [row["position"] for row in rows] == list(range(14))
+    assert run_json("influence", "fox", str(path)) == rows, "the last character is explained by default"
+    assert "The most important is" in run_cli("influence", "fox", str(path))[0]
+
+
+def test_influence_outside_the_text_is_refused(workspace: Path, error_of: ErrorOf, text: str) -> None:
+    assert "Position 99999 has no character" in error_of("influence", "fox", text, "--at", "99999")
+
+
+def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+    rows = run_json("context", "fox", text, "--places", "3")
+    assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
+    assert {"context", "loss", "shuffled"} == set(rows[0])
+    assert "It uses about" in run_cli("context", "fox", text, "--places", "3")[0]
+
+
+def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+    root = run_json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
+    assert root["char"] == ""
+    assert root["probability"] == 1
+    assert all(child["probability"] >= 0.01 for child in root["children"])
+    assert sum(child["probability"] for child in root["children"]) <= 1.0001
+    assert "%" in run_cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0]
+    words = run_json("multiverse", "fox", "--prime", "the ", "--words", "3")
+    assert [set(word) for word in words] == [{"word", "probability"}] * 3
+
+
+def test_a_clamped_cell_changes_what_is_generated(workspace: Path, run_json: RunJson, error_of: ErrorOf) -> None:
+    free = run_json("generate", "fox", "--length", "60", "--temperature", "0")["text"]
+    clamps = [word for cell in range(1, 13) for word in ("--clamp", f"1:{cell}=2")]
+    held = run_json("generate", "fox", "--length", "60", "--temperature", "0", *clamps)["text"]
+    assert held != free
+    many = run_json("generate", "fox", "--length", "60", "--temperature", "0", "--samples", "2", *clamps)["texts"]
+    assert many == [held, held]
+    assert "no cell 2:1" in error_of("generate", "fox", "--clamp", "2:1=0")
+    assert "is not a clamp" in error_of("generate", "fox", "--clamp", "1:1")
+
+
+class Page(html.parser.HTMLParser):
+    """What a page shows and what it loads."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.headings = re.findall(r"<h2>(.*?)</h2>", content)
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_a_report_is_one_page_that_loads_nothing(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "report.html"
+    assert run_json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
+    page = Page(out.read_text(encoding="utf-8"))
+    assert page.links == []
+    assert page.headings[:3] == ["How it learnt", "What it wrote", "Where it is surprised"]
+    assert "What could come next" in page.headings
+    model = next((workspace / "runs").rglob("model.safetensors"))
+    content, _ = run_cli("report", str(model), text, "--out", "-")
+    assert "How it learnt" not in content, "a model file has no curves"
+    assert "Give a TEXT" in error_of("report", str(model), "--out", str(out))
+    assert len(TEXT) > 200
