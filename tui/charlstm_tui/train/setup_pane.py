@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
 
-SHORT_BAR = 18
+SHORT_BAR = 16
 """Cells for the shortest bars with their figures, beside the names of the losses."""
 
 PROBE_AGAIN = 10.0
