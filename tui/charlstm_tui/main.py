@@ -52,8 +52,9 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
     for stream in (sys.__stderr__, sys.__stdout__):
         if isinstance(stream, io.TextIOWrapper):  # terminals know UTF-8, whatever an old locale says
             stream.reconfigure(encoding="utf-8", errors="replace")
-    for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
-        os.environ.pop(name, None)
+    if not os.environ.get("TEXTUAL_DRIVER"):
+        for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
+            os.environ.pop(name, None)  # a web driver has no other way to tell the size that it starts with
     app = CharLSTMApp(
         StartOptions(text=text, run=run, model=model, runs_dir=None if runs_dir is None else Path(runs_dir))
     )

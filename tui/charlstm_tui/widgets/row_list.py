@@ -187,7 +187,10 @@ class RowList(ScrollView, can_focus=True):
         super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
-        index = event.y + round(self.scroll_offset.y)
+        offset = event.get_content_offset(self)
+        if offset is None:  # the border
+            return
+        index = offset.y + round(self.scroll_offset.y)
         if 0 <= index < len(self._rows) and (key := self._rows[index].key) is not None:
             if key == self.cursor:
                 self.post_message(self.Chosen(self, key))
