@@ -21,14 +21,16 @@ from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
+from charlstm_tui import process, terminal
 from charlstm_tui.actions import FOCUSES
+from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import main
 from charlstm_tui.palette import Palette
-from charlstm_tui.run_watcher import RunsState, Watcher
+from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
 from driven_app import driven
 from recorded_run import NASTY, record
 
@@ -278,6 +280,7 @@ def test_watcher_thread_ends_on_close(places: Path) -> None:
     assert changed.wait(10)
     assert [run.name for run in watcher.latest().runs] == ["novel-quick-1"]
     watcher.close()
+    watcher.join(10)
     assert not watcher.is_alive()
 
 
@@ -351,6 +354,47 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert words[-1] == "‖ 40%"
     assert len(STATE_MARKS) == 8
+
+
+# ---- the process
+@pytest.mark.parametrize(
+    ("environment", "rate"), [({}, 240), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 240)]
+)
+def test_frame_rate_suits_the_connection(environment: dict[str, str], rate: int) -> None:
+    assert process.frame_rate(environment) == rate
+
+
+def test_a_frame_rate_that_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUAL_FPS", "30")
+    process.set_frame_rate()
+    assert os.environ["TEXTUAL_FPS"] == "30"
+
+
+async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        monkeypatch.setattr(RunsReader, "read", lambda *_: release.wait(30))
+        await app.pilot.pause(0.2)
+        began = time.monotonic()
+        app.app.exit()
+        await app.until(lambda: not app.app.is_running)
+    assert time.monotonic() - began < 2
+    release.set()
+
+
+@pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
+def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", driver)
+    monkeypatch.setenv("COLUMNS", "132")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    seen: list[str | None] = []
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self: seen.append(os.environ.get("COLUMNS")))
+    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda: None)
+    with pytest.raises(SystemExit):
+        main([])
+    assert seen == ["132" if kept else None]
 
 
 # ---- the command

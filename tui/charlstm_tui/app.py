@@ -25,7 +25,7 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES,
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.palette import Actions, Palette
-from charlstm_tui.terminal import catch_endings
+from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import legible_colours, own_variables, themes_for
 
 
@@ -68,7 +68,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        catch_endings(lambda code: self.exit(return_code=code))
+        exit_on_signals(lambda code: self.exit(return_code=code))
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()

@@ -1,6 +1,6 @@
-"""The command ``charlstm-tui``: reads its arguments, refuses what is no terminal, opens the app.
+"""The command ``charlstm-tui``: read the arguments, refuse what is not a terminal, open the app.
 
-Whatever is heavy is imported after the arguments are understood, so that ``--help`` and mistakes answer at once.
+Textual and the app are imported after the arguments were checked, so that ``--help`` and mistakes answer at once.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import contextlib
 import io
 import os
 import sys
-import threading
 from pathlib import Path
 
 import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
+from charlstm_tui import process
 
-# Before anything imports Textual. A change of the screen waits there for the next tick, or after a frame that took
-# longer than a tick for the one after it: up to 33 ms with Textual's 60 a second, too long for a key.
-os.environ.setdefault("TEXTUAL_FPS", "240")
+process.set_frame_rate()  # before anything imports Textual
 
 
 @click.command(name="charlstm-tui", cls=QuietPipes, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,9 +44,9 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
     from charlstm_tui.app import CharLSTMApp
     from charlstm_tui.choices import StartOptions
-    from charlstm_tui.terminal import forgive_input
+    from charlstm_tui.terminal import tolerate_invalid_input
 
-    forgive_input()
+    tolerate_invalid_input()
     for stream in (sys.__stderr__, sys.__stdout__):
         if isinstance(stream, io.TextIOWrapper):  # terminals know UTF-8, whatever an old locale says
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -76,12 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     except PipeClosedError:
         code = PIPE_CLOSED
     discard_unwritten()
-    code = code if isinstance(code, int) else 0
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # something that nobody waits for any more still reckons, and would keep the prompt away
-    sys.exit(code)
+    process.exit_now(code if isinstance(code, int) else 0)
 
 
 def _refuse(sentence: str) -> int:

@@ -264,8 +264,6 @@ class Watcher(threading.Thread):
             self._wake.wait(self.INTERVAL)
 
     def close(self) -> None:
-        """End the thread, and wait for up to 2 s until it has ended."""
+        """Tell the thread to end. It is not waited for: it only reads, and a slow disk would delay the exit."""
         self._ended.set()
         self._wake.set()
-        if self.is_alive():
-            self.join(timeout=2)

@@ -1,8 +1,7 @@
-"""The app's ends that do not come from a key: signals, and a terminal that goes away; and input that is no input.
+"""What comes from the terminal besides keys: signals, a terminal that goes away, and input that is not valid.
 
 Textual restores the terminal when the app exits in order, but has no handler for SIGTERM and SIGHUP, and its reader
-spins when the terminal's other end is closed. Here both become an ordinary exit, with a last resort behind it, because
-writing to a terminal that is gone may block for ever.
+uses a whole processor when the terminal's other end is closed. Here both become an ordinary exit.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from functools import partial
 
 from textual.message import Message
 
-PATIENCE = 3.0  # seconds that an orderly exit may take
+from charlstm_tui.process import exit_at_the_latest
 
 
-def catch_endings(end: Callable[[int], None]) -> None:
-    """Call ``end(exit code)`` on the event loop once when a signal or the terminal says that it is over.
+def exit_on_signals(end: Callable[[int], None]) -> None:
+    """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away.
 
     Must be called from the event loop; does nothing for signals outside the main thread, or on Windows.
     """
@@ -32,9 +31,7 @@ def catch_endings(end: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def over(code: int) -> None:
-        last_resort = threading.Timer(PATIENCE, os._exit, [code])
-        last_resort.daemon = True
-        last_resort.start()
+        exit_at_the_latest(code)
         end(code)
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -51,9 +48,9 @@ def catch_endings(end: Callable[[int], None]) -> None:
         watch.start()
 
 
-def forgive_input() -> None:
-    """Let the app outlive what no terminal should send, where Textual ends in an error: bytes that are no UTF-8, and a
-    screen reported to be empty. Call it before the app starts; does nothing on Windows."""
+def tolerate_invalid_input() -> None:
+    """Ignore input that no terminal should send, with which Textual would end in an error: bytes that are not UTF-8,
+    and a report of an empty screen. Call it before the app starts; does nothing on Windows."""
     if os.name == "nt":
         return
     from textual.drivers import linux_driver
@@ -61,16 +58,16 @@ def forgive_input() -> None:
     class Parser(linux_driver.XTermParser):
         def parse_mouse_code(self, code: str) -> Message | None:
             if not all((self.terminal_size or (1,)) + (self.terminal_pixel_size or (1,))):
-                self.terminal_pixel_size = None  # nobody knows how large a cell is: the mouse is counted in cells
+                self.terminal_pixel_size = None  # the size of a cell is unknown: the mouse is counted in cells
             return super().parse_mouse_code(code)
 
         def feed(self, data: str) -> Iterator[Message]:
-            yield from self._forgiving(super().feed(data))
+            yield from self._tolerant(super().feed(data))
 
         def tick(self) -> Iterator[Message]:
-            yield from self._forgiving(super().tick())
+            yield from self._tolerant(super().tick())
 
-        def _forgiving(self, messages: Iterable[Message]) -> Iterator[Message]:
+        def _tolerant(self, messages: Iterable[Message]) -> Iterator[Message]:
             try:
                 yield from messages
             except (ValueError, ArithmeticError, LookupError, TypeError, StopIteration):

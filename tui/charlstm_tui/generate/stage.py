@@ -5,7 +5,6 @@ The keys are in ``generate`` and ``generate_views``. How text, candidates and se
 
 from __future__ import annotations
 
-import gc
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui import formatting
 from charlstm_tui.actions import bindings
+from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.branch_tree import BranchTree
@@ -41,6 +41,7 @@ from charlstm_tui.player.marks import SCALES, SURPRISE, Origin, uniform
 from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
+from charlstm_tui.process import SAVE_WITHIN, settle_garbage
 
 if TYPE_CHECKING:
     from charlstm.generation.novelty import Match
@@ -57,8 +58,6 @@ EDITING = "Enter takes the prime, Ctrl+J begins a new line, Esc leaves it as it 
 FIGURES_EVERY = 0.25
 """Seconds between two looks of the figures while text streams: nobody reads them faster, and the line stands at the
 foot of the screen, so that all between it and the text is composed anew with each."""
-GARBAGE_EVERY = 10_000
-"""New objects between two looks for garbage: rows that race by make 700, Python's own figure, many times a second."""
 VIEWS = ("play", "write", "score", "duel")
 """The four views of one session."""
 
@@ -152,9 +151,9 @@ class GenerateStage(ModeScreen):
         self._player.start()
         self._draw_empty()
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         self._remember()
-        self._player.close()
+        await in_thread(lambda check: self._player.close(SAVE_WITHIN))
 
     @on(DescendantFocus, "#prime")
     @on(DescendantBlur, "#prime")
@@ -288,12 +287,7 @@ class GenerateStage(ModeScreen):
                     stream.scale = self._scale
             if self._opened:
                 self._opened = False
-                # What the app consists of stays until it ends. Looking for garbage among it holds everything up for
-                # 30 to 80 ms, once a second while text races by: the slowest keys waited for nothing else.
-                gc.unfreeze()  # what a model consisted of that is played no more goes
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(GARBAGE_EVERY)
+                settle_garbage()
                 self._offer_last(picture)
                 self._look_for_copies(picture)
         base = len(picture.prime)

@@ -9,7 +9,6 @@ they can be shown: generating them one by one, each after a wait, would find the
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.saved_sessions import SessionWriter
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
+from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
@@ -35,8 +35,6 @@ MIN_WAIT = 0.002
 SCREEN_PAUSE = 0.015
 """Seconds without generating after a command or a state, in which the screen draws. Both at once would compete for the
 interpreter, and drawing would take twice as long."""
-SWITCH_INTERVAL = 0.001
-"""Seconds after which Python switches threads while the player lives; its own 5 ms add up over the work for a key."""
 STATE_INTERVAL = 1 / 20
 """Seconds between two states. Drawing one takes the screen some 10 ms, for which keys wait."""
 HIDDEN_STATE_INTERVAL = 1.0
@@ -115,7 +113,7 @@ class Player:
 
     def start(self) -> None:
         """Start the thread."""
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        switch_threads_quickly()
         self._thread.start()
 
     def close(self, timeout: float = 1.0) -> None:

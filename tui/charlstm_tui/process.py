@@ -1,0 +1,77 @@
+"""Switches that act on the whole process: frame rate, switching of threads, garbage collection, and how it ends.
+
+How the app ends: leaving it is signalled to all threads at once, and none is waited for on the event loop. Only the
+player has something to save; it gets :data:`SAVE_WITHIN` in a thread. The others only read, are daemons, and end with
+the process. After a signal or a lost terminal, :data:`LAST_RESORT` ends the process whatever still runs, because
+writing to a terminal that is gone may block for ever.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Mapping
+
+LOCAL_FPS, REMOTE_FPS = 240, 60
+SWITCH_INTERVAL = 0.001
+GARBAGE_EVERY = 10_000
+SAVE_WITHIN = 1.0
+"""Seconds that saving a session may take when the app ends."""
+LAST_RESORT = 3.0
+"""Seconds that an orderly exit may take after a signal."""
+
+
+def set_frame_rate() -> None:
+    """Choose how often Textual draws at most, unless the user did (``TEXTUAL_FPS``). Before anything imports Textual.
+
+    A change of the screen waits for the next tick, or after a frame that took longer than a tick for the one after it:
+    up to 33 ms with Textual's 60 a second, too long for a key. On a remote terminal the way there takes as long, and
+    240 frames of several kilobytes a second, as when text races by, would fill a slow connection: keys then wait
+    behind frames that nobody can see. So Textual's own 60 it is there.
+    """
+    os.environ.setdefault("TEXTUAL_FPS", str(frame_rate(os.environ)))
+
+
+def frame_rate(environment: Mapping[str, str]) -> int:
+    """Frames a second for a terminal on this machine, or for one at the other end of a connection."""
+    remote = any(environment.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+    return REMOTE_FPS if remote else LOCAL_FPS
+
+
+def switch_threads_quickly() -> None:
+    """Let the screen's thread and the player's take turns every millisecond.
+
+    Python's own 5 ms add up over the several turns that the work for a key takes.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+def settle_garbage() -> None:
+    """Leave what the app consists of now out of the search for garbage. Call it after a model was loaded.
+
+    Searching all of it holds everything up for 30 to 80 ms, once a second while text races by: the slowest keys waited
+    for nothing else. What belonged to a model that is played no more is freed first. Rows that race by make 700 new
+    objects, Python's own threshold, many times a second; :data:`GARBAGE_EVERY` is the one from now on.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_EVERY)
+
+
+def exit_now(code: int) -> None:
+    """End the process without waiting for threads that still compute, if there are any that are no daemons."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def exit_at_the_latest(code: int) -> None:
+    """End the process in :data:`LAST_RESORT` seconds, if it has not ended by then."""
+    timer = threading.Timer(LAST_RESORT, os._exit, [code])
+    timer.daemon = True
+    timer.start()
