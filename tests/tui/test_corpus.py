@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus.screen import CorpusScreen
-from charlstm_tui.corpus.sources import Folder, Text, sections
+from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
 from charlstm_tui.corpus.summary import enough_for
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.widgets.path_input import complete
@@ -49,7 +51,7 @@ async def onto(app: Driven, name: str) -> None:
     rows = app.mode.query_one(RowList)
     await app.press("home")
     for _ in range(60):
-        entry = screen(app).current
+        entry = screen(app).texts.current
         if entry is not None and entry.name == name:
             return
         before = rows.cursor
@@ -60,20 +62,33 @@ async def onto(app: Driven, name: str) -> None:
 
 
 # ---- what is on offer
-def test_the_sections_are_built_in_data_recent_and_folder(tmp_path: Path) -> None:
+def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Path) -> None:
     Path("data").mkdir()
     Path("data/anna.txt").write_text("x")
     Path("data/notes.md").write_text("x")
+    Path("mine.txt").write_text("x")
     other = tmp_path / "novel.txt"
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
-    assert [section.title for section in found] == ["BUILT IN", "DATA/", "RECENT", "FOLDER"]
-    assert [[entry.name for entry in section.entries] for section in found[1:3]] == [
+    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "BUILT IN"]
+    assert [[entry.name for entry in section.entries] for section in found[:3]] == [
+        ["mine.txt", "..", "data/"],
         ["anna.txt", "notes.md"],
         ["novel.txt"],
     ]
-    assert [entry.name for entry in found[3].entries] == ["..", "data/"]
+    assert first_text(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
+
+
+@pytest.mark.parametrize("names", [(), ("README.md", "Makefile")])
+def test_sections_of_a_folder_without_txt_files_begin_with_the_built_in_texts(names: tuple[str, ...]) -> None:
+    for name in names:
+        Path(name).write_text("x")
+    found = sections(Path.cwd(), [])
+    assert [section.title for section in found] == ["BUILT IN", "FOLDER"]
+    text = first_text(found)
+    assert text is not None
+    assert text.name == "python-reference"
 
 
 def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:
@@ -84,19 +99,21 @@ def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_
     os.mkfifo(place / "pipe.txt")
     (place / "loop").symlink_to(place)
     (place / "nowhere.txt").symlink_to(place / "missing")
-    entries = sections(place, [])[-1].entries
-    assert [entry.name for entry in entries] == ["..", "loop/", "poems/", "A.md", "b.txt"]
-    assert [type(entry) for entry in entries] == [Folder, Folder, Folder, Text, Text]
+    entries = sections(place, [])[0].entries
+    assert [entry.name for entry in entries] == ["A.md", "b.txt", "..", "loop/", "poems/"]
+    assert [type(entry) for entry in entries] == [Text, Text, Folder, Folder, Folder]
 
 
 def test_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
-    assert sections(tmp_path / "missing", [])[-1].problem == "This folder is gone."
+    assert sections(tmp_path / "missing", [])[0].problem == "This folder is gone."
 
 
-def test_a_given_text_comes_first_unless_it_is_on_offer_anyway() -> None:
+def test_a_given_text_comes_first() -> None:
     Path("mine.txt").write_text("x")
     assert sections(Path.cwd(), [], "mine.txt")[0].title == "GIVEN"
-    assert sections(Path.cwd(), [], "python-reference")[0].title == "BUILT IN"
+    given, *others = sections(Path.cwd(), [], "python-reference")
+    assert given.title == "GIVEN"
+    assert not any(entry.name == "python-reference" for section in others for entry in section.entries)
 
 
 async def test_texts_that_runs_were_made_of_are_recent(places: Path, tmp_path: Path) -> None:
@@ -116,7 +133,8 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
     Path("times.txt").write_text(PROSE + LICENCE)
     async with driven(places, text="times.txt") as app:
         await app.shows("times.txt", "It was the best of times", "GIVEN")
-        text = await app.shows("order 0", "order 1", "order 2", "xz", "Frequent", "licence: l leaves them out")
+        simple = ("letter frequencies alone", "the last letter", "the last two letters", "what a file compressor needs")
+        text = await app.shows(*simple, "Frequent", "licence: l leaves them out")
         assert f"{len(PROSE + LICENCE):,} characters" in text
         assert "█" in text
         await app.press("l")
@@ -128,10 +146,8 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
 ) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, text="times.txt") as app:
-        await app.shows("It was the best of times", "Reading it all")
-        choice = screen(app)._choice()
-        assert choice is not None
-        report = screen(app)._reporter(screen(app)._study(choice))
+        await app.shows("It was the best of times", "Reading the whole text")
+        report = screen(app)._reporter()
         for now, progress, words in (
             (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
             (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
@@ -149,16 +165,18 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
 async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, (200, 60), text="times.txt") as app:
-        await app.shows("FREQUENT CHARACTERS", "order 2")
+        await app.shows("FREQUENT CHARACTERS", "the last two letters")
 
 
 @pytest.mark.usefixtures("counted")
 async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
     Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
     async with driven(places, (120, 36), text="soft.txt") as app:
-        await app.shows("400 × soft hyphen", "clean: no")
+        await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
+        assert "be\u00adst" not in app.text()
+        assert "It was the best of" not in app.text()
         await app.press("n")
-        await app.shows("Cleaned: 400 characters")
+        await app.shows("✓ Cleaning removes 400 soft hyphens.", "It was the best of")
 
 
 @pytest.mark.usefixtures("counted")
@@ -215,7 +233,7 @@ async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
 
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
-        await app.shows("licence: kept", "held out: tail", "clean: no")
+        await app.shows("licence: kept", "held out: end of text", "clean: no")
         await app.press("l", "h", "n")
         await app.shows("licence: left out", "held out: blocks", "clean: yes")
         await app.press("enter")
@@ -232,7 +250,7 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.press("slash", *"source")
         await app.lacks("▸ python-reference")
         await app.press("enter")
-        await app.until(lambda: getattr(screen(app).current, "name", "") == "python-source")
+        await app.until(lambda: getattr(screen(app).texts.current, "name", "") == "python-source")
         await app.press("slash", *"xyz")
         await app.shows("Nothing is called")
         await app.press("escape")
@@ -272,7 +290,7 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
         await app.until(lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter")
         await app.shows("GIVEN", "tale.txt", "It was the best of times")
-        assert getattr(screen(app).current, "source", "") == str(Path("deep/er/tale.txt").absolute())
+        assert getattr(screen(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
 async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: Path) -> None:
@@ -280,7 +298,7 @@ async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: 
         text = await app.shows("python-source")
         row = next(y for y, line in enumerate(text.splitlines()) if "python-source" in line[:28])
         await app.pilot.click(offset=(4, row))
-        await app.until(lambda: getattr(screen(app).current, "name", "") == "python-source")
+        await app.until(lambda: getattr(screen(app).texts.current, "name", "") == "python-source")
         await app.pilot.click(offset=(4, row))
         await app.in_mode("train")
 
@@ -331,6 +349,117 @@ async def test_escape_hides_the_welcome(places: Path) -> None:
         await app.shows("Welcome")
         await app.press("escape")
         await app.lacks("Welcome")
+
+
+# ---- choices that belong to a text
+async def test_choices_belong_to_a_text_and_stay_with_it(places: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        Path(name).write_text(PROSE)
+    async with driven(places, (120, 30)) as app:
+        await onto(app, "one.txt")
+        await app.press("l", "h", "n")
+        await app.shows("licence: left out", "held out: blocks", "clean: yes")
+        await app.press("down")
+        await app.shows("▸ two.txt", "licence: kept", "held out: end of text", "clean: no")
+        await app.press("up")
+        await app.shows("▸ one.txt", "licence: left out", "held out: blocks", "clean: yes")
+        await app.press("down", "enter")
+        await app.in_mode("train")
+        assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
+    Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
+    Path("plain.txt").write_text(PROSE)
+    async with driven(places, (100, 30)) as app:
+        await onto(app, "latin.txt")
+        await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
+        await app.press("e")
+        await app.shows("Central Europe", "The naďve Seńor.")
+        names = [choice.name for choice in screen(app).text.encodings]  # type: ignore[union-attr]
+        await app.press(*["down"] * names.index("cp1250"), "enter")
+        await app.shows("cp1250, chosen")
+        await app.lacks("is a guess")
+        await onto(app, "plain.txt")
+        await app.lacks("chosen")
+        await onto(app, "latin.txt")
+        await app.shows("cp1250, chosen")
+        await app.press("e", "home", "enter")  # the guess again
+        await app.shows("cp1252, guessed")
+        await app.press("e", "end", "enter")
+        await app.shows(", chosen")
+        await app.press("enter")
+        await app.in_mode("train")
+        assert app.app.corpus is not None
+        assert app.app.corpus.options().encoding == names[-1]
+
+
+async def test_the_encoding_of_ascii_cannot_be_chosen(places: Path) -> None:
+    Path("plain.txt").write_text(PROSE)
+    async with driven(places, (120, 30)) as app:
+        await app.shows("▸ plain.txt", "It was the best of times")
+        await app.press("e")
+        await app.lacks("encoding:")
+        assert app.screen is app.mode
+
+
+# ---- the preview
+@pytest.mark.usefixtures("counted")
+async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) -> None:
+    Path("times.txt").write_text(PROSE)
+    start = int(len(PROSE) * 0.9)
+    async with driven(places, (100, 60), text="times.txt") as app:
+        await app.shows(f"2.1 k characters held out, from character {start + 1:,} on: “")
+        preview = app.mode.query_one("#text-preview")
+        preview.scroll_end(animate=False)
+        await app.shows(f"── held out from character {start + 1:,} on ──")
+        await app.press("h")
+        await app.shows("held out in 2 blocks")
+        preview.scroll_to(y=105, animate=False)
+        await app.shows("── held out from character")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_the_built_in_text_has_no_warning(places: Path) -> None:
+    async with driven(places, (120, 40)) as app:
+        text = await app.shows("what a file compressor needs", "✓ Enough text")
+        assert not any(line.startswith("!") for line in map(str.strip, text.splitlines()))
+
+
+@pytest.mark.usefixtures("counted")
+async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("times.txt").write_text(PROSE)
+    wrong: list[str] = []
+
+    def watched(name: str) -> None:
+        module, _, function = name.rpartition(".")
+        real = getattr(importlib.import_module(module), function)
+
+        def call(*args: object, **options: object) -> object:
+            if threading.current_thread() is threading.main_thread():
+                wrong.append(name)
+            return real(*args, **options)
+
+        monkeypatch.setattr(name, call)
+
+    for name in ("corpus.open_corpus", "corpus.preview", "corpus.encoding_choices", "statistics.describe"):
+        watched(f"charlstm.text.{name}")
+    watched("charlstm_tui.corpus.screen.sections")
+    async with driven(places) as app:
+        await app.shows("▸ times.txt", "what a file compressor needs")
+    assert wrong == []
+
+
+async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.corpus.screen.MAX_STATES", 3)
+    for number in range(6):
+        Path(f"{number}.txt").write_text(PROSE)
+    async with driven(places) as app:
+        await app.shows("▸ 0.txt")
+        await app.press(*["down"] * 5)
+        await app.shows("▸ 5.txt", "It was the best of times")
+        assert len(screen(app)._states) == 3
 
 
 # ---- parts

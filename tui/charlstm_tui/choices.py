@@ -31,6 +31,8 @@ class CorpusChoice:
     strip_boilerplate: bool = False
     clean: bool = False
     split: Literal["tail", "blocks"] = "tail"
+    encoding: str | None = None
+    """The encoding of its files; ``None`` detects it."""
     validation: tuple[str, ...] = ()
     """The sources of a separate text to validate on, as of a run that was started with ``--val-file``."""
 
@@ -38,7 +40,7 @@ class CorpusChoice:
         """The same for ``open_corpus``."""
         from charlstm.text.reading import TextOptions
 
-        return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean)
+        return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean, encoding=self.encoding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
-"""Which texts there are to choose from: built in, in ``data/``, used before, and in the folder that is being browsed.
+"""List the texts to choose from: built in, in ``data/``, used before, and in the folder that is being browsed.
 
-Names and sizes only; what is in them is ``charlstm.text``'s to say. Everything here looks at one folder at a time and
-may take a moment on a slow disk: call it off the screen's thread.
+Names and sizes only. A slow disk may take a moment for a folder, so call this in a thread other than the screen's.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ NOT_TEXT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Something to take: ``source`` is what ``open_corpus`` takes; ``chars`` of a built-in, ``octets`` of a file."""
+    """A text: ``source`` is what ``open_corpus`` takes; ``chars`` of a built-in, ``octets`` of a file."""
 
     source: str
     name: str
@@ -106,38 +105,64 @@ class Section:
 
 
 def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | None = None) -> tuple[Section, ...]:
-    """Everything that is on offer now. ``recent`` are sources with the times of their last use (Unix seconds)."""
-    data = Path("data").absolute()
-    own = [entry for entry in _entries(data)[0] if isinstance(entry, Text)]
-    named = [Section("BUILT IN", "", tuple(Text(each.name, each.name, chars=each.chars) for each in builtins()))]
-    if own:
-        named.append(Section("DATA/", "", tuple(own)))
-    known = {entry.source for section in named for entry in section.entries if isinstance(entry, Text)}
-    if given is not None and (asked := _given(given)).source not in known:
-        known.add(asked.source)
-        named.insert(0, Section("GIVEN", "", (asked,)))
-    before = _recent([source for _, source in sorted(recent, reverse=True)], known)
-    if before:
-        named.append(Section("RECENT", "", before))
+    """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds).
+
+    The user's own come before the built-in ones: the text of the command line, the texts of the folder, those in
+    ``data/``, and those used before. A folder without a ``.txt`` file comes last: it has no texts, or, like a clone of
+    a repository, other files that few want to train on.
+    """
+    first: list[Section] = []
+    known: set[str] = set()
+    if given is not None:
+        text = _given_text(given)
+        known.add(text.source)
+        first.append(Section("GIVEN", "", (text,)))
     entries, problem = _entries(browsed)
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
-    named.append(Section("FOLDER", str(browsed), (*up, *entries), problem))
-    return tuple(named)
+    texts = [entry for entry in entries if isinstance(entry, Text) and entry.source not in known]
+    folders = [entry for entry in entries if isinstance(entry, Folder)]
+    folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
+    listed = [Section("DATA/", "", tuple(one for one in _entries(Path("data").absolute())[0] if isinstance(one, Text)))]
+    known |= {entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, Text)}
+    listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
+    built_in = tuple(Text(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known)
+    listed.append(Section("BUILT IN", "", built_in))
+    has_texts = browsed != Path.cwd() or any(is_likely_text(text) for text in texts)
+    return (
+        *first,
+        *([folder] if has_texts else ()),
+        *(one for one in listed if one.entries),
+        *([] if has_texts else [folder]),
+    )
 
 
-def noted() -> tuple[tuple[float, str], ...]:
-    """The texts that :func:`remember` noted, with the times of their last use. Raises :class:`TextError` when they are
-    a newer charlstm's."""
+def is_likely_text(text: Text) -> bool:
+    """Whether the name of a file says that it is a text."""
+    return text.name.lower().endswith(".txt")
+
+
+def first_text(found: Sequence[Section]) -> Text | None:
+    """The text that the cursor is on at first: a built-in one is passed over only for likely texts."""
+    texts = [entry for section in found if section.entries for entry in section.entries if isinstance(entry, Text)]
+    likely = (text for text in texts if is_likely_text(text) or not os.path.isabs(text.source))
+    return texts[0] if found and found[0].title == "GIVEN" else next(likely, texts[0] if texts else None)
+
+
+def recently_used() -> tuple[tuple[float, str], ...]:
+    """The texts that :func:`remember` recorded, with the times of their last use (Unix seconds).
+
+    Raises :class:`TextError` when the list was written by a newer charlstm.
+    """
     return tuple((one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1)
 
 
 def remember(source: str, name: str, chars: int) -> None:
-    """Note that this file or folder was chosen, so that it is on offer from anywhere."""
+    """Record that this file or folder was chosen, so that it is listed in every folder."""
     if os.path.isabs(source):
         remember_text([source], name, chars)
 
 
-def _given(source: str) -> Text:
+def _given_text(source: str) -> Text:
     path = Path(os.path.expanduser(source))
     if source == path.name and not path.exists():
         for builtin in builtins():
@@ -160,7 +185,7 @@ def _recent(sources: Iterable[str], known: set[str]) -> tuple[Text, ...]:
             break
         if source not in known and source not in found and os.path.isabs(source):
             path = Path(source)
-            if path.exists():  # what is gone since is not on offer
+            if path.exists():
                 found[source] = Text(source, path.name, octets=_octets(path))
     return tuple(found.values())
 

@@ -1,7 +1,4 @@
-"""What there is to say of a text: its figures, the bars of what simpler models make of it, its characters, hints.
-
-Only content; the figures come from ``charlstm.text.statistics``.
-"""
+"""What Corpus says of a text: figures, bars, the preview and hints. Content only, no widgets."""
 
 from __future__ import annotations
 
@@ -10,12 +7,15 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from charlstm.display import described, symbol, visible
+from charlstm.text.encoding import ENCODINGS
+from charlstm.text.reading import CLEANED
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.formatting import count, percent
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.corpus.text_state import TextState
+from charlstm_tui.formatting import baseline_name, count, percent
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
     from charlstm.text.statistics import Statistics
 
 USUAL = 1_000_000  # characters of a text for which the presets are made
@@ -39,19 +39,22 @@ def figures(stats: Statistics, width: int) -> Content:
 
 
 def bits(stats: Statistics, width: int) -> Content:
-    """The bars. Short is well predicted: what a trained network should get below."""
-    held_out = f" on the {count(stats.held_out_chars)} held out" if stats.held_out_chars else ""
-    title = "BITS PER CHARACTER" + held_out + (" · sampled" if stats.sampled else "")
+    """A bar for each simple model: the bits per character that it needs for the held-out part."""
+    title = "BITS PER CHARACTER of the held-out part, from" + (" (sampled)" if stats.sampled else "")
     lines = [Content.styled(title, "$quiet bold")]
     if stats.bits is None:
         reason = visible(stats.too_little or "Counting …", keep="")
         return Content("\n").join([*lines, Content.styled(reason, "$warning" if stats.too_little else "$quiet")])
     most = max([*stats.bits.values(), 0.01])
-    room = max(8, min(60, width - 8 - 7))
-    for name, value in stats.bits.items():
-        drawn = bar(value / most, room)
+    names = [baseline_name(name, short=width < 48) for name in stats.bits]
+    label = max(map(len, names)) + 2
+    cells = max(6, min(60, width - label - 7))
+    for name, value in zip(names, stats.bits.values(), strict=True):
+        drawn = bar(value / most, cells)
         lines.append(
-            Content.assemble((f"{name:<8}", "$quiet"), (drawn, "$primary"), " " * (room - len(drawn)), f"{value:>6.2f}")
+            Content.assemble(
+                (f"{name:<{label}}", "$quiet"), (drawn, "$primary"), " " * (cells - len(drawn)), f"{value:>6.2f}"
+            )
         )
     return Content("\n").join(lines)
 
@@ -84,44 +87,136 @@ def frequent_bars(stats: Statistics, width: int, rows: int) -> Content:
     return Content("\n").join(lines)
 
 
-def hints(corpus: Corpus, stats: Statistics, stripped: bool, cleaned: bool) -> Content:
-    """What a person should know or do about the text, with the key that does it."""
+def encoding_words(state: TextState) -> str:
+    """The encoding as a person calls it, and whether it was guessed or chosen."""
+    name = {"utf-8": "UTF-8", "ascii": "ASCII", "none": ""}.get(state.encoding, state.encoding)
+    if state.choice.encoding is not None:
+        return f"{name}, chosen"
+    return f"{name}, guessed" if is_guess(state) else name
+
+
+def is_guess(state: TextState) -> bool:
+    """Whether the encoding is neither chosen nor certain: valid UTF-8, or a byte order mark, is no accident."""
+    return state.choice.encoding is None and bool(state.encodings) and not state.encoding.startswith(("utf", "mixed"))
+
+
+def sample_line(state: TextState) -> str:
+    """The line outside ASCII as it reads in the encoding of ``state``; "" when that is not known."""
+    return next((line for name, line in state.encodings if name == state.encoding), "")
+
+
+def problem(sentence: str) -> Content:
+    """Why a text cannot be used, and what to do."""
+    ended = sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+    return Content.assemble((ended, "$error"), "\n\n", (key("open_path"), "bold $primary"), " opens another text.")
+
+
+def preview(state: TextState) -> Content:
+    """The beginning of the text, with a rule wherever a held-out part begins or ends."""
+    text = state.beginning or ""
+    if state.split is None:
+        return Content.assemble(visible(text, keep="\n"), ("" if state.complete else "\n…", "$quiet"))
+    parts: list[Content | str | tuple[str, str]] = []
+    done = 0
+    for start, stop in state.split.held_out:
+        if start >= len(text):
+            break
+        parts += [visible(text[done:start], keep="\n"), _rule(f"held out from character {start + 1:,} on", done)]
+        parts.append(visible(text[start:stop], keep="\n"))
+        if stop < len(text):
+            parts.append(_rule(f"trained on again from character {stop + 1:,} on"))
+        done = min(stop, len(text))
+    parts.append(visible(text[done:], keep="\n"))
+    if not state.complete:
+        parts.append(("\n…", "$quiet"))
+        first = state.split.held_out[0].start if state.split.held_out else 0
+        if first >= len(text):
+            parts += [_rule(f"held out from character {first + 1:,} on"), visible(state.held_out, keep="\n")]
+            parts.append(("\n…", "$quiet"))
+    return Content.assemble(*parts)
+
+
+def _rule(words: str, before: int = 1) -> tuple[str, str]:
+    return f"{chr(10) if before else ''}\n── {words} ──\n", "bold $accent"
+
+
+def hints(state: TextState, width: int) -> Content:
+    """What a person should know or do about the text, with the key that does it. ``corpus`` and ``stats`` are known."""
+    corpus, stats, choice = state.corpus, state.stats, state.choice
+    assert corpus is not None
+    assert stats is not None
     found: list[Content] = []
-    boilerplate = sum(stretch.chars for stretch in corpus.report.boilerplate)
+    if is_guess(state):
+        about = ENCODINGS.get(state.encoding, "")
+        words = f"{state.encoding}{f' ({about})' if about else ''} is a guess, {key('encoding')} chooses: "
+        line = visible(sample_line(state), keep="")
+        cells = max(8, width - len(words) - 4)
+        found.append(_warn(f"{words}“{line if len(line) <= cells else line[: cells - 1] + '…'}”"))
+    boilerplate = sum(part.chars for part in corpus.report.boilerplate)
     differ, _, advice = visible(stats.parts_differ or "", keep="").rpartition(": ")
     told = "leave it out" in advice
-    if boilerplate and not stripped and not told:
-        found.append(_warn(f"{boilerplate:,} characters of Project Gutenberg header and licence: l leaves them out."))
+    if boilerplate and not choice.strip_boilerplate and not told:
+        words = f"{boilerplate:,} characters of Project Gutenberg header and licence"
+        found.append(_warn(f"{words}: {key('licence')} leaves them out."))
     elif boilerplate and not told:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
-    if stats.cleanable and not cleaned:
-        most = sorted(stats.cleanable.items(), key=lambda pair: -pair[1])[:3]
-        words = ", ".join(f"{number:,} × {described(char).partition(' ')[2]}" for char, number in most)
-        found.append(_warn(f"To clean: {words}: n does."))
-    elif stats.cleanable:
-        found.append(_fine(f"Cleaned: {sum(stats.cleanable.values()):,} characters."))
+    if stats.cleanable:
+        words = cleaning_words(stats)
+        found.append(_fine(f"Cleaning {words}.") if choice.clean else _warn(f"Cleaning ({key('clean')}) {words}."))
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
     if corpus.skipped:
         found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
-    if differ:
-        keys = "l leaves it out, h holds out blocks." if told else "h holds out blocks."
+    if differ and not state.built_in:
+        blocks = f"{key('held_out')} holds out blocks."
+        keys = f"{key('licence')} leaves it out, {blocks}" if told else blocks
         found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
-    if stats.parts_overlap:
+    if stats.parts_overlap and not state.built_in:
         found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
-    nothing = not stats.cleanable and not boilerplate and not stats.invalid_bytes
     words, enough = enough_for(stats.chars)
-    first = "Nothing to clean. " if nothing else ""
-    found.insert(0, _fine(first + words) if enough else Content.assemble(_fine(first) if first else "", _warn(words)))
+    found.insert(0, _fine(words) if enough else _warn(words))
+    if where := held_out_words(state, width):
+        found.insert(1, Content.assemble(("· ", "$quiet"), where))
     return Content("\n").join(found)
 
 
+def key(name: str) -> str:
+    """The key of an action of Corpus."""
+    return BY_ID[f"corpus.{name}"].key_label
+
+
+def cleaning_words(stats: Statistics) -> str:
+    """``removes 12 soft hyphens, replaces 3 form feeds``: what cleaning does to the whole text."""
+    most = sorted(stats.cleanable.items(), key=lambda pair: -pair[1])
+    words = []
+    for verb, changed in (
+        ("removes", [one for one in most if not CLEANED[one[0]]]),
+        ("replaces", [one for one in most if CLEANED[one[0]]]),
+    ):
+        names = [f"{number:,} {described(char).partition(' ')[2]}{'s' * (number != 1)}" for char, number in changed[:3]]
+        if names:
+            words.append(f"{verb} {', '.join(names)}{' and others' * (len(changed) > 3)}")
+    return " and ".join(words)
+
+
+def held_out_words(state: TextState, width: int) -> str:
+    """Where the held-out part begins, and its first words."""
+    if state.split is None or not state.split.held_out:
+        return ""
+    spans = state.split.held_out
+    blocks = f" in {len(spans)} blocks" if len(spans) > 1 else ""
+    words = f"{count(state.split.held_out_chars)} characters held out{blocks}, from character {spans[0].start + 1:,} on"
+    cells = width - len(words) - 6
+    first = " ".join(visible(state.held_out[:200], keep="\n").split())
+    return f"{words}: “{first[: cells - 1]}…”" if cells >= 12 and first else f"{words}."
+
+
 def enough_for(chars: int) -> tuple[str, bool]:
-    """For which presets a text is long enough to be given a network of the usual size; and whether it is for any."""
+    """The presets whose network has its usual size for a text of this length, in words, and whether there is one."""
     ours = [name for name in PRESETS if name != "reference"]
     names = [name for name in ours if preset(name, chars).hidden_size == preset(name, USUAL).hidden_size]
     if not names:
-        return "Little text: the networks are smaller, and soon know it by heart.", False
+        return "Little text: the networks are smaller, and overfit soon.", False
     return f"Enough text for: {', '.join(names)}.", True
 
 

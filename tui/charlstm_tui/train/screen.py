@@ -560,5 +560,6 @@ def _choice(spec: RunSpec) -> CorpusChoice | None:
         strip_boilerplate=bool(options.get("strip_boilerplate")),
         clean=bool(options.get("clean")),
         split=spec.settings.split,
+        encoding=encoding if isinstance(encoding := options.get("encoding"), str) else None,
         validation=spec.validation_sources,
     )

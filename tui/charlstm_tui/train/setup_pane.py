@@ -532,7 +532,11 @@ class SetupPane(SafeWorkers, Vertical):
 
 def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
-    return [*(["--strip-boilerplate"] if choice.strip_boilerplate else []), *(["--clean"] if choice.clean else [])]
+    return [
+        *(["--strip-boilerplate"] if choice.strip_boilerplate else []),
+        *(["--clean"] if choice.clean else []),
+        *(["--encoding", choice.encoding] if choice.encoding is not None else []),
+    ]
 
 
 def read_text_facts(choice: CorpusChoice, check: Callable[[], None]) -> TextFacts:

@@ -1,0 +1,93 @@
+"""The list of texts and folders in Corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.content import Content
+from textual.reactive import var
+
+from charlstm.display import visible
+from charlstm_tui.corpus.sources import Folder, Section, Text, first_text
+from charlstm_tui.formatting import count, home, shorten, size, typed_path
+from charlstm_tui.widgets.row_list import Row, RowList
+
+
+class TextList(RowList):
+    """The entries of ``sections`` whose names contain ``typed``, with captions between them."""
+
+    sections: var[tuple[Section, ...]] = var(())
+    typed: var[str] = var("")
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._target: str | Path | None = None
+        self._placed = False
+
+    def go_to(self, target: str | Path) -> None:
+        """Put the cursor on this text (its source) or folder, now or when it is listed."""
+        self._target = target
+        self._place_cursor()
+
+    @property
+    def current(self) -> Text | Folder | None:
+        """What the cursor is on."""
+        entries = ((section, entry) for section in self.sections for entry in section.entries)
+        return next((entry for section, entry in entries if _key(section, entry) == self.cursor), None)
+
+    def watch_sections(self) -> None:
+        self._fill()
+        if not self._placed and self.sections:
+            self._placed = True
+            if self._target is None and (text := first_text(self.sections)) is not None:
+                self._target = text.source
+        self._place_cursor()
+
+    def watch_typed(self) -> None:
+        self._fill()
+
+    def on_resize(self) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
+        typed = self.typed.casefold()
+        width = max(12, self.size.width - 4)
+        rows: list[Row] = []
+        for section in self.sections:
+            entries = [entry for entry in section.entries if typed in entry.name.casefold()]
+            if not entries and not section.problem:
+                continue
+            about = shorten(visible(home(section.about), keep=""), max(4, width - len(section.title) - 2))
+            rows.append(Row(None, Content.assemble((section.title, "bold $quiet"), (f"  {about}", "$quiet"))))
+            rows += [Row(_key(section, entry), _line(entry, width)) for entry in entries]
+            if section.problem:
+                rows.append(Row(None, Content.styled(f"  {section.problem}", "$error")))
+        if not rows and self.sections:
+            none = f"Nothing is called “{visible(self.typed, keep='')}”. Esc shows all."
+            rows.append(Row(None, Content.styled(none, "$quiet")))
+        self.show(rows)
+
+    def _place_cursor(self) -> None:
+        targets = {self._target}
+        if isinstance(self._target, str):
+            targets.add(str(typed_path(self._target).absolute()))
+        for section in self.sections:
+            for entry in section.entries:
+                if (entry.source if isinstance(entry, Text) else entry.path) in targets:
+                    self._target = None
+                    self.move_to(_key(section, entry))
+                    return
+
+
+def _key(section: Section, entry: Text | Folder) -> str:
+    return f"{section.title}:{entry.source if isinstance(entry, Text) else entry.path}"
+
+
+def _line(entry: Text | Folder, width: int) -> Content:
+    """An entry of the list: its name, and on the right its length or size."""
+    if isinstance(entry, Folder):
+        return Content.styled(visible(entry.name, keep=""), "$secondary")
+    figure = count(entry.chars) if entry.chars is not None else size(entry.octets) if entry.octets is not None else ""
+    cells = max(4, width - len(figure) - 1)
+    name = Content(shorten(visible(entry.name, keep=""), cells)).truncate(cells, ellipsis=True)
+    return Content.assemble(name, " " * max(1, width - name.cell_length - len(figure)), (figure, "$quiet"))

@@ -1,0 +1,143 @@
+"""What Corpus shows of the text under the cursor: one widget for each part, drawn from a :class:`TextState`."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static
+
+from charlstm.display import visible
+from charlstm_tui.corpus import summary
+from charlstm_tui.corpus.text_state import Reading, TextState
+from charlstm_tui.formatting import clock, shorten, size
+from charlstm_tui.widgets.bars import bar
+
+BAR = 24
+
+
+class TextPart(Widget):
+    """A part of the pane, drawn again when the state or the size changes."""
+
+    DEFAULT_CSS = "TextPart { height: auto; }"
+    state: reactive[TextState | None] = reactive(None, layout=True)
+
+    @property
+    def width(self) -> int:
+        """The cells of a line; before the first layout, an estimate."""
+        return self.size.width or 40
+
+
+class TextHead(TextPart):
+    """Name, encoding and figures."""
+
+    def render(self) -> Content:
+        state = self.state
+        if state is None:
+            return Content("")
+        about = " · ".join(filter(None, ["built in" if state.built_in else "", summary.encoding_words(state)]))
+        name = shorten(visible(state.choice.name, keep=""), max(8, self.width - len(about) - 2))
+        gap = " " * max(2, self.width - Content(name).cell_length - len(about))
+        title = Content.assemble((name, "bold $accent"), gap, (about, "$quiet"))
+        if state.stats is not None:
+            return title + "\n" + summary.figures(state.stats, self.width)
+        if state.bytes and not state.built_in:
+            files = f" in {state.files:,} files" if state.files > 1 else ""
+            return title + f"\n{size(state.bytes)}{files}"
+        return title
+
+
+class TextPreview(VerticalScroll, can_focus=True):
+    """The beginning of the text, and where the held-out part begins; or why it cannot be read."""
+
+    state: reactive[TextState | None] = reactive(None)
+    otherwise: reactive[str] = reactive("")
+    """What is shown when there is no text."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="text-start")
+
+    def watch_state(self, before: TextState | None, state: TextState | None) -> None:
+        if before is None or state is None or before.choice.source != state.choice.source:
+            self.scroll_home(animate=False)
+        self._draw()
+
+    def watch_otherwise(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        state = self.state
+        for start in self.query("#text-start").results(Static):
+            if state is None:
+                start.update(Content.styled(self.otherwise, "$quiet"))
+            elif state.problem:
+                start.update(summary.problem(state.problem))
+            else:
+                start.update(summary.preview(state))
+
+
+class SimpleModels(TextPart):
+    """How well simple models predict the held-out part."""
+
+    def render(self) -> Content:
+        stats = None if self.state is None else self.state.stats
+        if stats is None:
+            return Content("")
+        lines = [summary.bits(stats, self.width)]
+        if not self.screen.has_class("-wide"):
+            lines.append(summary.frequent_line(stats, self.width))
+        return Content("\n").join(lines)
+
+
+class FrequentCharacters(TextPart):
+    """The most frequent characters, a bar each; in wide terminals only."""
+
+    def render(self) -> Content:
+        stats = None if self.state is None else self.state.stats
+        return Content("") if stats is None else summary.frequent_bars(stats, self.width, 8)
+
+
+class TextHints(TextPart):
+    """What a person should know or do about the text; until it is read, how far the reading has come."""
+
+    reading: reactive[Reading | None] = reactive(None, layout=True)
+
+    def render(self) -> Content:
+        state = self.state
+        if state is None or state.problem:
+            return Content("")
+        if state.corpus is None:
+            return self._progress(state)
+        return summary.hints(state, self.width)
+
+    def _progress(self, state: TextState) -> Content:
+        if state.beginning is None:
+            return Content.styled("Reading …", "$quiet")
+        reading = self.reading
+        if reading is None or not reading.progress.total:
+            return Content.styled("Reading the whole text …", "$quiet")
+        progress = reading.progress
+        share = min(1.0, progress.done / progress.total)
+        drawn = bar(share, BAR).ljust(BAR, "░")
+        left = f"left {clock(reading.seconds_left)}  " if reading.seconds_left is not None else ""
+        words = f" {100 * share:.0f}%  {left}{progress.stage} {size(progress.total)}"
+        return Content.assemble((drawn, "$primary"), words)
+
+
+class TextPane(Vertical):
+    """All parts of one text."""
+
+    state: reactive[TextState | None] = reactive(None)
+    otherwise: reactive[str] = reactive("")
+
+    def compose(self) -> ComposeResult:
+        yield TextHead(id="text-head").data_bind(TextPane.state)
+        yield TextPreview(id="text-preview").data_bind(TextPane.state, TextPane.otherwise)
+        with Horizontal(id="text-made-of"):
+            yield SimpleModels(id="text-bits").data_bind(TextPane.state)
+            yield FrequentCharacters(id="text-frequent").data_bind(TextPane.state)
+
+    def watch_state(self, state: TextState | None) -> None:
+        self.set_class(state is None or state.stats is None, "-unknown")

@@ -1,0 +1,103 @@
+"""What is known of one text, read in one way; and the jobs that find it out, for threads other than the screen's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from charlstm.storage import FileStamp
+from charlstm_tui.choices import CorpusChoice
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus, EncodingChoice, ReadProgress, Split
+    from charlstm.text.statistics import Statistics
+
+BEGINNING_CHARS = 12_000
+HELD_OUT_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class TextState:
+    """A text as it is read with the options of ``choice``. What is not known yet is ``None`` or empty."""
+
+    choice: CorpusChoice
+    stamp: FileStamp | None = None
+    """When the file was written, and its size."""
+    beginning: str | None = None
+    held_out: str = ""
+    """The beginning of the part that is held out."""
+    complete: bool = False
+    """Whether ``beginning`` is the whole text."""
+    bytes: int = 0
+    files: int = 1
+    encoding: str = ""
+    encodings: tuple[EncodingChoice, ...] = ()
+    """The encodings that the text may be in, the detected one first."""
+    corpus: Corpus | None = None
+    split: Split | None = None
+    stats: Statistics | None = None
+    problem: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        return not os.path.isabs(self.choice.source)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no more to find out."""
+        counted = self.stats is not None and (self.stats.bits is not None or self.stats.too_little is not None)
+        return bool(self.problem) or counted
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far the reading of a text has come, and the seconds that are left if that is known."""
+
+    progress: ReadProgress
+    seconds_left: float | None
+
+
+def file_stamp(source: str) -> FileStamp | None:
+    """The stamp that shows that a file has changed; ``None`` for what is not a file."""
+    try:
+        info = os.stat(source)
+    except (OSError, ValueError):
+        return None
+    return FileStamp.of(info) if stat.S_ISREG(info.st_mode) else None
+
+
+def read_beginning(choice: CorpusChoice) -> dict[str, object]:
+    """The fields of a :class:`TextState` that the beginning of the text tells. Raises :class:`TextError`."""
+    from charlstm.text.corpus import encoding_choices, preview
+
+    seen = preview(choice.source, BEGINNING_CHARS, choice.options())
+    return {
+        "beginning": seen.text,
+        "complete": seen.complete,
+        "bytes": seen.bytes,
+        "files": seen.files,
+        "encoding": seen.encoding,
+        "encodings": encoding_choices(choice.source),
+    }
+
+
+def read_whole(choice: CorpusChoice, progress: Callable[[ReadProgress], None]) -> dict[str, object]:
+    """The fields that the whole text tells, without ``bits``. Raises :class:`TextError`."""
+    from charlstm.text.corpus import open_corpus
+    from charlstm.text.statistics import describe
+
+    corpus = open_corpus(choice.source, choice.options(), progress=progress)
+    split = corpus.split(mode=choice.split)
+    start = split.held_out[0].start if split.held_out else corpus.chars
+    return {
+        "corpus": corpus,
+        "split": split,
+        "stats": describe(corpus, split, bits=False),
+        "encoding": corpus.report.encoding,
+        "beginning": corpus.text(0, BEGINNING_CHARS),
+        "complete": corpus.chars <= BEGINNING_CHARS,
+        "held_out": corpus.text(start, start + HELD_OUT_CHARS) if split.held_out else "",
+    }
