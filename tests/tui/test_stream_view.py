@@ -66,7 +66,7 @@ async def test_keeps_its_place_when_the_width_changes() -> None:
         app.view.reveal(5000)
         await pilot.resize_terminal(31, 14)
         await pilot.pause()
-        top = app.view._page.starts[app.view.scroll_offset.y]
+        top = app.view._text_layout.starts[app.view.scroll_offset.y]
         assert abs(top - 5000) < 31 * 14 + 60 * 10
 
 

@@ -1,4 +1,4 @@
-"""The sampler's settings in flight: lines that name their two keys, and the ladders that the keys climb."""
+"""The sampler's settings beside the text, each with its two keys, and the values that the keys step through."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ CAPTION = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "mi
 
 
 def adjust(settings: SamplerSettings, name: str, direction: int) -> SamplerSettings:
-    """The same settings with ``name`` one rung down (-1) or up (1)."""
+    """The settings with ``name`` at its next lower (-1) or higher (1) value."""
     value = getattr(settings, name)
     if name == "temperature":
-        return replace(settings, temperature=_rung(TEMPERATURE, value, direction) or 0.0)
-    if name == "min_p":  # off is its bottom
-        return replace(settings, min_p=_rung(MIN_P, value or -math.inf, direction) or None)
-    ladder = TOP_K if name == "top_k" else TOP_P  # off is their top
-    rung = _rung(ladder, math.inf if value is None else value, direction)
+        return replace(settings, temperature=_next(TEMPERATURE, value, direction) or 0.0)
+    if name == "min_p":  # off is below its values
+        return replace(settings, min_p=_next(MIN_P, value or -math.inf, direction) or None)
+    values = TOP_K if name == "top_k" else TOP_P  # off is above their values
+    stepped = _next(values, math.inf if value is None else value, direction)
     if name == "top_k":
-        return replace(settings, top_k=None if rung is None else int(rung))
-    return replace(settings, top_p=rung)
+        return replace(settings, top_k=None if stepped is None else int(stepped))
+    return replace(settings, top_p=stepped)
 
 
 def faster(speed: float, direction: int) -> float:
-    """The next speed up (1) or down (-1)."""
-    rung = _rung(SPEEDS, speed, direction)
-    return SPEEDS[0 if direction < 0 else -1] if rung is None else rung
+    """The next higher (1) or lower (-1) speed."""
+    stepped = _next(SPEEDS, speed, direction)
+    return SPEEDS[0 if direction < 0 else -1] if stepped is None else stepped
 
 
-def _rung(ladder: Sequence[float], value: float, direction: int) -> float | None:
-    """The rung next to ``value``; beyond an end the end itself where off is elsewhere, ``None`` where it is off."""
+def _next(values: Sequence[float], value: float, direction: int) -> float | None:
+    """The value next to ``value``. Beyond an end it is ``None`` if off is there, else the end itself."""
     if direction > 0:
-        place = bisect_right(ladder, value)
-        if place < len(ladder):
-            return ladder[place]
-        return ladder[-1] if ladder in (TEMPERATURE, MIN_P, SPEEDS) else None
-    place = bisect_left(ladder, value) - 1
+        place = bisect_right(values, value)
+        if place < len(values):
+            return values[place]
+        return values[-1] if values in (TEMPERATURE, MIN_P, SPEEDS) else None
+    place = bisect_left(values, value) - 1
     if place >= 0:
-        return ladder[place]
-    return ladder[0] if ladder in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
+        return values[place]
+    return values[0] if values in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
 
 
 def speed_words(speed: float) -> str:
@@ -67,7 +67,7 @@ def _click(action: str) -> Style:
 
 
 def other_settings(settings: SamplerSettings) -> list[str]:
-    """What is on of the settings that have no keys of their own, in words."""
+    """The settings without keys of their own that are on, in words."""
     if settings.kind == "reference":
         return ["reference: top-k alone"]
     names = ("typical", "mirostat", "repetition")
@@ -75,7 +75,7 @@ def other_settings(settings: SamplerSettings) -> list[str]:
 
 
 class SamplerPanel(Widget):
-    """The settings with their keys; a click on a key does what the key does. Those without keys are shown when on."""
+    """The settings with their keys, which can be clicked. Settings without keys are shown when they are on."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"sampler--key", "sampler--name", "sampler--off", "sampler--value"}
     DEFAULT_CSS = """
@@ -94,11 +94,11 @@ class SamplerPanel(Widget):
         self._speed = 0.0
 
     def show(self, settings: SamplerSettings, speed: float) -> None:
-        """Show these."""
+        """Show these settings and this speed, in characters a second."""
         if (settings, speed) != (self._settings, self._speed):
-            grown = bool(other_settings(settings)) != bool(other_settings(self._settings))
+            more_lines = bool(other_settings(settings)) != bool(other_settings(self._settings))
             self._settings, self._speed = settings, speed
-            self.refresh(layout=grown)
+            self.refresh(layout=more_lines)
 
     def render(self) -> Content:
         settings = self._settings

@@ -33,8 +33,8 @@ from charlstm_tui.theme import TEXT, legible
 
 
 def has_backgrounds(app: App[Any]) -> bool:
-    """Whether levels can be shown by the background: with 256 colours or more. How 16 look is
-    up to the terminal."""
+    """Whether levels can be shown by the background: with 256 colours or more. The
+    terminal decides how its 16 look."""
     return app.console.color_system in ("truecolor", "256") and not app.no_color
 
 
@@ -44,7 +44,7 @@ def default_scale(app: App[Any]) -> Scale:
 
 
 class StreamView(ScrollView, can_focus=True):
-    """The text of a session. Follows the end as long as the end is in view; scrolled up, it stays where it is."""
+    """The text of a session. While the end is in view, it follows new text; scrolled up, it stays where it is."""
 
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -58,7 +58,7 @@ class StreamView(ScrollView, can_focus=True):
         "stream--level-3",
         "stream--level-4",
     }
-    # The arrows walk the text and belong to the screen; what is left scrolls.
+    # The arrow keys move the cursor and are the screen's; these scroll.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "page up", show=False),
         Binding("pagedown", "page_down", "page down", show=False),
@@ -81,7 +81,7 @@ class StreamView(ScrollView, can_focus=True):
     """
 
     class Walked(Message):
-        """The cursor was put somewhere by the mouse."""
+        """The mouse moved the cursor to ``position``."""
 
         def __init__(self, view: StreamView, position: int) -> None:
             super().__init__()
@@ -94,11 +94,11 @@ class StreamView(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._page = TextLayout()
+        self._text_layout = TextLayout()
         self._marks = array("H")
         self._length = 0
         self._cursor: int | None = None
-        self._wanted_column: int | None = None
+        self._column: int | None = None
         self._scale: Scale = SURPRISE
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
@@ -115,11 +115,12 @@ class StreamView(ScrollView, can_focus=True):
         return self._length
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The text itself, without the suggestion."""
-        return self._page.text(start, self._length if stop is None else min(stop, self._length))
+        """The text, without the suggestion."""
+        return self._text_layout.text(start, self._length if stop is None else min(stop, self._length))
 
     def append(self, text: str, marks: Iterable[int] | None = None) -> None:
-        """Add ``text`` at the end with one mark a character (else as the prime's). A suggestion is removed."""
+        """Add ``text`` at the end, with a mark for each character (default: those of the prime). A suggestion is
+        removed."""
         self._replace_tail(self._length, text, uniform(text, Origin.PRIME) if marks is None else marks)
         self._length += len(text)
 
@@ -136,13 +137,13 @@ class StreamView(ScrollView, can_focus=True):
         self.replace_from(position, "", ())
 
     def clear(self) -> None:
-        """Forget the text."""
+        """Remove all of the text."""
         self.truncate(0)
         self.cursor = None
 
     def show_suggestion(self, text: str) -> None:
-        """Show ``text`` after the end as what might come; it is no part of the text."""
-        if text != self._page.text(self._length):
+        """Show ``text`` after the end as a suggestion; it does not become part of the text."""
+        if text != self._text_layout.text(self._length):
             self._replace_tail(self._length, text, uniform(text, Origin.SUGGESTION))
 
     def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
@@ -155,21 +156,21 @@ class StreamView(ScrollView, can_focus=True):
 
     def _replace_tail(self, position: int, text: str, marks: Iterable[int]) -> None:
         follow = self.following
-        page = self._page
-        row = rows = page.rows
-        if position < len(page):
-            row = page.truncate(position)
+        layout = self._text_layout
+        row = rows = layout.rows
+        if position < len(layout):
+            row = layout.truncate(position)
             del self._marks[position:]
         if text:
-            row = min(row, page.append(text))
+            row = min(row, layout.append(text))
             self._marks.extend(marks)
-        for stale in range(row, min(page.rows + 1, row + self._strips.maxsize)):
+        for stale in range(row, min(layout.rows + 1, row + self._strips.maxsize)):
             self._strips.discard(stale)
-        self._resize_page()
+        self._update_size()
         if follow:
-            self._show_end()  # which draws everything anew when it scrolls
-        # Only what changed is drawn and sent: a page is some 10 kB to a terminal with each picture.
-        self.refresh_lines(row, max(rows, page.rows) - row)
+            self._show_end()  # draws all rows again when it scrolls
+        # Only the rows that changed are drawn and sent: all of them are some 10 kB for the terminal each time.
+        self.refresh_lines(row, max(rows, layout.rows) - row)
 
     # ---- colouring
 
@@ -217,15 +218,15 @@ class StreamView(ScrollView, can_focus=True):
 
     @property
     def cursor(self) -> int:
-        """The position of the cursor; at the end it is the length, and stays there as the text grows."""
+        """The position of the cursor. At the end it is the length, and stays at the end as the text grows."""
         return self._length if self._cursor is None else self._cursor
 
     @cursor.setter
     def cursor(self, position: int | None) -> None:
-        self._wanted_column = None
-        rows = {self._page.row_of(self.cursor)}
+        self._column = None
+        rows = {self._text_layout.row_of(self.cursor)}
         self._cursor = None if position is None or position >= self._length else max(0, position)
-        for row in rows | {self._page.row_of(self.cursor)}:
+        for row in rows | {self._text_layout.row_of(self.cursor)}:
             self._strips.discard(row)
             self.refresh_line(row)
 
@@ -234,35 +235,35 @@ class StreamView(ScrollView, can_focus=True):
         return self._cursor is None
 
     def walk(self, characters: int, lines: int = 0) -> int:
-        """Move the cursor by characters and by rows, into view; returns where it is then."""
+        """Move the cursor by characters and rows and scroll it into view. Returns its new position."""
         if lines:
-            page = self._page
-            row = page.row_of(self.cursor)
-            column = page.column_of(self.cursor) if self._wanted_column is None else self._wanted_column
+            layout = self._text_layout
+            row = layout.row_of(self.cursor)
+            column = layout.column_of(self.cursor) if self._column is None else self._column
             target = row + lines
-            if 0 <= target < page.rows:
-                self.cursor = min(page.position_at(target, column), self._length)
-            else:  # beyond the first row is the start, beyond the last the end
+            if 0 <= target < layout.rows:
+                self.cursor = min(layout.position_at(target, column), self._length)
+            else:  # above the first row the start, below the last the end
                 self.cursor = 0 if target < 0 else None
-            self._wanted_column = column
+            self._column = column
         if characters:
             self.cursor = self.cursor + characters
         self.reveal(self.cursor)
         return self.cursor
 
     def reveal(self, position: int) -> None:
-        """Scroll as little as it takes to see ``position``."""
+        """Scroll just as far as needed to show ``position``."""
         if self.at_end and position >= self._length:
             self._show_end()
             return
-        row, top, height = self._page.row_of(position), self.scroll_offset.y, self.size.height
+        row, top, height = self._text_layout.row_of(position), self.scroll_offset.y, self.size.height
         if row < top:
             self.scroll_to(y=row, animate=False, force=True)
         elif height and row >= top + height:
             self.scroll_to(y=row - height + 1, animate=False, force=True)
 
     def find(self, needle: str, start: int) -> int | None:
-        """The next place of ``needle`` at or after ``start``, else the first from the beginning."""
+        """The first position of ``needle`` at or after ``start``, else the first in the text; ``None`` without one."""
         text = self.text()
         found = text.find(needle, start)
         found = text.find(needle) if found < 0 else found
@@ -273,41 +274,41 @@ class StreamView(ScrollView, can_focus=True):
             return
         offset = event.get_content_offset(self)
         if offset is not None:
-            position = self._page.position_at(offset.y + self.scroll_offset.y, offset.x)
+            position = self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x)
             self.cursor = min(position, self._length)
             self.post_message(self.Walked(self, self.cursor))
 
     # ---- scrolling and size
 
     def _show_end(self) -> None:
-        # By force: the scrollbar that the newest row calls for is not there yet.
+        # Forced, because the scrollbar that the newest row needs is not shown yet.
         self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
 
     @property
     def following(self) -> bool:
-        """Whether the end is in view, so that new text may scroll."""
+        """Whether the end is in view, so that new text scrolls the view."""
         return self.scroll_offset.y >= self.max_scroll_y and not self.is_vertical_scrollbar_grabbed
 
     def on_resize(self) -> None:
         follow = self.following
-        first = self._page.starts[min(self.scroll_offset.y, self._page.rows - 1)]
-        # One cell is kept for the cursor behind a full row.
-        self._page.resize(self.size.width - 1)
+        first = self._text_layout.starts[min(self.scroll_offset.y, self._text_layout.rows - 1)]
+        # One cell is left for the cursor after a full row.
+        self._text_layout.resize(self.size.width - 1)
         self._strips.clear()
-        self._resize_page()
-        y = self.max_scroll_y if follow else self._page.row_of(first)
+        self._update_size()
+        y = self.max_scroll_y if follow else self._text_layout.row_of(first)
         self.scroll_to(y=y, animate=False, force=True)
 
-    def _resize_page(self) -> None:
-        self.virtual_size = Size(self.size.width, self._page.rows)
+    def _update_size(self) -> None:
+        self.virtual_size = Size(self.size.width, self._text_layout.rows)
 
     # ---- drawing
 
     def render_line(self, y: int) -> Strip:
-        # Asking for it once a change of style, not once a row, halves the cost of a frame.
+        # The style is read again only after it has changed: reading it for each row doubles the cost of a frame.
         base = self._base = self._base or self.rich_style
         row, width = y + self.scroll_offset.y, self.size.width
-        if row >= self._page.rows:
+        if row >= self._text_layout.rows:
             return Strip.blank(width, base)
         if (strip := self._strips.get(row)) is None:
             strip = self._draw(row, width, base)
@@ -315,14 +316,14 @@ class StreamView(ScrollView, can_focus=True):
         return strip
 
     def _draw(self, row: int, width: int, base: Style) -> Strip:
-        page = self._page
-        start, stop = page.row_span(row)
+        layout = self._text_layout
+        start, stop = layout.row_span(row)
         cursor = self.cursor
         selected = self._selected(row)
         selection = self._selection_style() if selected else Style()
         runs: list[tuple[str, Style]] = []
-        taken = 0
-        for offset, (shown, cells) in enumerate(page.glyphs(start, stop)):
+        width_used = 0
+        for offset, (shown, cells) in enumerate(layout.glyphs(start, stop)):
             position = start + offset
             style = self._style(self._marks[position])
             if position in selected:
@@ -330,21 +331,21 @@ class StreamView(ScrollView, can_focus=True):
             if position == cursor:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
                 style += self.get_component_rich_style("stream--cursor", partial=True)
-            taken += cells
+            width_used += cells
             if runs and runs[-1][1] is style:
                 runs[-1] = (runs[-1][0] + shown, style)
             else:
                 runs.append((shown, style))
-        if cursor == len(page) and row == page.rows - 1:
+        if cursor == len(layout) and row == layout.rows - 1:
             runs.append((" ", self.get_component_rich_style("stream--cursor")))
-            taken += 1
-        strip = Strip([Segment(text, base + style) for text, style in runs], taken)
+            width_used += 1
+        strip = Strip([Segment(text, base + style) for text, style in runs], width_used)
         return strip.adjust_cell_length(width, base).apply_offsets(0, row)
 
     def _style(self, mark: int) -> Style:
         if (style := self._styles.get(mark)) is None:
             style = self._make_style(mark)
-            # One object for each look, so that neighbours that look alike are drawn as one.
+            # One object for equal styles, so that neighbours with the same style become one segment.
             self._styles[mark] = style = self._distinct.setdefault(style, style)
         return style
 
@@ -388,33 +389,33 @@ class StreamView(ScrollView, can_focus=True):
         selected = background + self.screen.get_component_styles("screen--selection").background
         return Style.from_color(legible(text, (selected,), TEXT).rich_color, selected.rich_color)
 
-    # ---- selection: Textual speaks of rows and of characters as drawn in a row
+    # ---- selection: Textual counts rows, and characters as they are drawn in a row
 
     def _selected(self, row: int) -> range:
         selection = self.text_selection
         span = selection.get_span(row) if selection is not None else None
         if span is None:
             return range(0)
-        start, stop = self._page.row_span(row)
+        start, stop = self._text_layout.row_span(row)
         first, last = span
         return range(self._drawn_at(start, stop, first), stop if last == -1 else self._drawn_at(start, stop, last))
 
     def _drawn_at(self, start: int, stop: int, offset: int) -> int:
         """The position whose glyph holds the ``offset``-th drawn character of a row."""
         drawn = 0
-        for step, (shown, _) in enumerate(self._page.glyphs(start, stop)):
+        for step, (shown, _) in enumerate(self._text_layout.glyphs(start, stop)):
             if drawn >= offset:
                 return start + step
             drawn += len(shown)
         return stop
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        page = self._page
+        layout = self._text_layout
 
         def position(y: int, x: int) -> int:
-            if y >= page.rows:
+            if y >= layout.rows:
                 return self._length
-            return min(self._drawn_at(*page.row_span(y), x), self._length)
+            return min(self._drawn_at(*layout.row_span(y), x), self._length)
 
         start = 0 if selection.start is None else position(selection.start.y, selection.start.x)
         stop = self._length if selection.end is None else position(selection.end.y, selection.end.x)

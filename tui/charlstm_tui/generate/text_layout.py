@@ -1,7 +1,7 @@
-"""Where each character of a growing text stands on a grid of cells: glyphs, widths and wrapping.
+"""Wrap a growing text into rows of terminal cells: glyphs, widths and line breaks.
 
-Knows nothing of Textual, styles or models. A row is found again from its first character alone, so appending
-re-lays the last row and nothing else, and a million characters wrap in one numpy pass.
+Only the position of each row's first character is stored. So appending wraps the last row again and nothing else, and a
+million characters are classified in one numpy pass.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from charlstm.display import visible
 
 TAB_CELLS = 4
 NO_BREAK = "\xa0\u2007\u202f"
-"""Spaces that keep together what stands on both sides of them."""
-UNSEEN = 0xFF
+"""Spaces at which a row must not end."""
+UNKNOWN = 0xFF  # a character whose class is not computed yet
 WIDTH = 0x07  # the low bits of a character's class: its cells
-BREAK = 0x08  # a row may end after it
-SPACE = 0x10  # it may hang over the right margin instead of starting a row
-# Nothing needs more marks on its letters than this; it bounds what one row can cost.
+BREAK = 0x08  # a row may end after the character
+SPACE = 0x10  # it may stand beyond the right margin, instead of starting a row
+# No language has more combining marks on a letter; the limit bounds the cost of a row.
 ROW_CHARS_PER_CELL = 8
 
 
 @lru_cache(maxsize=65536)
 def glyph(char: str) -> str:
-    """What stands for ``char`` on the screen: itself, or something visible and harmless. A newline is empty."""
-    if char in ("\n", "\ufe0f"):  # the second asks for emoji presentation: terminals disagree on its width
+    """What is drawn for ``char``: itself, or a visible symbol for a control character. Nothing for a newline."""
+    if char in ("\n", "\ufe0f"):  # terminals disagree on the width of U+FE0F, emoji presentation
         return ""
     return " " * TAB_CELLS if char == "\t" else visible(char, keep="")
 
@@ -53,14 +53,14 @@ def _classify(code: int) -> int:
 
 
 class TextLayout:
-    """A text and its rows at a width. Positions are indices of characters, rows and columns count from 0."""
+    """A text, wrapped at a width. Positions are indices of characters; rows and columns count from 0."""
 
     def __init__(self, width: int = 80) -> None:
         self.width = max(2, width)
         self.chars: list[str] = []
         self.starts = array("q", [0])
-        """The position of each row's first character; there is always a first row."""
-        self._classes = np.full(0x110000, UNSEEN, dtype=np.uint8)
+        """The position of each row's first character. There is always one row."""
+        self._classes = np.full(0x110000, UNKNOWN, dtype=np.uint8)
         self._classes[ord("\n")] = 0
 
     def __len__(self) -> int:
@@ -74,29 +74,30 @@ class TextLayout:
         return "".join(self.chars[start:stop])
 
     def append(self, text: str) -> int:
-        """Add ``text`` at the end. Returns the first row that may look different: the last one before."""
+        """Add ``text`` at the end. Returns the first row that may have changed: the last one before."""
         last = self.rows - 1
         self.chars.extend(text)
-        self._lay(last)
+        self._wrap(last)
         return last
 
     def truncate(self, position: int) -> int:
-        """Drop everything from ``position`` on. Returns the first row that may look different."""
+        """Remove everything from ``position`` on. Returns the first row that may have changed."""
         del self.chars[position:]
         row = self.row_of(position)
-        # The word that starts this row may fit the row above now that its tail is gone; and when the whole row is
-        # gone, so may the one that starts the row above, if it was moved there only for a wide character after it.
+        # The word at the start of this row may now fit on the row above, as its end was removed. If the whole row was
+        # removed, this also holds for the row above, whose first word may have been moved there only because of a wide
+        # character after it.
         row = max(0, row - (2 if position == self.starts[row] else 1))
         del self.starts[row + 1 :]
-        self._lay(row)
+        self._wrap(row)
         return row
 
     def resize(self, width: int) -> None:
-        """Wrap anew for ``width`` cells."""
+        """Wrap all of the text again for ``width`` cells."""
         if (width := max(2, width)) != self.width:
             self.width = width
             del self.starts[1:]
-            self._lay(0)
+            self._wrap(0)
 
     def row_of(self, position: int) -> int:
         """The row that shows ``position``; the end of the text belongs to the last row."""
@@ -113,21 +114,21 @@ class TextLayout:
         return sum(len_cells for _, len_cells in self.glyphs(start, position))
 
     def position_at(self, row: int, column: int) -> int:
-        """The position shown at a cell; right of a row's text it is the row's last character or the end."""
+        """The position shown at a cell. Right of a row's text: its last character, or the end of the text."""
         if row < 0:
             return 0
         if row >= self.rows:
             return len(self.chars)
         start, stop = self.row_span(row)
-        taken = 0
+        cells_before = 0
         for offset, (_, width) in enumerate(self.glyphs(start, stop)):
-            taken += width
-            if column < taken:
+            cells_before += width
+            if column < cells_before:
                 return start + offset
         return stop if row == self.rows - 1 and not self._ends_line(stop) else max(start, stop - 1)
 
     def glyphs(self, start: int, stop: int) -> list[tuple[str, int]]:
-        """Glyph and cells of each character; a mark that has no letter before it in its row stands on a ring."""
+        """Glyph and cells of each character. A combining mark at the start of a row is drawn on ◌."""
         shown = [(glyph(char), cells(char)) for char in self.chars[start:stop]]
         if shown and shown[0][1] == 0 and shown[0][0]:
             shown[0] = ("◌" + shown[0][0], 1)
@@ -136,28 +137,28 @@ class TextLayout:
     def _ends_line(self, stop: int) -> bool:
         return stop > 0 and self.chars[stop - 1] == "\n" and stop < len(self.chars)
 
-    def _lay(self, row: int) -> None:
-        """Wrap from the start of ``row``, which is kept, to the end of the text."""
+    def _wrap(self, row: int) -> None:
+        """Wrap the text from the start of ``row`` on. The start itself stays."""
         base = self.starts[row]
         text = "".join(self.chars[base:]) if base else "".join(self.chars)
         size = len(text)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         classes = self._classes[codes]
-        unseen = codes[classes == UNSEEN]
-        if unseen.size:
-            for code in set(unseen.tolist()):
+        unknown = codes[classes == UNKNOWN]
+        if unknown.size:
+            for code in set(unknown.tolist()):
                 self._classes[code] = _classify(code)
             classes = self._classes[codes]
         widths = classes & WIDTH
         before = np.concatenate(([0], np.cumsum(widths, dtype=np.int64))).tolist()
         newlines = np.flatnonzero(codes == 10).tolist()
-        # A row may start after a break, but not with a mark that belongs to the character before.
+        # A row may start after a break, but not with a combining mark of the character before.
         breaks = (np.flatnonzero((classes[:-1] & BREAK != 0) & (widths[1:] > 0)) + 1).tolist() if size else []
         most = self.width * ROW_CHARS_PER_CELL
         start, line, words = 0, 0, 0
         while start < size:
-            room = self.width - (1 if widths[start] == 0 else 0)
-            stop = min(bisect_right(before, before[start] + room, start) - 1, start + most)
+            space = self.width - (1 if widths[start] == 0 else 0)
+            stop = min(bisect_right(before, before[start] + space, start) - 1, start + most)
             stop = max(stop, start + 1)
             if stop < size and classes[stop] & SPACE:
                 stop += 1
