@@ -458,6 +458,39 @@ class NextWordRow(TypedDict):
     probability: float
 
 
+# -- configuration -----------------------------------------------------------------------------------------------
+
+
+class ConfigPath(TypedDict):
+    """Where the configuration is read from, from ``config path``."""
+
+    path: str
+    exists: bool
+
+
+class ConfigValues(TypedDict):
+    """Every entry of the configuration with the value that is used, from ``config show``."""
+
+    theme: str
+    """Empty: by the terminal's background."""
+    loss_unit: Literal["nats", "bits"]
+    start_folder: str
+    preset: str
+    colouring: Literal["surprise", "rank", "entropy", "off"]
+    speed: float
+    """Characters a second."""
+    mouse: bool
+    keys: dict[str, list[str]]
+    """Keys by the id of an action."""
+
+
+class ConfigCheck(TypedDict):
+    """What is wrong with the configuration, from ``config check``, which exits with 2 when there is something."""
+
+    path: str
+    problems: list[str]
+
+
 SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "stats": StatsResult,
@@ -484,6 +517,9 @@ SCHEMAS: dict[str, Any] = {
     "info": InfoResult,
     "import": ImportResult,
     "export": ExportResult,
+    "config path": ConfigPath,
+    "config show": ConfigValues,
+    "config check": ConfigCheck,
     "paths": PathsResult,
     "cache": CacheResult,
     "cache prune": PruneResult,

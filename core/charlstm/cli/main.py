@@ -65,6 +65,7 @@ _COMMANDS = {
     "info": ("models", "Show the size, the origin and the loss of a model"),
     "import": ("models", "Convert a checkpoint of the reference script"),
     "export": ("models", "Write a model for the reference script, or as ONNX"),
+    "config": ("configuration", "Show, create or check the configuration of the app"),
     "paths": ("texts", "Show the program's folders"),
     "cache": ("texts", "Show the cache of prepared texts, or remove unused ones"),
 }

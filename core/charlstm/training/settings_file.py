@@ -7,8 +7,6 @@ The keys at the top of the file are settings under the names of :class:`~charlst
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +14,9 @@ from typing import Any
 
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.text.reading import TextOptions
+from charlstm.toml_files import read_toml
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings, parse_setting
-
-MAX_BYTES = 1_000_000
-"""A longer file is refused: every setting with a long comment takes a few thousand bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,38 +49,21 @@ def load_settings(path: str | Path) -> SettingsFile:
     Raises :class:`SettingsError` that names the file, and the line where it is known, when the file cannot be read, is
     not TOML, or has an entry with an unknown name or a wrong value.
     """
-    path = Path(path)
-    content = _read(path)
-    try:
-        entries = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}; correct it there") from None
+    file = read_toml(Path(path), "settings file")
+    entries = file.entries
     name = ""
     try:
         text_entries = _table(entries.pop("text", {}))
         for name, value in entries.items():
             entries[name] = _preset(value) if name == "preset" else parse_setting(name, _written(value))
     except CharLSTMError as error:
-        raise _located(path, content, "", name or "text", error) from None
+        raise SettingsError(file.located("", name or "text", error)) from None
     try:
         for name, value in text_entries.items():
             TextOptions.from_dict({name: value})
     except CharLSTMError as error:
-        raise _located(path, content, "text", name, error) from None
+        raise SettingsError(file.located("text", name, error)) from None
     return SettingsFile(preset=entries.pop("preset", None), changes=entries, text_changes=text_entries)
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a settings file")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}; check its name") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"The settings file {path} is not UTF-8 text: save it as UTF-8") from None
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -107,22 +86,3 @@ def _written(value: Any) -> str:
     if not isinstance(value, (int, float, str)):
         raise SettingsError("A setting is a number, a word in quotes, true or false")
     return str(value)
-
-
-def _located(path: Path, content: str, table: str, name: str, error: CharLSTMError) -> SettingsError:
-    line = _line_of(content, table, name)
-    return SettingsError(f"{path}{'' if line is None else f', line {line}'}: {error}")
-
-
-def _line_of(content: str, table: str, name: str) -> int | None:
-    """The number of the line where the entry ``name`` of ``table`` (empty: the top of the file) stands, from 1. None
-    for dotted keys and inline tables; tomllib tells no lines."""
-    current = ""
-    for number, line in enumerate(content.split("\n"), 1):
-        if header := re.match(r"""\s*\[+\s*["']?([^\]"']+?)["']?\s*\]""", line):
-            current = header[1]
-            if not table and current == name:
-                return number
-        elif current == table and re.match(rf"""\s*["']?{re.escape(name)}["']?\s*=""", line):
-            return number
-    return None

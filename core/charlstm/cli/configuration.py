@@ -1,0 +1,89 @@
+"""The command ``config``: where the configuration is, what it says, and whether it is right."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from charlstm.cli.json_schemas import ConfigCheck, ConfigPath, ConfigValues
+from charlstm.cli.options import json_option
+from charlstm.cli.output import print_note, print_result
+from charlstm.errors import SettingsError
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A configuration file.  [default: $CHARLSTM_CONFIG, or config.toml in your folder of configurations]",
+)
+
+
+@click.group()
+def config() -> None:
+    """Show, create or check the configuration of the app, a TOML file that the program never changes."""
+
+
+@config.command("path")
+@json_option
+def path_(as_json: bool) -> None:
+    """Show where the configuration is read from."""
+    from charlstm.config import config_path
+
+    place = config_path()
+    result: ConfigPath = {"path": str(place), "exists": place.exists()}
+    print_result(as_json, result, str(place))
+
+
+@config.command()
+@config_option
+@json_option
+def show(path: Path | None, as_json: bool) -> None:
+    """Show every entry with the value that is used."""
+    from charlstm.config import load_config, written
+
+    loaded, problems = load_config(path)
+    for problem in problems:
+        print_note(problem)
+    values = {each.name: getattr(loaded, each.name) for each in fields(loaded) if each.name != "keys"}
+    keys = {action: list(keys) for action, keys in loaded.keys.items()}
+    result: ConfigValues = {**values, "keys": keys}  # type: ignore[typeddict-item]
+    lines = [f"{name} = {written(value)}" for name, value in values.items()]
+    lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
+    print_result(as_json, result, "\n".join(lines))
+
+
+@config.command()
+@config_option
+def init(path: Path | None) -> None:
+    """Write a configuration file with every entry commented out; an existing file is never changed."""
+    from charlstm import user_files
+    from charlstm.config import config_path, example_config
+    from charlstm.storage import write_all
+
+    place = path or config_path()
+    content = example_config().encode()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        user_files.save(place, lambda file: write_all(file, content), overwrite=False)
+    except FileExistsError:
+        raise SettingsError(f"{place} exists already: edit it, or remove it first") from None
+    click.echo(f"Wrote {place}")
+
+
+@config.command()
+@config_option
+@json_option
+def check(path: Path | None, as_json: bool) -> None:
+    """Check the configuration: a sentence with file and line for each wrong entry. Exit code 2 when there is one.
+
+    Names of themes and actions are checked by the app when it starts.
+    """
+    from charlstm.config import config_path, load_config
+
+    _, problems = load_config(path)
+    result: ConfigCheck = {"path": str(path or config_path()), "problems": list(problems)}
+    print_result(as_json, result, "\n".join(problems) or "The configuration is right.")
+    if problems:
+        raise click.exceptions.Exit(2)

@@ -1,0 +1,96 @@
+"""The configuration file: what it may say, and what a wrong entry leads to."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli.main import run
+from charlstm.config import ENTRIES, Config, config_path, example_config, load_config
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
+
+
+def test_without_a_file_everything_has_its_default(path: Path) -> None:
+    assert config_path() == path
+    assert load_config() == (Config(), ())
+
+
+def test_entries_are_read(path: Path) -> None:
+    path.write_text(
+        'theme = "nord"\nloss_unit = "bits"\nstart_folder = "~/texts"\npreset = "standard"\ncolouring = "rank"\n'
+        'speed = 0\nmouse = false\n[keys]\n"train.pause" = "p"\n"runs.play" = ["g", "ctrl+g"]\n'
+    )
+    config, problems = load_config()
+    assert problems == ()
+    assert (config.theme, config.loss_unit, config.start_folder, config.preset) == (
+        "nord",
+        "bits",
+        "~/texts",
+        "standard",
+    )
+    assert (config.colouring, config.speed, config.mouse) == ("rank", 0.0, False)
+    assert dict(config.keys) == {"train.pause": ("p",), "runs.play": ("g", "ctrl+g")}
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ('theme = "nord"\nloss_units = "bits"\n', 2, "did you mean loss_unit"),
+        ('loss_unit = "octets"\n', 1, "one of nats, bits"),
+        ("\nspeed = true\n", 2, "a number from 0"),
+        ("speed = -1\n", 1, "a number from 0"),
+        ('preset = "quik"\n', 1, "quick"),
+        ("mouse = 1\n", 1, "true or false"),
+        ("theme = 1\n", 1, "in quotes"),
+        ('keys = "p"\n', 1, "[keys]"),
+        ('[keys]\n"train.pause" = 1\n', 2, "a key in quotes"),
+    ],
+)
+def test_a_wrong_entry_is_a_sentence_with_file_and_line_and_has_its_default(
+    path: Path, content: str, line: int, says: str
+) -> None:
+    path.write_text(content)
+    config, problems = load_config()
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{path}, line {line}: ")
+    assert says in problems[0]
+    assert config in (Config(), Config(theme="nord"))
+
+
+def test_a_file_that_is_no_toml_or_missing_is_said(path: Path, tmp_path: Path) -> None:
+    path.write_text("theme = \n")
+    assert "not valid TOML" in load_config()[1][0]
+    assert "cannot be read" in load_config(tmp_path / "none.toml")[1][0]
+
+
+def test_the_example_has_every_entry_and_changes_nothing(path: Path) -> None:
+    path.write_text(example_config())
+    assert load_config() == (Config(), ())
+    path.write_text(example_config().replace("# theme", "theme").replace("# speed =", "speed ="))
+    assert load_config() == (Config(), ())
+    lines = example_config().splitlines(keepends=True)
+    uncommented = "".join(line.removeprefix("# ") for line in lines if " = " in line or line.startswith("["))
+    assert set(tomllib.loads(uncommented)) == set(ENTRIES)
+
+
+def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "path"]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    assert run(["config", "init"]) == 0
+    assert run(["config", "init"]) == 2
+    assert path.read_text() == example_config()
+    capsys.readouterr()
+    assert run(["config", "check"]) == 0
+    path.write_text("mouse = 1\n")
+    assert run(["config", "check"]) == 2
+    assert "line 1" in capsys.readouterr().out
+    assert run(["config", "show"]) == 0
+    assert "mouse = true" in capsys.readouterr().out
