@@ -26,7 +26,7 @@ async def test_write_together(model: Path) -> None:
         await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
         assert "never seen" in it.status()
         ghost = it.picture.suggestion
-        assert ghost[:5] in "".join(it.screen.stream._page.chars)
+        assert ghost[:5] in "".join(it.screen.stream._text_layout.chars)
         await it.pilot.press("tab")
         await it.until(lambda: it.text == before + "q? " + ghost)
         await it.pilot.press("backspace")

@@ -33,8 +33,7 @@ from charlstm_tui.theme import TEXT, legible
 
 
 def has_backgrounds(app: App[Any]) -> bool:
-    """Whether levels can be shown by the background: with 256 colours or more. The
-    terminal decides how its 16 look."""
+    """Whether levels can be shown by the background: with 256 colours or more. Each terminal has its own 16."""
     return app.console.color_system in ("truecolor", "256") and not app.no_color
 
 
