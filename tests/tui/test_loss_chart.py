@@ -231,3 +231,11 @@ def test_a_reference_label_stays_clear_of_the_curve() -> None:
     assert " xz " in labelled
     assert braille(labelled) == braille(alone)
     assert labelled.count("o") == alone.count("o")
+
+
+def test_large_losses_keep_their_first_digits() -> None:
+    """1,000 was labelled 000.0."""
+    curve = Curve(np.arange(1.0, 50.0), np.linspace(100.0, 1400.0, 49))
+    text = paint(ChartData(train=curve), ChartView(), 60, 14).text()
+    assert "1,000 ┤" in text
+    assert "500.0 ┤" in text or " 500 ┤" in text

@@ -24,8 +24,10 @@ from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
-from charlstm_tui.train.run_summary import figures
+from charlstm_tui.train.run_summary import ending, figures
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -36,6 +38,8 @@ DEADLINE = 10.0
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # how busy this machine is, the pretended worker would report too
+    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
     """The user's caches and index of runs are left alone."""
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
@@ -307,6 +311,64 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
             await shows(pilot, "z back")
             await pilot.press("escape")
             await until(pilot, lambda: app.screen.maximized is None)
+
+
+async def test_smoothing_and_axes_are_named(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "smoothing: light")
+            for key, words in (
+                ("s", "smoothing: medium"),
+                ("g", "log scale: loss · smoothing: medium"),
+                ("g", "log scale: loss and steps"),
+                ("t", "log scale: loss and time"),
+                ("plus", "last 1/2 · log scale"),
+            ):
+                await pilot.press(key)
+                await shows(pilot, words)
+
+
+async def test_click_chooses_the_sample_under_the_mouse(tmp_path: Path) -> None:
+    """The border counted as a row."""
+    with record(tmp_path, "running", steps=100) as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            samples = app.screen.query_one(Samples)
+            await until(pilot, lambda: len(samples.samples) == 3)
+            await shows(pilot, "▸   100")
+            content = samples.content_region
+            await pilot.click(offset=(content.x + 3, content.y + 1))
+            await until(pilot, lambda: samples.selected == 1)
+
+
+async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: 2.0)
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Other programs are using the processor: this run is about 2 times slower.")
+
+
+async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:
+    """A first run on a busy machine wrote gibberish beside a green card."""
+    run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
+    references = (("order 0", 3.3), ("order 1", 2.9))
+    view = RunView(run, run.status())
+    card = ending(view, RunSeries.of(read_events(run.events_path)), run.spec(), False, references)
+    assert card.state == "poor"
+    assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
+    assert "m gives it more minutes; 3, then o, opens a model that reads well." in card.words
+    weak = ending(
+        view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
+    )
+    assert "a model of the last letter alone (3.20 nats)" in weak.words
+    good = ending(
+        view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 4.0))
+    )
+    assert (good.state, good.words) == ("good", "")
+    async with app_on(tmp_path, run.name) as (app, pilot):
+        await shows(pilot, "Finished · ")
+        app.screen.query_one(ResultCard).show(card)
+        await shows(pilot, "Finished, but it has learnt little")
+        assert app.screen.query_one(ResultCard).has_class("-poor")
 
 
 async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:

@@ -16,7 +16,17 @@ from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.training.events import Validated
 
 Live = Literal[
-    "starting", "learning", "flattening", "climbing", "overfitting", "stuck", "rising", "diverging", "paused", "waiting"
+    "starting",
+    "learning",
+    "flattening",
+    "climbing",
+    "overfitting",
+    "stuck",
+    "rising",
+    "diverging",
+    "validating",
+    "paused",
+    "waiting",
 ]
 Ended = Literal["stopped", "finished", "diverged", "failed", "crashed"]
 
@@ -108,6 +118,8 @@ class Verdict:
                 return "Not learning: the loss does not fall." if self.train_losses is None else self._rising
             case "diverging":
                 return self._diverging
+            case "validating":
+                return "All steps are done. Now the best model is validated on all of the held-out text."
             case "stuck":
                 return (
                     f"Stuck at letter frequencies ({self.order0:.2f} nats): the model knows only how frequent each "
@@ -206,6 +218,8 @@ def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float
         return Verdict(kind="paused", step=series.step)
     if state == "starting" or series.started is None or not series.step:
         return Verdict(kind="starting", message=message)
+    if status is not None and status.validated is not None:
+        return Verdict(kind="validating", step=series.step)
     return _live(series, order0)
 
 

@@ -109,6 +109,13 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
             assert "Its last output: it broke. Best" in found.text
 
 
+def test_final_validation_is_not_called_learning() -> None:
+    status = RunStatus(state="running", alive=True, validated=0.4)
+    assert verdict(run([4.5, 3.0, 2.2]), status).text == (
+        "All steps are done. Now the best model is validated on all of the held-out text."
+    )
+
+
 def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
     series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])

@@ -15,7 +15,8 @@ from charlstm.display import visible
 @dataclass(frozen=True)
 class RunResult:
     """What there is to say. ``words`` come first (why it ended), then the best loss as ``figure`` and what it measures,
-    then ``facts``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``held`` (stopped), ``broken``."""
+    then ``facts``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``poor`` (a model that has
+    learnt little), ``held`` (stopped), ``broken``."""
 
     title: str
     words: str = ""
@@ -35,6 +36,8 @@ class ResultCard(Vertical):
     ResultCard { height: auto; max-height: 100%; padding: 0 1; border: round $success; border-title-color: $success;
               border-title-style: bold; border-subtitle-color: $foreground; }
     ResultCard.-held { border: round $accent; border-title-color: $accent; }
+    ResultCard.-poor { border: round $warning; border-title-color: $warning; }
+    ResultCard.-poor Digits { color: $warning; }
     ResultCard.-broken { border: round $error; border-title-color: $error; }
     ResultCard Horizontal { height: auto; }
     ResultCard Digits { width: auto; min-width: 18; color: $success; text-style: bold; }
@@ -64,6 +67,7 @@ class ResultCard(Vertical):
             return
         self.ending = ending
         self.set_class(ending.state == "held", "-held")
+        self.set_class(ending.state == "poor", "-poor")
         self.set_class(ending.state == "broken", "-broken")
         self.border_title = Content(f" {visible(ending.title)} ")
         self.border_subtitle = Content(f" {ending.keys} ") if ending.keys else ""

@@ -16,14 +16,17 @@ from textual.message import Message
 from textual.widgets import Static
 
 from charlstm.display import visible
+from charlstm.runs.contention import NOTABLE_SLOWDOWN
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
 from charlstm_tui.base import leaving
+from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
+from charlstm_tui.train.run_plan import slower_words
 from charlstm_tui.train.run_summary import ENDED, ending, figures, headline, keys_for, progress, remarks
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.chart_painting import ChartData
@@ -34,7 +37,7 @@ NARROW, WIDE, LOW = 72, 150, 18
 ROOM_FOR_CURVES = 14
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "climbing": "↗", "overfitting": "↗", "stuck": "=",
-    "rising": "↗", "paused": "‖",
+    "rising": "↗", "validating": "▶", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
@@ -127,6 +130,7 @@ class RunPane(Vertical):
             return
         self._shown = key
         chart.look(bits=bits)
+        self.query_one("#upper").border_title = Content(self._chart_words())
         series = series or RunSeries()
         self._show_headline(view, spec, series)
         line = self.query_one(ProgressLine)
@@ -155,6 +159,15 @@ class RunPane(Vertical):
                 break
             line = line + piece
         self.query_one("#headline", Static).update(line)
+
+    def _chart_words(self) -> str:
+        """How the chart is drawn, where that is not the usual way, and the smoothing."""
+        view = self.query_one(LossChart).view
+        zoom = {0: "", -1: "whole plan"}.get(view.zoom, f"last 1/{2 ** max(view.zoom, 0)}")
+        across = "time" if view.seconds else "steps"
+        logarithmic = [name for name, log in (("loss", view.log_y), (across, view.log_x)) if log]
+        axes = f"log scale: {' and '.join(logarithmic)}" if logarithmic else ""
+        return " · ".join([*filter(None, (zoom, axes)), f"smoothing: {SMOOTHING[self.smoothing][0]}"])
 
     @staticmethod
     def _doing(view: RunView | None) -> str:
@@ -186,7 +199,7 @@ class RunPane(Vertical):
             validation=validation,
             raw=series.points("train", axis) if weight else None,
             best=best_x,
-            references=tuple(references),
+            references=tuple((baseline_name(label, short=True), nats) for label, nats in references),
             planned=planned,
             words=words,
         )
@@ -219,5 +232,9 @@ class RunPane(Vertical):
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
-        told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in remarks(series))
+        notes = remarks(series)
+        if view is not None and view.live and (view.status.slowdown or 1.0) >= NOTABLE_SLOWDOWN:
+            slower = slower_words(view.status.slowdown or 1.0)
+            notes.insert(0, f"Other programs are using the processor: this run is {slower}.")
+        told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in notes)
         return Content("\n").join([line, *told])

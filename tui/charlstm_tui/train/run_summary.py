@@ -13,10 +13,11 @@ from charlstm.display import visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
-from charlstm.runs.verdict import overfitting_since
+from charlstm.runs.verdict import overfitting_since, verdict
+from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import BY_ID
-from charlstm_tui.formatting import STATE_MARKS, clock, count, size
+from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
@@ -145,6 +146,7 @@ _KEYS = {
     "stuck": (("train.rate", "another rate"), _STOP),
     "rising": (("train.rate", "lower rate"), _STOP),
     "diverging": (("train.rate", "lower the rate"), _STOP),
+    "validating": (_STOP,),
     "paused": (("train.pause", "go on"), _STOP),
     "waiting": (_STOP,),
     "stopped": (_RESUME, _PLAY),
@@ -164,6 +166,7 @@ def ending(
     reason = finished.reason if finished is not None else ""
     broken = status.state in ("failed", "crashed") or reason == "diverged"
     held = status.state == "stopped"
+    problem = "" if broken or held else poor_result(series, view, references)
     titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
     title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
     loss, whole = series.best_val, series.best_whole
@@ -183,10 +186,10 @@ def ending(
     if best_step is not None and loss is not None:
         lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, spec))
-    if loss is not None and (beaten := [name for name, nats in references if loss < nats]):
-        lines.append(f"better than {_and(beaten)}")
+    if loss is not None and (beaten := [baseline_name(label) for label, nats in references if loss < nats]):
+        lines.append(f"better than {_and(beaten)}" + ("" if whole else ", by this estimate"))
     since = overfitting_since(series)
-    if since is not None:
+    if since is not None and not problem:
         lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
     keys = []
     if status.state != "finished" or reason == "diverged":
@@ -198,16 +201,41 @@ def ending(
     keys.append("Esc samples")
     sample = series.samples[-1] if series.samples else None
     return RunResult(
-        title=f"{title} · {view.name}",
+        title=f"{title}{', but it has learnt little' if problem else ''} · {view.name}",
         figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
-        words=_sentence(visible(words)) if broken or held else "",
+        words=_sentence(visible(words)) if broken or held else problem,
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
         sample=sample.text[:400] if sample else "",
         keys="   ".join(keys),
-        state="broken" if broken else "held" if held else "good",
+        state="broken" if broken else "held" if held else "poor" if problem else "good",
     )
+
+
+def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str, float]]) -> str:
+    """What is wrong with the model of a run that ended, and what to do; empty for a model that has learnt something.
+
+    A model that is no better than one which sees the letter before alone writes gibberish.
+    """
+    baselines = dict(references)
+    judged = verdict(series, view.status, order0=baselines.get("order 0"))
+    if judged.kind != "finished":
+        return ""
+    weak = baselines.get("order 1")
+    what = judged.useless
+    if not what and weak is not None and judged.best_val is not None and judged.best_val >= weak:
+        what = f"a model of {baseline_name('order 1')} alone ({weak:.2f} nats)"
+    if judged.train_losses is not None:
+        low, last = judged.train_losses
+        words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train with a lower rate"
+    elif what:
+        more = f"{key('train.more_after')} gives it more minutes"
+        words = f"Its best model is no better than {what}, so that it writes gibberish. {more}"
+    else:
+        return ""
+    ready = f"{key('app.mode_generate')}, then {key('generate.open_model')}, opens a model that reads well"
+    return f"{words}; {ready}."
 
 
 def _times(series: RunSeries, spec: RunSpec | None) -> str:
@@ -233,6 +261,9 @@ def remarks(series: RunSeries) -> list[str]:
     found = [_sentence(series.warnings[-1].message)] if series.warnings else []
     if series.inexact:
         event = series.inexact[-1]
-        notes = "; ".join(note for note in (event.changes, event.inexact) if note)
+        changes = event.changes
+        if event.changed and LENGTH.issuperset(event.changed) and event.planned_steps is not None:
+            changes = f"the run was lengthened to {event.planned_steps:,} steps"
+        notes = "; ".join(note for note in (changes, event.inexact) if note)
         found.append(_sentence(f"going on from step {event.step:,}: {notes}"))
     return found

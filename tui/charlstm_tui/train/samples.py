@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.events import Click
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -87,8 +88,9 @@ class Samples(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self._lay_out()
 
-    def on_click(self, event: object) -> None:
-        row = self.scroll_offset.y + getattr(event, "y", 0)
+    def on_click(self, event: Click) -> None:
+        offset = event.get_content_offset(self)
+        row = -1 if offset is None else self.scroll_offset.y + offset.y
         if 0 <= row < len(self._rows):
             self._select(self._rows[row][0])
 

@@ -33,7 +33,7 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
 from charlstm_tui.train.run_pane import RunPane
-from charlstm_tui.train.run_summary import ENDED
+from charlstm_tui.train.run_summary import ENDED, poor_result
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 
@@ -494,7 +494,8 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        usual = max(1, round(series.work_seconds / 60))
+        poor = self.over and poor_result(series, view, self._references)
+        usual = 10 if poor else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",
             "Minutes more. "

@@ -367,7 +367,8 @@ def _axes(
             continue
         last = row
         _write(picture, wall, row, "┤", "axis")
-        _write(picture, 0, row, f"{tick:.{digits}f}".rjust(wall - 1)[-(wall - 1) :], "label")
+        text = short_number(tick) if abs(tick) >= 1000 else f"{tick:.{digits}f}"
+        _write(picture, 0, row, text.rjust(wall - 1), "label")
     name = "time" if view.seconds else "step"
     _write(picture, left + columns - len(name), rows + 1, name, "label")
     limit = left + columns - len(name) - 1
