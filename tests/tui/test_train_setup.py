@@ -533,3 +533,11 @@ async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, mo
         await pilot.press("enter")
         await until(pilot, lambda: app.run_path is not None)
         assert ended
+
+
+async def test_a_long_name_of_a_model_does_not_hide_that_something_changed(tmp_path: Path, text: Path) -> None:
+    with record(tmp_path, "finished", name="a-run-with-quite-a-long-name-of-its-own-7") as recorded:
+        async with setup_for(tmp_path, text) as (app, pilot):
+            await shows(pilot, "▸ quick", "23,456")
+            app.screen.setup.start_from(recorded.run.name, recorded.run.model_path)  # type: ignore[attr-defined]
+            await shows(pilot, " · 1 change · from a-run", "its-own-7 ")

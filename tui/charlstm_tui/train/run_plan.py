@@ -18,8 +18,11 @@ from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, shorten
 from charlstm_tui.run_watcher import RunView
+
+LONGEST_ORIGIN = 22
+"""Characters of a model's name that fit into the plan in a terminal of 80 columns."""
 
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
@@ -134,7 +137,9 @@ def plan_lines(
 
 def origin_words(choices: RunChoices) -> str:
     """Where the first weights come from."""
-    return "new" if choices.start_from is None else f"from {visible(choices.start_from.name, keep='')}"
+    if choices.start_from is None:
+        return "new"
+    return f"from {shorten(visible(choices.start_from.name, keep=''), LONGEST_ORIGIN)}"
 
 
 def setting_words(value: Any) -> str:

@@ -482,7 +482,7 @@ class SetupPane(SafeWorkers, Vertical):
         found = [(visible(corpus.name), "bold"), (rest, "$foreground 80%")]
         if changes := self.changes_count:
             origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
-            found.append((f"{origin} · {changes} change{'s' * (changes != 1)}", "bold $accent"))
+            found.append((f" · {changes} change{'s' * (changes != 1)}{origin}", "bold $accent"))
         return Content.assemble(*found)
 
     def _plan(self) -> Content:
