@@ -214,6 +214,29 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, 
         assert [command.command for command in run.commands()] == asked
 
 
+async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(places: Path) -> None:
+    with record(places, "running") as recorded:
+        recorded.run.state_path.unlink(missing_ok=True)
+        async with driven(places, (120, 30)) as app:
+            await app.in_mode("train")
+            await app.press("q")
+            await app.shows("first checkpoint of novel-quick-1 is on its way.")
+            await app.press("s")
+            await app.until(lambda: not app.app.is_running)
+            assert app.app.farewell.startswith("Stopping novel-quick-1: a checkpoint is on its way")
+
+
+async def test_a_notification_covers_neither_keys_nor_the_lines_above_them(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app.notify_info("a remark")
+        await app.shows("a remark")
+        toast = app.app.screen.query_one(Toast)
+        assert toast.region.y == 0
+        assert toast.region.right == 80
+        assert toast.region.height == 1
+
+
 # ---- sizes and hostile text
 @pytest.mark.parametrize("size", [(20, 5), (60, 20), (150, 45)], ids=str)
 async def test_every_mode_draws_at_every_size(places: Path, size: tuple[int, int]) -> None:

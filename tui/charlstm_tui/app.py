@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -20,11 +20,16 @@ from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
-from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings
+from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.help import HelpScreen
 from charlstm_tui.palette import Actions, Palette
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import legible_colours, own_variables, themes_for
 
@@ -129,8 +134,6 @@ class CharLSTMApp(ModeApp):
         return True if action != "do" or screen is None else screen.check_action(action, parameters)
 
     def do_help(self) -> None:
-        from charlstm_tui.help import HelpScreen
-
         if isinstance(self.screen, ModeScreen):
             self.push_screen(HelpScreen(self.screen.MODE, self.screen.available()))
 
@@ -173,11 +176,9 @@ class CharLSTMApp(ModeApp):
             self.copy_to_clipboard(text)
             self.notify_info("Copied.")
         else:
-            self.notify_info("Nothing is selected to copy. Ctrl+Q quits.")
+            self.notify_info(f"Nothing is selected to copy. {key_of('app.quit')} quits.")
 
     def do_quit(self) -> None:
-        from charlstm_tui.dialogs import Choice, ChoiceDialog
-
         live = self.runs_state.live
         if not live:
             self.exit()
@@ -185,11 +186,13 @@ class CharLSTMApp(ModeApp):
         if self._quitting is not None and self.screen is self._quitting:
             return
         names = ", ".join(run.name for run in live)
-        it, them = ("it", "It goes") if len(live) == 1 else ("them", "They go")
+        one = len(live) == 1
+        it = "it" if one else "them"
         self._quitting = ChoiceDialog(
-            "Quit while training goes on?",
-            f"{names} trains in a process of its own. {them} on without this screen, and charlstm-tui finds {it} "
-            "again.",
+            "Quit while training continues?",
+            f"{names} {'trains in a process' if one else 'train in processes'} of {'its' if one else 'their'} own and "
+            f"{'continues' if one else 'continue'} without this screen; charlstm-tui finds {it} again."
+            f"{self._first_checkpoint(live)}",
             [
                 Choice("l", f"leave {it} running, and quit", "leave"),
                 Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),
@@ -198,24 +201,32 @@ class CharLSTMApp(ModeApp):
         )
         self.push_screen(self._quitting, self._quit)
 
+    @staticmethod
+    def _first_checkpoint(live: Sequence[RunView]) -> str:
+        """A sentence about the runs that have not saved anything yet, as in their first seconds; empty without any."""
+        early = [run.name for run in live if not run.run.state_path.exists()]
+        return f" The first checkpoint of {', '.join(early)} is on its way." if early else ""
+
     def _quit(self, answer: str | None) -> None:
         if answer is None:
             return
         live = self.runs_state.live
         if answer == "stop":
-            from charlstm.errors import CharLSTMError
-            from charlstm.runs.control import send_command
-
             for run in live:
                 try:
                     send_command(Run(run.path), "stop")
                 except CharLSTMError as error:
-                    self.notify_error(str(error))
+                    self.show_error(str(error))
                     return
-        names = visible(", ".join(run.name for run in live), keep="")
-        self.farewell = f"Stopping {names} at a checkpoint." if answer == "stop" else f"{names} goes on training."
+        names = ", ".join(run.name for run in live)
+        if answer == "stop":
+            ends = "it ends" if len(live) == 1 else "each ends"
+            sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
+        else:
+            sentence = f"{names} {'trains' if len(live) == 1 else 'train'} on.{self._first_checkpoint(live)}"
+        self.farewell = visible(sentence, keep="")
         self.exit()
 
     # ---- out
-    async def on_unmount(self) -> None:
+    def on_unmount(self) -> None:
         self.watcher.close()

@@ -120,11 +120,11 @@ class ModeApp(App[None]):
     # ---- messages, shown literally
     def notify_info(self, sentence: str) -> None:
         """A remark that needs no answer."""
-        self.notify(visible(sentence), markup=False, timeout=4)
+        self.notify(visible(sentence), markup=False, timeout=3)
 
     def notify_error(self, sentence: str) -> None:
         """Something went wrong, and there is no pane of its own to say it in."""
-        self.notify(visible(sentence), severity="error", markup=False, timeout=8)
+        self.notify(visible(sentence), severity="error", markup=False, timeout=6)
 
     def show_error(self, sentence: str) -> None:
         """Say what went wrong in the mode on screen, if it has a place for it."""

@@ -64,8 +64,8 @@ class GenerateBar(Widget):
                 click = _click("screen.leave_room" if room == "play" else f"screen.do('generate.{room}')")
                 tabs.append(Content.assemble((letter, key + click), (f" {title}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        younger, older = (key + _click(f"screen.do('generate.{age}')") for age in ("younger", "older"))
-        ages = Content.assemble("   ", ("[", younger), " ", ("]", older), (" age", other))
+        earlier, later = (key + _click(f"screen.do('generate.{age}')") for age in ("earlier", "later"))
+        ages = Content.assemble("   ", ("[", earlier), " ", ("]", later), (" age", other))
         age = ages if self._aged else Content("")
         for name in (*self._names, ""):
             right = Content.assemble((name, here), age if name else "")
