@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from charlstm.insight.features import Feature
     from charlstm.insight.influence import Influence
     from charlstm.insight.multiverse import Branch
-    from charlstm.insight.report import Curve, Sample
+    from charlstm.insight.report import Sample
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
+    from charlstm.svg import ChartCurve
 
 CELLS_CHARS = 200_000
 """Characters of a text from which cells are named, unless --max-chars says otherwise."""
@@ -383,17 +384,18 @@ def _held_out_text(run: Run) -> str:
     return (text or corpus.text())[:CELLS_CHARS]
 
 
-def _history(run: Run) -> tuple[list[Curve], list[Sample]]:
+def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     """The curves of a run, and some of its samples from the first to the last."""
     import numpy as np
 
-    from charlstm.insight.report import Curve, Sample
+    from charlstm.insight.report import Sample
+    from charlstm.svg import ChartCurve
     from charlstm.training.events import Sampled
 
     history = run.history()
     curves = [
-        Curve("training", history["step"].astype(np.float64), history["train_loss"]),
-        Curve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
+        ChartCurve("training", history["step"].astype(np.float64), history["train_loss"]),
+        ChartCurve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
     ]
     samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
     chosen = sorted({round(n * (len(samples) - 1) / (SAMPLES - 1)) for n in range(SAMPLES)}) if samples else []

@@ -204,6 +204,23 @@ class RunRow(TypedDict):
     path: str
 
 
+class DifferenceRow(TypedDict):
+    """Something that differs between compared runs."""
+
+    name: str
+    """A setting, ``text``, ``preset``, ``started from``, ``kernel``, ``text.`` and an option of the text, or ``changed
+    on the way``."""
+    values: list[Any]
+    """One for each run."""
+
+
+class CompareResult(TypedDict):
+    """Runs side by side, from ``compare``."""
+
+    runs: list[RunRow]
+    differences: list[DifferenceRow]
+
+
 class ControlResult(TypedDict):
     """A command that was sent to a run, from ``control``."""
 
@@ -491,6 +508,15 @@ class ConfigCheck(TypedDict):
     problems: list[str]
 
 
+class DoctorResult(TypedDict):
+    """Machine, terminal, torch, folders and configuration, from ``doctor``, which exits with 2 if something is wrong."""
+
+    sections: dict[str, dict[str, str]]
+    """``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``, with names and values."""
+    problems: list[str]
+    """A sentence for each thing that is wrong."""
+
+
 SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "stats": StatsResult,
@@ -507,6 +533,7 @@ SCHEMAS: dict[str, Any] = {
     "eval": EvalResult,
     "score": ScoreResult,
     "novelty": NoveltyResult,
+    "compare": CompareResult,
     "cells": list[NamedCellRow],
     "cells --probe": list[ProbeCellRow],
     "influence": list[InfluenceRow],
@@ -520,6 +547,7 @@ SCHEMAS: dict[str, Any] = {
     "config path": ConfigPath,
     "config show": ConfigValues,
     "config check": ConfigCheck,
+    "doctor": DoctorResult,
     "paths": PathsResult,
     "cache": CacheResult,
     "cache prune": PruneResult,

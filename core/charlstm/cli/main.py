@@ -50,6 +50,7 @@ _COMMANDS = {
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop or finish a run, write a checkpoint, set the learning rate"),
+    "compare": ("runs", "Compare runs: results, differences, curves"),
     "rename": ("runs", "Rename a run"),
     "delete": ("runs", "Delete a run"),
     "generate": ("generate", "Generate text with a model"),
@@ -66,6 +67,7 @@ _COMMANDS = {
     "import": ("models", "Convert a checkpoint of the reference script"),
     "export": ("models", "Write a model for the reference script, or as ONNX"),
     "config": ("configuration", "Show, create or check the configuration of the app"),
+    "doctor": ("doctor", "Show what the machine, the terminal and the folders are like, and what is wrong"),
     "paths": ("texts", "Show the program's folders"),
     "cache": ("texts", "Show the cache of prepared texts, or remove unused ones"),
 }

@@ -1,4 +1,4 @@
-"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``rename``, ``delete``."""
+"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``rename``, ``delete``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.json_schemas import ControlResult, DeleteResult, RenameResult, RunRow
-from charlstm.cli.options import find_run, json_option, number_option, run_argument, runs_dir_option
-from charlstm.cli.output import StatusLine, format_duration, format_size, print_note, print_result, table
+from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.options import (
+    complete_run,
+    examples,
+    find_run,
+    json_option,
+    number_option,
+    run_argument,
+    runs_dir_option,
+)
+from charlstm.cli.output import (
+    StatusLine,
+    format_duration,
+    format_size,
+    print_note,
+    print_result,
+    table,
+    write_stdout,
+)
 from charlstm.display import shell_command
 from charlstm.errors import INTERRUPTED_EXIT_CODE, RunError
 from charlstm.runs.status import ESTIMATE
@@ -104,6 +120,90 @@ def _text_and_preset(run: Run) -> tuple[str, str]:
     except RunError:
         return "", ""
     return spec.corpus_name, spec.preset
+
+
+@click.command(
+    epilog=examples(
+        "charlstm compare novel-1 novel-2", "charlstm compare novel-1 novel-2 --svg curves.svg --axis epochs"
+    )
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
+@click.option("--csv", "csv_file", metavar="FILE", help="Write all logged losses as CSV; - is standard output.")
+@click.option("--svg", "svg_file", metavar="FILE", help="Draw the losses of all runs on one chart.")
+@click.option(
+    "--axis",
+    type=click.Choice(["step", "epochs", "characters", "seconds"]),
+    default="step",
+    show_default=True,
+    help="What the chart is drawn over.",
+)
+@json_option
+@runs_dir_option
+def compare(
+    runs: tuple[str, ...],
+    csv_file: str | None,
+    svg_file: str | None,
+    axis: str,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Compare runs: results, and what differs in text, settings and what was changed on the way.
+
+    With --json: {"runs", "differences"}; a difference has one value for each run.
+    """
+    import io
+
+    from charlstm.runs import comparison
+
+    compared = [comparison.read_run(find_run(name, runs_dir)) for name in runs]
+    written = []
+    if csv_file is not None:
+        content = io.StringIO()
+        comparison.write_csv(compared, content)
+        written.append(_write_file(csv_file, content.getvalue()))
+    if svg_file is not None:
+        chart = comparison.comparison_chart(compared, axis)  # type: ignore[arg-type]
+        if not chart:
+            raise RunError("These runs have no curve yet: there is nothing to draw")
+        written.append(_write_file(svg_file, chart))
+    if "-" in (csv_file, svg_file):
+        return
+    differing = comparison.differences(compared)
+    result: CompareResult = {
+        "runs": [_row(each.run, each.status) for each in compared],
+        "differences": [{"name": each.name, "values": list(each.values)} for each in differing],
+    }
+    rows = [
+        ["state", *(each.status.state for each in compared)],
+        ["best loss", *(_best(each.status) for each in compared)],
+        ["steps", *(f"{each.status.step:,}" for each in compared)],
+        ["time", *(format_duration(each.status.work_seconds) for each in compared)],
+        *([each.name, *("–" if value in (None, "") else str(value) for value in each.values)] for each in differing),
+    ]
+    lines = table(["", *(each.run.name for each in compared)], rows)
+    if len(compared) > 1 and not differing:
+        lines.append("Text and settings are the same.")
+    lines += [f"Wrote {place}" for place in written]
+    print_result(as_json, result, "\n".join(lines))
+
+
+def _best(status: RunStatus) -> str:
+    if status.best_val is None:
+        return "–"
+    return f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
+
+
+def _write_file(name: str, content: str) -> str:
+    """Write ``content`` to the file ``name``, or to stdout; returns the file's path."""
+    from charlstm import user_files
+    from charlstm.storage import write_all
+
+    encoded = content.encode()
+    if name == user_files.STDOUT:
+        write_stdout(lambda file: write_all(file, encoded))
+        return name
+    user_files.save(Path(name), lambda file: write_all(file, encoded))
+    return name
 
 
 @click.command()

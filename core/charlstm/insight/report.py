@@ -21,6 +21,7 @@ from charlstm.insight.activations import activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.context import Context, context
 from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.svg import ChartCurve, line_chart
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -40,15 +41,6 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A curve of the report: ``x`` (steps) and ``y`` (nats per character), both ``(N,)``."""
-
-    name: str
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """What the model wrote after ``step`` training steps."""
 
@@ -62,7 +54,7 @@ def report(
     *,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
-    curves: Sequence[Curve] = (),
+    curves: Sequence[ChartCurve] = (),
     samples: Sequence[Sample] = (),
     prime: str = "",
     progress: Progress | None = None,
@@ -119,12 +111,12 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
     return f"<table class=facts>{rows}</table>" if rows else ""
 
 
-def _curves(curves: Sequence[Curve]) -> str:
-    known = [curve for curve in curves if len(curve.x) > 1]
-    if not known:
+def _curves(curves: Sequence[ChartCurve]) -> str:
+    chart = line_chart(curves, "training steps", "loss in nats")
+    if not chart:
         return ""
     about = "Loss in nats per character by training step. Lower is better; validation is on text that was held out."
-    return _section("How it learnt", about, line_chart(known, "step", "nats"))
+    return _section("How it learnt", about, chart)
 
 
 def _samples(samples: Sequence[Sample]) -> str:
@@ -197,14 +189,14 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
         return ""
     lengths = np.array(found.lengths, np.float64)
     curves = [
-        Curve("only the last characters", lengths, np.array(found.losses)),
-        Curve("those before in random order", lengths, np.array(found.shuffled)),
+        ChartCurve("only the last characters", lengths, np.array(found.losses)),
+        ChartCurve("those before in random order", lengths, np.array(found.shuffled)),
     ]
     about = (
         f"Loss by how many characters the model has read, over {found.places} characters. It uses about {found.used} "
         "characters: more change the loss by less than 0.01 nats."
     )
-    return _section("How far it looks back", about, line_chart(curves, "characters", "nats", log_x=True))
+    return _section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
 
 
 def _continuations(model: Model, prime: str, stepper: Stepper) -> str:
@@ -264,46 +256,6 @@ def _depth(branch: Branch) -> int:
     return depth
 
 
-def line_chart(
-    curves: Sequence[Curve], x_name: str, y_name: str, *, log_x: bool = False, width: int = 760, height: int = 300
-) -> str:
-    """Curves as SVG, told apart by colour and by a dashed line for all but the last."""
-    xs = [np.log10(np.maximum(curve.x, 1)) if log_x else curve.x for curve in curves]
-    ys = [curve.y[np.isfinite(curve.y)] for curve in curves]
-    left, right = min(float(x.min()) for x in xs), max(float(x.max()) for x in xs)
-    low, high = min(float(y.min()) for y in ys), max(float(y.max()) for y in ys)
-    margin = 46
-
-    def place(x: float, y: float) -> str:
-        across = margin + (width - margin - 8) * (x - left) / ((right - left) or 1)
-        down = 8 + (height - 40) * (high - y) / ((high - low) or 1)
-        return f"{across:.1f},{down:.1f}"
-
-    parts = []
-    for tick in np.linspace(low, high, 5).tolist():
-        at = place(left, tick).split(",")[1]
-        parts.append(f'<line x1="{margin}" x2="{width - 8}" y1="{at}" y2="{at}" class=grid />')
-        parts.append(f'<text x="{margin - 6}" y="{at}" class=tick text-anchor="end" dy="4">{tick:.2f}</text>')
-    for tick in np.linspace(left, right, 6).tolist():
-        value = 10**tick if log_x else tick
-        at = place(tick, low).split(",")[0]
-        parts.append(f'<text x="{at}" y="{height - 14}" class=tick text-anchor="middle">{value:,.0f}</text>')
-    for number, (curve, x) in enumerate(zip(curves, xs, strict=True)):
-        fine = np.isfinite(curve.y)
-        points = " ".join(place(*pair) for pair in zip(x[fine].tolist(), curve.y[fine].tolist(), strict=True))
-        dashes = "" if number == len(curves) - 1 else ' stroke-dasharray="5 3"'
-        parts.append(f'<polyline points="{points}" class="c{number % 3}"{dashes} />')
-    legend = " · ".join(
-        f'<span class="k{number % 3}">{"–" if number == len(curves) - 1 else "- -"} {_escape(curve.name)}</span>'
-        for number, curve in enumerate(curves)
-    )
-    axes = f"{_escape(y_name)} by {_escape(x_name)}"
-    return (
-        f'<svg class=chart viewBox="0 0 {width} {height}" role="img"><title>{axes}</title>{"".join(parts)}</svg>'
-        f"<p class=legend>{legend} <small>({axes})</small></p>"
-    )
-
-
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 """HTML forbids control characters; Unicode has visible symbols for them."""
 
@@ -322,13 +274,10 @@ h1,h2{line-height:1.2}h2{margin:2em 0 .2em}h3{margin:1.2em 0 .3em;font-size:1em}
 table{border-collapse:collapse}th{text-align:left;vertical-align:top;padding:.15em 1em .15em 0;white-space:nowrap;
 font-weight:600}td{padding:.15em 0}pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
 font:14px/1.6 ui-monospace,monospace}.text{max-height:24em;overflow:auto;border-left:3px solid #ccc;padding-left:.8em}
-svg{width:100%;height:auto}.grid{stroke:#8884}.tick{fill:#777;font:11px system-ui,sans-serif}
-polyline{fill:none;stroke-width:2}.c0{stroke:#2b6cb0}.c1{stroke:#c05621}.c2{stroke:#555}
-.k0{color:#2b6cb0}.k1{color:#c05621}.k2{color:#555}
+svg{width:100%;height:auto}
 .multiverse text{text-anchor:middle;font-family:ui-monospace,monospace;
 fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;margin-right:1.2em}
-@media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}small,.tick{color:#aaa;fill:#aaa}
-.b0{fill:#274a70}.b1{fill:#1d3853}.multiverse text{fill:#eee}.c0,.k0{stroke:#7ab0ea;color:#7ab0ea}
-.c1,.k1{stroke:#f0a36b;color:#f0a36b}.k0,.k1{stroke:none}}
+@media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}small{color:#aaa}
+.b0{fill:#274a70}.b1{fill:#1d3853}.multiverse text{fill:#eee}}
 @media print{.text{max-height:none}section{break-inside:avoid-page}}
 """.replace("\n", "")

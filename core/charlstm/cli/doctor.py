@@ -1,0 +1,171 @@
+"""The command ``doctor``: machine, terminal, torch, folders and configuration on one page, and what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from charlstm.cli.json_schemas import DoctorResult
+from charlstm.cli.options import json_option, runs_dir_option
+from charlstm.cli.output import format_size, print_result
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+
+LOW_SPACE = 1 << 30
+"""Bytes of free disk below which a long training may come to a halt."""
+
+LOW_MEMORY = 1 << 30
+
+
+@click.command()
+@json_option
+@runs_dir_option
+def doctor(as_json: bool, runs_dir: Path | None) -> None:
+    """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
+
+    The exit code is 2 when something is wrong.
+
+    With --json: {"sections", "problems"}; a section has names and values.
+    """
+    problems: list[str] = []
+    sections = {
+        "program": _program(),
+        "machine": _machine(problems),
+        "terminal": _terminal(problems),
+        "training": _training(problems),
+        "folders": _folders(runs_dir, problems),
+        "configuration": _configuration(problems),
+    }
+    result: DoctorResult = {"sections": sections, "problems": problems}
+    width = max(len(name) for values in sections.values() for name in values) + 2
+    lines = []
+    for title, values in sections.items():
+        lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
+    lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
+    print_result(as_json, result, "\n".join(lines))
+    if problems:
+        raise click.exceptions.Exit(2)
+
+
+def _program() -> dict[str, str]:
+    versions = {name: _version(name) for name in ("charlstm-tui", "torch", "numpy", "textual", "rich")}
+    return {**versions, "python": f"{platform.python_version()} at {sys.executable}"}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _machine(problems: list[str]) -> dict[str, str]:
+    from charlstm.system import cpu_count
+    from charlstm.training.memory import machine_memory
+
+    found = {"system": platform.platform(), "cores": str(cpu_count())}
+    memory = machine_memory()
+    if memory is not None:
+        found["memory"] = f"{format_size(memory.available)} free of {format_size(memory.total)}"
+        if memory.available < LOW_MEMORY:
+            problems.append("Less than 1 GB of memory is free: close other programs before a training")
+    if hasattr(os, "getloadavg"):
+        load = os.getloadavg()[0]
+        found["load"] = f"{load:.1f} processes want to run"
+        if load > 1.5 * cpu_count():
+            problems.append("Other programs keep the processor busy: training will be slower than estimated")
+    return found
+
+
+def _terminal(problems: list[str]) -> dict[str, str]:
+    size = shutil.get_terminal_size()
+    encoding = sys.stdout.encoding or "unknown"
+    found = {
+        "type": os.environ.get("TERM", "unknown"),
+        "colours": _colours(),
+        "size": f"{size.columns} × {size.lines}",
+        "encoding": encoding,
+        "remote": "over ssh" if os.environ.get("SSH_CONNECTION") else "local",
+    }
+    if "utf" not in encoding.lower():
+        problems.append(f"The terminal's encoding is {encoding}: set LANG to one with UTF-8, such as C.UTF-8")
+    if sys.stdout.isatty() and (size.columns < 80 or size.lines < 24):
+        problems.append(f"The terminal has {size.columns} × {size.lines} cells: the app is made for 80 × 24 and more")
+    if os.environ.get("TERM") == "dumb":
+        problems.append("TERM is dumb: the app needs a terminal that can move its cursor")
+    return found
+
+
+def _colours() -> str:
+    if os.environ.get("NO_COLOR"):
+        return "none, because NO_COLOR is set"
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "16 million"
+    return "256" if "256" in os.environ.get("TERM", "") else "16"
+
+
+def _training(problems: list[str]) -> dict[str, str]:
+    try:
+        import torch  # takes seconds
+
+        from charlstm.engine.devices import choose_device
+        from charlstm.engine.kernels import candidates, fast_path_problem
+        from charlstm.training.settings import Settings
+    except (ImportError, OSError) as error:
+        problems.append(f"torch cannot be loaded: {error}; install it again")
+        return {"torch": "cannot be loaded"}
+    settings = Settings()
+    device = choose_device(settings.device)
+    found = {"device": str(device), "threads": str(torch.get_num_threads())}
+    found["kernels"] = ", ".join(candidates(settings, device))
+    if (problem := fast_path_problem(settings, device)) is not None:
+        found["fast path"] = problem
+    return found
+
+
+def _folders(runs_dir: Path | None, problems: list[str]) -> dict[str, str]:
+    from charlstm import paths
+    from charlstm.runs import folder
+
+    found = {}
+    places: dict[str, Callable[[], Path]] = {
+        "runs": lambda: folder.runs_dir(runs_dir),
+        "cache": paths.cache_dir,
+        "state": paths.state_dir,
+    }
+    for name, find in places.items():
+        try:
+            place = find()
+        except CharLSTMError as error:
+            problems.append(str(error))
+            continue
+        existing = next(each for each in (place, *place.parents) if each.exists())
+        found[name] = str(place)
+        if not os.access(existing, os.W_OK):
+            problems.append(f"The folder {existing} cannot be written: choose another one for {name}")
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(existing).free
+            found[f"{name}: free"] = format_size(free)
+            if free < LOW_SPACE:
+                problems.append(
+                    f"The disk of {place} has {format_size(free)} left: a training may have to wait for space"
+                )
+    return found
+
+
+def _configuration(problems: list[str]) -> dict[str, str]:
+    from charlstm.config import config_path, load_config
+
+    place = config_path()
+    _, wrong = load_config()
+    problems += wrong
+    variables = {name: value for name, value in os.environ.items() if name.startswith("CHARLSTM_")}
+    return {"file": f"{place}{'' if place.exists() else ' (none: defaults)'}", **variables}

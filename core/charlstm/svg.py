@@ -1,0 +1,128 @@
+"""Draw line charts as SVG that stands alone: no script, no font file, no network."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b7d00", "#555555")
+"""The palette of Okabe and Ito (2008), which colour-blind people can tell apart, with darker yellow and grey."""
+
+DASHES = ("", "6 3", "2 3", "8 3 2 3")
+"""Curves of one colour are told apart by their dashes."""
+
+MARGIN = 52
+FOOT = 34
+
+
+@dataclass(frozen=True, slots=True)
+class ChartCurve:
+    """A curve ``x``, ``y``, both ``(N,)``; not-a-number in ``y`` is a gap.
+
+    A ``faint`` curve is thin and has no entry in the legend: it belongs to the one before it.
+    """
+
+    name: str
+    x: Floats
+    y: Floats
+    faint: bool = False
+
+
+def line_chart(
+    curves: Sequence[ChartCurve],
+    x_name: str,
+    y_name: str,
+    *,
+    log_x: bool = False,
+    width: int = 760,
+    height: int = 320,
+) -> str:
+    """The chart with axes and a legend; an empty string when no curve has two points."""
+    drawn = [each for each in curves if np.isfinite(each.y).sum() > 1]
+    if not drawn:
+        return ""
+    across = [np.log10(np.maximum(each.x, 1)) if log_x else each.x for each in drawn]
+    left, right = min(float(x.min()) for x in across), max(float(x.max()) for x in across)
+    low, high = (float(edge) for edge in _range([each.y for each in drawn]))
+    named = [each for each in drawn if not each.faint]
+    legend_rows = math.ceil(len(named) / 3)
+    plot = height - FOOT
+
+    def place_x(x: float) -> float:
+        return MARGIN + (width - MARGIN - 10) * (x - left) / ((right - left) or 1)
+
+    def place_y(y: float) -> float:
+        return 10 + (plot - 20) * (high - y) / ((high - low) or 1)
+
+    parts = []
+    for tick in ticks(low, high, 5):
+        at = place_y(tick)
+        parts.append(f'<line x1="{MARGIN}" x2="{width - 10}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
+        parts.append(_text(MARGIN - 6, at + 4, f"{tick:g}", "end"))
+    for tick in ticks(left, right, 6):
+        parts.append(_text(place_x(tick), plot + 6, f"{10**tick if log_x else tick:,.4g}", "middle"))
+    number = -1
+    for curve, x in zip(drawn, across, strict=True):
+        number += not curve.faint
+        style = f'fill="none" stroke="{COLOURS[max(0, number) % len(COLOURS)]}"'
+        style += f' stroke-width="{1 if curve.faint else 2}"' + (' opacity="0.4"' if curve.faint else "")
+        if dashes := DASHES[max(0, number) // len(COLOURS) % len(DASHES)]:
+            style += f' stroke-dasharray="{dashes}"'
+        for points in _unbroken(x, curve.y):
+            listed = " ".join(f"{place_x(a):.1f},{place_y(b):.1f}" for a, b in points)
+            parts.append(f'<polyline points="{listed}" {style}/>')
+    parts.append(_text(width - 10, plot + 22, x_name, "end"))
+    parts.append(_text(MARGIN, plot + 22, f"{y_name}, by", "start"))
+    for number, curve in enumerate(named):
+        row, column = divmod(number, 3)
+        at_x, at_y = MARGIN + column * (width - MARGIN) / 3, height + 14 + 18 * row
+        dashes = DASHES[number // len(COLOURS) % len(DASHES)]
+        line = f'stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="2" stroke-dasharray="{dashes}"'
+        parts.append(f'<line x1="{at_x:.0f}" x2="{at_x + 24:.0f}" y1="{at_y - 4}" y2="{at_y - 4}" {line}/>')
+        parts.append(_text(at_x + 30, at_y, curve.name, "start"))
+    whole = height + 20 + 18 * legend_rows
+    title = html.escape(f"{y_name} by {x_name}")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole}" role="img" '
+        f'font-family="system-ui, sans-serif" font-size="12"><title>{title}</title>{"".join(parts)}</svg>'
+    )
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers from ``low`` to ``high``, about so many."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / max(1, about)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
+    first = math.ceil(low / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _range(values: Sequence[Floats]) -> tuple[float, float]:
+    known = np.concatenate([each[np.isfinite(each)] for each in values])
+    return float(known.min()), float(known.max())
+
+
+def _unbroken(x: Floats, y: Floats) -> Iterator[list[tuple[float, float]]]:
+    """The points between the gaps of a curve."""
+    points: list[tuple[float, float]] = []
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isfinite(b):
+            points.append((a, b))
+        elif points:
+            yield points
+            points = []
+    if points:
+        yield points
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="#777">{html.escape(text)}</text>'

@@ -1,0 +1,55 @@
+"""`charlstm doctor` and `charlstm compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli.main import run
+from command_line import TINY, RunCli, RunJson
+
+
+def doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
+    code = run(["doctor", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_doctor_shows_every_section(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result = doctor(capsys)
+    sections = result["sections"]
+    assert isinstance(sections, dict)
+    assert list(sections) == ["program", "machine", "terminal", "training", "folders", "configuration"]
+    assert sections["training"]["device"] == "cpu" or "cuda" in sections["training"]["device"]
+    assert code == (2 if result["problems"] else 0)
+
+
+def test_doctor_names_what_is_wrong(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("mouse = 1\n")
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
+    monkeypatch.setenv("TERM", "dumb")
+    code, result = doctor(capsys)
+    assert code == 2
+    problems = " ".join(result["problems"])  # type: ignore[arg-type]
+    assert "line 1" in problems
+    assert "TERM is dumb" in problems
+    assert run(["doctor"]) == 2
+    assert "✗ " in capsys.readouterr().out
+
+
+def test_compare_lists_what_differs_and_writes_files(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
+    run_cli("train", "data/fox.txt", *TINY, "--set", "lr=0.01", "--name", "fox-2")
+    result = run_json("compare", "fox", "fox-2")
+    assert [row["name"] for row in result["runs"]] == ["fox", "fox-2"]
+    assert "lr" in [row["name"] for row in result["differences"]]
+    out, _ = run_cli("compare", "fox", "fox-2", "--svg", str(tmp_path / "a.svg"), "--csv", str(tmp_path / "a.csv"))
+    assert "fox-2" in out
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    assert (tmp_path / "a.csv").read_text().startswith("run,curve,step")
+    assert run_cli("compare", "fox", "--csv", "-")[0].startswith("run,curve")

@@ -1,0 +1,61 @@
+"""Runs side by side: what differs, the chart and the table of losses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.runs.comparison import AXES, comparison_chart, curves, differences, read_run, write_csv
+from charlstm.svg import ChartCurve, line_chart, ticks
+from charlstm.training.settings import Settings
+from recorded_run import record
+
+
+def test_only_what_differs_is_listed(tmp_path: Path) -> None:
+    first, second = (record(tmp_path, "finished", name=name, steps=400).run for name in ("one", "two"))
+    assert differences([read_run(first), read_run(second)]) == []
+    changed = Settings(hidden_size=256, epochs=5, lr=0.5)
+    third = record(tmp_path, "finished", name="three", steps=400, settings=changed).run
+    found = differences([read_run(first), read_run(third)])
+    assert [(each.name, each.values[1]) for each in found] == [("lr", 0.5)]
+
+
+@pytest.mark.parametrize("axis", list(AXES))
+def test_curves_go_over_every_axis(tmp_path: Path, axis: str) -> None:
+    run = read_run(record(tmp_path, "finished", name="one", steps=400).run)
+    validation, train = curves(run, axis)  # type: ignore[arg-type]
+    assert len(validation.x) == len(validation.y) > 1
+    assert (np.diff(train.x) > 0).all()
+    assert train.faint
+
+
+def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: Path) -> None:
+    runs = [read_run(record(tmp_path, "finished", name=name, steps=400).run) for name in ("one", "two & b")]
+    root = ET.fromstring(comparison_chart(runs, "epochs"))
+    texts = [element.text for element in root.iter() if element.text]
+    assert "one" in texts
+    assert "two & b" in texts
+    file = io.StringIO()
+    write_csv(runs, file)
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert {row["run"] for row in rows} == {"one", "two & b"}
+    logged = [float(row["loss"]) for row in rows if (row["run"], row["curve"]) == ("one", "validation")]
+    assert logged == runs[0].series.points("validation").y.tolist()
+
+
+def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
+    x = np.arange(6.0)
+    chart = line_chart([ChartCurve("a", x, np.array([1, 2, np.nan, 3, 4, 5.0]))], "x", "y")
+    assert chart.count("<polyline") == 2
+    assert line_chart([ChartCurve("a", x[:1], x[:1])], "x", "y") == ""
+
+
+def test_ticks_are_round_numbers_within_the_range() -> None:
+    assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
+    assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
+    assert ticks(2, 2, 5) == [2]
