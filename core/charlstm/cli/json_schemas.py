@@ -509,10 +509,10 @@ class ConfigCheck(TypedDict):
 
 
 class DoctorResult(TypedDict):
-    """Machine, terminal, torch, folders and configuration, from ``doctor``, which exits with 2 if something is wrong."""
+    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 2."""
 
     sections: dict[str, dict[str, str]]
-    """``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``, with names and values."""
+    """Names and values of ``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``."""
     problems: list[str]
     """A sentence for each thing that is wrong."""
 
