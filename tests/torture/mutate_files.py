@@ -245,10 +245,10 @@ def look_at(run: Run) -> None:
         table.line(view, True, 120, True)
         details.run_lines(view, found, 80, False)
         compare.differences([(view, found), (view, found)], 2, 80, True)
-        run_summary.progress(view, state.series)
+        run_summary.progress(view)
         run_summary.headline(view, found.spec, series)
         run_summary.figures(series, view, True)
-        run_summary.ending(view, series, found.spec, False, [("order 0", 3.0)])
+        run_summary.run_result(view, series, found.spec, False, [("order 0", 3.0)])
         verdict(series, view.status, order0=3.0)
     verdict(series, None, order0=3.0)
     for line in ("train", "validation", "lr", "grad_norm", "speed"):

@@ -201,11 +201,11 @@ async def test_the_widget_paints_only_what_changed() -> None:
         chart = app.query_one(LossChart)
         data = falling(10_000)
         chart.show(data)
-        first = chart.picture()
+        first = chart.painted()
         chart.show(data)
-        assert chart.picture() is first
-        chart.look(bits=True)
-        assert chart.picture() is not first
+        assert chart.painted() is first
+        chart.set_view(bits=True)
+        assert chart.painted() is not first
 
 
 async def test_zoom_has_ends() -> None:
@@ -213,12 +213,12 @@ async def test_zoom_has_ends() -> None:
     async with app.run_test(size=(60, 20)):
         chart = app.query_one(LossChart)
         for _ in range(20):
-            chart.look(zoom=chart.view.zoom + 1)
+            chart.set_view(zoom=chart.view.zoom + 1)
         most = chart.view.zoom
         chart.show(falling())
-        assert chart.picture().text()
+        assert chart.painted().text()
         for _ in range(30):
-            chart.look(zoom=chart.view.zoom - 1)
+            chart.set_view(zoom=chart.view.zoom - 1)
         assert (most > 3, chart.view.zoom) == (True, -1)
 
 

@@ -27,7 +27,7 @@ from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
-from charlstm_tui.train.run_summary import ending, figures
+from charlstm_tui.train.run_summary import figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -38,9 +38,8 @@ DEADLINE = 10.0
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # how busy this machine is, the pretended worker would report too
+    """The user's caches and index of runs are left alone, and no run reports how busy this machine is."""
     monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
-    """The user's caches and index of runs are left alone."""
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
@@ -135,11 +134,11 @@ async def test_the_chart_moves_and_samples_grow_while_it_trains(tmp_path: Path) 
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 3)
             chart = app.screen.query_one(LossChart)
-            before = chart.picture()
+            before = chart.painted()
             recorded.advance(100)
             await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 5)
             await shows(pilot, "20 %")
-            assert chart.picture().text() != before.text()
+            assert chart.painted().text() != before.text()
             assert app.screen.query_one(Samples).following
 
 
@@ -149,10 +148,10 @@ async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
             await shows(pilot, "Finished", "m train it further")
             await pilot.pause()
             chart = app.screen.query_one(LossChart)
-            picture = chart.picture()
+            picture = chart.painted()
             app.refresh_screen()
             await pilot.pause()
-            assert chart.picture() is picture
+            assert chart.painted() is picture
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=str)
@@ -289,7 +288,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
             chart = app.screen.query_one(LossChart)
             watch = app.screen.query_one(RunPane)
-            seen = [chart.picture().text()]
+            seen = [chart.painted().text()]
             for key, changed in (
                 ("u", lambda: chart.view.bits),
                 ("t", lambda: chart.view.seconds),
@@ -300,8 +299,8 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
             ):
                 await pilot.press(key)
                 await until(pilot, changed)
-                assert chart.picture().text() != seen[-1], key
-                seen.append(chart.picture().text())
+                assert chart.painted().text() != seen[-1], key
+                seen.append(chart.painted().text())
             await shows(pilot, "bits")
             for level in (*range(2, len(SMOOTHING)), 0, 1):
                 await pilot.press("s")
@@ -352,15 +351,15 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
     references = (("order 0", 3.3), ("order 1", 2.9))
     view = RunView(run, run.status())
-    card = ending(view, RunSeries.of(read_events(run.events_path)), run.spec(), False, references)
+    card = run_result(view, RunSeries.of(read_events(run.events_path)), run.spec(), False, references)
     assert card.state == "poor"
     assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
     assert "m gives it more minutes; 3, then o, opens a model that reads well." in card.words
-    weak = ending(
+    weak = run_result(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
     )
     assert "a model of the last letter alone (3.20 nats)" in weak.words
-    good = ending(
+    good = run_result(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 4.0))
     )
     assert (good.state, good.words) == ("good", "")

@@ -1,12 +1,12 @@
-"""The figures beside the chart: a column where there is room, a line where there is little; with a little curve each
-where there is plenty."""
+"""The figures beside the chart: in a column, in one line where there is little space, with a small curve each where
+there is much."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from charlstm.runs.series import Curve
@@ -15,8 +15,8 @@ from charlstm_tui.widgets.bars import sparkline
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A figure with its name; ``mark`` is the sign of its curve in the chart, ``style`` both's colour, ``curve`` how
-    it went."""
+    """A figure with its name; ``mark`` is the sign of its curve in the chart, ``style`` both's colour, ``curve`` its
+    values so far."""
 
     name: str
     value: str
@@ -24,21 +24,15 @@ class Figure:
     style: str = "$foreground"
     curve: Curve | None = None
     short: bool = False
-    """Whether it is worth its place when there is one line for all."""
+    """Whether it is shown when there is one line for all."""
 
 
 class Figures(Widget):
-    """Feed it with :meth:`show`."""
+    """A figure on each line, or the short ones on one line."""
 
     DEFAULT_CSS = "Figures { width: 18; height: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.figures: tuple[Figure, ...] = ()
-
-    def show(self, figures: Sequence[Figure]) -> None:
-        self.figures = tuple(figures)
-        self.refresh()
+    figures: reactive[tuple[Figure, ...]] = reactive(())
 
     def render(self) -> Content:
         width, height = self.size.width, self.size.height
@@ -49,12 +43,12 @@ class Figures(Widget):
         spare = height - len(self.figures)
         tall = min((spare - curves) // curves, 3) if curves else 0
         for figure in self.figures:
-            room = max(width - len(figure.name) - 3, 1)
+            columns = max(width - len(figure.name) - 3, 1)
             lines.append(
                 Content.assemble(
                     (figure.name, "$foreground 60%"),
                     (f" {figure.mark}", figure.style),
-                    (figure.value.rjust(room)[:room], f"bold {figure.style}"),
+                    (figure.value.rjust(columns)[:columns], f"bold {figure.style}"),
                 )
             )
             if figure.curve is not None and tall >= 1:

@@ -52,7 +52,7 @@ class ResultCard(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.ending: RunResult | None = None
+        self.result: RunResult | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -60,23 +60,23 @@ class ResultCard(Vertical):
             yield Static(classes="end--lines", markup=False)
         yield Static(classes="end--sample", markup=False)
 
-    def show(self, ending: RunResult | None) -> None:
-        """Show this ending, or none."""
-        self.display = ending is not None
-        if ending is None or ending == self.ending:
+    def show(self, result: RunResult | None) -> None:
+        """Show this result, or none."""
+        self.display = result is not None
+        if result is None or result == self.result:
             return
-        self.ending = ending
-        self.set_class(ending.state == "held", "-held")
-        self.set_class(ending.state == "poor", "-poor")
-        self.set_class(ending.state == "broken", "-broken")
-        self.border_title = Content(f" {visible(ending.title)} ")
-        self.border_subtitle = Content(f" {ending.keys} ") if ending.keys else ""
-        self.query_one(Digits).update(ending.figure)
-        self.set_class(not ending.figure, "-wordless")
+        self.result = result
+        self.set_class(result.state == "held", "-held")
+        self.set_class(result.state == "poor", "-poor")
+        self.set_class(result.state == "broken", "-broken")
+        self.border_title = Content(f" {visible(result.title)} ")
+        self.border_subtitle = Content(f" {result.keys} ") if result.keys else ""
+        self.query_one(Digits).update(result.figure)
+        self.set_class(not result.figure, "-wordless")
         self._write()
         sample = self.query_one(".end--sample", Static)
-        sample.display = bool(ending.sample)
-        prime, text = (visible(part).replace("\n", "↵ ") for part in (ending.prime, ending.sample))
+        sample.display = bool(result.sample)
+        prime, text = (visible(part).replace("\n", "↵ ") for part in (result.prime, result.sample))
         sample.update(Content.assemble((prime, "$foreground 60% italic"), text))
 
     def make_small(self, medium: bool, small: bool) -> None:
@@ -86,8 +86,8 @@ class ResultCard(Vertical):
         self._write()
 
     def _write(self) -> None:
-        ending = self.ending
-        if ending is not None:
-            measures = f"{ending.figure} {ending.measures}" if self.has_class("-small") else ending.measures
-            lines = [line for line in (ending.words, measures.strip(), *ending.facts) if line]
+        result = self.result
+        if result is not None:
+            measures = f"{result.figure} {result.measures}" if self.has_class("-small") else result.measures
+            lines = [line for line in (result.words, measures.strip(), *result.facts) if line]
             self.query_one(".end--lines", Static).update(Content("\n".join(lines)))

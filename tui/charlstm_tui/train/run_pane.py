@@ -1,6 +1,6 @@
-"""The body of Train while there is a run to look at: progress, chart, figures, samples, verdict, end card.
+"""The pane of Train that shows a run: progress, chart, figures, samples, verdict, and the card of its result.
 
-It shows what it is given; asking the worker for anything is the screen's business.
+It only shows what it is given. The screen sends commands to the worker.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_plan import slower_words
-from charlstm_tui.train.run_summary import ENDED, ending, figures, headline, keys_for, progress, remarks
+from charlstm_tui.train.run_summary import ENDED, figures, headline, keys_for, progress, remarks, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import LossChart
 
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
-ROOM_FOR_CURVES = 14
+HEIGHT_FOR_CURVES = 14
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "climbing": "↗", "overfitting": "↗", "stuck": "=",
     "rising": "↗", "validating": "▶", "paused": "‖",
@@ -47,13 +47,13 @@ TROUBLE = ("diverging", "rising", "stuck")
 
 
 class RunPane(Vertical):
-    """A run, live or over."""
+    """A run that trains or has ended."""
 
     class Ready(Message):
-        """The body has all of its parts."""
+        """All widgets of the pane are mounted."""
 
     class Resized(Message):
-        """What is shown was made for another size."""
+        """The pane has another size, and what it shows has to be laid out again."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -87,18 +87,18 @@ class RunPane(Vertical):
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
         self.query_one(ResultCard).make_small(height < 30, height < 20 or width < NARROW)
-        self._shown = ()  # the headline and the figures are made to measure
+        self._shown = ()  # headline and figures depend on the size
         self.post_message(self.Resized())
 
     def clear(self) -> None:
-        """Forget the run that was shown."""
+        """Prepare for another run."""
         self.card_closed = False
         self._shown = ()
         self._curves = None
-        self.query_one(LossChart).look(zoom=0)
+        self.query_one(LossChart).set_view(zoom=0)
 
     def smooth_more(self) -> None:
-        """To the next stronger smoothing, and from the strongest to none."""
+        """Choose the next stronger smoothing; after the strongest comes none."""
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
 
     def show(
@@ -110,8 +110,8 @@ class RunPane(Vertical):
         remark: str = "",
         refusal: str = "",
     ) -> None:
-        """Bring everything up to date; what has not changed is not drawn again. ``remark`` replaces the verdict, and
-        ``refusal``, why what was asked cannot be, either of them."""
+        """Show the attached run; what has not changed is not drawn again. ``remark`` stands in place of the verdict,
+        and ``refusal``, an error message about the last command, in place of both."""
         view, series = state.attached_run, state.series
         chart = self.query_one(LossChart)
         key = (
@@ -129,22 +129,22 @@ class RunPane(Vertical):
         if key == self._shown:
             return
         self._shown = key
-        chart.look(bits=bits)
+        chart.set_view(bits=bits)
         self.query_one("#upper").border_title = Content(self._chart_words())
         series = series or RunSeries()
         self._show_headline(view, spec, series)
         line = self.query_one(ProgressLine)
         done, style = progress(view)
         line.set_classes(style.split())
-        line.show(done)
+        line.progress = done
         chart.show(self._chart_data(state, series, references, self._doing(view)))
         side = self.query_one(Figures)
-        side.show(figures(series, view, bits, curves=side.size.height > ROOM_FOR_CURVES))
+        side.figures = tuple(figures(series, view, bits, curves=side.size.height > HEIGHT_FOR_CURVES))
         self.query_one(Samples).show(series.samples, self._empty(view))
         over = view is not None and view.status.state in ENDED
         card = self.query_one(ResultCard)
         shown = over and not self.card_closed
-        card.show(ending(view, series, spec, bits, references) if view is not None and shown else None)
+        card.show(run_result(view, series, spec, bits, references) if view is not None and shown else None)
         self.set_class(shown, "-ended")
         self.set_class(bool(refusal), "-refused")
         self.query_one("#verdict", Static).update(self._verdict(state, series, references, remark, refusal))
@@ -171,7 +171,7 @@ class RunPane(Vertical):
 
     @staticmethod
     def _doing(view: RunView | None) -> str:
-        """What the worker is at before there is a curve."""
+        """What the worker does before its first step."""
         if view is None or view.status.state != "starting":
             return "no step was taken" if view is not None and view.status.state in ENDED else ""
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
@@ -232,9 +232,14 @@ class RunPane(Vertical):
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
-        notes = remarks(series)
-        if view is not None and view.live and (view.status.slowdown or 1.0) >= NOTABLE_SLOWDOWN:
-            slower = slower_words(view.status.slowdown or 1.0)
+        notes, slowdown = remarks(series), 1.0 if view is None else view.status.slowdown or 1.0
+        if (
+            view is not None
+            and view.live
+            and view.status.state in ("starting", "running")
+            and slowdown >= NOTABLE_SLOWDOWN
+        ):
+            slower = slower_words(slowdown)
             notes.insert(0, f"Other programs are using the processor: this run is {slower}.")
         told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in notes)
         return Content("\n").join([line, *told])

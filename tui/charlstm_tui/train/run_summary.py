@@ -157,7 +157,7 @@ _KEYS = {
 }
 
 
-def ending(
+def run_result(
     view: RunView, series: RunSeries, spec: RunSpec | None, bits: bool, references: Sequence[tuple[str, float]]
 ) -> RunResult:
     """The card for a run that is over, however it ended."""

@@ -330,11 +330,11 @@ class TrainScreen(ModeScreen):
         order = [(False, False), (False, True), (True, True), (True, False)]
         view = self.chart.view
         log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
-        self.chart.look(log_x=log_x, log_y=log_y)
+        self.chart.set_view(log_x=log_x, log_y=log_y)
         self.charlstm.refresh_screen()
 
     def do_time_axis(self) -> None:
-        self.chart.look(seconds=not self.chart.view.seconds, zoom=0)
+        self.chart.set_view(seconds=not self.chart.view.seconds, zoom=0)
         self.charlstm.refresh_screen()
 
     def do_smoothing(self) -> None:
@@ -342,11 +342,11 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     def do_zoom_in(self) -> None:
-        self.chart.look(zoom=self.chart.view.zoom + 1)
+        self.chart.set_view(zoom=self.chart.view.zoom + 1)
         self.charlstm.refresh_screen()
 
     def do_zoom_out(self) -> None:
-        self.chart.look(zoom=self.chart.view.zoom - 1)
+        self.chart.set_view(zoom=self.chart.view.zoom - 1)
         self.charlstm.refresh_screen()
 
     # ---- run to run

@@ -104,19 +104,19 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     """Draw ``data`` into ``width`` × ``height`` cells. Any size is drawn; below 24 × 5 the axes go."""
     codes = np.full((max(height, 0), max(width, 0)), SPACE, dtype=np.int32)
     roles = np.zeros(codes.shape, dtype=np.int8)
-    picture = PaintedChart(codes, roles)
+    chart = PaintedChart(codes, roles)
     if width < 4 or height < 2:
-        return picture
+        return chart
     axes = width >= 24 and height >= 5
     left, bottom = (7, 2) if axes else (0, 0)
     plot_width, plot_height = width - left - (1 if axes else 0), height - bottom
     x, y = _scales(data, view)
     if x is None or y is None:
         if axes:
-            _axes(picture, None, None, view, left, plot_width, plot_height)
+            _axes(chart, None, None, view, left, plot_width, plot_height)
         words = data.words[:plot_width]
-        _write(picture, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
-        return picture
+        _write(chart, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
+        return chart
     inside = PaintedChart(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
     unit = BITS if view.bits else 1.0
     labels = _references(inside, data.references, y, unit)
@@ -129,8 +129,8 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
         _write(inside, _free_place(inside.roles[row], len(text)), row, text, "reference")
     _points(inside, data, x, y, unit, line)  # a label that found no place of its own covers no mark
     if axes:
-        _axes(picture, x, y, view, left, plot_width, plot_height)
-    return picture
+        _axes(chart, x, y, view, left, plot_width, plot_height)
+    return chart
 
 
 # ---------------------------------------------------------------- scales
@@ -153,8 +153,8 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
     if end <= start:
         end = start + 1
     x = Scale(start, end, view.log_x)
-    solid = [_within(curve, start, end) for curve in (data.train, data.validation)]
-    values = np.concatenate(solid)
+    known = [_within(curve, start, end) for curve in (data.train, data.validation)]
+    values = np.concatenate(known)
     if not len(values):
         return x, Scale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
     low, high = float(values.min()), float(values.max())
@@ -236,7 +236,7 @@ def _draw(inside: PaintedChart, curve: Curve, x: Scale, y: Scale, unit: float, r
 
 def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
     """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite; or,
-    not ``joined``, set them alone. What lies above or below the picture stands at its edge; what lies left or right of
+    not ``joined``, set them alone. What lies above or below the chart stands at its edge; what lies left or right of
     it is left out."""
     rows, columns = dots.shape
     first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
@@ -307,18 +307,18 @@ def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array
     return row[kept], column[kept]
 
 
-# ---------------------------------------------------------------- furniture
+# ---------------------------------------------------------------- axes and labels
 
 
-def _write(picture: PaintedChart, column: int, row: int, text: str, role: str) -> None:
+def _write(chart: PaintedChart, column: int, row: int, text: str, role: str) -> None:
     """Put ``text`` into cells; what does not fit is left out."""
-    rows, columns = picture.codes.shape
+    rows, columns = chart.codes.shape
     if not 0 <= row < rows:
         return
     for offset, character in enumerate(text):
         if 0 <= column + offset < columns:
-            picture.codes[row, column + offset] = ord(character)
-            picture.roles[row, column + offset] = ROLE[role]
+            chart.codes[row, column + offset] = ord(character)
+            chart.roles[row, column + offset] = ROLE[role]
 
 
 def _references(
@@ -347,14 +347,14 @@ def _free_place(roles: Array, cells: int) -> int:
 
 
 def _axes(
-    picture: PaintedChart, x: Scale | None, y: Scale | None, view: ChartView, left: int, columns: int, rows: int
+    chart: PaintedChart, x: Scale | None, y: Scale | None, view: ChartView, left: int, columns: int, rows: int
 ) -> None:
     """The frame with its ticks and their labels, outside the plot."""
-    wall = left - 1
+    axis_column = left - 1
     for row in range(rows):
-        _write(picture, wall, row, "│", "axis")
-    _write(picture, wall, rows, "└" + "─" * columns, "axis")
-    _write(picture, 0, 0, ("bits" if view.bits else "nats").rjust(wall - 1), "label")
+        _write(chart, axis_column, row, "│", "axis")
+    _write(chart, axis_column, rows, "└" + "─" * columns, "axis")
+    _write(chart, 0, 0, ("bits" if view.bits else "nats").rjust(axis_column - 1), "label")
     if x is None or y is None:
         return
     count = max(2, min(8, rows // 2))
@@ -366,11 +366,11 @@ def _axes(
         if row <= last:
             continue
         last = row
-        _write(picture, wall, row, "┤", "axis")
+        _write(chart, axis_column, row, "┤", "axis")
         text = short_number(tick) if abs(tick) >= 1000 else f"{tick:.{digits}f}"
-        _write(picture, 0, row, text.rjust(wall - 1), "label")
+        _write(chart, 0, row, text.rjust(axis_column - 1), "label")
     name = "time" if view.seconds else "step"
-    _write(picture, left + columns - len(name), rows + 1, name, "label")
+    _write(chart, left + columns - len(name), rows + 1, name, "label")
     limit = left + columns - len(name) - 1
     count = max(2, min(10, columns // 12))
     if x.log:
@@ -385,8 +385,8 @@ def _axes(
         if start < free or start + len(text) > limit:
             continue
         free = start + len(text) + 1
-        _write(picture, column, rows, "┬", "axis")
-        _write(picture, start, rows + 1, text, "label")
+        _write(chart, column, rows, "┬", "axis")
+        _write(chart, start, rows + 1, text, "label")
 
 
 def _digits(ticks: Sequence[float]) -> int:

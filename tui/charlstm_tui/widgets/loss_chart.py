@@ -33,7 +33,7 @@ def default_glyphs() -> Glyphs:
 
 
 class LossChart(Widget, can_focus=True):
-    """A chart of training and validation loss. Feed it with :meth:`show`; change how it looks with :meth:`look`."""
+    """A chart of training and validation loss. Feed it with :meth:`show`; change how it looks with :meth:`set_view`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "loss-chart--raw",
@@ -61,7 +61,7 @@ class LossChart(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.data = ChartData()
         self.view = ChartView(glyphs=default_glyphs())
-        self._picture: tuple[tuple[Any, ...], PaintedChart] | None = None
+        self._painted: tuple[tuple[Any, ...], PaintedChart] | None = None
         self._strips: dict[int, Strip] = {}
         self._styles: dict[str, Style] = {}
 
@@ -69,32 +69,32 @@ class LossChart(Widget, can_focus=True):
         """Show other data. Nothing is painted when it is the very same object."""
         if data is not self.data:
             self.data = data
-            self._forget()
+            self._paint_again()
 
-    def look(self, **changes: Any) -> None:
+    def set_view(self, **changes: Any) -> None:
         """Change the view: ``bits``, ``seconds``, ``log_x``, ``log_y``, ``zoom``, ``glyphs``."""
         if "zoom" in changes:
             changes["zoom"] = min(max(changes["zoom"], -1), MAX_ZOOM)
         view = replace(self.view, **changes)
         if view != self.view:
             self.view = view
-            self._forget()
+            self._paint_again()
 
-    def picture(self) -> PaintedChart:
+    def painted(self) -> PaintedChart:
         """The chart as painted for the present size."""
         key = (self.data, self.view, self.size)
-        if self._picture is None or self._picture[0] != key:
-            self._picture = (key, paint(self.data, self.view, self.size.width, self.size.height))
+        if self._painted is None or self._painted[0] != key:
+            self._painted = (key, paint(self.data, self.view, self.size.width, self.size.height))
             self._strips.clear()
-        return self._picture[1]
+        return self._painted[1]
 
     def render_line(self, y: int) -> Strip:
-        picture = self.picture()
-        if y >= len(picture.codes):
+        painted = self.painted()
+        if y >= len(painted.codes):
             return Strip.blank(self.size.width, self.rich_style)
         strip = self._strips.get(y)
         if strip is None:
-            segments = [Segment(text, self._style(role)) for text, role in picture.runs(y)]
+            segments = [Segment(text, self._style(role)) for text, role in painted.runs(y)]
             strip = self._strips[y] = Strip(segments, self.size.width)
         return strip
 
@@ -111,6 +111,6 @@ class LossChart(Widget, can_focus=True):
             self._styles[role] = style
         return style
 
-    def _forget(self) -> None:
-        self._picture = None
+    def _paint_again(self) -> None:
+        self._painted = None
         self.refresh()
