@@ -114,17 +114,16 @@ def _colours() -> str:
 
 def _training(problems: list[str]) -> dict[str, str]:
     try:
-        import torch  # takes seconds
-
-        from charlstm.engine.devices import choose_device
+        from charlstm.engine.devices import choose_device  # imports torch, which takes seconds
         from charlstm.engine.kernels import candidates, fast_path_problem
+        from charlstm.system import cpu_count
         from charlstm.training.settings import Settings
     except (ImportError, OSError) as error:
         problems.append(f"torch cannot be loaded: {error}; install it again")
         return {"torch": "cannot be loaded"}
     settings = Settings()
     device = choose_device(settings.device)
-    found = {"device": str(device), "threads": str(torch.get_num_threads())}
+    found = {"device": str(device), "threads": str(cpu_count())}
     found["kernels"] = ", ".join(candidates(settings, device))
     if (problem := fast_path_problem(settings, device)) is not None:
         found["fast path"] = problem
