@@ -231,6 +231,16 @@ async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
 
 
+async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CorpusScreen, "show_current", lambda self: None)
+    async with driven(places) as app:
+        await app.shows("▸ python-reference")
+        await app.press("enter")
+        await app.in_mode("train")
+
+
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
         await app.shows("licence: kept", "held out: end of text", "clean: no")

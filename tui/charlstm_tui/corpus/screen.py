@@ -243,13 +243,13 @@ class CorpusScreen(ModeScreen):
         return labels
 
     def do_use(self) -> None:
-        entry, state = self.texts.current, self.text
+        entry, choice = self.texts.current, self._choice()
         if isinstance(entry, Folder):
             self.browse(entry.path)
-        elif state is not None and not state.problem:
+        elif choice is not None and not (state := self._state(choice)).problem:
             self.query_one("#welcome").display = False
             self._remember(state)
-            self.charlstm.use_corpus(state.choice)
+            self.charlstm.use_corpus(choice)
 
     @work(group="remember")
     async def _remember(self, state: TextState) -> None:
