@@ -40,8 +40,8 @@ SETTLED = 1e-5
 than this on average.
 
 Measured by reading from a zero state at 62 places of a text, in comparison with a state that had read the whole text
-before: the mean change of the losses of 250 characters, after so many characters, for the demo model on the Python
-reference and for a checkpoint of the reference script (2 × 256) on Anna Karenina.
+before: the mean change of the losses of 250 characters, after so many characters, for the model that came with
+version 0.1 on the Python reference and for a checkpoint of the reference script (2 × 256) on Anna Karenina.
 
 =======  =====  =====  =====  =====  =====  =====  =====
 read         0    250    500    750  1,000  1,250  2,000
