@@ -31,13 +31,13 @@ class Session:
         return screen
 
     @property
-    def picture(self) -> PlaybackState:
-        assert self.screen._picture is not None
-        return self.screen._picture
+    def state(self) -> PlaybackState:
+        assert self.screen.play.state is not None
+        return self.screen.play.state
 
     @property
     def text(self) -> str:
-        return self.screen.stream.text()
+        return self.screen.play.text_view.text()
 
     async def until(self, condition: Callable[[], bool], seconds: float = 10, *, settle: bool = True) -> None:
         """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
@@ -48,16 +48,15 @@ class Session:
                     await self.pilot.pause()
                 return
             await asyncio.sleep(0.01)
-        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen._picture}")
+        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
 
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters."""
-        await self.until(lambda: self.screen.playing)
-        self.screen._speed = FULL
-        player = self.screen._player
+        await self.until(lambda: self.screen.play.playing)
+        player = self.screen.player
         player.change_speed(lambda speed: FULL)
-        player.stream(count - self.picture.length)
-        await self.until(lambda: self.picture.length == count and not self.picture.running)
+        player.stream(count - self.state.length)
+        await self.until(lambda: self.state.length == count and not self.state.running)
 
     def status(self) -> str:
         return self.screen.query_one(StatusLine).render().plain

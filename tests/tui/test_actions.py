@@ -11,6 +11,17 @@ from textual.binding import Binding
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.generate.duel_view import DuelView
+from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.score_view import ScoreView
+from charlstm_tui.generate.view import GenerateView
+
+VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
+    "generate.duel": (DuelView,),
+    "generate.score": (ScoreView,),
+    "generate.play": (PlayView,),
+    "generate.text": (PlayView,),
+}
 
 
 def screen_class(mode: str) -> type[ModeScreen]:
@@ -34,7 +45,9 @@ def test_every_scope_occurs_in_a_focus_and_every_action_has_a_key() -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 def test_every_action_has_a_handler(action: Action) -> None:
     target = screen_class(action.mode) if action.mode else CharLSTMApp
-    assert callable(getattr(target, f"do_{action.handler}", None)), f"{target.__name__}.do_{action.handler} is missing"
+    targets = [target, *(VIEWS_OF_SCOPE.get(action.scope, (PlayView, DuelView)) if action.mode == "generate" else ())]
+    missing = f"{target.__name__}.do_{action.handler} is missing"
+    assert any(callable(getattr(each, f"do_{action.handler}", None)) for each in targets), missing
 
 
 def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_input() -> None:

@@ -22,7 +22,7 @@ MODES: tuple[tuple[str, str], ...] = (
 #: What is always active, whatever has the focus; what needs a focus outside inputs; and the two that a view may take.
 ANYWHERE, PANES, DIGITS, OUTSIDE = "anywhere", "panes", "modes", "outside"
 #: Scopes whose actions act while a text field has the focus.
-IN_INPUTS = (ANYWHERE, PANES, "generate.write", "generate.write.ghost")
+IN_INPUTS = (ANYWHERE, PANES, "generate.write", "generate.write.suggestion")
 _COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
 
 
@@ -178,18 +178,18 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.text", "walk_down", "down", "line down", "Move down by one line.", 0, 1, handler="walk", palette=False),
     A("generate.text", "choices", "enter", "choices", "Pick another character at the cursor.", footer=3),
     A("generate.text", "regenerate", "r", "regenerate", "Regenerate from the cursor; the old text stays as a branch.",
-      handler="again", footer=9),
+      footer=9),
     A("generate.text", "own_text", "i", "own text", "Write text of your own at the cursor.", footer=8),
-    A("generate.text", "branches", "b", "branches", "Go to the tree of branches.", footer=5),
-    A("generate.text", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=6),
-    A("generate.text", "next_copied", "y", "copied", "Go to the next stretch that is copied from the training text."),
-    A("generate.text", "earlier", "left_square_bracket", "earlier", "Play an earlier checkpoint of the run.", -1,
-      handler="age"),
-    A("generate.text", "later", "right_square_bracket", "later", "Play a later checkpoint of the run.", 1,
-      handler="age"),
-    A("generate.text", "write", "w", "Write", "Write together with the model."),
-    A("generate.text", "score", "s", "Score", "See how surprising a text is."),
-    A("generate.text", "duel", "d", "Duel", "Two settings or models side by side."),
+    A("generate.play", "branches", "b", "branches", "Go to the tree of branches.", footer=5),
+    A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=6),
+    A("generate.play", "next_copied", "y", "copied", "Go to the next stretch that is copied from the training text."),
+    A("generate.play", "earlier", "left_square_bracket", "earlier", "Play an earlier checkpoint of the run.", -1,
+      handler="checkpoint"),
+    A("generate.play", "later", "right_square_bracket", "later", "Play a later checkpoint of the run.", 1,
+      handler="checkpoint"),
+    A("generate.play", "write", "w", "Write", "Write together with the model."),
+    A("generate.play", "score", "s", "Score", "See how surprising a text is."),
+    A("generate.play", "duel", "d", "Duel", "Two settings or models side by side."),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=3),
     A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with another seed.", footer=2),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
@@ -199,8 +199,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_right", "right", "on", "Move on.", 1, 0, handler="score_walk"),
     A("generate.score", "score_up", "up", "line up", "Move up.", 0, -1, handler="score_walk", palette=False),
     A("generate.score", "score_down", "down", "line down", "Move down.", 0, 1, handler="score_walk", palette=False),
-    A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=5),
-    A("generate.tree", "name_branch", "n", "name", "Give the branch a name.", footer=6),
+    A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3),
+    A("generate.tree", "name_branch", "n", "name", "Give the branch a name.", footer=2),
     *(
         A(
             "generate.choices", f"pick_{n}", str(n), "pick", f"Take choice {n}; the text branches here.", n,
@@ -209,8 +209,8 @@ ACTIONS: tuple[Action, ...] = (
         for n in range(1, 10)
     ),
     A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3),
-    A("generate.write", "take_word", "ctrl+right ctrl+o", "accept word", "Accept a word of the suggestion.", footer=2),
-    A("generate.write.ghost", "take_ghost", "tab", "accept", "Accept the whole suggestion.", footer=1),
+    A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept its next word.", footer=2),
+    A("generate.write.suggestion", "accept_suggestion", "tab", "accept", "Accept the whole suggestion.", footer=1),
     # ---- Runs
     A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1),
     A("runs", "play", "g", "play", "Play this run's best model.", footer=2),
@@ -233,12 +233,12 @@ FOCUSES: dict[str, tuple[str, ...]] = {
     "train before": (*_COMMON, "train", "train.before"),
     "train live": (*_COMMON, "train", "train.live"),
     "train after": (*_COMMON, "train", "train.after"),
-    "generate play": (*_COMMON, "generate", "generate.text"),
-    "generate settings": (*_COMMON, "generate"),
-    "generate branches": (*_COMMON, "generate", "generate.tree"),
+    "generate play": (*_COMMON, "generate", "generate.play", "generate.text"),
+    "generate settings": (*_COMMON, "generate", "generate.play"),
+    "generate branches": (*_COMMON, "generate", "generate.play", "generate.tree"),
     "generate choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
     "generate write": (ANYWHERE, PANES, "generate.write"),
-    "generate write, ghost shown": (ANYWHERE, "generate.write", "generate.write.ghost"),
+    "generate write, suggestion shown": (ANYWHERE, "generate.write", "generate.write.suggestion"),
     "generate score": (*_COMMON, "generate.score"),
     "generate duel": (*_COMMON, "generate", "generate.duel"),
     "runs": (*_COMMON, "runs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -302,12 +303,17 @@ class ModeScreen(SafeWorkers, Screen[None]):
             return False
         return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 
-    async def action_do(self, name: str) -> None:
-        """Carry out the action of the table with this id: the handler is this screen's, else the app's."""
-        action = BY_ID[name]
+    def handler(self, action: Action) -> Callable[..., object]:
+        """The method that carries out an action: this screen's, or the app's for the app's own actions."""
         target = self if action.mode == self.MODE else self.app
+        method: Callable[..., object] = getattr(target, f"do_{action.handler}")
+        return method
+
+    async def action_do(self, name: str) -> None:
+        """Carry out the action of the table with this id."""
+        action = BY_ID[name]
         try:
-            outcome = getattr(target, f"do_{action.handler}")(*action.args)
+            outcome = self.handler(action)(*action.args)
             if inspect.isawaitable(outcome):
                 await outcome
         except Exception as error:  # Textual would end the app

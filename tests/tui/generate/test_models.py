@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from charlstm.errors import CharLSTMError
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session as Played
 from charlstm.model.file import load_model, save_model
@@ -26,55 +27,55 @@ from playing_app import Session, playing
 from recorded_run import record, tiny_model
 
 
-async def test_younger_and_older_selves_play_the_same_prime(home: Path) -> None:
+async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path) as it:
-        await it.until(lambda: it.screen.playing)
-        assert it.picture.facts is not None
-        best = it.picture.facts.step
+        await it.until(lambda: it.screen.play.playing)
+        assert it.state.facts is not None
+        best = it.state.facts.step
         assert best == 400
         await it.pilot.press("left_square_bracket")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
         await it.pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 0)
         await it.paused(30)
         young = it.text
         await it.pilot.press("left_square_bracket")
-        await it.until(lambda: "cannot be younger" in it.status())
+        await it.until(lambda: "earliest checkpoint" in it.status())
         bar = it.screen.query_one(GenerateBar).render().plain
         assert "novel-quick-1 @ step 0 of 1,000" in bar
         await it.pilot.press("right_square_bracket")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 50)
-        await it.until(lambda: it.picture.length >= 30)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
+        await it.until(lambda: it.state.length >= 30)
         assert it.text[:30] != young
 
 
 async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:
     with record(home / "runs", "running", steps=120) as worker:
         async with playing(worker.run.path) as it:
-            await it.until(lambda: it.screen.playing)
-            assert it.picture.facts is not None
-            assert it.picture.facts.step == 100
+            await it.until(lambda: it.screen.play.playing)
+            assert it.state.facts is not None
+            assert it.state.facts.step == 100
             worker.advance(100)
             await it.pilot.press("right_square_bracket")
-            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
+            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
 
 
 async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(home: Path) -> None:
     with record(home / "runs", "running", steps=120) as worker:
         async with playing(worker.run.path) as it:
-            await it.until(lambda: it.screen.playing)
+            await it.until(lambda: it.screen.play.playing)
             worker.advance(100)
             await it.pilot.press("4")
             it.app.play(str(worker.run.path))
-            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 200)
-            await it.until(lambda: it.screen.playing)
-            take = it.picture.session_id
+            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
+            await it.until(lambda: it.screen.play.playing)
+            take = it.state.session_id
             it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
             await it.paused(5)
-            assert it.picture.session_id == take
+            assert it.state.session_id == take
             it.app.play(str(worker.run.path), 0)  # while Generate is shown
-            await it.until(lambda: it.picture.facts is not None and it.picture.facts.step == 0)
+            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 0)
 
 
 async def test_a_model_that_cannot_be_opened_leaves_the_settings_in_use(model: Path, home: Path) -> None:
@@ -83,37 +84,37 @@ async def test_a_model_that_cannot_be_opened_leaves_the_settings_in_use(model: P
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("T", "T", "=")
-        await it.until(lambda: it.picture.settings.temperature == 0.9)
-        speed = it.screen._speed
-        it.screen._load(PlayRequest(str(model), session=broken))
-        await it.until(lambda: "broken.json" in it.screen._note)
-        assert (it.screen._settings, it.screen._speed) == (it.picture.settings, speed)
-        assert it.screen._settings.temperature == 0.9
+        await it.until(lambda: it.state.settings.temperature == 0.9)
+        speed = it.state.speed
+        it.screen.play.load(PlayRequest(str(model), session=broken))
+        await it.until(lambda: "broken.json" in it.screen.message)
+        assert (it.state.settings, it.state.speed) == (it.state.settings, speed)
+        assert it.state.settings.temperature == 0.9
 
 
 async def test_a_name_typed_in_full_is_the_one_that_is_meant(model: Path, home: Path) -> None:
     for name in ("novel-1", "novel-10"):
         record(home / "runs", "finished", name=name, steps=100)
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing and len(it.app.runs_state.runs) == 2)
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 2)
         for name in ("novel-1", "novel-10"):
             await it.pilot.press("o")
             await it.until(lambda: isinstance(it.app.screen, ModelPicker))
             it.app.screen.query_one(Input).value = name
             await it.pilot.press("enter")
-            await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == name)  # noqa: B023
+            await it.until(lambda: it.state.facts is not None and it.state.facts.name == name)  # noqa: B023
 
 
 async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) -> None:
     record(home / "runs", "finished", name="novel-quick-1", steps=200)
     record(home / "runs", "stopped", name="[b]anna-1", steps=200)
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing and len(it.app.runs_state.runs) == 2)
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 2)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         assert "[b]anna-1" in it.screen_text()
         await it.pilot.press(*"novel", "enter")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "novel-quick-1")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "novel-quick-1")
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         it.app.screen.query_one(Input).value = "nothing like that"
@@ -121,30 +122,29 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
         await it.until(lambda: "There is no model or session called" in it.screen_text())
         it.app.screen.query_one(Input).value = str(model)
         await it.pilot.press("enter")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name == "tiny")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "tiny")
 
 
 async def test_settings_are_remembered_for_each_model(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("T", "minus", "c")  # from full
-        await it.until(lambda: it.picture.settings.temperature == 0.85)
+        await it.until(lambda: it.state.settings.temperature == 0.85)
     async with playing(model, speed=None) as it:
-        await it.until(lambda: it.screen.playing)
-        assert (it.picture.settings.temperature, it.picture.speed) == (0.85, 1000)
-        assert it.screen._scale.name == "rank"
+        await it.until(lambda: it.screen.play.playing)
+        assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
+        assert it.screen.play.scale.name == "rank"
 
 
-async def test_what_a_newer_charlstm_remembers_is_left_alone_and_said_once(model: Path) -> None:
+async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:
     path = state_file()
     path.parent.mkdir(parents=True)
     path.write_text(newer := '{"format": 2, "models": {}}')
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing)
-        it.screen._open("demo")
-        await it.until(lambda: it.picture.facts is not None and it.picture.facts.name != "tiny")
-        [told] = [each.message for each in it.app._notifications]
-        assert "written by a newer charlstm (format 2) and stays as it is; update charlstm" in told
+        await it.until(lambda: it.screen.play.playing)
+        await it.until(lambda: "written by a newer charlstm (format 2) and stays as it is" in it.screen.message)
+        it.screen.play.open("demo", None, None, None)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name != "tiny")
     assert path.read_text() == newer
 
 
@@ -156,7 +156,7 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
         await it.until(lambda: "last session" in it.status())
         await it.pilot.press("l")
         await it.until(lambda: it.text == text)
-        assert not it.picture.running
+        assert not it.state.running
 
 
 async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
@@ -164,7 +164,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
     async with playing(run.path) as it:
         await it.paused(10)
         session = run.sessions_dir / "mine.json"
-        it.screen._player.call(lambda played: save_as(session, "rank", played))
+        it.screen.player.call(lambda played: save_as(session, "rank", played))
         await it.until(session.is_file)
         text = it.text
         await it.pilot.press("o")
@@ -177,7 +177,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         it.app.screen.query_one(Input).value = str(session)
         await it.pilot.press("enter")
-        await it.until(lambda: it.screen.playing and it.picture.facts is not None and it.picture.facts.run == run.path)
+        await it.until(lambda: it.screen.play.playing and it.state.facts is not None and it.state.facts.run == run.path)
         await it.until(lambda: it.text == text)
         broken = home / "broken.json"
         broken.write_text('{"kind": "charlstm session"}')
@@ -185,7 +185,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         it.app.screen.query_one(Input).value = str(broken)
         await it.pilot.press("enter")
-        await it.until(lambda: "broken.json" in it.screen._note)
+        await it.until(lambda: "broken.json" in it.screen.message)
         assert it.text == text != here
 
 
@@ -199,7 +199,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
         assert it.app.screen.query_one(Input).value.endswith(".json")
         it.app.screen.query_one(Input).value = str(target)
         await it.pilot.press("enter")
-        await it.until(lambda: "mine" in it.screen._note)
+        await it.until(lambda: "mine" in it.screen.message)
         text = it.text
     assert target.is_file()
     if ending == "json":
@@ -236,7 +236,7 @@ async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model:
         await it.pilot.press("enter")
         await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
         await it.pilot.press("y")
-        await it.until(lambda: "novel.txt" in it.screen._note)
+        await it.until(lambda: "novel.txt" in it.screen.message)
         assert novel.read_text() == it.text
 
 
@@ -247,11 +247,11 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
         await it.until(lambda: "is not a model file" in " ".join(it.screen_text().split()))
         assert "opens another model" in it.screen_text()
         await it.pilot.press("space", "enter", "t", "left", "e", "c")
-        assert not it.screen.playing
+        assert not it.screen.play.playing
 
 
 async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
+    monkeypatch.setattr("charlstm_tui.generate.screen.demo_path", lambda: None)
     app = CharLSTMApp(StartOptions())
     async with app.run_test(size=(80, 24)) as pilot:
         it = Session(app, pilot)
@@ -259,7 +259,7 @@ async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypa
         await it.until(lambda: isinstance(app.screen, GenerateScreen))
         assert "Nothing to play yet" in it.screen_text()
         record(home / "runs", "finished", steps=100)
-        await it.until(lambda: it.screen.playing)
+        await it.until(lambda: it.screen.play.playing)
 
 
 async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
@@ -269,20 +269,21 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
         await it.paused(10)
         for view in ("s", "d", "w"):
             await it.pilot.press(view)
-            await it.until(lambda: it.screen.room != "play")
-            wanted = other if it.picture.prime == "The morning" else model
+            await it.until(lambda: it.screen.view_name != "play")
+            wanted = other if it.state.prime == "The morning" else model
             it.app.go("runs")
             await it.pilot.pause()
             it.app.play(str(wanted))
             await it.pilot.pause()
-            await it.until(lambda wanted=wanted: it.screen.room == "play" and it.picture.facts.path == wanted)
-            await it.until(lambda: it.picture.distribution is not None)
+            await it.until(lambda wanted=wanted: it.screen.view_name == "play" and it.state.facts.path == wanted)
+            await it.until(lambda: it.state.distribution is not None)
 
 
 def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in (".", "/", str(tmp_path)):
-        assert "is a folder" in save_as(Path(path), "rank", None)  # type: ignore[arg-type]
+        with pytest.raises(CharLSTMError, match="is a folder"):
+            save_as(Path(path), "rank", None)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
@@ -304,7 +305,8 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
-    assert "pipe.txt is a pipe" in save_as(tmp_path / "pipe.txt", "rank", played)
+    with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
+        save_as(tmp_path / "pipe.txt", "rank", played)
 
 
 async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path) -> None:
@@ -314,5 +316,5 @@ async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = "-"
         await it.pilot.press("enter")
-        await it.until(lambda: "Standard output is this terminal" in it.screen._note)
+        await it.until(lambda: "Standard output is this terminal" in it.screen.message)
         assert not list(Path().glob("-*"))

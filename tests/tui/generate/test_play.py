@@ -26,30 +26,30 @@ from recorded_run import NASTY, SYMBOLS, tiny_model
 
 async def test_opens_streaming_and_space_pauses_and_goes_on(model: Path) -> None:
     async with playing(model, speed=30) as it:
-        await it.until(lambda: it.screen.playing and it.picture.length > 5)
-        assert it.picture.running
+        await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        assert it.state.running
         assert it.text.startswith("The morning")
         await it.pilot.press("space")
-        await it.until(lambda: not it.picture.running)
-        length = it.picture.length
+        await it.until(lambda: not it.state.running)
+        length = it.state.length
         assert length < 1000
         assert "paused" in it.status()
         await it.pilot.press("space")
-        await it.until(lambda: it.picture.length > length)
+        await it.until(lambda: it.state.length > length)
         assert "ch/s" in it.status()
 
 
 async def test_settings_are_changed_in_flight(model: Path) -> None:
     async with playing(model, speed=30) as it:
-        await it.until(lambda: it.screen.playing and it.picture.running)
+        await it.until(lambda: it.screen.play.playing and it.state.running)
         await it.pilot.press("T", "T", "k", "k", "p", "M")
-        await it.until(lambda: it.picture.settings.temperature == 0.9 and it.picture.settings.min_p == 0.1)
-        assert it.picture.running
-        settings = it.picture.settings
+        await it.until(lambda: it.state.settings.temperature == 0.9 and it.state.settings.min_p == 0.1)
+        assert it.state.running
+        settings = it.state.settings
         assert (settings.top_k, settings.top_p) == (50, 0.99)
         await it.pilot.press("t", "K", "K", "P", "m", "m", "m", "m", "m")
-        await it.until(lambda: it.picture.settings.min_p is None)
-        settings = it.picture.settings
+        await it.until(lambda: it.state.settings.min_p is None)
+        settings = it.state.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
         assert "off" in it.screen_text()
 
@@ -69,27 +69,27 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
             return dialog
 
         await form(typical="0.9", mirostat="2.5", repetition="1", top_k="7", min_p="off", copied="12")
-        await it.until(lambda: it.picture.settings.mirostat == 2.5)
-        settings = it.picture.settings
+        await it.until(lambda: it.state.settings.mirostat == 2.5)
+        settings = it.state.settings
         assert (settings.typical, settings.repetition, settings.top_k, settings.min_p) == (0.9, 1.0, 7, None)
-        assert it.screen._copied_from == 12
+        assert it.screen.play.min_copied == 12
         await it.until(lambda: "typical 0.9 · miro" in it.screen_text())
         dialog = await form(mirostat="-1", copied="0", kind="other")
         await it.until(lambda: "above 0, up to 64" in it.screen_text())
         assert {row.setting for row in dialog.query(SamplerRow) if row.error} == {"mirostat", "copied", "kind"}
         await it.pilot.press("ctrl+r", "enter")
-        await it.until(lambda: it.picture.settings == SamplerSettings())
-        assert it.screen._copied_from == 30
+        await it.until(lambda: it.state.settings == SamplerSettings())
+        assert it.screen.play.min_copied == 30
     async with playing(model, speed=None) as it:
-        await it.until(lambda: it.screen.playing)
-        assert it.picture.settings == SamplerSettings()
+        await it.until(lambda: it.screen.play.playing)
+        assert it.state.settings == SamplerSettings()
 
 
 async def test_what_a_filter_cuts_is_named_and_told_apart(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press(*"k" * 12)
-        await it.until(lambda: it.picture.settings.top_k == 2)
+        await it.until(lambda: it.state.settings.top_k == 2)
         await it.until(lambda: "2 of 63 kept" in it.screen_text() or "3 of 63 kept" in it.screen_text())
         shown = it.screen_text()
         assert "cut by top-k" in shown
@@ -101,32 +101,32 @@ async def test_speed_goes_from_one_a_key_to_full(model: Path) -> None:
         await it.paused(3)
         assert "full" in it.screen_text()
         await it.pilot.press(*["minus"] * 12)
-        await it.until(lambda: it.picture.speed == 0)
-        length = it.picture.length
+        await it.until(lambda: it.state.speed == 0)
+        length = it.state.length
         await it.pilot.press("space")
-        await it.until(lambda: it.picture.length == length + 1)
+        await it.until(lambda: it.state.length == length + 1)
         await it.pilot.press("space", "right")
-        await it.until(lambda: it.picture.length == length + 3)
-        assert not it.picture.running
+        await it.until(lambda: it.state.length == length + 3)
+        assert not it.state.running
 
 
 async def test_walking_shows_the_candidates_there(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(20)
-        length = it.picture.length
+        length = it.state.length
         await it.pilot.press("left", "left", "left")
-        await it.until(lambda: it.picture.position == length - 3)
-        assert it.picture.current_char == it.text[len("The morning") + length - 3]
+        await it.until(lambda: it.state.position == length - 3)
+        assert it.state.current_char == it.text[len("The morning") + length - 3]
         await it.pilot.press("right", "right", "right")
-        await it.until(lambda: it.picture.position == length)
+        await it.until(lambda: it.state.position == length)
         await it.pilot.press("right")
-        await it.until(lambda: it.picture.length == length + 1)
+        await it.until(lambda: it.state.length == length + 1)
         await it.pilot.press(*["up"] * 10)
-        await it.until(lambda: it.picture.position == 0)
-        assert it.screen.stream.cursor == len("The morning")
+        await it.until(lambda: it.state.position == 0)
+        assert it.screen.play.text_view.cursor == len("The morning")
         await it.pilot.press("space")
-        await it.until(lambda: it.picture.length > length + 1)
-        assert it.screen.stream.at_end
+        await it.until(lambda: it.state.length > length + 1)
+        assert it.screen.play.text_view.at_end
 
 
 async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Path) -> None:
@@ -134,11 +134,11 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.paused(20)
         before = it.text
         await it.pilot.press("left", "left", "enter")
-        await it.until(lambda: it.picture.position == it.picture.length - 2)
+        await it.until(lambda: it.state.position == it.state.length - 2)
         alternatives = it.screen.query_one(Candidates).shown
         other = next(number for number, one in enumerate(alternatives, 1) if one.char != before[-2])
         await it.pilot.press(str(other))
-        await it.until(lambda: len(it.picture.branches) == 2)
+        await it.until(lambda: len(it.state.branches) == 2)
         assert it.text == before[:-2] + alternatives[other - 1].char
         assert it.screen.scopes()[-1] == "generate.text"
         await it.pilot.press("b")
@@ -149,12 +149,12 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         assert [line.startswith("▸") for line in lines] == [False, True]
         await it.pilot.press("home", "enter")
         await it.until(lambda: it.text == before)
-        await it.pilot.press("b", "b", "down", "n")
+        await it.pilot.press("b", "down", "n")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         await it.pilot.press(*"[x]", "enter")
-        await it.until(lambda: any(branch.name == "[x]" for branch in it.picture.branches))
+        await it.until(lambda: any(branch.name == "[x]" for branch in it.state.branches))
         await it.pilot.press("D")
-        await it.until(lambda: len(it.picture.branches) == 1)
+        await it.until(lambda: len(it.state.branches) == 1)
 
 
 async def test_escape_leaves_the_choices_and_digits_are_modes_again(model: Path) -> None:
@@ -176,12 +176,12 @@ async def test_rolling_again_and_own_text(model: Path) -> None:
         await it.pilot.press("left", "left", "left", "r")
         await it.until(lambda: it.text[: len(before)] != before)
         assert it.text.startswith(before[:-3])
-        await it.until(lambda: not it.picture.running)
-        length = it.picture.length
+        await it.until(lambda: not it.state.running)
+        length = it.state.length
         await it.pilot.press("i")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         await it.pilot.press(*"hello", "enter")
-        await it.until(lambda: it.picture.length == length + 5)
+        await it.until(lambda: it.state.length == length + 5)
         assert it.text.endswith("hello")
 
 
@@ -191,13 +191,13 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.pilot.press("e")
         await it.until(lambda: it.screen.in_input())
         await it.pilot.press(*["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
-        await it.until(lambda: it.picture.prime == "q\nx")
-        assert it.picture.unknown == ("1",)
+        await it.until(lambda: it.state.prime == "q\nx")
+        assert it.state.unknown == ("1",)
         assert "has never seen 1" in it.screen_text()
         assert it.text.startswith("q\nx")
         assert not it.screen.in_input()
         await it.pilot.press("e", "z", "escape")
-        await it.until(lambda: it.screen.prime_input.text == "q1\nx")
+        await it.until(lambda: it.screen.play.prime_input.text == "q1\nx")
 
 
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
@@ -208,16 +208,16 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("e", *["backspace"] * 11, "enter")
-        await it.until(lambda: it.picture.prime == "" and it.screen.playing)
+        await it.until(lambda: it.state.prime == "" and it.screen.play.playing)
         await it.until(lambda: "begins as a line does" in it.screen_text())
         await it.pilot.press("e")
-        it.screen.prime_input.load_text("The morning and the sea.\n" * 4_000)
+        it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         it.app.simulate_key("enter")
         await it.until(lambda: "Reading the prime" in it.screen_text(), settle=False)
         it.app.simulate_key("escape")
         await it.until(lambda: "Stopped reading" in it.status())
         await it.until(lambda: "choices" in it.screen_text())  # the keys are back
-        assert it.picture.prime == ""
+        assert it.state.prime == ""
 
 
 async def test_colours_change_what_the_legend_says(model: Path) -> None:
@@ -247,8 +247,8 @@ async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(m
     async with playing(model) as it:
         await it.paused(30)
         await it.pilot.press("left", "left")
-        await it.until(lambda: it.picture.position == 28)
-        char = it.text[len(it.picture.prime) + 28]
+        await it.until(lambda: it.state.position == 28)
+        char = it.text[len(it.state.prime) + 28]
         assert re.search(rf"{re.escape(symbol(char))} \d+\.\d bits, [<>\d.]+ %, rank \d+", it.status()), it.status()
         assert "expected <1  1–3  3–6  >6  bits surprising" in it.status()
 
@@ -261,7 +261,7 @@ async def test_find_goes_to_the_next_place(model: Path) -> None:
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = needle
         await it.pilot.press("enter")
-        await it.until(lambda: it.text[it.screen.stream.cursor :].startswith(needle))
+        await it.until(lambda: it.text[it.screen.play.text_view.cursor :].startswith(needle))
         await it.pilot.press("slash")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = "[never]"
@@ -272,26 +272,26 @@ async def test_find_goes_to_the_next_place(model: Path) -> None:
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
     async with playing(model, size=(50, 14)) as it:
         await it.paused(20)
-        it.screen._player.choose("q", 10)
-        await it.until(lambda: len(it.picture.branches) == 2)
+        it.screen.player.choose("q", 10)
+        await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
-        assert it.screen.playing
+        assert it.screen.play.playing
         assert "BRANCHES" not in it.screen_text()
         await it.pilot.press("b", "home", "enter")  # a branch that is taken is seen
-        await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.stream)
+        await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
         await it.pilot.press("left", "enter")  # the choices take the room of the text
         await it.until(lambda: "CHOOSE" in it.screen_text())
         shown = it.screen.query_one(Candidates).shown
         assert 0 < len(shown) < 10
         await it.pilot.press(str(len(shown) + 1))  # what is not seen is not picked
-        assert it.screen._choosing
+        assert it.screen.play.choosing
         await it.pilot.press("escape")
-        await it.until(lambda: "CHOOSE" not in it.screen_text() and it.screen.focused is it.screen.stream)
+        await it.until(lambda: "CHOOSE" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
 
 
 async def test_the_mouse_goes_to_another_mode_from_within_an_input(model: Path) -> None:
     async with playing(model) as it:
-        await it.until(lambda: it.screen.playing)
+        await it.until(lambda: it.screen.play.playing)
         await it.pilot.press("e")
         assert it.screen.in_input()
         bar = it.screen.query_one(TopBar)
@@ -324,19 +324,18 @@ async def test_what_is_offered_does_something(model: Path, view: str) -> None:
         await it.paused(3)
         if view != "play":
             await it.pilot.press(view[0])
-        await it.until(lambda: it.screen.room == view)
+        await it.until(lambda: it.screen.view_name == view)
         for action in it.screen.available():
-            target = it.screen if action.mode == "generate" else it.app
-            assert callable(getattr(target, f"do_{action.handler}", None)), action.id
+            assert callable(it.screen.handler(action)), action.id
         await it.pilot.press("escape", "escape", "escape")
-        await it.until(lambda: it.screen.room == "play")
+        await it.until(lambda: it.screen.view_name == "play")
 
 
 async def test_what_is_typed_in_the_prime_waits_while_another_window_has_the_keyboard(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)
         await it.pilot.press("e", *"Once")
-        prime = it.screen.prime_input
+        prime = it.screen.play.prime_input
         await it.until(lambda: prime.text.endswith("Once"))
         it.app.post_message(events.AppBlur())
         await it.until(lambda: not prime.has_focus)
@@ -344,17 +343,17 @@ async def test_what_is_typed_in_the_prime_waits_while_another_window_has_the_key
         await it.until(lambda: prime.has_focus)
         assert prime.text.endswith("Once")
         await it.pilot.press("enter")
-        await it.until(lambda: it.picture.prime.endswith("Once"))
+        await it.until(lambda: it.state.prime.endswith("Once"))
 
 
 async def test_a_pane_that_fills_the_screen_gives_way_to_what_gets_the_keys(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)
         await it.pilot.press("z")
-        await it.until(lambda: it.screen.maximized is it.screen.stream)
+        await it.until(lambda: it.screen.maximized is it.screen.play.text_view)
         await it.until(lambda: "z back" in it.screen_text())
         await it.pilot.press("e")
-        await it.until(lambda: it.screen.maximized is None and it.screen.prime_input.has_focus)
+        await it.until(lambda: it.screen.maximized is None and it.screen.play.prime_input.has_focus)
 
 
 async def test_choices_are_seen_where_the_tree_stood(model: Path) -> None:
@@ -363,8 +362,8 @@ async def test_choices_are_seen_where_the_tree_stood(model: Path) -> None:
         await it.pilot.press("b")
         candidates = it.screen.query_one(Candidates)
         await it.until(lambda: not candidates.display)
-        it.screen.stream.focus()
-        await it.until(lambda: it.screen.stream.has_focus)
+        it.screen.play.text_view.focus()
+        await it.until(lambda: it.screen.play.text_view.has_focus)
         await it.pilot.press("enter")
         await it.until(lambda: candidates.display and "CHOOSE" in it.screen_text())
 
@@ -373,7 +372,7 @@ async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("e")
-        await it.until(lambda: "Enter takes the prime" in it.status())
+        await it.until(lambda: "Enter: play from this prime" in it.status())
         await it.pilot.press("escape")
         await it.until(lambda: "surprising" in it.status())
 
@@ -381,8 +380,8 @@ async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
 async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
     """Text that streams behind Train costs the training beside it nothing, and is all there on the way back."""
     async with playing(model, speed=120) as it:
-        await it.until(lambda: it.screen.playing and it.picture.length > 5)
-        player = it.screen._player
+        await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        player = it.screen.player
         voice = player._playbacks[0]
         await it.pilot.press("2")
         await it.until(lambda: not player._visible)
@@ -391,4 +390,4 @@ async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
         await it.until(lambda: (time.monotonic() - left) * voice.speed >= 60, settle=False)  # so many became due
         assert len(voice.session) <= made + 1  # the character that was being made
         await it.pilot.press("3")
-        await it.until(lambda: it.picture.running and it.picture.length >= made + 60, settle=False)
+        await it.until(lambda: it.state.running and it.state.length >= made + 60, settle=False)

@@ -21,29 +21,29 @@ async def test_write_together(model: Path) -> None:
         await it.paused(5)
         before = it.text
         await it.pilot.press("w")
-        await it.until(lambda: bool(it.picture.suggestion))
+        await it.until(lambda: bool(it.state.suggestion))
         await it.pilot.press(*"q? 1")
         await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
         assert "never seen" in it.status()
-        ghost = it.picture.suggestion
-        assert ghost[:5] in "".join(it.screen.stream._text_layout.chars)
+        ghost = it.state.suggestion
+        assert ghost[:5] in it.screen_text()
         await it.pilot.press("tab")
         await it.until(lambda: it.text == before + "q? " + ghost)
         await it.pilot.press("backspace")
         await it.until(lambda: it.text == before + "q? " + ghost[:-1])
-        word = it.picture.suggestion
+        word = it.state.suggestion
         await it.pilot.press("ctrl+right")
         await it.until(lambda: len(it.text) > len(before + "q? " + ghost[:-1]))
         assert (ghost[:-1] + word).startswith(it.text[len(before + "q? ") :])
         await it.pilot.press("escape")
-        await it.until(lambda: it.screen.room == "write")
-        assert "generate.write.ghost" not in it.screen.scopes()
+        await it.until(lambda: it.screen.view_name == "write")
+        assert "generate.write.suggestion" not in it.screen.scopes()
         await it.pilot.press("enter", "x")
         await it.until(lambda: it.text.endswith("\nx"))
-        assert "generate.write.ghost" in it.screen.scopes()
+        assert "generate.write.suggestion" in it.screen.scopes()
         await it.pilot.press("escape", "escape")
-        await it.until(lambda: it.screen.room == "play")
-        await it.until(lambda: not it.picture.suggestion)
+        await it.until(lambda: it.screen.view_name == "play")
+        await it.until(lambda: not it.state.suggestion)
 
 
 async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: Path) -> None:
@@ -57,7 +57,7 @@ async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: P
         await it.pilot.press("enter")
         await it.until(lambda: (home / "written.txt").exists())
         assert (home / "written.txt").read_text().rstrip("\n").endswith("mine")
-        assert it.screen.room == "write"
+        assert it.screen.view_name == "write"
 
 
 async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -> None:
@@ -88,13 +88,13 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
     async with playing(model) as it:
         await it.paused(60)
         await it.pilot.press("s")
-        room = it.screen.score_room
-        await it.until(lambda: room.scores is not None)
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
         expected = score(load_model(model), it.text)
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
         await it.pilot.press("enter")
         await it.until(lambda: "rank" in it.status())
-        assert room.view.cursor == min(place.position for place in expected.places(40))
+        assert view.text_view.cursor == min(place.position for place in expected.places(40))
         shown = it.screen_text()
         assert "8 bits┤" in shown
         assert "MOST SURPRISING, in bits" in shown
@@ -104,7 +104,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = str(home / "own.txt")
         await it.pilot.press("enter")
-        await it.until(lambda: room.view.text().startswith("The morning, red and "))
+        await it.until(lambda: view.text_view.text().startswith("The morning, red and "))
         assert "that it does not know" in it.screen_text()
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
@@ -117,8 +117,8 @@ async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> No
     async with playing(model) as it:
         await it.paused(60)
         await it.pilot.press("s")
-        room = it.screen.score_room
-        await it.until(lambda: room.scores is not None)
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
         (home / "long.txt").write_text("The morning and the sea. " * 24_000)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
@@ -127,9 +127,9 @@ async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> No
         await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
         it.app.simulate_key("escape")
         await it.until(lambda: "Stopped." in it.screen_text())
-        assert it.screen.room == "score"
+        assert it.screen.view_name == "score"
         await it.pilot.press("escape")
-        await it.until(lambda: it.screen.room == "play")
+        await it.until(lambda: it.screen.view_name == "play")
 
 
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
@@ -137,23 +137,23 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.paused(5)
         await it.pilot.press("d")
         duel = it.screen.duel
-        await it.until(lambda: all((p := duel.picture(v)) is not None and p.length > 5 for v in (1, 2)))
+        await it.until(lambda: all((p := duel.state(v)) is not None and p.length > 5 for v in (1, 2)))
         assert duel.view(1).text().startswith("The morning")
         await it.pilot.press("space")
         await it.until(lambda: not duel.running)
-        first, second = duel.picture(1), duel.picture(2)
+        first, second = duel.state(1), duel.state(2)
         assert first is not None
         assert second is not None
         assert second.settings.temperature > first.settings.temperature
         await it.pilot.press("tab", "t")
-        await it.until(lambda: (p := duel.picture(2)) is not None and p.settings.temperature == 1.15)
+        await it.until(lambda: (p := duel.state(2)) is not None and p.settings.temperature == 1.15)
         assert first.settings.temperature == 0.8
         line = duel.view(2).text()
         await it.pilot.press("equals_sign", "r")
-        await it.until(lambda: (p := duel.picture(2)) is not None and p.length > 5 and duel.view(2).text() != line)
-        assert {duel.picture(voice).speed for voice in (1, 2)} == {it.screen._speed}  # type: ignore[union-attr]
+        await it.until(lambda: (p := duel.state(2)) is not None and p.length > 5 and duel.view(2).text() != line)
+        assert {duel.state(voice).speed for voice in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
         await it.pilot.press("escape")
-        await it.until(lambda: it.screen.room == "play" and it.picture.speed == it.screen._speed)
+        await it.until(lambda: it.screen.view_name == "play" and it.state.speed == it.state.speed)
         assert it.text.startswith("The morning")
 
 
@@ -167,14 +167,14 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path)
     async with playing(recorded.run.path) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen._player.insert_at_cursor("she had not been in the house for seven long years")
-        await it.until(lambda: it.screen._copied is not None and it.screen._copied.share > 0.8)
+        it.screen.player.insert_at_cursor("she had not been in the house for seven long years")
+        await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
         await it.pilot.press(*["left"] * 3, *["right"] * 6)
         await it.until(lambda: "y 94 % copied" in it.status())
         await it.pilot.press("y")
         await it.until(lambda: " of novel.txt" in it.status())
-        assert it.screen.stream.cursor == len(it.picture.prime) + it.screen._copied.matches[0].start
-        strips = [it.screen.stream.render_line(y) for y in range(10)]
+        assert it.screen.play.text_view.cursor == len(it.state.prime) + it.screen.play.overlap.matches[0].start
+        strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
         assert any(style.underline for strip in strips for _, style, _ in strip if style)

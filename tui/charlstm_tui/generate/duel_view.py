@@ -1,94 +1,189 @@
-"""Duel: one prime, two settings or models, streaming side by side. Two views; what they play is the screen's to say."""
+"""Duel: one prime and seed with two settings or models, streaming side by side."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm_tui.generate.sampler_panel import CAPTION, other_settings
+from charlstm_tui.actions import Action
+from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
+from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player.marks import Origin, Scale, uniform
-from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player.marks import Origin, uniform
+from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
+from charlstm_tui.player.thread import PAUSE_AFTER
 
 SIDES = (1, 2)
-"""The player's voices that are the two sides."""
+"""The numbers of the player's playbacks that are the two sides."""
+NOT_HERE = ("edit_prime", "find", "save", "last_session")
+"""Handlers of actions of Generate that Duel has nothing for."""
 
 
-class DuelView(Horizontal):
-    """Two sides; the one in focus is the one whose settings the keys change."""
+class DuelView(GenerateView):
+    """Two sides. The keys change the settings of the one in focus."""
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._pictures: dict[int, PlaybackState] = {}
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._states: dict[int, PlaybackState] = {}
 
     def compose(self) -> ComposeResult:
-        for voice in SIDES:
-            with Vertical(classes="duel-side", id=f"side-{voice}"):
-                yield Static(classes="duel-head", id=f"head-{voice}")
-                yield StreamView(id=f"duel-{voice}")
+        for number in SIDES:
+            with Vertical(classes="duel-side", id=f"side-{number}"):
+                yield Static(classes="duel-head", id=f"head-{number}")
+                yield StreamView(id=f"duel-{number}")
 
-    def view(self, voice: int) -> StreamView:
+    # ---- for the screen
+
+    def view(self, number: int) -> StreamView:
         """The text of one side."""
-        return self.query_one(f"#duel-{voice}", StreamView)
+        return self.query_one(f"#duel-{number}", StreamView)
+
+    @property
+    def text_view(self) -> StreamView:
+        return self.view(self.chosen)
 
     @property
     def chosen(self) -> int:
         """The side in focus."""
         return SIDES[1] if self.view(SIDES[1]).has_focus else SIDES[0]
 
-    def picture(self, voice: int) -> PlaybackState | None:
-        """What a side was last told."""
-        return self._pictures.get(voice)
+    def state(self, number: int) -> PlaybackState | None:
+        """The last state of a side."""
+        return self._states.get(number)
 
     @property
     def running(self) -> bool:
         """Whether a side streams."""
-        return any(picture.running for picture in self._pictures.values())
+        return any(state.running for state in self._states.values())
 
-    def enter(self, scale: Scale) -> None:
-        """Begin anew."""
-        self._pictures.clear()
-        for voice in SIDES:
-            self.view(voice).clear()
-            self.view(voice).scale = scale
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate", "generate.duel")
+
+    def can(self, action: Action) -> bool:
+        return action.handler not in NOT_HERE and bool(self._states)
+
+    def labels(self) -> dict[str, str]:
+        return {"generate.stream": "pause" if self.running else "generate"}
+
+    def figures(self) -> list[str]:
+        speed = next((state.speed for state in self._states.values()), NORMAL_SPEED)
+        return [f"▶ {speed_words(speed)}" if self.running else "‖ paused", "Tab other side", "t T … its settings"]
+
+    def enter(self, played: PlaybackState) -> None:
+        """Play the prime of ``played`` on both sides, on the second with a higher temperature."""
+        self._states.clear()
+        for number in SIDES:
+            self.view(number).clear()
         self.view(SIDES[0]).focus()
+        settings = played.settings
+        hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
+        for number, chosen in zip(SIDES, (settings, hotter), strict=True):
+            request = replace(
+                played.request, prime=played.prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
+                session=None,
+            )  # fmt: skip
+            self.player.load(request, number)
 
-    def show(self, picture: PlaybackState) -> None:
-        """What happened on one side."""
-        before = self._pictures.get(picture.number)
-        self._pictures[picture.number] = picture
-        view = self.view(picture.number)
-        if before is None or before.session_id != picture.session_id or before.prime != picture.prime:
+    def leave(self) -> None:
+        """End both sides."""
+        for number in SIDES:
+            self.player.remove(number)
+
+    def open_model(self, model_name: str) -> None:
+        self._load(self.chosen, model_name=model_name, step=None)
+
+    # ---- the player's states
+
+    def show(self, state: PlaybackState) -> None:
+        """Show what has changed on one side."""
+        before = self._states.get(state.number)
+        running = self.running
+        self._states[state.number] = state
+        view = self.view(state.number)
+        if before is None or before.session_id != state.session_id or before.prime != state.prime:
             view.clear()
-            view.append(picture.prime, uniform(picture.prime, Origin.PRIME))
-        base = len(picture.prime)
-        if picture.text or base + picture.length != view.length:
-            view.replace_from(base + picture.start, picture.text, picture.marks)
-        self.draw_heads()
+            view.append(state.prime, uniform(state.prime, Origin.PRIME))
+        base = len(state.prime)
+        if state.text or base + state.length != view.length:
+            view.replace_from(base + state.start, state.text, state.marks)
+        self._draw_heads()
+        if state.note or state.failure:
+            self.say(state.failure or state.note, error=bool(state.failure))
+        if before is None or running != self.running:
+            self.post_message(self.Changed())
 
     def on_descendant_focus(self) -> None:
-        """The other side's settings are under the keys now."""
-        self.draw_heads()
+        """The keys are the other side's now."""
+        self._draw_heads()
+        self.post_message(self.Changed())
 
-    def draw_heads(self) -> None:
-        """Say of each side what plays and, of the one in focus, that the keys are its."""
-        for voice, picture in self._pictures.items():
-            head = self.query_one(f"#head-{voice}", Static)
-            head.set_class(voice == self.chosen, "-chosen")
-            head.update(self._head(voice, picture))
+    @on(StreamView.Walked)
+    def _walked(self, event: StreamView.Walked) -> None:
+        event.stop()
 
-    def _head(self, voice: int, picture: PlaybackState) -> Content:
-        if picture.error or picture.busy or picture.facts is None:
-            return Content.styled(picture.error or picture.busy, "$error" if picture.error else "$quiet")
-        facts, settings = picture.facts, picture.settings
+    def _draw_heads(self) -> None:
+        for number, state in self._states.items():
+            head = self.query_one(f"#head-{number}", Static)
+            head.set_class(number == self.chosen, "-chosen")
+            head.update(self._head(number, state))
+
+    def _head(self, number: int, state: PlaybackState) -> Content:
+        if state.error or state.busy or state.facts is None:
+            return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
+        facts, settings = state.facts, state.settings
         step = "" if facts.step is None else f" @ {facts.step:,}"
-        on = [f"{CAPTION['temperature']} {settings.temperature:.2f}"]
-        on += [
+        values = [f"{CAPTION['temperature']} {settings.temperature:.2f}"]
+        values += [
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
         ]
-        on += other_settings(settings)
-        bits = "" if picture.bits_per_char is None else f"  {picture.bits_per_char:.2f} bits"
-        mark = ("▸ " if voice == self.chosen else "  ", "$accent")
-        return Content.assemble(mark, (facts.name + step, "bold"), (bits, ""), "\n  ", (" · ".join(on), "$quiet"))
+        values += other_settings(settings)
+        bits = "" if state.bits_per_char is None else f"  mean {state.bits_per_char:.2f} bits"
+        mark = ("▸ " if number == self.chosen else "  ", "$accent")
+        return Content.assemble(mark, (facts.name + step, "bold"), (bits, ""), "\n  ", (" · ".join(values), "$quiet"))
+
+    # ---- actions
+
+    def do_stream(self) -> None:
+        running = self.running
+        for number in SIDES:
+            self.player.pause(number) if running else self.player.stream(PAUSE_AFTER, number)
+
+    def do_speed(self, direction: int) -> None:
+        for number in SIDES:
+            self.player.change_speed(lambda speed: faster(speed, direction), number)
+
+    def do_adjust(self, name: str, direction: int) -> None:
+        self.player.change_settings(lambda settings: adjust(settings, name, direction), self.chosen)
+
+    def do_all_settings(self) -> None:
+        number = self.chosen
+        state = self._states.get(number)
+        if state is None:
+            return
+
+        def chosen(answer: Chosen | None) -> None:
+            if answer is not None:
+                self.player.change_settings(lambda _: answer.settings, number)
+
+        side = "left" if number == SIDES[0] else "right"
+        self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
+
+    def do_duel_again(self) -> None:
+        for number in SIDES:
+            state = self._states.get(number)
+            if state is not None:
+                self._load(number, seed=state.request.seed + 1)
+
+    def _load(self, number: int, **changes: Any) -> None:
+        """Play a side from the prime, with ``changes`` and the settings that it has."""
+        state = self._states.get(number)
+        if state is not None:
+            request = replace(state.request, settings=None, speed=None, stream=True, **changes)
+            self.player.load(request, number)

@@ -1,14 +1,15 @@
-"""Score: how surprising a text is to the model: figures, a strip along the text, the text in colours, its worst places.
+"""Score: how surprising a text is to the model: a figure, a strip along the text, and its most surprising places.
 
-The figures are ``charlstm.generation.scoring``'s, worked out off the screen's thread. It opens with what was played.
+It opens with the text that was played. Figures are computed by ``charlstm.generation.scoring`` in a thread.
 """
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.cells import cell_len
@@ -19,29 +20,29 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
+from textual.worker import Worker
 
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import Place, Scores, score
-from charlstm_tui.background import SafeWorkers, in_thread
-from charlstm_tui.formatting import clock
+from charlstm.model.file import Model, load_model
+from charlstm.text.corpus import preview
+from charlstm_tui.actions import key_of
+from charlstm_tui.background import in_thread
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.formatting import clock, typed_path
 from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import char_figures
-from charlstm_tui.player.marks import Origin, Scale, pack
+from charlstm_tui.player.marks import Origin, pack
+from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from textual.worker import Worker
-
-    from charlstm.model.file import Model
-    from charlstm_tui.player.state import ModelFacts
-
 MOST_CHARS = 1_000_000
-"""Characters of a file that are scored; what is longer is scored as far as that, and said so."""
-PLAYED = "what was played"
+"""Characters that are scored; of a longer text only the beginning is, and the view says so."""
+PLAYED = "the played text"
 PLACES = 40
+OPENS = ((key_of("generate.score_open"), "bold $primary"), " opens a text")
 TOP_BITS = 8.0
 """Bits per character that reach the top of the strip."""
 SCALE = (f"{TOP_BITS:.0f} bits┤", "     0┤")
@@ -94,11 +95,8 @@ class SurpriseStrip(Widget):
             self.post_message(self.Clicked((offset.x - left) / (width - left)))
 
 
-class ScoreView(SafeWorkers, Vertical):
-    """The view. The screen's keys call :meth:`open`, :meth:`next_place` and :meth:`walk`."""
-
-    class Changed(Message):
-        """There are other figures to show in the screen's status line."""
+class ScoreView(GenerateView):
+    """The view."""
 
     class Progress(Message):
         """So much of the text is scored, 0 to 1, and so many seconds are left."""
@@ -107,8 +105,8 @@ class ScoreView(SafeWorkers, Vertical):
             super().__init__()
             self.share, self.left = share, left
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._facts: ModelFacts | None = None
         self._model: Model | None = None
         self._job: Worker[None] | None = None
@@ -126,8 +124,7 @@ class ScoreView(SafeWorkers, Vertical):
                 yield Static(id="score-places")
 
     @property
-    def view(self) -> StreamView:
-        """The text."""
+    def text_view(self) -> StreamView:
         return self.query_one("#score-text", StreamView)
 
     @property
@@ -135,24 +132,24 @@ class ScoreView(SafeWorkers, Vertical):
         """What is shown."""
         return self._scores
 
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """What the status line says of the character at the cursor, most important first."""
-        scores, cursor = self._scores, self.view.cursor
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate.score",)
+
+    def figures(self) -> list[str]:
+        scores, cursor = self._scores, self.text_view.cursor
         if scores is None or cursor >= len(scores.nats):
-            return ()
+            return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return (f"{symbol(char)} is the first: nothing before it",)
-        return (char_figures(char, float(np.exp(-scores.nats[cursor])), rank),)
+            return [f"{symbol(char)} is the first character"]
+        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
 
-    def enter(self, facts: ModelFacts, model: Model | None, played: str, scale: Scale) -> None:
+    def enter(self, facts: ModelFacts, model: Model | None, played: str) -> None:
         """Show the view for this model, with the text that was played unless another was opened.
 
         ``model`` is the one at ``facts.path`` where it is loaded already.
         """
-        self.view.scale = scale
-        self.view.focus()
+        self.text_view.focus()
         if self._facts != facts or self._name in ("", PLAYED):
             self._facts, self._model = facts, model
             self.score(played, PLAYED)
@@ -161,8 +158,6 @@ class ScoreView(SafeWorkers, Vertical):
         """Score a file."""
 
         def read() -> tuple[str, str]:
-            from charlstm.text.corpus import preview
-
             if not path.is_file():
                 raise TextError(f"There is no file {path}")
             found = preview(path, chars=MOST_CHARS)
@@ -175,14 +170,13 @@ class ScoreView(SafeWorkers, Vertical):
         beginning = len(text) > MOST_CHARS
         self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
 
-    def stop(self) -> bool:
-        """Give up what is being scored; whether there was anything."""
+    def step_out(self) -> bool:
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
         self._name = ""
         self._show(None)
-        self._say(Content.assemble(("Stopped. ", "$warning"), ("o", "bold $primary"), " opens a text"))
+        self._show_head(Content.assemble(("Stopped. ", "$warning"), *OPENS))
         return True
 
     def on_paste(self, event: events.Paste) -> None:
@@ -196,11 +190,9 @@ class ScoreView(SafeWorkers, Vertical):
         if facts is None:
             return
         self._name = name = visible(name, keep="")
-        self._say(Content.styled(f"Scoring {name} …", "$quiet"))
+        self._show_head(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Scores, str]:
-            from charlstm.model.file import load_model
-
             text, words = read()
             begun = told = time.monotonic()
 
@@ -219,7 +211,14 @@ class ScoreView(SafeWorkers, Vertical):
         except (CharLSTMError, OSError) as error:
             self._name = ""
             self._show(None)
-            self._say(Content.assemble((visible(str(error)), "$error"), "\n", ("o", "bold $primary"), " opens a text"))
+            self._show_head(
+                Content.assemble(
+                    (visible(str(error)), "$error"),
+                    "\n",
+                    (key_of("generate.score_open"), "bold $primary"),
+                    " opens a text",
+                )
+            )
             return
         self._show(scores, words)
 
@@ -227,11 +226,11 @@ class ScoreView(SafeWorkers, Vertical):
         event.stop()
         if self._job is not None and self._job.is_running:
             far = f"Scoring {self._name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
-            self._say(Content.assemble((far, "$quiet"), ("Esc", "bold $primary"), (" stops", "$quiet")))
+            self._show_head(Content.assemble((far, "$quiet"), ("Esc", "bold $primary"), (" stops", "$quiet")))
 
     def _show(self, scores: Scores | None, words: str = "") -> None:
         self._scores, self._places = scores, [] if scores is None else scores.places(PLACES)
-        view = self.view
+        view = self.text_view
         view.clear()
         if scores is not None:
             origins = np.full(len(scores.nats), Origin.MODEL, np.uint16)
@@ -240,7 +239,7 @@ class ScoreView(SafeWorkers, Vertical):
             view.cursor = 0
             view.scroll_to(y=0, animate=False, force=True)
             unknown = sum(scores.unknown.values())
-            self._say(
+            self._show_head(
                 Content.assemble(
                     (f"{scores.bits_per_char:.3f}", "bold $accent"),
                     " bits per character",
@@ -253,7 +252,7 @@ class ScoreView(SafeWorkers, Vertical):
         self._draw_places()
         self.post_message(self.Changed())
 
-    def _say(self, words: Content) -> None:
+    def _show_head(self, words: Content) -> None:
         self.query_one("#score-head", Static).update(words)
 
     def _draw_places(self) -> None:
@@ -262,7 +261,7 @@ class ScoreView(SafeWorkers, Vertical):
         for place in self._places[: max(1, self.size.height - 2)]:
             sign = symbol(place.char)
             figure = f"{place.bits:4.1f} "
-            here = "▸" if place.position == self.view.cursor else " "
+            here = "▸" if place.position == self.text_view.cursor else " "
             room = width - len(figure) - cell_len(sign) - 2
             before = visible(place.before, keep="").replace("\n", "↵")
             after = visible(place.after, keep="").replace("\n", "↵")
@@ -280,22 +279,28 @@ class ScoreView(SafeWorkers, Vertical):
     def on_resize(self) -> None:
         self._draw_places()
 
-    # ---- walking
+    # ---- actions
 
-    def next_place(self) -> None:
-        """Put the cursor on the next surprising place in the text, the first after the last."""
+    def do_score_open(self) -> None:
+        def named(path: str | None) -> None:
+            if path:
+                self.open(typed_path(path))
+
+        self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
+
+    def do_score_next(self) -> None:
+        """Put the cursor on the next surprising place, after the last on the first."""
         positions = sorted(place.position for place in self._places)
         if positions:
-            self._go(positions[bisect_right(positions, self.view.cursor) % len(positions)])
+            self._go(positions[bisect_right(positions, self.text_view.cursor) % len(positions)])
 
-    def walk(self, characters: int, lines: int) -> None:
-        """Move the cursor."""
-        self.view.walk(characters, lines)
+    def do_score_walk(self, characters: int, lines: int) -> None:
+        self.text_view.walk(characters, lines)
         self._moved()
 
     def _go(self, position: int) -> None:
-        self.view.cursor = position
-        self.view.reveal(position)
+        self.text_view.cursor = position
+        self.text_view.reveal(position)
         self._moved()
 
     def _moved(self) -> None:
@@ -304,7 +309,7 @@ class ScoreView(SafeWorkers, Vertical):
         self.post_message(self.Changed())
 
     def on_surprise_strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
-        self._go(int(event.share * self.view.length))
+        self._go(int(event.share * self.text_view.length))
 
     def on_stream_view_walked(self, event: StreamView.Walked) -> None:
         event.stop()

@@ -1,436 +1,330 @@
-"""Generate: play a model. The text streams while its candidates move; walk back, choose, branch, change its age.
-
-The screen keeps what the thread in ``playing`` tells it and turns keys into what it asks of that thread. How text,
-candidates and settings look is the widgets' business, what a character is worth ``charlstm.generation``'s.
-"""
+"""Generate: play a model. The screen owns the player and the views, and dispatches keys to the view that is shown."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from dataclasses import replace
-from functools import partial
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation.sampling import SamplerSettings
-from charlstm.user_files import STDOUT
-from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action
-from charlstm_tui.formatting import typed_path
-from charlstm_tui.generate.branch_tree import BranchTree
-from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.duel_view import SIDES
-from charlstm_tui.generate.prime_input import PrimeInput
-from charlstm_tui.generate.sampler_panel import adjust, faster
-from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view_keys import ViewKeys
+from charlstm.model.file import read_info
+from charlstm.runs.models import demo_path
+from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import ModeScreen
+from charlstm_tui.choices import ModelChoice
+from charlstm_tui.generate.duel_view import SIDES, DuelView
+from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.score_view import ScoreView
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.marks import SCALES
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import PAUSE_AFTER
+from charlstm_tui.player.preferences import remember
+from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
+from charlstm_tui.player.thread import Player
+from charlstm_tui.process import SAVE_WITHIN
+from charlstm_tui.run_watcher import RunsState
+
+INFO_SECONDS = 6.0
+"""How long a message stands in the status line; an error stays until the next action."""
+FIGURES_INTERVAL = 0.25
+"""Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
+composes everything between it and the text anew with each."""
+VIEWS = ("play", "write", "score", "duel")
 
 
-class GenerateScreen(ViewKeys):
-    """Play, and the other views of the same session."""
+class PlaybackChanged(Message):
+    """The player has states; at most one of these is under way at a time."""
 
-    # ---- keys: what is active
+    bubble = False
+
+
+class GenerateScreen(ModeScreen):
+    """The mode: a bar with the views and the model, a view, and a status line."""
+
+    MODE = "generate"
+    MAIN_PANE = "#stream"
+    CSS_PATH = "screen.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"), (52, "-narrow"), (76, "-normal"), (110, "-wide"), (160, "-huge"),
+    ]  # fmt: skip
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.player = Player(lambda: self.post_message(PlaybackChanged()))
+        self.play = PlayView(self.player, id="play")
+        self.score = ScoreView(self.player, id="score")
+        self.duel = DuelView(self.player, id="duel")
+        self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
+        self._message = ""
+        self._message_is_error = False
+        self._message_timer: Timer | None = None
+        self._figures_at = 0.0
+
+    def compose_body(self) -> ComposeResult:
+        yield GenerateBar(id="generate-bar")
+        with ContentSwitcher(initial="play", id="views"):
+            yield from (self.play, self.score, self.duel)
+        yield StatusLine(id="status")
+
+    def on_mount(self) -> None:
+        if not self.leaving:
+            self.player.start()
+
+    async def on_unmount(self) -> None:
+        played = self.play.preferences()
+
+        def save(check: object) -> None:
+            if played is not None:
+                remember(*played)
+            self.player.close(SAVE_WITHIN)
+
+        await in_thread(save)
+
+    # ---- the views
+
+    @property
+    def view(self) -> GenerateView:
+        """The view that is shown."""
+        shown = self.query_one(ContentSwitcher).current
+        return next(view for view in (self.play, self.score, self.duel) if view.id == shown)
+
+    @property
+    def view_name(self) -> str:
+        """One of :data:`VIEWS`."""
+        return self.view.name_shown
+
+    def show_view(self, name: str) -> None:
+        """Show one of :data:`VIEWS`. The text of Play stays as it is meanwhile; Write is a mode of Play."""
+        before = self.view
+        before.leave()
+        self.query_one(ContentSwitcher).current = "play" if name == "write" else name
+        self.view.scale = before.scale
+        if name in ("play", "write"):
+            self.play.focus_text()
+            self.play.writing = name == "write"
+        self._show_message("")
+        self._draw_bar()
+        self.refresh_bindings()
+
+    def action_show_view(self, name: str) -> None:
+        if name == "play" or self.play.playing:
+            self.show_view(name)
+
+    @on(GenerateView.Changed)
+    def _view_changed(self) -> None:
+        if self.is_mounted and not self.leaving:
+            self._draw_bar()
+            self._draw_status()
+            self.refresh_bindings()
+
+    def _draw_bar(self) -> None:
+        state = self.play.state
+        if state is None or state.facts is None:
+            return
+        facts, name = state.facts, self.view_name
+        run = None if facts.run is None else self.charlstm.runs_state.find(facts.run)
+        planned_steps = facts.planned_steps if run is None else run.status.planned_steps
+        step = "" if facts.step is None else f" @ step {facts.step:,}"
+        of = f" of {planned_steps:,}" if step and planned_steps else ""
+        names: tuple[str, ...] = (facts.name + step + of, facts.name + step, facts.name)
+        names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
+        if name == "duel":  # each side says what it plays
+            names = ("the same prime and seed on both sides", "same prime and seed")
+        shown = VIEWS if name == "play" else ("play", name)
+        self.query_one(GenerateBar).show(name, shown, names, bool(facts.snapshot_steps) and name == "play")
+
+    def _draw_status(self) -> None:
+        self._figures_at = time.monotonic()
+        view = self.view
+        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or view.hint())
+
+    # ---- messages
+
+    @property
+    def message(self) -> str:
+        """What is said in the status line."""
+        return self._message
+
+    def _show_message(self, sentence: str, error: bool = False) -> None:
+        """Say something in the status line: an error until the next action, else for some seconds."""
+        if sentence and self._message_is_error and not error:
+            return
+        self._message, self._message_is_error = visible(sentence), error
+        if self._message_timer is not None:
+            self._message_timer.stop()
+            self._message_timer = None
+        if sentence and not error:
+            self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
+        self._draw_status()
+
+    @on(GenerateView.Said)
+    def _view_said(self, event: GenerateView.Said) -> None:
+        if self.is_mounted and not self.leaving:
+            self._show_message(event.sentence, event.error)
+
+    def show_error(self, sentence: str) -> None:
+        self._show_message(sentence, error=True)
+
+    # ---- the player
+
+    def on_playback_changed(self) -> None:
+        states = self.player.collect()
+        if not self.is_mounted or self.leaving:
+            return
+        with self.app.batch_update():
+            for state in states:
+                self._show_state(state)
+            if not self.view.running or time.monotonic() - self._figures_at >= FIGURES_INTERVAL:
+                self._draw_status()
+
+    def _show_state(self, state: PlaybackState) -> None:
+        if state.number not in SIDES:
+            self.play.show(state)
+        elif self.view is self.duel:
+            self.duel.show(state)
+
+    def on_screen_suspend(self) -> None:
+        self.player.set_visible(self in self.app.screen_stack)  # behind a dialog it is visible
+
+    def show_runs_state(self, state: RunsState) -> None:
+        if self.play.state is None:
+            self.entered()
+        self._draw_bar()  # a run that trains gets other planned steps
+
+    # ---- which model
+
+    def entered(self) -> None:
+        self.player.set_visible(True)
+        choice = self.charlstm.model or self._first_choice()
+        again, self.charlstm.play_again = self.charlstm.play_again, False
+        if choice is None:
+            return
+        if choice != self._played_choice or (again and not self._is_current(choice)):
+            self._open(choice)
+
+    def _open(self, choice: ModelChoice, session: Path | None = None) -> None:
+        self._played_choice = choice
+        if self.view_name != "play":  # the other views are of the model that was played
+            self.show_view("play")
+        self.play.open(choice.model, choice.step, session, self.charlstm.start_options.runs_dir)
+
+    def _is_current(self, choice: ModelChoice) -> bool:
+        """Whether what is played is the choice: a run that trains may have a better model by now."""
+        state = self.play.state
+        if state is None or state.facts is None or state.request.step != choice.step:
+            return False
+        try:
+            path = model_path(PlayRequest(choice.model, choice.step, self.charlstm.start_options.runs_dir))
+            return path == state.facts.path and read_info(path)[1].get("step") == state.facts.step
+        except CharLSTMError:
+            return False
+
+    def _first_choice(self) -> ModelChoice | None:
+        """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the demo model."""
+        state = self.charlstm.runs_state
+        attached = state.attached_run
+        for run in ((attached,) if attached else ()) + state.live + state.runs:
+            if run.run.model_path.is_file() or run.run.snapshots():
+                return ModelChoice(str(run.path))
+        return ModelChoice("demo") if demo_path() is not None else None
+
+    def do_open_model(self) -> None:
+        def chosen(name: str | None) -> None:
+            if name is None:
+                return
+            if name.endswith(".json"):
+                self._open_session(Path(name))
+            elif self.view is self.duel:
+                self.duel.open_model(name)
+            else:
+                self.charlstm.model = ModelChoice(name)
+                self._open(self.charlstm.model)
+
+        state = self.play.state
+        facts = None if state is None or self.view is self.duel else state.facts
+        sessions = [] if facts is None else saved_sessions.saved(saved_sessions.folder(facts.run, facts.path))
+        current = "" if state is None else state.request.model_name
+        self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions), chosen)
+
+    def _open_session(self, path: Path) -> None:
+        """Continue a saved session: on the run in whose folder it is, else on the model that is played."""
+        run, state = saved_sessions.run_of(path), self.play.state
+        if run is not None and (state is None or state.facts is None or state.facts.run != run):
+            self.charlstm.model = ModelChoice(str(run))
+            self._open(self.charlstm.model, session=path)
+        elif state is None:
+            self.show_error("Open the model first that the session was played on, then the session.")
+        else:
+            if self.view_name != "play":
+                self.show_view("play")
+            self.play.load_session(path)
+
+    # ---- actions
 
     def scopes(self) -> tuple[str, ...]:
-        if self._choosing:
-            return (ANYWHERE, PANES, OUTSIDE, "generate.choices")
-        if self.room == "write":
-            ghost = bool(self._picture and self._picture.suggestion) and not self._ghost_hidden
-            return (ANYWHERE, "generate.write", "generate.write.ghost" if ghost else PANES)
-        if self.room == "score":
-            return ("generate.score",)
-        if self.room == "duel":
-            return ("generate", "generate.duel")
-        if self.focused is not None and self.focused.id == "stream":
-            return ("generate", "generate.text")
-        if isinstance(self.focused, BranchTree):
-            return ("generate", "generate.tree")
-        return ("generate",)
+        return self.view.scopes()
 
     def can(self, action: Action) -> bool:
-        if self.room == "duel" and action.handler in ("edit_prime", "find", "save", "last_session"):
-            return False
-        if action.handler == "last_session":
-            return self._last is not None
-        if action.scope == "generate.tree":
-            branch = self.query_one(BranchTree).highlighted_branch
-            return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
-        if action.scope == "generate.choices":
-            return action.args[0] <= len(self.query_one(Candidates).shown)
-        if action.handler == "age":
-            return (
-                self._picture is not None
-                and self._picture.facts is not None
-                and bool(self._picture.facts.snapshot_steps)
-            )
-        if action.handler == "open_model":
-            return True
-        if action.handler == "edit_prime" and self._picture is not None and self._picture.facts is not None:
-            return not self._picture.busy
-        return action.mode != self.MODE or self.playing
+        return action.mode != self.MODE or self.view.can(action)
 
     def labels(self) -> dict[str, str]:
-        running = self._picture is not None and self._picture.running
-        if self.room == "duel":
-            running = self.duel.running
-        shown = max((len(candidates.shown) for candidates in self.query(Candidates)), default=0)
-        return {
-            "generate.stream": "pause" if running else "one more" if self._speed == 0 else "go on",
-            "generate.pick_1": f"to {min(9, shown)} take it and branch",
-        }
+        return self.view.labels()
+
+    def in_input(self) -> bool:
+        return self.view.takes_letters or super().in_input()
+
+    def focus_main(self) -> None:
+        if self.view is self.play:
+            self.play.focus_text()
+        else:
+            self.view.text_view.focus()
+
+    def handler(self, action: Action) -> Callable[..., object]:
+        """An action of Generate is carried out by the view that is shown, if it has a method for it."""
+        if action.mode == self.MODE and (method := getattr(self.view, f"do_{action.handler}", None)) is not None:
+            return method
+        return super().handler(action)
+
+    async def action_do(self, name: str) -> None:
+        if self._message_is_error and BY_ID[name].handler != "back":  # which removes it itself
+            self._show_message("")
+        await super().action_do(name)
 
     def step_out(self) -> bool:
-        if self.room == "write" and not self._ghost_hidden and self._picture is not None and self._picture.suggestion:
-            self._ghost_hidden = True
-            self.stream.show_suggestion("")
-            self.refresh_keys()
-        elif self.room == "score" and self.score_room.stop():
-            pass
-        elif self.room != "play":
-            self.enter_room("play")
-        elif self._choosing:
-            self._choose(False)
-        elif self._picture is not None and self._picture.busy:
-            self._player.cancel()
-        elif self._note and not self.prime_input.has_focus:  # which stands in the note's place
-            self._say("")
-        elif self.focused is not self.stream:
-            if self.has_class("-tree"):
-                self.remove_class("-tree")
-            self.focus_main()
+        if self.view.step_out():
+            return True
+        if self._message:
+            self._show_message("")
+        elif self.view_name != "play":
+            self.show_view("play")
         else:
             return False
         return True
 
-    # ---- keys: playing
+    def do_write(self) -> None:
+        self.show_view("write")
 
-    def do_stream(self) -> None:
-        picture = self._picture
-        if self.room == "duel":
-            for voice in SIDES:
-                self._player.pause(voice) if self.duel.running else self._player.stream(PAUSE_AFTER, voice)
-            return
-        self._say("")
-        if picture is not None and picture.running:
-            self._player.pause()
-        else:
-            self.stream.cursor = None
-            self.stream.reveal(self.stream.length)
-            self._player.stream(PAUSE_AFTER)
+    def do_score(self) -> None:
+        state = self.play.state
+        if state is not None and state.facts is not None:
+            self.show_view("score")
+            self.score.enter(state.facts, self.player.model(), self.play.text_view.text())
 
-    def do_speed(self, direction: int) -> None:
-        self._speed = faster(self._speed, direction)
-        for voice in SIDES if self.room == "duel" else (0,):
-            self._player.change_speed(partial(faster, direction=direction), voice)
-        self._draw_panels()
-        self.refresh_keys()
-
-    def do_adjust(self, name: str, direction: int) -> None:
-        if self.room == "duel":
-            if (side := self.duel.picture(self.duel.chosen)) is not None:
-                self._set_side(side, adjust(side.settings, name, direction))
-            return
-        self._settings = adjust(self._settings, name, direction)
-        self._player.change_settings(lambda _: self._settings)
-        self._draw_panels()
-
-    def _set_side(self, side: PlaybackState, settings: SamplerSettings) -> None:
-        """Settings of one side of Duel, shown at once."""
-        self.duel.show(replace(side, settings=settings, start=side.length, text=""))
-        self._player.change_settings(lambda _: settings, side.number)
-
-    def do_all_settings(self) -> None:
-        """Every setting, of the side in focus in Duel."""
-        from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
-
-        duel = self.room == "duel"
-        side = self.duel.picture(self.duel.chosen) if duel else self._picture
-        if side is None:
-            return
-
-        def chosen(answer: Chosen | None) -> None:
-            if answer is None:
-                return
-            if duel:
-                self._set_side(side, answer.settings)
-                return
-            self._settings = answer.settings
-            self._player.change_settings(lambda _: self._settings)
-            if answer.copied is not None and answer.copied != self._copied_from and self._picture is not None:
-                self._copied_from = answer.copied
-                self._look_for_copies(self._picture)
-            self._draw_panels()
-
-        settings, copied = (side.settings, None) if duel else (self._settings, self._copied_from)
-        where = ("", " on the left", " on the right")[side.number]
-        title = f"How characters are chosen{where}"
-        self.app.push_screen(SamplerDialog(title, settings, copied), chosen)
-
-    def do_walk(self, characters: int, lines: int) -> None:
-        stream, picture = self.stream, self._picture
-        if picture is None:
-            return
-        if characters > 0 and stream.at_end and not picture.running:
-            self._player.generate_one()
-            return
-        least = len(picture.prime)
-        position = max(least, stream.walk(characters, lines))
-        if position != stream.cursor:
-            stream.cursor = position
-        self._player.move_to(position - least)
-
-    @on(StreamView.Walked)
-    def _walked(self, event: StreamView.Walked) -> None:
-        if self._picture is not None and event.view is self.stream:
-            self._player.move_to(max(0, event.position - len(self._picture.prime)))
-
-    def do_find(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-
-        def found(needle: str | None) -> None:
-            if not needle or self._picture is None:
-                return
-            place = self.stream.find(needle, self.stream.cursor + 1)
-            if place is None:
-                self._say(f"There is no “{needle}” in the text.")
-                return
-            self.stream.cursor = place
-            self.stream.reveal(place)
-            self._player.move_to(max(0, place - len(self._picture.prime)))
-
-        self.app.push_screen(PromptDialog("Find in the text"), found)
-
-    def do_colour(self) -> None:
-        self._scale = SCALES[(SCALES.index(self._scale) + 1) % len(SCALES)]
-        for view in self.query(StreamView):
-            view.scale = self._scale
-        self._say("")
-
-    # ---- keys: choosing and branching
-
-    def _choose(self, choosing: bool) -> None:
-        self._choosing = choosing
-        self.set_class(choosing, "-choosing")
-        if choosing:
-            self.minimize()
-            self.remove_class("-tree")  # where there is little room it stands in the candidates' place
-        self._draw_panels()
-        self.refresh_keys()
-        if choosing:
-            self._say("1–9 pick a character, and the text branches there; Esc leaves it as it is.")
-            self.call_after_refresh(self.refresh_keys)  # by then it is known how many there is room for
-        else:
-            self._say("")
-            self.focus_main()
-
-    def do_choices(self) -> None:
-        if self._picture is not None and self._picture.running:
-            self._player.pause()
-        self._choose(True)
-
-    def do_pick(self, number: int) -> None:
-        shown = self.query_one(Candidates).shown
-        if number <= len(shown):
-            self._pick(shown[number - 1].char)
-
-    @on(Candidates.Picked)
-    def _picked(self, event: Candidates.Picked) -> None:
-        self._pick(event.char)
-
-    def _pick(self, char: str) -> None:
-        if self._picture is None:
-            return
-        self._player.choose(char, self.stream.cursor - len(self._picture.prime))
-        self._choose(False)
-
-    def do_again(self) -> None:
-        if self._picture is not None:
-            self._player.regenerate(self.stream.cursor - len(self._picture.prime))
-
-    def do_own_text(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-
-        if self._picture is None:
-            return
-        self._player.pause()
-        position = self.stream.cursor - len(self._picture.prime)
-
-        def typed(text: str | None) -> None:
-            if text:
-                self._player.insert(text, position)
-
-        about = "It goes in at the cursor; what stood there stays as a branch."
-        self.app.push_screen(PromptDialog("Your own text", about), typed)
-
-    def do_branches(self) -> None:
-        shown = not self.has_class("-tree")
-        self.set_class(shown, "-tree")
-        tree = self.query_one(BranchTree)
-        if shown:
-            tree.focus()
-        else:
-            self.focus_main()
-
-    def do_prune_branch(self) -> None:
-        branch = self.query_one(BranchTree).highlighted_branch
-        if branch is not None:
-            self._player.prune_branch(branch.number)
-
-    def do_name_branch(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-
-        branch = self.query_one(BranchTree).highlighted_branch
-        if branch is None:
-            return
-
-        def named(name: str | None) -> None:
-            if name is not None:
-                self._player.rename_branch(branch.number, name)
-
-        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
-
-    @on(BranchTree.OptionHighlighted)
-    def _branch_highlighted(self) -> None:
-        self.refresh_keys()
-
-    @on(BranchTree.Taken)
-    def _branch_taken(self, event: BranchTree.Taken) -> None:
-        self._player.switch_branch(event.number)
-        self.focus_main()
-
-    # ---- keys: prime and model
-
-    def do_edit_prime(self) -> None:
-        self.prime_input.focus()
-
-    @on(PrimeInput.Taken)
-    def _prime_taken(self, event: PrimeInput.Taken) -> None:
-        if self._wish is not None:
-            self._load(
-                replace(
-                    self._wish, prime=event.text, settings=self._settings, speed=self._speed, stream=self._speed > 0,
-                    session=None,
-                )
-            )  # fmt: skip
-        self.focus_main()
-
-    def do_age(self, direction: int) -> None:
-        """The younger or older self: the same prime, dice and settings on another snapshot of the run."""
-        picture, wish = self._picture, self._wish
-        if wish is None or picture is None or picture.facts is None or picture.facts.run is None:
-            return
-        ages = self._ages(picture.facts.run)
-        here = (picture.facts.step or 0, wish.step)
-        place = max((place for place, age in enumerate(ages) if age[0] <= here[0]), default=0) + direction
-        if direction > 0 and place >= len(ages):
-            place = len(ages) - 1
-        if place < 0:
-            self._say("It cannot be younger: this is the model before its first step.")
-            return
-        if ages[place] == here:
-            self._say("This is the oldest there is so far.")
-            return
-        step = ages[place][1]
-        self._say("")
-        word = str(picture.facts.run)
-        self._replay(replace(wish, model_name=word, step=step, prime=picture.prime))
-
-    @staticmethod
-    def _ages(folder: Path) -> list[tuple[int, int | None]]:
-        """(step, what to ask for) of all of a run's models, youngest first; the best is asked for by ``None``."""
-        from charlstm.model.file import read_info
-        from charlstm.runs.folder import Run
-
-        run = Run(folder)
-        ages: dict[int, int | None] = {snapshot.step: snapshot.step for snapshot in run.snapshots()}
-        with contextlib.suppress(CharLSTMError):
-            step = read_info(run.model_path)[1].get("step")
-            if isinstance(step, int):
-                ages[step] = None
-        return sorted(ages.items(), key=lambda age: age[0])
-
-    def do_open_model(self) -> None:
-        from charlstm_tui.choices import ModelChoice
-        from charlstm_tui.generate.model_picker import ModelPicker
-
-        def chosen(word: str | None) -> None:
-            if word is not None and word.endswith(".json"):
-                self._open_session(Path(word))
-            elif word is not None and self.room == "duel":
-                self._load_side(self.duel.chosen, model_name=word, step=None)
-            elif word is not None:
-                self._asked = self.charlstm.model = ModelChoice(word)
-                self._open(word)
-
-        here = "" if self._wish is None else self._wish.model_name
-        facts = None if self._picture is None or self.room == "duel" else self._picture.facts
-        sessions = [] if facts is None else saved_sessions.saved(saved_sessions.folder(facts.run, facts.path))
-        self.app.push_screen(ModelPicker(self.charlstm.runs_state, here, sessions), chosen)
-
-    def _open_session(self, path: Path) -> None:
-        """Go on with a saved session, on the run that it lies in or else on the model that is played."""
-        from charlstm_tui.choices import ModelChoice
-
-        run, facts = saved_sessions.run_of(path), None if self._picture is None else self._picture.facts
-        if self.room != "play":
-            self.enter_room("play")
-        if run is not None and (facts is None or facts.run != run):
-            self._asked = self.charlstm.model = ModelChoice(str(run))
-            self._open(str(run), session=path)
-        elif self._wish is None:
-            self.charlstm.notify_error("Open the model first that the session was played on, then the session.")
-        else:
-            self._load(replace(self._wish, prime=None, session=path, stream=False, speed=self._speed))
-
-    # ---- saving
-
-    def do_save(self) -> None:
-        """Ask where to: the file's ending says whether it is the session or its text."""
-        from charlstm.generation.saving import target
-        from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-
-        picture = self._picture
-        if picture is None or picture.facts is None:
-            return
-        place = saved_sessions.folder(picture.facts.run, picture.facts.path)
-        offered = saved_sessions.new_name(place, "session-")
-        about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
-
-        def save(path: Path) -> None:
-            self._player.call(partial(saved_sessions.save_as, path, self._scale.name))
-
-        def named(name: str | None) -> None:
-            if not name:
-                return
-            if name.strip() == STDOUT:
-                self._say("Standard output is this terminal: name a file.")
-                return
-            try:
-                path = target(typed_path(name))
-            except CharLSTMError as error:
-                self._say(f"{error}.")
-                return
-            if not os.path.lexists(path):
-                save(path)
-                return
-            choices = [Choice("n", "no, keep it as it is", None), Choice("y", "yes, write over it", path)]
-            about = "There is a file of that name already."
-            self.app.push_screen(ChoiceDialog(f"Replace {path}?", about, choices), replaced)
-
-        def replaced(path: Path | None) -> None:
-            if path is not None:
-                save(path)
-
-        self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
-
-    def do_last_session(self) -> None:
-        if self._wish is not None and self._last is not None:
-            self._load(replace(self._wish, prime=None, session=self._last, stream=False, speed=self._speed))
-            self._last = None
-            self.refresh_keys()
+    def do_duel(self) -> None:
+        state = self.play.state
+        if state is not None:
+            self.show_view("duel")
+            self.duel.enter(state)

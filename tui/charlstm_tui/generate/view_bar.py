@@ -61,11 +61,11 @@ class GenerateBar(Widget):
             if room == self._room:
                 tabs.append(Content.styled(f"[{title}]", here))
             else:
-                click = _click("screen.leave_room" if room == "play" else f"screen.do('generate.{room}')")
+                click = _click("screen.show_view('play')" if room == "play" else f"screen.do('generate.{room}')")
                 tabs.append(Content.assemble((letter, key + click), (f" {title}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         earlier, later = (key + _click(f"screen.do('generate.{age}')") for age in ("earlier", "later"))
-        ages = Content.assemble("   ", ("[", earlier), " ", ("]", later), (" age", other))
+        ages = Content.assemble("   ", ("[", earlier), " ", ("]", later), (" step", other))
         age = ages if self._aged else Content("")
         for name in (*self._names, ""):
             right = Content.assemble((name, here), age if name else "")

@@ -13,16 +13,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast, get_args
 
 from charlstm import paths, storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import GenerationError
+from charlstm.generation import saving
+from charlstm.generation.session import Session
 from charlstm.runs.folder import Run
 from charlstm.user_files import is_private
 from charlstm_tui.error_log import LOG, sentence
-
-if TYPE_CHECKING:
-    from charlstm.generation.session import Session
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
@@ -89,17 +88,14 @@ def forget_old(place: Path) -> None:
             session.path.unlink()
 
 
-def save_as(path: Path, colour: str, session: Session) -> str:
-    """Save a session, or export its text, as the ending of ``path`` says; a sentence on what was done."""
-    from charlstm.generation import saving
-
+def save_as(path: Path, colour: str | None, session: Session) -> str:
+    """Save a session, or export its text, as the ending of ``path`` says. Returns a sentence on what was done; raises
+    :class:`CharLSTMError`."""
     try:
         make(path.parent)
-        path = saving.save_as(session, path, "rank" if colour == "off" else cast(Any, colour))
-    except CharLSTMError as error:
-        return f"{error}."
+        path = saving.save_as(session, path, cast(Any, colour) if colour in get_args(saving.Colour) else "rank")
     except OSError as error:
-        return f"{path} cannot be written: {error.strerror}."
+        raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
     return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path}"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from charlstm.display import visible
-from charlstm.errors import RunError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, NextCharDistribution
-from charlstm.model.file import Model
+from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -119,6 +120,17 @@ def model_path(request: PlayRequest) -> Path:
         if request.step is not None or not snapshots:
             raise
         return snapshots[-1].path
+
+
+def checkpoints(run: Path) -> list[tuple[int, int | None]]:
+    """The models of a run, the earliest first, each with its step and the ``step`` of a request for it: ``None`` is
+    the best model."""
+    found: dict[int, int | None] = {snapshot.step: snapshot.step for snapshot in Run(run).snapshots()}
+    with contextlib.suppress(CharLSTMError):
+        step = read_info(Run(run).model_path)[1].get("step")
+        if isinstance(step, int):
+            found[step] = None
+    return sorted(found.items(), key=lambda one: one[0])
 
 
 def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
@@ -26,7 +27,7 @@ from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.saved_sessions import SessionWriter
-from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
+from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest, checkpoints
 from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
@@ -151,6 +152,11 @@ class Player:
         """Play this. A loaded model is not read again. A load that is under way is cancelled."""
         job = self.cancel(number)
         self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job))
+
+    def load_checkpoint(self, direction: int, number: int = 0) -> None:
+        """Play the run's next earlier (-1) or later (1) checkpoint, with the same prime, seed and settings."""
+        job = self._latest_job.get(number, 0)
+        self._with(number, lambda playback, session: self._load_checkpoint(playback, session, direction, job))
 
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
@@ -412,6 +418,26 @@ class Player:
         playback.busy = ""
         playback.changed = self._answering = True
 
+    def _load_checkpoint(self, playback: Playback, session: Session, direction: int, job: int) -> None:
+        facts = playback.facts
+        if facts is None or facts.run is None:
+            return
+        found = checkpoints(facts.run)
+        here = (facts.step or 0, playback.request.step)
+        place = max((place for place, one in enumerate(found) if one[0] <= here[0]), default=0) + direction
+        if place < 0:
+            playback.note = "This is the earliest checkpoint."
+            return
+        checkpoint = found[min(place, len(found) - 1)]
+        if checkpoint == here:
+            playback.note = "This is the latest checkpoint so far."
+            return
+        request = replace(
+            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=session.prime, settings=None,
+            speed=None, stream=True, session=None,
+        )  # fmt: skip
+        self._load(playback, request, job)
+
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
         before, request_before = playback.session, playback.request
@@ -434,7 +460,7 @@ class Player:
         self._publish(begin)
 
         def check() -> None:
-            if self._ended.is_set() or self._latest_job[playback.number] != job:
+            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
                 raise Cancelled("Stopped reading the prime.")
 
         def show_progress(done: int, total: int) -> None:

@@ -1,0 +1,682 @@
+"""Play and Write: the text with the candidates at its cursor, the sampler's settings, the branches and the prime.
+
+Write is the same text with the keys of a writer: letters are typed into it, and the model suggests how to continue.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from charlstm.display import symbol, visible
+from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.saving import target
+from charlstm.user_files import STDOUT
+from charlstm_tui import formatting
+from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
+from charlstm_tui.background import in_thread
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import percent, typed_path
+from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.prime_input import PrimeInput
+from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
+from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
+from charlstm_tui.generate.stream_view import StreamView, default_scale
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.view_bar import Legend, char_figures
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.marks import SCALES, Origin, uniform
+from charlstm_tui.player.overlap import Overlap, OverlapCheck
+from charlstm_tui.player.preferences import Preferences, recall, remember
+from charlstm_tui.player.state import PlaybackState, PlayRequest
+from charlstm_tui.player.thread import PAUSE_AFTER, Player
+from charlstm_tui.process import settle_garbage
+
+TITLE_CONTEXT = 40
+"""Characters before the cursor that the candidates' title may show."""
+
+
+class PlayView(GenerateView):
+    """One session. With ``writing`` the user types; with ``choosing`` the digits pick candidates."""
+
+    writing: reactive[bool] = reactive(False, init=False)
+    choosing: reactive[bool] = reactive(False, init=False)
+
+    def __init__(self, player: Player, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self.state: PlaybackState | None = None
+        """The last state of the playback."""
+        self.overlap: Overlap | None = None
+        """What of the text is copied, if the training text is known."""
+        self.min_copied = MIN_LENGTH
+        """Characters from which on a passage counts as copied."""
+        self._overlap_check: OverlapCheck | None = None
+        self._marked: set[tuple[int, int]] = set()  # passages that are marked as copied
+        self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
+        self._last_session: Path | None = None  # which the user can continue
+        self._suggestion_hidden = False
+        self._preferences_failure = ""  # which is said once
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="prime-row"):
+            yield Static(Content("Prime"), id="prime-caption", classes="quiet")
+            yield PrimeInput(id="prime")
+            key = key_of("generate.edit_prime")
+            yield Static(Content.assemble((key, "bold $primary"), " edit"), id="prime-hint", classes="quiet")
+        yield Static(id="unknown")
+        with Horizontal(id="play-body"):
+            yield Empty(id="empty")
+            yield StreamView(id="stream")
+            with Vertical(id="side"):
+                yield Candidates(id="candidates")
+                with Vertical(id="tree-pane"):
+                    yield Static(Content("BRANCHES  Enter shows one"), classes="caption")
+                    yield BranchTree(id="tree")
+                yield SamplerPanel(id="sampler")
+
+    def on_mount(self) -> None:
+        self._draw_empty()
+
+    # ---- for the screen
+
+    @property
+    def name_shown(self) -> str:
+        return "write" if self.writing else "play"
+
+    @property
+    def text_view(self) -> StreamView:
+        return self.query_one("#stream", StreamView)
+
+    @property
+    def prime_input(self) -> PrimeInput:
+        return self.query_one("#prime", PrimeInput)
+
+    @property
+    def playing(self) -> bool:
+        """Whether there is a session."""
+        return self.state is not None and self.state.distribution is not None
+
+    @property
+    def running(self) -> bool:
+        return self.state is not None and self.state.running
+
+    @property
+    def takes_letters(self) -> bool:
+        return self.writing
+
+    @property
+    def suggested(self) -> str:
+        """The suggestion, while it is shown."""
+        return "" if self.state is None or self._suggestion_hidden else self.state.suggestion
+
+    def scopes(self) -> tuple[str, ...]:
+        if self.choosing:
+            return (ANYWHERE, PANES, OUTSIDE, "generate.choices")
+        if self.writing:
+            return (ANYWHERE, "generate.write", "generate.write.suggestion" if self.suggested else PANES)
+        focused = self.screen.focused
+        if focused is self.text_view:
+            return ("generate", "generate.play", "generate.text")
+        if isinstance(focused, BranchTree):
+            return ("generate", "generate.play", "generate.tree")
+        return ("generate", "generate.play")
+
+    def can(self, action: Action) -> bool:
+        state = self.state
+        if action.handler == "open_model":
+            return True
+        if action.handler == "edit_prime":
+            return state is not None and state.facts is not None and not state.busy
+        if action.handler == "last_session":
+            return self.playing and self._last_session is not None
+        if action.handler == "checkpoint":
+            return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+        if action.scope == "generate.tree":
+            branch = self.query_one(BranchTree).highlighted_branch
+            return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
+        if action.scope == "generate.choices":
+            return action.args[0] <= len(self.query_one(Candidates).shown)
+        return self.playing
+
+    def labels(self) -> dict[str, str]:
+        state = self.state
+        shown = min(9, len(self.query_one(Candidates).shown))
+        stream = "pause" if state and state.running else "one more" if state and state.speed == 0 else "generate"
+        return {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
+
+    def figures(self) -> list[str]:
+        state = self.state
+        if state is None or state.facts is None or state.error:
+            return []
+        figures = []
+        if state.running:
+            figures.append(f"▶ {state.rate:,.0f} ch/s" if state.rate else f"▶ {speed_words(state.speed)}")
+        elif not self.writing:
+            figures.append(f"‖ {state.stop_reason or 'paused'}")
+        if state.current_char is not None and state.current_probability is not None:
+            figures.insert(0, char_figures(state.current_char, state.current_probability, state.current_rank))
+        elif state.bits_per_char is not None:
+            figures.append(f"mean {state.bits_per_char:.2f} bits")
+        if self.overlap is not None and self.writing:
+            figures.append(f"{percent(self.overlap.share)} copied")
+        figures.append(f"{state.length:,} chars")
+        return figures
+
+    def hint(self) -> str:
+        if self.prime_input.has_focus:
+            return "Enter: play from this prime   Ctrl+J: new line   Esc: cancel"
+        if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
+            return ""
+        match = self.overlap.match_at(self._cursor)
+        return "" if match is None else self.overlap.source(match)
+
+    def legend(self) -> Legend:
+        copied = None if self.overlap is None or self.writing else self.overlap.share
+        return replace(super().legend(), copied=copied, copied_style=self.text_view.copied_style)
+
+    def step_out(self) -> bool:
+        if self.writing:
+            if self.suggested:
+                self._suggestion_hidden = True
+                self.text_view.show_suggestion("")
+                self.post_message(self.Changed())
+            else:
+                self.writing = False
+        elif self.choosing:
+            self.choosing = False
+        elif self.state is not None and self.state.busy:
+            self.player.cancel()
+        elif self.screen.focused is not self.text_view and not self.has_class("-empty"):
+            self.remove_class("-tree")
+            self.focus_text()
+        else:
+            return False
+        return True
+
+    def focus_text(self) -> None:
+        """Give the focus to the text, or to what stands in its place."""
+        if self.screen.has_class("-tiny"):
+            self.remove_class("-tree")  # which takes the text's place there
+        (self.query_one(Empty) if self.has_class("-empty") else self.text_view).focus()
+
+    def leave(self) -> None:
+        """Another view or mode is shown: leave what is only for this one."""
+        self.writing = self.choosing = False
+        self.player.pause()
+
+    # ---- which model
+
+    @work(exclusive=True, group="open")
+    async def open(self, model_name: str, step: int | None, session: Path | None, runs_dir: Path | None) -> None:
+        """Play another model as it was last played, or continue a saved ``session`` on it."""
+        played = self.preferences()
+
+        def preferences(check: object) -> Preferences:
+            if played is not None:
+                remember(*played)
+            return recall(model_name) or Preferences()
+
+        try:
+            chosen = await in_thread(preferences)
+        except GenerationError as error:
+            if str(error) != self._preferences_failure:
+                self._preferences_failure = str(error)
+                self.say(str(error), error=True)
+            chosen = Preferences()
+        request = PlayRequest(
+            model_name, step, runs_dir, None if session else chosen.prime, settings=chosen.settings,
+            speed=chosen.speed, stream=session is None, session=session,
+        )  # fmt: skip
+        self._opening = (request, chosen)
+        self.load(request)
+
+    def load(self, request: PlayRequest) -> None:
+        """Play a request of the same model or another."""
+        self.choosing = False
+        self.player.load(request)
+
+    def load_session(self, path: Path) -> None:
+        """Continue a saved session of the model that is played."""
+        if self.state is not None:
+            self.load(replace(self.state.request, prime=None, settings=None, speed=None, session=path, stream=False))
+
+    def preferences(self) -> tuple[str, Preferences] | None:
+        """The model that is played, and how, to be remembered for the next time."""
+        state = self.state
+        if state is None or state.facts is None or state.distribution is None:
+            return None
+        prime = state.request.prime if state.request.session is None else state.prime
+        colour = None if self.scale is default_scale(self.app) else self.scale.name
+        return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
+
+    def _opened(self, state: PlaybackState, preferences: Preferences) -> None:
+        """A model that was asked for is played."""
+        scale = next((scale for scale in SCALES if scale.name == preferences.colour), default_scale(self.app))
+        self.scale, self.min_copied = scale, preferences.copied
+        settle_garbage()
+        last = state.last_session
+        self._last_session = None if last is None or state.request.session is not None else last.path
+        if last is not None and self._last_session is not None:
+            ago = formatting.clock(max(0.0, time.time() - last.saved))
+            key = key_of("generate.last_session")
+            self.say(f"{key} continues the last session, saved {ago} ago.")
+
+    # ---- the player's states
+
+    def show(self, state: PlaybackState) -> None:
+        """Show what has changed."""
+        before, self.state = self.state, state
+        text = self.text_view
+        base = len(state.prime)
+        new_text = before is None or before.session_id != state.session_id or before.prime != state.prime
+        if new_text:
+            text.clear()
+            text.append(state.prime, uniform(state.prime, Origin.PRIME))
+            self.prime_input.give(state.request.prime if state.request.prime is not None else state.prime)
+            self._draw_unknown()
+        if state.text or base + state.length != text.length:
+            text.replace_from(base + state.start, state.text, state.marks)
+            if self._overlap_check is not None:
+                self._overlap_check.replace_from(state.start, state.text)
+        text.show_suggestion(self.suggested)
+        if self._opening is not None and state.request is self._opening[0] and state.distribution is not None:
+            preferences, self._opening = self._opening[1], None
+            self._opened(state, preferences)
+            self.check_overlap()
+        if not text.at_end or state.position < state.length:
+            text.cursor = base + state.position
+        if state.note or state.failure:
+            self.say(state.failure or state.note, error=bool(state.failure))
+        self.query_one(BranchTree).show(state.branches)
+        self._draw_panels()
+        if before is None or _key_state(before) != _key_state(state):
+            self._draw_empty()
+            self.post_message(self.Changed())
+
+    @property
+    def _cursor(self) -> int:
+        """The position of the cursor, counted from the end of the prime."""
+        return max(0, self.text_view.cursor - (0 if self.state is None else len(self.state.prime)))
+
+    def _draw_panels(self) -> None:
+        state, text = self.state, self.text_view
+        if state is None:
+            return
+        self.query_one(SamplerPanel).show(state.settings, state.speed)
+        cursor = text.cursor
+        self.query_one(Candidates).show(
+            state.distribution, state.settings, state.current_char, text.text(max(0, cursor - TITLE_CONTEXT), cursor)
+        )
+
+    def _draw_unknown(self) -> None:
+        line, state = self.query_one("#unknown", Static), self.state
+        line.display = state is not None and bool(state.unknown)
+        if state is None or not state.unknown:
+            return
+        chars = " ".join(symbol(char) for char in state.unknown[:20]) + (" …" if len(state.unknown) > 20 else "")
+        replacement = None if state.facts is None else state.facts.replacement
+        line.update(
+            Content(
+                f"This model has never seen {chars}: left out of the prime."
+                if replacement is None
+                else f"This model has no symbol of its own for {chars}: read as {symbol(replacement)}."
+            )
+        )
+
+    def _draw_empty(self) -> None:
+        """While nothing is played: why, and the keys that change it."""
+        state = self.state
+        key = "bold $primary"
+        open_key, edit_key = key_of("generate.open_model"), key_of("generate.edit_prime")
+        words: Content | None = None
+        if state is not None and state.error:
+            edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
+            error = (visible(state.error), "$error")
+            words = Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
+        elif state is not None and state.busy:
+            stop = ("\n\n", ("Esc", key), (" stops", "$quiet")) if state.facts is not None else ()
+            words = Content.assemble((visible(state.busy), "$quiet"), *stop)
+        elif state is None and self._opening is None:
+            corpus_key = key_of("app.mode_corpus")
+            words = Content.assemble(
+                "Nothing to play yet.\n\n",
+                *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
+            )
+        empty = self.query_one(Empty)
+        if words is not None:
+            empty.update(words)
+        if self.has_class("-empty") != (words is not None):
+            # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
+            moves = self.screen.focused in (None, self.text_view, empty, self.query_one(BranchTree))
+            self.set_class(words is not None, "-empty")
+            if moves and self.app.app_focus and self.screen.is_current:
+                self.focus_text()
+
+    # ---- copied passages
+
+    def check_overlap(self) -> None:
+        """Mark what is copied from now on. Only a run knows its training text."""
+        state = self.state
+        self.overlap = self._overlap_check = None
+        self.workers.cancel_group(self, "overlap")
+        if state is not None and state.facts is not None and state.facts.run is not None:
+            self._overlap_check = OverlapCheck(state.facts.run, self.min_copied)
+            self._overlap_check.replace_from(0, self.text_view.text(len(state.prime)))
+            self._watch_overlap(self._overlap_check)
+
+    @work(exclusive=True, group="overlap")
+    async def _watch_overlap(self, check: OverlapCheck) -> None:
+        await check.watch(self._show_overlap)
+
+    def _show_overlap(self, overlap: Overlap) -> None:
+        if self.state is None:
+            return
+        self.overlap = overlap
+        base, text = len(self.state.prime), self.text_view
+        marked = {(base + match.start, base + match.stop) for match in overlap.matches}
+        for start, stop in self._marked - marked:
+            text.mark_copied(start, stop, False)
+        for start, stop in marked:
+            text.mark_copied(start, stop)
+        self._marked = marked
+        self.post_message(self.Changed())
+
+    # ---- actions: streaming and settings
+
+    def do_stream(self) -> None:
+        self.say("")
+        if self.state is not None and self.state.running:
+            self.player.pause()
+        else:
+            self.text_view.cursor = None
+            self.text_view.reveal(self.text_view.length)
+            self.player.stream(PAUSE_AFTER)
+
+    def do_speed(self, direction: int) -> None:
+        self.player.change_speed(lambda speed: faster(speed, direction))
+
+    def do_adjust(self, name: str, direction: int) -> None:
+        self.player.change_settings(lambda settings: adjust(settings, name, direction))
+
+    def do_all_settings(self) -> None:
+        if self.state is None:
+            return
+
+        def chosen(answer: Chosen | None) -> None:
+            if answer is None:
+                return
+            self.player.change_settings(lambda _: answer.settings)
+            if answer.copied is not None and answer.copied != self.min_copied:
+                self.min_copied = answer.copied
+                self.check_overlap()
+
+        self.app.push_screen(SamplerDialog("How characters are chosen", self.state.settings, self.min_copied), chosen)
+
+    # ---- actions: moving
+
+    def do_walk(self, characters: int, lines: int) -> None:
+        text, state = self.text_view, self.state
+        if state is None:
+            return
+        if characters > 0 and text.at_end and not state.running:
+            self.player.generate_one()
+            return
+        base = len(state.prime)
+        position = max(base, text.walk(characters, lines))
+        if position != text.cursor:
+            text.cursor = position
+        self.player.move_to(position - base)
+
+    @on(StreamView.Walked)
+    def _walked(self, event: StreamView.Walked) -> None:
+        event.stop()
+        self.player.move_to(self._cursor)
+
+    def _go_to(self, position: int) -> None:
+        """Put the cursor before the character at ``position`` of the view, and show it."""
+        self.text_view.cursor = position
+        self.text_view.reveal(position)
+        self.player.move_to(self._cursor)
+        self.post_message(self.Changed())
+
+    def do_find(self) -> None:
+        def found(needle: str | None) -> None:
+            if not needle or self.state is None:
+                return
+            place = self.text_view.find(needle, self.text_view.cursor + 1)
+            if place is None:
+                self.say(f"There is no “{needle}” in the text.", error=True)
+            else:
+                self._go_to(place)
+
+        self.app.push_screen(PromptDialog("Find in the text"), found)
+
+    def do_next_copied(self) -> None:
+        """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
+        if self.state is None:
+            return
+        base = len(self.state.prime)
+        starts = [] if self.overlap is None else [base + match.start for match in self.overlap.matches]
+        if not starts:
+            self.say("Nothing of this text is known to stand in the training text.")
+            return
+        self.say("")
+        self._go_to(next((start for start in starts if start > self.text_view.cursor), starts[0]))
+
+    # ---- actions: choosing and branching
+
+    def watch_choosing(self, choosing: bool) -> None:
+        self.set_class(choosing, "-choosing")
+        self.screen.set_class(choosing, "-choosing")  # the candidates' title says so
+        if choosing:
+            self.screen.minimize()
+            self.remove_class("-tree")  # where there is little space it stands in the candidates' place
+            self.say("1–9 choose a character, and the text branches there. Esc cancels.")
+        else:
+            self.say("")
+            self.focus_text()
+        self._draw_panels()
+        self.post_message(self.Changed())
+        self.call_after_refresh(self.post_message, self.Changed())  # by then it is known how many fit
+
+    def do_choices(self) -> None:
+        self.player.pause()
+        self.choosing = True
+
+    def do_pick(self, number: int) -> None:
+        shown = self.query_one(Candidates).shown
+        if number <= len(shown):
+            self._pick(shown[number - 1].char)
+
+    @on(Candidates.Picked)
+    def _picked(self, event: Candidates.Picked) -> None:
+        self._pick(event.char)
+
+    def _pick(self, char: str) -> None:
+        self.player.choose(char, self._cursor)
+        self.choosing = False
+
+    def do_regenerate(self) -> None:
+        self.player.regenerate(self._cursor)
+
+    def do_own_text(self) -> None:
+        self.player.pause()
+        position = self._cursor
+
+        def typed(text: str | None) -> None:
+            if text:
+                self.player.insert(text, position)
+
+        about = "It goes in at the cursor. The text from there on stays as a branch."
+        self.app.push_screen(PromptDialog("Your own text", about), typed)
+
+    def do_branches(self) -> None:
+        """Show the branches and give them the focus; from there, back to the text."""
+        tree = self.query_one(BranchTree)
+        if tree.has_focus:
+            self.remove_class("-tree")
+            self.focus_text()
+        else:
+            self.add_class("-tree")
+            tree.focus()
+
+    def do_prune_branch(self) -> None:
+        branch = self.query_one(BranchTree).highlighted_branch
+        if branch is not None:
+            self.player.prune_branch(branch.number)
+
+    def do_name_branch(self) -> None:
+        branch = self.query_one(BranchTree).highlighted_branch
+        if branch is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self.player.rename_branch(branch.number, name)
+
+        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
+
+    @on(BranchTree.OptionHighlighted)
+    def _branch_highlighted(self) -> None:
+        self.post_message(self.Changed())
+
+    @on(BranchTree.Taken)
+    def _branch_taken(self, event: BranchTree.Taken) -> None:
+        self.player.switch_branch(event.number)
+        self.remove_class("-tree")
+        self.focus_text()
+
+    # ---- actions: prime, checkpoints, sessions
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _focus_moved(self) -> None:
+        self.post_message(self.Changed())
+
+    def do_edit_prime(self) -> None:
+        self.prime_input.focus()
+
+    @on(PrimeInput.Taken)
+    def _prime_taken(self, event: PrimeInput.Taken) -> None:
+        if self.state is not None:
+            request = self.state.request
+            self.load(replace(request, prime=event.text, settings=None, speed=None, session=None, stream=True))
+        self.focus_text()
+
+    def do_checkpoint(self, direction: int) -> None:
+        self.say("")
+        self.player.load_checkpoint(direction)
+
+    def do_last_session(self) -> None:
+        path, self._last_session = self._last_session, None
+        if path is not None:
+            self.load_session(path)
+            self.post_message(self.Changed())
+
+    def do_save(self) -> None:
+        """Ask for a path: its ending says whether the session or its text is saved."""
+        state = self.state
+        if state is None or state.facts is None:
+            return
+        offered = saved_sessions.new_name(saved_sessions.folder(state.facts.run, state.facts.path), "session-")
+        about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
+
+        def save(path: Path | None) -> None:
+            if path is not None:
+                self.player.call(partial(saved_sessions.save_as, path, self.scale.name))
+
+        def named(name: str | None) -> None:
+            if not name:
+                return
+            if name.strip() == STDOUT:
+                self.say("Standard output is this terminal: enter the path of a file.", error=True)
+                return
+            try:
+                path = target(typed_path(name))
+            except CharLSTMError as error:
+                self.say(f"{error}.", error=True)
+                return
+            if not os.path.lexists(path):
+                save(path)
+                return
+            choices = [Choice("n", "no, keep it", None), Choice("y", "yes, replace it", path)]
+            about = "There is a file of that name already."
+            self.app.push_screen(ChoiceDialog(f"Replace {path}?", about, choices), save)
+
+        self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
+
+    # ---- writing
+
+    def watch_writing(self, writing: bool) -> None:
+        self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
+        self.query_one(Candidates).set_class(writing, "-typing")
+        self._suggestion_hidden = False
+        if not writing:
+            self.player.cancel()  # a long text that is still being put in
+        self.player.set_writing(writing)
+        self.focus_text()
+        if writing:
+            self.say("Type; the grey text is the model's suggestion. Esc hides it, Esc again goes back to Play.")
+        else:
+            self.say("")
+        self.post_message(self.Changed())
+
+    def on_key(self, event: events.Key) -> None:
+        """In Write, keys without a binding are typed into the text."""
+        if not self.writing or self.screen.focused is not self.text_view:
+            return
+        if event.key == "backspace":
+            self.player.erase()
+        elif event.key == "enter":
+            self.player.insert_at_cursor("\n")
+        elif event.character is not None and event.is_printable:
+            self.player.insert_at_cursor(event.character)
+        else:
+            return
+        event.stop()
+        self._typed()
+
+    def on_paste(self, event: events.Paste) -> None:
+        if self.writing:
+            event.stop()
+            self.player.insert_at_cursor(event.text)
+            self._typed()
+
+    def _typed(self) -> None:
+        self.say("")
+        if self._suggestion_hidden:
+            self._suggestion_hidden = False
+            self.post_message(self.Changed())
+
+    def do_accept_suggestion(self) -> None:
+        self.player.accept_suggestion(len(self.suggested))
+
+    def do_accept_word(self) -> None:
+        word = re.match(r"\s*\S+", self.suggested)
+        if word is not None:
+            self.player.accept_suggestion(word.end())
+
+
+class Empty(Static, can_focus=True):
+    """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
+
+
+def _key_state(state: PlaybackState) -> tuple[object, ...]:
+    """What decides which keys do something, and what the empty pane says."""
+    return (
+        state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
+        state.busy, state.error, state.facts and state.facts.path, state.request.step,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""What the views of Generate have in common: what the screen asks of the one on screen, and what a view tells it."""
+
+from __future__ import annotations
+
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from charlstm_tui.actions import Action
+from charlstm_tui.background import SafeWorkers
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.view_bar import Legend
+from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
+from charlstm_tui.player.thread import Player
+
+
+class GenerateView(SafeWorkers, Widget):
+    """A view. Its ``do_*`` methods carry out actions of the table while it is on screen; the screen has the others."""
+
+    scale: reactive[Scale] = reactive(SURPRISE, init=False)
+    """The figure that colours the text."""
+
+    class Changed(Message):
+        """The figures or the keys of the view have changed."""
+
+    class Said(Message):
+        """A sentence for the status line. An empty one removes what is there."""
+
+        def __init__(self, sentence: str, error: bool = False) -> None:
+            super().__init__()
+            self.sentence, self.error = sentence, error
+
+    def __init__(self, player: Player, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.player = player
+
+    @property
+    def name_shown(self) -> str:
+        """The name of the view in the bar at the top."""
+        return self.id or ""
+
+    @property
+    def text_view(self) -> StreamView:
+        """The text, or the one in focus."""
+        raise NotImplementedError
+
+    @property
+    def running(self) -> bool:
+        """Whether text streams."""
+        return False
+
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters are typed into the text."""
+        return False
+
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of the action table that are active."""
+        return ("generate",)
+
+    def can(self, action: Action) -> bool:
+        """Whether an action of these scopes can be carried out now."""
+        return True
+
+    def labels(self) -> dict[str, str]:
+        """Labels of the key bar that differ from the table's, by action id."""
+        return {}
+
+    def figures(self) -> list[str]:
+        """Figures for the status line, the most important first."""
+        return []
+
+    def hint(self) -> str:
+        """What stands in the legend's place when there is no message."""
+        return ""
+
+    def legend(self) -> Legend:
+        """What the colouring means."""
+        text = self.text_view
+        return Legend(self.scale, tuple(map(text.level_style, range(1, 5))), text.shows_backgrounds)
+
+    def step_out(self) -> bool:
+        """Esc: leave what is open in the view; whether there was anything."""
+        return False
+
+    def leave(self) -> None:
+        """Another view is shown from now on."""
+
+    def say(self, sentence: str, error: bool = False) -> None:
+        """Show a sentence in the status line."""
+        self.post_message(self.Said(sentence, error))
+
+    def watch_scale(self, scale: Scale) -> None:
+        for text in self.query(StreamView):
+            text.scale = scale
+        self.post_message(self.Changed())
+
+    def do_colour(self) -> None:
+        self.scale = SCALES[(SCALES.index(self.scale) + 1) % len(SCALES)]
+        self.say("")
