@@ -17,7 +17,9 @@ from charlstm.errors import CharLSTMError
 from charlstm_tui import run_watcher
 from charlstm_tui.background import SafeWorkers
 from charlstm_tui.error_log import RECENT, log_path, sentence
+from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
+from charlstm_tui.widgets.top_bar import TopBar
 from driven_app import driven
 from recorded_run import record
 
@@ -80,7 +82,8 @@ async def test_the_watcher_shows_a_failing_read_and_recovers(
         await app.in_mode("corpus")
         with monkeypatch.context() as patch:
             patch.setattr(run_watcher.folder, "list_runs", fails)
-            await app.shows("Reading the runs failed (ValueError: not a", "✗ the runs cannot be read")
+            await app.shows("Reading the runs failed")
+            assert status_words(app.mode.query_one(TopBar).runs_state)[0] == "✗ the runs cannot be read"
         record(places, "finished").close()
         await app.shows("no run")
         await app.press("4")
