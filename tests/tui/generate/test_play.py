@@ -391,3 +391,35 @@ async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
         assert len(voice.session) <= made + 1  # the character that was being made
         await it.pilot.press("3")
         await it.until(lambda: it.state.running and it.state.length >= made + 60, settle=False)
+
+
+async def test_keys_of_play_work_while_the_branches_have_the_focus(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(20)
+        it.screen.player.choose("q", 10)
+        await it.until(lambda: len(it.state.branches) == 2)
+        await it.pilot.press("b", "home", "enter")
+        tree = it.screen.query_one(BranchTree)
+        await it.until(lambda: it.screen.focused is it.screen.play.text_view)
+        await it.pilot.press("b")  # once is enough, also after Enter
+        await it.until(lambda: tree.has_focus)
+        before = it.screen.play.scale
+        await it.pilot.press("c")
+        assert it.screen.play.scale is not before
+        await it.pilot.press("s")
+        await it.until(lambda: it.screen.view_name == "score")
+
+
+async def test_info_goes_by_itself_and_an_error_with_the_next_action(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.generate.screen.INFO_SECONDS", 0.05)
+    async with playing(model) as it:
+        await it.paused(5)
+        it.screen.play.say("Saved")
+        await it.until(lambda: it.screen.message == "")
+        it.screen.show_error("That failed.")
+        it.screen.play.say("Saved")
+        await it.until(lambda: "That failed." in it.status())
+        await it.pilot.press("t")
+        await it.until(lambda: it.screen.message == "")
