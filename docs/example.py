@@ -3,48 +3,41 @@
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import charlstm
 
-folder = Path(tempfile.mkdtemp())
-
 # A text, its characters, and settings for a training of a few seconds.
+folder = Path(tempfile.mkdtemp())
 text = sys.argv[1] if len(sys.argv) > 1 else "python-reference"
 corpus: charlstm.Corpus = charlstm.open_corpus(text, charlstm.TextOptions(max_chars=50_000))
 vocabulary: charlstm.Vocabulary = corpus.vocabulary
 print(charlstm.describe(corpus).top[:3], len(vocabulary))
-settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary))
-(folder / "small.toml").write_text('hidden_size = 32\nkernel = "nn"\nmax_minutes = "none"\nmax_steps = 40\n')
+(folder / "small.toml").write_text('hidden_size = 32\nkernel = "nn"\nthreads = 1\nmax_steps = 40\n')
 wanted: charlstm.SettingsFile = charlstm.load_settings(folder / "small.toml")
-settings = settings.with_changes(**wanted.changes)
+settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary)).with_changes(**wanted.changes)
 
 
 def line(event: charlstm.AnyEvent) -> str:
     match event:
-        case charlstm.Started() | charlstm.Resumed():
-            return f"{event.planned_steps} steps are planned"
         case charlstm.Stepped():
             return f"{event.train_loss:.3f} nats per character at learning rate {event.lr:.1e}"
         case charlstm.Validated():
             return f"{event.val_loss:.3f} nats per character on held-out text"
         case charlstm.Sampled():
             return event.prime + event.text
-        case charlstm.Checkpointed():
-            return f"checkpoint after waiting {event.seconds:.2f} s"
-        case charlstm.Controlled():
-            return f"command {event.command}"
-        case charlstm.Paused() | charlstm.Finished():
-            return event.reason
         case charlstm.Warned() | charlstm.Failed():
             return event.message
+        case charlstm.Started() | charlstm.Resumed() | charlstm.Checkpointed() | charlstm.Controlled():
+            return event.name
+        case charlstm.Paused() | charlstm.Finished():
+            return f"{event.name}: {event.reason}"
 
 
 # Training in this process: events as they happen, then the best model.
 trainer = charlstm.Trainer(corpus, settings)
-happened: list[charlstm.Event] = []
 for event in trainer.events():
-    happened.append(event)
     print(event.step, line(event))
 best: charlstm.Model = trainer.best
 charlstm.save_model(folder / "best.safetensors", best)
@@ -57,15 +50,14 @@ while run.status().alive:
 charlstm.resume_run(charlstm.find_run("example", folder), changes={"max_steps": 60})
 while run.status().alive:
     time.sleep(0.1)
-history = run.history()
-print([each.name for each in charlstm.list_runs(folder)], len(run.events()), run.model().info["step"])
-print(dict(zip(history["val_step"].tolist(), history["val_loss"].tolist(), strict=True)))
+events: Sequence[charlstm.Event] = run.events()
+print([each.name for each in charlstm.list_runs(folder)], len(events), run.history()["val_loss"])
 
 # A model: how well it predicts, what it writes, how it sees a text, what it copied.
 model = charlstm.load_model(charlstm.find_model("example", folder))
 print(f"{charlstm.evaluate(model, corpus).bits:.3f} bits per character")
 sampler = charlstm.SamplerSettings(temperature=0.7)
-print(charlstm.generate("demo", "The ", 80, settings=sampler))
+print(charlstm.generate("demo", "The ", 80, settings=sampler, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
 print(charlstm.generate_many(model, "The ", 40, samples=3, settings=sampler))
 session = charlstm.Session(model, "The ", seed=1, settings=sampler)
 steps: list[charlstm.Step] = list(session.stream(60))
@@ -73,13 +65,13 @@ session.rewind(20)
 session.choose(steps[20].alternatives[1].char)  # another character than it drew, and on from there
 print(session.text + "".join(step.char for step in session.stream(40)))
 print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(session.text, corpus).share)
-# Inside the model: which cells follow what, why a character is expected, what could come next, and what steering does.
-print(charlstm.name_cells("demo", corpus.text(0, 3000), patterns={"the": r"\bthe\b"})[0])
+
+# Inside the model: which cells follow what, why a character is expected, what could come next.
+print(charlstm.name_cells(model, corpus.text(0, 3000), patterns={"the": r"\bthe\b"})[0])
 print(charlstm.activations(model, session.text).cells.shape, charlstm.lesions(model, corpus.text(0, 800)).ranked(3))
 print(charlstm.influence("demo", "The value of the function", 20).strongest)
 print(charlstm.context(model, corpus.text(0, 2000), places=5).used)
 print(charlstm.next_words("demo", "The ", count=3), charlstm.multiverse("demo", "The ", depth=3, cutoff=0.05).children)
-print(charlstm.generate("demo", "The ", 40, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
 try:
     charlstm.find_run("no such run", folder)
 except charlstm.CharLSTMError as error:

@@ -1,13 +1,13 @@
 """The documents are true: examples run, Python examples pass mypy's strict mode, and names, files and links exist.
 
 - ``sh`` blocks: each line that starts with ``charlstm`` runs through the real command line, in order, in one folder per
-  document. A line that trains in the foreground without a limit gets ``--max-steps``; a line whose comment names Ctrl-C
-  gets one after a moment. Of ``torchrun`` lines the options are checked, of ``make`` lines the targets, of
+  document. A line that trains gets a small network, and one without a limit ``--max-steps``; a line whose comment names
+  Ctrl-C gets one after a moment. Of ``torchrun`` lines the options are checked, of ``make`` lines the targets, of
   ``python tests/…`` lines the file.
 - ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
   values of the same types. ``docs/json.md`` is generated from the types that the commands build:
   ``python tests/test_documents.py`` writes it again.
-- ``python`` blocks of a document run in order, in one namespace, with fewer steps where they train.
+- ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
 
@@ -38,6 +38,7 @@ import pytest
 from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
 from charlstm.runs.folder import list_runs
+from charlstm.training.plan import MeasuredSpeed
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -61,6 +62,14 @@ LETTER = "The sea was calm, and the quick dog sleeps.\nThe fox jumps.\n"
 FEW_STEPS = ["--max-steps", "20", "--max-minutes", "none"]
 ONE_THREAD = ["--threads", "1"]
 """Two would wait for each other when the machine is busy."""
+SMALL_NETWORK = ["--hidden-size", "16"]
+"""With the size of the presets, ``context`` alone takes 16 seconds of CPU time."""
+STRICT = (
+    *("disallow-any-generics", "disallow-subclassing-any", "disallow-untyped-calls", "disallow-untyped-defs"),
+    *("disallow-incomplete-defs", "check-untyped-defs", "disallow-untyped-decorators", "warn-return-any"),
+    *("no-implicit-reexport", "strict-equality", "extra-checks"),
+)
+"""The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
 EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui", "git ", "eval ")
@@ -91,6 +100,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setattr(benchmark, "BUDGET", 0.05)
+    # `charlstm presets` measures networks of full size, for 8 seconds of CPU time; tests/core/cli measures them.
+    monkeypatch.setattr(benchmark, "measured_speed", lambda *_: MeasuredSpeed("nn", 0.01, 1000))
     (place / "novel.txt").write_text(TEXT, encoding="utf-8")
     (place / "letter.txt").write_text(LETTER, encoding="utf-8")
     (place / "poems").mkdir()
@@ -133,7 +144,8 @@ def run_line(line: str, folder: Path) -> str:
 def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes:
     if words[0] in ("train", "resume"):
         few = not interrupted and not {"--detach", "--max-steps"} & set(words)
-        words = [*words, *ONE_THREAD, *(FEW_STEPS if few else ())]
+        small = words[0] == "train" and not re.search("hidden.size|--like|--from", shlex.join(words))
+        words = [*words, *ONE_THREAD, *(SMALL_NETWORK if small else ()), *(FEW_STEPS if few else ())]
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     timer = threading.Thread(target=send_ctrl_c, daemon=True)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
@@ -233,21 +245,21 @@ def test_commands_in_documents_run_and_print_documented_json(document: str, fold
 def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     for _, content in blocks(document, "python"):
-        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1", content)
+        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16", content)
         exec(compile(content, document, "exec"), names)
 
 
 def test_python_in_documents_passes_strict_mypy(tmp_path: Path) -> None:
+    """With the settings and the cache of the project, since others would make mypy check all of it again each time."""
+    examples = {document: "".join(content for _, content in blocks(document, "python")) for document in DOCUMENTS}
+    examples |= {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.py")}
     files = []
-    for document in with_blocks("python"):
-        file = tmp_path / (re.sub(r"\W", "_", document) + ".py")
-        file.write_text("".join(content for _, content in blocks(document, "python")), encoding="utf-8")
-        files.append(str(file))
-    files += map(str, sorted((ROOT / "docs").glob("*.py")))
-    config = tmp_path / "mypy.ini"
-    config.write_text("[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*,onnx.*]\nfollow_imports = skip\n")
-    command = [sys.executable, "-m", "mypy", "--config-file", str(config), "--cache-dir", str(ROOT / ".mypy_cache")]
-    checked = subprocess.run([*command, *files], capture_output=True, text=True, cwd=tmp_path, check=False)
+    for name, content in examples.items():
+        if content:
+            files.append(str(tmp_path / (re.sub(r"\W", "_", name) + ".py")))
+            Path(files[-1]).write_text(f"# mypy: {', '.join(STRICT)}\n{content}", encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", *files]
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
