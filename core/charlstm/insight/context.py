@@ -6,7 +6,6 @@ characters further back are there but in random order.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,7 +96,7 @@ def context(
     total, done = sum(lengths) + len(lengths) * longest, 0
     losses, shuffled = [], []
     random = np.random.default_rng(seed)
-    with blas_threads(os.cpu_count() or 1):
+    with blas_threads(1):
         for length in lengths:
             losses.append(_mean_loss(stepper, windows[:, longest - length :], targets))
             mixed = windows.copy()

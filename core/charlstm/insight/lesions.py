@@ -8,7 +8,6 @@ side.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -70,7 +69,7 @@ def estimate_lesions(model: Model, text: str) -> Lesions:
     length = len(ids) // STREAMS
     parts = ids[: length * STREAMS].reshape(STREAMS, length)
     network = _Network(model)
-    with blas_threads(os.cpu_count() or 1):
+    with blas_threads(1):
         loss, slopes = network.loss_and_slopes(parts)
     return Lesions(loss, -slopes, STREAMS * (length - 1))
 
@@ -95,7 +94,7 @@ def measure_lesions(
     ids = _ids(model, text, 2)
     network = _Network(model)
     rises = np.full((len(cells), len(ids)), np.nan, np.float32)
-    with blas_threads(os.cpu_count() or 1):
+    with blas_threads(1):
         whole = network.losses(ids, [])[0]
         for start in range(0, len(cells), SIDE_BY_SIDE):
             some = cells[start : start + SIDE_BY_SIDE]
