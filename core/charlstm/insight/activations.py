@@ -3,8 +3,8 @@
 A text of up to :data:`EXACT` characters is read serially, with the same result as generating it. A longer one is cut
 into streams that are read side by side by matrix products. Each stream begins with a warm-up: it reads the
 :data:`WARM_UP` characters before its part without recording them, so that its state is nearly what serial reading
-gives. On a 2 × 256 model of Python's reference, 16,000 characters in 8 streams differed from the serial trace by at most
-0.03 in h, and by 1e-8 in the median; :func:`deviation` measures it for a model.
+gives. On a 2 × 256 model of Python's reference, 16,000 characters in 8 streams differed from the serial trace by at
+most 0.03 in h, and by 1e-8 in the median; :func:`deviation` measures it for a model.
 
 One thread computes the products: 64 streams at 2 × 512 make 14,000 characters per second of one core. Two threads of
 BLAS wait for each other at every product, which made it seven times slower as soon as another program, such as a
