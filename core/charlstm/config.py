@@ -88,6 +88,21 @@ def load_config(path: Path | None = None) -> tuple[Config, tuple[str, ...]]:
     return config, tuple(problems)
 
 
+def located(path: Path | None, table: str, name: str, problem: object) -> str:
+    """``problem``, a sentence about an entry that only the app can check, with file and line.
+
+    Args:
+        path: the file as for :func:`load_config`.
+        table: the table that the entry is in; empty: none.
+        name: the entry.
+        problem: what is wrong with it.
+    """
+    try:
+        return read_toml(path or config_path(), "configuration").located(table, name, problem)
+    except SettingsError:  # it has changed since
+        return str(problem)
+
+
 def example_config() -> str:
     """A configuration file with every entry, its default and what it is, all commented out."""
     abouts = {

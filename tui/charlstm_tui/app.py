@@ -6,6 +6,7 @@ What the modes have in common is in ``base``, what the keys do in ``actions``, t
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,6 @@ from textual.command import CommandPalette
 from textual.errors import NoWidget
 from textual.events import Event, MouseDown
 from textual.screen import Screen
-from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm.display import visible
@@ -24,14 +24,18 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of
+from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.help import HelpScreen
-from charlstm_tui.palette import Actions, Palette
+from charlstm_tui.palette import Actions, Palette, Themes
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.terminal import exit_on_signals
-from charlstm_tui.theme import legible_colours, own_variables, themes_for
+from charlstm_tui.theme import DARK, legible_colours, own_variables, themes_for
+
+PROBLEMS_SHOWN = 3
+"""Wrong entries of the configuration that are shown at the start."""
 
 
 def _screen(mode: str) -> Callable[[], Screen[None]]:
@@ -57,12 +61,26 @@ class CharLSTMApp(ModeApp):
         self.farewell = ""
         """What to print after the app has exited."""
         self._quitting: Screen[Any] | None = None
-        themes = themes_for(self.console.color_system)
-        for theme in themes:
+        for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
-        self.theme = themes[0].name
+        self.theme = self._first_theme()
 
     # ---- colours
+    def _first_theme(self) -> str:
+        """The theme of the configuration, else the one that was chosen last, else our dark one."""
+        wanted, remembered = self.config.theme, self.remembered.theme
+        if wanted and wanted not in self.available_themes:
+            near = difflib.get_close_matches(wanted, self.available_themes, n=1)
+            self.add_config_problem(
+                "", "theme", f"There is no theme {wanted!r}{f': did you mean {near[0]}?' if near else ''}"
+            )
+        return next((each for each in (wanted, remembered) if each in self.available_themes), DARK.name)
+
+    @property
+    def theme_is_open(self) -> bool:
+        """Whether no theme was chosen yet, so that the background of the terminal may decide."""
+        return not (self.config.theme or self.remembered.theme)
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)
 
@@ -77,6 +95,7 @@ class CharLSTMApp(ModeApp):
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
+        self.call_after_refresh(self._show_config_problems)
         self.watcher.start()
 
     def _open(self) -> None:
@@ -100,6 +119,14 @@ class CharLSTMApp(ModeApp):
     def _show_missing_run(self, run: str) -> None:
         if self.mode_screen is not None:
             self.mode_screen.show_error(f"There is no run called {run}; these are the runs that there are.")
+
+    def _show_config_problems(self) -> None:
+        problems = self.config_problems
+        for problem in problems[:PROBLEMS_SHOWN]:
+            self.notify_error(problem if problem.endswith((".", "?")) else f"{problem}.")
+        if len(problems) > PROBLEMS_SHOWN:
+            rest = len(problems) - PROBLEMS_SHOWN
+            self.notify_error(f"{rest} more entries of the configuration are wrong: charlstm config check lists them.")
 
     async def on_event(self, event: Event) -> None:
         """Pass over a press of the mouse on what is just being taken away, such as a notification whose time is up:
@@ -145,7 +172,7 @@ class CharLSTMApp(ModeApp):
             self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(Palette([ThemeProvider], placeholder="Which theme?"))
+        self.push_screen(Palette([Themes], placeholder="Which theme?"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""
@@ -228,5 +255,6 @@ class CharLSTMApp(ModeApp):
         self.exit()
 
     # ---- out
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         self.watcher.close()
+        await in_thread(lambda check: self.finish_remembering())

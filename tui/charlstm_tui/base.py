@@ -6,6 +6,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,12 +19,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
+from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
+from charlstm_tui.app_state import AppState, StateWriter, load_state
 from charlstm_tui.background import JobFailed, SafeWorkers
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.error_log import LOG, sentence
+from charlstm_tui.formatting import typed_path
+from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import pass_over_old_sizes
@@ -54,6 +59,13 @@ class ModeApp(App[None]):
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__()
         self.start_options = start_options or StartOptions()
+        self.config, problems = load_config(self.start_options.config)
+        self.config_problems: tuple[str, ...] = problems
+        """A sentence for each entry of the configuration that is wrong."""
+        self.remembered: AppState = load_state()
+        self.start_folder = self._start_folder()
+        self._state_writer = StateWriter()
+        self.bits = self.config.loss_unit == "bits"
         self.leaving = False
         """Whether the app is about to exit."""
         self.play_again = False
@@ -62,6 +74,46 @@ class ModeApp(App[None]):
         self._shown_errors: set[str] = set()
         self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
+
+    # ---- configuration, and what is remembered
+    def add_config_problem(self, table: str, name: str, problem: str) -> None:
+        """Something that only the app can know is wrong with an entry of the configuration."""
+        self.config_problems += (located(self.start_options.config, table, name, problem),)
+
+    def _start_folder(self) -> Path:
+        """The folder of the configuration, else the one that the app is started in."""
+        configured = typed_path(self.config.start_folder)
+        if not self.config.start_folder or configured.is_dir():
+            return configured.absolute()
+        self.add_config_problem("", "start_folder", f"There is no folder {self.config.start_folder}")
+        return Path.cwd()
+
+    def remember(self, **changes: str | bool) -> None:
+        """Keep these fields of :class:`AppState` for the next start."""
+        before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
+        if self.remembered != before:
+            self._state_writer.write(**changes)
+
+    def first_folder(self) -> Path:
+        """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
+        remembered = Path(self.remembered.folder)
+        again = self.remembered.folder and self.remembered.folder_from == str(self.start_folder)
+        return remembered if again and remembered.is_dir() else self.start_folder
+
+    def remember_folder(self, folder: Path) -> None:
+        """Corpus lists this folder now."""
+        self.remember(folder=str(folder), folder_from=str(self.start_folder))
+
+    def choose_theme(self, name: str) -> None:
+        """Use this theme, now and at the next start."""
+        self.theme = name
+        self.remember(theme=name)
+        if self.config.theme not in ("", name):
+            self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
+
+    def finish_remembering(self) -> None:
+        """Wait a moment for the disk, before the process ends."""
+        self._state_writer.close(SAVE_WITHIN)
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:

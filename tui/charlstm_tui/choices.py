@@ -20,6 +20,8 @@ class StartOptions:
     run: str | None = None
     model: str | None = None
     runs_dir: Path | None = None
+    config: Path | None = None
+    """The file of the configuration; ``None`` is the usual one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,14 @@ process.set_frame_rate()  # before anything imports Textual
 @click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
 @click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
 @click.option("--runs-dir", type=click.Path(file_okay=False), help="The folder that runs live in.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Another configuration than the usual one (see charlstm config path).",
+)
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
-def command(text: str | None, run: str | None, model: str | None, runs_dir: str | None) -> int:
+def command(text: str | None, run: str | None, model: str | None, runs_dir: str | None, config: Path | None) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
     TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
@@ -54,9 +60,15 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
         for name in ("COLUMNS", "LINES"):  # a size that a shell once exported would hide every change of the real one
             os.environ.pop(name, None)  # a web driver has no other way to tell the size that it starts with
     app = CharLSTMApp(
-        StartOptions(text=text, run=run, model=model, runs_dir=None if runs_dir is None else Path(runs_dir))
+        StartOptions(
+            text=text,
+            run=run,
+            model=model,
+            runs_dir=None if runs_dir is None else Path(runs_dir),
+            config=config,
+        )
     )
-    app.run()
+    app.run(mouse=app.config.mouse)
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from charlstm_tui.actions import key_name
-from charlstm_tui.base import ModeScreen
+from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
 
@@ -23,6 +23,28 @@ class Palette(CommandPalette):
     def compose(self) -> ComposeResult:
         for widget in super().compose():
             yield SteadyCommandList() if type(widget) is CommandList else widget
+
+
+class Themes(Provider):
+    """All themes, the one in use first. The one that is chosen is remembered."""
+
+    def _names(self) -> list[str]:
+        names = sorted(self.app.available_themes)
+        return [self.app.theme, *(name for name in names if name != self.app.theme)]
+
+    async def discover(self) -> Hits:
+        for name in self._names():
+            yield DiscoveryHit(name, partial(self._choose, name))
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name in self._names():
+            if (score := matcher.match(name)) > 0:
+                yield Hit(score, matcher.highlight(name), partial(self._choose, name), text=name)
+
+    def _choose(self, name: str) -> None:
+        if isinstance(self.app, ModeApp):
+            self.app.choose_theme(name)
 
 
 class Actions(Provider):

@@ -58,7 +58,7 @@ class CorpusScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._browsed = Path.cwd()
+        self._browsed = self.charlstm.first_folder()
         self._recent: tuple[tuple[float, str], ...] = ()
         self._given: str | None = None
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
@@ -262,8 +262,13 @@ class CorpusScreen(ModeScreen):
 
     def browse(self, folder: Path) -> None:
         """List another folder, with the cursor on the one that was left, or on the first entry."""
-        came_from, self._browsed = self._browsed, folder
+        came_from = self._browsed
+        self._list(folder)
         self.reload(came_from)
+
+    def _list(self, folder: Path) -> None:
+        self._browsed = folder
+        self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
         from charlstm_tui.dialogs import PromptDialog
@@ -293,7 +298,7 @@ class CorpusScreen(ModeScreen):
         self._given = str(path.absolute()) if path.exists() else typed.strip()
         self.texts.go_to(self._given)
         if path.is_dir():
-            self._browsed = path.absolute()
+            self._list(path.absolute())
         self.reload()
         self.focus_main()
 

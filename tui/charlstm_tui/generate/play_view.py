@@ -38,7 +38,7 @@ from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, char_figures
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.marks import SCALES, Origin, uniform
+from charlstm_tui.player.marks import SCALES, Origin, Scale, uniform
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest
@@ -55,8 +55,9 @@ class PlayView(GenerateView):
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, player: Player, *, id: str | None = None) -> None:
+    def __init__(self, player: Player, usual: Preferences, *, id: str | None = None) -> None:
         super().__init__(player, id=id)
+        self._usual = usual  # how a model is played that was not played before
         self.state: PlaybackState | None = None
         """The last state of the playback."""
         self.overlap: Overlap | None = None
@@ -227,7 +228,7 @@ class PlayView(GenerateView):
         def preferences(check: object) -> Preferences:
             if played is not None:
                 remember(*played)
-            return recall(model_name) or Preferences()
+            return recall(model_name) or self._usual
 
         try:
             chosen = await in_thread(preferences)
@@ -235,7 +236,7 @@ class PlayView(GenerateView):
             if str(error) != self._preferences_failure:
                 self._preferences_failure = str(error)
                 self.say(str(error), error=True)
-            chosen = Preferences()
+            chosen = self._usual
         request = PlayRequest(
             model_name, step, runs_dir, None if session else chosen.prime, settings=chosen.settings,
             speed=chosen.speed, stream=session is None, session=session,
@@ -259,12 +260,17 @@ class PlayView(GenerateView):
         if state is None or state.facts is None or state.distribution is None:
             return None
         prime = state.request.prime if state.request.session is None else state.prime
-        colour = None if self.scale is default_scale(self.app) else self.scale.name
+        colour = None if self.scale is self._usual_scale else self.scale.name
         return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
+
+    @property
+    def _usual_scale(self) -> Scale:
+        """What colours the text of a model for which nothing else was chosen."""
+        return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
 
     def _opened(self, state: PlaybackState, preferences: Preferences) -> None:
         """A model that was asked for is played."""
-        scale = next((scale for scale in SCALES if scale.name == preferences.colour), default_scale(self.app))
+        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
         self.scale, self.min_copied = scale, preferences.copied
         settle_garbage()
         last = state.last_session

@@ -29,7 +29,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.preferences import remember
+from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
@@ -64,7 +64,10 @@ class GenerateScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self.player = Player(lambda: self.post_message(PlaybackChanged()))
-        self.play = PlayView(self.player, id="play")
+        config = self.charlstm.config
+        # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
+        colouring = None if config.colouring == "surprise" else config.colouring
+        self.play = PlayView(self.player, Preferences(speed=config.speed, colour=colouring), id="play")
         self.score = ScoreView(self.player, id="score")
         self.duel = DuelView(self.player, id="duel")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last

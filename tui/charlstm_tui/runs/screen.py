@@ -69,6 +69,9 @@ class RunsScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self._runs_dir = folder.runs_dir(self.charlstm.start_options.runs_dir)
+        remembered = self.charlstm.remembered
+        if remembered.runs_sort in table.BY_TITLE:
+            self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
         self._details = DetailsCache()
         self._note_timer: Timer | None = None
 
@@ -359,11 +362,15 @@ class RunsScreen(ModeScreen):
             self.charlstm.play(out)
 
     def do_sort(self) -> None:
-        self.sort = self.sort.next()
+        self._sort_by(self.sort.next())
 
     @on(table.RunsHeader.Clicked)
     def _header_clicked(self, event: table.RunsHeader.Clicked) -> None:
-        self.sort = self.sort.after_click(event.title)
+        self._sort_by(self.sort.after_click(event.title))
+
+    def _sort_by(self, sort: table.Sort) -> None:
+        self.sort = sort
+        self.charlstm.remember(runs_sort=sort.title, runs_sort_reverse=sort.reverse)
 
     def do_find(self) -> None:
         line = self.query_one("#runs-filter", Input)

@@ -55,9 +55,10 @@ class RunPane(Vertical):
     class Resized(Message):
         """The pane has another size, and what it shows has to be laid out again."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, smoothing: str = "", *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.smoothing = 1
+        names = [name for name, _ in SMOOTHING]
+        self.smoothing = names.index(smoothing) if smoothing in names else 1
         self.card_closed = False
         self._shown: tuple[Any, ...] = ()
         self._curves: tuple[tuple[Any, ...], ChartData] | None = None
@@ -97,9 +98,10 @@ class RunPane(Vertical):
         self._curves = None
         self.query_one(LossChart).set_view(zoom=0)
 
-    def smooth_more(self) -> None:
-        """Choose the next stronger smoothing; after the strongest comes none."""
+    def smooth_more(self) -> str:
+        """Choose the next stronger smoothing, and return its name; after the strongest comes none."""
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
+        return SMOOTHING[self.smoothing][0]
 
     def show(
         self,

@@ -66,7 +66,8 @@ class TrainScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setup, self.watching = SetupPane(id="setup"), RunPane(id="watch")
+        self.setup = SetupPane(self.charlstm.config.preset, id="setup")
+        self.watching = RunPane(self.charlstm.remembered.smoothing, id="watch")
         self._path: Path | None = None
         self._spec: RunSpec | None = None
         self._references: tuple[tuple[str, float], ...] = ()
@@ -338,7 +339,7 @@ class TrainScreen(ModeScreen):
         self.charlstm.refresh_screen()
 
     def do_smoothing(self) -> None:
-        self.watching.smooth_more()
+        self.charlstm.remember(smoothing=self.watching.smooth_more())
         self.charlstm.refresh_screen()
 
     def do_zoom_in(self) -> None:

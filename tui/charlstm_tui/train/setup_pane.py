@@ -85,11 +85,12 @@ class SetupPane(SafeWorkers, Vertical):
     class Changed(Message):
         """Other actions are possible than before."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, preset: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._first_choices = RunChoices(preset)
         self.corpus: CorpusChoice | None = None
         self.text_facts: TextFacts | None = None
-        self.choices = RunChoices()
+        self.choices = self._first_choices
         self.costs_of_presets: dict[str, dict[str, Any]] = {}
         self.costs_with_changes: dict[str, dict[str, Any]] = {}
         self.references: References | None = None
@@ -151,7 +152,8 @@ class SetupPane(SafeWorkers, Vertical):
                 self._measure_what_is_missing()
             return
         self.corpus, self.text_facts, self.references = choice, None, None
-        self.choices = RunChoices() if choice is None else self._choices_of.get(choice.source, RunChoices())
+        first = self._first_choices
+        self.choices = first if choice is None else self._choices_of.get(choice.source, first)
         self.costs_of_presets, self.costs_with_changes = {}, {}
         self.note = self.problem = ""
         self._read_or_refused.clear()

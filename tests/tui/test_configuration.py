@@ -1,0 +1,195 @@
+"""The configuration in the app, and what the app remembers from one start to the next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charlstm_tui.app_state import AppState, StateWriter, load_state, state_file
+from charlstm_tui.corpus.screen import CorpusScreen
+from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.runs.screen import RunsScreen
+from charlstm_tui.theme import DARK
+from charlstm_tui.train.screen import TrainScreen
+from driven_app import Driven, driven
+from playing_app import playing
+from recorded_run import record
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the tests write their configuration."""
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is read as a whole for its statistics."""
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+
+
+async def choose_theme(app: Driven, name: str) -> None:
+    await app.press("colon", *"theme")
+    await app.shows("Change the current theme")
+    await app.press("enter")
+    await app.shows("Which theme?")
+    await app.press(*name)
+    await app.until(lambda: app.text().count(name) > 1)
+    await app.press("enter")
+    await app.until(lambda: app.app.theme == name and app.screen is app.mode)
+
+
+async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "poems.txt").write_text("a b c\n" * 400)
+    config.write_text(
+        f'theme = "nord"\nloss_unit = "bits"\nstart_folder = "{texts.as_posix()}"\npreset = "standard"\nmouse = false\n'
+    )
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        assert app.app.theme == "nord"
+        assert app.app.bits
+        await app.shows("poems.txt")
+        app.app.go("train")
+        await app.in_mode("train")
+        assert isinstance(app.mode, TrainScreen)
+        assert app.mode.setup.preset_name == "standard"
+        assert not app.app.config.mouse
+    assert config.read_text().startswith('theme = "nord"')  # never written
+
+
+async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts(places: Path, config: Path) -> None:
+    config.write_text('loss_unit = "octets"\ntheme = "nrod"\nstart_folder = "/no/such/folder"\n')
+    async with driven(places, (160, 40)) as app:
+        await app.in_mode("corpus")
+        assert app.app.theme == DARK.name
+        assert not app.app.bits
+        await app.until(lambda: len(list(app.app._notifications)) == 3)
+        sentences = [notification.message for notification in app.app._notifications]
+        for line, words in ((1, "one of nats, bits"), (2, "did you mean nord?"), (3, "no folder /no/such/folder")):
+            assert any(f"{config}, line {line}: " in each and words in each for each in sentences), sentences
+        assert all(each.endswith((".", "?")) for each in sentences)
+
+
+async def test_more_wrong_entries_than_fit_are_counted(places: Path, config: Path) -> None:
+    config.write_text("".join(f"entry_{number} = 1\n" for number in range(8)))
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.shows("5 more entries")
+
+
+async def test_colouring_and_speed_are_those_of_models_without_their_own(places: Path, config: Path) -> None:
+    config.write_text('colouring = "entropy"\nspeed = 15\n')
+    async with playing("demo", speed=None) as session:
+        await session.until(lambda: session.screen.play.playing)
+        assert session.state.speed == 15
+        assert session.screen.play.scale.name == "entropy"
+
+
+async def test_speed_of_a_model_wins_over_the_configuration(places: Path, config: Path) -> None:
+    config.write_text("speed = 15\n")
+    remember("demo", Preferences(speed=250.0, colour="rank"))
+    async with playing("demo", speed=None) as session:
+        await session.until(lambda: session.screen.play.playing)
+        assert session.state.speed == 250
+        assert session.screen.play.scale.name == "rank"
+
+
+async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_path: Path) -> None:
+    record(places, "finished").close()
+    (Path.cwd() / "inner").mkdir()
+    (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        await choose_theme(app, "gruvbox")
+        await app.press("s")
+        await app.press("enter")
+        await app.in_mode("train")
+        await app.shows("smoothing: light")
+        await app.press("s")
+        await app.shows("smoothing: medium")
+        await app.press("1")
+        await app.in_mode("corpus")
+        assert isinstance(app.mode, CorpusScreen)
+        app.mode.browse(Path.cwd() / "inner")
+        await app.shows("diary.txt")
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        assert app.app.theme == "gruvbox"
+        assert isinstance(app.mode, RunsScreen)
+        assert app.mode.sort.title == "BEST"
+        await app.press("enter")
+        await app.shows("smoothing: medium")
+        await app.press("1")
+        await app.shows("diary.txt")
+
+
+async def test_folder_is_not_that_of_another_start(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app.remember_folder(tmp_path / "elsewhere")
+        assert app.app.first_folder() == tmp_path / "one"  # a folder that is gone
+        app.app.remember_folder(tmp_path)
+        assert app.app.first_folder() == tmp_path
+    monkeypatch.chdir(tmp_path / "other")
+    async with driven(places) as app:
+        assert app.app.first_folder() == tmp_path / "other"
+
+
+async def test_configured_theme_wins_over_the_one_chosen_last_and_choosing_says_so(places: Path, config: Path) -> None:
+    config.write_text('theme = "nord"\n')
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await choose_theme(app, "dracula")
+        await app.shows("The next start has the theme of the")
+    async with driven(places) as app:
+        assert app.app.theme == "nord"
+
+
+def write(**changes: str | bool) -> None:
+    writer = StateWriter()
+    writer.write(**changes)
+    writer.close(10)
+
+
+def test_changes_leave_what_others_wrote() -> None:
+    write(theme="nord")
+    write(smoothing="light")
+    assert load_state() == AppState(theme="nord", smoothing="light")
+    write(theme="dracula")
+    assert load_state() == AppState(theme="dracula", smoothing="light")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"theme": 3, "runs_sort_reverse": "yes"}', "[" * 100_000])
+def test_damaged_file_is_no_error_and_is_replaced(content: str) -> None:
+    state_file().parent.mkdir(parents=True, exist_ok=True)
+    state_file().write_text(content)
+    assert load_state() == AppState()
+    write(theme="nord")
+    assert load_state().theme == "nord"
+
+
+def test_file_of_a_newer_version_is_left_alone() -> None:
+    state_file().parent.mkdir(parents=True, exist_ok=True)
+    state_file().write_text(json.dumps({"format": 2, "theme": "nord"}))
+    assert load_state() == AppState()
+    write(theme="dracula")
+    assert json.loads(state_file().read_text()) == {"format": 2, "theme": "nord"}
+
+
+def test_last_of_many_changes_is_the_one_that_is_kept() -> None:
+    writer = StateWriter()
+    for number in range(50):
+        writer.write(theme=str(number))
+    writer.close(10)
+    assert load_state().theme == "49"

@@ -1,0 +1,109 @@
+"""What the app remembers from one start to the next: theme, order of the runs, smoothing and folder.
+
+One small file in the user's state folder, beside which the configuration is the user's own and never written. Losing it
+loses nothing that matters, so a file that cannot be read or written is no error; one of a newer charlstm is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from charlstm import paths, storage
+from charlstm.errors import CharLSTMError
+from charlstm_tui.error_log import LOG
+
+FORMAT = 1
+MOST_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """What is remembered; an empty text where nothing is."""
+
+    theme: str = ""
+    """The theme that was chosen last."""
+    runs_sort: str = ""
+    """The title of the column that the runs are sorted by."""
+    runs_sort_reverse: bool = False
+    smoothing: str = ""
+    """The smoothing of the loss chart, by its name."""
+    folder: str = ""
+    """The folder that Corpus listed last, and in :attr:`folder_from` the one that the app was started in."""
+    folder_from: str = ""
+
+
+def state_file() -> Path:
+    """Where it is kept."""
+    return paths.state_dir(make=False) / "app.json"
+
+
+def load_state() -> AppState:
+    """What was remembered, with the default for whatever cannot be read."""
+    entries = _read() or {}
+    default = AppState()
+    known: dict[str, Any] = {each.name: entries.get(each.name) for each in fields(AppState)}
+    return AppState(**{name: value for name, value in known.items() if type(value) is type(getattr(default, name))})
+
+
+class StateWriter:
+    """Write changes to the file on a daemon thread, because a disk may take its time. The latest value is kept."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, str | bool] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def write(self, **changes: str | bool) -> None:
+        """Change these fields of :class:`AppState`, and leave the others as another app may have written them."""
+        with self._lock:
+            self._changes.update(changes)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="charlstm-app-state", daemon=True)
+                self._thread.start()
+
+    def close(self, within: float) -> None:
+        """Wait for what is still to be written, at most so many seconds."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(within)
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                changes, self._changes = self._changes, {}
+                if not changes:
+                    self._thread = None
+                    return
+            try:
+                _merge(changes)
+            except Exception:
+                LOG.exception("writing what the app remembers")
+
+
+def _merge(changes: Mapping[str, str | bool]) -> None:
+    entries = _read()
+    if entries is None:
+        return
+    content = json.dumps({**entries, **changes, "format": FORMAT}).encode()
+    with contextlib.suppress(OSError, CharLSTMError):
+        path = state_file()
+        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        storage.replace_bytes(path, content)
+
+
+def _read() -> dict[str, Any] | None:
+    """The entries of the file; ``None`` when a newer charlstm wrote it."""
+    try:
+        entries = storage.read_json(state_file(), most=MOST_BYTES)
+    except (OSError, ValueError, CharLSTMError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    version = entries.get("format")
+    return None if type(version) is int and version > FORMAT else entries
