@@ -299,7 +299,7 @@ async def test_a_table_with_runs_of_other_folders_says_so(three: list[Recorded],
 
 # ---- what there is to say of one, and of several
 async def test_details_say_what_was_asked_how_it_went_and_what_it_writes(three: list[Recorded], places: Path) -> None:
-    async with driven(places, (160, 45)) as app:
+    async with driven(places, (176, 45)) as app:
         await onto(app, "novel-quick-1")
         await app.shows("2 × 256", "871,231 parameters", "best 1.44 nats", "7 snapshots", "SAMPLE at step 1,000")
         await app.press("u")

@@ -216,6 +216,8 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "play", "g", "play", "Play this run's best model.", footer=2),
     A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3),
     A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4),
+    A("runs", "overlay", "v", "curves", "The curves of the marked runs on one chart.", footer=12),
+    A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13),
     A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=5),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
     A("runs", "rename", "n", "name", "Give the run another name.", footer=7),
@@ -223,6 +225,27 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
     A("runs", "find", "slash", "filter", "Show only the runs whose name or text has this in it.", footer=11),
     A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8),
+    A("runs.overlay", "cursor_left", "left", "cursor", "Move the cursor back; the list has the losses there.", -1,
+      handler="cursor", footer=1),
+    A("runs.overlay", "cursor_right", "right", "cursor", "Move the cursor on.", 1, handler="cursor"),
+    A("runs.overlay", "cursor_far_left", "shift+left", "cursor", "Move the cursor back by ten columns.", -10,
+      handler="cursor", palette=False),
+    A("runs.overlay", "cursor_far_right", "shift+right", "cursor", "Move the cursor on by ten columns.", 10,
+      handler="cursor", palette=False),
+    A("runs.overlay", "select_previous", "up", "run", "Bring the previous run to the top.", -1, handler="select"),
+    A("runs.overlay", "select_next", "down", "run", "Bring the next run to the top, the others without training.", 1,
+      handler="select", footer=2),
+    A("runs.overlay", "overlay_axis", "t", "over", "Over steps, epochs, characters or time.", footer=3),
+    A("runs.overlay", "overlay_behind", "b", "behind", "Behind the training curves: nothing, raw losses, or their "
+      "range.", footer=4),
+    A("runs.overlay", "overlay_smoothing", "s", "smoothing", "Smooth the training curves less or more.", footer=5),
+    A("runs.overlay", "overlay_log", "g", "log axis", "Logarithmic axes, or linear ones.", footer=7),
+    A("runs.overlay", "overlay_closer", "plus equals_sign", "closer", "Zoom into the latest part.", 1,
+      handler="overlay_zoom", footer=8),
+    A("runs.overlay", "overlay_wider", "minus", "wider", "Zoom out again.", -1, handler="overlay_zoom"),
+    A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the chart as SVG, or its losses as CSV.", footer=6),
+    A("runs.overlay", "overlay_compare", "c", "what differs", "What differs between these runs.", footer=9),
+    A("runs.overlay", "overlay_close", "v", "close", "Back to the table of runs.", palette=False),
 )  # fmt: skip
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
@@ -242,6 +265,7 @@ FOCUSES: dict[str, tuple[str, ...]] = {
     "generate score": (*_COMMON, "generate.score"),
     "generate duel": (*_COMMON, "generate", "generate.duel"),
     "runs": (*_COMMON, "runs"),
+    "runs overlay": (*_COMMON, "runs.overlay"),
     "input": (ANYWHERE, PANES),
 }
 

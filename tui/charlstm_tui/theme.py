@@ -5,11 +5,21 @@ Screens name variables (``$rule``, ``$train`` …), never a colour of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from textual.color import Color
 from textual.theme import Theme
+
+RUN_DARK = ("#56b4e9", "#f0a030", "#3ecf8e", "#e78ac3", "#f0e442", "#9a95ff", "#ff7a5c", "#c0c5d2")
+RUN_LIGHT = ("#0060a8", "#b35900", "#00795a", "#b03a86", "#7a6a00", "#5a3fc0", "#c03010", "#555b66")
+"""Colours of the runs on a chart of several, on dark and on light backgrounds: those of Okabe and Ito (2008), which
+colour-blind people can tell apart, lightened or darkened until they can be read. Letters tell the runs apart too."""
+
+
+def _run_variables(colours: Sequence[str]) -> dict[str, str]:
+    return {f"run-{number}": colour for number, colour in enumerate(colours)}
+
 
 DARK = Theme(
     name="charlstm",
@@ -33,6 +43,7 @@ DARK = Theme(
         "kept": "#7aa2f7",  # candidates that the sampler kept, █
         "cut": "#565d73",  # candidates that it cut, ░
         "copied": "#34412e",  # behind what is copied; opaque, as the text blends nothing
+        **_run_variables(RUN_DARK),
         "scrollbar": "#333849",
         "scrollbar-hover": "#4a5066",
         "scrollbar-active": "#7aa2f7",
@@ -69,6 +80,7 @@ LIGHT = Theme(
         "kept": "#2553b0",
         "cut": "#9a9dab",
         "copied": "#d3e6c6",
+        **_run_variables(RUN_LIGHT),
         "scrollbar": "#cbccd2",
         "scrollbar-hover": "#a9abb5",
         "scrollbar-active": "#2553b0",
@@ -92,6 +104,18 @@ ANSI = {
     "kept": "ansi_blue",
     "cut": "ansi_default",
     "copied": "ansi_green",
+    **_run_variables(
+        (
+            "ansi_cyan",
+            "ansi_yellow",
+            "ansi_green",
+            "ansi_magenta",
+            "ansi_bright_yellow",
+            "ansi_bright_blue",
+            "ansi_red",
+            "ansi_default",
+        )
+    ),
 }
 """Our variables in a theme that leaves the colours to the terminal."""
 
@@ -137,6 +161,9 @@ def own_variables(theme: Theme) -> dict[str, str]:
         "kept": train.hex,
         "cut": background.blend(foreground, 0.4, 1).hex,
         "copied": _tinted(background, success, 0.22, text).hex,
+        **_run_variables(
+            [legible(Color.parse(each), behind, TEXT).hex for each in (RUN_DARK if theme.dark else RUN_LIGHT)]
+        ),
     }
 
 

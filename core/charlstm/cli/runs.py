@@ -151,16 +151,12 @@ def compare(
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
-    import io
-
     from charlstm.runs import comparison
 
     compared = [comparison.read_run(find_run(name, runs_dir)) for name in runs]
     written = []
     if csv_file is not None:
-        content = io.StringIO()
-        comparison.write_csv(compared, content)
-        written.append(_write_file(csv_file, content.getvalue()))
+        written.append(_write_file(csv_file, comparison.comparison_csv(compared)))
     if svg_file is not None:
         chart = comparison.comparison_chart(compared, axis)  # type: ignore[arg-type]
         if not chart:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
+import numpy as np
+
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.series import RunSeries
+from charlstm.runs.series import Curve, RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
+from charlstm.training.events import Paused, Resumed
 
 Axis = Literal["step", "epochs", "characters", "seconds"]
 
@@ -84,25 +88,103 @@ def _changes(series: RunSeries) -> str:
     return "; ".join(f"step {step:,}: {change}" for step, change in sorted(found))
 
 
-def curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -> tuple[ChartCurve, ChartCurve]:
-    """The validation curve of a run and its smoothed training curve, in nats per character, over ``axis``."""
-    validation = each.series.points("validation", "seconds" if axis == "seconds" else "step")
-    train = each.series.curve("train", "seconds" if axis == "seconds" else "step", smoothing=smoothing)
-    settings = each.spec.settings
-    chars = settings.batch_size * settings.seq_length
-    per_step = {"step": 1.0, "seconds": 1.0, "characters": float(chars), "epochs": 0.0}[axis]
-    if axis == "epochs":
-        last = each.series.last_step
-        per_step = last.epoch / last.step if last is not None and last.step else 0.0
-    return (
-        ChartCurve(each.run.name, validation.x * per_step, validation.y),
-        ChartCurve(each.run.name, train.x * per_step, train.y, faint=True),
+@dataclass(frozen=True, slots=True)
+class CurveMark:
+    """Something that happened to a run, at ``x`` of its axis.
+
+    ``rate``: the learning rate was changed by a command or at a resume. ``paused``: it was paused. ``resumed``: it
+    continued in a new process, after it had been stopped or had crashed. ``loss`` is that of the validation curve
+    there, in nats per character; not-a-number before its first point.
+    """
+
+    kind: Literal["rate", "paused", "resumed"]
+    x: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunCurves:
+    """What is drawn of a run, over one axis, in nats per character: the training losses as logged (``raw``) and
+    smoothed (``train``), the validation losses, the best of them as (x, loss), and what happened on the way."""
+
+    train: Curve
+    raw: Curve
+    validation: Curve
+    best: tuple[float, float] | None
+    marks: tuple[CurveMark, ...]
+
+
+def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -> RunCurves:
+    """The curves of a run over ``axis``; ``smoothing`` is the weight of the past in the training curve."""
+    series = each.series
+    base: Literal["step", "seconds"] = "seconds" if axis == "seconds" else "step"
+    unit = _per_step(each, axis)
+
+    def scaled(curve: Curve) -> Curve:
+        return Curve(curve.x * unit, curve.y)
+
+    raw, validation = scaled(series.points("train", base)), scaled(series.points("validation", base))
+    steps = series.points("train").x
+
+    def place(step: int) -> float:
+        return float(np.interp(step, steps, raw.x)) if len(steps) else 0.0
+
+    def mark(kind: Literal["rate", "paused", "resumed"], step: int) -> CurveMark:
+        x = place(step)
+        known = np.isfinite(validation.y)
+        there = float(np.interp(x, validation.x[known], validation.y[known])) if known.any() else float("nan")
+        return CurveMark(kind, x, there)
+
+    validated = series.points("validation")
+    best = None
+    if (found := series.best) is not None and len(at := np.flatnonzero(validated.x == found.step)):
+        best = float(validation.x[at[-1]]), float(validation.y[at[-1]])
+    marks = [mark("rate", event.step) for event in series.every_control if event.command == "set-lr"]
+    marks += [mark("rate", event.step) for event in series.inexact if "lr" in event.changed]
+    paused = {event.step for event in series.interruptions if isinstance(event, Paused)}
+    marks += [mark("paused", step) for step in sorted(paused)]
+    marks += [
+        mark("resumed", event.step)
+        for event in series.interruptions
+        if isinstance(event, Resumed) and event.step not in paused
+    ]
+    return RunCurves(
+        train=scaled(series.curve("train", base, smoothing=smoothing)),
+        raw=raw,
+        validation=validation,
+        best=best,
+        marks=tuple(marks),
     )
 
 
-def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step") -> str:
-    """All runs on one chart, as SVG: validation bold, training faint."""
-    drawn = [curve for each in runs for curve in curves(each, axis)]
+def loss_at(curve: Curve, x: float) -> float:
+    """The loss of the last point of ``curve`` up to ``x``; not-a-number outside of the curve."""
+    index = int(np.searchsorted(curve.x, x, side="right")) - 1
+    return float(curve.y[index]) if index >= 0 and x <= curve.x[-1] else float("nan")
+
+
+def _per_step(each: ComparedRun, axis: Axis) -> float:
+    """How much of ``axis`` a training step is; 1 for the axes that the series has itself."""
+    settings, last = each.spec.settings, each.series.last_step
+    if axis == "characters":
+        return float(settings.batch_size * settings.seq_length)
+    if axis == "epochs":
+        return last.epoch / last.step if last is not None and last.step else 0.0
+    return 1.0
+
+
+def curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -> tuple[ChartCurve, ChartCurve]:
+    """The validation curve of a run and its smoothed training curve, for a chart in SVG."""
+    found = run_curves(each, axis, smoothing=smoothing)
+    return (
+        ChartCurve(each.run.name, found.validation.x, found.validation.y),
+        ChartCurve(each.run.name, found.train.x, found.train.y, faint=True),
+    )
+
+
+def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smoothing: float = SMOOTHING) -> str:
+    """All runs on one chart, as SVG: validation bold, training faint. Empty when there is no curve yet."""
+    drawn = [curve for each in runs for curve in curves(each, axis, smoothing=smoothing)]
     return line_chart(drawn, AXES[axis], "loss, nats per character", width=960, height=480)
 
 
@@ -117,3 +199,10 @@ def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
             for step, epochs, characters, seconds, loss in zip(*columns, over["step"].y.tolist(), strict=True):
                 row = [each.run.name, name, int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
                 writer.writerow(row)
+
+
+def comparison_csv(runs: Sequence[ComparedRun]) -> str:
+    """What :func:`write_csv` writes."""
+    content = io.StringIO()
+    write_csv(runs, content)
+    return content.getvalue()

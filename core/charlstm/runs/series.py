@@ -95,6 +95,8 @@ class RunSeries:
         self.controls: list[Controlled] = []
         self.every_control: list[Controlled] = []
         """Every command that was handled, including those after the step of a resume: the trainer replays them."""
+        self.interruptions: list[Paused | Resumed] = []
+        """Every pause and every continuation, by step."""
         self.paused: Paused | None = None
         self.finished: Finished | None = None
         self.failed: Failed | None = None
@@ -129,7 +131,16 @@ class RunSeries:
     def copy(self) -> Self:
         """A copy that later events do not change, for another thread."""
         twin = copy.copy(self)
-        for name in ("samples", "validations", "warnings", "controls", "every_control", "inexact", "_session"):
+        for name in (
+            "samples",
+            "validations",
+            "warnings",
+            "controls",
+            "every_control",
+            "interruptions",
+            "inexact",
+            "_session",
+        ):
             setattr(twin, name, list(getattr(self, name)))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
         twin._clock = self._clock.copy()
@@ -293,6 +304,7 @@ class RunSeries:
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
             case Paused():
                 self.paused = event
+                self.interruptions.append(event)
             case Resumed():
                 self._resume(event)
             case Finished():
@@ -312,6 +324,7 @@ class RunSeries:
         self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
         self.warnings = [each for each in self.warnings if each.step <= event.step]
         self.controls = [each for each in self.controls if each.step <= event.step]
+        self.interruptions = [*(each for each in self.interruptions if each.step <= event.step), event]
         if self.last_step is not None and self.last_step.step > event.step:
             self.last_step = None
         self.paused = self.finished = self.failed = None

@@ -67,8 +67,8 @@ class DetailsCache:
     Use it from the event loop only.
     """
 
-    KEPT = 16
-    """Runs whose details are kept: more than can be compared side by side. The curves of a long run take 1 MB."""
+    KEPT = 32
+    """Runs whose details are kept: more than a chart shows. The curves of a long run take 1 MB."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Path, tuple[RunDetails, tuple[str, int]]] = OrderedDict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -33,6 +33,9 @@ from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
+
+if TYPE_CHECKING:
+    from charlstm_tui.runs.overlay import OverlayPane
 
 
 def _key(action: str) -> str:
@@ -65,6 +68,8 @@ class RunsScreen(ModeScreen):
     typed: var[str] = var("")
     """What is typed in the filter."""
     comparing: var[bool] = var(False, toggle_class="-comparing")
+    overlaid: var[bool] = var(False, toggle_class="-overlaid")
+    """Whether the curves of the marked runs are shown instead of the table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +79,8 @@ class RunsScreen(ModeScreen):
             self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
         self._details = DetailsCache()
         self._note_timer: Timer | None = None
+        self._overlay: OverlayPane | None = None
+        self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
@@ -100,6 +107,7 @@ class RunsScreen(ModeScreen):
         if self.charlstm.bits != pane.bits:
             pane.bits = self.charlstm.bits
             self._update_table()
+            self._update_details()
         if changed:
             self.marked = tuple(path for path in self.marked if state.find(path))
             self._update_details()
@@ -122,6 +130,21 @@ class RunsScreen(ModeScreen):
     def watch_comparing(self, comparing: bool) -> None:
         self._update_details()
         self.refresh_keys()
+
+    def watch_overlaid(self, overlaid: bool) -> None:
+        self._update_details()
+        self.call_after_refresh(self.focus_main)
+        self.refresh_keys()
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("runs.overlay",) if self.overlaid else ("runs",)
+
+    def focus_main(self) -> None:
+        if self.overlaid:
+            for chart in self.query("#overlay-chart"):
+                chart.focus()
+        else:
+            super().focus_main()
 
     def on_resize(self) -> None:
         self._update_head()
@@ -192,6 +215,9 @@ class RunsScreen(ModeScreen):
         """Show what is known of the run at the cursor, or of those that are compared, and again once they are read."""
         if self.leaving:
             return
+        if self.overlaid:
+            await self._update_overlay()
+            return
         pane = self.query_one(DetailsPane)
         if self.comparing:
             shown = [run for path in self.marked for run in self.runs if run.path == path]
@@ -202,6 +228,14 @@ class RunsScreen(ModeScreen):
         read = [(run, await self._details.read(run)) for run in shown[:at_once]]
         if any(now is not before for (_, now), (_, before) in zip(read, known, strict=False)):
             pane.runs = (*read, *known[at_once:])
+
+    async def _update_overlay(self) -> None:
+        """Show the curves of the marked runs, or of the one at the cursor, once their folders are read."""
+        pane = self._overlay
+        if pane is not None:
+            paths = self.marked or self._overlaid_paths
+            shown = [run for path in paths for run in self.runs if run.path == path]
+            pane.show([(run, await self._details.read(run)) for run in shown], self.charlstm.bits)
 
     def zoom(self) -> None:
         """See :class:`ModeScreen`; the table keeps the titles of its columns."""
@@ -216,8 +250,10 @@ class RunsScreen(ModeScreen):
         match action.handler:
             case "import_model":
                 return True
-            case "find" | "sort":
+            case "find" | "sort" | "mark_all":
                 return bool(self.runs)
+            case _ if action.scope == "runs.overlay":
+                return True
             case "stop":
                 return run is not None and run.live
             case "resume":
@@ -266,6 +302,102 @@ class RunsScreen(ModeScreen):
             self.note(f"Mark two runs or more with {_key('runs.mark')} to compare them.")
             return
         self.comparing = not self.comparing
+
+    def do_mark_all(self) -> None:
+        """Mark all runs in the table, or none of them when all are marked already."""
+        shown = tuple(Path(row.key) for row in self.query_one(RowList).rows if row.key is not None)
+        others = tuple(path for path in self.marked if path not in shown)
+        self.marked = others if set(shown) <= set(self.marked) else (*others, *shown)
+
+    # ---- the curves
+    async def do_overlay(self) -> None:
+        """Show the curves of what is marked; with one mark or none, those of the run at the cursor too."""
+        run = self.current
+        if run is None:
+            return
+        if len(self.marked) == 1 and run.path not in self.marked:
+            self.marked = (*self.marked, run.path)
+        self._overlaid_paths = (run.path,)
+        if self._overlay is None:
+            from charlstm_tui.runs.overlay import OverlayPane  # brings numpy, which the table does not need
+
+            self._overlay = OverlayPane(id="runs-overlay")
+            await self.mount(self._overlay, after="#runs-split")
+        self.comparing = False
+        self.overlaid = True
+
+    def do_overlay_close(self) -> None:
+        self.overlaid = False
+
+    def do_overlay_compare(self) -> None:
+        self.overlaid = False
+        self.do_compare()
+
+    def do_cursor(self, columns: int) -> None:
+        if self._overlay is not None:
+            self._overlay.move_cursor(columns)
+
+    def do_select(self, by: int) -> None:
+        if self._overlay is not None:
+            self._overlay.select(by)
+
+    def do_overlay_axis(self) -> None:
+        if self._overlay is not None:
+            self._overlay.next_axis()
+
+    def do_overlay_behind(self) -> None:
+        if self._overlay is not None:
+            self._overlay.next_behind()
+
+    def do_overlay_smoothing(self) -> None:
+        if self._overlay is not None:
+            self._overlay.next_smoothing()
+
+    def do_overlay_log(self) -> None:
+        if self._overlay is not None:
+            self._overlay.next_scale()
+
+    def do_overlay_zoom(self, by: int) -> None:
+        if self._overlay is not None:
+            self._overlay.zoom_x(by)
+
+    def do_save_chart(self) -> None:
+        """Ask for the file: its ending says whether it is the chart or the losses."""
+        overlay = self._overlay
+        if overlay is None:
+            return
+        folder = Path.cwd()
+
+        def path_of(typed: str) -> Path:
+            return folder / typed_path(typed)
+
+        def check(typed: str) -> str | None:
+            if path_of(typed).suffix.lower() not in (".svg", ".csv"):
+                return "Let the name end in .svg for the chart, or in .csv for the losses."
+            return None
+
+        def save(path: Path) -> None:
+            self._attempt(lambda: overlay.write(path), f"Saved {home(path)}.")
+
+        def replaced(path: Path | None) -> None:
+            if path is not None:
+                save(path)
+
+        def named(typed: str | None) -> None:
+            if typed is None:
+                return
+            path = path_of(typed)
+            if not path.exists():
+                save(path)
+                return
+            choices = [Choice("n", "no, keep it as it is", None), Choice("y", "yes, write over it", path)]
+            about = "There is a file of that name already."
+            self.app.push_screen(ChoiceDialog(f"Replace {home(path)}?", about, choices), replaced)
+
+        about = f"In the folder {home(folder)}. Ending in .svg: the chart. In .csv: all logged losses."
+        self.app.push_screen(
+            PromptDialog("Save the chart", about, "runs.svg", check=check, suggester=PathSuggester()), named
+        )
 
     def do_resume(self) -> None:
         if run := self.current:
@@ -387,9 +519,12 @@ class RunsScreen(ModeScreen):
 
     def step_out(self) -> bool:
         line = self.query_one("#runs-filter", Input)
-        if line.display:
+        if line.display and not self.overlaid:
             line.value, line.display = "", False
             self.focus_main()
+        elif self.overlaid and self._overlay is not None:
+            if not self._overlay.drop_cursor():
+                self.overlaid = False
         elif self.comparing:
             self.comparing = False
         elif self.marked:
@@ -437,6 +572,8 @@ class RunsScreen(ModeScreen):
             result = await in_thread(lambda check: act())
         except CharLSTMError as error:
             self.note(str(error), bad=True)
+        except OSError as error:
+            self.note(f"{error.filename or 'The file'} cannot be written: {error.strerror or error}.", bad=True)
         else:
             if then is not None:
                 then(result)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -27,20 +27,47 @@ Array = np.ndarray
 NOTHING = Curve(np.empty(0), np.empty(0))
 BITS = 1 / math.log(2)
 SPACE = ord(" ")
+LETTERS_APART = 16
+"""Least number of columns between two letters of a run on a chart of several."""
 MARKS_APART = 4
 """Columns between two validation marks that lie on the training curve."""
-ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label")
+RUN_COLOURS = 8
+"""Colours for the runs on a chart of several; from the ninth run on they come again, with other letters."""
+RUN_ROLES = tuple(f"{part}-{colour}" for part in ("run", "run-train", "run-raw") for colour in range(RUN_COLOURS))
+ROLES = ("blank", "raw", "train", "validation", "best", "reference", "axis", "label", "cursor", *RUN_ROLES)
 ROLE = {name: number for number, name in enumerate(ROLES)}
 
-_BRAILLE_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # [dot row, dot column]
-_HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"])
+_BRAILLE_BITS = (0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80)  # of the dots of a cell, row by row
+_BRAILLE = np.array(
+    [0x2800 + sum(bit for n, bit in enumerate(_BRAILLE_BITS) if byte >> n & 1) for byte in range(256)], dtype=np.int32
+)
+"""The character for a cell whose dots, row by row, are the bits of a number, the lowest first."""
+_HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"], dtype=np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class ChartRun:
+    """A run on a chart of several: the ``letter`` that marks it, the number of its ``colour``, its curves as those of
+    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it."""
+
+    letter: str
+    colour: int
+    validation: Curve
+    train: Curve = NOTHING
+    raw: Curve | None = None
+    best: tuple[float, float] | None = None
+    marks: tuple[tuple[float, float, str], ...] = ()
+
+    def role(self, part: str) -> int:
+        """The role of its validation curve and letters (``run``), of ``run-train`` or of ``run-raw``."""
+        return ROLE[f"{part}-{self.colour % RUN_COLOURS}"]
 
 
 @dataclass(frozen=True, eq=False)
 class ChartData:
     """What a loss chart shows: x rises (steps or seconds), y is in nats, not-a-number is a gap. ``train`` is the
     smoothed curve, ``raw`` the one behind it; ``references`` are labelled losses in nats; ``planned`` is where x will
-    end, ``words`` stand where there is no curve yet."""
+    end, ``words`` stand where there is no curve yet. ``runs`` are further runs, the last one on top."""
 
     train: Curve = NOTHING
     validation: Curve = NOTHING
@@ -49,14 +76,24 @@ class ChartData:
     references: tuple[tuple[str, float], ...] = ()
     planned: float | None = None
     words: str = ""
+    runs: tuple[ChartRun, ...] = ()
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The curves that the scales hold: all but the raw ones."""
+        return [self.train, self.validation, *(curve for run in self.runs for curve in (run.train, run.validation))]
 
 
 @dataclass(frozen=True)
 class ChartView:
-    """How it is shown. ``zoom`` 0 is everything so far, n > 0 the last 1/2ⁿ of it, −1 the whole plan."""
+    """How it is shown. ``zoom`` 0 is everything so far, n > 0 the last 1/2ⁿ of it, −1 the whole plan. ``x_name`` stands
+    below the axis instead of "step" or "time". ``envelope``: of raw curves the lowest and the highest loss of each
+    column instead of every point."""
 
     bits: bool = False
     seconds: bool = False
+    x_name: str = ""
+    envelope: bool = False
     log_x: bool = False
     log_y: bool = False
     zoom: int = 0
@@ -65,10 +102,37 @@ class ChartView:
 
 @dataclass(frozen=True, eq=False)
 class PaintedChart:
-    """Cells of a painted chart: ``codes`` (H, W) code points and ``roles`` (H, W) indices into :data:`ROLES`."""
+    """Cells of a painted chart: ``codes`` (H, W) code points and ``roles`` (H, W) indices into :data:`ROLES`. ``x`` is
+    the scale of its ``columns`` cells from ``left`` on, ``None`` while there is no curve."""
 
     codes: Array
     roles: Array
+    x: Scale | None = None
+    left: int = 0
+    columns: int = 0
+
+    def x_at(self, column: int) -> float | None:
+        """The place on the x axis of a column of cells, the nearest one beside the plot; ``None`` without a curve."""
+        if self.x is None or self.columns < 1:
+            return None
+        inside = min(max(column - self.left, 0), self.columns - 1)
+        return self.x.value((inside + 0.5) / self.columns)
+
+    def column_of(self, x: float) -> int | None:
+        """The column of a place on the x axis; ``None`` where it is out of sight."""
+        across = math.nan if self.x is None else float(self.x(x))
+        return self.left + min(int(across * self.columns), self.columns - 1) if 0 <= across <= 1 else None
+
+    def with_cursor(self, x: float) -> PaintedChart:
+        """The same with a vertical line at a place on the x axis, behind the curves."""
+        column = self.column_of(x)
+        if column is None:
+            return self
+        codes, roles = self.codes.copy(), self.roles.copy()
+        free = np.isin(roles[:, column], (ROLE["blank"], ROLE["reference"]))
+        free[-2:] = False  # the axis and its labels
+        codes[free, column], roles[free, column] = ord("│"), ROLE["cursor"]
+        return replace(self, codes=codes, roles=roles)
 
     def text(self) -> str:
         """The characters alone, rows joined by newlines."""
@@ -99,6 +163,11 @@ class Scale:
                 points = np.log(points)
         return (points - self._low) / (self._high - self._low)
 
+    def value(self, along: float) -> float:
+        """The value at 0…1 along the axis."""
+        point = self._low + along * (self._high - self._low)
+        return math.exp(point) if self.log else point
+
 
 def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedChart:
     """Draw ``data`` into ``width`` × ``height`` cells. Any size is drawn; below 24 × 5 the axes go."""
@@ -117,12 +186,22 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
         words = data.words[:plot_width]
         _write(chart, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
         return chart
+    chart = PaintedChart(codes, roles, x, left, plot_width)
     inside = PaintedChart(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
     unit = BITS if view.bits else 1.0
     labels = _references(inside, data.references, y, unit)
-    for curve, role in ((data.raw, "raw"), (data.train, "train")):
-        if curve is not None:
-            _draw(inside, curve, x, y, unit, ROLE[role], view.glyphs)
+    curves = [(run.raw, run.role("run-raw"), True) for run in data.runs]
+    curves += [(run.train, run.role("run-train"), False) for run in data.runs]
+    curves += [(run.validation, run.role("run"), False) for run in data.runs]
+    curves += [(data.raw, ROLE["raw"], True), (data.train, ROLE["train"], False)]
+    for curve, role, is_raw in curves:
+        if curve is not None and len(curve):
+            if is_raw and view.envelope:
+                for edge in _envelope(curve, x, plot_width):
+                    _draw(inside, edge, x, y, unit, role, view.glyphs)
+            else:
+                _draw(inside, curve, x, y, unit, role, view.glyphs, points=is_raw)
+    _run_marks(inside, data.runs, x, y, unit)
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
     for row, text in labels:
@@ -139,7 +218,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
 def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | None]:
     """The scales that hold what the view shows, or nothing when there is nothing to show yet."""
     unit = BITS if view.bits else 1.0
-    ends = [float(curve.x[-1]) for curve in (data.train, data.validation) if len(curve.x)]
+    ends = [float(curve.x[-1]) for curve in data.curves if len(curve.x)]
     if not ends:
         return None, None
     end, start = max(ends), 0.0
@@ -148,18 +227,19 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
     elif view.zoom < 0 and data.planned:
         end = max(end, data.planned)
     if view.log_x:
-        firsts = [float(curve.x[curve.x > 0][0]) for curve in (data.train, data.validation) if (curve.x > 0).any()]
+        firsts = [float(curve.x[curve.x > 0][0]) for curve in data.curves if (curve.x > 0).any()]
         start = max(start, min(firsts, default=1.0))
     if end <= start:
         end = start + 1
     x = Scale(start, end, view.log_x)
-    known = [_within(curve, start, end) for curve in (data.train, data.validation)]
+    known = [_within(curve, start, end) for curve in data.curves]
     values = np.concatenate(known)
     if not len(values):
         return x, Scale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
     low, high = float(values.min()), float(values.max())
     # A loss that ran away must not press the rest of the curve flat: what is higher stands at the upper edge.
-    high = min(high, 4 * max(float(np.median(values)), 1e-9))
+    # Of many runs every n-th value: the median of 200,000 would take 2 ms.
+    high = min(high, 4 * max(float(np.median(values[:: 1 + len(values) // 20_000])), 1e-9))
     if data.raw is not None and len(noise := _within(data.raw, start, end)):
         low = min(low, float(np.quantile(noise, 0.02)))
         high = max(high, min(float(np.quantile(noise, 0.98)), high * 1.15))
@@ -215,44 +295,91 @@ def short_number(value: float) -> str:
 # ---------------------------------------------------------------- curves
 
 
-def _draw(inside: PaintedChart, curve: Curve, x: Scale, y: Scale, unit: float, role: int, glyphs: Glyphs) -> None:
-    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. The raw curve is
+def _draw(
+    inside: PaintedChart,
+    curve: Curve,
+    x: Scale,
+    y: Scale,
+    unit: float,
+    role: int,
+    glyphs: Glyphs,
+    *,
+    points: bool = False,
+) -> None:
+    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is
     its points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
     across, down = (2, 4) if glyphs == "braille" else (1, 2)
-    dots = np.zeros((rows * down, columns * across), dtype=bool)
-    _line(dots, x(curve.x), y(curve.y * unit), joined=role != ROLE["raw"])
-    cells = dots.reshape(rows, down, columns, across)
+    dots = np.zeros((rows, columns, down, across), dtype=bool)
+    curve = curve if points else _decimated(curve, x, columns * across)
+    _line(dots, x(curve.x), y(curve.y * unit), joined=not points)
+    pattern = np.packbits(dots.reshape(rows, columns, down * across), axis=-1, bitorder="little")[..., 0]
     if glyphs == "braille":
-        pattern = np.einsum("rdca,da->rc", cells, _BRAILLE_DOTS)
-        characters = 0x2800 + pattern
+        characters = _BRAILLE[pattern]
     else:
-        pattern = cells[:, 0, :, 0] + 2 * cells[:, 1, :, 0]
-        characters = _HALF_BLOCKS[pattern] if role != ROLE["raw"] else np.full_like(pattern, ord("░"))
+        characters = _HALF_BLOCKS[pattern] if not points else np.full(pattern.shape, ord("░"), dtype=np.int32)
     drawn = pattern > 0
-    inside.codes[drawn] = characters[drawn]
-    inside.roles[drawn] = role
+    np.copyto(inside.codes, characters, where=drawn, casting="same_kind")
+    np.copyto(inside.roles, role, where=drawn, casting="unsafe")
+
+
+def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
+    """First, lowest, highest and last point of each of ``columns`` columns of dots, where there are many more. A curve
+    with gaps stays as it is. Ten thousand points are divided by looking for the columns' edges among them, which takes
+    a tenth of the time of finding each point's column."""
+    if len(curve) < 8 * columns or not np.isfinite(curve.y).all():
+        return curve
+    first = max(int(np.searchsorted(curve.x, x.low)) - 1, 0)  # the line comes in from the left
+    edges = [x.value((column + 0.5) / (columns - 1)) for column in range(columns)]
+    starts = np.unique(np.append(np.searchsorted(curve.x[first:], edges), 0))
+    starts = first + starts[starts < len(curve) - first]
+    stops = np.append(starts[1:], len(curve)) - 1
+    kept = np.empty((len(starts), 4))
+    kept[:, 0], kept[:, 3] = curve.y[starts], curve.y[stops]
+    kept[:, 1], kept[:, 2] = np.minimum.reduceat(curve.y, starts), np.maximum.reduceat(curve.y, starts)
+    place = np.repeat(curve.x[starts], 4).reshape(-1, 4)
+    place[:, 3] = curve.x[stops]
+    return Curve(place.ravel(), kept.ravel())
+
+
+def _envelope(curve: Curve, x: Scale, columns: int) -> tuple[Curve, Curve]:
+    """The lowest and the highest finite loss of a curve in each column of cells."""
+    curve = _decimated(curve, x, 2 * columns)
+    across = x(curve.x)
+    shown = np.isfinite(curve.y) & (across >= 0) & (across <= 1)
+    if not shown.any():
+        return NOTHING, NOTHING
+    place, losses = curve.x[shown], curve.y[shown]
+    column = np.minimum(across[shown] * columns, columns - 1).astype(np.int64)
+    starts = np.flatnonzero(np.r_[True, np.diff(column) != 0])
+    low, high = np.minimum.reduceat(losses, starts), np.maximum.reduceat(losses, starts)
+    return Curve(place[starts], low), Curve(place[starts], high)
 
 
 def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
     """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite; or,
     not ``joined``, set them alone. What lies above or below the chart stands at its edge; what lies left or right of
     it is left out."""
-    rows, columns = dots.shape
+    rows, columns = _size(dots)
     first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
     first = max(first - 1, 0)  # the line comes in from the left
     across, up = across[first : last + 1], up[first : last + 1]
     solid = np.isfinite(up) & np.isfinite(across)
     if not solid.any():
         return
-    run = np.cumsum(~solid)[solid]
-    column = np.clip(np.floor(across[solid] * (columns - 1) + 0.5), -columns, 2 * columns).astype(np.int64)
-    row = np.floor((1 - np.clip(up[solid], 0, 1)) * (rows - 1) + 0.5).astype(np.int64)
+    run = np.zeros(len(up), dtype=np.int64)
+    if not solid.all():
+        run, across, up = np.cumsum(~solid)[solid], across[solid], up[solid]
+    column = np.floor(np.minimum(np.maximum(across * (columns - 1) + 0.5, -columns), 2 * columns)).astype(np.int64)
+    # not negative, so that the conversion rounds down
+    row = (np.minimum(np.maximum(1 - up, 0), 1) * (rows - 1) + 0.5).astype(np.int64)
     if not joined:
-        _strokes(dots, column, row, column, row)
+        shown = (column >= 0) & (column < columns)
+        _set(dots, row[shown], column[shown])
         return
-    starts = np.flatnonzero(np.r_[True, (np.diff(column) != 0) | (np.diff(run) != 0)])
-    stops = np.r_[starts[1:], len(column)] - 1
+    starts = np.flatnonzero((column[1:] != column[:-1]) | (run[1:] != run[:-1])) + 1
+    stops = np.append(starts, len(column)) - 1
+    starts = np.insert(starts, 0, 0)
     column, run = column[starts], run[starts]
     high, low = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
     _strokes(dots, column, high, column, low)
@@ -271,8 +398,19 @@ def _strokes(dots: Array, x0: Array, y0: Array, x1: Array, y1: Array) -> None:
     part = along / np.maximum(length, 1)[which]
     column = np.floor(x0[which] + part * (x1 - x0)[which] + 0.5).astype(np.int64)
     row = np.floor(y0[which] + part * (y1 - y0)[which] + 0.5).astype(np.int64)
-    shown = (column >= 0) & (column < dots.shape[1])
-    dots[row[shown], column[shown]] = True
+    shown = (column >= 0) & (column < _size(dots)[1])
+    _set(dots, row[shown], column[shown])
+
+
+def _size(dots: Array) -> tuple[int, int]:
+    """Rows and columns of dots; the array has a cell's dots together: (rows, columns, dot rows, dot columns)."""
+    rows, columns, down, across = dots.shape
+    return rows * down, columns * across
+
+
+def _set(dots: Array, row: Array, column: Array) -> None:
+    down, across = dots.shape[2:]
+    dots[row // down, column // across, row % down, column % across] = True
 
 
 def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
@@ -293,6 +431,45 @@ def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: flo
     place(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
     if data.best is not None and math.isfinite(data.best[1]):
         place(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
+
+
+def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: Scale, y: Scale, unit: float) -> None:
+    """Letters along the validation curves, at the end of each and in turns before it; what happened; the best points.
+    Letters do not cover one another, so that of curves that run together each has its own."""
+    rows, columns = inside.codes.shape
+    taken = np.zeros(inside.codes.shape, dtype=bool)
+
+    def put(across: float, up: float, character: str, role: int, back: int = 0) -> None:
+        """Set a character, or up to ``back`` columns before it where another one is."""
+        if not (0 <= across <= 1 and math.isfinite(up)):
+            return
+        row = min(int((1 - min(max(up, 0.0), 1.0)) * rows), rows - 1)
+        column = min(int(across * columns), columns - 1)
+        for place in range(column, max(column - back, 0) - 1, -1):
+            if not taken[row, place]:
+                inside.codes[row, place], inside.roles[row, place] = ord(character), role
+                taken[row, place] = True
+                return
+
+    for run in reversed(runs):  # the one on top first: its marks stay
+        for at, loss, character in run.marks:
+            put(float(x(at)), float(y(loss * unit)), character, run.role("run"))
+        if run.best is not None:
+            put(float(x(run.best[0])), float(y(run.best[1] * unit)), "◆", run.role("run"))
+    between = max(LETTERS_APART, 3 * len(runs))
+    for turn, run in enumerate(runs):
+        across, up = x(run.validation.x), y(run.validation.y * unit)
+        known = np.isfinite(up) & np.isfinite(across)
+        if not known.any():
+            continue
+        across, up = across[known], up[known]
+        last = min(float(across[-1]), 1.0)
+        first = turn * between // max(len(runs), 1) + 2
+        for column in range(first, columns, between):
+            place = (column + 0.5) / columns
+            if across[0] <= place < last - 2 / columns:
+                put(place, float(np.interp(place, across, up)), run.letter, run.role("run"))
+        put(last, float(np.interp(last, across, up)), run.letter, run.role("run"), back=6)
 
 
 def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array, Array]:
@@ -369,7 +546,7 @@ def _axes(
         _write(chart, axis_column, row, "┤", "axis")
         text = short_number(tick) if abs(tick) >= 1000 else f"{tick:.{digits}f}"
         _write(chart, 0, row, text.rjust(axis_column - 1), "label")
-    name = "time" if view.seconds else "step"
+    name = view.x_name or ("time" if view.seconds else "step")
     _write(chart, left + columns - len(name), rows + 1, name, "label")
     limit = left + columns - len(name) - 1
     count = max(2, min(10, columns // 12))

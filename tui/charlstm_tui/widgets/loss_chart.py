@@ -1,8 +1,8 @@
 """The loss chart as a widget: holds what is shown and how, paints when either changed, colours the cells.
 
-The drawing itself is ``chart_paint``'s; the series come ready from ``charlstm.runs.series``. Our own and not a plotting
-library's, because a loss chart wants a logarithm, gaps at not-a-number, labelled reference lines and validation on top,
-at some milliseconds a redraw (tests/benchmarks/screens.py).
+The drawing itself is ``chart_painting``'s; the series come ready from ``charlstm.runs.series``. Our own and not a
+plotting library's, because a loss chart needs a logarithm, gaps at not-a-number, labelled reference lines and
+validation on top, at some milliseconds a redraw (tests/benchmarks/screens.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.binding import BindingType
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm_tui.widgets.chart_painting import ChartData, ChartView, Glyphs, PaintedChart, paint
+from charlstm_tui.widgets.chart_painting import (
+    RUN_ROLES,
+    ChartData,
+    ChartView,
+    Glyphs,
+    PaintedChart,
+    paint,
+)
 
 MAX_ZOOM = 8
 GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
@@ -43,9 +52,12 @@ class LossChart(Widget, can_focus=True):
         "loss-chart--reference",
         "loss-chart--axis",
         "loss-chart--label",
+        "loss-chart--cursor",
+        *(f"loss-chart--{role}" for role in RUN_ROLES),
     }
     BINDINGS: ClassVar[list[BindingType]] = []
 
+    # The colours of several runs are in app.tcss: their variables are not Textual's.
     DEFAULT_CSS = """
     LossChart { height: 1fr; width: 1fr; }
     LossChart > .loss-chart--raw { color: $primary 45%; }
@@ -55,13 +67,24 @@ class LossChart(Widget, can_focus=True):
     LossChart > .loss-chart--reference { color: $foreground 45%; }
     LossChart > .loss-chart--axis { color: $foreground 30%; }
     LossChart > .loss-chart--label { color: $foreground 60%; }
+    LossChart > .loss-chart--cursor { color: $foreground 60%; }
     """
+
+    class Pointed(Message):
+        """The mouse is over the place ``x`` of the x axis."""
+
+        def __init__(self, x: float) -> None:
+            super().__init__()
+            self.x = x
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.data = ChartData()
         self.view = ChartView(glyphs=default_glyphs())
+        self.cursor: float | None = None
+        """Where on the x axis a vertical line stands."""
         self._painted: tuple[tuple[Any, ...], PaintedChart] | None = None
+        self._pointed: PaintedChart | None = None
         self._strips: dict[int, Strip] = {}
         self._styles: dict[str, Style] = {}
 
@@ -70,6 +93,14 @@ class LossChart(Widget, can_focus=True):
         if data is not self.data:
             self.data = data
             self._paint_again()
+
+    def point(self, x: float | None) -> None:
+        """Put the cursor at a place on the x axis, or remove it. The curves are not painted again for it."""
+        if x != self.cursor:
+            self.cursor = x
+            self._strips.clear()
+            self._pointed = None
+            self.refresh()
 
     def set_view(self, **changes: Any) -> None:
         """Change the view: ``bits``, ``seconds``, ``log_x``, ``log_y``, ``zoom``, ``glyphs``."""
@@ -85,11 +116,20 @@ class LossChart(Widget, can_focus=True):
         key = (self.data, self.view, self.size)
         if self._painted is None or self._painted[0] != key:
             self._painted = (key, paint(self.data, self.view, self.size.width, self.size.height))
+            self._pointed = None
             self._strips.clear()
         return self._painted[1]
 
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if (x := self.painted().x_at(event.x)) is not None:
+            self.post_message(self.Pointed(x))
+
     def render_line(self, y: int) -> Strip:
         painted = self.painted()
+        if self.cursor is not None:
+            if self._pointed is None:
+                self._pointed = painted.with_cursor(self.cursor)
+            painted = self._pointed
         if y >= len(painted.codes):
             return Strip.blank(self.size.width, self.rich_style)
         strip = self._strips.get(y)

@@ -1,0 +1,178 @@
+"""The curves of several runs on one chart: what is drawn, what keys and mouse do, and what is saved."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.widgets import Input
+
+from charlstm.runs.series import Curve
+from charlstm.training.events import Controlled
+from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.runs.overlay import OverlayPane
+from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
+from driven_app import Driven, driven
+from recorded_run import Recorded, record
+
+
+@pytest.fixture
+def runs(places: Path) -> Iterator[list[Recorded]]:
+    """Two finished runs; the rate of the first was changed."""
+    with ExitStack() as stack:
+        found = [
+            stack.enter_context(record(places, "finished", name="one", text="novel.txt", steps=400)),
+            stack.enter_context(record(places, "finished", name="two", text="anna.txt", overfits=True)),
+        ]
+        found[0].append(Controlled(step=200, id="rate", command="set-lr", value=1e-3))
+        yield found
+
+
+def falling(number: int, points: int = 200) -> ChartRun:
+    x = np.arange(1.0, points + 1)
+    y = 1.2 + 0.2 * number + 3 * np.exp(-x / 40)
+    validation = Curve(x[9::10], y[9::10] + 0.1)
+    return ChartRun("abcdefghijkl"[number], number, validation, Curve(x, y), Curve(x, y + 0.1 * np.sin(3 * x)))
+
+
+def test_runs_are_told_apart_by_letter_and_colour() -> None:
+    painted = paint(ChartData(runs=tuple(falling(number) for number in range(12))), ChartView(), 120, 36)
+    text = painted.text()
+    assert all(letter in text for letter in "abcdefghijkl")
+    roles = {role for row in range(36) for _, role in painted.runs(row)}
+    assert {f"run-{number}" for number in range(RUN_COLOURS)} <= roles
+    assert {f"run-train-{number}" for number in range(RUN_COLOURS)} & roles
+
+
+def test_curves_that_run_together_each_keep_a_letter() -> None:
+    same = falling(0)
+    runs = tuple(ChartRun(letter, number, same.validation) for number, letter in enumerate("abcd"))
+    assert all(letter in paint(ChartData(runs=runs), ChartView(), 80, 20).text() for letter in "abcd")
+
+
+@pytest.mark.parametrize("points", [300, 20_000])
+def test_a_long_curve_is_drawn_as_all_of_its_points_are(points: int) -> None:
+    rng = np.random.default_rng(3)
+    x = np.arange(1.0, points + 1)
+    y = 2 + rng.normal(0, 0.3, points)
+    gap = np.append(y, np.nan)  # a gap keeps all points
+    for view in (ChartView(), ChartView(zoom=2), ChartView(log_x=True)):
+        one = paint(ChartData(train=Curve(x, y)), view, 80, 20)
+        other = paint(ChartData(train=Curve(np.append(x, points), gap)), view, 80, 20)
+        assert (one.codes == other.codes).mean() > 0.995
+
+
+def test_the_envelope_holds_every_raw_loss() -> None:
+    run = falling(0, 4000)
+    painted = paint(ChartData(runs=(run,)), ChartView(envelope=True), 80, 20)
+    assert "run-raw-0" in {role for row in range(20) for _, role in painted.runs(row)}
+
+
+def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> None:
+    painted = paint(ChartData(runs=(falling(0),)), ChartView(), 80, 20)
+    column = painted.column_of(100.0)
+    assert column is not None
+    place = painted.x_at(column)
+    assert place is not None
+    assert abs(place - 100) < 3
+    pointed = painted.with_cursor(100.0)
+    assert (pointed.roles != painted.roles).sum() > 5
+    letters = painted.roles == painted.roles.max()
+    assert (pointed.codes[letters] == painted.codes[letters]).all()
+
+
+async def overlaid(app: Driven, *keys: str) -> OverlayPane:
+    """Mark all runs and show their curves."""
+    app.app.go("runs")
+    await app.in_mode("runs")
+    await app.shows("one", "two")
+    await app.press("a", "v", *keys)
+    await app.shows("2 runs over steps", "last values")
+    return app.mode.query_one(OverlayPane)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 12)])
+async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
+    runs: list[Recorded], places: Path, size: tuple[int, int]
+) -> None:
+    async with driven(places, size) as app:
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.until(lambda: len(app.app.runs_state.runs) == 2)
+        await app.press("a", "v")
+        await app.until(lambda: app.mode.query(OverlayPane) and app.mode.query_one(OverlayPane).chart.data.runs)
+        assert [run.letter for run in app.mode.query_one(OverlayPane).chart.data.runs] == ["a", "b"]
+        await app.shows("2 runs")
+        await app.press("escape")
+        await app.until(lambda: not app.mode.has_class("-overlaid"))
+
+
+async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
+    async with driven(places, (120, 36)) as app:
+        pane = await overlaid(app)
+        for axis in ("epochs", "characters", "time", "steps"):
+            await app.press("t")
+            await app.shows(f"over {axis}")
+        await app.press("b")
+        await app.shows("behind: raw")
+        assert all(run.raw is not None for run in pane.chart.data.runs)
+        await app.press("b")
+        await app.shows("behind: range")
+        await app.press("s")
+        await app.shows("smoothing: strong")
+        await app.press("g")
+        await app.shows("log scale: loss")
+        await app.press("plus")
+        await app.shows("last 1/2")
+        assert any(mark[2] == "↕" for run in pane.chart.data.runs for mark in run.marks)
+        await app.shows("rate changed")
+
+
+async def test_the_cursor_shows_the_losses_of_all_runs(runs: list[Recorded], places: Path) -> None:
+    async with driven(places, (120, 36)) as app:
+        pane = await overlaid(app)
+        await app.press("left", "shift+left")
+        await app.shows("at step")
+        first = pane.chart.cursor
+        await app.press("left")
+        await app.until(lambda: pane.chart.cursor != first)
+        assert await app.pilot.hover("#overlay-chart", offset=(20, 5))
+        await app.until(lambda: pane.chart.cursor is not None and first is not None and pane.chart.cursor < first / 2)
+        await app.press("escape")
+        await app.shows("last values")
+        await app.press("down")
+        await app.until(lambda: pane.selected == 0)
+        assert pane.chart.data.runs[-1].letter == "a"
+        assert not len(pane.chart.data.runs[0].train)
+
+
+async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
+    runs: list[Recorded], places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with driven(places, (120, 36)) as app:
+        await overlaid(app)
+        for name in ("runs.svg", "runs.csv"):
+            await app.press("ctrl+s")
+            await app.until(lambda: isinstance(app.screen, PromptDialog))
+            assert "In the folder" in app.text()
+            app.screen.query_one(Input).value = "runs.pdf"
+            await app.press("enter")
+            await app.shows("Let the name end in .svg")
+            app.screen.query_one(Input).value = name
+            await app.press("enter")
+            await app.shows("Saved")
+        await app.press("ctrl+s")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        app.screen.query_one(Input).value = "runs.csv"
+        await app.press("enter")
+        await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await app.press("escape")
+    words = [element.text for element in ET.parse(tmp_path / "runs.svg").iter()]
+    assert {"one", "two"} <= set(words)
+    assert {row["run"] for row in csv.DictReader((tmp_path / "runs.csv").open())} == {"one", "two"}

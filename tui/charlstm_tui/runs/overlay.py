@@ -1,0 +1,312 @@
+"""The curves of several runs on one chart, with the losses of all of them at a cursor."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from charlstm import user_files
+from charlstm.display import visible
+from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, comparison_csv, loss_at, run_curves
+from charlstm.runs.comparison import comparison_chart as svg_chart
+from charlstm.storage import write_all
+from charlstm_tui.background import SafeWorkers, in_thread
+from charlstm_tui.formatting import clock, count, loss, plural, shorten
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.runs.run_details import RunDetails
+from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
+from charlstm_tui.widgets.loss_chart import LossChart
+
+LETTERS = string.ascii_lowercase
+"""Each run has a letter, so that runs are told apart without colours too; further runs are left out."""
+SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
+BEHIND = ("nothing", "raw", "range")
+"""What is drawn behind the smoothed training curves: nothing, every logged loss, or their lowest and highest."""
+AXIS_NAMES: dict[Axis, str] = {"step": "steps", "epochs": "epochs", "characters": "characters", "seconds": "time"}
+MARKS = {"rate": ("↕", "rate changed"), "paused": ("‖", "paused"), "resumed": ("▸", "resumed")}
+ENTRY = 38
+"""Least cells for a run in the list of values."""
+NUMBER = 7
+
+
+class OverlayPane(SafeWorkers, Vertical):
+    """A chart of the runs in ``runs``, and a list of their losses at the cursor, or of their last ones without one."""
+
+    runs: reactive[tuple[tuple[RunView, RunDetails], ...]] = reactive((), init=False)
+    """The runs whose folder has been read, in the order of their letters."""
+    axis: reactive[Axis] = reactive("step", init=False)
+    smoothing: reactive[int] = reactive(2, init=False)
+    behind: reactive[int] = reactive(0, init=False)
+    selected: reactive[int | None] = reactive(None, init=False)
+    """The run on top. Of the others the training curves are left out then."""
+    bits: reactive[bool] = reactive(False, init=False)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._curves: list[RunCurves] = []
+        self._drawn: tuple[tuple[RunView, RunDetails], ...] = ()  # the runs whose curves these are
+        self._left_out = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="overlay-head")
+        with Vertical(id="overlay-split"):
+            yield LossChart(id="overlay-chart")
+            with VerticalScroll(id="overlay-list", can_focus=False):
+                yield Static(id="overlay-values")
+
+    @property
+    def chart(self) -> LossChart:
+        """The chart."""
+        return self.query_one(LossChart)
+
+    # ---- what is shown
+    def show(self, runs: Sequence[tuple[RunView, RunDetails | None]], bits: bool) -> None:
+        """Show these runs; those that are not read yet, or cannot be, are left out."""
+        read = [(view, details) for view, details in runs if details is not None and details.spec is not None]
+        self._left_out = max(0, len(runs) - len(LETTERS))
+        self.bits = bits
+        self.runs = tuple(read[: len(LETTERS)])
+
+    def watch_runs(self) -> None:
+        if self.selected is not None and self.selected >= len(self.runs):
+            self.selected = None
+        self._read_curves()
+
+    def watch_axis(self) -> None:
+        self.chart.point(None)
+        self.chart.set_view(seconds=self.axis == "seconds", x_name=AXIS_NAMES[self.axis], zoom=0)
+        self._read_curves()
+
+    def watch_smoothing(self) -> None:
+        self._read_curves()
+
+    def watch_behind(self) -> None:
+        self.chart.set_view(envelope=BEHIND[self.behind] == "range")
+        self._show_curves()
+
+    def watch_selected(self) -> None:
+        self._show_curves()
+
+    def watch_bits(self) -> None:
+        self.chart.set_view(bits=self.bits)
+        self._show_words()
+
+    def on_mount(self) -> None:
+        self.chart.set_view(x_name=AXIS_NAMES[self.axis], bits=self.bits)
+        self._read_curves()
+
+    def on_resize(self) -> None:
+        self._show_words()
+
+    def _read_curves(self) -> None:
+        self.run_worker(self._compute(), group="curves", exclusive=True)
+
+    async def _compute(self) -> None:
+        """Smooth on another thread: twenty long runs take a tenth of a second."""
+        runs, axis, weight = self.runs, self.axis, SMOOTHING[self.smoothing][1]
+        compared = [_compared(view, details) for view, details in runs]
+        self._curves = await in_thread(lambda check: [run_curves(each, axis, smoothing=weight) for each in compared])
+        self._drawn = runs
+        self._show_curves()
+
+    def _show_curves(self) -> None:
+        drawn = []
+        for number, curves in enumerate(self._curves):
+            only_validation = self.selected not in (None, number)
+            whole = ChartRun(
+                LETTERS[number],
+                number,
+                curves.validation,
+                curves.train,
+                curves.raw if BEHIND[self.behind] != "nothing" else None,
+                curves.best,
+                tuple((mark.x, mark.loss, MARKS[mark.kind][0]) for mark in curves.marks),
+            )
+            drawn.append(ChartRun(whole.letter, number, whole.validation) if only_validation else whole)
+        if self.selected is not None and self.selected < len(drawn):
+            drawn.append(drawn.pop(self.selected))
+        self.chart.show(ChartData(runs=tuple(drawn), words="no step was taken yet"))
+        self._show_words()
+
+    # ---- the words around the chart
+    def _show_words(self) -> None:
+        if not self.is_mounted or not self.size:  # not laid out yet
+            return
+        self.query_one("#overlay-head", Static).update(self._head())
+        self.query_one("#overlay-values", Static).update(self._values())
+
+    def _head(self) -> Content:
+        view = self.chart.view
+        zoom = f"last 1/{2**view.zoom}" if view.zoom > 0 else ""
+        logarithmic = " and ".join(name for name, log in (("loss", view.log_y), ("x", view.log_x)) if log)
+        left = f" first {len(LETTERS)} of {len(LETTERS) + self._left_out}" if self._left_out else ""
+        state = [
+            f" {plural(len(self._drawn), 'run')}{left} over {AXIS_NAMES[self.axis]}",
+            zoom,
+            f"log scale: {logarithmic}" if logarithmic else "",
+            f"smoothing: {SMOOTHING[self.smoothing][0]}",
+            f"behind: {BEHIND[self.behind]}",
+        ]
+        line = Content(" · ".join(filter(None, state)))
+        kinds = {mark.kind for curves in self._curves for mark in curves.marks}
+        marks = ["◆ best", *(f"{sign} {words}" for kind, (sign, words) in MARKS.items() if kind in kinds)]
+        marks += ["bold: validation", "faint: training"]
+        while marks:
+            words = "  ".join(marks) + " "
+            if line.cell_length + len(words) + 2 <= self.size.width:
+                gap = " " * (self.size.width - line.cell_length - len(words))
+                return Content.assemble(line, gap, (words, "$quiet"))
+            marks.pop()
+        return line
+
+    def _values(self) -> Content:
+        """A row for each run, side by side where there is room."""
+        width = self.query_one("#overlay-list").size.width - 1
+        beside = self.screen.has_class("-wide")
+        rows = self.size.height if beside else max(4, self.size.height // 4)
+        number = max(1, min(width // ENTRY, math.ceil(len(self._drawn) / rows)))
+        cell = width // number
+        name_width = min(40, cell - 3 * NUMBER - 5)
+        cursor = self.chart.cursor
+        head = " " * 3 + shorten(self._place(cursor), name_width).ljust(name_width)
+        head += "".join(title.rjust(NUMBER) for title in ("train", "valid", "best"))
+        entries = [
+            self._entry(place, view, curves, name_width, cell, cursor)
+            for place, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
+        ]
+        rows = math.ceil(len(entries) / number)
+        columns = [entries[start : start + rows] for start in range(0, len(entries), rows or 1)]
+        titles = Content.styled("".join(head.ljust(cell) for _ in columns).rstrip(), "$quiet")
+        lines = [Content("").join([column[row] for column in columns if row < len(column)]) for row in range(rows)]
+        return Content("\n").join([titles, *lines])
+
+    def _entry(
+        self, place: int, view: RunView, curves: RunCurves, name_width: int, cell: int, cursor: float | None
+    ) -> Content:
+        values = [
+            _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
+            for curve in (curves.train, curves.validation)
+        ]
+        figures = [_figure(value, self.bits) for value in values]
+        figures.append(_figure(math.nan if curves.best is None else curves.best[1], self.bits))
+        name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
+        chosen = place == self.selected
+        entry = Content.assemble(
+            "›" if chosen else " ",
+            (LETTERS[place], f"bold $run-{place % RUN_COLOURS}"),
+            " ",
+            (name, "bold" if chosen else ""),
+            "".join(figure.rjust(NUMBER) for figure in figures),
+        )
+        return entry.truncate(cell, pad=True)
+
+    def _place(self, x: float | None) -> str:
+        """The cursor in words."""
+        if x is None:
+            return "last values"
+        match self.axis:
+            case "step":
+                return f"at step {x:,.0f}"
+            case "epochs":
+                return f"at epoch {x:.2f}"
+            case "characters":
+                return f"at {count(x)} characters"
+            case _:
+                return f"at {clock(x)}"
+
+    # ---- what keys and mouse do
+    @on(LossChart.Pointed)
+    def _pointed(self, event: LossChart.Pointed) -> None:
+        self._point(event.x)
+
+    def _point(self, x: float | None) -> None:
+        self.chart.point(x)
+        self._show_words()
+
+    def move_cursor(self, columns: int) -> None:
+        """Move the cursor; the first key brings it to the end of the curves."""
+        chart = self.chart
+        painted = chart.painted()
+        here = None if chart.cursor is None else painted.column_of(chart.cursor)
+        target = painted.left + painted.columns - 1 if here is None else here + columns
+        self._point(painted.x_at(target))
+
+    def drop_cursor(self) -> bool:
+        """Remove the cursor or the selection; whether there was one."""
+        if self.selected is not None:
+            self.selected = None
+        elif self.chart.cursor is not None:
+            self._point(None)
+        else:
+            return False
+        return True
+
+    def select(self, by: int) -> None:
+        """Bring the next or the previous run to the top; past either end all are alike."""
+        places = [None, *range(len(self._drawn))]
+        here = places.index(self.selected) if self.selected in places else 0
+        self.selected = places[(here + by) % len(places)]
+        if self.selected is not None:
+            self.query_one("#overlay-list").scroll_to(y=self.selected, animate=False)
+
+    def next_axis(self) -> None:
+        """Draw over the next of steps, epochs, characters and time."""
+        axes = list(AXES)
+        self.axis = axes[(axes.index(self.axis) + 1) % len(axes)]
+
+    def next_smoothing(self) -> None:
+        """Smooth the training curves more, and after the strongest not at all."""
+        self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
+
+    def next_behind(self) -> None:
+        """Draw something else behind the training curves."""
+        self.behind = (self.behind + 1) % len(BEHIND)
+
+    def next_scale(self) -> None:
+        """Linear, the loss by logarithm, x too, x alone."""
+        order = [(False, False), (False, True), (True, True), (True, False)]
+        view = self.chart.view
+        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
+        self.chart.set_view(log_x=log_x, log_y=log_y)
+        self._show_words()
+
+    def zoom_x(self, by: int) -> None:
+        """Zoom into the latest part, or out again."""
+        self.chart.set_view(zoom=max(0, self.chart.view.zoom + by))
+        self._show_words()
+
+    # ---- files
+    def write(self, path: Path) -> None:
+        """Write the chart as SVG, or the losses as CSV, by the ending of ``path``. Not on the message loop.
+
+        Raises :class:`CharLSTMError` or :class:`OSError`.
+        """
+        compared = [_compared(view, details) for view, details in self._drawn]
+        if path.suffix.lower() == ".csv":
+            content = comparison_csv(compared)
+        else:
+            content = svg_chart(compared, self.axis, smoothing=SMOOTHING[self.smoothing][1])
+        encoded = content.encode()
+        user_files.save(path, lambda file: write_all(file, encoded))
+
+
+def _compared(view: RunView, details: RunDetails) -> ComparedRun:
+    assert details.spec is not None
+    return ComparedRun(view.run, details.spec, view.status, details.series)
+
+
+def _last(values: Sequence[float]) -> float:
+    return values[-1] if values else math.nan
+
+
+def _figure(value: float, bits: bool) -> str:
+    return "–" if not math.isfinite(value) else loss(value, bits, decimals=3)
