@@ -113,6 +113,12 @@ def test_the_app_never_imports_torch() -> None:
     assert "torch" not in loaded
 
 
+def test_first_screen_loads_without_numpy() -> None:
+    """numpy takes 0.2 s of the half second until the first paint: of the texts, or of the runs if there are any."""
+    loaded = _loaded_after("charlstm_tui.app", "charlstm_tui.corpus.screen", "charlstm_tui.runs.screen")
+    assert not loaded & {"numpy", "torch"}
+
+
 @pytest.mark.parametrize("package", ["text", "model", "training", "generation", "engine", "runs"])
 def test_a_package_itself_imports_nothing(package: str) -> None:
     assert not _loaded_after(f"charlstm.{package}") & {"numpy", "torch", "rich"}

@@ -1,4 +1,4 @@
-"""What all tests of the app share: the user's own folders are neither read nor written, and nobody waits long."""
+"""What all tests of the app share: the user's own folders are neither read nor written, and no wait is long."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train does not measure how busy the processor is: it is free."""
+    """What else this machine does is not measured, neither by Train nor by a run: the processor is free."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.probe_slowdown", lambda: 1.0)
+    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

@@ -36,14 +36,6 @@ from recorded_run import NASTY, record, stepped
 DEADLINE = 10.0
 
 
-@pytest.fixture(autouse=True)
-def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's caches and index of runs are left alone, and no run reports how busy this machine is."""
-    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-
-
 @asynccontextmanager
 async def app_on(
     folder: Path, run: str | None = None, size: tuple[int, int] = (80, 24)

@@ -31,7 +31,7 @@ from charlstm_tui.formatting import typed_path
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
-from charlstm_tui.widgets.resizing import pass_over_old_sizes
+from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.top_bar import TopBar
 
 
@@ -421,8 +421,9 @@ class ModeScreen(SafeWorkers, Screen[None]):
         if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
             self.minimize()
 
-    async def _on_resize(self, event: Resize) -> None:
-        pass_over_old_sizes(self, event)
+    @on(Resize)
+    def _ignore_old_size(self, event: Resize) -> None:
+        ignore_old_sizes(self, event)
 
     def on_screen_resume(self) -> None:
         if self.leaving:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from charlstm.runs.folder import Run
-
-if TYPE_CHECKING:
-    from charlstm.text.reading import TextOptions
+from charlstm.text.reading import TextOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,6 @@ class CorpusChoice:
 
     def options(self) -> TextOptions:
         """The same for ``open_corpus``."""
-        from charlstm.text.reading import TextOptions
-
         return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean, encoding=self.encoding)
 
 

@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm_tui.widgets.option_list import SteadyOptionList
-from charlstm_tui.widgets.resizing import pass_over_old_sizes
+from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.text_input import TextInput
 
 
@@ -58,8 +58,9 @@ class Dialog(ModalScreen[Any]):
     def _dismiss_now(self, result: Any) -> None:
         self.dismiss(result)  # not awaited, which a screen cannot do itself
 
-    async def _on_resize(self, event: Resize) -> None:
-        pass_over_old_sizes(self, event)
+    @on(Resize)
+    def _ignore_old_size(self, event: Resize) -> None:
+        ignore_old_sizes(self, event)
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""
@@ -102,7 +103,7 @@ class ChoiceDialog(Dialog):
 
 
 class PromptDialog(Dialog):
-    """One line of text. Returns it, or ``None``. ``check`` gives a sentence when the text will not do."""
+    """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted."""
 
     def __init__(
         self,
@@ -129,22 +130,22 @@ class PromptDialog(Dialog):
             yield Static(Content(f"Enter accept{completes}   Esc cancel"), classes="dialog-keys")
 
     def key_tab(self) -> None:
-        """Take what the suggester shows."""
+        """Accept the suggestion."""
         self.query_one(Input).action_cursor_right()
 
     @on(Input.Changed)
     def _changed(self) -> None:
-        self._complain("")
+        self._show_problem("")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         sentence = self._check(event.value) if self._check else None
         if sentence:
-            self._complain(sentence)
+            self._show_problem(sentence)
         else:
             self.dismiss(event.value)
 
-    def _complain(self, sentence: str) -> None:
+    def _show_problem(self, sentence: str) -> None:
         error = self.query_one(".dialog-error", Static)
         error.update(Content(visible(sentence)))
         error.display = bool(sentence)

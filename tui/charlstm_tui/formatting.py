@@ -8,13 +8,10 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
-
-if TYPE_CHECKING:
-    from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.run_watcher import RunsState
 
 #: A mark beside every state's word.
 STATE_MARKS = {

@@ -1,6 +1,7 @@
 """The command ``charlstm-tui``: read the arguments, refuse what is not a terminal, open the app.
 
-Textual and the app are imported after the arguments were checked, so that ``--help`` and mistakes answer at once.
+Textual and the app, 0.3 s, are imported after the arguments were checked, so that ``--help`` and mistakes answer at
+once.
 """
 
 from __future__ import annotations

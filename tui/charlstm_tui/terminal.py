@@ -20,6 +20,9 @@ from textual.message import Message
 
 from charlstm_tui.process import exit_at_the_latest
 
+if sys.platform != "win32":
+    from textual.drivers import linux_driver
+
 
 def exit_on_signals(end: Callable[[int], None]) -> None:
     """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away.
@@ -53,7 +56,6 @@ def tolerate_invalid_input() -> None:
     and a report of an empty screen. Call it before the app starts; does nothing on Windows."""
     if os.name == "nt":
         return
-    from textual.drivers import linux_driver
 
     class Parser(linux_driver.XTermParser):
         def parse_mouse_code(self, code: str) -> Message | None:

@@ -19,17 +19,22 @@ from textual.widgets import Input, Static
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.models import demo_path
+from charlstm.text.reading import TextOptions
+from charlstm.text.sources import resolve
 from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.summary import key
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
-from charlstm_tui.corpus.text_state import Reading, TextState, file_stamp, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamp, read_beginning, read_whole
+from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.text_input import TextInput
 
@@ -169,8 +174,6 @@ class CorpusScreen(ModeScreen):
 
     @work(exclusive=True, group="read")
     async def _read(self, choice: CorpusChoice) -> None:
-        from charlstm.text.statistics import describe
-
         stamp = await in_thread(lambda check: file_stamp(choice.source))
         state = self._state(choice)
         if state.problem or state.stamp not in (None, stamp):  # the file may have changed
@@ -195,7 +198,8 @@ class CorpusScreen(ModeScreen):
                 state = self._update(choice, **await in_thread(read))
             corpus, split = state.corpus, state.split
             assert corpus is not None
-            self._update(choice, stats=await in_thread(lambda check: describe(corpus, split)))
+            assert split is not None
+            self._update(choice, **await in_thread(lambda check: count_bits(corpus, split)))
         except CharLSTMError as error:
             self._update(choice, problem=str(error))
         except OSError as error:  # for example of the disk that the cache is on
@@ -271,13 +275,7 @@ class CorpusScreen(ModeScreen):
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
-        from charlstm_tui.dialogs import PromptDialog
-        from charlstm_tui.widgets.path_input import PathSuggester
-
         def check(typed: str) -> str | None:
-            from charlstm.text.reading import TextOptions
-            from charlstm.text.sources import resolve
-
             if typed_path(typed).is_dir():
                 return None
             try:
@@ -315,8 +313,6 @@ class CorpusScreen(ModeScreen):
             self._choose(replace(choice, split="blocks" if choice.split == "tail" else "tail"))
 
     def do_encoding(self) -> None:
-        from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-
         state = self.text
         if state is None or not state.encodings:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,13 +13,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
+from charlstm.runs.models import demo_path
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import loss, typed_path
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.text_input import TextInput
-
-if TYPE_CHECKING:
-    from charlstm_tui.run_watcher import RunsState, RunView
 
 FILES = 50
 
@@ -100,8 +98,6 @@ class ModelPicker(Dialog):
 
 def entries(state: RunsState) -> list[tuple[str, str, str]]:
     """(MODEL, name, about) of what can be played, runs first."""
-    from charlstm.runs.models import demo_path
-
     found = [(str(view.path), view.name, _about(view)) for view in state.runs if _playable(view)]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]

@@ -112,7 +112,7 @@ class ScoreView(GenerateView):
         self._job: Worker[None] | None = None
         self._scores: Scores | None = None
         self._places: list[Place] = []
-        self._name = ""
+        self._text_name = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="score-head")
@@ -150,7 +150,7 @@ class ScoreView(GenerateView):
         ``model`` is the one at ``facts.path`` where it is loaded already.
         """
         self.text_view.focus()
-        if self._facts != facts or self._name in ("", PLAYED):
+        if self._facts != facts or self._text_name in ("", PLAYED):
             self._facts, self._model = facts, model
             self.score(played, PLAYED)
 
@@ -174,7 +174,7 @@ class ScoreView(GenerateView):
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
-        self._name = ""
+        self._text_name = ""
         self._show(None)
         self._show_head(Content.assemble(("Stopped. ", "$warning"), *OPENS))
         return True
@@ -189,7 +189,7 @@ class ScoreView(GenerateView):
         facts, model = self._facts, self._model
         if facts is None:
             return
-        self._name = name = visible(name, keep="")
+        self._text_name = name = visible(name, keep="")
         self._show_head(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Scores, str]:
@@ -209,7 +209,7 @@ class ScoreView(GenerateView):
         try:
             scores, words = await in_thread(job)
         except (CharLSTMError, OSError) as error:
-            self._name = ""
+            self._text_name = ""
             self._show(None)
             self._show_head(
                 Content.assemble(
@@ -225,7 +225,7 @@ class ScoreView(GenerateView):
     def on_score_view_progress(self, event: ScoreView.Progress) -> None:
         event.stop()
         if self._job is not None and self._job.is_running:
-            far = f"Scoring {self._name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
+            far = f"Scoring {self._text_name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
             self._show_head(Content.assemble((far, "$quiet"), ("Esc", "bold $primary"), (" stops", "$quiet")))
 
     def _show(self, scores: Scores | None, words: str = "") -> None:

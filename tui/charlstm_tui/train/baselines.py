@@ -12,6 +12,8 @@ from typing import Any
 from textual.cache import LRUCache
 
 from charlstm.errors import CharLSTMError
+from charlstm.text.corpus import reopen_corpus
+from charlstm.text.statistics import describe
 from charlstm.training.settings import Settings
 from charlstm_tui.background import in_thread
 
@@ -38,9 +40,6 @@ async def references(record: Mapping[str, Any], settings: Settings) -> Reference
 
 
 def _count(record: Mapping[str, Any], settings: Settings) -> References:
-    from charlstm.text.corpus import reopen_corpus
-    from charlstm.text.statistics import describe
-
     corpus = reopen_corpus(record)
     bits = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction)).bits
     return tuple((name, value * math.log(2)) for name, value in (bits or {}).items() if value)

@@ -109,11 +109,11 @@ class SettingsDialog(Dialog):
 
     def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
         super().__init__()
-        self._name, self._settings, self._usual = name, settings, usual
+        self._preset, self._settings, self._usual = name, settings, usual
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog settings"):
-            yield Static(Content(f"ALL SETTINGS · preset {self._name}"), classes="dialog-title")
+            yield Static(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
             yield SettingsForm(self._settings, self._usual)
             yield Static(id="setting-help", markup=False)
             yield Static(
@@ -125,7 +125,7 @@ class SettingsDialog(Dialog):
     def _explain(self, event: DescendantFocus) -> None:
         row = event.widget.parent
         if isinstance(row, SettingRow):
-            usual = f"Preset {self._name}: {setting_words(row.usual)}."
+            usual = f"Preset {self._preset}: {setting_words(row.usual)}."
             words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}"
             self.query_one("#setting-help", Static).update(Content(words))
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -29,12 +29,14 @@ from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.status import ESTIMATE
+from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import leaving
+from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import shorten
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -58,9 +60,6 @@ from charlstm_tui.train.run_plan import (
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
 from charlstm_tui.widgets.chart_painting import BITS
-
-if TYPE_CHECKING:
-    from charlstm_tui.choices import CorpusChoice
 
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
@@ -543,8 +542,6 @@ def _flags(choice: CorpusChoice) -> list[str]:
 
 def read_text_facts(choice: CorpusChoice, check: Callable[[], None]) -> TextFacts:
     """Read the text. ``check`` raises when nothing needs it any more."""
-    from charlstm.text.corpus import open_corpus
-
     validation = choice.validation or None
     corpus = open_corpus(choice.source, choice.options(), validation=validation, progress=lambda progress: check())
     return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record())

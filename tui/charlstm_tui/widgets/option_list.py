@@ -1,7 +1,8 @@
-"""A list of options that may change under the mouse. It knows nothing of what they mean."""
+"""A list of options that may change under the mouse."""
 
 from __future__ import annotations
 
+from textual import on
 from textual.events import Click
 from textual.widgets import OptionList
 
@@ -9,8 +10,9 @@ from textual.widgets import OptionList
 class SteadyOptionList(OptionList):
     """Textual's list, for keys and clicks that come before it is laid out or after it was filled anew."""
 
-    async def _on_click(self, event: Click) -> None:
-        """Pass over a click on a line that was still drawn but holds no option any more."""
+    @on(Click)
+    def _list_clicked(self, event: Click) -> None:
+        """Ignore a click on a line that was still drawn but holds no option any more."""
         clicked = event.style.meta.get("option")
         if clicked is not None and clicked >= self.option_count:
             event.prevent_default()

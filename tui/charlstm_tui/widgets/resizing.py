@@ -1,4 +1,4 @@
-"""How a screen comes to rest after any resizes. It knows nothing of what screens show."""
+"""Ignore outdated sizes, so that a screen settles after any number of resizes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from textual.events import Resize
 from textual.screen import Screen
 
 
-def pass_over_old_sizes(screen: Screen[Any], event: Resize) -> None:
-    """For a screen's own ``_on_resize``: keep a size that the terminal does not have any more from Textual's.
+def ignore_old_sizes(screen: Screen[Any], event: Resize) -> None:
+    """For a screen's handler of ``Resize``: ignore a size that the terminal does not have any more.
 
-    Laying out tells a screen its own new size once more. When the terminal is resized twice in a moment, that old news
-    comes after the second size, is taken for a third, and from then on the two would follow each other for ever.
+    Laying out tells a screen its own new size once more. When the terminal is resized twice in a moment, that
+    message comes after the second size and is handled as a third. From then on the two would alternate for ever.
     """
     if event.size != screen.app.size:
         event.stop()
