@@ -109,12 +109,10 @@ def run_lines(
     if status.best_val is not None:
         figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
         snapshots = plural(details.snapshots, "snapshot")
-        lines.append(
-            Content.assemble(
-                "best ", (figure, "bold"), f" at step {status.best_step or 0:,}",
-                (f" · {clock(status.work_seconds)} · {snapshots}", "$quiet"),
-            )
-        )  # fmt: skip
+        best = Content.assemble("best ", (figure, "bold"), f" at step {status.best_step or 0:,}")
+        facts = Content.styled(f" · {clock(status.work_seconds)} · {snapshots}", "$quiet")
+        fits = best.cell_length + facts.cell_length <= width
+        lines += [best + facts] if fits else [best, facts[3:]]
         if not status.best_whole:
             lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
     curve = series.points("validation")
