@@ -219,7 +219,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
         class TrainScreen(ModeScreen):
             MODE = "train"                                  # a mode of actions.MODES
             MAIN_PANE = "#chart"                            # has the focus on entering (CSS selector)
-            CSS_PATH = "train.tcss"                         # beside the module; app.tcss has the common classes
+            CSS_PATH = "screen.tcss"                        # beside the module; app.tcss has the common classes
             BINDINGS = bindings("train")                    # from charlstm_tui.actions
 
             def compose_body(self) -> ComposeResult:        # what lies between top bar and key bar
