@@ -338,12 +338,14 @@ def values(name: str) -> tuple[str, ...]:
     return (*listed, "none") if type(None) in kinds else listed
 
 
+@functools.cache
 def _types_of(hint: Any) -> tuple[Any, ...]:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return typing.get_args(hint)
     return (hint,)
 
 
+@functools.cache
 def _literals(hint: Any) -> tuple[str, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
@@ -366,31 +368,28 @@ def _takes(hint: Any, metadata: Mapping[str, Any]) -> str:
 
 
 def _check(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> None:
+    if not _fits(value, hint, metadata):
+        raise SettingsError(f"{name} takes {_takes(hint, metadata)}, not {value!r}")
+    if isinstance(value, int) and int in _types_of(hint) and name != "seed" and value >= MAX_INTEGER:
+        raise SettingsError(f"{name} takes whole numbers up to {MAX_INTEGER - 1:,}, not {value!r}")
+
+
+def _fits(value: Any, hint: Any, metadata: Mapping[str, Any]) -> bool:
     kinds = _types_of(hint)
     if value is None and type(None) in kinds:
-        return
-    wrong = SettingsError(f"{name} takes {_takes(hint, metadata)}, not {value!r}")
+        return True
     if words := _literals(hint):
-        if value not in words and value not in metadata["aliases"]:
-            raise wrong
-        return
+        return value in words or value in metadata["aliases"]
     if bool in kinds:
-        if not isinstance(value, bool):
-            raise wrong
-        return
+        return isinstance(value, bool)
     if str in kinds:
-        if not isinstance(value, str) or not _is_device(value):
-            raise wrong
-        return
+        return isinstance(value, str) and _is_device(value)
     if isinstance(value, bool) or not isinstance(value, int if int in kinds else (int, float)) or not abs(value) < MOST:
-        raise wrong
-    if int in kinds and name != "seed" and value >= MAX_INTEGER:
-        raise SettingsError(f"{name} takes whole numbers up to {MAX_INTEGER - 1:,}, not {value!r}")
+        return False
     low, high = metadata["low"], metadata["high"]
-    if (low is not None and (value <= low if metadata["open_low"] else value < low)) or (
-        high is not None and value > high
-    ):
-        raise wrong
+    if low is not None and (value <= low if metadata["open_low"] else value < low):
+        return False
+    return high is None or bool(value <= high)
 
 
 def _is_device(word: str) -> bool:

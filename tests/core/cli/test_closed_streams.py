@@ -64,18 +64,18 @@ def test_app_with_closed_streams_prints_no_traceback(workspace: Path, line: str,
 
 
 @pytest.mark.parametrize(
-    ("line", "code"),
+    ("line", "length", "code"),
     [
-        ('"$@" | head -c 5', 141),
-        ('"$@" >&-', 141),
-        ('"$@" 2>&1 | head -c 5', 141),
-        ('"$@" 2>&- | wc -c', 0),
-        ('"$@" <&- | wc -c', 0),
-        ('"$@" >&- 2>&- <&-', 141),
+        ('"$@" | head -c 5', "100000", 141),
+        ('"$@" >&-', "100000", 141),
+        ('"$@" 2>&1 | head -c 5', "100000", 141),
+        ('"$@" 2>&- | wc -c', "2000", 0),
+        ('"$@" <&- | wc -c', "2000", 0),
+        ('"$@" >&- 2>&- <&-', "100000", 141),
     ],
 )
-def test_generate_with_closed_streams_exits_quietly(workspace: Path, line: str, code: int) -> None:
-    done = shell(line, *WORDS["generate"])
+def test_generate_with_closed_streams_exits_quietly(workspace: Path, line: str, length: str, code: int) -> None:
+    done = shell(line, "generate", "fox", "--length", length)
     assert (done.returncode, done.stderr) == (code, "")
 
 
