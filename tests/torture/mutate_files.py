@@ -421,7 +421,7 @@ def remembered_settings(place: Path) -> Kind:
 
 
 def recent_texts(place: Path) -> Kind:
-    from charlstm_tui.corpus.sources import noted, sections
+    from charlstm_tui.corpus.sources import recently_used, sections
 
     for name in ("a.txt", "b.txt"):
         (place / name).write_text(TEXT)
@@ -431,7 +431,7 @@ def recent_texts(place: Path) -> Kind:
 
     def use() -> None:
         texts = catalogue.recent_texts()
-        sections(place, noted())
+        sections(place, recently_used())
         for text in texts:
             f"{text.name} {text.chars:,} {text.time:.0f}"
         catalogue.remember_text([str(place / "a.txt")], "a.txt", 7)
