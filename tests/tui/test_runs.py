@@ -449,7 +449,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
 
     monkeypatch.setattr("charlstm_tui.runs.screen.playable", record_thread("play"))
     monkeypatch.setattr("charlstm.runs.launch.resume_run", record_thread("resume"))
-    monkeypatch.setattr("charlstm.runs.control.send_command", record_thread("stop"))
+    monkeypatch.setattr("charlstm_tui.runs.screen.send_command", record_thread("stop"))
     monkeypatch.setattr("charlstm.runs.folder.delete_run", record_thread("delete", []))
     monkeypatch.setattr("charlstm.runs.folder.rename_run", record_thread("rename", three[0].run))
     monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))

@@ -140,10 +140,10 @@ async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
             await shows(pilot, "Finished", "m train it further")
             await pilot.pause()
             chart = app.screen.query_one(LossChart)
-            picture = chart.painted()
-            app.refresh_screen()
+            painted = chart.painted()
+            app.mode_screen.refresh_state()  # type: ignore[union-attr]
             await pilot.pause()
-            assert chart.painted() is picture
+            assert chart.painted() is painted
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=str)
@@ -357,7 +357,7 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     assert (good.state, good.words) == ("good", "")
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Finished · ")
-        app.screen.query_one(ResultCard).show(card)
+        app.screen.query_one(ResultCard).result = card
         await shows(pilot, "Finished, but it has learnt little")
         assert app.screen.query_one(ResultCard).has_class("-poor")
 
@@ -610,7 +610,7 @@ async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path,
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await until(pilot, lambda: app.screen._spec is not None)  # type: ignore[attr-defined]
+            await until(pilot, lambda: app.screen.attached.spec is not None)  # type: ignore[attr-defined]
             await pilot.press("n")
             await shows(pilot, "novel.txt", "PRESETS")
             assert app.run_path is None

@@ -160,11 +160,6 @@ class ModeApp(App[None]):
         if state.failure not in ("", before.failure):
             self.show_error(state.failure)
 
-    def refresh_screen(self) -> None:
-        """Another name of :meth:`ModeScreen.refresh_state` of the mode on screen; it will go."""
-        if self.mode_screen is not None:
-            self.mode_screen.refresh_state()
-
     @property
     def mode_screen(self) -> ModeScreen | None:
         """The mode under any dialogs."""
@@ -370,10 +365,6 @@ class ModeScreen(SafeWorkers, Screen[None]):
                 await outcome
         except Exception as error:  # Textual would end the app
             self.charlstm.report_error(error, action.label)
-
-    def refresh_keys(self) -> None:
-        """Another name of Textual's ``refresh_bindings``; it will go."""
-        self.refresh_bindings()
 
     def footer_labels(self) -> dict[str, str]:
         """Labels of the key bar that differ from the table's now, by action id."""

@@ -55,7 +55,7 @@ class CorpusScreen(ModeScreen):
     CSS_PATH = "screen.tcss"
     BINDINGS = bindings("corpus")
 
-    text: reactive[TextState | None] = reactive(None)
+    text: reactive[TextState | None] = reactive(None, bindings=True)
     """The text under the cursor."""
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
@@ -169,7 +169,6 @@ class CorpusScreen(ModeScreen):
         state = self._store(replace(self._state(choice), **changes))
         if not self.leaving and choice == self._choice():
             self.text = state
-            self.refresh_bindings()
         return state
 
     @work(exclusive=True, group="read")

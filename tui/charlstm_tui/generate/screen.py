@@ -100,9 +100,9 @@ class GenerateScreen(ModeScreen):
 
     @property
     def view(self) -> GenerateView:
-        """The view that is shown."""
+        """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
         shown = self.query_one(ContentSwitcher).current
-        return next(view for view in (self.play, self.score, self.duel) if view.id == shown)
+        return next((view for view in (self.score, self.duel) if view.id == shown), self.play)
 
     @property
     def view_name(self) -> str:

@@ -126,16 +126,16 @@ class RunsScreen(ModeScreen):
         self.comparing = self.comparing and len(marked) > 1
         self._update_table()
         self._update_details()
-        self.refresh_keys()
+        self.refresh_bindings()
 
     def watch_comparing(self, comparing: bool) -> None:
         self._update_details()
-        self.refresh_keys()
+        self.refresh_bindings()
 
     def watch_overlaid(self, overlaid: bool) -> None:
         self._update_details()
         self.call_after_refresh(self.focus_main)
-        self.refresh_keys()
+        self.refresh_bindings()
 
     def scopes(self) -> tuple[str, ...]:
         return ("runs.overlay",) if self.overlaid else ("runs",)
@@ -209,7 +209,7 @@ class RunsScreen(ModeScreen):
     def _moved(self) -> None:
         if not self.comparing:
             self._update_details()
-        self.refresh_keys()
+        self.refresh_bindings()
 
     @work(exclusive=True, group="details")
     async def _update_details(self) -> None:

@@ -1,4 +1,4 @@
-"""The end of a run as a moment: its best loss in large figures, the time against the estimate, what it writes now."""
+"""The card with the result of a run: its best loss in large figures, the time against the estimate, and a sample."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Digits, Static
 
 from charlstm.display import visible
@@ -30,7 +31,7 @@ class RunResult:
 
 
 class ResultCard(Vertical):
-    """A framed card. Feed it with :meth:`show`."""
+    """A framed card that shows ``result``, and is hidden while there is none."""
 
     DEFAULT_CSS = """
     ResultCard { height: auto; max-height: 100%; padding: 0 1; border: round $success; border-title-color: $success;
@@ -50,9 +51,7 @@ class ResultCard(Vertical):
     ResultCard.-small .end--sample { margin-top: 0; max-height: 2; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.result: RunResult | None = None
+    result: reactive[RunResult | None] = reactive(None)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -60,12 +59,10 @@ class ResultCard(Vertical):
             yield Static(classes="end--lines", markup=False)
         yield Static(classes="end--sample", markup=False)
 
-    def show(self, result: RunResult | None) -> None:
-        """Show this result, or none."""
+    def watch_result(self, result: RunResult | None) -> None:
         self.display = result is not None
-        if result is None or result == self.result:
+        if result is None:
             return
-        self.result = result
         self.set_class(result.state == "held", "-held")
         self.set_class(result.state == "poor", "-poor")
         self.set_class(result.state == "broken", "-broken")

@@ -6,6 +6,7 @@ It only shows what it is given. The screen sends commands to the worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from textual.app import ComposeResult
@@ -13,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
+from textual.reactive import var
 from textual.widgets import Static
 
 from charlstm.display import visible
@@ -46,22 +48,36 @@ TROUBLE = ("diverging", "rising", "stuck")
 """Kinds of verdict after which something has to be done."""
 
 
+@dataclass(frozen=True)
+class ShownRun:
+    """The attached run of ``state``, and what else the pane shows. ``remark`` stands in place of the verdict, and
+    ``refusal``, an error message about the last command, in place of both."""
+
+    state: RunsState = field(default_factory=RunsState)
+    spec: RunSpec | None = None
+    bits: bool = False
+    references: tuple[tuple[str, float], ...] = ()
+    remark: str = ""
+    refusal: str = ""
+
+
 class RunPane(Vertical):
-    """A run that trains or has ended."""
+    """A run that trains or has ended. It is drawn when one of its reactive attributes changes."""
+
+    shown: var[ShownRun] = var(ShownRun(), init=False)
+    smoothing: var[int] = var(1, init=False)
+    """The strength of the smoothing, an index into ``SMOOTHING``."""
+    card_closed: var[bool] = var(False, init=False)
+    """Whether the user has closed the card with the result."""
 
     class Ready(Message):
         """All widgets of the pane are mounted."""
 
-    class Resized(Message):
-        """The pane has another size, and what it shows has to be laid out again."""
-
     def __init__(self, smoothing: str = "", *, id: str | None = None) -> None:
         super().__init__(id=id)
         names = [name for name, _ in SMOOTHING]
-        self.smoothing = names.index(smoothing) if smoothing in names else 1
-        self.card_closed = False
-        self._shown: tuple[Any, ...] = ()
-        self._curves: tuple[tuple[Any, ...], ChartData] | None = None
+        if smoothing in names:
+            self.set_reactive(RunPane.smoothing, names.index(smoothing))
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline", markup=False)
@@ -88,14 +104,11 @@ class RunPane(Vertical):
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
         self.query_one(ResultCard).make_small(height < 30, height < 20 or width < NARROW)
-        self._shown = ()  # headline and figures depend on the size
-        self.post_message(self.Resized())
+        self.call_after_refresh(self.draw)  # headline and figures depend on the size
 
     def clear(self) -> None:
         """Prepare for another run."""
         self.card_closed = False
-        self._shown = ()
-        self._curves = None
         self.query_one(LossChart).set_view(zoom=0)
 
     def smooth_more(self) -> str:
@@ -103,53 +116,52 @@ class RunPane(Vertical):
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
         return SMOOTHING[self.smoothing][0]
 
-    def show(
-        self,
-        state: RunsState,
-        spec: RunSpec | None,
-        bits: bool,
-        references: Sequence[tuple[str, float]],
-        remark: str = "",
-        refusal: str = "",
-    ) -> None:
-        """Show the attached run; what has not changed is not drawn again. ``remark`` stands in place of the verdict,
-        and ``refusal``, an error message about the last command, in place of both."""
-        view, series = state.attached_run, state.series
-        chart = self.query_one(LossChart)
-        key = (
-            view,
-            state.revision,
-            spec,
-            bits,
-            tuple(references),
-            remark,
-            refusal,
-            self.smoothing,
-            self.card_closed,
-            chart.view,
-        )
-        if key == self._shown:
+    def set_view(self, **changes: Any) -> None:
+        """Change how the chart is drawn: see :meth:`LossChart.set_view`."""
+        self.query_one(LossChart).set_view(**changes)
+        self._draw_chart()
+
+    def watch_shown(self) -> None:
+        self.draw()
+
+    def watch_smoothing(self) -> None:
+        self._draw_chart()
+
+    def watch_card_closed(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the pane up to date."""
+        if not self.is_mounted or leaving(self):
             return
-        self._shown = key
-        chart.set_view(bits=bits)
-        self.query_one("#upper").border_title = Content(self._chart_words())
-        series = series or RunSeries()
-        self._show_headline(view, spec, series)
+        shown = self.shown
+        view, series = shown.state.attached_run, shown.state.series or RunSeries()
+        self.query_one(LossChart).set_view(bits=shown.bits)
+        self._draw_chart()
+        self._show_headline(view, shown.spec, series)
         line = self.query_one(ProgressLine)
         done, style = progress(view)
         line.set_classes(style.split())
         line.progress = done
-        chart.show(self._chart_data(state, series, references, self._doing(view)))
         side = self.query_one(Figures)
-        side.figures = tuple(figures(series, view, bits, curves=side.size.height > HEIGHT_FOR_CURVES))
-        self.query_one(Samples).show(series.samples, self._empty(view))
-        over = view is not None and view.status.state in ENDED
-        card = self.query_one(ResultCard)
-        shown = over and not self.card_closed
-        card.show(run_result(view, series, spec, bits, references) if view is not None and shown else None)
-        self.set_class(shown, "-ended")
-        self.set_class(bool(refusal), "-refused")
-        self.query_one("#verdict", Static).update(self._verdict(state, series, references, remark, refusal))
+        side.figures = tuple(figures(series, view, shown.bits, curves=side.size.height > HEIGHT_FOR_CURVES))
+        samples = self.query_one(Samples)
+        samples.empty, samples.samples = self._empty(view), tuple(series.samples)
+        ended = view is not None and view.status.state in ENDED and not self.card_closed
+        self.query_one(ResultCard).result = (
+            run_result(view, series, shown.spec, shown.bits, shown.references) if view is not None and ended else None
+        )
+        self.set_class(ended, "-ended")
+        self.set_class(bool(shown.refusal), "-refused")
+        self.query_one("#verdict", Static).update(
+            self._verdict(shown.state, series, shown.references, shown.remark, shown.refusal)
+        )
+
+    def _draw_chart(self) -> None:
+        state = self.shown.state
+        words = self._doing(state.attached_run)
+        self.query_one("#upper").border_title = Content(self._chart_words())
+        self.query_one(LossChart).show(self._chart_data(state.series or RunSeries(), self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -178,14 +190,8 @@ class RunPane(Vertical):
             return "no step was taken" if view is not None and view.status.state in ENDED else ""
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
-    def _chart_data(
-        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], words: str
-    ) -> ChartData:
-        chart = self.query_one(LossChart)
-        seconds = chart.view.seconds
-        key = (state.attached, state.revision, seconds, self.smoothing, tuple(references), words)
-        if self._curves is not None and self._curves[0] == key:
-            return self._curves[1]
+    def _chart_data(self, series: RunSeries, references: Sequence[tuple[str, float]], words: str) -> ChartData:
+        seconds = self.query_one(LossChart).view.seconds
         axis: XAxis = "seconds" if seconds else "step"
         weight = SMOOTHING[self.smoothing][1]
         best = series.best
@@ -196,7 +202,7 @@ class RunPane(Vertical):
         planned = float(series.planned_steps or 0) or None
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None
-        data = ChartData(
+        return ChartData(
             train=series.curve("train", axis, smoothing=weight),
             validation=validation,
             raw=series.points("train", axis) if weight else None,
@@ -205,8 +211,6 @@ class RunPane(Vertical):
             planned=planned,
             words=words,
         )
-        self._curves = (key, data)
-        return data
 
     @staticmethod
     def _empty(view: RunView | None) -> str:

@@ -1,12 +1,11 @@
-"""What the model wrote as it learnt, a line for each sample: same prime, same seed, so that one sees it learn.
+"""The samples that the model wrote during training, a line for each, all with the same prime and the same seed.
 
-The newest is followed until a person walks up; where there is room the chosen sample is shown in full below its line.
-Texts are shown literally, control characters made visible.
+The newest is selected until the user selects another. With enough rows, the selected sample is shown in full. Texts are
+shown literally, control characters made visible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -15,19 +14,20 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Click
 from textual.geometry import Region, Size
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from charlstm.display import visible
 from charlstm.training.events import Sampled
 
-SPACIOUS = 7  # rows from which on the chosen sample is shown in full, in at most half of them
+FULL_FROM = 7  # rows from which on the selected sample is shown in full, in at most half of them
 ROWS_FOR_A_LINE = 16  # the others get a line for each of these
 EXCERPT = 600  # characters of a sample that are ever laid out
 
 
 class Samples(ScrollView, can_focus=True):
-    """The list of samples. Feed it with :meth:`show`; ``selected`` is the index of the chosen one."""
+    """The list of samples."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "samples--step",
@@ -51,39 +51,33 @@ class Samples(ScrollView, can_focus=True):
     Samples > .samples--quiet { color: $foreground 50%; }
     """
 
+    samples: reactive[tuple[Sampled, ...]] = reactive(())
+    selected: reactive[int] = reactive(-1)
+    """The index of the selected sample."""
+    empty: reactive[str] = reactive("")
+    """The words to show while there are no samples."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.samples: tuple[Sampled, ...] = ()
-        self.selected = -1
-        self.empty = ""
         self._rows: list[tuple[int, str, str]] = []  # (sample, step or blank, text); the prime is found by its length
         self._laid = (0, 0)
 
     @property
     def following(self) -> bool:
-        """Whether the newest sample is the chosen one, and so will be the next."""
+        """Whether the newest sample is selected; then the next one will be."""
         return self.selected >= len(self.samples) - 1
 
-    def show(self, samples: Sequence[Sampled], empty: str = "") -> None:
-        """Show these samples; ``empty`` is said while there are none."""
-        samples = tuple(samples)
-        if samples == self.samples and empty == self.empty:
-            return
-        grown = samples[: len(self.samples)] == self.samples
-        follow = self.following or not grown
-        self.samples, self.empty = samples, empty
-        if follow:
+    def watch_samples(self, before: tuple[Sampled, ...], samples: tuple[Sampled, ...]) -> None:
+        if self.selected >= len(before) - 1 or samples[: len(before)] != before:
             self.selected = len(samples) - 1
+        self._lay_out(force=True)
+
+    def watch_selected(self) -> None:
         self._lay_out(force=True)
 
     def action_walk(self, by: int) -> None:
         if self.samples:
-            self._select(min(max(self.selected + by, 0), len(self.samples) - 1))
-
-    def _select(self, index: int) -> None:
-        if index != self.selected:
-            self.selected = index
-            self._lay_out(force=True)
+            self.selected = min(max(self.selected + by, 0), len(self.samples) - 1)
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -92,7 +86,7 @@ class Samples(ScrollView, can_focus=True):
         offset = event.get_content_offset(self)
         row = -1 if offset is None else self.scroll_offset.y + offset.y
         if 0 <= row < len(self._rows):
-            self._select(self._rows[row][0])
+            self.selected = self._rows[row][0]
 
     def _lay_out(self, force: bool = False) -> None:
         width, height = self.scrollable_content_region.width, self.size.height
@@ -103,21 +97,21 @@ class Samples(ScrollView, can_focus=True):
         self._rows = []
         for index, sample in enumerate(self.samples):
             step = f"{sample.step:,}".rjust(gutter)
-            room = max(width - gutter - 2, 4)
-            text = self._prime(sample, room) + _line(sample.text[:EXCERPT])
+            space = max(width - gutter - 2, 4)
+            text = self._prime(sample, space) + _line(sample.text[:EXCERPT])
             lines = [text]
-            if height >= SPACIOUS:
+            if height >= FULL_FROM:
                 most = height // 2 if index == self.selected else max(1, height // ROWS_FOR_A_LINE)
-                lines = [str(line) for line in Content(text).wrap(room)][:most] if most > 1 else [text]
+                lines = [str(line) for line in Content(text).wrap(space)][:most] if most > 1 else [text]
             self._rows += [(index, step if number == 0 else "", line) for number, line in enumerate(lines)]
         self.virtual_size = Size(width, len(self._rows))
         self._reveal()
         self.refresh()
 
     @staticmethod
-    def _prime(sample: Sampled, room: int) -> str:
+    def _prime(sample: Sampled, space: int) -> str:
         """The prime's end: it is the same in every sample, so a fifth of the line is enough for it."""
-        shown, most = _line(sample.prime), max(room // 5, 4)
+        shown, most = _line(sample.prime), max(space // 5, 4)
         if len(shown) <= most:
             return shown
         tail = shown[-most:]
@@ -147,8 +141,8 @@ class Samples(ScrollView, can_focus=True):
         gutter = self._gutter()
         marker = "▸" if index == self.selected and step else " "
         prime = len(self._prime(self.samples[index], max(self._laid[0] - gutter - 2, 4))) if step else 0
-        room = max(width - gutter - 3, 0)
-        body = set_cell_size(text, room) if cell_len(text) > room else text
+        space = max(width - gutter - 3, 0)
+        body = set_cell_size(text, space) if cell_len(text) > space else text
         segments = [
             Segment(f"{marker}{step.rjust(gutter)}  ", styles["step"]),
             Segment(body[:prime], styles["prime"]),

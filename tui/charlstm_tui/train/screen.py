@@ -1,7 +1,8 @@
 """Train: choose how to train, then watch it happen and steer it.
 
-Its two bodies are in ``train_setup`` and ``train_watch``; this screen decides which is on, and carries out what the
-keys ask: of the worker through ``charlstm.runs.control``, of the system through ``charlstm.runs.launch``.
+Its two bodies are in ``setup_pane`` and ``run_pane``. This screen decides which of them is shown, and carries out the
+actions: it sends commands to the worker (``charlstm.runs.control``), and starts and resumes runs
+(``charlstm.runs.launch``).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.reactive import var
 from textual.widgets import ContentSwitcher
 
 from charlstm.errors import CharLSTMError, RunError
@@ -24,7 +26,7 @@ from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
 from charlstm.training.commands import Command
-from charlstm_tui.actions import Action, bindings
+from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, playable
@@ -32,7 +34,7 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
-from charlstm_tui.train.run_pane import RunPane
+from charlstm_tui.train.run_pane import RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, poor_result
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -51,6 +53,21 @@ class _Asked:
     command: Command
 
 
+@dataclass(frozen=True)
+class _Attached:
+    """The run that is shown, what is known of it besides its log, and what was asked of it."""
+
+    path: Path | None = None
+    spec: RunSpec | None = None
+    references: tuple[tuple[str, float], ...] = ()
+    asked: _Asked | None = None
+    """The last command that was sent and has not been carried out yet."""
+    refusal: str = ""
+    """Why the last action was impossible."""
+    waits_to_play: bool = False
+    """Whether it will be played as soon as it has learnt something."""
+
+
 def _is_logged(command: Command, runs_state: RunsState) -> bool:
     series = runs_state.series
     return series is not None and any(event.id == command.id for event in series.every_control)
@@ -64,17 +81,12 @@ class TrainScreen(ModeScreen):
     CSS_PATH = "screen.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("train")]
 
+    attached: var[_Attached] = var(_Attached(), init=False)
+
     def __init__(self) -> None:
         super().__init__()
         self.setup = SetupPane(self.charlstm.config.preset, id="setup")
         self.watching = RunPane(self.charlstm.remembered.smoothing, id="watch")
-        self._path: Path | None = None
-        self._spec: RunSpec | None = None
-        self._references: tuple[tuple[str, float], ...] = ()
-        self._asked: _Asked | None = None  # the last command that was sent and has not been carried out yet
-        self._refusal = ""  # why what was asked last cannot be
-        self._state: tuple[object, ...] = ()
-        self._waits_to_play = False  # Enter came before the run had learnt anything
 
     def compose_body(self) -> ComposeResult:
         with ContentSwitcher(initial="setup"):
@@ -91,14 +103,9 @@ class TrainScreen(ModeScreen):
     def _part_came(self) -> None:
         if self.whole:
             self.entered()
-            self.charlstm.refresh_screen()
+            self.refresh_state()
             if self.focused is None:
                 self.focus_main()
-            self.refresh_keys()
-
-    @on(RunPane.Resized)
-    def _resized(self) -> None:
-        self.call_after_refresh(self.charlstm.refresh_screen)
 
     # ---- what is on
     @property
@@ -151,7 +158,15 @@ class TrainScreen(ModeScreen):
             self.setup.show_text(self.charlstm.corpus)
 
     def on_screen_suspend(self) -> None:
-        self._waits_to_play = self._waits_to_play and self in self.app.screen_stack  # behind a dialog it still waits
+        if self not in self.app.screen_stack:  # behind a dialog it still waits
+            self._change(waits_to_play=False)
+
+    def watch_attached(self) -> None:
+        self.refresh_state()
+
+    def _change(self, **changes: Any) -> None:
+        """Change some fields of ``attached``."""
+        self.attached = replace(self.attached, **changes)
 
     def focus_main(self) -> None:
         for pane in self.query("#presets" if self.charlstm.run_path is None else "#chart"):
@@ -161,17 +176,17 @@ class TrainScreen(ModeScreen):
         if not self.whole:
             return
         path = self.charlstm.run_path
-        if path != self._path:
-            self._turn_to(path)
+        if path != self.attached.path:
+            self._show_run(path)
+            return
         if path is None:
             self.setup.show(runs_state, self.charlstm.bits)
             return
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
-        view = runs_state.attached_run
-        state = view.status.state if view is not None else "starting"
-        if (asked := self._asked) is not None and self._is_answered(asked.command, runs_state):
-            self._asked = None
+        view, asked = runs_state.attached_run, self.attached.asked
+        if asked is not None and self._is_answered(asked.command, runs_state):
+            self._change(asked=None)
             if (
                 asked.command.command == "more"
                 and asked.command.value is not None
@@ -179,15 +194,16 @@ class TrainScreen(ModeScreen):
             ):
                 # it came during the final validation: the run has ended without it
                 self.run_worker(self._more(Run(path), asked.command.value), group="asked")
-        if (now := (state, view is not None and view.live, self._diverged())) != self._state:
-            self._state = now
-            self.refresh_keys()
-        if self._waits_to_play and view is not None and self.is_current:
+            return
+        if self.attached.waits_to_play and view is not None and self.is_current:
             self._play(view)
-        remark = f"Asked to {self._asked.words}; it acts between two steps." if self._asked else ""
-        if self._waits_to_play:
+        attached = self.attached
+        remark = f"Asked to {attached.asked.words}; it acts between two steps." if attached.asked else ""
+        if attached.waits_to_play:
             remark = "Plays as soon as it has learnt a little, seconds after its first step."
-        self.watching.show(runs_state, self._spec, self.charlstm.bits, self._references, remark, self._refusal)
+        self.watching.shown = ShownRun(
+            runs_state, attached.spec, self.charlstm.bits, attached.references, remark, attached.refusal
+        )
 
     @staticmethod
     def _is_answered(command: Command, runs_state: RunsState) -> bool:
@@ -195,33 +211,31 @@ class TrainScreen(ModeScreen):
         view = runs_state.attached_run
         return view is None or not view.status.alive or _is_logged(command, runs_state)
 
-    def _turn_to(self, path: Path | None) -> None:
-        self._path, self._spec, self._references, self._asked, self._state = path, None, (), None, ()
-        self._waits_to_play, self._refusal = False, ""
+    def _show_run(self, path: Path | None) -> None:
+        """Show another run, or the settings for a new one."""
         self.minimize()
         self.watching.clear()
         self.query_one(ContentSwitcher).current = "setup" if path is None else "watch"
         if path is None:
             self.setup.show_text(self.charlstm.corpus)
         else:
-            self.run_worker(self._learn(path), group="spec", exclusive=True)
+            self.run_worker(self._read_spec(path), group="spec", exclusive=True)
         if self.is_current:
             self.focus_main()
-        self.refresh_keys()
+        self.attached = _Attached(path)
 
-    async def _learn(self, path: Path) -> None:
-        """Read what was asked of the run, and what simpler models make of its text."""
+    async def _read_spec(self, path: Path) -> None:
+        """Read the run's settings, and count the losses of simple models on its text."""
         run = Run(path)
         for _ in range(2):
             try:
-                self._spec = spec = await in_thread(lambda check: run.spec())
+                spec = await in_thread(lambda check: run.spec())
             except RunError:
                 return  # the run's row shows what is wrong with it
-            self.charlstm.refresh_screen()
+            self._change(spec=spec)
             found = await references(spec.corpus, spec.settings)
             if found is not None:
-                self._references = found
-                self.charlstm.refresh_screen()
+                self._change(references=found)
             if spec.plan is not None:
                 return
             await self._until(lambda: self.view is not None and self.view.status.state != "starting", START)
@@ -236,18 +250,15 @@ class TrainScreen(ModeScreen):
         return True
 
     def step_out(self) -> bool:
-        watch = self.watching
-        if self._take_back():
-            return True
-        if self._waits_to_play:
-            self._waits_to_play = False
-            self.charlstm.refresh_screen()
-            return True
-        if self.charlstm.run_path is not None and self.over and not watch.card_closed:
-            watch.card_closed = True
-            self.charlstm.refresh_screen()
-            return True
-        return False
+        if self.attached.refusal:
+            self._change(refusal="")
+        elif self.attached.waits_to_play:
+            self._change(waits_to_play=False)
+        elif self.charlstm.run_path is not None and self.over and not self.watching.card_closed:
+            self.watching.card_closed = True
+        else:
+            return False
+        return True
 
     # ---- what was refused
     def _refuse(self, run: Run, sentence: str) -> None:
@@ -255,18 +266,11 @@ class TrainScreen(ModeScreen):
         if run.path != self.charlstm.run_path:  # the pane is another run's by now
             self.charlstm.notify_error(sentence)
             return
-        self._refusal = sentence
-        self.charlstm.refresh_screen()
-
-    def _take_back(self) -> bool:
-        """Let the sentence go; whether there was one."""
-        refused, self._refusal = bool(self._refusal), ""
-        if refused:
-            self.charlstm.refresh_screen()
-        return refused
+        self._change(refusal=sentence)
 
     async def action_do(self, name: str) -> None:
-        self._take_back()
+        if BY_ID[name].handler != "back":  # which removes it itself
+            self._change(refusal="")
         await super().action_do(name)
 
     # ---- before: choosing
@@ -309,17 +313,15 @@ class TrainScreen(ModeScreen):
             self.run_worker(self._start(), group="start", exclusive=True)
         elif isinstance(answer, Path):
             self.charlstm.attach(answer, show=False)
-            self.charlstm.refresh_screen()
 
     async def _start(self) -> None:
         run = await self.setup.start(self.charlstm.start_options.runs_dir)
         if run is not None:
             self.charlstm.attach(run.path, show=False)
-            self.charlstm.refresh_screen()
 
     @on(SetupPane.Changed)
     def _setup_changed(self) -> None:
-        self.refresh_keys()
+        self.refresh_bindings()
 
     # ---- the chart
     @property
@@ -331,24 +333,19 @@ class TrainScreen(ModeScreen):
         order = [(False, False), (False, True), (True, True), (True, False)]
         view = self.chart.view
         log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
-        self.chart.set_view(log_x=log_x, log_y=log_y)
-        self.charlstm.refresh_screen()
+        self.watching.set_view(log_x=log_x, log_y=log_y)
 
     def do_time_axis(self) -> None:
-        self.chart.set_view(seconds=not self.chart.view.seconds, zoom=0)
-        self.charlstm.refresh_screen()
+        self.watching.set_view(seconds=not self.chart.view.seconds, zoom=0)
 
     def do_smoothing(self) -> None:
         self.charlstm.remember(smoothing=self.watching.smooth_more())
-        self.charlstm.refresh_screen()
 
     def do_zoom_in(self) -> None:
-        self.chart.set_view(zoom=self.chart.view.zoom + 1)
-        self.charlstm.refresh_screen()
+        self.watching.set_view(zoom=self.chart.view.zoom + 1)
 
     def do_zoom_out(self) -> None:
-        self.chart.set_view(zoom=self.chart.view.zoom - 1)
-        self.charlstm.refresh_screen()
+        self.watching.set_view(zoom=self.chart.view.zoom - 1)
 
     # ---- run to run
     def do_previous_run(self) -> None:
@@ -358,15 +355,14 @@ class TrainScreen(ModeScreen):
         self._walk(-1)
 
     def _walk(self, by: int) -> None:
-        """To the next older (1) or younger (-1) run; past the youngest are the settings for a new one."""
+        """To the next earlier (1) or later (-1) run; after the latest come the settings for a new one."""
         paths = [run.path for run in self.charlstm.runs_state.runs]
-        here = paths.index(self._path) if self._path in paths else -1
+        here = paths.index(self.attached.path) if self.attached.path in paths else -1
         target = here + by
         if 0 <= target < len(paths):
             self.charlstm.attach(paths[target], show=False)
         elif target == -1 and self.charlstm.corpus is not None:
             self.charlstm.attach(None, show=False)
-        self.charlstm.refresh_screen()
 
     # ---- during
     async def _send(self, run: Run, command: str, words: str, value: float | None = None) -> bool:
@@ -376,10 +372,9 @@ class TrainScreen(ModeScreen):
         except CharLSTMError as error:
             self._refuse(run, str(error))
             return False
-        if run.path == self._path:
-            self._asked = _Asked(words, sent)
+        if run.path == self.attached.path:
+            self._change(asked=_Asked(words, sent))
         self.charlstm.watcher.read_soon()
-        self.charlstm.refresh_screen()
         return True
 
     async def do_pause(self) -> None:
@@ -411,7 +406,7 @@ class TrainScreen(ModeScreen):
 
     async def do_checkpoint(self) -> None:
         if self.view is not None and await self._send(self.view.run, "checkpoint", "save its exact state"):
-            self._asked = None
+            self._change(asked=None)
             self.charlstm.notify_info("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
@@ -432,30 +427,26 @@ class TrainScreen(ModeScreen):
         view = self.view
         if view is None:
             return
-        impatient, self._waits_to_play = self._waits_to_play, False
-        self._play(view, untrained=impatient)
+        self._play(view, untrained=self.attached.waits_to_play)
 
     def _play(self, view: RunView, untrained: bool = False) -> None:
         """Play the run's best model; while that is the ``untrained`` network, and only if that is not wanted, wait for
         a better one: what it writes would tell a newcomer nothing."""
         choice = playable(view.run)
         if choice is not None and (untrained or not view.live or choice.step or view.status.best_step != 0):
-            self._waits_to_play = False
+            self._change(waits_to_play=False)
             self.charlstm.play(choice.model, choice.step)
         elif view.live:
-            waits, self._waits_to_play = self._waits_to_play, True
-            if not waits:
-                self.charlstm.refresh_screen()
+            self._change(waits_to_play=True)
         else:
-            self._waits_to_play = False
+            self._change(waits_to_play=False)
             self._refuse(view.run, f"{view.name} has no model: it ended before its first validation.")
 
     # ---- after, and more
     def do_new(self) -> None:
-        if self.charlstm.corpus is None and self._spec is not None:
-            self.charlstm.corpus = _choice(self._spec)
+        if self.charlstm.corpus is None and self.attached.spec is not None:
+            self.charlstm.corpus = _choice(self.attached.spec)
         self.charlstm.attach(None, show=False)
-        self.charlstm.refresh_screen()
 
     async def do_go_on(self) -> None:
         view = self.view
@@ -495,7 +486,7 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        poor = self.over and poor_result(series, view, self._references)
+        poor = self.over and poor_result(series, view, self.attached.references)
         usual = 10 if poor else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",
