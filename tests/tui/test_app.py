@@ -414,7 +414,7 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     seen: list[str | None] = []
     monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: seen.append(os.environ.get("COLUMNS")))
-    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda: None)
+    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
     with pytest.raises(SystemExit):
         main([])
     assert seen == ["132" if kept else None]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
+from textual.color import Color
 from textual.command import CommandPalette
 from textual.errors import NoWidget
 from textual.events import Event, MouseDown
@@ -32,10 +33,12 @@ from charlstm_tui.help import HelpScreen
 from charlstm_tui.palette import Actions, Palette, Themes
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.terminal import exit_on_signals
-from charlstm_tui.theme import DARK, legible_colours, own_variables, themes_for
+from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
+LIGHT_FROM = 0.18
+"""The luminance from which on black is easier to read on a background than white (WCAG 2.2)."""
 
 
 def _screen(mode: str) -> Callable[[], Screen[None]]:
@@ -76,10 +79,10 @@ class CharLSTMApp(ModeApp):
             )
         return next((each for each in (wanted, remembered) if each in self.available_themes), DARK.name)
 
-    @property
-    def theme_is_open(self) -> bool:
-        """Whether no theme was chosen yet, so that the background of the terminal may decide."""
-        return not (self.config.theme or self.remembered.theme)
+    def suit_background(self, rgb: tuple[int, int, int]) -> None:
+        """Start in our light theme if the background of the terminal (0 to 255) is light."""
+        if luminance(Color(*rgb)) > LIGHT_FROM:
+            self.theme = LIGHT.name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)

@@ -15,7 +15,10 @@ from pathlib import Path
 import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
+from charlstm.config import load_config
 from charlstm_tui import process
+from charlstm_tui.app_state import load_state
+from charlstm_tui.terminal_background import ask_background
 
 process.set_frame_rate()  # before anything imports Textual
 
@@ -49,11 +52,14 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not Path(text).exists():
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
-    from charlstm_tui.app import CharLSTMApp
-    from charlstm_tui.choices import StartOptions
-    from charlstm_tui.terminal import tolerate_invalid_input
-
-    tolerate_invalid_input()
+    question = None if load_config(config)[0].theme or load_state().theme else ask_background()
+    try:
+        from charlstm_tui.app import CharLSTMApp  # which takes longer than an answer
+        from charlstm_tui.choices import StartOptions
+        from charlstm_tui.terminal import tolerate_invalid_input
+    finally:
+        background = None if question is None else question.answer()
+    tolerate_invalid_input(question)
     for stream in (sys.__stderr__, sys.__stdout__):
         if isinstance(stream, io.TextIOWrapper):  # terminals know UTF-8, whatever an old locale says
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -69,6 +75,8 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
             config=config,
         )
     )
+    if background is not None:
+        app.suit_background(background)
     app.run(mouse=app.config.mouse)
     if app.farewell:
         click.echo(app.farewell, err=True)

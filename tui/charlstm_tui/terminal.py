@@ -19,6 +19,7 @@ from functools import partial
 from textual.message import Message
 
 from charlstm_tui.process import exit_at_the_latest
+from charlstm_tui.terminal_background import BackgroundQuestion
 
 if sys.platform != "win32":
     from textual.drivers import linux_driver
@@ -51,9 +52,12 @@ def exit_on_signals(end: Callable[[int], None]) -> None:
         watch.start()
 
 
-def tolerate_invalid_input() -> None:
+def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
     """Ignore input that no terminal should send, with which Textual would end in an error: bytes that are not UTF-8,
-    and a report of an empty screen. Call it before the app starts; does nothing on Windows."""
+    and a report of an empty screen; and late answers to ``question``.
+
+    What was typed before the question was answered comes first. Call it before the app starts; does nothing on Windows.
+    """
     if os.name == "nt":
         return
 
@@ -64,9 +68,16 @@ def tolerate_invalid_input() -> None:
             return super().parse_mouse_code(code)
 
         def feed(self, data: str) -> Iterator[Message]:
+            if question is not None and data:
+                data = question.without_answers(data)
+                if not data:  # which would be the end of the input
+                    return
             yield from self._tolerant(super().feed(data))
 
         def tick(self) -> Iterator[Message]:
+            if question is not None and question.typed:
+                typed, question.typed = question.typed, ""
+                yield from self._tolerant(super().feed(typed))
             yield from self._tolerant(super().tick())
 
         def _tolerant(self, messages: Iterable[Message]) -> Iterator[Message]:

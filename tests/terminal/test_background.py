@@ -1,0 +1,170 @@
+"""The app asks the terminal for its background at the first start, whatever the terminal answers."""
+
+from __future__ import annotations
+
+import os
+import pty
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from charlstm_tui.terminal_background import LIMIT, QUESTIONS, BackgroundQuestion, ask_background
+from terminal_app import Terminal, machine
+
+__all__ = ["machine"]  # a fixture
+
+pytestmark = pytest.mark.terminal
+
+WHITE, BLACK, DEVICE = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b]11;rgb:0000/0000/0000\x07", b"\x1b[?62;22c"
+ON_LIGHT, ON_DARK = b"48;2;251;250;247", b"48;2;16;18;26"
+
+
+class AnsweringTerminal(Terminal):
+    """A terminal that answers the question for its background."""
+
+    answer = b""
+    late = False
+    """Whether it answers only once the app has drawn."""
+
+    def read(self) -> bool:
+        going = super().read()
+        if self.answer and QUESTIONS in self.raw and (not self.late or b"Welcome" in self.raw):
+            self.child.send(self.answer)
+            self.answer = b""
+        return going
+
+
+def start(
+    machine: tuple[Path, dict[str, str]], answer: bytes, *arguments: str, late: bool = False, **variables: str
+) -> AnsweringTerminal:
+    home, environment = machine
+    app = AnsweringTerminal(list(arguments), home, environment | variables)
+    app.answer, app.late = answer, late
+    return app
+
+
+@pytest.mark.parametrize(
+    ("answer", "background"),
+    [(WHITE + DEVICE, ON_LIGHT), (BLACK + DEVICE, ON_DARK), (b"", ON_DARK), (b"\x1b]11;x\x07\x1b[?1c", ON_DARK)],
+    ids=["light", "dark", "none", "garbage"],
+)
+def test_first_start_suits_the_background(
+    machine: tuple[Path, dict[str, str]], answer: bytes, background: bytes
+) -> None:
+    app = start(machine, answer)
+    app.until("Welcome")
+    app.until(lambda: background in app.raw)
+    assert app.raw.count(QUESTIONS) == 1
+    app.key("q")
+    assert app.end() == 0
+
+
+def test_late_answer_is_no_key_press(machine: tuple[Path, dict[str, str]]) -> None:
+    app = start(machine, WHITE + DEVICE, late=True)
+    app.until("Welcome")
+    app.until(lambda: not app.answer)
+    app.key("2")  # goes to Train, if it is the first key
+    app.until("No text is chosen yet")
+    assert "rgb" not in app.text
+    app.key("q")
+    assert app.end() == 0
+
+
+def test_key_that_comes_before_the_answer_is_not_lost(machine: tuple[Path, dict[str, str]]) -> None:
+    app = start(machine, b"2" + WHITE + DEVICE)
+    app.until("No text is chosen yet")
+    app.key("q")
+    assert app.end() == 0
+
+
+def test_configured_theme_asks_nothing(machine: tuple[Path, dict[str, str]]) -> None:
+    home, _ = machine
+    (home / "own.toml").write_text('theme = "nord"\n')
+    app = start(machine, b"", "--config", "own.toml")
+    app.until("Welcome")
+    assert QUESTIONS not in app.raw
+    app.key("q")
+    assert app.end() == 0
+
+
+@pytest.mark.parametrize("variable", ["TEXTUAL_DRIVER=some.web:Driver", "TERM=dumb", "TERM=linux", "TERM="])
+def test_terminal_that_cannot_answer_is_not_asked(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    name, value = variable.split("=")
+    assert ask_background({"TERM": "xterm", name: value}) is None
+
+
+def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert ask_background({"TERM": "xterm"}) is None
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[[], tuple[int, BackgroundQuestion]]]:
+    """A new pty with a question: the descriptor of its other end, and the question."""
+    ends = []
+
+    def make() -> tuple[int, BackgroundQuestion]:
+        outer, inner = pty.openpty()
+        ends.append(outer)
+        question = BackgroundQuestion(inner)
+        assert os.read(outer, 100) == QUESTIONS
+        return outer, question
+
+    yield make
+    for end in ends:
+        os.close(end)
+
+
+Ask = Callable[[], tuple[int, BackgroundQuestion]]
+
+
+@pytest.mark.parametrize(
+    ("reply", "rgb"),
+    [
+        (b"\x1b]11;rgb:ffff/8080/0000\x07" + DEVICE, (255, 128, 0)),
+        (b"\x1b]11;rgb:ff/80/00\x1b\\" + DEVICE, (255, 128, 0)),
+        (b"\x1b]11;rgba:f/8/0/ffff\x07" + DEVICE, (255, 136, 0)),
+        (b"\x1b]11;rgb:\x07" + DEVICE, None),
+        (DEVICE, None),
+        (b"\xff\xfe\x1b]12;rgb:ff/80/00\x07" + DEVICE, None),
+    ],
+)
+def test_answer_is_read(ask: Ask, reply: bytes, rgb: tuple[int, int, int] | None) -> None:
+    outer, question = ask()
+    os.write(outer, reply)
+    begun = time.monotonic()
+    assert question.answer() == rgb
+    assert time.monotonic() - begun < LIMIT  # the second answer ends it
+
+
+def test_silent_terminal_is_waited_for_as_long_as_the_limit(ask: Ask) -> None:
+    _, question = ask()
+    begun = time.monotonic()
+    assert question.answer() is None
+    assert time.monotonic() - begun < LIMIT + 0.5
+
+
+def test_terminal_is_given_back_as_it_was(ask: Ask) -> None:
+    outer, question = ask()
+    before = question._before
+    os.write(outer, DEVICE)
+    question.answer()
+    assert termios.tcgetattr(outer) == before
+
+
+def test_answers_are_cut_out_wherever_they_are_split(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.terminal_background.LIMIT", 0.0)
+    whole = (b"a" + WHITE + b"b" + DEVICE + b"c\x1b[A").decode()
+    for split in range(1, len(whole)):
+        if whole[split - 1] == "\x1b" and split - 1 != whole.index("\x1b\\"):
+            continue  # Escape is a key; it is not held back for what may follow
+        _, question = ask()
+        assert question.answer() is None
+        found = question.without_answers(whole[:split]) + question.without_answers(whole[split:])
+        assert found == "abc\x1b[A", split
+        assert question.without_answers("\x1b[?1;2c\x1b]1") == "\x1b[?1;2c\x1b]1"  # both were answered
