@@ -5,13 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich._palettes import STANDARD_PALETTE
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import OptionList
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.palette import Palette
-from charlstm_tui.theme import DARK, LIGHT, QUIET, TEXT, TEXT_COLOURS, contrast, legible_colours, own_variables
+from charlstm_tui.theme import (
+    DARK,
+    LIGHT,
+    QUIET,
+    TEXT,
+    TEXT_COLOURS,
+    contrast,
+    legible_colours,
+    own_variables,
+    themes_for,
+)
 from driven_app import driven
 from recorded_run import record
 
@@ -101,6 +114,26 @@ async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
         await app.until(lambda: options.option_count == 1)
         await app.press("enter")
         await app.until(lambda: app.app.theme == LIGHT.name and app.screen is app.mode)
+
+
+@pytest.mark.parametrize("theme", themes_for("standard"), ids=lambda theme: theme.name)
+def test_sixteen_colours_keep_the_hierarchy(theme: Theme) -> None:
+    def shown(name: str) -> Color:
+        found = RichColor.parse(colours(theme)[name]).downgrade(ColorSystem.STANDARD).number
+        assert found is not None
+        return Color(*STANDARD_PALETTE[found])
+
+    background = shown("background")
+    assert len({shown(name) for name in ("foreground", "quiet", "rule", "background")}) == 4
+    strengths = [contrast(shown(name), background) for name in ("foreground", "quiet", "rule")]
+    assert strengths == sorted(strengths, reverse=True)
+    assert shown("train") != shown("valid")
+    for name in ("foreground", "quiet", "primary", "secondary", "accent", "warning", "error", "train", "valid"):
+        assert contrast(shown(name), background) >= TEXT, name
+    assert contrast(shown("success"), background) >= QUIET  # with a mark or in words as well
+    assert contrast(shown("foreground"), shown("copied")) >= TEXT
+    for name in ("panel", "cursor-line", "block-cursor-background", "surface"):
+        assert shown(name) == background, name
 
 
 def test_the_app_starts_in_its_dark_theme() -> None:

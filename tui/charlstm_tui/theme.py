@@ -95,6 +95,79 @@ LIGHT = Theme(
     },
 )
 
+BLACK_16, DARK_GREY_16, GREY_16, WHITE_16 = "#000000", "#555555", "#aaaaaa", "#ffffff"
+"""The greys among the 16 colours, as Rich knows them; so are the colours of the two themes below."""
+
+DARK_16 = replace(
+    DARK,
+    primary="#55ffff",
+    secondary="#ff55ff",
+    accent="#ffff55",
+    foreground=WHITE_16,
+    background=BLACK_16,
+    surface=BLACK_16,
+    panel=BLACK_16,
+    success="#55ff55",
+    warning="#ffff55",
+    error="#ff5555",
+    variables={
+        "rule": DARK_GREY_16,
+        "quiet": GREY_16,
+        "cursor-line": BLACK_16,  # the cursor has a sign of its own
+        "train": "#55ffff",
+        "valid": "#ffff55",
+        "kept": "#55ffff",
+        "cut": GREY_16,
+        "copied": "#0000aa",
+        "scrollbar": DARK_GREY_16,
+        "scrollbar-hover": GREY_16,
+        "scrollbar-active": "#55ffff",
+        "scrollbar-background": BLACK_16,
+        "scrollbar-background-hover": BLACK_16,
+        "scrollbar-background-active": BLACK_16,
+        "scrollbar-corner-color": BLACK_16,
+        "block-cursor-background": BLACK_16,
+        "block-cursor-foreground": WHITE_16,
+        "border": DARK_GREY_16,
+        "input-selection-background": "#0000aa",
+    },
+)
+
+LIGHT_16 = replace(
+    LIGHT,
+    primary="#0000aa",
+    secondary="#aa00aa",
+    accent="#aa00aa",
+    foreground=BLACK_16,
+    background=WHITE_16,
+    surface=WHITE_16,
+    panel=WHITE_16,
+    success="#008800",  # nearest to #00aa00, which is too light for text
+    warning="#aa5500",
+    error="#aa0000",
+    variables={
+        "rule": GREY_16,
+        "quiet": DARK_GREY_16,
+        "cursor-line": WHITE_16,
+        "train": "#0000aa",
+        "valid": "#aa00aa",
+        "kept": "#0000aa",
+        "cut": DARK_GREY_16,
+        "copied": "#55ffff",
+        "scrollbar": GREY_16,
+        "scrollbar-hover": DARK_GREY_16,
+        "scrollbar-active": "#0000aa",
+        "scrollbar-background": WHITE_16,
+        "scrollbar-background-hover": WHITE_16,
+        "scrollbar-background-active": WHITE_16,
+        "scrollbar-corner-color": WHITE_16,
+        "block-cursor-background": WHITE_16,
+        "block-cursor-foreground": BLACK_16,
+        "border": GREY_16,
+        "input-selection-background": "#55ffff",
+    },
+)
+
 ANSI = {
     "rule": "ansi_default",  # not the bright black, which many schemes have as the background
     "quiet": "ansi_default",
@@ -128,16 +201,15 @@ TEXT, QUIET = 4.5, 3.0
 def themes_for(color_system: str | None) -> tuple[Theme, ...]:
     """The app's own themes, adapted to the terminal's colours; the first is the one to start with.
 
-    With 16 colours, the darkest greys are lifted, which would be black. With 256, they lose their blue, which would
-    make them navy.
+    With 16 colours they name these exactly, as Rich knows them: the nearest one of most greys and blues is the same
+    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy.
     """
+    if color_system in ("standard", "windows"):
+        return DARK_16, LIGHT_16
     dark = DARK
     if color_system == "256":
         grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
         dark = replace(DARK, panel="#1c1c1c", variables={**DARK.variables, **grey})
-    elif color_system in ("standard", "windows"):
-        grey = {"rule": "#808080", "border": "#808080", "quiet": "#c0c0c0", "cut": "#808080", "cursor-line": "#000000"}
-        dark = replace(DARK, variables={**DARK.variables, **grey, "block-cursor-background": "#000000"})
     return dark, LIGHT
 
 
