@@ -6,6 +6,7 @@ in ``tests/benchmarks``. What a preset costs on this machine is computed by ``es
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Preset:
     settings: Callable[[int, int], Settings]
 
 
+@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
 def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
     """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
