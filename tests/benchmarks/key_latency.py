@@ -39,8 +39,9 @@ SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
-import charlstm_tui.player.thread, charlstm_tui.generate.screen
-charlstm_tui.player.thread.PAUSE_AFTER = charlstm_tui.generate.screen.PAUSE_AFTER = 10**9
+from charlstm_tui.generate import duel_view, play_view
+from charlstm_tui.player import thread
+thread.PAUSE_AFTER = play_view.PAUSE_AFTER = duel_view.PAUSE_AFTER = 10**9
 main()
 """
 

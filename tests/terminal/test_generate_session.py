@@ -42,6 +42,8 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
 
     app = Terminal(["--model", model.name], home, environment)
     app.until("The morning")
+    app.key("c", "c", "c")  # the legend leaves no place for the count of characters
+    app.until("no colours")
     app.key("e", "ctrl+u", PRIME)
     app.until(f"Prime  {PRIME}")
     app.key("enter")

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from charlstm import user_files
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
@@ -416,9 +418,9 @@ def test_player_carries_out_every_command_however_many_wait(model: Path, listene
     listener.player.stream(10)
     listener.until(lambda p: p.length == 10 and not p.running)
     release, calls = threading.Event(), []
-    listener.player.call(lambda session: str(release.wait(10)))
+    listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
     for number in range(500):
-        listener.player.call(lambda session, number=number: calls.append(number) or "")  # type: ignore[misc]
+        listener.player.change_settings(lambda settings, number=number: (calls.append(number), settings)[1])  # type: ignore[misc]
     listener.player.load(PlayRequest(str(model), prime="At last"))
     release.set()
     listener.until(lambda p: p.prime == "At last")
@@ -433,7 +435,7 @@ def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, mon
     rewind = Session.rewind
     monkeypatch.setattr(Session, "rewind", lambda self, position: (positions.append(position), rewind(self, position)))
     release = threading.Event()
-    listener.player.call(lambda session: str(release.wait(10)))
+    listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
     for position in range(600, 100, -1):
         listener.player.move_to(position)
     release.set()
@@ -493,3 +495,30 @@ def test_a_change_of_settings_is_shown_at_once(
     monkeypatch.setattr(thread, "STATE_INTERVAL", 5.0)
     listener.player.change_settings(lambda settings: replace(settings, temperature=0.3))
     listener.until(lambda p: p.settings.temperature == 0.3, seconds=3)
+
+
+def test_saving_under_a_name_is_not_done_on_the_players_thread(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, writing, save = threading.Event(), threading.Event(), user_files.save
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        writing.set()
+        release.wait(10)
+        save(*arguments, **options)
+
+    monkeypatch.setattr(user_files, "save", slow)
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.stream(10)
+    listener.until(lambda p: p.length == 10 and not p.running)
+    path = tmp_path / "mine.json"
+    listener.player.save_as(path, None)
+    assert writing.wait(10)
+    listener.player.move_to(5)
+    listener.until(lambda p: p.position == 5)
+    assert not path.exists()
+    release.set()
+    listener.until(lambda p: p.note == f"Saved as {path}")
+    assert len(load_session(path, load_model(model))) == 10
+    listener.player.save_as(tmp_path, None)
+    listener.until(lambda p: "is a folder" in p.failure)

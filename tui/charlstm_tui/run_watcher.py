@@ -65,6 +65,10 @@ class RunView:
         """Whether a worker on this machine is training the run."""
         return self.status.alive and not self.status.elsewhere
 
+    def has_model(self) -> bool:
+        """Whether there is something to play: looks into the folder."""
+        return self.run.model_path.is_file() or bool(self.run.snapshots())
+
 
 @dataclass(frozen=True, slots=True)
 class RunsState:

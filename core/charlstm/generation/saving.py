@@ -451,10 +451,26 @@ def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite:
 
     Returns the file's path. Raises the same errors, and :class:`FileExistsError` when there is a file and ``overwrite``
     is false."""
+    return copy_as(session, path, colour)(overwrite)
+
+
+def copy_as(session: Session, path: Path, colour: Colour = "rank") -> Callable[[bool], Path]:
+    """As :func:`save_as` in two parts: copy what is saved now; the result, called with ``overwrite`` in any thread,
+    writes it."""
     path = target(path)
-    content = to_bytes(session) if path.suffix == ".json" else _exported(session, path, colour)
-    _save(path, content, overwrite=overwrite)
-    return path
+    if path.suffix == ".json":
+        content = copy(session)
+    else:
+        exported = _exported(session, path, colour)
+
+        def content() -> bytes:
+            return exported
+
+    def write(overwrite: bool) -> Path:
+        _save(path, content(), overwrite=overwrite)
+        return path
+
+    return write
 
 
 def _save(path: Path, content: bytes, *, overwrite: bool) -> None:

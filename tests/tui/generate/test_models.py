@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.saving import load_session
+from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session as Played
 from charlstm.model.file import load_model, save_model
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.preferences import state_file
-from charlstm_tui.player.saved_sessions import save_as
+from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
 from playing_app import Session, playing
 from recorded_run import record, tiny_model
@@ -164,7 +169,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
     async with playing(run.path) as it:
         await it.paused(10)
         session = run.sessions_dir / "mine.json"
-        it.screen.player.call(lambda played: save_as(session, "rank", played))
+        it.screen.player.save_as(session, "rank")
         await it.until(session.is_file)
         text = it.text
         await it.pilot.press("o")
@@ -283,7 +288,7 @@ def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for path in (".", "/", str(tmp_path)):
         with pytest.raises(CharLSTMError, match="is a folder"):
-            save_as(Path(path), "rank", None)  # type: ignore[arg-type]
+            copy_as(Path(path), "rank", None)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
@@ -300,13 +305,13 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert save_as(path, "rank", played).endswith(str(path))
+            assert copy_as(path, "rank", played)().endswith(str(path))
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        save_as(tmp_path / "pipe.txt", "rank", played)
+        copy_as(tmp_path / "pipe.txt", "rank", played)
 
 
 async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path) -> None:
@@ -318,3 +323,114 @@ async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path
         await it.pilot.press("enter")
         await it.until(lambda: "Standard output is this terminal" in it.screen.message)
         assert not list(Path().glob("-*"))
+
+
+async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, opening, opened = threading.Event(), threading.Event(), Playback.open
+
+    def slow(*arguments: object) -> object:
+        opening.set()
+        release.wait(10)
+        return opened(*arguments)  # type: ignore[arg-type]
+
+    async with playing(model) as it:
+        await it.paused(3)
+        monkeypatch.setattr(Playback, "open", slow)
+        it.screen.player.load(PlayRequest(str(model), prime="She"))
+        await it.until(lambda: opening.is_set() and "Opening" in it.screen_text())
+        assert isinstance(it.screen.focused, Empty)
+        assert not it.screen.in_input()
+        await it.pilot.press("x", "y")
+        release.set()
+        await it.until(lambda: it.state.prime == "She" and it.screen.focused is it.screen.play.text_view)
+        assert it.screen.play.prime_input.text == "She"
+
+
+async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(model: Path, home: Path) -> None:
+    clamps = (parse_clamp("1:2=0.5"),)
+    played = Played(load_model(model), "The", clamps=clamps)
+    played.type("re")
+    save_session(played, home / "clamped.json")
+
+    async def saved(it: Session, name: str) -> Played:
+        it.screen.player.save_as(home / name, "rank")
+        await it.until(lambda: name in it.screen.message)
+        return load_session(home / name, load_model(model))
+
+    async with playing(model) as it:
+        await it.paused(3)
+        it.screen.play.load_session(home / "clamped.json")
+        await it.until(lambda: it.state.prime == "The" and it.screen.play.playing)
+        it.screen.player.stream(20)
+        await it.until(lambda: it.state.length > 2)
+        assert (await saved(it, "again.json")).clamps == clamps
+        it.screen.play.load(PlayRequest(str(model), prime="She"))
+        await it.until(lambda: it.state.prime == "She" and it.screen.play.playing)
+        assert (await saved(it, "other.json")).clamps == ()
+
+
+async def test_model_files_and_folders_are_read_in_threads(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[str, threading.Thread] = {}
+
+    def noted(module: str, name: str) -> None:
+        function = getattr(__import__(module, fromlist=[name]), name)
+
+        def call(*arguments: object) -> object:
+            threads[name] = threading.current_thread()
+            return function(*arguments)
+
+        monkeypatch.setattr(f"{module}.{name}", call)
+
+    noted("charlstm_tui.generate.screen", "is_newest")
+    noted("charlstm_tui.generate.screen", "first_choice")
+    noted("charlstm_tui.generate.model_picker", "entries")
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    app = CharLSTMApp(StartOptions())
+    async with app.run_test(size=(80, 24)) as pilot:
+        it = Session(app, pilot)
+        app.go("generate")
+        await it.until(lambda: isinstance(app.mode_screen, GenerateScreen) and it.screen.play.playing)
+        app.go("runs")
+        await it.pilot.pause()
+        app.play(str(run.path))
+        await it.until(lambda: "is_newest" in threads)
+        await it.until(lambda: app.mode_screen is not None and app.mode_screen.MODE == "generate")
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(app.screen, ModelPicker) and "novel-quick-1" in it.screen_text())
+    assert threading.main_thread() not in threads.values()
+    assert set(threads) == {"is_newest", "first_choice", "entries"}
+
+
+async def test_a_long_name_takes_one_row_of_the_model_picker(model: Path, home: Path) -> None:
+    for number in (1, 2):
+        record(home / "runs", "finished", name=f"the-complete-works-of-a-poet-standard-{number}", steps=200)
+    async with playing(model) as it:
+        await it.until(lambda: len(it.app.runs_state.runs) == 2)
+        await it.pilot.press("o")
+        await it.until(lambda: "the-complete-works-of-a-poet-standard-2" in it.screen_text())
+        options = it.app.screen.query_one(OptionList)
+        assert options.size.height == options.option_count
+
+
+async def test_enter_in_the_picker_waits_for_the_list(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, saved = threading.Event(), saved_sessions.saved
+    monkeypatch.setattr(saved_sessions, "saved", lambda place: (release.wait(10), saved(place))[1])
+    other = home / "other.safetensors"
+    save_model(other, tiny_model(seed=1, prime="The other"))
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        await it.pilot.press(*"other")
+        it.app.simulate_key("enter")
+        release.set()
+        await it.until(lambda: it.state.facts is not None and it.state.facts.path == other)
+
+
+async def test_without_a_model_neither_prime_nor_legend_is_shown(home: Path) -> None:
+    async with playing(home / "missing.safetensors") as it:
+        await it.until(lambda: "There is no model file" in it.screen_text())
+        assert "Prime" not in it.screen_text()
+        assert "surprising" not in it.status()

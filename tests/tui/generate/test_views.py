@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
+from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 from recorded_run import record
 
@@ -157,17 +161,26 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         assert it.text.startswith("The morning")
 
 
-async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path) -> None:
+COPIED = "she had not been in the house for seven long years"
+
+
+@pytest.fixture
+def novel(home: Path) -> Path:
+    """A run whose training text has :data:`COPIED`."""
     text = home / "novel.txt"
-    text.write_text("Some line.\n" * 5 + "she had not been in the house for seven long years\n" * 3)
+    text.write_text("Some line.\n" * 5 + f"{COPIED}\n" * 3)
     recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
     spec = json.loads(recorded.run.spec_path.read_text())
     spec["corpus"] = open_corpus(text).to_record()
     recorded.run.spec_path.write_text(json.dumps(spec))
-    async with playing(recorded.run.path) as it:
+    return recorded.run.path
+
+
+async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path) -> None:
+    async with playing(novel) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen.player.insert_at_cursor("she had not been in the house for seven long years")
+        it.screen.player.insert_at_cursor(COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
@@ -178,3 +191,40 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(home: Path)
         assert it.screen.play.text_view.cursor == len(it.state.prime) + it.screen.play.overlap.matches[0].start
         strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
         assert any(style.underline for strip in strips for _, style, _ in strip if style)
+
+
+async def test_marks_of_copied_passages_do_not_pass_to_another_text(
+    novel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, compared, update = threading.Event(), threading.Event(), Novelty.update
+
+    def slow(self: Novelty, text: str) -> NoveltyReport:
+        report = update(self, text)
+        if COPIED in text:
+            compared.set()
+            release.wait(10)
+        return report
+
+    monkeypatch.setattr(Novelty, "update", slow)
+    async with playing(novel) as it:
+        await it.paused(3)
+        it.screen.player.insert_at_cursor(COPIED)
+        await it.until(compared.is_set)
+        play = it.screen.play
+        play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))
+        await it.until(lambda: it.state.prime == "Somebody said that" and play.playing)
+        assert play.overlap is None
+        release.set()
+        await it.until(lambda: play.overlap is not None)
+        assert play.overlap is not None
+        assert play.overlap.matches == ()
+        await it.paused(60)
+        await it.pilot.press("y")
+        await it.until(lambda: "Nothing of this text is known" in it.screen.message)
+
+
+async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w")
+        await it.until(lambda: "ends Write." in it.status())

@@ -1,4 +1,4 @@
-"""The branches of a session as a small tree: where each leaves the one before, how it begins, which one is walked."""
+"""The branches of a session as a small tree: where each begins, how it reads, and which one is the current text."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from charlstm_tui.widgets.option_list import SteadyOptionList
 
 
 class BranchTree(SteadyOptionList):
-    """Enter or a click on a branch makes it the line."""
+    """Enter or a click on a branch makes it the current text."""
 
     DEFAULT_CSS = """
     BranchTree {
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        &:focus { background-tint: $background 0%; }
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
     }
     """
     NOTHING: ClassVar[str] = "No branches yet: Enter shows the choices."
 
-    class Taken(Message):
-        """A branch is wanted as the line."""
+    class Chosen(Message):
+        """A branch is to become the current text."""
 
         def __init__(self, number: int) -> None:
             super().__init__()
@@ -67,19 +68,19 @@ class BranchTree(SteadyOptionList):
         return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
 
     def _line(self, branch: BranchInfo, depth: int, tip: bool) -> Content:
-        """A branch as a line: bold where the line runs through it, with a mark where it ends."""
+        """A branch as a line of the list: bold if the current text runs through it, with a mark where the text ends."""
         stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
         span = f"  {branch.start:,}–{branch.stop:,}"
-        room = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
+        free = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
         name = visible(branch.name, keep="") or visible(branch.text, keep="").replace("\n", "↵") or "…"
         words = Content(name)
-        if words.cell_length > room:
-            words = words.truncate(room, ellipsis=True)
+        if words.cell_length > free:
+            words = words.truncate(free, ellipsis=True)
         return Content.assemble(
             ("▸ " if tip else "  ", "$accent"),
             (stem, "$quiet"),
             words.stylize("bold") if branch.current else words,
-            (" " * (room - words.cell_length) + span, "$quiet"),
+            (" " * (free - words.cell_length) + span, "$quiet"),
         )
 
     def on_resize(self) -> None:
@@ -89,4 +90,4 @@ class BranchTree(SteadyOptionList):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         if event.option_id is not None:
-            self.post_message(self.Taken(int(event.option_id)))
+            self.post_message(self.Chosen(int(event.option_id)))

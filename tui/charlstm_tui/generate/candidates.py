@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.message import Message
+from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -53,6 +54,9 @@ class Candidates(Widget):
         & > .candidates--current { text-style: underline bold; }
     }
     """
+
+    choosing: reactive[bool] = reactive(False, init=False)
+    """Whether a digit picks a candidate."""
 
     class Picked(Message):
         """A candidate was clicked."""
@@ -100,6 +104,10 @@ class Candidates(Widget):
         self._rows = []
         self.refresh()
 
+    def watch_choosing(self) -> None:
+        self._rows = []  # the title says so
+        self.refresh()
+
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if offset is not None and (char := self._chars.get(offset.y)) is not None:
@@ -145,7 +153,7 @@ class Candidates(Widget):
         if two_figures:
             parts += [(" │", self._style("drawn")), (" drawn", quiet)]
         free = width - sum(len(text) for text, _ in parts) - 1
-        title = "CHOOSE" if self.screen.has_class("-choosing") else "NEXT"
+        title = "CHOOSE" if self.choosing else "NEXT"
         before = visible(self._before, keep="")
         while before and cell_len(before) > free - len(f"{title} “…”"):
             before = before[1:]

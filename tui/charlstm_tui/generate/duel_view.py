@@ -124,8 +124,8 @@ class DuelView(GenerateView):
         self._draw_heads()
         self.post_message(self.Changed())
 
-    @on(StreamView.Walked)
-    def _walked(self, event: StreamView.Walked) -> None:
+    @on(StreamView.CursorMoved)
+    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
 
     def _draw_heads(self) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from charlstm.display import visible
 from charlstm.runs.models import demo_path
+from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import loss, typed_path
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.text_input import TextInput
@@ -23,19 +25,24 @@ from charlstm_tui.widgets.text_input import TextInput
 FILES = 50
 
 
-class ModelPicker(Dialog):
+class ModelPicker(SafeWorkers, Dialog):
     """Returns MODEL as on the command line or the path of a saved session, or ``None``.
 
-    Typing narrows the list; a path may be typed in full. ``sessions`` are those of the model ``here``.
+    Typing narrows the list; a path may be typed in full. ``sessions`` is the folder with those of the model ``here``.
     """
 
-    def __init__(self, state: RunsState, here: str, sessions: Sequence[Path] = ()) -> None:
+    DEFAULT_CSS = """
+    ModelPicker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
+    ModelPicker.-wide .dialog { width: 110; }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+
+    def __init__(self, state: RunsState, here: str, sessions: Path | None = None) -> None:
         super().__init__()
-        found = entries(state)
-        found += [(str(path), path.name, "saved session of this model") for path in sessions[:FILES]]
-        self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
+        self._state, self._here, self._sessions = state, here, sessions
+        self._entries: list[tuple[str, str, str]] = []
         self._shown = self._entries
-        self._here = here
+        self._search: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
@@ -48,9 +55,15 @@ class ModelPicker(Dialog):
             yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
 
     def opened(self) -> None:
-        self._fill("")
         self.query_one(SteadyOptionList).can_focus = False
         self.query_one(Input).focus()
+        self._search = self._find_entries()
+
+    @work
+    async def _find_entries(self) -> None:
+        found = await in_thread(lambda check: entries(self._state, self._sessions))
+        self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
+        self._fill(self.query_one(Input).value)
 
     def key_down(self) -> None:
         self.query_one(OptionList).action_cursor_down()
@@ -83,7 +96,9 @@ class ModelPicker(Dialog):
         self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
+    async def _submitted(self, event: Input.Submitted) -> None:
+        if self._search is not None:
+            await self._search.wait()  # Enter was quicker than the list
         options, typed = self.query_one(OptionList), event.value.strip()
         if typed.endswith((".safetensors", ".json")) and typed_path(typed).is_file():
             self.dismiss(str(typed_path(typed)))
@@ -96,18 +111,15 @@ class ModelPicker(Dialog):
             error.display = True
 
 
-def entries(state: RunsState) -> list[tuple[str, str, str]]:
-    """(MODEL, name, about) of what can be played, runs first."""
-    found = [(str(view.path), view.name, _about(view)) for view in state.runs if _playable(view)]
+def entries(state: RunsState, sessions: Path | None) -> list[tuple[str, str, str]]:
+    """(MODEL, name, about) of what can be played, runs first; ``sessions`` is the folder of saved ones."""
+    found = [(str(view.path), view.name, _about(view)) for view in state.runs if view.has_model()]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
     if demo_path() is not None:
         found.append(("demo", "demo", "the model in the box"))
-    return found
-
-
-def _playable(view: RunView) -> bool:
-    return view.run.model_path.is_file() or bool(view.run.snapshots())
+    saved = [] if sessions is None else saved_sessions.saved(sessions)
+    return found + [(str(path), path.name, "saved session of this model") for path in saved[:FILES]]
 
 
 def _about(view: RunView) -> str:

@@ -9,7 +9,6 @@ import os
 import re
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from textual import events, on, work
@@ -82,7 +81,7 @@ class PlayView(GenerateView):
             yield Empty(id="empty")
             yield StreamView(id="stream")
             with Vertical(id="side"):
-                yield Candidates(id="candidates")
+                yield Candidates(id="candidates").data_bind(PlayView.choosing)
                 with Vertical(id="tree-pane"):
                     yield Static(Content("BRANCHES  Enter shows one"), classes="caption")
                     yield BranchTree(id="tree")
@@ -184,9 +183,11 @@ class PlayView(GenerateView):
         match = self.overlap.match_at(self._cursor)
         return "" if match is None else self.overlap.source(match)
 
-    def legend(self) -> Legend:
+    def legend(self) -> Legend | None:
+        if not self.playing or (legend := super().legend()) is None:
+            return None
         copied = None if self.overlap is None or self.writing else self.overlap.share
-        return replace(super().legend(), copied=copied, copied_style=self.text_view.copied_style)
+        return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
 
     def step_out(self) -> bool:
         if self.writing:
@@ -291,8 +292,9 @@ class PlayView(GenerateView):
         if new_text:
             text.clear()
             text.append(state.prime, uniform(state.prime, Origin.PRIME))
-            self.prime_input.give(state.request.prime if state.request.prime is not None else state.prime)
+            self.prime_input.show(state.request.prime if state.request.prime is not None else state.prime)
             self._draw_unknown()
+            self._forget_copied()
         if state.text or base + state.length != text.length:
             text.replace_from(base + state.start, state.text, state.marks)
             if self._overlap_check is not None:
@@ -361,6 +363,7 @@ class PlayView(GenerateView):
                 "Nothing to play yet.\n\n",
                 *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
             )
+        self.set_class(state is None or state.facts is None, "-no-model")
         empty = self.query_one(Empty)
         if words is not None:
             empty.update(words)
@@ -382,6 +385,12 @@ class PlayView(GenerateView):
             self._overlap_check = OverlapCheck(state.facts.run, self.min_copied)
             self._overlap_check.replace_from(0, self.text_view.text(len(state.prime)))
             self._watch_overlap(self._overlap_check)
+
+    def _forget_copied(self) -> None:
+        """Another text is shown: what is known to be copied is of the text before."""
+        self.overlap, self._marked = None, set()
+        if self._overlap_check is not None:
+            self._overlap_check.replace_from(0, "")
 
     @work(exclusive=True, group="overlap")
     async def _watch_overlap(self, check: OverlapCheck) -> None:
@@ -446,8 +455,8 @@ class PlayView(GenerateView):
             text.cursor = position
         self.player.move_to(position - base)
 
-    @on(StreamView.Walked)
-    def _walked(self, event: StreamView.Walked) -> None:
+    @on(StreamView.CursorMoved)
+    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
         self.player.move_to(self._cursor)
 
@@ -486,7 +495,6 @@ class PlayView(GenerateView):
 
     def watch_choosing(self, choosing: bool) -> None:
         self.set_class(choosing, "-choosing")
-        self.screen.set_class(choosing, "-choosing")  # the candidates' title says so
         if choosing:
             self.screen.minimize()
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
@@ -559,8 +567,8 @@ class PlayView(GenerateView):
     def _branch_highlighted(self) -> None:
         self.post_message(self.Changed())
 
-    @on(BranchTree.Taken)
-    def _branch_taken(self, event: BranchTree.Taken) -> None:
+    @on(BranchTree.Chosen)
+    def _branch_chosen(self, event: BranchTree.Chosen) -> None:
         self.player.switch_branch(event.number)
         self.remove_class("-tree")
         self.focus_text()
@@ -575,8 +583,8 @@ class PlayView(GenerateView):
     def do_edit_prime(self) -> None:
         self.prime_input.focus()
 
-    @on(PrimeInput.Taken)
-    def _prime_taken(self, event: PrimeInput.Taken) -> None:
+    @on(PrimeInput.Submitted)
+    def _prime_submitted(self, event: PrimeInput.Submitted) -> None:
         if self.state is not None:
             request = self.state.request
             self.load(replace(request, prime=event.text, settings=None, speed=None, session=None, stream=True))
@@ -602,7 +610,7 @@ class PlayView(GenerateView):
 
         def save(path: Path | None) -> None:
             if path is not None:
-                self.player.call(partial(saved_sessions.save_as, path, self.scale.name))
+                self.player.save_as(path, self.scale.name)
 
         def named(name: str | None) -> None:
             if not name:
@@ -635,7 +643,7 @@ class PlayView(GenerateView):
         self.player.set_writing(writing)
         self.focus_text()
         if writing:
-            self.say("Type; the grey text is the model's suggestion. Esc hides it, Esc again goes back to Play.")
+            self.say("Type. Grey is the model's suggestion: Esc hides it, Esc again ends Write.")
         else:
             self.say("")
         self.post_message(self.Changed())

@@ -1,4 +1,4 @@
-"""The prime: the text that generation starts from, edited in place. Enter takes it, Ctrl+J starts a new line."""
+"""The prime: the text that generation starts from, edited in place. Enter plays it, Ctrl+J starts a new line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMPTY = "empty: it begins as a line does"
 
 
 class PrimeInput(TextArea):
-    """A few lines of literal text. It says when it is taken; whoever shows it decides what that means."""
+    """A few lines of literal text."""
 
     DEFAULT_CSS = """
     PrimeInput {
@@ -26,7 +26,7 @@ class PrimeInput(TextArea):
     }
     """
 
-    class Taken(Message):
+    class Submitted(Message):
         """Enter was pressed."""
 
         def __init__(self, text: str) -> None:
@@ -43,11 +43,11 @@ class PrimeInput(TextArea):
             tab_behavior="focus",
             show_line_numbers=False,
         )
-        self._given = ""
+        self._played = ""
 
-    def give(self, text: str) -> None:
-        """Fill in what is played; what is being typed is left alone."""
-        self._given = text
+    def show(self, text: str) -> None:
+        """Show the prime that is played; what is being typed is left alone."""
+        self._played = text
         if not self.has_focus:
             self.load_text(text)
 
@@ -69,8 +69,8 @@ class PrimeInput(TextArea):
             event.stop()
             event.prevent_default()
             if event.key == "enter":
-                self._given = self.text
-                self.post_message(self.Taken(self.text))
+                self._played = self.text
+                self.post_message(self.Submitted(self.text))
             else:
                 self.insert("\n")
 
@@ -80,13 +80,13 @@ class PrimeInput(TextArea):
     def on_blur(self) -> None:
         if not self.app.app_focus:
             return  # another window has the keyboard; what is being typed waits
-        if self.text != self._given:
-            self.load_text(self._given)
+        if self.text != self._played:
+            self.load_text(self._played)
         self.scroll_home(animate=False)
 
 
 def _harmless(text: str) -> str:
-    """``text`` without what takes no room and would act on the terminal: controls, turns of the writing direction."""
+    """``text`` without characters of no width that act on the terminal: controls, changes of the writing direction."""
     if text.isprintable():
         return text
     return "".join(char for char in text if char.isprintable() or char == "\u200d" or cell_len(char))

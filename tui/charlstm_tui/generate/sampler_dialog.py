@@ -22,20 +22,20 @@ from charlstm_tui.widgets.form_row import FormRow, values
 COPIED = "copied"
 MOST_COPIED = 1000
 ABOUT = {
-    "temperature": "0 the likeliest, 1 as learnt, 2 wild",
-    "top_k": "keep the k likeliest",
-    "top_p": "keep the likeliest with this share",
-    "min_p": "drop below this share of the first's",
-    "typical": "keep what surprises as expected",
-    "mirostat": "steer to so many bits a character",
-    "mirostat_rate": "how fast Mirostat steers",
-    "repetition": "nats against going on with a repeat",
-    "repetition_length": "repeats of so many are free",
-    "repetition_range": "how far back repeats are sought",
-    "kind": "default; reference: the script's",
-    COPIED: "shortest stretch called copied",
+    "temperature": "0: the likeliest; 1: as trained; 2: wild",
+    "top_k": "keep so many of the likeliest",
+    "top_p": "keep the likeliest up to this sum",
+    "min_p": "drop below this share of the likeliest",
+    "typical": "drop what surprises more or less",
+    "mirostat": "aim at so many bits per character",
+    "mirostat_rate": "how fast mirostat adapts",
+    "repetition": "penalty in nats for repeating text",
+    "repetition_length": "shorter repeats are not penalised",
+    "repetition_range": "characters back that are searched",
+    "kind": "default, or reference: top-k alone",
+    COPIED: "shortest passage shown as copied",
 }
-"""What each does, in as many words as a row of 80 columns has room for."""
+"""What each does, in words that fit a row of 80 columns."""
 WHOLE = ("top_k", "repetition_length", "repetition_range")
 OFF = {"repetition": 0.0}
 """What turns a setting off, where that is not ``None``."""
@@ -101,7 +101,7 @@ class SamplerDialog(Dialog):
     BINDINGS = [  # noqa: RUF012
         ("up", "app.focus_previous", "row above"),
         ("down", "app.focus_next", "row below"),
-        ("ctrl+r", "reset", "as at first"),
+        ("ctrl+r", "reset", "reset all"),
     ]
     DEFAULT_CSS = """
     SamplerDialog VerticalScroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
@@ -122,7 +122,7 @@ class SamplerDialog(Dialog):
                     yield row
                 if self._copied is not None:
                     yield SamplerRow(COPIED, self._copied, MIN_LENGTH, id=f"sampler-{COPIED}")
-            keys = "Enter take   ↑↓ rows   Ctrl+R all as at first   * changed   Esc cancel"
+            keys = "Enter apply   ↑↓ rows   Ctrl+R reset all   * changed   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:

@@ -13,6 +13,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from charlstm.generation.sampling import SamplerSettings
+from charlstm_tui.actions import key_of
 from charlstm_tui.player.state import FULL, SPEEDS
 
 TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
@@ -103,24 +104,29 @@ class SamplerPanel(Widget):
     def render(self) -> Content:
         settings = self._settings
         rows = [
-            self._row("t", "T", "temperature", f"{settings.temperature:.2f}", "temperature"),
-            self._row("k", "K", "top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k"),
-            self._row("p", "P", "top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p"),
-            self._row("m", "M", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
-            self._row("-", "+", "speed", speed_words(self._speed), ""),
+            self._row("temperature", f"{settings.temperature:.2f}", "temperature"),
+            self._row("top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k"),
+            self._row("top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p"),
+            self._row("min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
+            self._row("speed", speed_words(self._speed), ""),
         ]
         if others := other_settings(settings):
             key = self.get_visual_style("sampler--key") + _click("all_settings")
-            about = Content.assemble(("a", key), "    ", (" · ".join(others), self.get_visual_style("sampler--value")))
+            about = Content.assemble(
+                (key_of("generate.all_settings"), key),
+                "    ",
+                (" · ".join(others), self.get_visual_style("sampler--value")),
+            )
             rows.append(about.truncate(self.content_size.width or 28, ellipsis=True))
         return Content("\n").join(rows)
 
-    def _row(self, less: str, more: str, name: str, value: str, setting: str) -> Content:
+    def _row(self, name: str, value: str, setting: str) -> Content:
         down, up = (f"{setting}_down", f"{setting}_up") if setting else ("slower", "faster")
         key = self.get_visual_style("sampler--key")
 
         width = self.content_size.width or 28
-        gap = max(1, width - 5 - len(name) - len(value) - 1)
+        less, more = key_of(f"generate.{down}"), key_of(f"generate.{up}")
+        gap = max(1, width - len(f"{less} {more}  {name}{value}"))
         return Content.assemble(
             (less, key + _click(down)),
             " ",

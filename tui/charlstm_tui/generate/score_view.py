@@ -262,12 +262,12 @@ class ScoreView(GenerateView):
             sign = symbol(place.char)
             figure = f"{place.bits:4.1f} "
             here = "▸" if place.position == self.text_view.cursor else " "
-            room = width - len(figure) - cell_len(sign) - 2
+            free = width - len(figure) - cell_len(sign) - 2
             before = visible(place.before, keep="").replace("\n", "↵")
             after = visible(place.after, keep="").replace("\n", "↵")
-            while before and cell_len(before) > room * 2 // 3:
+            while before and cell_len(before) > free * 2 // 3:
                 before = before[1:]
-            while after and cell_len(before + after) > room:
+            while after and cell_len(before + after) > free:
                 after = after[:-1]
             lines.append(
                 Content.assemble(
@@ -311,6 +311,6 @@ class ScoreView(GenerateView):
     def on_surprise_strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
         self._go(int(event.share * self.text_view.length))
 
-    def on_stream_view_walked(self, event: StreamView.Walked) -> None:
+    def on_stream_view_cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
         self._moved()

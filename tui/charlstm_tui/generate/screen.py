@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
@@ -27,7 +27,7 @@ from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
+from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
@@ -40,7 +40,6 @@ INFO_SECONDS = 6.0
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
-VIEWS = ("play", "write", "score", "duel")
 
 
 class PlaybackChanged(Message):
@@ -211,38 +210,27 @@ class GenerateScreen(ModeScreen):
 
     def entered(self) -> None:
         self.player.set_visible(True)
-        choice = self.charlstm.model or self._first_choice()
-        again, self.charlstm.play_again = self.charlstm.play_again, False
-        if choice is None:
+        self._open_choice()
+
+    @work(exclusive=True, group="choice")
+    async def _open_choice(self) -> None:
+        """Play what is chosen, unless it is played already. Without a choice, choose."""
+        state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
+        choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
+        again, played = self.charlstm.play_again, self.play.state
+        if choice is None or (choice == self._played_choice and not again):
             return
-        if choice != self._played_choice or (again and not self._is_current(choice)):
-            self._open(choice)
+        if choice == self._played_choice and await in_thread(lambda check: is_newest(choice, played, runs_dir)):
+            self.charlstm.play_again = False
+            return
+        self.charlstm.play_again = False
+        self._open(choice)
 
     def _open(self, choice: ModelChoice, session: Path | None = None) -> None:
         self._played_choice = choice
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(choice.model, choice.step, session, self.charlstm.start_options.runs_dir)
-
-    def _is_current(self, choice: ModelChoice) -> bool:
-        """Whether what is played is the choice: a run that trains may have a better model by now."""
-        state = self.play.state
-        if state is None or state.facts is None or state.request.step != choice.step:
-            return False
-        try:
-            path = model_path(PlayRequest(choice.model, choice.step, self.charlstm.start_options.runs_dir))
-            return path == state.facts.path and read_info(path)[1].get("step") == state.facts.step
-        except CharLSTMError:
-            return False
-
-    def _first_choice(self) -> ModelChoice | None:
-        """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the demo model."""
-        state = self.charlstm.runs_state
-        attached = state.attached_run
-        for run in ((attached,) if attached else ()) + state.live + state.runs:
-            if run.run.model_path.is_file() or run.run.snapshots():
-                return ModelChoice(str(run.path))
-        return ModelChoice("demo") if demo_path() is not None else None
 
     def do_open_model(self) -> None:
         def chosen(name: str | None) -> None:
@@ -258,7 +246,7 @@ class GenerateScreen(ModeScreen):
 
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
-        sessions = [] if facts is None else saved_sessions.saved(saved_sessions.folder(facts.run, facts.path))
+        sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
         current = "" if state is None else state.request.model_name
         self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions), chosen)
 
@@ -331,3 +319,23 @@ class GenerateScreen(ModeScreen):
         if state is not None:
             self.show_view("duel")
             self.duel.enter(state)
+
+
+def first_choice(state: RunsState) -> ModelChoice | None:
+    """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the demo model."""
+    attached = state.attached_run
+    for view in ((attached,) if attached else ()) + state.live + state.runs:
+        if view.has_model():
+            return ModelChoice(str(view.path))
+    return ModelChoice("demo") if demo_path() is not None else None
+
+
+def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:
+    """Whether what is played is the choice as it is now: a run that trains may have a better model meanwhile."""
+    if played is None or played.facts is None or played.request.step != choice.step:
+        return False
+    try:
+        path = model_path(PlayRequest(choice.model, choice.step, runs_dir))
+        return path == played.facts.path and read_info(path)[1].get("step") == played.facts.step
+    except CharLSTMError:
+        return False

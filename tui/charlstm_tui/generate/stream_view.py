@@ -79,7 +79,7 @@ class StreamView(ScrollView, can_focus=True):
     }
     """
 
-    class Walked(Message):
+    class CursorMoved(Message):
         """The mouse moved the cursor to ``position``."""
 
         def __init__(self, view: StreamView, position: int) -> None:
@@ -275,7 +275,7 @@ class StreamView(ScrollView, can_focus=True):
         if offset is not None:
             position = self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x)
             self.cursor = min(position, self._length)
-            self.post_message(self.Walked(self, self.cursor))
+            self.post_message(self.CursorMoved(self, self.cursor))
 
     # ---- scrolling and size
 

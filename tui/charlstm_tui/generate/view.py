@@ -74,8 +74,8 @@ class GenerateView(SafeWorkers, Widget):
         """What stands in the legend's place when there is no message."""
         return ""
 
-    def legend(self) -> Legend:
-        """What the colouring means."""
+    def legend(self) -> Legend | None:
+        """What the colouring means; ``None`` while there is no text."""
         text = self.text_view
         return Legend(self.scale, tuple(map(text.level_style, range(1, 5))), text.shows_backgrounds)
 

@@ -12,20 +12,15 @@ from textual.style import Style
 from textual.widget import Widget
 
 from charlstm.display import symbol
-from charlstm_tui.actions import BY_ID
+from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
 from charlstm_tui.player.marks import MARKS, OFF, Scale
 
-ROOMS: tuple[tuple[str, str, str], ...] = (
-    ("play", "Esc", "Play"),
-    ("write", "w", "Write"),
-    ("score", "s", "Score"),
-    ("duel", "d", "Duel"),
-)
+VIEWS = ("play", "write", "score", "duel")
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400 of 950   [ ] age``."""
+    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400 of 950   [ ] step``."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"generate-bar--here", "generate-bar--key", "generate-bar--other"}
     DEFAULT_CSS = """
@@ -39,36 +34,40 @@ class GenerateBar(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._room = "play"
-        self._rooms: tuple[str, ...] = ("play",)
+        self._view = "play"
+        self._views: tuple[str, ...] = ("play",)
         self._names: tuple[str, ...] = ("",)
-        self._aged = False
+        self._has_checkpoints = False
 
-    def show(self, room: str, rooms: Sequence[str], names: Sequence[str], aged: bool) -> None:
-        """``names`` says which model in falling length; the first that fits is shown. ``aged``: it has ages."""
-        state = (room, tuple(rooms), tuple(names), aged)
-        if state != (self._room, self._rooms, self._names, self._aged):
-            self._room, self._rooms, self._names, self._aged = state
+    def show(self, view: str, views: Sequence[str], names: Sequence[str], has_checkpoints: bool) -> None:
+        """``names`` are names of the model, the longest first: the first that fits is shown. ``has_checkpoints`` says
+        that its run has earlier and later ones."""
+        state = (view, tuple(views), tuple(names), has_checkpoints)
+        if state != (self._view, self._views, self._names, self._has_checkpoints):
+            self._view, self._views, self._names, self._has_checkpoints = state
             self.refresh()
 
     def render(self) -> Content:
         here, key, other = (self.get_visual_style(f"generate-bar--{name}") for name in ("here", "key", "other"))
         width = self.content_size.width
         tabs = []
-        for room, letter, title in ROOMS:
-            if room not in self._rooms:
+        for view in VIEWS:
+            if view not in self._views:
                 continue
-            if room == self._room:
-                tabs.append(Content.styled(f"[{title}]", here))
+            if view == self._view:
+                tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:
-                click = _click("screen.show_view('play')" if room == "play" else f"screen.do('generate.{room}')")
-                tabs.append(Content.assemble((letter, key + click), (f" {title}", other + click)))
+                click = _click("screen.show_view('play')" if view == "play" else f"screen.do('generate.{view}')")
+                name = "Esc" if view == "play" else key_of(f"generate.{view}")
+                tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        earlier, later = (key + _click(f"screen.do('generate.{age}')") for age in ("earlier", "later"))
-        ages = Content.assemble("   ", ("[", earlier), " ", ("]", later), (" step", other))
-        age = ages if self._aged else Content("")
+        earlier, later = (key + _click(f"screen.do('generate.{name}')") for name in ("earlier", "later"))
+        steps = Content.assemble(
+            "   ", (key_of("generate.earlier"), earlier), " ", (key_of("generate.later"), later), (" step", other)
+        )
+        shown_steps = steps if self._has_checkpoints else Content("")
         for name in (*self._names, ""):
-            right = Content.assemble((name, here), age if name else "")
+            right = Content.assemble((name, here), shown_steps if name else "")
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):
@@ -108,11 +107,11 @@ class StatusLine(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._legend = Legend(OFF)
+        self._legend: Legend | None = None
         self._note = ""
         self._figures: tuple[str, ...] = ()
 
-    def show(self, legend: Legend, figures: Sequence[str], note: str = "") -> None:
+    def show(self, legend: Legend | None, figures: Sequence[str], note: str = "") -> None:
         """``figures`` in falling importance: what does not fit is left out from the end."""
         state = (legend, tuple(figures), note)
         if state != (self._legend, self._figures, self._note):
@@ -124,8 +123,10 @@ class StatusLine(Widget):
         for: a legend in words is worth more than the last figures, but not than the first."""
         every, first = len(self._figures), min(1, len(self._figures))
         legend, quiet = self._legend, self.get_visual_style("status--quiet")
+        if legend is None:
+            return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
-        copied, copied_words = self._copied(False), self._copied(True)
+        copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
             return [(none + copied_words, every), (none + copied, 0)]
@@ -155,9 +156,8 @@ class StatusLine(Widget):
             (short + copied, 0),
         ]
 
-    def _copied(self, explained: bool) -> Content:
+    def _copied(self, legend: Legend, explained: bool) -> Content:
         """How much is copied, with the key that leads to the next copied stretch and so to its source."""
-        legend = self._legend
         if legend.copied is None:
             return Content("")
         action = BY_ID["generate.next_copied"]

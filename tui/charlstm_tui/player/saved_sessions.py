@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from charlstm import paths, storage
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import saving
 from charlstm.generation.session import Session
 from charlstm.runs.folder import Run
@@ -88,15 +88,20 @@ def forget_old(place: Path) -> None:
             session.path.unlink()
 
 
-def save_as(path: Path, colour: str | None, session: Session) -> str:
-    """Save a session, or export its text, as the ending of ``path`` says. Returns a sentence on what was done; raises
-    :class:`CharLSTMError`."""
-    try:
-        make(path.parent)
-        path = saving.save_as(session, path, cast(Any, colour) if colour in get_args(saving.Colour) else "rank")
-    except OSError as error:
-        raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-    return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path}"
+def copy_as(path: Path, colour: str | None, session: Session) -> Callable[[], str]:
+    """Copy a session to save it, or to export its text, as the ending of ``path`` says. The result writes the file, in
+    any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
+    write = saving.copy_as(session, path, cast(Any, colour) if colour in get_args(saving.Colour) else "rank")
+
+    def save() -> str:
+        try:
+            make(path.parent)
+            written = write(True)
+        except OSError as error:
+            raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
+        return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written}"
+
+    return save
 
 
 def _autos(place: Path) -> list[SavedSession]:
@@ -119,38 +124,46 @@ class SessionWriter:
     ) -> None:
         """Write a file later. ``content`` makes what is written; ``run`` is the run that it belongs to, if any: one
         that was deleted or renamed meanwhile does not get its folder back. ``failed`` is called with a sentence."""
-        thread = threading.Thread(
-            target=self._write,
-            args=(self._last, path, content, run, failed),
-            name="charlstm-session-writer",
-            daemon=True,
-        )
-        self._last = thread
-        thread.start()
+
+        def write() -> None:
+            if run is not None and not Run(run).exists():
+                return
+            try:
+                make(path.parent)
+                storage.replace_bytes(path, content())
+                forget_old(path.parent)
+            except OSError as error:
+                failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
+
+        self._start(write, failed)
+
+    def save_as(self, save: Callable[[], str], saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
+        """Call later what :func:`copy_as` returned, and then ``saved`` or ``failed`` with a sentence."""
+
+        def write() -> None:
+            try:
+                saved(save())
+            except CharLSTMError as error:
+                failed(str(error))
+
+        self._start(write, failed)
 
     def wait(self, timeout: float) -> None:
         """Wait until everything is written, ``timeout`` seconds at most."""
         if self._last is not None:
             self._last.join(timeout)
 
-    @staticmethod
-    def _write(
-        previous: threading.Thread | None,
-        path: Path,
-        content: Callable[[], bytes],
-        run: Path | None,
-        failed: Callable[[str], object],
-    ) -> None:
-        if previous is not None:
-            previous.join()
-        if run is not None and not Run(run).exists():
-            return
-        try:
-            make(path.parent)
-            storage.replace_bytes(path, content())
-            forget_old(path.parent)
-        except OSError as error:
-            failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
-        except Exception as error:
-            LOG.exception("Unexpected error while a session was saved")
-            failed(sentence(error, "saving the session"))
+    def _start(self, write: Callable[[], None], failed: Callable[[str], object]) -> None:
+        previous = self._last
+
+        def run() -> None:
+            if previous is not None:
+                previous.join()
+            try:
+                write()
+            except Exception as error:
+                LOG.exception("Unexpected error while a session was saved")
+                failed(sentence(error, "saving the session"))
+
+        self._last = threading.Thread(target=run, name="charlstm-session-writer", daemon=True)
+        self._last.start()

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
@@ -26,7 +27,7 @@ from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.playback import Playback
-from charlstm_tui.player.saved_sessions import SessionWriter
+from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest, checkpoints
 from charlstm_tui.process import switch_threads_quickly
 
@@ -240,10 +241,10 @@ class Player:
         """Give a branch a name."""
         self._edit_with(number, lambda session: session.rename(branch, name))
 
-    def call(self, job: Callable[[Session], str], number: int = 0) -> None:
-        """Call ``job`` with the session on the thread, for example to save it. What it returns becomes the note; a
-        :class:`CharLSTMError` becomes the failure."""
-        self._with(number, lambda playback, session: setattr(playback, "note", job(session)))
+    def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
+        """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
+        by another one; the note or the failure says what came of it."""
+        self._with(number, lambda playback, session: self._save_as(playback, session, path, colour))
 
     # ---- the thread
 
@@ -397,6 +398,15 @@ class Player:
         end = time.monotonic()
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
         self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
+
+    def _save_as(self, playback: Playback, session: Session, path: Path, colour: str | None) -> None:
+        def tell(note: str, failure: str = "") -> None:
+            def show() -> None:
+                playback.note, playback.failure, playback.changed = note, failure, True
+
+            self._put(show)
+
+        self._writer.save_as(copy_as(path, colour, session), tell, lambda failure: tell("", failure))
 
     def _stop_saving(self, playback: Playback, failure: str) -> None:
         playback.file, playback.failure, playback.changed = None, failure, True

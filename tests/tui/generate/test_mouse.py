@@ -1,0 +1,69 @@
+"""Clicks in Generate hit the row and the character that are under the pointer on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widget import Widget
+
+from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.candidates import Candidates
+from playing_app import Session, playing
+
+
+def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
+    """Where ``words`` stand on the screen, within ``widget``."""
+    region = widget.content_region
+    for y, line in enumerate(it.screen_text().splitlines()):
+        x = line.find(words, region.x, region.right)
+        if x >= 0 and region.contains(x, y):
+            return x, y
+    raise AssertionError(f"{words!r} is not in the widget:\n{it.screen_text()}")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+@pytest.mark.parametrize("count", [60, 1500])
+async def test_click_in_the_text_puts_the_cursor_on_that_character(
+    model: Path, size: tuple[int, int], count: int
+) -> None:
+    async with playing(model, size) as it:
+        await it.paused(count)
+        line = it.text.replace("\n", " ")
+        words = next(line[at : at + 6] for at in range(len(line) - 12, 0, -1) if " " not in line[at : at + 6])
+        position = it.text.rindex(words)
+        x, y = place_of(it, words, it.screen.play.text_view)
+        await it.pilot.click(offset=(x + 2, y))
+        await it.until(lambda: it.state.position == position + 2 - len(it.state.prime))
+        assert it.screen.play.text_view.cursor == position + 2
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int]) -> None:
+    async with playing(model, size) as it:
+        await it.paused(20)
+        candidates = it.screen.query_one(Candidates)
+        shown = candidates.shown
+        for number in (1, len(shown[:9]), 3):
+            before, left = it.text, candidates.region.x
+            char = candidates.shown[number - 1].char
+            await it.pilot.click(offset=place_of(it, f"{number} ", left))
+            await it.until(lambda wanted=before + char: it.text == wanted)
+
+
+async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(20)
+        before = it.text
+        for position in (15, 10):
+            candidates = it.screen.query_one(Candidates)
+            other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
+            it.screen.player.choose(other, position)
+            await it.until(lambda position=position: it.state.length == position + 1)
+        tree = it.screen.query_one(BranchTree)
+        await it.until(lambda: tree.option_count == 3)
+        for branch in it.state.branches:
+            await it.pilot.click(offset=place_of(it, f"{branch.start}–{branch.stop}", tree))
+            await it.until(lambda stop=branch.stop: it.state.length == stop)
+        await it.pilot.click(offset=place_of(it, "0–20", tree))
+        await it.until(lambda: it.text == before)
