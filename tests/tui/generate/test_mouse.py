@@ -43,12 +43,13 @@ async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int
     async with playing(model, size) as it:
         await it.paused(20)
         candidates = it.screen.query_one(Candidates)
-        shown = candidates.shown
-        for number in (1, len(shown[:9]), 3):
-            before, left = it.text, candidates.region.x
-            char = candidates.shown[number - 1].char
-            await it.pilot.click(offset=place_of(it, f"{number} ", left))
-            await it.until(lambda wanted=before + char: it.text == wanted)
+        left = candidates.content_region.x
+        for number in (1, len(candidates.shown[:9]), 3):
+            wanted = it.text + candidates.shown[number - 1].char
+            rows = [line[left:] for line in it.screen_text().splitlines()]
+            y = next(y for y, row in enumerate(rows) if row.startswith(f"{number} "))
+            await it.pilot.click(offset=(left + 4, y))
+            await it.until(lambda wanted=wanted: it.text == wanted)
 
 
 async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
