@@ -42,11 +42,13 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
 
     app = Terminal(["--model", model.name], home, environment)
     app.until("The morning")
-    app.key("c", "c", "c")  # the legend leaves no place for the count of characters
-    app.until("no colours")
-    app.key("e", "ctrl+u", PRIME)
+    app.key("e")
+    app.until("play from this prime")  # keys that come before the input has the focus are not typed into it
+    app.key("ctrl+u", PRIME)
     app.until(f"Prime  {PRIME}")
     app.key("enter")
+    app.key("c", "c", "c")  # the legend leaves no place for the count of characters
+    app.until("no colours")
     app.until(lambda: PRIME in app.text.split("Prime  ")[1][20:] and chars(app) > 5)  # it streams from there
     app.key("T", "T")  # in flight
     app.until("0.90")
