@@ -18,6 +18,7 @@ from textual.widgets import Input
 from charlstm.errors import CharLSTMError
 from charlstm.runs import index
 from charlstm.runs.folder import Run, Snapshot, list_runs
+from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunStatus
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
@@ -576,3 +577,46 @@ async def test_what_was_deleted_by_another_hand_is_gone_from_the_table(three: li
         shutil.rmtree(places / "novel-quick-1")
         await app.shows("2 runs")
         assert screen(app).current is not None
+
+
+async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: list[Recorded], places: Path) -> None:
+    with_settings(three[1].run, lr=0.5)
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("slash", *"state=finished", "space", *"lr>0.1")
+        await app.lacks("anna-standard-1", "tunes.abc")
+        await app.shows("1 of 3 runs", "novel-quick-1")
+        await app.press("space", *"lrr=1")
+        await app.shows("There is nothing called lrr to filter by; did you mean lr?")
+        await app.shows("1 of 3 runs")
+        await app.press("escape")
+        await app.shows("anna-standard-1", "tunes-quick-1")
+        await app.lacks("nothing called")
+
+
+async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("t")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        await app.press(*"good", "space", *"paper", "enter")
+        await app.shows("#good #paper")
+        await app.press("e")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        await app.press(*"rerun", "enter")
+        await app.shows("rerun")
+        await app.press("slash", *"tag=paper", "space", *"note=rerun")
+        await app.lacks("anna-standard-1")
+        await app.shows("1 of 3 runs")
+    assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")
+
+
+async def test_a_marks_all_runs_that_the_filter_lets_through(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("slash", *"quick", "enter")
+        await app.shows("2 of 3 runs")
+        await app.press("a")
+        await app.until(lambda: app.text().count("✓") == 2)
+        await app.press("a")
+        await app.lacks("✓")

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,10 @@ from charlstm.errors import RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import EventTail
+from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunStatus
 from charlstm.storage import FileStamp
+from charlstm.training.settings import Settings
 from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class RunView:
     """One run as it was when the watcher last read it.
 
     ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
-    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty.
+    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty. ``notes`` are the user's.
     """
 
     run: Run
@@ -49,6 +51,8 @@ class RunView:
     size: int = 0
     problem: str = ""
     sources: tuple[str, ...] = ()
+    settings: Settings | None = field(default=None, hash=False)
+    notes: Notes = Notes()
 
     @property
     def name(self) -> str:
@@ -112,6 +116,7 @@ class RunsReader:
         self._runs_dir = runs_dir
         self._specs: dict[Path, tuple[FileStamp | None, RunView]] = {}
         self._sizes: dict[Path, tuple[float, int]] = {}
+        self._notes: dict[Path, tuple[FileStamp, Notes]] = {}
         self._runs: tuple[RunView, ...] = ()
         self._attached: Path | None = None
         self._tail: EventTail | None = None
@@ -133,7 +138,23 @@ class RunsReader:
         return RunsState(self._runs, attached, self._series, self._revision, error)
 
     def _view(self, run: Run, sizes: bool) -> RunView:
-        return replace(self._spec(run), status=run.status(), size=self._size(run, sizes))
+        return replace(self._spec(run), status=run.status(), size=self._size(run, sizes), notes=self._notes_of(run))
+
+    def _notes_of(self, run: Run) -> Notes:
+        """The notes of a run; none when they cannot be read, which editing them says."""
+        try:
+            stamp = FileStamp.of(run.notes_path.stat())
+        except OSError:
+            return Notes()
+        cached = self._notes.get(run.path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
+        try:
+            notes = read_notes(run)
+        except RunError:
+            notes = Notes()
+        self._notes[run.path] = (stamp, notes)
+        return notes
 
     def _spec(self, run: Run) -> RunView:
         try:
@@ -145,7 +166,15 @@ class RunsReader:
             return cached[1]
         try:
             spec = run.spec()
-            view = RunView(run, _UNKNOWN, spec.corpus_name, spec.preset, spec.created, sources=_sources(spec))
+            view = RunView(
+                run,
+                _UNKNOWN,
+                spec.corpus_name,
+                spec.preset,
+                spec.created,
+                sources=_sources(spec),
+                settings=spec.settings,
+            )
         except RunError as problem:
             created = 0.0 if stamp is None else stamp.mtime_ns / 1e9
             view = RunView(run, _UNKNOWN, created=created, problem=str(problem))

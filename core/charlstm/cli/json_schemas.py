@@ -202,6 +202,10 @@ class RunRow(TypedDict):
     """Size of the run's folder."""
     message: str
     path: str
+    tags: list[str]
+    """What the user tagged the run with."""
+    notes: str
+    """The user's note on the run; empty without one."""
 
 
 class DifferenceRow(TypedDict):

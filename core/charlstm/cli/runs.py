@@ -35,6 +35,7 @@ from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
     from charlstm.runs.folder import Run
+    from charlstm.runs.notes import Notes
     from charlstm.runs.status import RunStatus
     from charlstm.training.commands import Command
 
@@ -77,6 +78,7 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
 
 def _row(run: Run, status: RunStatus) -> RunRow:
     text, preset = _text_and_preset(run)
+    notes = _notes(run)
     return {
         "name": run.name,
         "state": status.state,
@@ -94,7 +96,20 @@ def _row(run: Run, status: RunStatus) -> RunRow:
         "bytes": run.size(),
         "message": status.message,
         "path": str(run.path),
+        "tags": list(notes.tags),
+        "notes": notes.note,
     }
+
+
+def _notes(run: Run) -> Notes:
+    """The tags and the note of a run; none when they cannot be read."""
+    from charlstm.runs.notes import Notes, read_notes
+
+    try:
+        return read_notes(run)
+    except RunError as error:
+        print_note(str(error))
+        return Notes()
 
 
 def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:

@@ -41,13 +41,18 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not the same in all runs: a setting, an option of the text, or what it started from.
+    """Something that may not be the same in all runs: a setting, an option of the text, or what it started from.
 
     ``values`` has one for each run, in their order.
     """
 
     name: str
     values: tuple[object, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is not the same in all runs."""
+        return len({repr(value) for value in self.values}) > 1
 
 
 def read_run(run: Run) -> ComparedRun:
@@ -57,6 +62,11 @@ def read_run(run: Run) -> ComparedRun:
 
 def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
     """What differs between the runs: text, preset, first weights, kernel and settings. What all share is left out."""
+    return [each for each in compared_facts(runs) if each.differs]
+
+
+def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
+    """Everything that :func:`differences` looks at, also what is the same in all runs."""
     facts: list[dict[str, object]] = []
     for each in runs:
         lineage = each.spec.lineage or {}
@@ -73,8 +83,7 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
             }
         )
     names = dict.fromkeys(name for fact in facts for name in fact)
-    found = [Difference(name, tuple(fact.get(name) for fact in facts)) for name in names]
-    return [each for each in found if len({repr(value) for value in each.values}) > 1]
+    return [Difference(name, tuple(fact.get(name) for fact in facts)) for name in names]
 
 
 def _changes(series: RunSeries) -> str:

@@ -169,6 +169,11 @@ class Run:
         return self.path / "worker.log"
 
     @property
+    def notes_path(self) -> Path:
+        """Tags and a note of the user; created when there are any."""
+        return self.path / "notes.json"
+
+    @property
     def model_path(self) -> Path:
         """The best model so far; the file may not exist yet."""
         return self.path / "model.safetensors"
@@ -206,7 +211,7 @@ class Run:
         """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
-            *(self.model_path, self.state_path, self.previous_state_path),
+            *(self.model_path, self.state_path, self.previous_state_path, self.notes_path),
         )
         yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}

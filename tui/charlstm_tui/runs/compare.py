@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from charlstm.display import visible
 from charlstm_tui.formatting import clock, loss, plural, shorten
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.runs.run_details import RunDetails, origin
+from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.bars import sparkline
+
+if TYPE_CHECKING:
+    from charlstm.runs.comparison import Difference
 
 LABEL = 18
 """Cells for the name of what differs."""
 CELL_LEAST, CELL_MOST = 10, 26
 """Cells for a run."""
 GAP = "  "
+NAMED = ("text", "preset", "started from", "kernel")
+"""What is named when it is the same; the settings are counted."""
 
 
 def compared_at_once(width: int) -> int:
@@ -40,18 +46,16 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
     if len(known) > 2:
         drawn = [sparkline(curve, cell, low=min(known), high=max(known))[0].ljust(cell) for curve in curves]
         lines.append(Content.assemble(("validation loss".ljust(LABEL), "$quiet"), (GAP.join(drawn), "$valid")))
-    same, differing = [], 0
-    facts, settings = _facts(shown, bits), _settings(shown)
-    for label, values in (*facts, *settings):
-        if len({value for value in values if value}) > 1:
-            lines.append(row(label, [value or "–" for value in values]))
-            differing += 1
-    same = [label for label, values in facts if len({value for value in values if value}) == 1]
-    same_settings = sum(len({value for value in values if value}) == 1 for _, values in settings)
+    results = _results(shown, bits)
+    lines += [row(label, values) for label, values in results if len(set(values)) > 1]
+    facts = _facts(shown)
+    lines += [row(fact.name, [_value(value) for value in fact.values]) for fact in facts if fact.differs]
+    same = [fact.name for fact in facts if not fact.differs and fact.name in NAMED and fact.values[0]]
+    same_settings = sum(not fact.differs and fact.name not in NAMED for fact in facts)
     if same_settings:
         same.append(plural(same_settings, "setting"))
-    if not differing:
-        lines.append(Content("Nothing differs: the text, the settings and the results are the same."))
+    if facts and not any(fact.differs for fact in facts):
+        lines.append(Content("The text and the settings are the same."))
     elif same:
         lines.append(Content.styled(f"The same: {', '.join(same)}", "$quiet"))
     for view, details in shown:
@@ -60,28 +64,34 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
     return Content("\n").join(lines)
 
 
-def _facts(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tuple[str, list[str]]]:
-    """Results and origin, each with its value for every run, which is empty where it is not known."""
-    views, each = [view for view, _ in runs], [details for _, details in runs]
+def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tuple[str, list[str]]]:
+    """How the runs went, each figure with its value for every run."""
+    views = [view for view, _ in runs]
     return [
         (f"best ({'bits' if bits else 'nats'})",
          [loss(view.status.best_val, bits, whole=view.status.best_whole) for view in views]),
         ("time", [clock(view.status.work_seconds) for view in views]),
         ("steps", [f"{view.status.step:,}" for view in views]),
         ("state", [view.status.state for view in views]),
-        ("text", [view.text for view in views]),
-        ("preset", [view.preset for view in views]),
-        ("started from", [(origin(details.spec) or "nothing") if details.spec else "" for details in each]),
-        ("kernel", [details.series.started.kernel if details.series.started else "" for details in each]),
     ]  # fmt: skip
 
 
-def _settings(runs: Sequence[tuple[RunView, RunDetails]]) -> list[tuple[str, list[str]]]:
-    """The settings, likewise."""
-    each = [details.spec.settings.to_dict() if details.spec else {} for _, details in runs]
-    names = dict.fromkeys(name for settings in each for name in settings)
-    return [(name, [_value(settings[name]) if name in settings else "" for settings in each]) for name in names]
+def _facts(runs: Sequence[tuple[RunView, RunDetails]]) -> list[Difference]:
+    """What was asked of the runs, as the core compares it; ``None`` for those that cannot be read."""
+    from charlstm.runs.comparison import ComparedRun, Difference, compared_facts  # brings numpy
+
+    read = [
+        (place, ComparedRun(view.run, details.spec, view.status, details.series))
+        for place, (view, details) in enumerate(runs)
+        if details.spec is not None
+    ]
+    found = []
+    for fact in compared_facts([each for _, each in read]):
+        if fact.differs or len(read) == len(runs):
+            known = dict(zip((place for place, _ in read), fact.values, strict=True))
+            found.append(Difference(fact.name, tuple(known.get(place) for place in range(len(runs)))))
+    return found
 
 
 def _value(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)

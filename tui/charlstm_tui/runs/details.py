@@ -101,6 +101,10 @@ def run_lines(
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
     if model := origin(details.spec):
         lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
+    if view.notes.tags:
+        lines.append(Content.styled(" ".join(f"#{tag}" for tag in view.notes.tags), "$accent"))
+    if view.notes.note:
+        lines.append(Content(visible(view.notes.note)))
     if details.problem:
         lines.append(_problem(details.problem))
     if status.message:

@@ -19,8 +19,10 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.control import send_command
+from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
+from charlstm.runs.notes import parse_tags, write_notes
 from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
@@ -79,13 +81,17 @@ class RunsScreen(ModeScreen):
         if remembered.runs_sort in table.BY_TITLE:
             self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
         self._details = DetailsCache()
+        self._filter = RunFilter()
         self._note_timer: Timer | None = None
         self._overlay: OverlayPane | None = None
         self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="runs-head")
-        yield TextInput(placeholder="part of a run's or text's name", id="runs-filter", compact=True)
+        yield TextInput(
+            placeholder="part of a name, or lr<0.01 text=anna state=finished tag=good", id="runs-filter", compact=True
+        )
+        yield Static(id="runs-filter-problem")
         with Vertical(id="runs-split"):
             with TablePane(id="runs-table"):
                 yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
@@ -98,6 +104,7 @@ class RunsScreen(ModeScreen):
         if self.leaving:
             return
         self.query_one("#runs-filter").display = False
+        self.query_one("#runs-filter-problem").display = False
         self.query_one("#runs-note").display = False
         self.set_interval(self.AGES_INTERVAL, self._update_table)
 
@@ -119,7 +126,12 @@ class RunsScreen(ModeScreen):
     def watch_sort(self) -> None:
         self._update_table()
 
-    def watch_typed(self) -> None:
+    def watch_typed(self, typed: str) -> None:
+        """Filter by what is typed, and say which part of it cannot be understood."""
+        self._filter = parse_filter(typed)
+        problem = self.query_one("#runs-filter-problem", Static)
+        problem.update(Content(visible(self._filter.problem, keep="")))
+        problem.display = bool(self._filter.problem)
         self._update_table()
 
     def watch_marked(self, marked: tuple[Path, ...]) -> None:
@@ -154,8 +166,7 @@ class RunsScreen(ModeScreen):
     def _update_table(self) -> None:
         if self.leaving or not self.is_mounted:
             return
-        typed = self.typed.casefold()
-        shown = [run for run in self.runs if typed in run.name.casefold() or typed in run.text.casefold()]
+        shown = [run for run in self.runs if self._filter.matches(_facts(run))] if self.typed else list(self.runs)
         rows = self.query_one(RowList)
         width, bits = rows.size.width - 1, self.charlstm.bits  # without the scrollbar
         rows.show(
@@ -174,7 +185,10 @@ class RunsScreen(ModeScreen):
 
     def _nothing_shown(self) -> str:
         if self.runs:
-            return f"No run has “{self.typed}” in its name or text. {_key('app.back')} shows all."
+            back = _key("app.back")
+            if self._filter.terms:
+                return f"No run passes the filter “{self.typed}”. {back} shows all."
+            return f"No run has “{self.typed}” in its name or text. {back} shows all."
         choose, import_model = _key("app.mode_corpus"), _key("runs.import_model")
         return (
             f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
@@ -439,6 +453,29 @@ class RunsScreen(ModeScreen):
     def _after_rename(self, key: str) -> None:
         self.query_one(RowList).cursor = key
 
+    def do_tags(self) -> None:
+        if run := self.current:
+
+            def typed(tags: str | None) -> None:
+                if tags is not None:
+                    self._attempt(
+                        lambda: write_notes(run.run, tags=parse_tags(tags)), f"The tags of {run.name} are saved."
+                    )
+
+            about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
+            self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags)), typed)
+
+    def do_note(self) -> None:
+        if run := self.current:
+            before = " ".join(run.notes.note.split("\n"))
+
+            def typed(note: str | None) -> None:
+                if note is not None and note != before:
+                    self._attempt(lambda: write_notes(run.run, note=note.strip()), f"The note on {run.name} is saved.")
+
+            about = f"on {run.name}. The filter note=WORD finds it."
+            self.app.push_screen(PromptDialog("A note", about, before), typed)
+
     def do_delete(self) -> None:
         run = self.current
         if run is None:
@@ -580,6 +617,10 @@ class RunsScreen(ModeScreen):
                 then(result)
             self.note(done if isinstance(done, str) else done(result))
         self.charlstm.watcher.read_soon()
+
+
+def _facts(run: RunView) -> dict[str, object]:
+    return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size)
 
 
 def _resume(run: Run) -> None:

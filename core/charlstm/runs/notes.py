@@ -1,0 +1,79 @@
+"""Tags and a note that a person gives a run, kept in the file ``notes.json`` of its folder.
+
+The worker neither reads nor writes the file, so that it can be changed while the run trains.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from charlstm import storage
+from charlstm.display import visible
+from charlstm.errors import NewerFormatError, RunError
+from charlstm.runs.folder import Run
+
+FORMAT = 1
+MAX_BYTES = 1_000_000
+"""A longer file is not from this program."""
+MAX_NOTE = 10_000
+"""Most characters of a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a person noted about a run. ``tags`` are words without spaces and commas, in the order they were given."""
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def parse_tags(text: str) -> tuple[str, ...]:
+    """The tags in a line that a person typed, divided by spaces or commas, each once."""
+    typed = (visible(tag.lstrip("#"), keep="") for tag in re.split(r"[\s,]+", text))
+    return tuple(dict.fromkeys(tag for tag in typed if tag))
+
+
+def read_notes(run: Run) -> Notes:
+    """Read the notes of ``run``; none when it has no such file. Raises :class:`RunError` when it cannot be read."""
+    try:
+        values = storage.read_json(run.notes_path, most=MAX_BYTES)
+    except FileNotFoundError:
+        return Notes()
+    except OSError as error:
+        raise RunError(f"The notes of the run {run.name} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise _damaged(run) from None
+    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        raise _damaged(run)
+    if values["format"] > FORMAT:
+        raise NewerFormatError(
+            f"The notes of the run {run.name} are from a newer charlstm; update charlstm to read them"
+        )
+    tags, note = values.get("tags", []), values.get("note", "")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags) or not isinstance(note, str):
+        raise _damaged(run)
+    return Notes(parse_tags(" ".join(tags)), note[:MAX_NOTE])
+
+
+def write_notes(run: Run, *, tags: Iterable[str] | None = None, note: str | None = None) -> Notes:
+    """Change the tags or the note of ``run``, and return both. What is ``None`` stays.
+
+    Raises :class:`RunError` when the notes that are there cannot be read, or the file cannot be written.
+    """
+    before = read_notes(run)
+    after = Notes(
+        before.tags if tags is None else parse_tags(" ".join(tags)), (before.note if note is None else note)[:MAX_NOTE]
+    )
+    content = {"format": FORMAT, "tags": list(after.tags), "note": after.note}
+    try:
+        storage.replace_bytes(run.notes_path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    except OSError as error:
+        raise RunError(f"The notes of the run {run.name} cannot be written: {error.strerror}") from None
+    return after
+
+
+def _damaged(run: Run) -> RunError:
+    return RunError(f"The notes of the run {run.name} are damaged: correct or remove {run.notes_path}")
