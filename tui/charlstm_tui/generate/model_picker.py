@@ -124,7 +124,7 @@ def entries(state: RunsState, sessions: Path | None) -> list[tuple[str, str, str
 
 def _about(view: RunView) -> str:
     best = view.status.best_val
-    parts = [view.status.state, view.text, f"step {view.status.step:,}"]
+    parts = [view.status.state, f"step {view.status.step:,}", view.text]  # the last is cut off where space is short
     if best is not None:
-        parts.append(f"best {loss(best, False, whole=view.status.best_whole)}")
+        parts.insert(1, f"best {loss(best, False, whole=view.status.best_whole)}")
     return " · ".join(part for part in parts if part)

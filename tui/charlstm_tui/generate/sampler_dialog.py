@@ -22,10 +22,10 @@ from charlstm_tui.widgets.form_row import FormRow, values
 COPIED = "copied"
 MOST_COPIED = 1000
 ABOUT = {
-    "temperature": "0: the likeliest; 1: as trained; 2: wild",
+    "temperature": "0 likeliest, 1 as trained, 2 wild",
     "top_k": "keep so many of the likeliest",
     "top_p": "keep the likeliest up to this sum",
-    "min_p": "drop below this share of the likeliest",
+    "min_p": "drop below this share of the best",
     "typical": "drop what surprises more or less",
     "mirostat": "aim at so many bits per character",
     "mirostat_rate": "how fast mirostat adapts",
