@@ -31,6 +31,7 @@ from charlstm_tui.train.run_summary import figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.widgets.loss_chart import LossChart
+from driven_app import driven
 from recorded_run import NASTY, record, stepped
 
 DEADLINE = 10.0
@@ -642,3 +643,16 @@ async def test_every_key_of_the_table_can_be_pressed_in_every_state(tmp_path: Pa
                     if app.current_mode != "train":
                         app.go("train")
                     await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+
+
+async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_path: Path) -> None:
+    with record(tmp_path, "stopped", name="older", steps=100), record(tmp_path, "finished", name="newer", steps=100):
+        async with driven(tmp_path, (100, 30)) as app:
+            await app.until(lambda: len(app.app.runs_state.runs) == 2)
+            last = app.app.runs_state.runs[0].path
+            await app.press("2")
+            await app.in_mode("train")
+            await app.until(lambda: app.app.run_path == last)
+            await app.shows(last.name)
+            await app.press("n")  # its text, with the settings
+            await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)

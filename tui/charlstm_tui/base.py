@@ -132,9 +132,11 @@ class ModeApp(App[None]):
         self.watcher.attach(None)
         self.go("train")
 
-    def attach(self, path: Path | None, show: bool = True) -> None:
-        """Follow this run (its series comes with the state of the runs) and show it in Train."""
-        self.run_path = self._newly_watched = path
+    def attach(self, path: Path | None, show: bool = True, *, play: bool = True) -> None:
+        """Follow this run (its series comes with the state of the runs) and show it in Train. With ``play``, Generate
+        plays it when it is entered next."""
+        self.run_path = path
+        self._newly_watched = path if play else None
         self.watcher.attach(path)
         if show:
             self.go("train")

@@ -154,8 +154,15 @@ class TrainScreen(ModeScreen):
         return {"train.pause": "go on" if state == "paused" else "pause"}
 
     def entered(self) -> None:
-        if self.whole:
-            self.setup.show_text(self.charlstm.corpus)
+        """Without a text to train on, show the last run."""
+        if not self.whole:
+            return
+        app = self.charlstm
+        if app.corpus is None and app.run_path is None:
+            last = next((run for run in app.runs_state.runs if not run.problem), None)
+            if last is not None:
+                app.attach(last.path, show=False, play=app.model is None)
+        self.setup.show_text(app.corpus)
 
     def on_screen_suspend(self) -> None:
         if self not in self.app.screen_stack:  # behind a dialog it still waits
