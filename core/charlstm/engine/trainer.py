@@ -50,7 +50,7 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
-from charlstm.training.plan import Plan, fit_batch, limit_at, spread_validations, with_added_minutes
+from charlstm.training.plan import MOST_START_SHARE, Plan, fit_batch, limit_at, spread_validations, with_added_minutes
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
@@ -357,7 +357,15 @@ class Trainer:
         yield from self._start_at_step_0(plan or self._measure_and_plan(), memory_warning)
 
     def _measure_and_plan(self, kernel: str | None = None) -> Plan:
-        return measure_and_plan(self.settings, self._text, self._ranks, worked=self._clock.worked, kernel=kernel)
+        return measure_and_plan(self.settings, self._text, self._ranks, worked=self._count_start, kernel=kernel)
+
+    def _count_start(self) -> float:
+        """Count the seconds so far as part of ``max_minutes``, but no more than :data:`MOST_START_SHARE` of it, and
+        return them. On a busy machine measuring can take longer than a short run."""
+        worked = self._clock.worked()
+        if self.settings.max_minutes is not None:
+            self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
+        return worked
 
     def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent]:
         """Save a new plan, build the network, validate it, and save its state."""

@@ -45,10 +45,8 @@ from charlstm.runs.status import WORKER_LINE, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
+from charlstm.training.plan import MOST_START_SHARE
 from charlstm.training.torchrun import torchrun_rank
-
-MOST_START_SHARE = 0.15
-"""The most of ``max_minutes`` that loading torch may use up: on a busy machine it takes 10 s instead of 2."""
 
 if TYPE_CHECKING:
     from charlstm.engine.distributed import Ranks

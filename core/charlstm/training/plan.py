@@ -88,6 +88,12 @@ VALIDATION_SPEED = 1.2
 SAMPLE_SECONDS = 0.05
 """Seconds for the sample after a validation."""
 
+SLOWEST = 4.0
+"""Steps that seem slower than measured by more than this factor are few, and the start of the run counts as theirs."""
+
+MOST_START_SHARE = 0.25
+"""The most of ``max_minutes`` that the start of a run may use up: loading torch and measuring the speed."""
+
 FINAL_SHARE = 0.15
 """The most of ``max_minutes`` that is reserved for the final validation. A longer one exceeds the limit."""
 
@@ -142,7 +148,7 @@ def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tup
     """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds, and at which step, which may be
     passed already. Raises :class:`SettingsError` when no setting does."""
     left = None if settings.max_minutes is None else 60 * settings.max_minutes - worked
-    pace = worked / step if step and worked else plan.seconds_per_step
+    pace = min(worked / step, SLOWEST * plan.seconds_per_step) if step and worked else plan.seconds_per_step
     return _first_limit(settings, plan.steps_per_epoch, pace, left, step)
 
 

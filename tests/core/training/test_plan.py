@@ -4,13 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import small_training
 from charlstm.training.plan import (
     MIN_STEPS_PER_EPOCH,
+    SLOWEST,
     MeasuredSpeed,
     Plan,
     end_within_time,
     fit_batch,
     make_plan,
+    next_end,
     snapshot_steps,
 )
 from charlstm.training.settings import Settings
@@ -99,3 +102,10 @@ def test_plan_with_frequent_validations_has_fewer_steps() -> None:
     often, seldom = (planned(settings.with_changes(val_every=every)) for every in (50, 5000))
     assert 1 < often.planned_steps < seldom.planned_steps
     assert seldom.planned_steps * seldom.seconds_per_step > 45
+
+
+def test_a_slow_start_does_not_count_as_the_pace_of_the_few_steps_after_it() -> None:
+    plan = small_training.make_plan(seconds_per_step=0.5, planned_steps=1)
+    settings = Settings(epochs=None, max_minutes=4.0)
+    _, end = next_end(settings, plan, step=1, worked=120.0)  # one step after two minutes of measuring
+    assert end == 1 + 120 / (SLOWEST * 0.5)
