@@ -30,4 +30,4 @@ def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     assert path.stat().st_size <= 4 * 2**20
     config, info = read_info(path)
     assert config.hidden_size == 256
-    assert info["corpus"] == "python-reference"
+    assert info["corpus"] == "shakespeare-plays.txt"
