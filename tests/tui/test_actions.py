@@ -11,12 +11,15 @@ from textual.binding import Binding
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import DuelView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 
 VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
+    "generate.cells": (CellsView,),
+    "generate.cells.text": (CellsView,),
     "generate.duel": (DuelView,),
     "generate.score": (ScoreView,),
     "generate.play": (PlayView,),

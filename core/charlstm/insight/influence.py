@@ -13,6 +13,7 @@ places of Python's reference, with a 2 × 256 model of it, hiding one of the ten
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -70,6 +71,7 @@ def influence(
     back: int = BACK,
     replacement: Literal["expectation", "blank"] = "expectation",
     stepper: Stepper | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
     """Hide each of the ``back`` characters before ``position`` in turn, and measure what that does to the character
     there.
@@ -77,6 +79,7 @@ def influence(
     Args:
         text: as the model reads it; unknown characters are left out first, and ``position`` counts without them.
         position: from 1; the first character of a text is not predicted.
+        progress: called with ``(done, total)`` hidden characters; an exception ends the work.
 
     Raises:
         GenerationError: there is no predicted character at ``position``.
@@ -93,13 +96,15 @@ def influence(
     blank = model.vocabulary.encode(" ")[0]
     fixed = int(blank[0]) if len(blank) else 0
     with blas_threads(1):
-        losses = _losses(stepper, ids[: position + 1], start, None if replacement == "expectation" else fixed)
+        losses = _losses(stepper, ids[: position + 1], start, None if replacement == "expectation" else fixed, progress)
     return Influence(
         position, prepared.text[position], float(losses[-1]), start, (losses[:-1] - losses[-1]).astype(np.float32)
     )
 
 
-def _losses(stepper: Stepper, ids: Ids, start: int, fixed: int | None) -> npt.NDArray[np.float64]:
+def _losses(
+    stepper: Stepper, ids: Ids, start: int, fixed: int | None, progress: Callable[[int, int], None] | None
+) -> npt.NDArray[np.float64]:
     """``(n + 1,)``: the loss of the last of ``ids`` with each of the n characters from ``start`` on hidden in turn, and
     with none hidden."""
     target = int(ids[-1])
@@ -116,6 +121,8 @@ def _losses(stepper: Stepper, ids: Ids, start: int, fixed: int | None) -> npt.ND
     expected = _softmax(logits)[0] if start else np.full(stepper.vocab_size, 1 / stepper.vocab_size, np.float32)
     for at in range(count):
         if at % GROUP == 0:
+            if progress is not None:
+                progress(at, count)
             batch = _widened(batch, min(GROUP, count - at))
         which = np.full(batch.batch, ids[start + at], np.intp)
         hidden = 1 + at

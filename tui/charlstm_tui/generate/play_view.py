@@ -30,13 +30,14 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import percent, typed_path
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
 from charlstm_tui.generate.stream_view import StreamView, default_scale
-from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import Legend, char_figures
+from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import SCALES, Origin, Scale, uniform
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.preferences import Preferences, recall, remember
@@ -48,14 +49,14 @@ TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
 
 
-class PlayView(GenerateView):
+class PlayView(ExplainingView):
     """One session. With ``writing`` the user types; with ``choosing`` the digits pick candidates."""
 
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, player: Player, usual: Preferences, *, id: str | None = None) -> None:
-        super().__init__(player, id=id)
+    def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
+        super().__init__(player, insight, id=id)
         self._usual = usual  # how a model is played that was not played before
         self.state: PlaybackState | None = None
         """The last state of the playback."""
@@ -172,12 +173,16 @@ class PlayView(GenerateView):
             figures.append(f"mean {state.bits_per_char:.2f} bits")
         if self.overlap is not None and self.writing:
             figures.append(f"{percent(self.overlap.share)} copied")
+        if state.clamps:
+            figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.length:,} chars")
         return figures
 
     def hint(self) -> str:
         if self.prime_input.has_focus:
             return "Enter: play from this prime   Ctrl+J: new line   Esc: cancel"
+        if self.explaining:
+            return self.explanation
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self._cursor)
@@ -199,6 +204,8 @@ class PlayView(GenerateView):
                 self.writing = False
         elif self.choosing:
             self.choosing = False
+        elif self.explaining:
+            self.explaining = False
         elif self.state is not None and self.state.busy:
             self.player.cancel()
         elif self.screen.focused is not self.text_view and not self.has_class("-empty"):
@@ -216,7 +223,7 @@ class PlayView(GenerateView):
 
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
-        self.writing = self.choosing = False
+        self.writing = self.choosing = self.explaining = False
         self.player.pause()
 
     # ---- which model
@@ -310,6 +317,9 @@ class PlayView(GenerateView):
             self.say(state.failure or state.note, error=bool(state.failure))
         self.query_one(BranchTree).show(state.branches)
         self._draw_panels()
+        if self.explaining:
+            self.explaining = not state.running and self.playing
+            self.explain()
         if before is None or _key_state(before) != _key_state(state):
             self._draw_empty()
             self.post_message(self.Changed())
@@ -635,6 +645,7 @@ class PlayView(GenerateView):
     # ---- writing
 
     def watch_writing(self, writing: bool) -> None:
+        self.explaining = False
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
         self.query_one(Candidates).set_class(writing, "-typing")
         self._suggestion_hidden = False

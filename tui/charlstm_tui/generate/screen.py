@@ -22,6 +22,7 @@ from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice
+from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import PlayView
@@ -29,6 +30,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine
 from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
@@ -63,12 +65,15 @@ class GenerateScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self.player = Player(lambda: self.post_message(PlaybackChanged()))
+        self.insight = InsightJobs()
         config = self.charlstm.config
         # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
         colouring = None if config.colouring == "surprise" else config.colouring
-        self.play = PlayView(self.player, Preferences(speed=config.speed, colour=colouring), id="play")
+        usual = Preferences(speed=config.speed, colour=colouring)
+        self.play = PlayView(self.player, self.insight, usual, id="play")
         self.score = ScoreView(self.player, id="score")
         self.duel = DuelView(self.player, id="duel")
+        self.cells = CellsView(self.player, self.insight, id="cells")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._message = ""
         self._message_is_error = False
@@ -78,7 +83,7 @@ class GenerateScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         yield GenerateBar(id="generate-bar")
         with ContentSwitcher(initial="play", id="views"):
-            yield from (self.play, self.score, self.duel)
+            yield from (self.play, self.score, self.duel, self.cells)
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
@@ -101,7 +106,7 @@ class GenerateScreen(ModeScreen):
     def view(self) -> GenerateView:
         """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
         shown = self.query_one(ContentSwitcher).current
-        return next((view for view in (self.score, self.duel) if view.id == shown), self.play)
+        return next((view for view in (self.score, self.duel, self.cells) if view.id == shown), self.play)
 
     @property
     def view_name(self) -> str:
@@ -113,7 +118,8 @@ class GenerateScreen(ModeScreen):
         before = self.view
         before.leave()
         self.query_one(ContentSwitcher).current = "play" if name == "write" else name
-        self.view.scale = before.scale
+        if self.cells not in (before, self.view):  # which has a scale of its own
+            self.view.scale = before.scale
         if name in ("play", "write"):
             self.play.focus_text()
             self.play.writing = name == "write"
@@ -195,6 +201,8 @@ class GenerateScreen(ModeScreen):
     def _show_state(self, state: PlaybackState) -> None:
         if state.number not in SIDES:
             self.play.show(state)
+            if self.view is self.cells:
+                self.cells.show(state, self.play.text_view.text())
         elif self.view is self.duel:
             self.duel.show(state)
 
@@ -319,6 +327,12 @@ class GenerateScreen(ModeScreen):
         if state is not None:
             self.show_view("duel")
             self.duel.enter(state)
+
+    def do_cells(self) -> None:
+        state = self.play.state
+        if state is not None and state.facts is not None:
+            self.show_view("cells")
+            self.cells.enter(state, self.play.text_view.text())
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -28,8 +28,12 @@ from textual.style import Style as VisualStyle
 
 from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
 from charlstm_tui.generate.text_layout import TextLayout
-from charlstm_tui.player.marks import COPIED, RANK, SURPRISE, Origin, Scale, level, origin, uniform
+from charlstm_tui.player.marks import COPIED, RANK, SURPRISE, Origin, Scale, level, origin, set_levels, uniform
 from charlstm_tui.theme import TEXT, legible
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def has_backgrounds(app: App[Any]) -> bool:
@@ -56,6 +60,10 @@ class StreamView(ScrollView, can_focus=True):
         "stream--level-2",
         "stream--level-3",
         "stream--level-4",
+        "stream--diverging-1",
+        "stream--diverging-2",
+        "stream--diverging-4",
+        "stream--diverging-5",
     }
     # The arrow keys move the cursor and are the screen's; these scroll.
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,6 +84,10 @@ class StreamView(ScrollView, can_focus=True):
         & > .stream--level-2 { color: $primary; text-style: underline; }
         & > .stream--level-3 { color: $accent; text-style: bold; }
         & > .stream--level-4 { color: $error; text-style: reverse; }
+        & > .stream--diverging-1 { color: $primary; text-style: bold italic; }
+        & > .stream--diverging-2 { color: $primary; text-style: italic; }
+        & > .stream--diverging-4 { color: $accent; text-style: underline; }
+        & > .stream--diverging-5 { color: $accent; text-style: bold underline; }
     }
     """
 
@@ -103,7 +115,7 @@ class StreamView(ScrollView, can_focus=True):
         self._styles: dict[int, Style] = {}
         """The style of each mark."""
         self._distinct: dict[Style, Style] = {}
-        self._level_styles: tuple[Style, ...] = ()
+        self._level_styles: dict[int, Style] = {}
         self._base: Style | None = None
 
     # ---- the text
@@ -116,6 +128,10 @@ class StreamView(ScrollView, can_focus=True):
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The text, without the suggestion."""
         return self._text_layout.text(start, self._length if stop is None else min(stop, self._length))
+
+    def marks(self) -> array[int]:
+        """The mark of each character, without the suggestion: a copy."""
+        return self._marks[: self._length]
 
     def append(self, text: str, marks: Iterable[int] | None = None) -> None:
         """Add ``text`` at the end, with a mark for each character (default: those of the prime). A suggestion is
@@ -184,13 +200,21 @@ class StreamView(ScrollView, can_focus=True):
         self._clear_styles()
         self.refresh()
 
+    def set_levels(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
+        """Give the characters from ``start`` on these levels on ``scale``, and all others none."""
+        set_levels(self._marks, scale, start, levels)
+        self._strips.clear()
+        self.refresh()
+
     @property
     def shows_backgrounds(self) -> bool:
         """Whether the scale is shown by the background, not by marks."""
+        if self._scale.diverging and self.app.console.color_system != "truecolor":
+            return False  # with 256 colours the levels are greys, which have no two hues
         return self._scale.as_background and has_backgrounds(self.app)
 
     def level_style(self, level: int) -> VisualStyle:
-        """How characters of a level, 1 to 4, look: for a legend."""
+        """How characters of a level look: for a legend."""
         return VisualStyle.from_rich_style(self._level_style(level))
 
     @property
@@ -203,7 +227,7 @@ class StreamView(ScrollView, can_focus=True):
         self._strips.clear()
         self._styles.clear()
         self._distinct.clear()
-        self._level_styles = ()
+        self._level_styles = {}
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -355,26 +379,38 @@ class StreamView(ScrollView, can_focus=True):
             style += self.get_component_rich_style("stream--suggestion", partial=True)
         elif source is Origin.PRIME and not graded:
             style += self.get_component_rich_style("stream--prime", partial=True)
-        elif source in (Origin.TYPED, Origin.CHOSEN) and (graded < 2 or self.shows_backgrounds):
+        elif source in (Origin.TYPED, Origin.CHOSEN) and (not self._level_style(graded) or self.shows_backgrounds):
             style += self.get_component_rich_style("stream--own", partial=True)
         style += self._level_style(graded)
-        return style + self._copied_style if mark & COPIED else style
+        # On a diverging scale, underlined is high.
+        return style + self._copied_style if mark & COPIED and not self._scale.diverging else style
 
     def _level_style(self, level: int) -> Style:
-        if level < 2:
+        if level in (0, self._scale.plain_level):
             return Style()
         if not self.shows_backgrounds:
-            return self.get_component_rich_style(f"stream--level-{level}", partial=True)
+            name = "diverging" if self._scale.diverging else "level"
+            return self.get_component_rich_style(f"stream--{name}-{level}", partial=True)
         if not self._level_styles:
-            _, _, background, text = self.colors
-            if self.app.console.color_system == "truecolor":
-                colors = level_backgrounds(background, Color.parse(self.app.theme_variables["accent"]))
-            else:
-                colors = level_greys(background)
-            self._level_styles = tuple(
-                Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color) for color in colors
-            )
-        return self._level_styles[level - 2]
+            self._level_styles = self._background_styles()
+        return self._level_styles[level]
+
+    def _background_styles(self) -> dict[int, Style]:
+        _, _, background, text = self.colors
+
+        def style(color: Color) -> Style:
+            return Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color)
+
+        variables = self.app.theme_variables
+        if self._scale.diverging:  # the ends have a mark too, so that they are not told apart by the hue alone
+            low, _, lowest = map(style, level_backgrounds(background, Color.parse(variables["primary"])))
+            high, _, highest = map(style, level_backgrounds(background, Color.parse(variables["accent"])))
+            return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
+        if self.app.console.color_system == "truecolor":
+            colors = level_backgrounds(background, Color.parse(variables["accent"]))
+        else:
+            colors = level_greys(background)
+        return dict(enumerate(map(style, colors), 2))
 
     @property
     def _copied_style(self) -> Style:

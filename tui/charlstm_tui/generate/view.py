@@ -77,7 +77,8 @@ class GenerateView(SafeWorkers, Widget):
     def legend(self) -> Legend | None:
         """What the colouring means; ``None`` while there is no text."""
         text = self.text_view
-        return Legend(self.scale, tuple(map(text.level_style, range(1, 5))), text.shows_backgrounds)
+        scale = text.scale
+        return Legend(scale, tuple(map(text.level_style, range(1, len(scale.labels) + 1))), text.shows_backgrounds)
 
     def step_out(self) -> bool:
         """Esc: leave what is open in the view; whether there was anything."""

@@ -12,11 +12,12 @@ from textual.style import Style
 from textual.widget import Widget
 
 from charlstm.display import symbol
+from charlstm.generation.clamp import Clamp
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
-from charlstm_tui.player.marks import MARKS, OFF, Scale
+from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
-VIEWS = ("play", "write", "score", "duel")
+VIEWS = ("play", "write", "score", "duel", "cells")
 
 
 class GenerateBar(Widget):
@@ -81,7 +82,7 @@ def _click(action: str) -> Style:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What the colouring means. ``styles`` are the looks of levels 1 to 4; ``copied`` is the share of the text that
+    """What the colouring means. ``styles`` are the looks of its levels; ``copied`` is the share of the text that
     stands in the training text, ``None`` where that is not known, and ``copied_style`` how it looks."""
 
     scale: Scale
@@ -130,22 +131,27 @@ class StatusLine(Widget):
         if scale is OFF:
             none = Content.styled("no colours", quiet)
             return [(none + copied_words, every), (none + copied, 0)]
-        # The first level has no background of its own, so its label needs no space around it.
+        # The level that looks plain has no background of its own, so its label needs no space around it.
         labels = [
-            (f" {label} " if legend.as_background and number else label, style)
-            for number, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False))
+            (f" {label} " if legend.as_background and level != scale.plain_level else label, style)
+            for level, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False), 1)
         ]
         unit = (f" {scale.unit}" if scale.unit else "", quiet)
         if not legend.as_background:
             heading = (f"{scale.title}{', ' + scale.unit if scale.unit else ''}  ", title)
+            marks = DIVERGING_MARKS if scale.diverging else MARKS
             explained = [
-                Content.assemble(label, (f" {mark}", quiet)) for label, mark in zip(labels, MARKS, strict=False)
+                Content.assemble(label, (f" {mark}", quiet)) for label, mark in zip(labels, marks, strict=False)
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
             return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
         low, high = scale.ends
-        ramp = Content.assemble(labels[0], " ", *labels[1:])
+        ramp = (
+            Content(" ").join(map(Content.assemble, labels))
+            if scale.diverging
+            else Content.assemble(labels[0], " ", *labels[1:])
+        )
         words = Content.assemble((f"{low} ", quiet), ramp, unit, (f" {high}", quiet))
         short = Content.assemble((f"{scale.title} ", title), ramp, unit)
         background = Content.styled("background: ", quiet)
@@ -181,6 +187,11 @@ class StatusLine(Widget):
                 if gap >= (2 if count else 0):
                     return Content.assemble(form, " " * gap, right)
         return forms[-1][0].truncate(width, ellipsis=True)
+
+
+def held_words(clamps: Sequence[Clamp]) -> str:
+    """Which cells are held: ``held: 2:187=1``."""
+    return f"held: {', '.join(map(str, clamps))}"
 
 
 def char_figures(char: str, probability: float, rank: int) -> str:

@@ -3,10 +3,11 @@
 ====== =====================================================================
 bits   meaning
 ====== =====================================================================
-0–2    level on :data:`SURPRISE`: 1 to 4, or 0 where nothing was predicted
+0–2    level on :data:`SURPRISE`: 1 to 4, or 0 where nothing was predicted;
+       in a text that a cell colours, on :data:`CELL`, of 1 to 5
 3–5    level on :data:`RANK`, likewise
 6–8    level on :data:`ENTROPY`, likewise
-9–11   unused
+9–11   level on :data:`INFLUENCE`, likewise, of 1 to 5
 12–14  :class:`Origin`
 15     :data:`COPIED`
 ====== =====================================================================
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -47,30 +48,40 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A figure of a character in four levels, from expected (1) to surprising (4).
+    """A figure of a character in four levels, from expected (1) to surprising (4), or in five, from low to high.
 
     Attributes:
         name: what the user's preferences and an exported page call it.
         title: the name in the legend.
         shift: the lowest of its bits in a mark.
-        limits: the values at which levels 2, 3 and 4 begin.
+        limits: the values at which level 2 and the next ones begin.
         labels: the values of each level, for the legend.
         unit: of these values, for the legend.
-        ends: what level 1 and level 4 mean, in a word.
+        ends: what the first and the last level mean, in a word.
         as_background: shown by the background, where there are enough colours; else by marks (:data:`MARKS`).
     """
 
     name: str
     title: str
     shift: int
-    limits: tuple[float, float, float]
-    labels: tuple[str, str, str, str]
+    limits: tuple[float, ...]
+    labels: tuple[str, ...]
     unit: str
     ends: tuple[str, str]
     as_background: bool
 
+    @property
+    def diverging(self) -> bool:
+        """Whether it goes from low over plain to high: five levels in two hues, instead of four in one."""
+        return len(self.labels) == 5
+
+    @property
+    def plain_level(self) -> int:
+        """The level that looks like text without a level."""
+        return 3 if self.diverging else 1
+
     def levels(self, values: npt.NDArray[np.floating[Any] | np.integer[Any]]) -> npt.NDArray[np.uint16]:
-        """The levels, 1 to 4, of many values."""
+        """The levels, from 1, of many values."""
         return (1 + np.searchsorted(self.limits, values.astype(np.float64), "right")).astype(np.uint16)
 
 
@@ -84,10 +95,26 @@ ENTROPY = Scale(
     "entropy", "ENTROPY", 2 * LEVEL_BITS, (1, 2, 3.5), ("<1", "1–2", "2–3.5", ">3.5"), "bits", ("sure", "unsure"), True
 )
 """The entropy of the model's distribution before the character, in bits."""
+CELL = Scale("cell", "CELL", 0, (-1.5, -0.5, 0.5, 1.5), ("", "", "", "", ""), "", ("low", "high"), True)
+"""The state of one cell, in standard deviations from its mean; :func:`cell_scale` gives its values."""
+INFLUENCE = Scale(
+    "influence", "INFLUENCE", 3 * LEVEL_BITS, (-0.5, -0.1, 0.1, 0.5),
+    ("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), "nats", ("against it", "for it"), True,
+)  # fmt: skip
+"""How much the loss of one character rises when this one is hidden, in nats."""
 OFF = Scale("off", "COLOUR OFF", 0, (0, 0, 0), ("", "", "", ""), "", ("", ""), False)
 SCALES: tuple[Scale, ...] = (SURPRISE, RANK, ENTROPY, OFF)
 MARKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")
 """How the levels look where they are shown by marks, so that nothing is told by colour alone."""
+DIVERGING_MARKS: tuple[str, ...] = ("bold italic", "italic", "plain", "underline", "bold underline")
+"""The same for a diverging scale: italic is low and underlined is high."""
+
+
+def cell_scale(title: str, mean: float, deviation: float) -> Scale:
+    """:data:`CELL` for a cell whose states have this mean and deviation: with its name and values for the legend."""
+    limits = [mean + deviation * limit for limit in CELL.limits]
+    low, lower, higher, high = (f"{limit:.2f}".replace("-0.00", "0.00") for limit in limits)
+    return replace(CELL, title=title, labels=(f"<{low}", f"<{lower}", "mean", f">{higher}", f">{high}"))
 
 
 def marks(rows: Rows) -> array[int]:
@@ -110,8 +137,15 @@ def pack(
     return array("H", bits.astype(np.uint16).tobytes())
 
 
+def set_levels(marks: array[int], scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
+    """Give the characters from ``start`` on these levels on ``scale``, and all others none."""
+    bits = np.frombuffer(marks, np.uint16)
+    bits &= np.uint16(0xFFFF ^ (LEVEL_MASK << scale.shift))
+    bits[start : start + len(levels)] |= (levels << scale.shift).astype(np.uint16)
+
+
 def level(mark: int, scale: Scale) -> int:
-    """The level of a mark on a scale: 1 to 4, or 0 where there is none."""
+    """The level of a mark on a scale, from 1, or 0 where there is none."""
     return 0 if scale is OFF else (mark >> scale.shift) & LEVEL_MASK
 
 

@@ -188,6 +188,7 @@ class Playback:
             branches=self.branches,
             file=self.file,
             last_session=self.last_session,
+            clamps=session.clamps,
             suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing else "",
         )
         self.known_length = length

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, NextCharDistribution
 from charlstm.model.file import Model, read_info
@@ -107,6 +108,8 @@ class PlaybackState:
     """The file to which the session is saved by itself."""
     last_session: SavedSession | None = None
     """The session of this model that was played before this one."""
+    clamps: tuple[Clamp, ...] = ()
+    """Cells that are held while text is generated."""
     suggestion: str = ""
     """How the text could continue, while it is being written."""
 

@@ -12,12 +12,13 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import copy, load_session
@@ -184,6 +185,10 @@ class Player:
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
         self._put(lambda: self._change_settings(number, change))
+
+    def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]], number: int = 0) -> None:
+        """Hold other cells, from the next character on."""
+        self._with(number, lambda playback, session: self._change_clamps(playback, session, change))
 
     def change_speed(self, change: Callable[[float], float], number: int = 0) -> None:
         """Stream at another speed."""
@@ -492,9 +497,12 @@ class Player:
                 playback.branches = tuple(session.branches())
             else:
                 prime = prime_suggestion(model) if request.prime is None else request.prime
+                # Another prime of the same model is read with the same cells held.
+                clamps = before.clamps if before is not None and before.model is model else ()
                 session = Session(
-                    model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
-                )
+                    model, prime, seed=request.seed, settings=settings, stepper=stepper, clamps=clamps,
+                    progress=show_progress,
+                )  # fmt: skip
         except CharLSTMError as error:
             if before is not None and playback.loaded is not None and before.model is playback.loaded.model:
                 # Not for the model's sake: what was played before is played again.
@@ -532,6 +540,12 @@ class Player:
         playback.changed = True
         if playback.session is not None:
             playback.session.settings = playback.settings
+
+    def _change_clamps(
+        self, playback: Playback, session: Session, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]]
+    ) -> None:
+        session.clamps = tuple(change(session.clamps))
+        playback.unsaved = True
 
     def _change_speed(self, number: int, change: Callable[[float], float]) -> None:
         playback = self._playbacks.get(number)

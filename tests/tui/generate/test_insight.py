@@ -1,0 +1,208 @@
+"""Look inside the model in Generate: cells that colour the text, why a character comes, and held cells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from textual.widgets import Input
+
+from charlstm.generation.clamp import Clamp
+from charlstm.insight.activations import activations
+from charlstm.insight.influence import influence
+from charlstm.model.file import load_model
+from charlstm.text.corpus import open_corpus
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.cells_view import APART, CellsView, most_active
+from charlstm_tui.player.marks import CELL, INFLUENCE, level
+from playing_app import Session, playing
+from recorded_run import record
+
+
+async def cells_shown(it: Session, count: int = 400) -> CellsView:
+    """The view Cells on ``count`` generated characters, with its cells named."""
+    await it.paused(count)
+    await it.pilot.press("x")
+    view = it.screen.cells
+    await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
+    return view
+
+
+def levels(view: CellsView) -> list[int]:
+    """The level of each character of the text, as it is drawn."""
+    found = view.activations
+    assert found is not None
+    layer, cell = view.cell
+    values = found.cells[:, layer - 1, cell - 1]
+    return CELL.levels((values - values.mean()) / values.std()).tolist()
+
+
+async def test_the_text_is_coloured_by_the_chosen_cell(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        expected = activations(load_model(model), it.text)
+        assert view.activations is not None
+        assert view.activations.text == it.text == view.text_view.text()
+        assert np.allclose(view.activations.cells, expected.cells, atol=1e-5)
+        first = view.cell_list.cells[0]
+        assert view.cell == first.cell
+        assert f"cell 1:{first.cell[1]}" in it.screen_text()
+        assert "cells named on the played text" in " ".join(it.screen_text().split())
+        marks = [level(mark, CELL) for mark in view.text_view.marks()]
+        assert marks == levels(view)
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: view.cell == view.cell_list.cells[1].cell)
+        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+        await it.pilot.press("left_square_bracket", "left_square_bracket")
+        await it.until(lambda: view.cell == view.cell_list.cells[-1].cell)
+        await it.pilot.press("up")
+        await it.until(lambda: view.cell == view.cell_list.cells[-2].cell)
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        assert it.screen.play.text_view.scale is it.screen.play.scale
+
+
+async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature of the list")):
+            await it.pilot.press("slash")
+            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            it.app.screen.query_one(Input).value = answer
+            await it.pilot.press("enter")
+            await it.until(lambda wrong=wrong: wrong in it.screen_text())  # type: ignore[misc]
+            await it.pilot.press("escape")
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "1:8"
+        await it.pilot.press("enter")
+        await it.until(lambda: view.cell == (1, 8))
+        assert view.activations is not None
+        values = view.activations.cells[:, 0, 7]
+        places = most_active(values)
+        assert all(second - first >= APART for first, second in zip(places, places[1:], strict=False))
+        assert int(np.argmax(np.abs(values - values.mean()))) in places
+        view.text_view.cursor = 0
+        await it.pilot.press("n", "n")
+        await it.until(lambda: view.text_view.cursor == [place for place in places if place > 0][1])
+        assert f"{values[view.text_view.cursor]:+.2f} after" in it.status()
+        await it.pilot.press("p")
+        await it.until(lambda: view.text_view.cursor == [place for place in places if place > 0][0])
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "vowel"
+        await it.pilot.press("enter")
+        await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
+
+
+async def test_cells_are_named_on_the_text_of_the_run(home: Path) -> None:
+    text = home / "novel.txt"
+    text.write_text('He said "yes" and left. She said "no, not now" and stayed.\n' * 100)
+    recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
+    spec = json.loads(recorded.run.spec_path.read_text())
+    spec["corpus"] = open_corpus(text).to_record()
+    recorded.run.spec_path.write_text(json.dumps(spec))
+    async with playing(recorded.run.path) as it:
+        view = await cells_shown(it, 30)
+        assert "5,900 characters of novel.txt" in " ".join(it.screen_text().split())
+        assert "inside quotes" in [cell.feature for cell in view.cell_list.cells]
+
+
+async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        await it.pilot.press("x")
+        await it.until(lambda: "Space generates more." in " ".join(it.screen_text().split()))
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None)
+        it.screen.player.change_speed(lambda speed: 250)
+        await it.pilot.press("space")
+        await it.until(lambda: it.state.length > 300, settle=False)
+        await it.pilot.press("space")
+        await it.until(lambda: bool(view.cell_list.cells))
+        assert view.text_view.text() == it.text
+
+
+async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        layer, cell = view.cell
+        await it.pilot.press("plus", "plus")
+        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
+        assert f"held: {layer}:{cell}=1" in it.status()
+        await it.pilot.press("right_square_bracket")
+        other = view.cell
+        assert other != (layer, cell)
+        await it.pilot.press("minus")
+        await it.until(lambda: len(it.state.clamps) == 2)
+        assert it.state.clamps[1] == Clamp(*other, value=-0.5)
+        before = len(it.text)
+        it.screen.player.change_speed(lambda speed: 0)
+        await it.pilot.press("space")
+        await it.until(lambda: len(it.text) == before + 1)
+        await it.pilot.press("escape")
+        assert f"held: {layer}:{cell}=1" in it.status()
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = str(home / "held.json")
+        await it.pilot.press("enter")
+        await it.until(lambda: (home / "held.json").exists())
+        await it.pilot.press("x", "0")
+        await it.until(lambda: not it.state.clamps)
+        assert "held:" not in it.status()
+        await it.pilot.press("escape")
+        it.screen.play.load_session(home / "held.json")
+        await it.until(lambda: len(it.state.clamps) == 2)
+
+
+async def test_a_held_cell_stays_held_with_another_prime(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        it.screen.player.change_clamps(lambda clamps: [Clamp(1, 2, value=1.0)])
+        await it.until(lambda: bool(it.state.clamps))
+        await it.pilot.press("e", "x", "enter")
+        await it.until(lambda: it.state.prime != "The morning" and it.state.distribution is not None)
+        assert it.state.clamps == (Clamp(1, 2, value=1.0),)
+
+
+async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
+    async with playing(model, (100, 24)) as it:
+        await it.paused(60)
+        play = it.screen.play
+
+        def expected(position: int) -> list[int]:
+            found = influence(load_model(model), it.text, position)
+            return [0] * found.start + INFLUENCE.levels(found.changes).tolist()
+
+        def shown() -> list[int]:
+            found = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
+            return found[: len(found) - next((n for n, one in enumerate(reversed(found)) if one), len(found))]
+
+        await it.pilot.press("v")
+        await it.until(lambda: "Most important: " in it.status())
+        assert shown() == expected(len(it.text) - 1)
+        await it.pilot.press(*["left"] * 5)
+        await it.until(lambda: shown() == expected(len(it.text) - 5))
+        found = influence(load_model(model), it.text, len(it.text) - 5)
+        assert found.strongest is not None
+        assert f"{found.changes[found.strongest - found.start]:+.1f} nats" in it.status()
+        assert play.text_view.scale is INFLUENCE
+        await it.pilot.press("escape")
+        await it.until(lambda: play.text_view.scale is play.scale)
+        assert "Most important" not in it.status()
+        await it.pilot.press("v")
+        await it.until(lambda: "Most important: " in it.status())
+        it.screen.player.change_speed(lambda speed: 60)
+        await it.pilot.press("space")
+        await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
+
+
+async def test_why_in_cells(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        await it.pilot.press("n", "n", "v")
+        await it.until(lambda: "Most important: " in it.status())
+        await it.pilot.press("escape")
+        assert it.screen.view_name == "cells"
+        assert view.text_view.scale is view.scale

@@ -1,0 +1,376 @@
+"""Cells: the played text coloured by one cell of the model, a list of the cells that follow a feature, and a hold.
+
+Cells are computed and named in threads by ``charlstm.insight``, without the held ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm.display import symbol, visible
+from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import Clamp
+from charlstm.insight.activations import Activations
+from charlstm.insight.cells import SHORTEST, NamedCell
+from charlstm.model.file import Model
+from charlstm_tui.actions import Action, key_of
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.view_bar import held_words
+from charlstm_tui.player.insight_jobs import SHOWN, InsightJobs, NamedCells
+from charlstm_tui.player.marks import CELL, Origin, cell_scale, uniform
+from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.player.thread import PAUSE_AFTER, Player
+from charlstm_tui.widgets.option_list import SteadyOptionList
+
+Cell = tuple[int, int]
+"""Layer and cell, from 1."""
+
+PLACES = 20
+"""The places where a cell is most active, at most."""
+APART = 20
+"""Characters between two of them, at least."""
+HOLD_STEP = 0.5
+"""A hold begins at, and changes by, this value of the state c."""
+ONE_LINE = 44
+"""Columns in which a named cell stands in one line."""
+
+
+class CellList(SteadyOptionList):
+    """The named cells, the best first."""
+
+    DEFAULT_CSS = """
+    CellList {
+        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True)
+        self._cells: tuple[NamedCell, ...] = ()
+
+    def show(self, cells: Sequence[NamedCell]) -> None:
+        """Show these."""
+        self._cells = tuple(cells)
+        highlighted = self.highlighted
+        self.clear_options()
+        self.add_options(Option(self._words(cell)) for cell in cells)
+        self.highlighted = highlighted if cells else None
+
+    @property
+    def cells(self) -> tuple[NamedCell, ...]:
+        """The named cells."""
+        return self._cells
+
+    def _words(self, named: NamedCell) -> Content:
+        style = "" if named.above_chance else "$quiet"
+        cell = cell_name(named.cell)
+        score = f"{named.kind:>3} {named.score:5.2f}"
+        chance = f"chance {named.chance:.2f}"
+        if self.scrollable_content_region.width >= ONE_LINE:
+            return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
+        return Content.assemble((named.feature, style), "\n", (f"  {cell:<6} {score} {chance}", "$quiet"))
+
+    def on_resize(self) -> None:
+        self.show(self._cells)
+
+
+class CellsView(ExplainingView):
+    """The view. ``cell`` colours the text."""
+
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, insight, id=id)
+        self.set_reactive(CellsView.scale, CELL)
+        self.cell: Cell = (1, 1)
+        self.named: NamedCells | None = None
+        """What was found, for the model that is shown."""
+        self.activations: Activations | None = None
+        """What all cells do on the text that is shown."""
+        self._state: PlaybackState | None = None
+        self._model: Model | None = None
+        self._chosen = False  # whether the cell was chosen for this model
+        self._stale = False  # the text is not the one that the cells were computed on
+        self._failure = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="cells-head")
+        with Horizontal():
+            yield StreamView(id="cells-text")
+            with Vertical(id="cells-side"):
+                yield Static(Content("CELLS THAT FOLLOW"), classes="caption")
+                yield CellList(id="cells-list")
+
+    # ---- for the screen
+
+    @property
+    def text_view(self) -> StreamView:
+        return self.query_one("#cells-text", StreamView)
+
+    @property
+    def cell_list(self) -> CellList:
+        return self.query_one(CellList)
+
+    @property
+    def running(self) -> bool:
+        return self._state is not None and self._state.running
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate.cells", "generate.cells.text") if self.text_view.has_focus else ("generate.cells",)
+
+    def can(self, action: Action) -> bool:
+        if action.handler == "let_go":
+            return self._state is not None and bool(self._state.clamps)
+        return self._state is not None
+
+    def labels(self) -> dict[str, str]:
+        return {"generate.cells_stream": "pause" if self.running else "generate"}
+
+    def figures(self) -> list[str]:
+        figures = []
+        clamps = () if self._state is None else self._state.clamps
+        if clamps:
+            figures.append(held_words(clamps))
+        found, cursor = self.activations, self.text_view.cursor
+        if found is not None and cursor < len(found.text):
+            layer, cell = self.cell
+            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {symbol(found.text[cursor])}")
+        return figures
+
+    def hint(self) -> str:
+        if self.explaining:
+            return self.explanation
+        if self.activations is not None:
+            return ""
+        return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
+
+    def step_out(self) -> bool:
+        if not self.explaining:
+            return False
+        self.explaining = False
+        return True
+
+    def leave(self) -> None:
+        self.explaining = False
+        self.workers.cancel_group(self, "cells")
+        self.player.pause()
+
+    def enter(self, state: PlaybackState, played: str) -> None:
+        """Show the text that was played, and the cells of its model."""
+        model = self.player.model()
+        if model is not self._model:
+            self._model, self.named, self._chosen, self.cell = model, None, False, (1, 1)
+            self.cell_list.show(())
+        self.activations, self._state = None, None
+        self.show(state, played)
+        (self.cell_list if self.screen.query_one("#cells-side").display else self.text_view).focus()
+
+    # ---- the player's states
+
+    def show(self, state: PlaybackState, played: str) -> None:
+        """Show what has changed. While text streams it is plain; it is coloured once it stands still."""
+        before, self._state = self._state, state
+        text, view = played[-SHOWN:], self.text_view
+        if before is None or before.session_id != state.session_id or view.text() != text:
+            self.activations, self._stale = None, True
+            if view.length and text.startswith(view.text()):
+                view.append(text[view.length :], uniform(text[view.length :], Origin.MODEL))
+            else:
+                view.clear()
+                view.append(text, uniform(text, Origin.MODEL))
+            self.explaining = False
+        if self._stale and not state.running and state.distribution is not None:
+            self._stale = False
+            self._compute(played)
+        self.post_message(self.Changed())
+
+    @work(exclusive=True, group="cells")
+    async def _compute(self, played: str) -> None:
+        """Compute the cells on the text, and once for each model what they follow."""
+        model, state = self._model, self._state
+        if model is None or state is None or state.facts is None:
+            return
+        self._failure = ""
+        self._draw_head()
+        try:
+            self.activations = await self.insight.activations(model, played)
+            self._draw_cell()
+            if self.named is None or not self._chosen:
+                self.named = await self.insight.name(model, state.facts.run, played)
+                self._show_named(self.named)
+        except CharLSTMError as error:
+            self._failure = f"{error}."
+            if len(played) < SHORTEST:
+                self._failure += f" {key_of('generate.cells_stream')} generates more."
+        self._draw_head()
+
+    def _show_named(self, named: NamedCells) -> None:
+        self.cell_list.show(named.cells)
+        if named.cells and not self._chosen:
+            self._chosen = True
+            self.cell_list.highlighted = 0  # which colours by it
+
+    # ---- drawing
+
+    def _draw_head(self) -> None:
+        name = cell_name(self.cell)
+        follows = [each.feature for each in self.cell_list.cells if each.cell == self.cell and each.above_chance]
+        words = f" follows {', '.join(follows)}" if follows else ""
+        if self._failure:
+            source = Content.styled(visible(self._failure), "$warning")
+        elif self.named is not None:
+            source = Content.styled(f"cells named on {self.named.source}", "$quiet")
+        else:
+            source = Content.styled("Finding out what the cells follow …", "$quiet")
+        head = Content.assemble((f"cell {name}", "bold $accent"), (words, ""), " · ", source)
+        self.query_one("#cells-head", Static).update(head)
+
+    def _draw_cell(self) -> None:
+        """Colour the text by the cell."""
+        found = self.activations
+        if found is not None and found.text == self.text_view.text():
+            values = self._values(found)
+            mean, deviation = float(values.mean()), float(values.std())
+            self.text_view.set_levels(CELL, 0, CELL.levels((values - mean) / (deviation or 1.0)))
+            self.scale = cell_scale(f"CELL {cell_name(self.cell)}", mean, deviation)
+        self._draw_head()
+        self.post_message(self.Changed())
+
+    def _values(self, found: Activations) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        layer, cell = self.cell
+        return found.cells[:, layer - 1, cell - 1]
+
+    # ---- which cell
+
+    def choose(self, cell: Cell) -> None:
+        """Colour by this cell."""
+        self.cell = cell
+        self._chosen = True
+        self._draw_cell()
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        if event.option_index < len(self.cell_list.cells):
+            self.choose(self.cell_list.cells[event.option_index].cell)
+
+    def do_another_cell(self, direction: int) -> None:
+        cells, listed = self.cell_list.cells, self.cell_list.highlighted
+        if cells:
+            self.cell_list.highlighted = 0 if listed is None else (listed + direction) % len(cells)
+
+    def do_find_cell(self) -> None:
+        def check(answer: str) -> str | None:
+            found = self._find(answer)
+            return found if isinstance(found, str) else None
+
+        def named(answer: str | None) -> None:
+            found = None if answer is None else self._find(answer)
+            if isinstance(found, int):
+                self.cell_list.highlighted = found
+                self.choose(self.cell_list.cells[found].cell)
+            elif isinstance(found, tuple):
+                self.cell_list.highlighted = None
+                self.choose(found)
+
+        about = "Its layer and number, such as 1:7, or a part of the name of a feature."
+        self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
+
+    def _find(self, answer: str) -> int | Cell | str:
+        """A place in the list, a cell that is not in it, or why there is none."""
+        numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", answer)
+        if numbers is None:
+            features = [cell.feature for cell in self.cell_list.cells]
+            wanted = answer.strip().lower()
+            place = next((place for place, name in enumerate(features) if wanted and wanted in name), None)
+            return f"No feature of the list has “{answer.strip()}” in its name." if place is None else place
+        cell = int(numbers[1]), int(numbers[2])
+        config = None if self._model is None else self._model.config
+        if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
+            size = "" if config is None else f": it has {config.num_layers} × {config.hidden_size}, from 1:1"
+            return f"The model has no cell {cell_name(cell)}{size}."
+        return cell
+
+    # ---- places
+
+    def do_place(self, direction: int) -> None:
+        """Put the cursor on the next place, in the order of the text, where the cell is most active."""
+        if self.activations is None:
+            return
+        places, cursor, view = most_active(self._values(self.activations)), self.text_view.cursor, self.text_view
+        if direction > 0:
+            position = next((place for place in places if place > cursor), places[0])
+        else:
+            position = next((place for place in reversed(places) if place < cursor), places[-1])
+        view.cursor = position
+        view.reveal(position)
+        self._moved()
+
+    def do_cells_walk(self, characters: int, lines: int) -> None:
+        self.text_view.walk(characters, lines)
+        self._moved()
+
+    @on(StreamView.Walked)
+    def _walked(self, event: StreamView.Walked) -> None:
+        event.stop()
+        self._moved()
+
+    def _moved(self) -> None:
+        self.explain()
+        self.post_message(self.Changed())
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        self.post_message(self.Changed())
+
+    # ---- holding and generating
+
+    def do_hold(self, direction: int) -> None:
+        """Hold the cell at a value, or at the next one; other cells stay held."""
+        layer, cell = self.cell
+
+        def change(clamps: tuple[Clamp, ...]) -> list[Clamp]:
+            held = next((each.value for each in clamps if (each.layer, each.cell) == (layer, cell)), 0.0)
+            others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
+            return [*others, Clamp(layer, cell, value=held + direction * HOLD_STEP)]
+
+        self.player.change_clamps(change)
+
+    def do_let_go(self) -> None:
+        self.player.change_clamps(lambda clamps: ())
+
+    def do_stream(self) -> None:
+        self.say("")
+        if self.running:
+            self.player.pause()
+        else:
+            self.text_view.cursor = None
+            self.text_view.reveal(self.text_view.length)
+            self.player.stream(PAUSE_AFTER)
+
+
+def cell_name(cell: Cell) -> str:
+    """``2:187``."""
+    return f"{cell[0]}:{cell[1]}"
+
+
+def most_active(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> list[int]:
+    """The places where values are furthest from their mean, apart from one another, in the order of the text."""
+    places: list[int] = []
+    for place in np.argsort(-np.abs(values - values.mean()), kind="stable").tolist():
+        if all(abs(place - other) >= APART for other in places):
+            places.append(place)
+            if len(places) == PLACES:
+                break
+    return sorted(places)

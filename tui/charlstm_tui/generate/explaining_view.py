@@ -1,0 +1,85 @@
+"""A view that can show which earlier characters decide the one at the cursor."""
+
+from __future__ import annotations
+
+import numpy as np
+from textual import work
+from textual.reactive import reactive
+
+from charlstm.display import symbol
+from charlstm.errors import GenerationError
+from charlstm.insight.influence import Influence
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player.insight_jobs import EXPLAINED_FROM, InsightJobs
+from charlstm_tui.player.marks import INFLUENCE, Scale
+from charlstm_tui.player.thread import Player
+
+
+class ExplainingView(GenerateView):
+    """While ``explaining``, the text is coloured by the influence on the character at the cursor, and
+    ``explanation`` names the most important one. It is computed in a thread, anew for each place of the cursor."""
+
+    explaining: reactive[bool] = reactive(False, init=False)
+
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self.insight = insight
+        self.explanation = ""
+        self._explained: tuple[str, int] | None = None  # the text and the position that the colours are about
+
+    def do_why(self) -> None:
+        self.say("")
+        self.explaining = not self.explaining
+
+    def watch_scale(self, scale: Scale) -> None:
+        self.explaining = False
+        super().watch_scale(scale)
+
+    def watch_explaining(self, explaining: bool) -> None:
+        self._explained = None
+        self.text_view.scale = INFLUENCE if explaining else self.scale
+        if explaining:
+            self.player.pause()
+            self.explain()
+        else:
+            self.workers.cancel_group(self, "why")
+        self.post_message(self.Changed())
+
+    def explain(self) -> None:
+        """Explain the character at the cursor, unless it is explained already; at the end, the last one."""
+        view = self.text_view
+        position = min(view.cursor, view.length - 1)
+        start = max(0, position - EXPLAINED_FROM)
+        place = (view.text(start, position + 1), start)
+        if self.explaining and place != self._explained:
+            self._explained = place
+            self._explain(*place)
+
+    @work(exclusive=True, group="why")
+    async def _explain(self, text: str, start: int) -> None:
+        """Explain the last character of ``text``, which begins at the position ``start`` of the view."""
+        model = self.player.model()
+        if model is None:
+            return
+        try:
+            found = await self.insight.influence(model, text)
+        except GenerationError:
+            self.explanation = "The first character is not predicted, so there is nothing to explain."
+            self.text_view.set_levels(INFLUENCE, 0, np.empty(0, np.uint16))
+        else:
+            self.explanation = in_words(found, text)
+            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes))
+        self.post_message(self.Changed())
+
+
+def in_words(found: Influence, text: str) -> str:
+    """``Why e? Most important: " 26 characters before, +3.0 nats``."""
+    place = found.strongest
+    if place is None:
+        return f"There is nothing before {symbol(found.char)} that explains it."
+    before = found.position - place
+    distance = "just before" if before == 1 else f"{before} characters before"
+    return (
+        f"Why {symbol(found.char)}? Most important: {symbol(text[place])} {distance}, "
+        f"{found.changes[place - found.start]:+.1f} nats"
+    )

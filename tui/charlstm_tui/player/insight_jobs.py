@@ -1,0 +1,107 @@
+"""Look inside the model that is played, in threads: what its cells do, what they follow, and why a character comes.
+
+The jobs have packed weights of their own: those of the player are its thread's, and may have cells held.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import WARM_UP, Activations, activations
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells
+from charlstm.insight.influence import BACK, Influence, influence
+from charlstm.model.file import Model
+from charlstm.runs.folder import Run
+from charlstm.text.corpus import reopen_corpus
+from charlstm_tui.background import in_thread
+
+SHOWN = 3000
+"""Characters that cells are computed for."""
+NAMED = 50_000
+"""Characters of a corpus on which cells are named: 2 to 5 s for 2 × 512 cells."""
+EXPLAINED_FROM = BACK + WARM_UP
+"""Characters before one that explaining it reads: those that are hidden in turn, and some to set the state."""
+PLAYED = 20_000
+"""The same of the played text, where there is no corpus."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCells:
+    """The cells that follow features, and on which text they were found, in words."""
+
+    cells: tuple[NamedCell, ...]
+    source: str
+
+
+class InsightJobs:
+    """Jobs for one model at a time; one runs at a time, and a job whose awaiting task is cancelled ends soon."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stepper: tuple[Model, Stepper] | None = None
+
+    async def activations(self, model: Model, text: str) -> Activations:
+        """What the cells do on the last :data:`SHOWN` characters of ``text``. Raises :class:`CharLSTMError`."""
+        cut = max(0, len(text) - SHOWN)
+        before = min(cut, WARM_UP)  # read, and not shown
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> Activations:
+            found = activations(model, text[cut - before :], stepper=stepper, progress=lambda done, total: check())
+            return Activations(
+                found.text[before:], found.ids[before:], found.hidden[before:], found.cells[before:], found.unknown
+            )
+
+        return await self._run(model, job)
+
+    async def name(self, model: Model, run: Path | None, played: str) -> NamedCells:
+        """Find the cells that follow features: in the run's text, or where it is not there in the text that was played.
+        Raises :class:`CharLSTMError`."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> NamedCells:
+            text, source = _corpus_text(run) or (played[-PLAYED:], "the played text")
+            sample = sample_cells(model, text, stepper=stepper, progress=lambda done, total: check())
+            check()
+            return NamedCells(tuple(name_cells(sample)), source)
+
+        return await self._run(model, job)
+
+    async def influence(self, model: Model, text: str) -> Influence:
+        """The influence of earlier characters on the last one of ``text``; of these, :data:`EXPLAINED_FROM` matter.
+        Raises :class:`GenerationError` if there is none before it."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
+            return influence(model, text, len(text) - 1, stepper=stepper, progress=lambda done, total: check())
+
+        return await self._run(model, job)
+
+    async def _run(self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result]) -> Result:
+        def run(check: Callable[[], None]) -> Result:
+            with self._lock:
+                check()
+                if self._stepper is None or self._stepper[0] is not model:
+                    self._stepper = (model, Stepper(model))
+                return job(self._stepper[1], check)
+
+        return await in_thread(run)
+
+
+def _corpus_text(run: Path | None) -> tuple[str, str] | None:
+    """The beginning of a run's text and what it is; ``None`` where the text is gone or has changed."""
+    if run is None:
+        return None
+    try:
+        corpus = reopen_corpus(Run(run).spec().corpus)
+        text = corpus.vocabulary.decode(corpus.ids[:NAMED])
+    except (CharLSTMError, OSError):
+        return None
+    name = visible(corpus.name, keep="")
+    return text, f"{len(text):,} characters of {name}"
