@@ -13,6 +13,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -42,6 +43,8 @@ APART = 20
 """Characters between two of them, at least."""
 HOLD_STEP = 0.5
 """A hold begins at, and changes by, this value of the state c."""
+TELL_EVERY = 0.04
+"""Share of naming the cells after which its progress is shown again."""
 ONE_LINE = 44
 """Columns in which a named cell stands in one line."""
 
@@ -90,6 +93,13 @@ class CellList(SteadyOptionList):
 class CellsView(ExplainingView):
     """The view. ``cell`` colours the text."""
 
+    class Progress(Message):
+        """So much of naming the cells is done, 0 to 1."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
@@ -103,6 +113,7 @@ class CellsView(ExplainingView):
         self._chosen = False  # whether the cell was chosen for this model
         self._stale = False  # the text is not the one that the cells were computed on
         self._failure = ""
+        self._share = 0.0  # of naming the cells that is done
 
     def compose(self) -> ComposeResult:
         yield Static(id="cells-head")
@@ -201,18 +212,32 @@ class CellsView(ExplainingView):
         model, state = self._model, self._state
         if model is None or state is None or state.facts is None:
             return
-        self._failure = ""
+        self._failure, self._share = "", 0.0
         self._draw_head()
         try:
             self.activations = await self.insight.activations(model, played)
             self._draw_cell()
             if self.named is None or not self._chosen:
-                self.named = await self.insight.name(model, state.facts.run, played)
+                told = 0.0
+
+                def tell(share: float) -> None:
+                    nonlocal told
+                    if share - told >= TELL_EVERY:
+                        told = share
+                        self.post_message(self.Progress(share))
+
+                self.named = await self.insight.name(model, state.facts.run, played, tell)
                 self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
             if len(played) < SHORTEST:
                 self._failure += f" {key_of('generate.cells_stream')} generates more."
+        self._draw_head()
+
+    @on(Progress)
+    def _progress(self, event: Progress) -> None:
+        event.stop()
+        self._share = event.share
         self._draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
@@ -225,14 +250,14 @@ class CellsView(ExplainingView):
 
     def _draw_head(self) -> None:
         name = cell_name(self.cell)
-        follows = [each.feature for each in self.cell_list.cells if each.cell == self.cell and each.above_chance]
-        words = f" follows {', '.join(follows)}" if follows else ""
+        follows = [each for each in self.cell_list.cells if each.cell == self.cell and each.above_chance]
+        words = " " + ", ".join(map(relation, follows)) if follows else ""
         if self._failure:
             source = Content.styled(visible(self._failure), "$warning")
         elif self.named is not None:
-            source = Content.styled(f"cells named on {self.named.source}", "$quiet")
+            source = Content.styled(f"named on {self.named.source}", "$quiet")
         else:
-            source = Content.styled("Finding out what the cells follow …", "$quiet")
+            source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), (words, ""), " · ", source)
         self.query_one("#cells-head", Static).update(head)
 
@@ -363,6 +388,13 @@ class CellsView(ExplainingView):
 def cell_name(cell: Cell) -> str:
     """``2:187``."""
     return f"{cell[0]}:{cell[1]}"
+
+
+def relation(named: NamedCell) -> str:
+    """How the cell follows its feature, in words."""
+    if named.kind == "auc":
+        return f"is {'high' if named.score >= 0.5 else 'low'} at {named.feature}"
+    return f"{'rises' if named.score >= 0 else 'falls'} with {named.feature}"
 
 
 def most_active(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> list[int]:

@@ -24,12 +24,11 @@ from charlstm_tui.background import in_thread
 
 SHOWN = 3000
 """Characters that cells are computed for."""
-NAMED = 50_000
-"""Characters of a corpus on which cells are named: 2 to 5 s for 2 × 512 cells."""
+NAMED = 20_000
+"""Characters on which cells are named: of a run's text, or of the played text where there is none. So many are read
+one by one, which on a busy machine takes a tenth of the time of reading more in several streams."""
 EXPLAINED_FROM = BACK + WARM_UP
 """Characters before one that explaining it reads: those that are hidden in turn, and some to set the state."""
-PLAYED = 20_000
-"""The same of the played text, where there is no corpus."""
 
 Result = TypeVar("Result")
 
@@ -43,11 +42,11 @@ class NamedCells:
 
 
 class InsightJobs:
-    """Jobs for one model at a time; one runs at a time, and a job whose awaiting task is cancelled ends soon."""
+    """Jobs for one model at a time. A job whose awaiting task is cancelled ends soon; the next one waits for that.
+    Naming cells takes seconds, and nothing else waits for it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stepper: tuple[Model, Stepper] | None = None
+        self._short, self._long = _Weights(), _Weights()
 
     async def activations(self, model: Model, text: str) -> Activations:
         """What the cells do on the last :data:`SHOWN` characters of ``text``. Raises :class:`CharLSTMError`."""
@@ -60,19 +59,25 @@ class InsightJobs:
                 found.text[before:], found.ids[before:], found.hidden[before:], found.cells[before:], found.unknown
             )
 
-        return await self._run(model, job)
+        return await self._short.run(model, job)
 
-    async def name(self, model: Model, run: Path | None, played: str) -> NamedCells:
+    async def name(self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]) -> NamedCells:
         """Find the cells that follow features: in the run's text, or where it is not there in the text that was played.
-        Raises :class:`CharLSTMError`."""
+        ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`CharLSTMError`."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> NamedCells:
-            text, source = _corpus_text(run) or (played[-PLAYED:], "the played text")
-            sample = sample_cells(model, text, stepper=stepper, progress=lambda done, total: check())
-            check()
-            return NamedCells(tuple(name_cells(sample)), source)
+            def progress(begin: float) -> Callable[[int, int], None]:
+                def show(done: int, total: int) -> None:
+                    check()
+                    tell(begin + done / total / 2)
 
-        return await self._run(model, job)
+                return show
+
+            text, source = _corpus_text(run) or (played[-NAMED:], "the played text")
+            sample = sample_cells(model, text, stepper=stepper, progress=progress(0))
+            return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), source)
+
+        return await self._long.run(model, job)
 
     async def influence(self, model: Model, text: str) -> Influence:
         """The influence of earlier characters on the last one of ``text``; of these, :data:`EXPLAINED_FROM` matter.
@@ -81,9 +86,19 @@ class InsightJobs:
         def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
             return influence(model, text, len(text) - 1, stepper=stepper, progress=lambda done, total: check())
 
-        return await self._run(model, job)
+        return await self._short.run(model, job)
 
-    async def _run(self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result]) -> Result:
+
+class _Weights:
+    """Packed weights that one job at a time uses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stepper: tuple[Model, Stepper] | None = None
+
+    async def run(self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result]) -> Result:
+        """Run ``job(stepper, check)`` in a thread."""
+
         def run(check: Callable[[], None]) -> Result:
             with self._lock:
                 check()
@@ -104,4 +119,4 @@ def _corpus_text(run: Path | None) -> tuple[str, str] | None:
     except (CharLSTMError, OSError):
         return None
     name = visible(corpus.name, keep="")
-    return text, f"{len(text):,} characters of {name}"
+    return text, f"{len(text):,} chars of {name}"
