@@ -346,8 +346,8 @@ class CellsView(ExplainingView):
         self.text_view.walk(characters, lines)
         self._moved()
 
-    @on(StreamView.Walked)
-    def _walked(self, event: StreamView.Walked) -> None:
+    @on(StreamView.CursorMoved)
+    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
         self._moved()
 
