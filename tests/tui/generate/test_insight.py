@@ -157,16 +157,6 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.until(lambda: len(it.state.clamps) == 2)
 
 
-async def test_a_held_cell_stays_held_with_another_prime(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
-        it.screen.player.change_clamps(lambda clamps: [Clamp(1, 2, value=1.0)])
-        await it.until(lambda: bool(it.state.clamps))
-        await it.pilot.press("e", "x", "enter")
-        await it.until(lambda: it.state.prime != "The morning" and it.state.distribution is not None)
-        assert it.state.clamps == (Clamp(1, 2, value=1.0),)
-
-
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
     async with playing(model, (100, 24)) as it:
         await it.paused(60)

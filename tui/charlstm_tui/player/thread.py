@@ -497,12 +497,9 @@ class Player:
                 playback.branches = tuple(session.branches())
             else:
                 prime = prime_suggestion(model) if request.prime is None else request.prime
-                # Another prime of the same model is read with the same cells held.
-                clamps = before.clamps if before is not None and before.model is model else ()
                 session = Session(
-                    model, prime, seed=request.seed, settings=settings, stepper=stepper, clamps=clamps,
-                    progress=show_progress,
-                )  # fmt: skip
+                    model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
+                )
         except CharLSTMError as error:
             if before is not None and playback.loaded is not None and before.model is playback.loaded.model:
                 # Not for the model's sake: what was played before is played again.
