@@ -16,7 +16,7 @@ from charlstm_tui.widgets.bars import sparkline
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Difference
 
-LABEL = 18
+LABEL = 19
 """Cells for the name of what differs."""
 CELL_LEAST, CELL_MOST = 10, 26
 """Cells for a run."""
