@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.text.corpus import open_corpus
 from charlstm.text.statistics import describe
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, percent
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, percent, rough_clock
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
 
@@ -31,3 +31,10 @@ def test_baseline_name_has_a_long_and_a_short_form() -> None:
 )  # fmt: skip
 def test_percent_says_neither_nothing_nor_all_unless_it_is(share: float, words: str) -> None:
     assert percent(share) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3, "0:03"), (59, "1:00"), (61, "1:00"), (598, "10:00"), (7198, "2:00:00")]
+)
+def test_estimates_of_time_are_rounded(seconds: float, words: str) -> None:
+    assert rough_clock(seconds) == words

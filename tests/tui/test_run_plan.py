@@ -6,7 +6,16 @@ import pytest
 
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from charlstm_tui.train.run_plan import RunChoices, busy_words, ends_words, longer_minutes, losses_to_beat, plan_lines
+from charlstm_tui.train.run_plan import (
+    RunChoices,
+    busy_words,
+    checkpoint_words,
+    ends_words,
+    longer_minutes,
+    losses_to_beat,
+    plan_lines,
+    rate_words,
+)
 
 KEYS = {"more_time": "m", "generate": "3"}
 
@@ -58,3 +67,14 @@ def test_simple_models_have_names_in_words() -> None:
         "the last two letters",
         "what a file compressor needs",
     ]
+
+
+def test_a_rate_far_above_the_presets_is_called_a_risk() -> None:
+    usual = preset("quick")
+    assert rate_words(usual.with_changes(lr=8 * usual.lr), usual) == "9.6e-2 (8 times the preset's: it may diverge)"
+    assert rate_words(usual.with_changes(lr=3 * usual.lr), usual) == "3.6e-2"
+
+
+def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> None:
+    assert checkpoint_words(Settings(max_minutes=1, checkpoint_minutes=2)) == "at the end"
+    assert checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"

@@ -19,7 +19,7 @@ from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
 from charlstm.training.commands import Command
-from charlstm.training.events import Finished, Resumed, Stepped, Warned
+from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
@@ -30,6 +30,7 @@ from charlstm_tui.train.run_pane import SMOOTHING, RunPane
 from charlstm_tui.train.run_summary import figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
+from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 from driven_app import driven
 from recorded_run import NASTY, record, stepped
@@ -138,7 +139,7 @@ async def test_the_chart_moves_and_samples_grow_while_it_trains(tmp_path: Path) 
 async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Finished", "m train it further")
+            await shows(pilot, "Finished", "m more minutes")
             await pilot.pause()
             chart = app.screen.query_one(LossChart)
             painted = chart.painted()
@@ -347,7 +348,7 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     card = run_result(view, RunSeries.of(read_events(run.events_path)), run.spec(), False, references)
     assert card.state == "poor"
     assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
-    assert "m gives it more minutes; 3, then o, opens a model that reads well." in card.words
+    assert "m trains it for more minutes; 3, then o, opens a model that reads well." in card.words
     weak = run_result(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
     )
@@ -400,7 +401,13 @@ async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
             recorded.advance(50)
             recorded.end("finished")
             await shows(
-                pilot, "Finished · ", "at step 1,000 of 1,000", "took 0:50", "The morning", "Enter play it", "m train"
+                pilot,
+                "Finished · ",
+                "at step 1,000 of 1,000",
+                "took 0:50",
+                "The morning",
+                "Enter play it",
+                "m more minutes",
             )
             await pilot.press("escape")
             await until(pilot, lambda: app.screen.query_one(RunPane).card_closed)
@@ -416,7 +423,7 @@ async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
     )
     with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "r resume")
+            await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "Space resume")
             await pilot.press("r")
             await until(pilot, lambda: asked == [(recorded.run.name, {})])
 
@@ -585,7 +592,7 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
         )
         recorded.beat("failed", "the loss was no longer a number")
     async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await shows(pilot, "the loss ran away", "r resume")
+        await shows(pilot, "the loss ran away", "Space resume, lower rate", "n new run")
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, PromptDialog))
         assert app.screen.query_one(Input).value == "1.0e-3"
@@ -653,6 +660,39 @@ async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_pat
             await app.press("2")
             await app.in_mode("train")
             await app.until(lambda: app.app.run_path == last)
-            await app.shows(last.name)
+            await app.shows(last.name, ", previous run")
             await app.press("n")  # its text, with the settings
             await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)
+
+
+def test_the_card_has_a_sample_of_the_best_model(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", steps=400, planned=400).run
+    events = list(read_events(run.events_path))
+    best = max(event.step for event in events if isinstance(event, Validated) and event.best)
+    written = [event.text for event in events if isinstance(event, Sampled) and event.step <= best]
+    events.append(Sampled(step=401, prime="The", text="gibberish of the last step"))
+    card = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
+    assert card.sample == written[-1][:400]
+
+
+async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead_of_more(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=400) as recorded:
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "Diverging: ")
+            series = app.runs_state.series
+            assert series is not None
+            assert series.last_step is not None
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            offered = float(app.screen.query_one(Input).value)
+            assert offered == pytest.approx(series.last_step.lr / 10, rel=0.05)
+            await pilot.press("escape")
+            recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+            recorded.beat("finished")
+            await shows(pilot, "n new run with a lower rate")
+            assert "more minutes   Esc" not in screen_text(app)
+            await pilot.press("n")
+            setup = app.screen.query_one(SetupPane)
+            await until(pilot, lambda: "lr" in setup.choices.changes)
+            assert setup.choices.changes["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)

@@ -112,7 +112,7 @@ async def test_presets_show_what_they_cost(
     tmp_path: Path, text: Path, size: tuple[int, int], answers: list[tuple[str, ...]]
 ) -> None:
     async with setup_for(tmp_path, text, size, clean=True) as (_app, pilot):
-        await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:01", "345 MB", "23,456")
+        await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:00", "345 MB", "23,456")
         await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
         assert answers == [("presets", str(text), "--clean")]
 

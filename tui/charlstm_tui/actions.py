@@ -119,7 +119,7 @@ ACTIONS: tuple[Action, ...] = (
     A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=6),
     A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=7),
     # ---- Train, in all of its states
-    A("train", "previous_run", "comma", "previous run", "Look at the previous run."),
+    A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8),
     A("train", "next_run", "full_stop", "next run", "Look at the next run."),
     A("train", "log_axis", "g", "log axis", "Loss on a logarithmic axis, or a linear one."),
     A("train", "time_axis", "t", "steps/time", "Draw the chart by steps, or by training time."),
@@ -139,14 +139,14 @@ ACTIONS: tuple[Action, ...] = (
     A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1),
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
     A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
-    A("train.live", "more", "m", "more", "Train longer; the schedule is planned again.", footer=6),
+    A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
     A("train.live", "finish", "f", "finish", "Lower the rate to zero within half a minute, then end.", footer=7),
     A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4),
     A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
-    A("train.after", "more_after", "m", "more", "Train it further.", handler="more", footer=2),
-    A("train.after", "go_on", "r space", "resume", "Resume a run that was stopped or crashed.", footer=3),
+    A("train.after", "more_after", "m", "more minutes", "Train it further.", handler="more", footer=2),
+    A("train.after", "go_on", "space r", "resume", "Resume a run that was stopped or crashed.", footer=3),
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4),

@@ -44,6 +44,12 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
+def rough_clock(seconds: float) -> str:
+    """An estimate of ``seconds`` to 5 s, half a minute or five minutes, so that measuring again hardly changes it."""
+    step = 1 if seconds < 20 else 5 if seconds < 300 else 30 if seconds < 3600 else 300
+    return clock(step * round(seconds / step))
+
+
 def count(number: float) -> str:
     """A number of characters, short: ``465 k``, ``8.0 M``, ``97``."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):

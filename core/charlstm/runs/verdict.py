@@ -19,6 +19,7 @@ Live = Literal[
     "starting",
     "learning",
     "flattening",
+    "recovering",
     "climbing",
     "overfitting",
     "stuck",
@@ -36,6 +37,9 @@ overfitting."""
 
 FLAT_FALL = 0.005
 """A smaller relative fall of the validation loss over the last third of its curve counts as flattening."""
+
+ABOVE_BEST = 0.05
+"""A validation loss this much above its best, relatively, is that of a run that has lost what it had learnt."""
 
 STUCK_NEAR = 0.03
 """A loss within this relative distance of the entropy of the letter frequencies after ``STUCK_AFTER`` steps: the model
@@ -67,7 +71,8 @@ class Verdict:
     """What the worker reported: why it waits, how it starts, how it failed."""
 
     reason: str = ""
-    """Why a ``finished`` run ended: ``done``, ``time`` or ``patience``."""
+    """Why a ``finished`` run ended: ``done``, ``time`` or ``patience``. Of a ``validating`` one:
+    ``done``, ``time``, or empty when that is not known yet."""
 
     best_val: float | None = None
     best_whole: bool = False
@@ -82,6 +87,9 @@ class Verdict:
 
     seconds: float | None = None
     """Seconds of training in which ``change`` came about, or all the time of a ``finished`` run."""
+
+    val_losses: tuple[float, float] | None = None
+    """The best and the last validation loss, when the last is above the best by :data:`ABOVE_BEST`."""
 
     train_losses: tuple[float, float] | None = None
     """The first and the last training loss, before there are two validations to compare; of a run that diverges, or
@@ -119,7 +127,8 @@ class Verdict:
             case "diverging":
                 return self._diverging
             case "validating":
-                return "All steps are done. Now the best model is validated on all of the held-out text."
+                done = {"done": "All steps are done", "time": "The time is up"}.get(self.reason, "Training has ended")
+                return f"{done}. Now the best model is validated on all of the held-out text."
             case "stuck":
                 return (
                     f"Stuck at letter frequencies ({self.order0:.2f} nats): the model knows only how frequent each "
@@ -130,7 +139,7 @@ class Verdict:
                     f"Overfitting since step {self.step:,}: validation rose {self.change:.0%} while training fell. "
                     f"The best model ({ESTIMATE}{self.best_val:.2f} nats) is kept."
                 )
-            case "learning" | "flattening":
+            case "learning" | "flattening" | "recovering":
                 return self._progress
             case "failed" | "crashed":
                 return f"{self.kind.capitalize()}: {_sentence(self.message)} {self._best}".rstrip()
@@ -153,8 +162,17 @@ class Verdict:
         span = _duration(self.seconds)
         if self.kind == "flattening":
             moved = f"fell only {max(0.0, -self.change):.1%}" if self.change < FLAT_FALL else f"rose {self.change:.1%}"
-            return f"Flattening: validation {moved} in the last {span}. No overfitting."
+            return f"Flattening: validation {moved} in the last {span}. {self._above_best or 'No overfitting.'}"
+        if self.kind == "recovering":
+            return f"Recovering: validation fell {_percent(-self.change)} in the last {span}. {self._above_best}"
         return f"Still learning: validation fell {_percent(-self.change)} in the last {span}. No overfitting."
+
+    @property
+    def _above_best(self) -> str:
+        if self.val_losses is None:
+            return ""
+        best, last = self.val_losses
+        return f"At {last:.2f} nats it is still above its best, {best:.2f}."
 
     @property
     def _rising(self) -> str:
@@ -219,7 +237,11 @@ def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float
     if state == "starting" or series.started is None or not series.step:
         return Verdict(kind="starting", message=message)
     if status is not None and status.validated is not None:
-        return Verdict(kind="validating", step=series.step)
+        if not series.planned_steps or series.step >= series.planned_steps:
+            reason = "done"
+        else:
+            reason = "time" if series.started.limit == "max_minutes" else ""
+        return Verdict(kind="validating", step=series.step, reason=reason)
     return _live(series, order0)
 
 
@@ -326,10 +348,13 @@ def _live(series: RunSeries, order0: float | None) -> Verdict:
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
     change = _change(since.val_loss, points[-1].val_loss)
     flat = change > 0 or (len(points) >= 6 and -change < FLAT_FALL)
+    best_val, last_val = min(each.val_loss for each in points), points[-1].val_loss
+    lost = last_val > best_val * (1 + ABOVE_BEST)
     return Verdict(
-        kind="flattening" if flat else "learning",
+        kind="flattening" if flat else "recovering" if lost else "learning",
         step=series.step,
         change=change,
+        val_losses=(best_val, last_val) if lost else None,
         seconds=points[-1].train_seconds - since.train_seconds,
     )
 

@@ -109,13 +109,6 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
             assert "Its last output: it broke. Best" in found.text
 
 
-def test_final_validation_is_not_called_learning() -> None:
-    status = RunStatus(state="running", alive=True, validated=0.4)
-    assert verdict(run([4.5, 3.0, 2.2]), status).text == (
-        "All steps are done. Now the best model is validated on all of the held-out text."
-    )
-
-
 def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
     series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
@@ -147,3 +140,26 @@ def test_loss_of_zero_is_judged() -> None:
     """A text of one character is predicted perfectly from the first step on."""
     series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
     assert verdict(series).kind in ("learning", "flattening")
+
+
+def test_falling_loss_far_above_its_best_is_recovering() -> None:
+    """After the loss had blown up, a fall from there was called learning without overfitting."""
+    series = run([4.5, 3.9, 3.47, 9.5, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9])
+    found = verdict(series)
+    assert found.kind == "recovering"
+    assert found.text == (
+        "Recovering: validation fell 52% in the last 25 s. At 4.60 nats it is still above its best, 3.47."
+    )
+    rises = verdict(run([4.5, 3.9, 3.47, 3.47, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9]))
+    assert rises.kind == "flattening"
+    assert "No overfitting" not in rises.text
+
+
+@pytest.mark.parametrize(
+    ("limit", "planned", "words"),
+    [("max_minutes", 10_000, "The time is up"), ("", 10_000, "Training has ended"), ("", 100, "All steps are done")],
+)
+def test_final_validation_says_why_training_ended(limit: str, planned: int, words: str) -> None:
+    series = RunSeries.of([started(planned_steps=planned, limit=limit), validated(0, 4.5), stepped(100, 3.0)])
+    status = RunStatus(state="running", alive=True, validated=0.4)
+    assert verdict(series, status).text.startswith(f"{words}. Now the best model is validated")

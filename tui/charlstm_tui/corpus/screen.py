@@ -97,6 +97,8 @@ class CorpusScreen(ModeScreen):
         return self.query_one(TextList)
 
     def show_runs_state(self, state: RunsState) -> None:
+        if state.runs:
+            self.query_one("#welcome").display = False  # it is no first start any more
         recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
         if recent != self._recent:
             self._recent = recent

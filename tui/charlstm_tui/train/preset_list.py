@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from charlstm_tui.formatting import clock, count, size
+from charlstm_tui.formatting import count, rough_clock, size
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
 MEASURING = "…"
@@ -120,7 +120,7 @@ def _values(facts: PresetFacts) -> dict[str, str]:
     unknown = MEASURING if facts.measuring else "–"
     return {
         "PRESET": facts.name + (" *" if facts.changed else ""),
-        "TIME": clock(facts.seconds) if facts.seconds is not None else unknown,
+        "TIME": rough_clock(facts.seconds) if facts.seconds is not None else unknown,
         "NETWORK": facts.network,
         "WEIGHTS": count(facts.parameters) if facts.parameters is not None else unknown,
         "MEMORY": size(facts.memory) if facts.memory is not None else unknown,

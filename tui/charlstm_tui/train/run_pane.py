@@ -38,8 +38,8 @@ SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
 MARKS = {
-    "starting": "▹", "learning": "↘", "flattening": "→", "climbing": "↗", "overfitting": "↗", "stuck": "=",
-    "rising": "↗", "validating": "▶", "paused": "‖",
+    "starting": "▹", "learning": "↘", "flattening": "→", "recovering": "↘", "climbing": "↗", "overfitting": "↗",
+    "stuck": "=", "rising": "↗", "validating": "▶", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
@@ -223,7 +223,7 @@ class RunPane(Vertical):
     ) -> Content:
         view = state.attached_run
         said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
-        keys = keys_for(said.kind)
+        keys = keys_for(said)
         if refusal:
             line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
             return Content.assemble(line, (f"   {keys}", "$foreground 60%"))

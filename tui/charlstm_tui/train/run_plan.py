@@ -27,6 +27,9 @@ LONGEST_ORIGIN = 22
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
 
+RISKY_RATE = 5
+"""A learning rate of so many times the preset's is named in the plan: it may diverge."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextFacts:
@@ -106,7 +109,7 @@ def plan_lines(
         ),
         PlanLine(
             "rate",
-            f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}",
+            f"{settings.optimizer} {rate_words(settings, usual)}, {settings.schedule}",
             ("optimizer", "lr", "schedule"),
         ),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
@@ -133,6 +136,13 @@ def plan_lines(
     if choices.start_from is not None:
         changed["start_from"] = choices.start_from
     return [(line, any(name in changed for name in line.settings)) for line in lines]
+
+
+def rate_words(settings: Settings, usual: Settings) -> str:
+    """The learning rate, and how many times that of the preset it is when that is likely to be too much."""
+    times = settings.lr / usual.lr
+    risk = f" ({times:,.0f} times the preset's: it may diverge)" if times >= RISKY_RATE else ""
+    return f"{learning_rate(settings.lr)}{risk}"
 
 
 def origin_words(choices: RunChoices) -> str:
@@ -168,11 +178,12 @@ def ends_words(settings: Settings) -> str:
 def checkpoint_words(settings: Settings) -> str:
     """How often a run with these settings saves its exact state."""
     every = []
-    if settings.checkpoint_minutes is not None:
-        every.append(f"{settings.checkpoint_minutes:g} minutes")
+    minutes, limit = settings.checkpoint_minutes, settings.max_minutes
+    if minutes is not None and (limit is None or minutes < limit):
+        every.append(f"{minutes:g} minutes")
     if settings.checkpoint_steps is not None:
         every.append(f"{settings.checkpoint_steps:,} steps")
-    return "every " + " and every ".join(every) if every else "at the end alone"
+    return "every " + " and every ".join(every) if every else "at the end"
 
 
 def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None, costs: Mapping[str, Any]) -> str:

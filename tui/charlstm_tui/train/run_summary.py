@@ -13,7 +13,8 @@ from charlstm.display import visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
-from charlstm.runs.verdict import overfitting_since, verdict
+from charlstm.runs.verdict import Verdict, overfitting_since, verdict
+from charlstm.training.events import Sampled
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import BY_ID
@@ -128,19 +129,27 @@ def key(action: str) -> str:
     return BY_ID[action].key_label
 
 
-def keys_for(kind: str) -> str:
-    """The keys that matter for a run with this kind of verdict, with what they do."""
-    return ", ".join(f"{key(action)} {words}" for action, words in _KEYS[kind])
+def keys_for(judged: Verdict) -> str:
+    """The keys that matter for a run with this verdict, with what they do."""
+    keys = (_PLAY, _NEW) if judged.kind == "finished" and has_diverged(judged) else _KEYS[judged.kind]
+    return ", ".join(f"{key(action)} {words}" for action, words in keys)
+
+
+def has_diverged(judged: Verdict) -> bool:
+    """Whether a run's loss rises, or had risen when it ended, so that its rate is too high."""
+    return judged.kind in ("diverging", "diverged") or (judged.kind == "finished" and judged.train_losses is not None)
 
 
 _STOP = ("train.stop", "stop")
 _RUNNING = (("train.pause", "pause"), _STOP)
 _RESUME = ("train.go_on", "resume")
 _PLAY = ("train.play", "play it")
+_NEW = ("train.new", "new run")
 _KEYS = {
     "starting": (_STOP,),
     "learning": _RUNNING,
     "flattening": (("train.rate", "lower rate"), _STOP),
+    "recovering": _RUNNING,
     "overfitting": (_STOP,),
     "climbing": _RUNNING,
     "stuck": (("train.rate", "another rate"), _STOP),
@@ -150,8 +159,8 @@ _KEYS = {
     "paused": (("train.pause", "go on"), _STOP),
     "waiting": (_STOP,),
     "stopped": (_RESUME, _PLAY),
-    "finished": (_PLAY, ("train.more_after", "more")),
-    "diverged": (("train.go_on", "resume with a lower rate"),),
+    "finished": (_PLAY, ("train.more_after", "more minutes")),
+    "diverged": (("train.go_on", "resume with a lower rate"), _NEW),
     "failed": (_RESUME,),
     "crashed": (_RESUME,),
 }
@@ -193,13 +202,17 @@ def run_result(
         lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
     keys = []
     if status.state != "finished" or reason == "diverged":
-        keys.append(f"{key('train.go_on')} resume")
+        keys.append(f"{key('train.go_on')} resume{', lower rate' if reason == 'diverged' else ''}")
     if view.run.model_path.is_file():
         keys.append(f"{key('train.play')} play it")
-    if status.state == "finished" and not broken:
-        keys.append(f"{key('train.more_after')} train it further")
+    if reason == "diverged":
+        keys.append(f"{key('train.new')} new run")
+    elif has_diverged(verdict(series, status)):
+        keys.append(f"{key('train.new')} new run with a lower rate")
+    elif status.state == "finished":
+        keys.append(f"{key('train.more_after')} more minutes")
     keys.append("Esc samples")
-    sample = series.samples[-1] if series.samples else None
+    sample = _sample_of_best(series)
     return RunResult(
         title=f"{title}{', but it has learnt little' if problem else ''} · {view.name}",
         figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
@@ -211,6 +224,15 @@ def run_result(
         keys="   ".join(keys),
         state="broken" if broken else "held" if held else "poor" if problem else "good",
     )
+
+
+def _sample_of_best(series: RunSeries) -> Sampled | None:
+    """What the model that is played wrote: the sample at its step, or the last before it.
+
+    While the best model is the untrained network, the last snapshot is played.
+    """
+    best_step = series.best_step or math.inf
+    return next((sample for sample in reversed(series.samples) if sample.step <= best_step), None)
 
 
 def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str, float]]) -> str:
@@ -228,9 +250,9 @@ def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str
         what = f"a model of {baseline_name('order 1')} alone ({weak:.2f} nats)"
     if judged.train_losses is not None:
         low, last = judged.train_losses
-        words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train with a lower rate"
+        words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train anew with a lower rate"
     elif what:
-        more = f"{key('train.more_after')} gives it more minutes"
+        more = f"{key('train.more_after')} trains it for more minutes"
         words = f"Its best model is no better than {what}, so that it writes gibberish. {more}"
     else:
         return ""

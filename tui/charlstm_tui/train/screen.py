@@ -25,6 +25,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
 from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
@@ -35,12 +36,15 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
 from charlstm_tui.train.run_pane import RunPane, ShownRun
-from charlstm_tui.train.run_summary import ENDED, poor_result
+from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
+
+SMALLER = 10
+"""After a run has diverged, a learning rate this many times smaller is offered."""
 
 CLIMBS = "The learning rate climbs again, then goes on by its schedule to the new end."
 
@@ -154,12 +158,13 @@ class TrainScreen(ModeScreen):
         return {"train.pause": "go on" if state == "paused" else "pause"}
 
     def entered(self) -> None:
-        """Without a text to train on, show the last run."""
+        """Without a text to train on, show a run that trains, else the last one."""
         if not self.whole:
             return
         app = self.charlstm
         if app.corpus is None and app.run_path is None:
-            last = next((run for run in app.runs_state.runs if not run.problem), None)
+            state = app.runs_state
+            last = next((run for run in (*state.live, *state.runs) if not run.problem), None)
             if last is not None:
                 app.attach(last.path, show=False, play=app.model is None)
         self.setup.show_text(app.corpus)
@@ -422,10 +427,12 @@ class TrainScreen(ModeScreen):
             return
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
+        diverges = series is not None and has_diverged(verdict(series, view.status))
+        offered = last.lr / SMALLER if last and diverges else last.lr if last else None
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
-            learning_rate(last.lr) if last else "",
+            learning_rate(offered) if offered else "",
             _check_rate,
             lambda text: self._send(view.run, "set-lr", f"set the rate to {float(text):g}", float(text)),
         )
@@ -451,9 +458,14 @@ class TrainScreen(ModeScreen):
 
     # ---- after, and more
     def do_new(self) -> None:
-        if self.charlstm.corpus is None and self.attached.spec is not None:
-            self.charlstm.corpus = _choice(self.attached.spec)
+        """The settings for another run; after one that diverged with a smaller learning rate."""
+        view, series, spec = self.view, self.charlstm.runs_state.series, self.attached.spec
+        if self.charlstm.corpus is None and spec is not None:
+            self.charlstm.corpus = _choice(spec)
         self.charlstm.attach(None, show=False)
+        if view is not None and series is not None and spec is not None and has_diverged(verdict(series, view.status)):
+            self.setup.show_text(self.charlstm.corpus)
+            self.setup.limit_rate(spec.settings.lr / SMALLER)
 
     async def do_go_on(self) -> None:
         view = self.view

@@ -295,6 +295,11 @@ class SetupPane(SafeWorkers, Vertical):
         """Back to the preset as it is, and new weights."""
         self.choose(RunChoices(self.preset_name))
 
+    def limit_rate(self, rate: float) -> None:
+        """Lower the learning rate to ``rate``, unless it is below that already."""
+        if self.corpus is not None and self.settings().lr > rate:
+            self.choose(replace(self.choices, changes={**self.choices.changes, "lr": rate}))
+
     def take_longer(self) -> None:
         """Raise the time limit by as much as other programs slow the run down."""
         minutes = self.settings().max_minutes
@@ -421,7 +426,7 @@ class SetupPane(SafeWorkers, Vertical):
             found.append(
                 PresetFacts(
                     name=name,
-                    about=PRESETS[name].about,
+                    about=f"changed from {name}" if chosen and self.changes_count else PRESETS[name].about,
                     network=f"{settings.num_layers}×{settings.hidden_size}",
                     parameters=self._parameters(settings),
                     seconds=number(costs, "seconds") or planned_seconds(settings),
@@ -451,9 +456,9 @@ class SetupPane(SafeWorkers, Vertical):
         head.update(self._head(self.corpus))
         name = self.preset_name
         self.query_one(PresetList).show(self.preset_facts(), list(PRESETS).index(name))
-        self.query_one("#preset-about", Static).update(
-            Content.assemble((f"{name}  ", "bold $accent"), PRESETS[name].about + ".")
-        )
+        changed = self.changes_count > 0
+        name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
+        self.query_one("#preset-about", Static).update(Content.assemble((name_words, "bold $accent"), about))
         plan = self.query_one("#plan", Static)
         plan.update(self._plan())
         resets = f" · * changed, {BY_ID['train.reset'].key_label} resets" if self.changes_count else ""
@@ -466,7 +471,9 @@ class SetupPane(SafeWorkers, Vertical):
         note.display = bool(self.problem or self.note)
         note.set_class(bool(self.problem) or self.note.startswith("✗"), "bad")
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
-        keys = {"generate": BY_ID["app.mode_generate"].key_label}
+        keys = {}
+        if not self._runs_state.runs and demo_path() is not None:  # else it plays the newest run
+            keys["generate"] = BY_ID["app.mode_generate"].key_label
         if self.can_take_longer:
             keys["more_time"] = BY_ID["train.more_time"].key_label
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
