@@ -28,7 +28,7 @@ def chars(app: Terminal) -> int:
 
 def save_as(app: Terminal, name: str) -> None:
     app.key("ctrl+s")
-    app.until("Save the session")
+    app.until("Save the text")
     app.key("ctrl+u", name)
     app.until(name)
     app.key("enter")

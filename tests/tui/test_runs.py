@@ -430,6 +430,8 @@ async def test_x_stops_a_live_run_and_nothing_else(three: list[Recorded], places
         await app.press("x")
         await onto(app, "tunes-quick-1")
         await app.press("x")
+        await app.shows("go on training")
+        await app.press("x")
         await app.shows("asked to stop")
         assert [command.command for command in three[2].obey()] == ["stop"]
         await app.shows("□ stopped")
@@ -456,6 +458,8 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
+        await app.press("x")
+        await app.shows("go on training")
         await app.press("x")
         await app.shows("asked to stop")
         await onto(app, "anna-standard-1")

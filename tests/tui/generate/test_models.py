@@ -201,7 +201,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
         await it.paused(10)
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        assert it.app.screen.query_one(Input).value.endswith(".json")
+        assert it.app.screen.query_one(Input).value == f"{model.stem}.txt"
         it.app.screen.query_one(Input).value = str(target)
         await it.pilot.press("enter")
         await it.until(lambda: "mine" in it.screen.message)

@@ -27,7 +27,7 @@ from charlstm_tui import formatting
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import percent, typed_path
+from charlstm_tui.formatting import home, percent, typed_path
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.explaining_view import ExplainingView
@@ -615,8 +615,12 @@ class PlayView(ExplainingView):
         state = self.state
         if state is None or state.facts is None:
             return
-        offered = saved_sessions.new_name(saved_sessions.folder(state.facts.run, state.facts.path), "session-")
-        about = "Ending in .json: the session with all of its branches. In .txt, .md or .html: the text."
+        sessions = saved_sessions.folder(state.facts.run, state.facts.path)
+        offered = f"{Path(state.facts.name).stem}.txt"
+        about = (
+            f"In the folder {home(Path.cwd())}. Ending in .txt, .md or .html: the text. In .json: the session with all "
+            f"of its branches; {key_of('generate.open_model')} offers those in {home(sessions)}."
+        )
 
         def save(path: Path | None) -> None:
             if path is not None:
@@ -640,7 +644,7 @@ class PlayView(ExplainingView):
             about = "There is a file of that name already."
             self.app.push_screen(ChoiceDialog(f"Replace {path}?", about, choices), save)
 
-        self.app.push_screen(PromptDialog("Save the session, or export its text", about, str(offered)), named)
+        self.app.push_screen(PromptDialog("Save the text, or the session", about, offered), named)
 
     # ---- writing
 

@@ -143,11 +143,8 @@ class GenerateScreen(ModeScreen):
         if state is None or state.facts is None:
             return
         facts, name = state.facts, self.view_name
-        run = None if facts.run is None else self.charlstm.runs_state.find(facts.run)
-        planned_steps = facts.planned_steps if run is None else run.status.planned_steps
         step = "" if facts.step is None else f" @ step {facts.step:,}"
-        of = f" of {planned_steps:,}" if step and planned_steps else ""
-        names: tuple[str, ...] = (facts.name + step + of, facts.name + step, facts.name)
+        names: tuple[str, ...] = (facts.name + step, facts.name)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same prime and seed on both sides", "same prime and seed")
@@ -212,7 +209,6 @@ class GenerateScreen(ModeScreen):
     def show_runs_state(self, state: RunsState) -> None:
         if self.play.state is None:
             self.entered()
-        self._draw_bar()  # a run that trains gets other planned steps
 
     # ---- which model
 

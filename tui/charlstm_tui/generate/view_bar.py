@@ -21,7 +21,7 @@ VIEWS = ("play", "write", "score", "duel", "cells")
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400 of 950   [ ] step``."""
+    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ and ] step``."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"generate-bar--here", "generate-bar--key", "generate-bar--other"}
     DEFAULT_CSS = """
@@ -64,7 +64,11 @@ class GenerateBar(Widget):
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         earlier, later = (key + _click(f"screen.do('generate.{name}')") for name in ("earlier", "later"))
         steps = Content.assemble(
-            "   ", (key_of("generate.earlier"), earlier), " ", (key_of("generate.later"), later), (" step", other)
+            "   ",
+            (key_of("generate.earlier"), earlier),
+            (" and ", other),
+            (key_of("generate.later"), later),
+            (" step", other),
         )
         shown_steps = steps if self._has_checkpoints else Content("")
         for name in (*self._names, ""):

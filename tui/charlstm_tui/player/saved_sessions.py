@@ -22,6 +22,7 @@ from charlstm.generation.session import Session
 from charlstm.runs.folder import Run
 from charlstm.user_files import is_private
 from charlstm_tui.error_log import LOG, sentence
+from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
@@ -99,7 +100,8 @@ def copy_as(path: Path, colour: str | None, session: Session) -> Callable[[], st
             written = write(True)
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written}"
+        place = home(written.absolute().parent)
+        return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written.name} in {place}"
 
     return save
 

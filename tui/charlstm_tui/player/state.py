@@ -47,14 +47,13 @@ class PlayRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model that is played: trained for ``step`` of ``planned_steps``; ``snapshot_steps`` are its run's
+    """The model that is played: trained for ``step`` steps; ``snapshot_steps`` are its run's
     snapshots."""
 
     name: str
     path: Path
     run: Path | None = None
     step: int | None = None
-    planned_steps: int | None = None
     snapshot_steps: tuple[int, ...] = ()
     shape: str = ""
     vocab_size: int = 0
@@ -141,17 +140,14 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
     run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
     info = model.info
     step = info.get("step")
-    planned: int | None = None
     snapshot_steps: tuple[int, ...] = ()
     if run is not None:
-        planned = Run(run).status().planned_steps or None
         snapshot_steps = tuple(snapshot.step for snapshot in Run(run).snapshots())
     return ModelFacts(
         name=visible(run.name if run is not None else "demo" if request.model_name == "demo" else path.stem, keep=""),
         path=path,
         run=run,
         step=step if isinstance(step, int) else request.step,
-        planned_steps=planned,
         snapshot_steps=snapshot_steps,
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,

@@ -419,8 +419,17 @@ class RunsScreen(ModeScreen):
             self._attempt(lambda: _resume(run.run), f"{run.name} goes on from its last checkpoint.")
 
     def do_stop(self) -> None:
-        if run := self.current:
-            self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+        run = self.current
+        if run is None:
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+
+        about = "It saves its exact state and ends. It can be resumed later."
+        choices = [Choice("x", "stop at a checkpoint now", "stop"), Choice("c", "go on training", None)]
+        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     def do_rename(self) -> None:
         run = self.current
