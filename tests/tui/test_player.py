@@ -20,6 +20,7 @@ from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import delete_run
+from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, thread
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
@@ -514,7 +515,7 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
     listener.until(lambda p: p.position == 5)
     assert not path.exists()
     release.set()
-    listener.until(lambda p: p.note == f"Saved as {path}")
+    listener.until(lambda p: p.note == f"Saved as mine.json in {home(tmp_path)}")
     assert len(load_session(path, load_model(model))) == 10
     listener.player.save_as(tmp_path, None)
     listener.until(lambda p: "is a folder" in p.failure)

@@ -16,6 +16,7 @@ from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session as Played
 from charlstm.model.file import load_model, save_model
+from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
@@ -305,7 +306,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", played)().endswith(str(path))
+            assert copy_as(path, "rank", played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
