@@ -37,6 +37,11 @@ MAX_LEGACY_CONTROL_SHARE = 0.02
 MAX_DAMAGE = 0.005
 """The largest share of invalid and control characters in UTF-16 without a mark: of random pairs of bytes, 1 in 16 is
 invalid."""
+LONGEST_WORD = 200
+"""Bytes without ASCII in a row, above which a file in a code page of one byte per character is no text."""
+MIN_NUL_SHARE = 0.3
+"""The least share of NULs in UTF-16 whose other bytes are UTF-8 without control characters: half of it is NULs, since all
+of it is ASCII."""
 MIN_WORDS, MIN_BYTES = 3, 5
 """Different words with bytes outside ASCII, or different such bytes, that the detector needs: with fewer it takes
 damaged UTF-8 for a code page."""
@@ -132,8 +137,11 @@ def _refuse_binary(head: bytes, name: str, max_share: float) -> None:
 
 def _wide_without_mark(head: bytes) -> str | None:
     """Detect UTF-16 or UTF-32 without a byte order mark, also with a few damaged characters."""
-    if b"\x00" not in head:  # in UTF-16, spaces, digits and newlines have a NUL
+    nuls = head.count(0)
+    if not nuls:  # in UTF-16, spaces, digits and newlines have a NUL
         return None
+    if nuls < MIN_NUL_SHARE * len(head) and _is_utf8_text(head.replace(b"\x00", b"")):
+        return None  # a text with a few NULs
     found = []
     for codec in _WIDE:
         text = codecs.getincrementaldecoder(codec)("replace").decode(head)
@@ -142,6 +150,14 @@ def _wide_without_mark(head: bytes) -> str | None:
             # UTF-16 too, with a NUL in each character, but NUL counts as damage.
             found.append((-sum(map(str.isascii, text)), codec))
     return min(found)[1] if found else None
+
+
+def _is_utf8_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")("strict").decode(head)
+    except UnicodeDecodeError:
+        return False
+    return sum(map(_is_damage, text)) <= MAX_LEGACY_CONTROL_SHARE * len(text)
 
 
 def _is_damage(char: str) -> bool:
@@ -186,6 +202,8 @@ def _detect_legacy(file: BinaryIO, first_invalid: int, limit: int) -> str | None
     if western and found["language"] != "hu":
         return _WEST
     name = found["encoding"]
+    if name is not None and len(sample) > LONGEST_WORD and not _ASCII.search(sample) and name not in _MULTI_BYTE:
+        return None  # letters without a single blank are no text
     # cp1252 is Latin-1 and has quotes, dashes and the euro where that has control characters
     return None if name is None else _WEST if codecs.lookup(name).name == "iso8859-1" else codecs.lookup(name).name
 
@@ -201,6 +219,8 @@ def _lines_outside_ascii(file: BinaryIO, first: int, limit: int) -> bytes:
     return b"\n".join(line for line in around.split(b"\n") if _HIGH.search(line))[:SAMPLE]
 
 
+_MULTI_BYTE = ("GB18030", "Big5", "Shift-JIS", "CP932", "EUC-JP", "EUC-KR", "CP949")
+_ASCII = re.compile(rb"[\x00-\x7f]")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _HIGH_OR_NUL = re.compile(rb"[\x00\x80-\xff]")
 # The lookbehind and the possessive quantifiers keep the search linear in a long row of letters.
