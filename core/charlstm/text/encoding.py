@@ -40,8 +40,8 @@ invalid."""
 LONGEST_WORD = 200
 """Bytes without ASCII in a row, above which a file in a code page of one byte per character is no text."""
 MIN_NUL_SHARE = 0.3
-"""The least share of NULs in UTF-16 whose other bytes are UTF-8 without control characters: half of it is NULs, since all
-of it is ASCII."""
+"""The least share of NULs in UTF-16 whose other bytes are UTF-8 without control characters: half of it is NULs, since
+all of it is ASCII."""
 MIN_WORDS, MIN_BYTES = 3, 5
 """Different words with bytes outside ASCII, or different such bytes, that the detector needs: with fewer it takes
 damaged UTF-8 for a code page."""
