@@ -21,7 +21,7 @@ pexpect = pytest.importorskip("pexpect", reason="a pty")
 pyte = pytest.importorskip("pyte")
 psutil = pytest.importorskip("psutil", reason="looks for processes that are left")
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 COLUMNS, ROWS = 80, 24
 KEYS = {
     "enter": "\r", "escape": "\x1b", "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "space": " ", "tab": "\t",
@@ -43,7 +43,7 @@ class Terminal:
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(
-            program, arguments, cwd=str(folder), env=environment, dimensions=(ROWS, COLUMNS), timeout=PATIENCE
+            program, arguments, cwd=str(folder), env=environment, dimensions=(ROWS, COLUMNS), timeout=TIMEOUT
         )
 
     def read(self) -> bool:
@@ -66,7 +66,7 @@ class Terminal:
     def until(self, what: str | Callable[[], bool]) -> None:
         """Read until the screen holds ``what``, or until it is true; fail after a deadline, showing the screen."""
         seen = what if callable(what) else lambda: what in self.text
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not seen():
             assert self.read(), f"the app ended while waiting for {what!r}: {self.raw[-2000:]!r}"
             assert time.monotonic() < deadline, f"waited in vain for {what!r}:\n{self.text}"
@@ -78,7 +78,7 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end of the program; its exit code."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.read():
             assert time.monotonic() < deadline, f"the app does not end:\n{self.text}"
         self.child.close()

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 TEXT = "python-reference"
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Wait for ``condition``, at most :data:`PATIENCE` seconds."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait for ``condition``, at most :data:`TIMEOUT` seconds."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
             raise SystemExit("the app does not come to what the picture should show")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal_app import PATIENCE, Terminal, machine, restored, workers
+from terminal_app import TIMEOUT, Terminal, machine, restored, workers
 
 __all__ = ["machine"]  # a fixture
 
@@ -36,7 +36,7 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app.key("s")
     assert app.end() == 0
     assert restored(app.raw)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while workers(home):
         assert time.monotonic() < deadline, "a worker is left"
         time.sleep(0.05)

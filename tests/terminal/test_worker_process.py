@@ -32,7 +32,7 @@ from charlstm.training.settings import Settings
 
 pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 STEPS = 1000
 SETTINGS = Settings(
     hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
@@ -76,7 +76,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 def wait(condition: Callable[[], Any], what: str) -> Any:
     """Until ``condition`` is true, or fail after a deadline."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.01)
@@ -152,11 +152,11 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(make: Callable[..., Run
     """``charlstm resume`` in a pty that closes meanwhile: SIGHUP, and a terminal that cannot be written to."""
     run = make(steps=1_000_000)
     command = ["-P", "-m", "charlstm", "resume", run.name]
-    screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=PATIENCE)
+    screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=TIMEOUT)
     wait(reached(run, 10), "the first steps")
     pid = run.status().pid
     assert pid == screen.pid
-    screen.ptyproc.fileobj.close()  # the terminal is gone, and nobody waits for the program
+    screen.ptyproc.fileobj.close()  # the terminal is gone, and no process waits for the program
     screen.closed = screen.ptyproc.closed = True  # else its number, by then another file's, is closed once more
     until(run, "stopped")
     with contextlib.suppress(ChildProcessError):

@@ -41,7 +41,7 @@ from charlstm.training.settings import Settings
 from charlstm_tui.error_log import log_path
 from recorded_run import NASTY, record
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds without an answer after which the app is stuck."""
 LOOK_EVERY = 250
 """Events between two looks at the app and its worker."""
@@ -183,13 +183,13 @@ class App:
 
     def type(self, data: bytes) -> None:
         """Write all of ``data``, however slowly the app takes it."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while data:
             self.read()
             if select.select([], [self._master], [], 0.05)[1]:
                 written = os.write(self._master, data[:512])
                 data = data[written:]
-                deadline = time.monotonic() + PATIENCE
+                deadline = time.monotonic() + TIMEOUT
             if self.process.poll() is not None:
                 return
             if time.monotonic() > deadline:
@@ -197,7 +197,7 @@ class App:
 
     def answered(self, condition: Callable[[], bool], what: str) -> None:
         """Read until ``condition`` or the end of the app; a failure when neither comes."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not condition() and self.process.poll() is None:
             self.read(0.05)
             if time.monotonic() > deadline:
@@ -309,7 +309,7 @@ def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.d
     runs = folder / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
     run = start_run(text, SETTINGS, "quick", name="trains", runs_dir=runs)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not run.status().step:
         if time.monotonic() > deadline:
             raise Failure(f"the run does not train: {run.status()}")

@@ -20,7 +20,7 @@ from charlstm.runs.store import load_state
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SETTINGS = Settings(
     hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=1_000_000, threads=1, kernel="nn",
     device="cpu", checkpoint_steps=200, checkpoint_minutes=None, val_every=1000,
@@ -49,7 +49,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.01)

@@ -22,7 +22,7 @@ from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui import process, terminal
-from charlstm_tui.actions import FOCUSES
+from charlstm_tui.actions import ACTIONS, FOCUSES
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import ChoiceDialog
@@ -226,15 +226,56 @@ async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(p
             assert app.app.farewell.startswith("Stopping novel-quick-1: a checkpoint is on its way")
 
 
-async def test_a_notification_covers_neither_keys_nor_the_lines_above_them(places: Path) -> None:
+async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As quitting does: the run trains on, and has saved nothing yet."""
+    monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code: None)  # it would end pytest
+    with record(places, "running") as recorded:
+        recorded.run.state_path.unlink(missing_ok=True)
+        async with driven(places) as app:
+            await app.in_mode("train")
+            os.kill(os.getpid(), signal.SIGINT)
+            await app.until(lambda: not app.app.is_running)
+            assert app.app.return_code == 128 + signal.SIGINT
+            words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
+            assert app.app.farewell == words
+
+
+async def test_a_notification_covers_neither_the_tabs_of_the_modes_nor_the_keys(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
         app.app.notify_info("a remark")
         await app.shows("a remark")
         toast = app.app.screen.query_one(Toast)
-        assert toast.region.y == 0
-        assert toast.region.right == 80
-        assert toast.region.height == 1
+        assert (toast.region.x, toast.region.y, toast.region.height) == (0, 22, 1)  # the key bar is in row 23
+        lines = app.text().splitlines()
+        assert "4 Runs" in lines[0]
+        assert "? help" in lines[-1]
+
+
+@pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
+async def test_asking_which_actions_are_possible_changes_nothing(places: Path, mode: str) -> None:
+    def attributes() -> dict[str, object]:
+        found = {}
+        for widget in (app.mode, *app.mode.walk_children()):
+            if type(widget).__module__.startswith("charlstm_tui."):
+                for name, value in vars(widget).items():
+                    found[f"{widget!r}.{name}"] = len(value) if isinstance(value, list | dict | set) else value
+        return {name: value for name, value in found.items() if "_query_" not in name}  # Textual's own cache
+
+    with record(places, "running"):
+        async with driven(places) as app:
+            app.app.go(mode)
+            await app.in_mode(mode)
+            before = attributes()
+            for action in ACTIONS:
+                app.mode.can(action)
+                app.mode.check_action("do", (action.id,))
+            app.mode.labels()
+            app.mode.scopes()
+            for name, value in attributes().items():
+                assert value is before[name] or value == before[name], name
 
 
 # ---- sizes and hostile text

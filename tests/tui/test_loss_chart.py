@@ -82,20 +82,20 @@ def test_a_loss_that_ran_away_does_not_press_the_rest_flat() -> None:
     data = falling()
     y = data.train.y.copy()
     y[-1] = 1e12
-    picture = paint(ChartData(train=Curve(data.train.x, y), validation=data.validation), ChartView(), 80, 20)
-    rows = picture.text().splitlines()
+    painted = paint(ChartData(train=Curve(data.train.x, y), validation=data.validation), ChartView(), 80, 20)
+    rows = painted.text().splitlines()
     assert sum(braille(row) > 0 for row in rows) >= 5
 
 
 def test_reference_lines_are_labelled_and_share_a_row_when_near() -> None:
     data = falling()
-    picture = paint(
+    painted = paint(
         ChartData(train=data.train, references=(("order 0", 3.1), ("order 2", 1.88), ("xz", 1.879))),
         ChartView(),
         80,
         16,
     )
-    text = picture.text()
+    text = painted.text()
     assert "─ ─ ─" in text
     assert " order 0" in text
     assert " order 2 · xz" in text
@@ -170,9 +170,9 @@ def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, a
 def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:
     curve = Curve(np.arange(len(values), dtype=float), np.array(values, dtype=float))
     data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0)
-    picture = paint(data, view, width, height)
-    assert picture.codes.shape == (height, width)
-    assert all(char.isprintable() for char in picture.text().replace("\n", ""))
+    painted = paint(data, view, width, height)
+    assert painted.codes.shape == (height, width)
+    assert all(char.isprintable() for char in painted.text().replace("\n", ""))
 
 
 @given(low=st.floats(0, 1e6), span=st.floats(1e-3, 1e7), count=st.integers(2, 12))

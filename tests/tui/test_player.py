@@ -28,7 +28,7 @@ from recorded_run import record, tiny_model
 
 
 class Listener:
-    """Puts the pictures together as a screen does."""
+    """Puts the states together as a screen does."""
 
     def __init__(self) -> None:
         self.news = threading.Event()
@@ -36,26 +36,26 @@ class Listener:
         self.player.start()
         self.line = ""
         self.marks: list[int] = []
-        self.picture: PlaybackState | None = None
+        self.state: PlaybackState | None = None
         self.seen = 0
 
     def until(self, condition: Callable[[PlaybackState], bool], seconds: float = 10) -> PlaybackState:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.picture is not None and condition(self.picture):
-                return self.picture
+            if self.state is not None and condition(self.state):
+                return self.state
             self.news.wait(0.1)
             self.news.clear()
-            for picture in self.player.collect():
-                if self.picture is None or picture.session_id != self.picture.session_id:
+            for state in self.player.collect():
+                if self.state is None or state.session_id != self.state.session_id:
                     self.line, self.marks = "", []
-                assert picture.start <= len(self.line)
-                self.line = self.line[: picture.start] + picture.text
-                self.marks[picture.start :] = picture.marks
-                assert len(self.line) == picture.length == len(self.marks)
-                self.picture = picture
+                assert state.start <= len(self.line)
+                self.line = self.line[: state.start] + state.text
+                self.marks[state.start :] = state.marks
+                assert len(self.line) == state.length == len(self.marks)
+                self.state = state
                 self.seen += 1
-        raise AssertionError(f"not within {seconds} s: {self.picture}")
+        raise AssertionError(f"not within {seconds} s: {self.state}")
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +81,9 @@ def listener() -> Iterator[Listener]:
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL, stream=True))
-    picture = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
-    assert "1,000" in picture.stop_reason
-    assert picture.prime == "The morning"
+    state = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
+    assert "1,000" in state.stop_reason
+    assert state.prime == "The morning"
     expected = Session(tiny_model(), "The morning")
     assert listener.line == "".join(step.char for step in expected.stream(PAUSE_AFTER))
     listener.player.stream(10)
@@ -97,11 +97,11 @@ def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, lis
     stood = listener.line
     listener.player.change_settings(lambda settings: SamplerSettings(temperature=0))
     listener.player.stream(20)
-    picture = listener.until(lambda p: p.length == 70 and not p.running)
+    state = listener.until(lambda p: p.length == 70 and not p.running)
     assert listener.line[:50] == stood
-    assert picture.settings.temperature == 0
-    assert picture.distribution is not None
-    assert picture.distribution.kept == 1
+    assert state.settings.temperature == 0
+    assert state.distribution is not None
+    assert state.distribution.kept == 1
 
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
@@ -111,9 +111,9 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
     first = listener.line
     other = "a" if first[10] != "a" else "b"
     listener.player.choose(other, 10)
-    picture = listener.until(lambda p: p.length == 11)
+    state = listener.until(lambda p: p.length == 11)
     assert listener.line == first[:10] + other
-    assert [branch.current for branch in picture.branches] == [True, True]
+    assert [branch.current for branch in state.branches] == [True, True]
     listener.player.stream(5)
     listener.until(lambda p: p.length == 16 and not p.running)
     listener.player.switch_branch(0)
@@ -134,13 +134,13 @@ def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: List
 
 def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), prime="Ωne", speed=FULL))
-    picture = listener.until(lambda p: p.distribution is not None)
-    assert (picture.prime, picture.unknown) == ("ne", ("Ω",))
+    state = listener.until(lambda p: p.distribution is not None)
+    assert (state.prime, state.unknown) == ("ne", ("Ω",))
     listener.player.insert("hi你!", 0)
-    picture = listener.until(lambda p: p.length == 3)
+    state = listener.until(lambda p: p.length == 3)
     assert listener.line == "hi!"
-    assert "你" in picture.note
-    assert not picture.failure
+    assert "你" in state.note
+    assert not state.failure
 
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
@@ -148,9 +148,9 @@ def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> 
     listener.player.stream(100)
     listener.until(lambda p: p.length == 100 and not p.running)
     listener.player.move_to(42)
-    picture = listener.until(lambda p: p.position == 42)
-    assert picture.current_char == listener.line[42]
-    assert picture.length == 100
+    state = listener.until(lambda p: p.position == 42)
+    assert state.current_char == listener.line[42]
+    assert state.length == 100
     listener.player.generate_one()
     listener.until(lambda p: p.length == 101 and p.position == 101)
 
@@ -160,32 +160,32 @@ def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Lis
     path = tmp_path / "huge.safetensors"
     save_model(path, replace(model, weights={name: 3e38 * np.sign(array) for name, array in model.weights.items()}))
     listener.player.load(PlayRequest(str(path), stream=True))
-    picture = listener.until(lambda p: bool(p.error))
-    assert "predictions are not finite" in picture.error
+    state = listener.until(lambda p: bool(p.error))
+    assert "predictions are not finite" in state.error
 
 
 def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x00" * 100)
     listener.player.load(PlayRequest(str(broken), stream=True))
-    picture = listener.until(lambda p: bool(p.error))
-    assert str(broken) in picture.error
-    assert "\n" not in picture.error
+    state = listener.until(lambda p: bool(p.error))
+    assert str(broken) in state.error
+    assert "\n" not in state.error
     listener.player.stream()  # nothing to play: nothing happens
 
 
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished", steps=200).run
     listener.player.load(PlayRequest(str(run.path), step=50))
-    picture = listener.until(lambda p: p.facts is not None and p.distribution is not None)
-    assert picture.facts is not None
-    assert (picture.facts.step, picture.facts.snapshot_steps) == (50, (0, 50, 100, 200))
+    state = listener.until(lambda p: p.facts is not None and p.distribution is not None)
+    assert state.facts is not None
+    assert (state.facts.step, state.facts.snapshot_steps) == (50, (0, 50, 100, 200))
     run.model_path.unlink()
     listener.player.load(PlayRequest(str(run.path)))
     listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.distribution is not None)
 
 
-def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
+def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
     told: list[float] = []
     player = Player(lambda: told.append(time.monotonic()))
     player.start()
@@ -198,14 +198,14 @@ def test_a_screen_that_does_not_take_is_not_flooded(model: Path) -> None:
             before = len(told)
             threading.Event().wait(0.05)
             assert len(told) <= before + 1
-            made = max([made, *(picture.length for picture in player.collect())])
+            made = max([made, *(state.length for state in player.collect())])
         assert made == 5000
     finally:
         player.close()
     assert not player.alive
 
 
-def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
+def test_states_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=500))
     begin = time.monotonic()
     listener.player.stream(250)
@@ -213,7 +213,7 @@ def test_pictures_come_at_most_twenty_times_a_second(model: Path, listener: List
     assert listener.seen <= 21 * (time.monotonic() - begin) + 4
 
 
-def test_text_that_nobody_sees_is_made_when_somebody_looks(model: Path, listener: Listener) -> None:
+def test_text_behind_another_mode_is_generated_when_the_mode_is_shown_again(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=200))
     listener.until(lambda p: p.distribution is not None)
     listener.player.set_visible(False)
@@ -228,7 +228,7 @@ def test_text_that_nobody_sees_is_made_when_somebody_looks(model: Path, listener
     assert time.monotonic() - begin > 2.3  # and the rest is no faster than asked
 
 
-def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
+def test_a_model_slower_than_its_pace_does_not_wait_for_states(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = Session.step
@@ -237,7 +237,7 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_pictures(
     listener.until(lambda p: p.distribution is not None)
     monkeypatch.setattr(thread, "STATE_INTERVAL", 1.0)
     listener.player.stream(100)
-    # A slice between two of the rare pictures has room for one such character: that would take minutes.
+    # A slice between two of the rare states has space for one such character: that would take minutes.
     listener.until(lambda p: p.length == 100 and not p.running)
 
 
@@ -265,10 +265,10 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
     again = Listener()
     try:
         again.player.load(PlayRequest(str(model), session=keep))
-        picture = again.until(lambda p: p.length == 11)
+        state = again.until(lambda p: p.length == 11)
         assert again.line == line
-        assert picture.settings.temperature == 0.5
-        assert len(picture.branches) == 2
+        assert state.settings.temperature == 0.5
+        assert len(state.branches) == 2
     finally:
         again.player.close()
 
@@ -280,7 +280,7 @@ def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(mod
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
     listener.player.stream(30)
     same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).file
-    assert same == untouched  # nobody would miss it
+    assert same == untouched  # no difference to miss
     listener.player.choose("x", 10)
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
@@ -332,8 +332,8 @@ def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     listener.player.load(PlayRequest(str(model), prime=long, stream=True))
     listener.until(lambda p: "Reading the prime" in p.busy)
     listener.player.cancel()
-    picture = listener.until(lambda p: "Stopped reading" in p.failure)
-    assert (picture.prime, picture.request.prime, picture.running) == ("Now", "Now", False)  # what was played before
+    state = listener.until(lambda p: "Stopped reading" in p.failure)
+    assert (state.prime, state.request.prime, state.running) == ("Now", "Now", False)  # what was played before
 
 
 def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
@@ -349,9 +349,9 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     listener.player.insert_at_cursor(text)
     listener.until(lambda p: 0 < p.length < len(text))
     listener.player.cancel()
-    picture = listener.until(lambda p: "Stopped after" in p.failure)
-    assert listener.line == text[: picture.length]
-    assert picture.length % thread.INSERT_CHUNK == 0
+    state = listener.until(lambda p: "Stopped after" in p.failure)
+    assert listener.line == text[: state.length]
+    assert state.length % thread.INSERT_CHUNK == 0
 
 
 def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:

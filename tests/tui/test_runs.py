@@ -88,8 +88,8 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
     assert all(narrow <= wide for narrow, wide in pairwise(kept))
     assert {"STATE", "TEXT", "BEST", "STEP", "TIME", "SIZE"} <= kept[80 - 20]
     for width in range(40, 200):
-        room, columns = fitting(width)
-        assert 4 + room + sum(len(column.gap) + column.width for column in columns) < width
+        width_of_name, columns = fitting(width)
+        assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
 def test_wide_names_leave_the_columns_where_they_are() -> None:

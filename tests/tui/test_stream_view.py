@@ -169,7 +169,7 @@ async def test_levels_are_told_apart_without_colour_too() -> None:
 
 async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
     """Only rows that changed are drawn; the screen must look as if all of it had been."""
-    dice = random.Random(4)
+    rng = random.Random(4)
     app = Host()
     async with app.run_test(size=(24, 7)) as pilot:
         await pilot.pause()
@@ -179,17 +179,17 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
             return [list(strip) for strip in app.screen._compositor.render_strips()]
 
         for _ in range(40):
-            text = "".join(dice.choices("abc  你\n\u0301", k=dice.randrange(30)))
-            origins = [dice.choice(list(Origin)[:4]) << 12 | dice.randrange(5) << RANK.shift for _ in text]
-            match dice.randrange(6):
+            text = "".join(rng.choices("abc  你\n\u0301", k=rng.randrange(30)))
+            origins = [rng.choice(list(Origin)[:4]) << 12 | rng.randrange(5) << RANK.shift for _ in text]
+            match rng.randrange(6):
                 case 0 | 1:
                     view.append(text, origins)
                 case 2:
-                    view.replace_from(max(0, view.length - dice.randrange(40)), text, origins)
+                    view.replace_from(max(0, view.length - rng.randrange(40)), text, origins)
                 case 3:
                     view.show_suggestion(text)
                 case 4:
-                    view.cursor = dice.randrange(view.length + 1)
+                    view.cursor = rng.randrange(view.length + 1)
                     view.reveal(view.cursor)
                 case 5:
                     view.cursor = None

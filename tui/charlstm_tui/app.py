@@ -32,7 +32,7 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.palette import Actions, Palette, Themes
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.terminal import exit_on_signals
+from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 
 PROBLEMS_SHOWN = 3
@@ -94,7 +94,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        exit_on_signals(lambda code: self.exit(return_code=code))
+        exit_on_signals(self._exit_on_signal)
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
@@ -237,6 +237,16 @@ class CharLSTMApp(ModeApp):
         early = [run.name for run in live if not run.run.state_path.exists()]
         return f" The first checkpoint of {', '.join(early)} is on its way." if early else ""
 
+    def _still_training(self, live: Sequence[RunView]) -> str:
+        """What to print about the runs that train on without the app; empty without any."""
+        names = ", ".join(run.name for run in live)
+        return f"{names} {'trains' if len(live) == 1 else 'train'} on.{self._first_checkpoint(live)}" if live else ""
+
+    def _exit_on_signal(self, code: int) -> None:
+        if code == INTERRUPTED:  # after the others there may be no terminal to print to
+            self.farewell = visible(self._still_training(self.runs_state.live), keep="")
+        self.exit(return_code=code)
+
     def _quit(self, answer: str | None) -> None:
         if answer is None:
             return
@@ -253,7 +263,7 @@ class CharLSTMApp(ModeApp):
             ends = "it ends" if len(live) == 1 else "each ends"
             sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
         else:
-            sentence = f"{names} {'trains' if len(live) == 1 else 'train'} on.{self._first_checkpoint(live)}"
+            sentence = self._still_training(live)
         self.farewell = visible(sentence, keep="")
         self.exit()
 

@@ -229,7 +229,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
             def do_pause(self) -> None: ...                 # the handler of the action with handler="pause"
             def can(self, action) -> bool: ...              # optional: False switches an action off for now
             def labels(self) -> dict[str, str]: ...         # optional: action id -> another footer label for now
-            def step_out(self) -> bool: ...                 # optional: Esc, after inputs and zoom; True when it did
+            def handle_escape(self) -> bool: ...            # optional: Esc, after inputs and zoom; True when it did
 
     Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
     ``await run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes
@@ -289,7 +289,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
         """Footer labels that differ from the table's now, by action id."""
         return {}
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         """Esc, when there was neither input nor zoom to leave. True when something was left."""
         return False
 
@@ -387,15 +387,15 @@ class ModeScreen(SafeWorkers, Screen[None]):
             self.maximize(self.focused, container=False)
 
     def go_back(self) -> bool:
-        """Esc: leave the input, the zoom, or what :meth:`step_out` leaves; whether there was anything."""
+        """Esc: leave the input or the zoom, else :meth:`handle_escape`. Returns whether there was anything to leave."""
         if self.in_input():
-            if not self.step_out():
+            if not self.handle_escape():
                 self.focus_main()
             return True
         if self.maximized is not None:
             self.minimize()
             return True
-        return self.step_out()
+        return self.handle_escape()
 
     @on(TopBar.ModeChosen)
     def _mode_chosen(self, event: TopBar.ModeChosen) -> None:

@@ -1,7 +1,7 @@
 """Log unexpected errors: the last tracebacks are kept in memory, and all of them in a file.
 
 An expected error is a :class:`charlstm.errors.CharLSTMError` with a sentence for the user. Any other one is a mistake
-in the program or something that the system refused where nobody thought of it. Threads, workers and actions catch it
+in the program or a system error that the code did not expect. Threads, workers and actions catch it
 at their top, log it with ``LOG.exception``, show :func:`sentence` in their pane, and go on.
 """
 

@@ -29,7 +29,7 @@ def set_frame_rate() -> None:
     A change of the screen waits for the next tick, or after a frame that took longer than a tick for the one after it:
     up to 33 ms with Textual's 60 a second, too long for a key. On a remote terminal the way there takes as long, and
     240 frames of several kilobytes a second, as when text races by, would fill a slow connection: keys then wait
-    behind frames that nobody can see. So Textual's own 60 it is there.
+    behind frames that are never seen. So a remote terminal gets Textual's own 60.
     """
     os.environ.setdefault("TEXTUAL_FPS", str(frame_rate(os.environ)))
 

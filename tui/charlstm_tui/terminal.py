@@ -25,6 +25,10 @@ if sys.platform != "win32":
     from textual.drivers import linux_driver
 
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C."""
+
+
 def exit_on_signals(end: Callable[[int], None]) -> None:
     """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away.
 
@@ -34,20 +38,20 @@ def exit_on_signals(end: Callable[[int], None]) -> None:
         return
     loop = asyncio.get_running_loop()
 
-    def over(code: int) -> None:
+    def end_app(code: int) -> None:
         exit_at_the_latest(code)
         end(code)
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, over, 128 + number)
+        loop.add_signal_handler(number, end_app, 128 + number)
 
-    def gone() -> None:
+    def hung_up() -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(over, 128 + signal.SIGHUP)
+            loop.call_soon_threadsafe(end_app, 128 + signal.SIGHUP)
 
     if sys.__stdin__ is not None and sys.__stdin__.isatty():
         watch = threading.Thread(
-            target=_watch, args=(sys.__stdin__.fileno(), gone), name="charlstm-hangup", daemon=True
+            target=_watch, args=(sys.__stdin__.fileno(), hung_up), name="charlstm-hangup", daemon=True
         )
         watch.start()
 
@@ -90,7 +94,7 @@ def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
     linux_driver.getincrementaldecoder = lambda encoding: partial(codecs.getincrementaldecoder(encoding), "replace")
 
 
-def _watch(descriptor: int, gone: Callable[[], None]) -> None:
+def _watch(descriptor: int, hung_up: Callable[[], None]) -> None:
     """Wait, without reading a byte, until the terminal behind ``descriptor`` hangs up."""
     poll = select.poll()
     poll.register(descriptor, 0)  # hanging up and errors are always told
@@ -99,5 +103,5 @@ def _watch(descriptor: int, gone: Callable[[], None]) -> None:
         if events and events[0][1] & select.POLLNVAL:  # a system whose poll knows no terminals
             return
         if events:
-            gone()
+            hung_up()
             return

@@ -279,7 +279,7 @@ async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) ->
         assert "BRANCHES" not in it.screen_text()
         await it.pilot.press("b", "home", "enter")  # a branch that is taken is seen
         await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
-        await it.pilot.press("left", "enter")  # the choices take the room of the text
+        await it.pilot.press("left", "enter")  # the choices stand in place of the text
         await it.until(lambda: "CHOOSE" in it.screen_text())
         shown = it.screen.query_one(Candidates).shown
         assert 0 < len(shown) < 10
@@ -377,18 +377,18 @@ async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
         await it.until(lambda: "surprising" in it.status())
 
 
-async def test_nobody_draws_what_nobody_sees(model: Path) -> None:
+async def test_text_behind_another_mode_is_not_drawn(model: Path) -> None:
     """Text that streams behind Train costs the training beside it nothing, and is all there on the way back."""
     async with playing(model, speed=120) as it:
         await it.until(lambda: it.screen.play.playing and it.state.length > 5)
         player = it.screen.player
-        voice = player._playbacks[0]
+        playback = player._playbacks[0]
         await it.pilot.press("2")
         await it.until(lambda: not player._visible)
-        assert voice.session is not None
-        made, left = len(voice.session), time.monotonic()
-        await it.until(lambda: (time.monotonic() - left) * voice.speed >= 60, settle=False)  # so many became due
-        assert len(voice.session) <= made + 1  # the character that was being made
+        assert playback.session is not None
+        made, left = len(playback.session), time.monotonic()
+        await it.until(lambda: (time.monotonic() - left) * playback.speed >= 60, settle=False)  # so many became due
+        assert len(playback.session) <= made + 1  # the character that was being made
         await it.pilot.press("3")
         await it.until(lambda: it.state.running and it.state.length >= made + 60, settle=False)
 

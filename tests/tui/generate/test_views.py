@@ -29,16 +29,16 @@ async def test_write_together(model: Path) -> None:
         await it.pilot.press(*"q? 1")
         await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
         assert "never seen" in it.status()
-        ghost = it.state.suggestion
-        assert ghost[:5] in it.screen_text()
+        suggestion = it.state.suggestion
+        assert suggestion[:5] in it.screen_text()
         await it.pilot.press("tab")
-        await it.until(lambda: it.text == before + "q? " + ghost)
+        await it.until(lambda: it.text == before + "q? " + suggestion)
         await it.pilot.press("backspace")
-        await it.until(lambda: it.text == before + "q? " + ghost[:-1])
+        await it.until(lambda: it.text == before + "q? " + suggestion[:-1])
         word = it.state.suggestion
         await it.pilot.press("ctrl+right")
-        await it.until(lambda: len(it.text) > len(before + "q? " + ghost[:-1]))
-        assert (ghost[:-1] + word).startswith(it.text[len(before + "q? ") :])
+        await it.until(lambda: len(it.text) > len(before + "q? " + suggestion[:-1]))
+        assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? ") :])
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "write")
         assert "generate.write.suggestion" not in it.screen.scopes()
@@ -155,7 +155,7 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         line = duel.view(2).text()
         await it.pilot.press("equals_sign", "r")
         await it.until(lambda: (p := duel.state(2)) is not None and p.length > 5 and duel.view(2).text() != line)
-        assert {duel.state(voice).speed for voice in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
+        assert {duel.state(side).speed for side in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play" and it.state.speed == it.state.speed)
         assert it.text.startswith("The morning")

@@ -343,7 +343,7 @@ class CorpusScreen(ModeScreen):
     def _filter_done(self) -> None:
         self.focus_main()
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         line = self.query_one("#texts-filter", Input)
         welcome = self.query_one("#welcome")
         if line.display:

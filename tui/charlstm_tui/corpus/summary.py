@@ -74,13 +74,13 @@ def frequent_bars(stats: Statistics, width: int, rows: int) -> Content:
     """The most frequent characters, a bar each."""
     lines = [Content.styled("FREQUENT CHARACTERS", "$quiet bold")]
     most = max((number for _, number in stats.top), default=1)
-    room = max(6, min(40, width - 12))
+    space = max(6, min(40, width - 12))
     for char, number in stats.top[:rows]:
-        drawn = bar(number / most, room)
+        drawn = bar(number / most, space)
         sign = Content.styled(symbol(char), "bold")
         lines.append(
             Content.assemble(
-                sign, " " * max(1, 3 - sign.cell_length), (drawn, "$secondary"), " " * (room - len(drawn)),
+                sign, " " * max(1, 3 - sign.cell_length), (drawn, "$secondary"), " " * (space - len(drawn)),
                 f"{percent(number / max(1, stats.chars)):>7}",
             )
         )  # fmt: skip

@@ -166,7 +166,7 @@ class CellsView(ExplainingView):
             return ""
         return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         if not self.explaining:
             return False
         self.explaining = False

@@ -194,7 +194,7 @@ class PlayView(ExplainingView):
         copied = None if self.overlap is None or self.writing else self.overlap.share
         return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         if self.writing:
             if self.suggested:
                 self._suggestion_hidden = True

@@ -170,7 +170,7 @@ class ScoreView(GenerateView):
         beginning = len(text) > MOST_CHARS
         self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()

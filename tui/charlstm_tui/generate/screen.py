@@ -298,8 +298,8 @@ class GenerateScreen(ModeScreen):
             self._show_message("")
         await super().action_do(name)
 
-    def step_out(self) -> bool:
-        if self.view.step_out():
+    def handle_escape(self) -> bool:
+        if self.view.handle_escape():
             return True
         if self._message:
             self._show_message("")

@@ -80,7 +80,7 @@ class GenerateView(SafeWorkers, Widget):
         scale = text.scale
         return Legend(scale, tuple(map(text.level_style, range(1, len(scale.labels) + 1))), text.shows_backgrounds)
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         """Esc: leave what is open in the view; whether there was anything."""
         return False
 

@@ -67,7 +67,7 @@ def remember(model: str, memory: Preferences) -> None:
     """Keep how ``model`` is played, unless the file is a newer charlstm's."""
     try:
         entries = _read()
-    except GenerationError:  # whoever recalls hears of it
+    except GenerationError:  # recall() reports it
         return
     entries.pop(model, None)
     entries[model] = {

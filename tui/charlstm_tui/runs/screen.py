@@ -564,7 +564,7 @@ class RunsScreen(ModeScreen):
     def _filter_done(self) -> None:
         self.focus_main()
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         line = self.query_one("#runs-filter", Input)
         if line.display and not self.overlaid:
             line.value, line.display = "", False

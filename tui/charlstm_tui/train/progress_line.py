@@ -46,8 +46,8 @@ class ProgressLine(Widget):
             ]
         ).strip()
         facts = "  ".join(facts.split("  ")) if facts else ""
-        room = width - len(facts) - 2
-        if room < 6:
+        space = width - len(facts) - 2
+        if space < 6:
             return Content(facts[:width])
-        done = bar(progress.fraction or 0.0, room)
-        return Content.assemble(done, ("─" * (room - len(done)), "$foreground 20%"), "  ", (facts, "$foreground"))
+        done = bar(progress.fraction or 0.0, space)
+        return Content.assemble(done, ("─" * (space - len(done)), "$foreground 20%"), "  ", (facts, "$foreground"))

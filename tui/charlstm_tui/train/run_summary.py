@@ -109,19 +109,19 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
         return Progress(None, words="starting"), ""
     status = view.status
     state, mark = status.state, STATE_MARKS[status.state]
-    gone = status.work_seconds or None
+    worked = status.work_seconds or None
     if status.elsewhere and status.alive:
-        return Progress(status.progress, gone, words=f"{mark} {state} on {visible(status.host)}"), ""
+        return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
         words = "" if status.validated is None else f"final validation {int(100 * status.validated)} %"
-        return Progress(status.progress, gone, status.seconds_left, words), ""
+        return Progress(status.progress, worked, status.seconds_left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
         if 0 <= (age := time.time() - view.created) < LONG_START:
             words = f"{mark} starting {clock(age)}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
-    return Progress(done, gone, words=words), styles.get(state, "-broken")
+    return Progress(done, worked, words=words), styles.get(state, "-broken")
 
 
 def key(action: str) -> str:

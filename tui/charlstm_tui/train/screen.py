@@ -142,7 +142,7 @@ class TrainScreen(ModeScreen):
             case "reset":
                 return self.setup.ready and self.setup.changes_count > 0
             case "more_time":
-                return self.setup.can_take_longer
+                return self.setup.can_train_longer
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return view is not None and view.live
             case "more":
@@ -261,7 +261,7 @@ class TrainScreen(ModeScreen):
             await asyncio.sleep(0.1)
         return True
 
-    def step_out(self) -> bool:
+    def handle_escape(self) -> bool:
         if self.attached.refusal:
             self._change(refusal="")
         elif self.attached.waits_to_play:
@@ -299,7 +299,7 @@ class TrainScreen(ModeScreen):
         self.setup.reset()
 
     def do_more_time(self) -> None:
-        self.setup.take_longer()
+        self.setup.train_longer()
 
     async def do_start(self) -> None:
         """Start the run; beside one that trains only when that is confirmed."""

@@ -264,7 +264,7 @@ class SetupPane(SafeWorkers, Vertical):
         return not self.live_runs and (self.slowdown or 1.0) >= NOTABLE_SLOWDOWN
 
     @property
-    def can_take_longer(self) -> bool:
+    def can_train_longer(self) -> bool:
         """Whether a longer time limit would make up for a busy processor."""
         minutes, usual = self.settings().max_minutes, self.usual.max_minutes
         return self.ready and self.busy and minutes is not None and minutes == usual
@@ -300,7 +300,7 @@ class SetupPane(SafeWorkers, Vertical):
         if self.corpus is not None and self.settings().lr > rate:
             self.choose(replace(self.choices, changes={**self.choices.changes, "lr": rate}))
 
-    def take_longer(self) -> None:
+    def train_longer(self) -> None:
         """Raise the time limit by as much as other programs slow the run down."""
         minutes = self.settings().max_minutes
         if minutes is not None and self.slowdown is not None:
@@ -474,7 +474,7 @@ class SetupPane(SafeWorkers, Vertical):
         keys = {}
         if not self._runs_state.runs and demo_path() is not None:  # else it plays the newest run
             keys["generate"] = BY_ID["app.mode_generate"].key_label
-        if self.can_take_longer:
+        if self.can_train_longer:
             keys["more_time"] = BY_ID["train.more_time"].key_label
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
         busy = self.query_one("#setup-busy", Static)

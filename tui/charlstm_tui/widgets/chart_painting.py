@@ -1,8 +1,7 @@
-"""Paints a loss chart into character cells: scales, ticks, curves, markers. Knows nothing of Textual.
+"""Paint a loss chart into character cells: scales, ticks, curves, markers.
 
-What a curve *means* (replayed events, smoothing, best) is the business of ``charlstm.runs.series``; how the cells get
-their colours is the business of ``loss_chart``. In between: numbers in, characters and roles out, in about a
-millisecond, so that it can be tested as text.
+The curves come from ``charlstm.runs.series``, and ``loss_chart`` colours the cells. This module turns numbers into
+characters and roles, in about a millisecond, and uses no Textual, so that it can be tested as text.
 
 A braille cell holds 2 × 4 dots, a half-block cell 1 × 2. Curves are decimated to first, lowest, highest and last point
 of each dot column (M4, Jugel et al. 2014), which draws the same dots as all points would: spikes survive.
