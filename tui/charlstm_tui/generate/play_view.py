@@ -26,6 +26,7 @@ from charlstm.user_files import STDOUT
 from charlstm_tui import formatting
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
 from charlstm_tui.background import in_thread
+from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, percent, typed_path
 from charlstm_tui.generate.branch_tree import BranchTree
@@ -89,7 +90,8 @@ class PlayView(ExplainingView):
                 yield SamplerPanel(id="sampler")
 
     def on_mount(self) -> None:
-        self._draw_empty()
+        if not leaving(self):
+            self._draw_empty()
 
     # ---- for the screen
 
