@@ -327,19 +327,19 @@ class ModeScreen(SafeWorkers, Screen[None]):
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
-        return self._acting(self.all_scopes(), self.in_input()) if self._ready else ()
+        return self._acting(self.all_scopes(), self.in_input()) if self.ready else ()
 
     def palette_actions(self) -> tuple[Action, ...]:
         """All actions that the palette offers: also those that would act if no text field had the focus."""
-        if not self._ready:
+        if not self.ready:
             return ()
         common = (ANYWHERE, PANES, DIGITS, OUTSIDE)
         return self._acting((*common, *(scope for scope in self.scopes() if scope not in common)), typing=False)
 
     @property
-    def _ready(self) -> bool:
-        """Whether keys can do something: not one that was quicker than the screen, or came too late."""
-        return self.is_mounted and not self.charlstm.leaving
+    def ready(self) -> bool:
+        """Whether keys can do something: the screen has all of its parts, and the app is not about to exit."""
+        return self.is_mounted and not self.charlstm.leaving and not self.leaving
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))
@@ -348,7 +348,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
         if action != "do" or not parameters:
             return True
         asked = BY_ID.get(str(parameters[0]))
-        if asked is None or not self._ready or asked.scope not in self.all_scopes():
+        if asked is None or not self.ready or asked.scope not in self.all_scopes():
             return False
         return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 

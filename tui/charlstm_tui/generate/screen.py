@@ -269,6 +269,10 @@ class GenerateScreen(ModeScreen):
 
     # ---- actions
 
+    @property
+    def ready(self) -> bool:
+        return super().ready and self.play.is_mounted
+
     def scopes(self) -> tuple[str, ...]:
         return self.view.scopes()
 
