@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -189,10 +189,19 @@ def _keys(file: TomlFile, value: Any) -> tuple[Mapping[str, tuple[str, ...]], li
         ]
     found: dict[str, tuple[str, ...]] = {}
     problems = []
-    for action, keys in value.items():
+    for action, keys in _flat(value):
         listed = [keys] if isinstance(keys, str) else keys
         if isinstance(listed, list) and all(isinstance(key, str) and key for key in listed):
             found[action] = tuple(listed)
         else:
             problems.append(file.located("keys", action, f"It is a key in quotes, or a list of them, not {keys!r}"))
     return MappingProxyType(found), problems
+
+
+def _flat(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a table with those of its own tables: ``train.pause`` without quotes is a table in TOML."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{head}{name}.")
+        else:
+            yield f"{head}{name}", value

@@ -7,6 +7,7 @@ knows no widgets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ class Action:
     """
 
     id: str
-    keys: tuple[str, ...]
+    default_keys: tuple[str, ...]
     scope: str
     label: str
     help: str
@@ -44,6 +45,11 @@ class Action:
     args: tuple[Any, ...] = ()
     footer: int = 0
     palette: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that set it off: those that the user configured, else its own."""
+        return _configured_keys.get(self.id, self.default_keys)
 
     @property
     def mode(self) -> str | None:
@@ -90,6 +96,8 @@ def key_name(key: str) -> str:
     *modifiers, last = key.split("+")
     return "+".join([*(word.capitalize() for word in modifiers), _NAMES.get(last, last.upper() if modifiers else last)])
 
+
+_configured_keys: dict[str, tuple[str, ...]] = {}
 
 A = _action
 ACTIONS: tuple[Action, ...] = (
@@ -308,12 +316,19 @@ def bindings(*heads: str) -> list[BindingType]:
     """
     return [
         Binding(
-            ",".join(action.keys), f"do({action.id!r})", action.label, show=False, tooltip=action.help, id=action.id,
+            ",".join(action.default_keys), f"do({action.id!r})", action.label, show=False, tooltip=action.help,
+            id=action.id,
             priority=action.scope == ANYWHERE and action.handler != "back",
         )
         for action in ACTIONS
-        if action.keys and action.scope.partition(".")[0] in heads
+        if action.default_keys and action.scope.partition(".")[0] in heads
     ]  # fmt: skip
+
+
+def use_keys(configured: Mapping[str, tuple[str, ...]]) -> None:
+    """From now on these actions have other keys than their own, in Textual's names. The app calls it when it starts."""
+    _configured_keys.clear()
+    _configured_keys.update(configured)
 
 
 def key_of(action_id: str) -> str:

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -24,12 +25,13 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
-from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of
+from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.help import HelpScreen
+from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, Themes
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
@@ -67,6 +69,9 @@ class CharLSTMApp(ModeApp):
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
+        keys = checked_keys(self.config.keys, partial(self.add_config_problem, "keys"))
+        use_keys(keys)
+        self.set_keymap(textual_keymap(keys))
 
     # ---- colours
     def _first_theme(self) -> str:

@@ -42,7 +42,13 @@ MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
 PLAYED = "the played text"
 PLACES = 40
-OPENS = ((key_of("generate.score_open"), "bold $primary"), " opens a text")
+
+
+def _opens() -> tuple[tuple[str, str], str]:
+    """The words that name the key for another text."""
+    return (key_of("generate.score_open"), "bold $primary"), " opens a text"
+
+
 TOP_BITS = 8.0
 """Bits per character that reach the top of the strip."""
 SCALE = (f"{TOP_BITS:.0f} bits┤", "     0┤")
@@ -176,7 +182,7 @@ class ScoreView(GenerateView):
         self._job.cancel()
         self._text_name = ""
         self._show(None)
-        self._show_head(Content.assemble(("Stopped. ", "$warning"), *OPENS))
+        self._show_head(Content.assemble(("Stopped. ", "$warning"), *_opens()))
         return True
 
     def on_paste(self, event: events.Paste) -> None:

@@ -1,0 +1,139 @@
+"""Keys that the user configured: they act, and every place that names a key names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.binding import BindingsMap
+
+from charlstm_tui.actions import ACTIONS, FOCUSES, active, bindings, key_of, use_keys
+from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
+from driven_app import driven
+from recorded_run import record
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the tests write their configuration."""
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
+
+
+def checked(**keys: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    problems: list[str] = []
+    configured = {name.replace("__", "."): tuple(each.split()) for name, each in keys.items()}
+    return checked_keys(configured, lambda name, problem: problems.append(problem)), problems
+
+
+async def test_configured_keys_act_and_are_named_everywhere(places: Path, config: Path) -> None:
+    record(places, "finished").close()
+    config.write_text(
+        '[keys]\n"corpus.use" = "ctrl+t"\ncorpus.open_path = "y"\n"train.go_on" = "v"\n"train.play" = "ctrl+y"\n'
+        '"app.mode_generate" = "5"\n"app.help" = "f2"\n"app.quit" = "ctrl+x"\n"app.mode_corpus" = "0"\n'
+    )
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        await app.press("1")  # has no meaning any more
+        await app.press("0")
+        await app.in_mode("corpus")
+        await app.shows("Ctrl+T use", "y open path")
+        await app.press("o")
+        await app.pilot.pause()
+        assert app.screen is app.mode
+        await app.press("y")
+        await app.shows("Open a text")
+        await app.press("escape", "f2")
+        await app.shows("Corpus: keys")
+        await app.shows("Ctrl+T")
+        await app.press("escape", "ctrl+p", *"open path")
+        await app.shows("[y]")
+        await app.press("escape")
+        await app.press("ctrl+c")
+        await app.shows("Ctrl+X quits")
+        app.app.attach(places / "novel-quick-1")
+        await app.in_mode("train")
+        await app.shows("Ctrl+Y play")
+        assert key_of("train.go_on") == "v"
+
+
+async def test_key_moves_without_taking_it_from_actions_of_other_times(places: Path, config: Path) -> None:
+    record(places, "finished").close()
+    config.write_text('[keys]\n"train.pause" = "p"\n"runs.mark" = "enter"\n"runs.open" = "space"\n')
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        await app.press("enter")
+        await app.shows("✓ novel-quick-1")
+        await app.press("space")
+        await app.in_mode("train")
+        bound = {key: each.binding.id for key, each in app.mode.active_bindings.items()}
+        assert bound["enter"] == "train.play"  # which Space of train.pause must not take along
+        assert "p" not in bound
+        assert {"m", "n", "z", "u"} <= bound.keys()
+
+
+async def test_wrong_keys_are_sentences_and_the_default_stays(places: Path, config: Path) -> None:
+    config.write_text('[keys]\n"corpus.use" = "strg+x"\ncorpus.finde = "f"\n')
+    async with driven(places, (160, 40)) as app:
+        await app.in_mode("corpus")
+        await app.shows("Enter use")
+        await app.until(lambda: len(list(app.app._notifications)) == 2)
+        first, second = (notification.message for notification in app.app._notifications)
+        assert f"{config}, line 2: There is no key 'strg+x'" in first
+        assert "did you mean corpus.find?" in second
+
+
+def test_keymap_leaves_every_other_binding_as_it_is() -> None:
+    """As Textual would have it, a key that one action leaves is lost to all others of the screen."""
+    cases: tuple[dict[str, tuple[str, ...]], ...] = (
+        {},
+        {"train.pause": ("p",)},
+        {"generate.stream": ("f5",)},
+        {"runs.sort": ("j", "J")},
+    )
+    for chosen in cases:
+        use_keys(chosen)
+        for head in ("train", "generate", "runs"):
+            bound = BindingsMap(bindings(head))
+            bound.apply_keymap(textual_keymap(chosen))
+            found = {(key, each.id) for key, all_of in bound.key_to_bindings.items() for each in all_of}
+            mine = [action for action in ACTIONS if action.mode == head]
+            assert found == {(key, action.id) for action in mine for key in action.keys}
+        use_keys({})
+
+
+def test_clash_is_a_sentence_and_the_default_stays() -> None:
+    assert checked(train__pause="s") == ({}, ["s is the key of train.smoothing already; train.pause stays on Space"])
+    keys, problems = checked(train__pause="s", train__smoothing="space")  # they change places
+    assert keys == {"train.pause": ("s",), "train.smoothing": ("space",)} or problems
+
+
+def test_any_keys_leave_no_key_with_two_meanings() -> None:
+    keys, _ = checked(train__pause="s", train__smoothing="x", runs__sort="enter", corpus__use="q", generate__find="p")
+    use_keys(keys)
+    try:
+        for scopes in FOCUSES.values():
+            used = [key for action in active(scopes) for key in action.keys]
+            assert len(used) == len(set(used))
+    finally:
+        use_keys({})
+
+
+def test_letter_is_refused_for_what_acts_in_text_fields() -> None:
+    assert checked(app__quit="x") == ({}, ["app.quit acts in text fields too, where x is typed; use a key with Ctrl"])
+    assert checked(app__quit="f10") == ({"app.quit": ("f10",)}, [])
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ("p", "p"), ("P", "P"), ("/", "slash"), (",", "comma"), ("Space", "space"), (" ", "space"), ("Esc", "escape"),
+        ("Ctrl+S", "ctrl+s"), ("ctrl+/", "ctrl+slash"), ("+", "plus"), ("ctrl++", "ctrl+plus"), ("F5", "f5"),
+        ("PageUp", "pageup"), ("question_mark", "question_mark"), ("ä", "ä"), ("ctrl+i", "tab"), ("→", "right"),
+        ("strg+s", None), ("spcae", None), ("ctrl+", None),
+    ],
+)  # fmt: skip
+def test_keys_are_written_as_people_write_them(written: str, code: str | None) -> None:
+    assert key_code(written) == code

@@ -1,0 +1,120 @@
+"""The keys that the user configured, ``[keys]`` of the configuration: check them, and make Textual's keymap of them."""
+
+from __future__ import annotations
+
+import difflib
+import string
+from collections.abc import Callable, Iterable, Mapping
+
+from textual.binding import Binding
+from textual.keys import Keys, key_to_character
+
+from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, IN_INPUTS, Action, active, key_name
+
+ALIASES = {
+    "esc": "escape", "return": "enter", "del": "delete", "pgup": "pageup", "pgdn": "pagedown",
+    "ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "escape",
+    "←": "left", "→": "right", "↑": "up", "↓": "down",
+}  # fmt: skip
+"""Other names of keys; those with Ctrl are the same byte in a terminal."""
+MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")
+_NAMED = {key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")}
+
+
+def _code(character: str) -> str:
+    return next(iter(Binding.make_bindings([(character, "")]))).key
+
+
+_TYPING = {" ": "space", ",": "comma"} | {char: _code(char) for char in string.punctuation if char != ","}
+"""The keys that type a character and have a name in Textual: ``slash``."""
+
+
+def key_code(written: str) -> str | None:
+    """Textual's name of a key that a person wrote, such as ``Ctrl+S``, ``space`` or ``/``; ``None`` for no key."""
+    if len(written) == 1:
+        return _TYPING.get(written) or ALIASES.get(written, written)
+    *modifiers, last = (part.strip() for part in written.strip().replace("++", "+plus").split("+"))
+    modifiers = [word.lower() for word in modifiers]
+    if not last or any(word not in MODIFIERS for word in modifiers):
+        return None
+    if len(last) > 1 or modifiers:
+        last = last.lower()
+    last = _TYPING.get(last, ALIASES.get(last, last))
+    if not (len(last) == 1 or last in _TYPING.values() or last in _NAMED or key_to_character(last) is not None):
+        return None
+    code = "+".join([*modifiers, last])
+    return ALIASES.get(code, code)
+
+
+def checked_keys(
+    configured: Mapping[str, tuple[str, ...]], problem: Callable[[str, str], None]
+) -> dict[str, tuple[str, ...]]:
+    """The configured keys that can be used, by action. The others keep their default.
+
+    Args:
+        configured: keys by the id of an action, as the user wrote them.
+        problem: called with an id and a sentence for each entry that cannot be used.
+    """
+    chosen: dict[str, tuple[str, ...]] = {}
+    for name, written in configured.items():
+        action = BY_ID.get(name)
+        if action is None:
+            near = difflib.get_close_matches(name, BY_ID, n=1)
+            problem(name, f"There is no action {name!r}{f': did you mean {near[0]}?' if near else ''}")
+            continue
+        codes = tuple(dict.fromkeys(code for key in written if (code := key_code(key)) is not None))
+        unknown = [key for key in written if key_code(key) is None]
+        if unknown:
+            problem(name, f"There is no key {unknown[0]!r}; keys are written like p, space, f5 or ctrl+s")
+        elif action.scope in IN_INPUTS and (typed := [code for code in codes if _types(code)]):
+            problem(name, f"{name} acts in text fields too, where {key_name(typed[0])} is typed; use a key with Ctrl")
+        elif codes:
+            chosen[name] = codes
+    while clash := _clash(chosen):
+        dropped, other, code = clash
+        del chosen[dropped.id]
+        stays = " ".join(map(key_name, dropped.default_keys))
+        problem(dropped.id, f"{key_name(code)} is the key of {other.id} already; {dropped.id} stays on {stays}")
+    return chosen
+
+
+def _types(code: str) -> bool:
+    """Whether the key puts a character into a text field."""
+    character = key_to_character(code)
+    return code in _TYPING.values() or (character is not None and character.isprintable())
+
+
+def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] | None:
+    """A configured action whose key has another meaning in the same place: it, the other one, and the key."""
+    for scopes in FOCUSES.values():
+        meanings: dict[str, Action] = {}
+        for action in active(scopes):
+            for code in chosen.get(action.id, action.default_keys):
+                other = meanings.setdefault(code, action)
+                if other is not action:
+                    return (action, other, code) if action.id in chosen else (other, action, code)
+    return None
+
+
+def textual_keymap(chosen: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """What :meth:`textual.app.App.set_keymap` takes for these keys.
+
+    Textual removes a key from all of a screen's actions when it goes to one of them or leaves it, also from those that
+    act at other times. So the actions that share a key with a changed one are named as well, with the keys that they
+    have.
+    """
+    keys = {action.id: chosen.get(action.id, action.default_keys) for action in ACTIONS}
+    named: set[str] = set(chosen)
+    while True:
+        touched = set(_both(keys, named))
+        more = {action.id for action in ACTIONS if touched.intersection((*action.default_keys, *keys[action.id]))}
+        if more <= named:
+            return {name: ",".join(keys[name]) for name in named}
+        named |= more
+
+
+def _both(keys: Mapping[str, tuple[str, ...]], named: Iterable[str]) -> Iterable[str]:
+    """The keys of these actions, before and after."""
+    for name in named:
+        yield from BY_ID[name].default_keys
+        yield from keys[name]
