@@ -137,3 +137,30 @@ def test_letter_is_refused_for_what_acts_in_text_fields() -> None:
 )  # fmt: skip
 def test_keys_are_written_as_people_write_them(written: str, code: str | None) -> None:
     assert key_code(written) == code
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("clipboard", "Copy"), ("export", "Generate: save")])
+async def test_palette_knows_other_words_and_other_modes(places: Path, config: Path, typed: str, shown: str) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("slash")  # from inside a text field
+        await app.press("ctrl+p", *typed)
+        await app.shows(shown)
+
+
+async def test_palette_carries_out_an_action_of_another_mode(places: Path, config: Path) -> None:
+    record(places, "finished").close()
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        await app.press("1")
+        await app.in_mode("corpus")
+        await app.press("ctrl+p", *"runs: sort")
+        await app.shows("Runs: sort")
+        await app.press("enter")
+        await app.in_mode("runs")
+        await app.shows("sort: best first")
+        await app.press("ctrl+p", *"train: pause")
+        await app.shows("Train: pause")
+        await app.press("enter")
+        await app.in_mode("train")
+        await app.shows("nothing for “pause” to act on")

@@ -45,6 +45,8 @@ class Action:
     args: tuple[Any, ...] = ()
     footer: int = 0
     palette: bool = True
+    words: str = ""
+    """What else people call it, for the palette."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -78,10 +80,13 @@ def _action(
     handler: str = "",
     footer: int = 0,
     palette: bool = True,
+    words: str = "",
 ) -> Action:
     mode = scope.partition(".")[0]
     head = "app" if mode in _COMMON else mode
-    return Action(f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette)
+    return Action(
+        f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette, words
+    )
 
 
 _NAMES = {
@@ -105,7 +110,7 @@ ACTIONS: tuple[Action, ...] = (
     A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
     A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", handler="quit", palette=False),
-    A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text.", palette=False),
+    A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text.", words="clipboard yank"),
     A(ANYWHERE, "back", "escape", "back", "Close the dialog, input or view. Never quits.", palette=False),
     A(PANES, "next_pane", "tab", "next pane", "Move to the next pane.", palette=False),
     A(PANES, "previous_pane", "shift+tab", "previous pane", "Move to the previous pane.", palette=False),
@@ -116,7 +121,8 @@ ACTIONS: tuple[Action, ...] = (
     A(OUTSIDE, "help_key", "question_mark", "help", "The keys of this pane, with what they do.", handler="help"),
     A(OUTSIDE, "palette_key", "colon", "palette", "Find any action by its name.", handler="palette", palette=False),
     A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run is training.", handler="quit"),
-    A(OUTSIDE, "zoom", "z", "zoom", "Show this pane alone, or all panes again.", footer=60),
+    A(OUTSIDE, "zoom", "z", "zoom", "Show this pane alone, or all panes again.", footer=60,
+      words="maximize full screen"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
     # ---- Corpus
     A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1),
@@ -149,7 +155,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
     A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
     A("train.live", "finish", "f", "finish", "Lower the rate to zero within half a minute, then end.", footer=7),
-    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
     A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
@@ -176,10 +182,11 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, typical, Mirostat and repetition too.",
       footer=11),
-    A("generate", "save", "ctrl+s", "save", "Save the session, or export its text.", footer=5),
+    A("generate", "save", "ctrl+s", "save", "Save the session, or export its text.", footer=5,
+      words="export html write file"),
     A("generate", "last_session", "l", "last session", "Continue the last session of this model.", footer=10),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
-    A("generate", "find", "slash", "find", "Find in the text."),
+    A("generate", "find", "slash", "find", "Find in the text.", words="search"),
     A("generate.text", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
     A("generate.text", "walk_right", "right", "on", "Move on; at the end, generate a character.", 1, 0, handler="walk"),
     A("generate.text", "walk_up", "up", "line up", "Move up by one line.", 0, -1, handler="walk", palette=False),
@@ -242,26 +249,27 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
-    A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3),
+    A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3,
+      words="export html write file"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept its next word.", footer=2),
     A("generate.write.suggestion", "accept_suggestion", "tab", "accept", "Accept the whole suggestion.", footer=1),
     # ---- Runs
     A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1),
     A("runs", "play", "g", "play", "Play this run's best model.", footer=2),
     A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3),
-    A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4),
+    A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4, words="diff settings"),
     A("runs", "overlay", "v", "curves", "The curves of the marked runs on one chart.", footer=12),
     A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13),
     A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=5),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
-    A("runs", "rename", "n", "name", "Give the run another name.", footer=7),
+    A("runs", "rename", "n", "name", "Give the run another name.", footer=7, words="rename"),
     A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=9),
     A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
     A("runs", "find", "slash", "filter", "Show only some runs: by a name's part, or lr<0.01 text=anna state=finished.",
       footer=11),
     A("runs", "tags", "t", "tags", "Give the run tags, to find it by.", footer=14),
     A("runs", "note", "e", "note", "Write a note on the run.", footer=15),
-    A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8),
+    A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8, words="remove"),
     A("runs.overlay", "cursor_left", "left", "cursor", "Move the cursor back; the list has the losses there.", -1,
       handler="cursor", footer=1),
     A("runs.overlay", "cursor_right", "right", "cursor", "Move the cursor on.", 1, handler="cursor"),

@@ -125,6 +125,13 @@ class ModeApp(App[None]):
 
     do_go = go
 
+    def do_in_mode(self, action: Action) -> None:
+        """Go to the mode of an action and carry it out there, if it has something to act on."""
+        self.go(action.mode or "")
+        screen = self.mode_screen
+        if screen is not None:
+            screen.call_after_refresh(screen.do_if_possible, action)
+
     def use_corpus(self, choice: CorpusChoice) -> None:
         """Train is to use this text: remember it and go there."""
         self.corpus = choice
@@ -367,6 +374,13 @@ class ModeScreen(SafeWorkers, Screen[None]):
                 await outcome
         except Exception as error:  # Textual would end the app
             self.charlstm.report_error(error, action.label)
+
+    async def do_if_possible(self, action: Action) -> None:
+        """Carry out an action, or say that it has nothing to act on."""
+        if action in self.palette_actions():
+            await self.action_do(action.id)
+        else:
+            self.charlstm.notify_info(f"There is nothing for “{action.label}” to act on now.")
 
     def footer_labels(self) -> dict[str, str]:
         """Labels of the key bar that differ from the table's now, by action id."""

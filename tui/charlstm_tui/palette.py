@@ -8,13 +8,17 @@ from functools import partial
 from textual.app import ComposeResult
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
-from charlstm_tui.actions import key_name
+from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
 
 class SteadyCommandList(CommandList, SteadyOptionList):
     """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
+
+
+Command = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
+"""Name, help, other words for it, and what to call."""
 
 
 class Palette(CommandPalette):
@@ -53,27 +57,39 @@ class Actions(Provider):
     Both come from one provider, because Textual shows those of several in no fixed order.
     """
 
-    def _commands(self) -> Iterator[tuple[str, str, Callable[[], Awaitable[None] | None]]]:
-        """Name, help and what to call: what belongs to the pane in focus first, then the mode's, then the app's."""
+    def _commands(self) -> Iterator[Command]:
+        """What belongs to the pane in focus first, then the mode's, then the app's."""
         screen = self.screen
         if isinstance(screen, ModeScreen):
             shown = (action for action in screen.palette_actions() if action.palette)
             for action in sorted(shown, key=lambda action: (action.mode is None, -action.scope.count("."))):
-                keys = " ".join(key_name(key) for key in action.keys)
-                yield _capital(action.label), f"{action.help}  [{keys}]", partial(screen.action_do, action.id)
+                yield _capital(action.label), _about(action), action.words, partial(screen.action_do, action.id)
         for command in self.app.get_system_commands(screen):
-            yield command.title, command.help, command.callback
+            yield command.title, command.help, "", command.callback
+
+    def _in_other_modes(self) -> Iterator[Command]:
+        """The actions of the other modes, which are shown first. Only in a search, as they are many."""
+        app, screen, titles = self.app, self.screen, dict(MODES)
+        if isinstance(app, ModeApp) and isinstance(screen, ModeScreen):
+            for action in ACTIONS:
+                if action.palette and action.mode not in (None, screen.MODE):
+                    name = f"{titles[action.mode or '']}: {action.label}"
+                    yield name, _about(action), action.words, partial(app.do_in_mode, action)
 
     async def discover(self) -> Hits:
-        for name, about, act in self._commands():
+        for name, about, _, act in self._commands():
             yield DiscoveryHit(name, act, help=_literal(about))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for name, about, act in self._commands():
-            score = max(matcher.match(name) * 1.5, matcher.match(about))
+        for name, about, words, act in (*self._commands(), *self._in_other_modes()):
+            score = max(matcher.match(name) * 1.5, matcher.match(words), matcher.match(about))
             if score > 0:
                 yield Hit(score, matcher.highlight(name), act, text=name, help=_literal(about))
+
+
+def _about(action: Action) -> str:
+    return f"{action.help}  [{' '.join(map(key_name, action.keys))}]"
 
 
 def _capital(label: str) -> str:

@@ -21,7 +21,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.models import demo_path
 from charlstm.text.reading import TextOptions
 from charlstm.text.sources import resolve
-from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.actions import Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice
@@ -86,10 +86,11 @@ class CorpusScreen(ModeScreen):
             self.texts.go_to(self._given)
         welcome = self.query_one("#welcome", Static)
         welcome.display = self._given is None and not self.charlstm.runs_state.runs
-        ready = f"; {BY_ID['app.mode_generate'].key_label} plays a ready model" if demo_path() is not None else ""
+        ready = f"; {key_of('app.mode_generate')} plays a ready model" if demo_path() is not None else ""
         words = f" Welcome. {key('use')} takes this text{ready}."
-        gap = max(1, self.app.size.width - len(words) - 10)
-        welcome.update(Content.assemble((words, "$accent"), " " * gap, ("Esc hide", "$quiet")))
+        hide = f"{key_of('app.back')} hide"
+        gap = max(1, self.app.size.width - len(words) - len(hide) - 2)
+        welcome.update(Content.assemble((words, "$accent"), " " * gap, (hide, "$quiet")))
         self.call_after_refresh(self.reload)
 
     @property

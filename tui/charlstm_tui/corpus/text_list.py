@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.reactive import var
 
 from charlstm.display import visible
+from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.sources import Folder, Section, Text, first_text
 from charlstm_tui.formatting import count, home, shorten, size, typed_path
 from charlstm_tui.widgets.row_list import Row, RowList
@@ -63,7 +64,7 @@ class TextList(RowList):
             if section.problem:
                 rows.append(Row(None, Content.styled(f"  {section.problem}", "$error")))
         if not rows and self.sections:
-            none = f"Nothing is called “{visible(self.typed, keep='')}”. Esc shows all."
+            none = f"Nothing is called “{visible(self.typed, keep='')}”. {key_of('app.back')} shows all."
             rows.append(Row(None, Content.styled(none, "$quiet")))
         self.show(rows)
 

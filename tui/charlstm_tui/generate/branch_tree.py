@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.content import Content
 from textual.message import Message
@@ -12,6 +11,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm.generation.session import BranchInfo
+from charlstm_tui.actions import key_of
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
 
@@ -26,7 +26,6 @@ class BranchTree(SteadyOptionList):
         &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
     }
     """
-    NOTHING: ClassVar[str] = "No branches yet: Enter shows the choices."
 
     class Chosen(Message):
         """A branch is to become the current text."""
@@ -51,7 +50,12 @@ class BranchTree(SteadyOptionList):
         highlighted = 0 if self.highlighted is None else self.highlighted
         self.clear_options()
         if len(branches) < 2:
-            self.add_option(Option(Content.styled(self.NOTHING, "$quiet"), disabled=True))
+            self.add_option(
+                Option(
+                    Content.styled(f"No branches yet: {key_of('generate.choices')} shows the choices.", "$quiet"),
+                    disabled=True,
+                )
+            )
             return
         depths: dict[int, int] = {}
         tip = max(place for place, branch in enumerate(branches) if branch.current or not place)

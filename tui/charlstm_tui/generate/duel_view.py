@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm_tui.actions import Action
+from charlstm_tui.actions import Action, key_of
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
@@ -74,7 +74,12 @@ class DuelView(GenerateView):
 
     def figures(self) -> list[str]:
         speed = next((state.speed for state in self._states.values()), NORMAL_SPEED)
-        return [f"▶ {speed_words(speed)}" if self.running else "‖ paused", "Tab other side", "t T … its settings"]
+        less, more = key_of("generate.temperature_down"), key_of("generate.temperature_up")
+        return [
+            f"▶ {speed_words(speed)}" if self.running else "‖ paused",
+            f"{key_of('app.next_pane')} other side",
+            f"{less} {more} … its settings",
+        ]
 
     def enter(self, played: PlaybackState) -> None:
         """Play the prime of ``played`` on both sides, on the second with a higher temperature."""

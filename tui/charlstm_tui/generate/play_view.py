@@ -367,7 +367,7 @@ class PlayView(ExplainingView):
             error = (visible(state.error), "$error")
             words = Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
         elif state is not None and state.busy:
-            stop = ("\n\n", ("Esc", key), (" stops", "$quiet")) if state.facts is not None else ()
+            stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
             words = Content.assemble((visible(state.busy), "$quiet"), *stop)
         elif state is None and self._opening is None:
             corpus_key = key_of("app.mode_corpus")
@@ -510,7 +510,8 @@ class PlayView(ExplainingView):
         if choosing:
             self.screen.minimize()
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
-            self.say("1–9 choose a character, and the text branches there. Esc cancels.")
+            first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
+            self.say(f"{first}–{last} choose a character, and the text branches there. {back} cancels.")
         else:
             self.say("")
             self.focus_text()
@@ -660,7 +661,8 @@ class PlayView(ExplainingView):
         self.player.set_writing(writing)
         self.focus_text()
         if writing:
-            self.say("Type. Grey is the model's suggestion: Esc hides it, Esc again ends Write.")
+            back = key_of("app.back")
+            self.say(f"Type. Grey is the model's suggestion: {back} hides it, {back} again ends Write.")
         else:
             self.say("")
         self.post_message(self.Changed())

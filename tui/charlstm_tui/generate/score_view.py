@@ -232,7 +232,9 @@ class ScoreView(GenerateView):
         event.stop()
         if self._job is not None and self._job.is_running:
             far = f"Scoring {self._text_name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
-            self._show_head(Content.assemble((far, "$quiet"), ("Esc", "bold $primary"), (" stops", "$quiet")))
+            self._show_head(
+                Content.assemble((far, "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
+            )
 
     def _show(self, scores: Scores | None, words: str = "") -> None:
         self._scores, self._places = scores, [] if scores is None else scores.places(PLACES)

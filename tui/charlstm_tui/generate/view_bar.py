@@ -59,7 +59,7 @@ class GenerateBar(Widget):
                 tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:
                 click = _click("screen.show_view('play')" if view == "play" else f"screen.do('generate.{view}')")
-                name = "Esc" if view == "play" else key_of(f"generate.{view}")
+                name = key_of("app.back" if view == "play" else f"generate.{view}")
                 tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         earlier, later = (key + _click(f"screen.do('generate.{name}')") for name in ("earlier", "later"))

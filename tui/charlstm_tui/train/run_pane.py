@@ -22,6 +22,7 @@ from charlstm.runs.contention import NOTABLE_SLOWDOWN
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
+from charlstm_tui.actions import key_of
 from charlstm_tui.base import leaving
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -95,7 +96,7 @@ class RunPane(Vertical):
         if leaving(self):
             return
         self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
-        self.query_one("#samples").border_subtitle = Content("Tab ↑↓")
+        self.query_one("#samples").border_subtitle = Content(f"{key_of('app.next_pane')} ↑↓")
         self.post_message(self.Ready())
 
     def on_resize(self, event: Resize) -> None:

@@ -211,7 +211,7 @@ def run_result(
         keys.append(f"{key('train.new')} new run with a lower rate")
     elif status.state == "finished":
         keys.append(f"{key('train.more_after')} more minutes")
-    keys.append("Esc samples")
+    keys.append(f"{key('app.back')} samples")
     sample = _sample_of_best(series)
     return RunResult(
         title=f"{title}{', but it has learnt little' if problem else ''} · {view.name}",

@@ -33,7 +33,7 @@ from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
-from charlstm_tui.actions import BY_ID
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import leaving
 from charlstm_tui.choices import CorpusChoice
@@ -451,7 +451,12 @@ class SetupPane(SafeWorkers, Vertical):
             self.query_one(selector).display = self.corpus is not None
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
-            head.update(Content("No text is chosen yet. 1 goes to Corpus; Enter takes a text there."))
+            head.update(
+                Content(
+                    f"No text is chosen yet. {key_of('app.mode_corpus')} goes to Corpus; "
+                    f"{key_of('corpus.use')} takes a text there."
+                )
+            )
             return
         head.update(self._head(self.corpus))
         name = self.preset_name
@@ -461,7 +466,7 @@ class SetupPane(SafeWorkers, Vertical):
         self.query_one("#preset-about", Static).update(Content.assemble((name_words, "bold $accent"), about))
         plan = self.query_one("#plan", Static)
         plan.update(self._plan())
-        resets = f" · * changed, {BY_ID['train.reset'].key_label} resets" if self.changes_count else ""
+        resets = f" · * changed, {key_of('train.reset')} resets" if self.changes_count else ""
         plan.border_title = Content(f"WHAT IT WILL DO{resets}")
         rate = self.query_one("#rate-plan", Static)
         rate.update(self._rate_plan(rate.size.width - 4, min(rate.size.height - 1, 12)))
@@ -473,9 +478,9 @@ class SetupPane(SafeWorkers, Vertical):
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
         keys = {}
         if not self._runs_state.runs and demo_path() is not None:  # else it plays the newest run
-            keys["generate"] = BY_ID["app.mode_generate"].key_label
+            keys["generate"] = key_of("app.mode_generate")
         if self.can_train_longer:
-            keys["more_time"] = BY_ID["train.more_time"].key_label
+            keys["more_time"] = key_of("train.more_time")
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
         busy = self.query_one("#setup-busy", Static)
         busy.display = bool(words)
