@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from textual.binding import BindingsMap
 
-from charlstm_tui.actions import ACTIONS, FOCUSES, active, bindings, key_of, use_keys
+from charlstm.config import ENTRIES
+from charlstm_tui.actions import ACTIONS, FOCUSES, active, bindings, key_name, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
 from driven_app import driven
 from recorded_run import record
@@ -164,3 +165,11 @@ async def test_palette_carries_out_an_action_of_another_mode(places: Path, confi
         await app.press("enter")
         await app.in_mode("train")
         await app.shows("nothing for “pause” to act on")
+
+
+def test_configuration_document_lists_every_entry_and_action() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8").splitlines()
+    for action in ACTIONS:
+        keys = " ".join(f"`{key_name(key)}`" for key in action.default_keys)
+        assert f"| `{action.id}` | {keys} | {action.help} |" in lines
+    assert all(any(line.startswith(f"| `{entry}` |") for line in lines) for entry in ENTRIES)
