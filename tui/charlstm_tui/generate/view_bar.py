@@ -71,8 +71,11 @@ class GenerateBar(Widget):
             (" step", other),
         )
         shown_steps = steps if self._has_checkpoints else Content("")
-        for name in (*self._names, ""):
-            right = Content.assemble((name, here), shown_steps if name else "")
+        # The keys for other checkpoints give way before the step of this one.
+        *longer, shortest = self._names
+        choices = [*((name, shown_steps) for name in longer), *((name, Content("")) for name in longer[-1:])]
+        for name, keys in (*choices, (shortest, shown_steps), (shortest, Content("")), ("", Content(""))):
+            right = Content.assemble((name, here), keys)
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LABEL = 19
 """Cells for the name of what differs."""
-CELL_LEAST, CELL_MOST = 10, 26
+CELL_LEAST, CELL_MOST = 9, 26
 """Cells for a run."""
 GAP = "  "
 NAMED = ("text", "preset", "started from", "kernel")
