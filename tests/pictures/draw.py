@@ -48,7 +48,7 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         return (run.status.progress or 0.0) if run is not None else 0.0
 
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: shows("xz"))
+        await until(pilot, lambda: shows("a file compressor"))
         shoot("corpus")
         await pilot.press("enter")
         await until(pilot, lambda: shows("Enter start"))
