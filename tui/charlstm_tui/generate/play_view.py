@@ -22,6 +22,7 @@ from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.saving import target
+from charlstm.generation.tree import Alternative
 from charlstm.user_files import STDOUT
 from charlstm_tui import formatting
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
@@ -151,12 +152,12 @@ class PlayView(ExplainingView):
             branch = self.query_one(BranchTree).highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
         if action.scope == "generate.choices":
-            return action.args[0] <= len(self.query_one(Candidates).shown)
+            return action.args[0] <= len(self._shown_candidates)
         return self.playing
 
     def labels(self) -> dict[str, str]:
         state = self.state
-        shown = min(9, len(self.query_one(Candidates).shown))
+        shown = min(9, len(self._shown_candidates))
         stream = "pause" if state and state.running else "one more" if state and state.speed == 0 else "generate"
         return {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
 
@@ -330,6 +331,11 @@ class PlayView(ExplainingView):
     def _cursor(self) -> int:
         """The position of the cursor, counted from the end of the prime."""
         return max(0, self.text_view.cursor - (0 if self.state is None else len(self.state.prime)))
+
+    @property
+    def _shown_candidates(self) -> tuple[Alternative, ...]:
+        """The candidates that there is room for. The key bar may be drawn before the view has its parts: then none."""
+        return next((each.shown for each in self.query(Candidates)), ())
 
     def _draw_panels(self) -> None:
         state, text = self.state, self.text_view
@@ -524,7 +530,7 @@ class PlayView(ExplainingView):
         self.choosing = True
 
     def do_pick(self, number: int) -> None:
-        shown = self.query_one(Candidates).shown
+        shown = self._shown_candidates
         if number <= len(shown):
             self._pick(shown[number - 1].char)
 
