@@ -58,8 +58,9 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         await until(pilot, lambda: app.runs_state.attached_run is not None and not app.runs_state.attached_run.live)
         await until(pilot, lambda: shows("Finished"))
         shoot("finished")
-        await pilot.press("enter")
-        await until(pilot, lambda: shows("400 chars") or shows("paused"))
+        app.play("demo")
+        await until(pilot, lambda: shows("demo @ step") and (shows("ch/s") or shows("paused")))
+        await pilot.pause(8)
         await pilot.press("space")
         await until(pilot, lambda: shows("paused"))
         shoot("generate")
@@ -77,6 +78,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     out = asked.out.resolve()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
         os.environ |= {"CHARLSTM_STATE": f"{folder}/state", "CHARLSTM_CACHE": f"{folder}/cache", "HOME": folder}
         place = Path(folder) / "charlstm"  # the pictures show ~/charlstm, not a path of this machine
         place.mkdir()
