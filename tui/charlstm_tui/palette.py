@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from typing import Any
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
@@ -27,6 +29,10 @@ class Palette(CommandPalette):
     def compose(self) -> ComposeResult:
         for widget in super().compose():
             yield SteadyCommandList() if type(widget) is CommandList else widget
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Close, unless an earlier key or click did: Textual ends in an error when a screen is dismissed twice."""
+        return super().dismiss(result) if self.is_current else AwaitComplete.nothing()
 
 
 class Themes(Provider):
