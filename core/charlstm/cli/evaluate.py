@@ -25,6 +25,7 @@ from charlstm.cli.options import (
     open_model,
     optional_text_argument,
     runs_dir_option,
+    snapshot_option,
     text_argument,
 )
 from charlstm.cli.output import (
@@ -64,8 +65,6 @@ _OLD_PARTS = {"training": "train"}
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 BITS_PER_NAT = 1 / math.log(2)
-
-snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
 
 
 @click.command(

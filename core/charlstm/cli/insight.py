@@ -31,6 +31,7 @@ from charlstm.cli.options import (
     open_model,
     optional_text_argument,
     runs_dir_option,
+    snapshot_option,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
@@ -61,8 +62,6 @@ SAMPLES = 6
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
-
-snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
 
 
 @click.command(

@@ -112,6 +112,9 @@ runs_dir_option = click.option(
 )
 
 
+snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
+
+
 def text_options(command: F) -> F:
     """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 

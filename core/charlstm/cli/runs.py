@@ -34,6 +34,7 @@ from charlstm.runs.status import ESTIMATE
 from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
+    from charlstm.runs.comparison import Axis
     from charlstm.runs.folder import Run
     from charlstm.runs.notes import Notes
     from charlstm.runs.status import RunStatus
@@ -158,7 +159,7 @@ def compare(
     runs: tuple[str, ...],
     csv_file: str | None,
     svg_file: str | None,
-    axis: str,
+    axis: Axis,
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
@@ -173,7 +174,7 @@ def compare(
     if csv_file is not None:
         written.append(_write_file(csv_file, comparison.comparison_csv(compared)))
     if svg_file is not None:
-        chart = comparison.comparison_chart(compared, axis)  # type: ignore[arg-type]
+        chart = comparison.comparison_chart(compared, axis)
         if not chart:
             raise RunError("These runs have no curve yet: there is nothing to draw")
         written.append(_write_file(svg_file, chart))

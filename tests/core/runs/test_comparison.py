@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlstm.runs.comparison import AXES, comparison_chart, curves, differences, read_run, write_csv
+from charlstm.runs.comparison import AXES, Axis, comparison_chart, curves, differences, read_run, write_csv
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.settings import Settings
 from recorded_run import record
@@ -26,9 +26,9 @@ def test_only_what_differs_is_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axis", list(AXES))
-def test_curves_go_over_every_axis(tmp_path: Path, axis: str) -> None:
+def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
     run = read_run(record(tmp_path, "finished", name="one", steps=400).run)
-    validation, train = curves(run, axis)  # type: ignore[arg-type]
+    validation, train = curves(run, axis)
     assert len(validation.x) == len(validation.y) > 1
     assert (np.diff(train.x) > 0).all()
     assert train.faint
