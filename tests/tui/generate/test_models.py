@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.saving import load_session, save_session
 from charlstm.generation.session import Session as Played
-from charlstm.model.file import load_model, save_model
+from charlstm.model.file import Model, load_model, save_model
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
@@ -24,8 +25,7 @@ from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
-from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.playback import Playback
+from charlstm_tui.player import playback, saved_sessions
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
@@ -329,18 +329,19 @@ async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release, opening, opened = threading.Event(), threading.Event(), Playback.open
+    release = threading.Event()
 
-    def slow(*arguments: object) -> object:
-        opening.set()
+    def slow(path: Path) -> Model:
         release.wait(10)
-        return opened(*arguments)  # type: ignore[arg-type]
+        return load_model(path)
 
+    other = model.with_name("other.safetensors")
+    shutil.copy(model, other)
     async with playing(model) as it:
-        await it.paused(3)
-        monkeypatch.setattr(Playback, "open", slow)
-        it.screen.player.load(PlayRequest(str(model), prime="She"))
-        await it.until(lambda: opening.is_set() and "Opening" in it.screen_text())
+        await it.paused(3)  # a state was shown only just now, and the next one is not due yet
+        monkeypatch.setattr(playback, "load_model", slow)
+        it.screen.player.load(PlayRequest(str(other), prime="She"))
+        await it.until(lambda: "Opening" in it.screen_text())
         assert isinstance(it.screen.focused, Empty)
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +103,14 @@ class Playback:
 
     # ---- model and session
 
-    def open(self, request: PlayRequest, others: Iterable[LoadedModel] = ()) -> LoadedModel:
-        """Load the requested model, unless it is loaded here or among ``others``. Raises :class:`CharLSTMError`."""
+    def open(
+        self,
+        request: PlayRequest,
+        others: Iterable[LoadedModel] = (),
+        before_reading: Callable[[], None] = lambda: None,
+    ) -> LoadedModel:
+        """Load the requested model, unless it is loaded here or among ``others``; ``before_reading`` is called before a
+        file is read, which can take long. Raises :class:`CharLSTMError`."""
         path = model_path(request)
         stamp = None
         with contextlib.suppress(OSError):  # then load_model raises an error that says more
@@ -113,6 +119,7 @@ class Playback:
         known = [self.loaded, *others] if stamp is not None else []
         loaded = next((one for one in known if one is not None and one.source == source), None)
         if loaded is None:
+            before_reading()
             model = load_model(path)
             loaded = LoadedModel(source, model, Stepper(model))
         facts = describe(loaded.model, path, request)

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -138,7 +138,7 @@ class Player:
         return self._thread.is_alive()
 
     def collect(self) -> list[PlaybackState]:
-        """The states since the last call, at most one for each playback."""
+        """The states since the last call, in their order."""
         with self._lock:
             self._delivered = False
             states, self._states = self._states, []
@@ -371,11 +371,16 @@ class Player:
         with self._lock:
             if self._delivered:
                 return
-        states = [_state(playback) for playback in changed]
-        self._published_at, self._answering = now, False
+        self._publish_now(changed)
+
+    def _publish_now(self, playbacks: Iterable[Playback]) -> None:
+        states = [_state(playback) for playback in playbacks]
+        self._published_at, self._answering = time.monotonic(), False
         with self._lock:
-            self._states, self._delivered = states, True
-        self._deliver()
+            uncollected, self._delivered = self._delivered, True
+            self._states = [*self._states, *states]
+        if not uncollected:
+            self._deliver()
         self._quiet_until = time.monotonic() + SCREEN_PAUSE
 
     # ---- saving
@@ -472,7 +477,6 @@ class Player:
         playback.changed = True
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         begin = time.monotonic()
-        self._publish(begin)
 
         def check() -> None:
             if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
@@ -490,7 +494,7 @@ class Player:
         try:
             check()
             others = [other.loaded for other in self._playbacks.values() if other.loaded is not None]
-            loaded = playback.open(request, others)
+            loaded = playback.open(request, others, before_reading=lambda: self._publish_now([playback]))
             model, stepper = loaded.model, loaded.stepper
             if request.session is not None:
                 session = load_session(request.session, model, stepper=stepper)
