@@ -57,6 +57,26 @@ async def test_follows_the_end_only_while_it_is_in_view() -> None:
         assert "the end" in app.shown()
 
 
+async def test_the_scrollbar_follows_the_rows_and_goes_with_them() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        app.view.append("one\n")
+        await pilot.pause()
+        assert not app.view.show_vertical_scrollbar
+        app.view.append(LINES)
+        await pilot.pause()
+        for _ in range(3):
+            app.view.append(LINES)
+            assert app.view.vertical_scrollbar.window_virtual_size == app.view.virtual_size.height
+            assert app.view.max_scroll_y == app.view.virtual_size.height - 10 == app.view.scroll_offset.y
+        assert app.view.virtual_size.height == 4 * 200 + 2
+        app.view.truncate(8)
+        await pilot.pause()
+        assert not app.view.show_vertical_scrollbar
+        assert app.view.scroll_offset.y == 0
+
+
 async def test_keeps_its_place_when_the_width_changes() -> None:
     app = Host()
     async with app.run_test(size=(60, 10)) as pilot:

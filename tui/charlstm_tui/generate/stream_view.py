@@ -323,7 +323,14 @@ class StreamView(ScrollView, can_focus=True):
         self.scroll_to(y=y, animate=False, force=True)
 
     def _update_size(self) -> None:
-        self.virtual_size = Size(self.size.width, self._text_layout.rows)
+        """Tell the scrollbar how many rows there are. A new virtual size would lay out the whole screen, for which keys
+        wait 20 to 30 ms; while the scrollbar stays, there is nothing to lay out."""
+        size = Size(self.size.width, self._text_layout.rows)
+        if self.show_vertical_scrollbar and size.height > self.size.height and size.width == self.virtual_size.width:
+            self.set_reactive(ScrollView.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+        else:
+            self.virtual_size = size
 
     # ---- drawing
 
