@@ -456,6 +456,7 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     seen: list[str | None] = []
     monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: seen.append(os.environ.get("COLUMNS")))
     monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
+    monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
     with pytest.raises(SystemExit):
         main([])
     assert seen == ["132" if kept else None]
@@ -478,7 +479,12 @@ def test_without_a_terminal_it_says_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "words"), [("--nonsense", "see charlstm-tui --help"), ("demo", "charlstm-tui --model demo")]
+    ("argument", "words"),
+    [
+        ("--nonsense", "see charlstm-tui --help"),
+        ("demo", "charlstm-tui --model demo"),
+        ("--log=/no/folder/my.log", "cannot be written: No such file"),
+    ],
 )
 def test_a_wrong_argument_is_one_sentence(
     argument: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

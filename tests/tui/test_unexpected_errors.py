@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import logging
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import charlstm_tui
 from charlstm.errors import CharLSTMError
 from charlstm_tui import run_watcher
 from charlstm_tui.background import SafeWorkers
-from charlstm_tui.error_log import RECENT, log_path, sentence
+from charlstm_tui.error_log import LOG, RECENT, LogFile, log_path, log_to, log_uncaught, sentence
 from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
 from charlstm_tui.widgets.top_bar import TopBar
@@ -115,9 +116,57 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
         watcher.close()
 
 
+async def test_errors_of_the_session_are_shown_and_copied(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("corpus")
+        await app.press("exclamation_mark")
+        await app.shows("There are none", "app.log")
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        monkeypatch.setattr(app.mode, "do_open_path", lambda: 1 / 0)
+        await app.press("o", "exclamation_mark")
+        await app.shows("ZeroDivisionError: division by zero", "Traceback")
+        await app.press("ctrl+c")
+        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+    assert len(unexpected_errors) == 1
+
+
+def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
+    tmp_path: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LOG, "handlers", list(LOG.handlers))
+    monkeypatch.setattr(LOG, "level", LOG.level)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    tasks = logging.getLogger("asyncio")
+    monkeypatch.setattr(tasks, "handlers", list(tasks.handlers))
+    log = tmp_path / "my.log"
+    log_to(log)
+    log_uncaught()
+    LOG.info("action app.units")
+    thread = threading.Thread(target=lambda: 1 / 0, name="reader")
+    thread.start()
+    thread.join()
+    tasks.error("Task exception was never retrieved")
+    written = log.read_text(encoding="utf-8")
+    assert all(words in written for words in ("Textual", "action app.units", "thread reader", "never retrieved"))
+    assert "ZeroDivisionError" in unexpected_errors[0]
+    monkeypatch.setattr(LogFile, "flush", lambda self: 1 / 0)
+    LOG.error("no space")
+    LOG.error("no space")
+    assert [entry for entry in unexpected_errors if "cannot be written" in entry] == [
+        f"{log} cannot be written: division by zero"
+    ]
+    for handler in LOG.handlers:
+        handler.close()
+
+
 def test_an_expected_error_is_its_own_sentence_and_another_is_explained() -> None:
     assert sentence(CharLSTMError("The text is empty.")) == "The text is empty."
-    assert sentence(ValueError("bad\nmore")).startswith("Something unexpected failed (ValueError: bad). The details")
+    assert sentence(ValueError("bad\nmore")).startswith("Something unexpected failed (ValueError: bad). “Show errors”")
     assert "disk: No space left" in sentence(OSError(28, "No space left", "disk"), "saving")
 
 

@@ -93,6 +93,7 @@ _NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+", "minus": "-",
     "left_square_bracket": "[", "right_square_bracket": "]", "escape": "Esc", "enter": "Enter", "space": "Space",
     "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=", "f1": "F1",
+    "exclamation_mark": "!",
 }  # fmt: skip
 
 
@@ -110,7 +111,8 @@ ACTIONS: tuple[Action, ...] = (
     A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
     A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", handler="quit", palette=False),
-    A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text.", words="clipboard yank"),
+    A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text, or all of it when nothing is selected.",
+      words="clipboard yank"),
     A(ANYWHERE, "back", "escape", "back", "Close the dialog, input or view. Never quits.", palette=False),
     A(PANES, "next_pane", "tab", "next pane", "Move to the next pane.", palette=False),
     A(PANES, "previous_pane", "shift+tab", "previous pane", "Move to the previous pane.", palette=False),
@@ -121,6 +123,8 @@ ACTIONS: tuple[Action, ...] = (
     A(OUTSIDE, "help_key", "question_mark", "help", "The keys of this pane, with what they do.", handler="help"),
     A(OUTSIDE, "palette_key", "colon", "palette", "Find any action by its name.", handler="palette", palette=False),
     A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run is training.", handler="quit"),
+    A(OUTSIDE, "errors", "exclamation_mark", "show errors", "Show the unexpected errors of this session, to copy them.",
+      words="log traceback problem bug"),
     A(OUTSIDE, "zoom", "z", "zoom", "Show this pane alone, or all panes again.", footer=60,
       words="maximize full screen"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),

@@ -29,10 +29,13 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES,
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
-from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.error_log import LOG
+from charlstm_tui.errors_dialog import ErrorsDialog
+from charlstm_tui.formatting import plural
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
-from charlstm_tui.palette import Actions, Palette, Themes
+from charlstm_tui.palette import Actions, Palette, ThemePicker
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
@@ -150,6 +153,7 @@ class CharLSTMApp(ModeApp):
     async def action_do(self, name: str) -> None:
         """Carry out one of the app's own actions."""
         action = BY_ID[name]
+        LOG.info("action %s", name)
         try:
             outcome = getattr(self, f"do_{action.handler}")(*action.args)
             if inspect.isawaitable(outcome):
@@ -180,12 +184,16 @@ class CharLSTMApp(ModeApp):
             self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(Palette([Themes], placeholder="Which theme?"))
+        self.push_screen(ThemePicker())
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""
         ours = {"Quit", "Keys", "Minimize", "Maximize"}
         return (command for command in super().get_system_commands(screen) if command.title not in ours)
+
+    def do_errors(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.push_screen(ErrorsDialog())
 
     def do_back(self) -> None:
         if isinstance(self.screen, ModeScreen):
@@ -205,13 +213,20 @@ class CharLSTMApp(ModeApp):
         self.screen.focus_previous()
 
     def do_copy(self) -> None:
-        focused = self.focused
-        text = focused.selected_text if isinstance(focused, Input | TextArea) else self.screen.get_selected_text()
+        """Copy the selection; without one, all of the text that is shown."""
+        focused, screen = self.focused, self.screen
+        text = focused.selected_text if isinstance(focused, Input | TextArea) else screen.get_selected_text()
         if text:
             self.copy_to_clipboard(text)
-            self.notify_info("Copied.")
+            self.notify_info(f"Copied the selection, {plural(len(text), 'character')}.")
+            return
+        copyable = screen.copyable() if isinstance(screen, ModeScreen | Dialog) else None
+        quits = f"{key_of('app.quit')} quits."
+        if copyable is None or not copyable.text or isinstance(focused, Input):
+            self.notify_info(f"Nothing is selected to copy. {quits}")
         else:
-            self.notify_info(f"Nothing is selected to copy. {key_of('app.quit')} quits.")
+            self.copy_to_clipboard(copyable.text)
+            self.notify_info(f"Copied {copyable.name}, {plural(len(copyable.text), 'character')}. {quits}")
 
     def do_quit(self) -> None:
         live = self.runs_state.live

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -76,6 +77,7 @@ def _run_process(argv: Sequence[str], check: Callable[[], None]) -> Any:
             out, err = _wait_for_output(process, check)
         finally:
             process.kill()  # has no effect if it has ended
+    LOG.info("%s: exit code %s", shlex.join(command), process.returncode)
     error_lines = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
         if not error_lines:

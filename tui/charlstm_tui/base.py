@@ -26,6 +26,7 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action
 from charlstm_tui.app_state import AppState, StateWriter, load_state
 from charlstm_tui.background import JobFailed, SafeWorkers
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.process import SAVE_WITHIN
@@ -181,10 +182,12 @@ class ModeApp(App[None]):
 
     def notify_error(self, sentence: str) -> None:
         """Something went wrong, and there is no pane of its own to say it in."""
+        LOG.info("shown: %s", sentence)
         self.notify(visible(sentence), severity="error", markup=False, timeout=6)
 
     def show_error(self, sentence: str) -> None:
         """Say what went wrong in the mode on screen, if it has a place for it."""
+        LOG.info("error: %s", sentence)
         screen = self.mode_screen
         if screen is not None and screen.is_mounted:
             screen.show_error(sentence)
@@ -300,6 +303,10 @@ class ModeScreen(SafeWorkers, Screen[None]):
         """Esc, when there was neither input nor zoom to leave. True when something was left."""
         return False
 
+    def copyable(self) -> Copyable | None:
+        """What is copied while nothing is selected; ``None`` for nothing."""
+        return None
+
     def entered(self) -> None:
         """The mode came on screen."""
 
@@ -368,6 +375,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
     async def action_do(self, name: str) -> None:
         """Carry out the action of the table with this id."""
         action = BY_ID[name]
+        LOG.info("action %s", name)
         try:
             outcome = self.handler(action)(*action.args)
             if inspect.isawaitable(outcome):

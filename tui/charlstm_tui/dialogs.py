@@ -18,6 +18,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.text_input import TextInput
@@ -45,6 +46,10 @@ class Dialog(ModalScreen[Any]):
 
     def opened(self) -> None:
         """The dialog is there, with all its parts."""
+
+    def copyable(self) -> Copyable | None:
+        """What is copied while nothing is selected; ``None`` for nothing."""
+        return None
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""

@@ -1,5 +1,7 @@
 """Log unexpected errors: the last tracebacks are kept in memory, and all of them in a file.
 
+``charlstm-tui --log FILE`` also writes them to a file of the user's choice, with what the app did before.
+
 An expected error is a :class:`charlstm.errors.CharLSTMError` with a sentence for the user. Any other one is a mistake
 in the program or a system error that the code did not expect. Threads, workers and actions catch it
 at their top, log it with ``LOG.exception``, show :func:`sentence` in their pane, and go on.
@@ -8,7 +10,11 @@ at their top, log it with ``LOG.exception``, show :func:`sentence` in their pane
 from __future__ import annotations
 
 import logging
+import platform
+import sys
+import threading
 from collections import deque
+from importlib.metadata import version
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
@@ -51,6 +57,38 @@ def log_path() -> Path:
     return state_dir(make=False) / "app.log"
 
 
+class LogFile(logging.FileHandler):
+    """A log file of the user's choice. When it cannot be written any more, that is said once, in memory."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        LOG.removeHandler(self)
+        RECENT.tracebacks.append(f"{self.baseFilename} cannot be written: {error}")
+
+
+def log_to(path: Path) -> None:
+    """From now on, also log to this file: errors, actions, and commands that are run. Raises :class:`OSError`."""
+    handler = LogFile(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s: %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    python, system = platform.python_version(), platform.platform()
+    LOG.info("charlstm %s, Textual %s, Python %s, %s", version("charlstm-tui"), version("textual"), python, system)
+
+
+def log_uncaught() -> None:
+    """Log what no code caught: exceptions of threads, and of tasks that nothing awaits."""
+
+    def log_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            LOG.error("thread %s", args.thread.name if args.thread else "?", exc_info=args.exc_value)
+
+    threading.excepthook = log_thread
+    tasks = logging.getLogger("asyncio")
+    for handler in LOG.handlers:
+        tasks.addHandler(handler)
+
+
 RECENT = RecentErrors()
 LOG.addHandler(RECENT)
 
@@ -64,4 +102,4 @@ def sentence(error: BaseException, doing: str = "") -> str:
     if isinstance(error, OSError) and error.strerror:
         reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     what = f"{doing[0].upper()}{doing[1:]} failed" if doing else "Something unexpected failed"
-    return f"{what} ({reason}). The details are in {log_path()}."
+    return f"{what} ({reason}). “Show errors” in the palette has the details."

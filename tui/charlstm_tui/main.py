@@ -18,6 +18,7 @@ from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, disca
 from charlstm.config import load_config
 from charlstm_tui import process
 from charlstm_tui.app_state import load_state
+from charlstm_tui.error_log import log_to, log_uncaught
 from charlstm_tui.terminal_background import ask_background
 
 process.set_frame_rate()  # before anything imports Textual
@@ -34,8 +35,16 @@ process.set_frame_rate()  # before anything imports Textual
     metavar="FILE",
     help="Another configuration than the usual one (see charlstm config path).",
 )
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write to this file what the app does, and the tracebacks of errors.",
+)
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
-def command(text: str | None, run: str | None, model: str | None, runs_dir: str | None, config: Path | None) -> int:
+def command(
+    text: str | None, run: str | None, model: str | None, runs_dir: str | None, config: Path | None, log: Path | None
+) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
     TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
@@ -52,6 +61,12 @@ def command(text: str | None, run: str | None, model: str | None, runs_dir: str 
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not Path(text).exists():
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
+    if log is not None:
+        try:
+            log_to(log)
+        except OSError as error:
+            raise click.ClickException(f"the log {log} cannot be written: {error.strerror}") from None
+    log_uncaught()
     question = None if load_config(config)[0].theme or load_state().theme else ask_background()
     try:
         from charlstm_tui.app import CharLSTMApp  # which takes longer than an answer

@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
+from textual import on
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
-from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.theme import Theme
+from textual.widgets import OptionList
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.base import ModeApp, ModeScreen
@@ -19,7 +22,7 @@ class SteadyCommandList(CommandList, SteadyOptionList):
     """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
 
 
-Command = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
+Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 """Name, help, other words for it, and what to call."""
 
 
@@ -33,6 +36,37 @@ class Palette(CommandPalette):
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Close, unless an earlier key or click did: Textual ends in an error when a screen is dismissed twice."""
         return super().dismiss(result) if self.is_current else AwaitComplete.nothing()
+
+
+class ThemePicker(Palette):
+    """The palette of themes. The highlighted one is shown at once; Esc brings back the one before."""
+
+    def __init__(self) -> None:
+        super().__init__([Themes], placeholder="Which theme?")
+        self._kept = ""  # the theme that stays: the one before, until another is chosen
+
+    def on_mount(self) -> None:
+        self._kept = self.app.theme
+        self.app.theme_changed_signal.subscribe(self, self._restyle)
+
+    def _restyle(self, _: Theme) -> None:
+        """Textual leaves the palette, as a screen of the system's, in the colours that it was opened in."""
+        self.app.stylesheet.update(self)
+
+    @on(OptionList.OptionHighlighted)
+    def _show(self, event: OptionList.OptionHighlighted) -> None:
+        if isinstance(event.option, Command) and event.option.hit.text in self.app.available_themes:
+            self.app.theme = event.option.hit.text
+
+    @on(OptionList.OptionSelected)
+    def _keep(self, event: OptionList.OptionSelected) -> None:
+        if isinstance(event.option, Command) and event.option.hit.text in self.app.available_themes:
+            self._kept = event.option.hit.text
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        if self.is_current:
+            self.app.theme = self._kept
+        return super().dismiss(result)
 
 
 class Themes(Provider):
@@ -63,7 +97,7 @@ class Actions(Provider):
     Both come from one provider, because Textual shows those of several in no fixed order.
     """
 
-    def _commands(self) -> Iterator[Command]:
+    def _commands(self) -> Iterator[Entry]:
         """What belongs to the pane in focus first, then the mode's, then the app's."""
         screen = self.screen
         if isinstance(screen, ModeScreen):
@@ -73,7 +107,7 @@ class Actions(Provider):
         for command in self.app.get_system_commands(screen):
             yield command.title, command.help, "", command.callback
 
-    def _in_other_modes(self) -> Iterator[Command]:
+    def _in_other_modes(self) -> Iterator[Entry]:
         """The actions of the other modes, which are shown first. Only in a search, as they are many."""
         app, screen, titles = self.app, self.screen, dict(MODES)
         if isinstance(app, ModeApp) and isinstance(screen, ModeScreen):

@@ -22,6 +22,7 @@ from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
@@ -301,6 +302,10 @@ class GenerateScreen(ModeScreen):
         if self._message_is_error and BY_ID[name].handler != "back":  # which removes it itself
             self._show_message("")
         await super().action_do(name)
+
+    def copyable(self) -> Copyable:
+        name = "the branch" if self.view_name in ("play", "write") else "the text"
+        return Copyable(name, self.view.text_view.text())
 
     def handle_escape(self) -> bool:
         if self.view.handle_escape():
