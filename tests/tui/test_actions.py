@@ -13,6 +13,7 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import DuelView
+from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
@@ -21,6 +22,7 @@ VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
     "generate.cells": (CellsView,),
     "generate.cells.text": (CellsView,),
     "generate.duel": (DuelView,),
+    "generate.multiverse": (MultiverseView,),
     "generate.score": (ScoreView,),
     "generate.play": (PlayView,),
     "generate.text": (PlayView,),

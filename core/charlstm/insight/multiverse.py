@@ -7,6 +7,7 @@ continuations of one length are computed in one batch.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,13 +68,63 @@ class NextWord:
     probability: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadText:
+    """A text that a model has read.
+
+    Attributes:
+        ids: ``(N,)``, the text in the model's numbers.
+        state: the state of one stream after it.
+        logits: ``(1, V)``, of the next character.
+    """
+
+    model: Model
+    ids: npt.NDArray[np.intp]
+    state: StepperState
+    logits: Floats
+
+
+def read_text(
+    model: Model,
+    text: str,
+    *,
+    stepper: Stepper | None = None,
+    known: ReadText | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReadText:
+    """Read a text, for :func:`multiverse` and :func:`next_words`.
+
+    Args:
+        known: a text that was read before. If ``text`` begins with it, only the rest is read.
+        progress: called with ``(done, total)`` characters after each block; an exception ends the work.
+    """
+    stepper = stepper or Stepper(model)
+    ids = prepare_prime(model, text).ids
+    state, read = stepper.zero_state(), 0
+    if known is not None and known.model is model and np.array_equal(ids[: len(known.ids)], known.ids):
+        state.unpack(known.state.pack())
+        read = len(known.ids)
+    with blas_threads(1):
+        logits = stepper.consume(ids[read:], state, progress).copy()
+    return ReadText(model, ids, state, logits)
+
+
 def multiverse(
-    model: Model, prime: str = "", *, depth: int = 20, cutoff: float = 0.005, stepper: Stepper | None = None
+    model: Model,
+    prime: str = "",
+    *,
+    depth: int = 20,
+    cutoff: float = 0.005,
+    stepper: Stepper | None = None,
+    after: ReadText | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Branch:
     """All continuations of ``prime`` of up to ``depth`` characters whose probability is at least ``cutoff``.
 
     Args:
         cutoff: above 0; there are at most 1 / ``cutoff`` continuations of each length.
+        after: a text that was read already, in place of ``prime``.
+        progress: called with ``(done, total)`` characters of depth after each; an exception ends the work.
 
     Raises:
         GenerationError: ``depth`` or ``cutoff`` is out of range.
@@ -85,11 +136,11 @@ def multiverse(
     stepper = stepper or Stepper(model)
     symbols = model.vocabulary.symbols
     root = Branch("", 1.0)
+    after = after or read_text(model, prime, stepper=stepper)
+    state, logits = after.state, after.logits
     with blas_threads(1):
-        state = stepper.zero_state()
-        logits = stepper.consume(prepare_prime(model, prime).ids, state)
         level = [root]
-        for _ in range(depth):
+        for done in range(depth):
             paths = _softmax(logits) * np.array([branch.probability for branch in level])[:, None]
             parents, which = np.nonzero(paths >= cutoff)
             if not len(which):
@@ -103,10 +154,20 @@ def multiverse(
                 below.append(branch)
             level, state = below, _selected(state, parents)
             logits = stepper.step(which, state)
+            if progress is not None:
+                progress(done + 1, depth)
     return root
 
 
-def next_words(model: Model, prime: str = "", *, count: int = 8, stepper: Stepper | None = None) -> list[NextWord]:
+def next_words(
+    model: Model,
+    prime: str = "",
+    *,
+    count: int = 8,
+    stepper: Stepper | None = None,
+    after: ReadText | None = None,
+    check: Callable[[], None] | None = None,
+) -> list[NextWord]:
     """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
 
     A word is letters, digits, apostrophes and hyphens up to the first other character. If ``prime`` ends within a word,
@@ -115,18 +176,23 @@ def next_words(model: Model, prime: str = "", *, count: int = 8, stepper: Steppe
 
     Beginnings of words are extended in the order of their probability, until no other word can be more likely than the
     last that is given. A word that follows unlikely blanks does not count (:data:`NEGLIGIBLE`).
+
+    Args:
+        after: a text that was read already, in place of ``prime``.
+        check: called before each batch; an exception ends the work.
     """
     stepper = stepper or Stepper(model)
     symbols = model.vocabulary.symbols
     letters = np.array([_in_word(symbol) for symbol in symbols])
     blanks = np.array([symbol.isspace() for symbol in symbols])
     found: dict[str, float] = {}
+    started = bool(prime) and _in_word(prime[-1]) if after is None else bool(letters[after.ids[-1]])
+    after = after or read_text(model, prime, stepper=stepper)
     with blas_threads(1):
-        state = stepper.zero_state()
-        logits = stepper.consume(prepare_prime(model, prime).ids, state)
-        started = bool(prime) and _in_word(prime[-1])
-        waiting = [_Beginning(1.0, "", started, _softmax(logits)[0], state, 0)]
+        waiting = [_Beginning(1.0, "", started, _softmax(after.logits)[0], after.state, 0)]
         while waiting:
+            if check is not None:
+                check()
             given = sorted(found, key=lambda word: -found[word])[:count]
             last = max(found[given[-1]] if len(given) == count else 0.0, LEAST_WORD)
             extended: list[tuple[_Beginning, int]] = []
@@ -172,6 +238,14 @@ class _Beginning:
 
     def __lt__(self, other: _Beginning) -> bool:  # a heap has the smallest first
         return self.probability > other.probability
+
+
+def word_at_end(text: str) -> str:
+    """The beginning of a word that ``text`` ends with, or ""."""
+    start = len(text)
+    while start and _in_word(text[start - 1]):
+        start -= 1
+    return text[start:]
 
 
 def _in_word(char: str) -> bool:

@@ -19,7 +19,7 @@ from charlstm.insight.context import context
 from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
 from charlstm.insight.influence import influence
 from charlstm.insight.lesions import estimate_lesions, measure_lesions
-from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.insight.multiverse import Branch, multiverse, next_words, read_text
 from charlstm.model.file import Model
 
 
@@ -324,6 +324,20 @@ def test_multiverse_has_every_continuation_above_the_cutoff(random_model: Model)
     assert found.keys() == expected.keys()
     for path, probability in expected.items():
         assert found[path] == pytest.approx(probability, rel=1e-4)
+
+
+def test_continuations_of_a_text_that_was_read_in_parts_are_the_same(random_model: Model) -> None:
+    steps: list[tuple[int, int]] = []
+    read = read_text(random_model, "abc def", known=read_text(random_model, "abc "))
+    tree = multiverse(random_model, after=read, depth=3, cutoff=0.02, progress=lambda *step: steps.append(step))
+    assert steps[:2] == [(1, 3), (2, 3)]
+    expected = leaves(multiverse(random_model, "abc def", depth=3, cutoff=0.02))
+    found = leaves(tree)
+    assert found.keys() == expected.keys()
+    assert all(found[path] == pytest.approx(probability, rel=1e-4) for path, probability in expected.items())
+    words = next_words(random_model, after=read, count=4)
+    assert [each.word for each in words] == [each.word for each in next_words(random_model, "abc def", count=4)]
+    assert read_text(random_model, "xyz", known=read).ids.tolist() == read_text(random_model, "xyz").ids.tolist()
 
 
 @pytest.mark.parametrize(("depth", "cutoff"), [(0, 0.1), (5, 0.0), (5, 1e-9), (2000, 0.1)])

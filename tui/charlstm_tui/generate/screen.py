@@ -26,12 +26,13 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.insight_jobs import READ, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
@@ -40,6 +41,8 @@ from charlstm_tui.run_watcher import RunsState
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
+FOLLOWING = 200
+"""Characters after the cursor that Multiverse marks where they are among the continuations."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
@@ -75,6 +78,9 @@ class GenerateScreen(ModeScreen):
         self.score = ScoreView(self.player, id="score")
         self.duel = DuelView(self.player, id="duel")
         self.cells = CellsView(self.player, self.insight, id="cells")
+        self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
+        self._multiverse_of: PlayView | ScoreView = self.play
+        """The view whose cursor Multiverse begins at."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._message = ""
         self._message_is_error = False
@@ -84,7 +90,7 @@ class GenerateScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         yield GenerateBar(id="generate-bar")
         with ContentSwitcher(initial="play", id="views"):
-            yield from (self.play, self.score, self.duel, self.cells)
+            yield from (self.play, self.score, self.duel, self.cells, self.multiverse)
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
@@ -107,12 +113,19 @@ class GenerateScreen(ModeScreen):
     def view(self) -> GenerateView:
         """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
         shown = self.query_one(ContentSwitcher).current
-        return next((view for view in (self.score, self.duel, self.cells) if view.id == shown), self.play)
+        return next(
+            (view for view in (self.score, self.duel, self.cells, self.multiverse) if view.id == shown), self.play
+        )
 
     @property
     def view_name(self) -> str:
         """One of :data:`VIEWS`."""
         return self.view.name_shown
+
+    @property
+    def _view_before(self) -> str:
+        """The view that Esc goes back to."""
+        return "score" if self.view is self.multiverse and self._multiverse_of is self.score else "play"
 
     def show_view(self, name: str) -> None:
         """Show one of :data:`VIEWS`. The text of Play stays as it is meanwhile; Write is a mode of Play."""
@@ -149,7 +162,7 @@ class GenerateScreen(ModeScreen):
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same prime and seed on both sides", "same prime and seed")
-        shown = VIEWS if name == "play" else ("play", name)
+        shown = VIEWS if name == "play" else (self._view_before, name)
         self.query_one(GenerateBar).show(name, shown, names, bool(facts.snapshot_steps) and name == "play")
 
     def _draw_status(self) -> None:
@@ -201,6 +214,8 @@ class GenerateScreen(ModeScreen):
             self.play.show(state)
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
+            elif self.view is self.multiverse and self._multiverse_of is self.play:
+                self._show_multiverse()
         elif self.view is self.duel:
             self.duel.show(state)
 
@@ -287,10 +302,7 @@ class GenerateScreen(ModeScreen):
         return self.view.takes_letters or super().in_input()
 
     def focus_main(self) -> None:
-        if self.view is self.play:
-            self.play.focus_text()
-        else:
-            self.view.text_view.focus()
+        self.view.focus_text()
 
     def handler(self, action: Action) -> Callable[..., object]:
         """An action of Generate is carried out by the view that is shown, if it has a method for it."""
@@ -313,7 +325,7 @@ class GenerateScreen(ModeScreen):
         if self._message:
             self._show_message("")
         elif self.view_name != "play":
-            self.show_view("play")
+            self.show_view(self._view_before)
         else:
             return False
         return True
@@ -338,6 +350,23 @@ class GenerateScreen(ModeScreen):
         if state is not None and state.facts is not None:
             self.show_view("cells")
             self.cells.enter(state, self.play.text_view.text())
+
+    def do_multiverse(self) -> None:
+        """Show what could come next at the cursor of Play or Score."""
+        state = self.play.state
+        if state is None or state.distribution is None:
+            return
+        self._multiverse_of = self.score if self.view is self.score else self.play
+        self.show_view("multiverse")
+        self._show_multiverse()
+        self.multiverse.focus_text()
+
+    def _show_multiverse(self) -> None:
+        text, state = self._multiverse_of.text_view, self.play.state
+        cursor = text.cursor
+        position = None if state is None or self._multiverse_of is self.score else cursor - len(state.prime)
+        start = max(0, cursor // READ - 1) * READ
+        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position)
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:

@@ -44,6 +44,10 @@ class GenerateView(SafeWorkers, Widget):
         """The text, or the one in focus."""
         raise NotImplementedError
 
+    def focus_text(self) -> None:
+        """Give the focus to the text, or to what stands in its place."""
+        self.text_view.focus()
+
     @property
     def running(self) -> bool:
         """Whether text streams."""

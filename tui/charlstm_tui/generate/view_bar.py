@@ -17,7 +17,7 @@ from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
-VIEWS = ("play", "write", "score", "duel", "cells")
+VIEWS = ("play", "write", "score", "duel", "cells", "multiverse")
 
 
 class GenerateBar(Widget):
@@ -58,8 +58,9 @@ class GenerateBar(Widget):
             if view == self._view:
                 tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:
-                click = _click("screen.show_view('play')" if view == "play" else f"screen.do('generate.{view}')")
-                name = key_of("app.back" if view == "play" else f"generate.{view}")
+                back = self._view != "play"
+                click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
+                name = key_of("app.back" if back else f"generate.{view}")
                 tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         earlier, later = (key + _click(f"screen.do('generate.{name}')") for name in ("earlier", "later"))

@@ -1,4 +1,4 @@
-"""Look inside the model that is played, in threads: what its cells do, what they follow, and why a character comes.
+"""Look inside the model that is played, in threads: its cells, why a character comes, and what could come next.
 
 The jobs have packed weights of their own: those of the player are its thread's, and may have cells held.
 """
@@ -17,6 +17,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, Activations, activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.influence import BACK, Influence, influence
+from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import reopen_corpus
@@ -29,6 +30,8 @@ NAMED = 20_000
 one by one, which on a busy machine takes a tenth of the time of reading more in several streams."""
 EXPLAINED_FROM = BACK + WARM_UP
 """Characters before one that explaining it reads: those that are hidden in turn, and some to set the state."""
+READ = 1024
+"""Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
 
 Result = TypeVar("Result")
 
@@ -47,6 +50,7 @@ class InsightJobs:
 
     def __init__(self) -> None:
         self._short, self._long = _Weights(), _Weights()
+        self._read: ReadText | None = None  # the text before the last continuations
 
     async def activations(self, model: Model, text: str) -> Activations:
         """What the cells do on the last :data:`SHOWN` characters of ``text``. Raises :class:`CharLSTMError`."""
@@ -88,6 +92,28 @@ class InsightJobs:
 
         return await self._short.run(model, job)
 
+    async def continuations(self, model: Model, text: str, depth: int, cutoff: float) -> Branch:
+        """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> Branch:
+            def progress(done: int, total: int) -> None:
+                check()
+
+            self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=progress)
+            return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=progress)
+
+        return await self._short.run(model, job)
+
+    async def next_words(self, model: Model, text: str, count: int) -> list[NextWord]:
+        """The likeliest next words after ``text``. One that continues the text of the last :meth:`continuations` is
+        not read again."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> list[NextWord]:
+            read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=lambda *done: check())
+            return next_words(model, count=count, stepper=stepper, after=read, check=check)
+
+        return await self._short.run(model, job)
+
 
 class _Weights:
     """Packed weights that one job at a time uses."""
@@ -107,6 +133,11 @@ class _Weights:
                 return job(self._stepper[1], check)
 
         return await in_thread(run)
+
+
+def _recent(text: str) -> str:
+    """The last characters of ``text``, from the same one on while it grows by less than :data:`READ`."""
+    return text[max(0, len(text) // READ - 1) * READ :]
 
 
 def _corpus_text(run: Path | None) -> tuple[str, str] | None:

@@ -198,11 +198,13 @@ class Player:
         """Stop, and put the cursor before the character at ``position``."""
         self._with(number, lambda playback, session: self._move_to(playback, session, position), replaces="move")
 
-    def choose(self, char: str, position: int, number: int = 0) -> None:
-        """Put ``char`` at ``position``; the text from there on stays as a branch."""
+    def choose(self, chars: str, position: int, number: int = 0) -> None:
+        """Put ``chars`` at ``position``; the text from there on stays as a branch."""
         self._with(
             number,
-            lambda playback, session: self._edit_at(playback, session, position, lambda: session.choose(char)),
+            lambda playback, session: self._edit_at(
+                playback, session, position, lambda: list(map(session.choose, chars))
+            ),
         )
 
     def regenerate(self, position: int, number: int = 0) -> None:

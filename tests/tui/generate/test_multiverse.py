@@ -1,0 +1,109 @@
+"""Multiverse in Generate: the continuations from the cursor as blocks, walked and put into the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.model.file import load_model
+from charlstm_tui.formatting import percent
+from charlstm_tui.generate.continuation_layout import Block, place
+from playing_app import playing
+
+
+def branch(char: str, probability: float, *children: Branch) -> Branch:
+    return Branch(char, probability, list(children))
+
+
+@pytest.fixture
+def tree() -> Branch:
+    return branch(
+        "", 1.0, branch("a", 0.6, branch("b", 0.6)), branch("c", 0.3, branch("d", 0.1), branch("e", 0.1)),
+        branch("f", 0.02),
+    )  # fmt: skip
+
+
+def rows(blocks: list[Block]) -> dict[str, tuple[int, int]]:
+    return {block.text: (block.top, block.bottom) for block in blocks}
+
+
+def test_the_height_of_a_block_is_its_share_of_the_rows(tree: Branch) -> None:
+    blocks = place(tree, 10, 5)
+    assert rows(blocks) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
+    assert [block.text for block in blocks if not block.splits] == ["ab"]
+    assert rows(place(tree, 10, 1)) == {"a": (0, 6), "c": (6, 9)}
+    assert rows(place(tree, 1, 5)) == {"a": (0, 1), "ab": (0, 1)}
+    assert place(branch("", 1.0), 10, 5) == []
+
+
+def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: Branch) -> None:
+    first, second, third = tree.children
+    assert rows(place(tree, 10, 5, [third]))["f"] == (9, 10)
+    assert rows(place(tree, 3, 5, [third])) == {"a": (0, 1), "ab": (0, 1), "c": (1, 2), "cd": (1, 2), "f": (2, 3)}
+    assert rows(place(tree, 1, 5, [third])) == {"f": (0, 1)}
+    assert rows(place(tree, 1, 5, [second, second.children[1], third])) == {"c": (0, 1), "ce": (0, 1)}
+    assert rows(place(tree, 2, 5, [first, third])) == {"a": (0, 1), "ab": (0, 1), "f": (1, 2)}
+
+
+async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        await it.paused(30)
+        await it.pilot.press("left", "left", "left", "left", "f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None and view.words is not None)
+        text, start = it.text, len(it.text) - 4
+        assert (view.before, view.following) == (text[:start], text[start:])
+        assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
+        assert list(view.words or ()) == next_words(loaded, text[:start])
+        assert "[Multiverse]" in it.screen_text()
+        assert "UNDERLINED" in it.screen_text()
+
+        await it.pilot.press("right", "down", "right")
+        root = view.root
+        assert root is not None
+        second = root.children[1]
+        assert [id(each) for each in view.path] == [id(second), id(second.children[0])]
+        assert f"{percent(second.children[0].probability)} as a whole" in it.screen_text()
+        chosen = second.char + second.children[0].char
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
+
+        await it.pilot.press("plus", "D", "C")
+        await it.until(lambda: (view.depth, view.cutoff) == (30, 0.002) and view.root is not None)
+        zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
+        await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
+        assert view.chosen == view.zoomed == chosen
+        await it.pilot.press("right")
+        taken = view.chosen
+        assert len(taken) == 3
+        await it.pilot.press("left", "left")
+        assert (view.zoomed, view.chosen) == ("", chosen)
+        await it.pilot.press("plus", "right", "enter")
+        await it.until(lambda: it.text == text[:start] + taken)
+        await it.until(lambda: view.before == it.text and view.chosen == "")
+        assert [(info.start, info.text) for info in it.state.branches] == [(0, text[-30:]), (26, taken)]
+
+        await it.pilot.press("escape")
+        assert it.screen.view_name == "play"
+
+
+async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(30)
+        await it.pilot.press("s")
+        score = it.screen.score
+        await it.until(lambda: score.scores is not None)
+        await it.pilot.press("enter", "f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None)
+        cursor = score.text_view.cursor
+        assert view.before == it.text[:cursor]
+        await it.pilot.press("right", "enter")
+        assert it.screen.view_name == "multiverse"
+        assert it.text == score.text_view.text()
+        assert "Esc Score" in it.screen_text()
+        await it.pilot.press("escape")
+        assert it.screen.view is score
+        assert score.text_view.cursor == cursor

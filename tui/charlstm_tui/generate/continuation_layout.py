@@ -1,0 +1,84 @@
+"""Place a tree of continuations on rows: the height of a block is its probability, its column the place in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from charlstm.insight.multiverse import Branch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A character of a continuation on the rows from ``top`` up to, not including, ``bottom``.
+
+    ``path`` are the branches that lead to it, itself the last. ``splits`` says that it has not all rows of the block
+    before it.
+    """
+
+    path: tuple[Branch, ...]
+    top: int
+    bottom: int
+    splits: bool
+
+    @property
+    def branch(self) -> Branch:
+        return self.path[-1]
+
+    @property
+    def column(self) -> int:
+        """From 0, for the first character."""
+        return len(self.path) - 1
+
+    @property
+    def text(self) -> str:
+        """All characters up to and with this one."""
+        return "".join(branch.char for branch in self.path)
+
+
+def place(root: Branch, rows: int, columns: int, wanted: Sequence[Branch] = ()) -> list[Block]:
+    """The blocks that have a row of their own, each before those that continue it.
+
+    Each block has the share of its rows that is its character's probability, rounded so that the rows add up
+    (largest remainders, Hamilton). Rows of what is less likely than the cut-off stay empty.
+
+    Args:
+        wanted: branches that get a row even if their share is smaller, where there is one: the first ones first.
+    """
+    blocks: list[Block] = []
+    order = {id(branch): -number for number, branch in enumerate(wanted)}
+
+    def below(parent: Branch, path: tuple[Branch, ...], top: int, rows: int) -> None:
+        for child, height in zip(parent.children, _heights(parent, rows, order), strict=True):
+            if height:
+                here = (*path, child)
+                blocks.append(Block(here, top, top + height, height < rows))
+                if len(here) < columns:
+                    below(child, here, top, height)
+            top += height
+
+    below(root, (), 0, rows)
+    return blocks
+
+
+def _heights(parent: Branch, rows: int, wanted: Mapping[int, int]) -> list[int]:
+    """How many of the parent's ``rows`` each child has: its share, rounded. ``wanted`` gives the importance of branches
+    that get a row in any case, by id."""
+    shares = [rows * each / parent.probability for each in (*(c.probability for c in parent.children), parent.open)]
+    heights = [int(share) for share in shares]
+    order = sorted(range(len(shares)), key=lambda place: heights[place] - shares[place])
+    for place in order[: rows - sum(heights)]:
+        heights[place] += 1
+    heights.pop()  # of what is less likely than the cut-off
+    if heights and not sum(heights):  # a single row is the likeliest child's
+        heights[0] = 1
+    importance = [wanted.get(id(child), -len(wanted)) for child in parent.children]
+    for place in sorted(range(len(heights)), key=lambda place: -importance[place]):
+        if heights[place] or id(parent.children[place]) not in wanted:
+            continue
+        heights[place] = 1
+        if sum(heights) > rows:  # the highest one gives a row, or a less important one that has no other
+            less = importance[place]
+            others = [n for n, height in enumerate(heights) if height > 1 or (height and importance[n] < less)]
+            heights[max(others, key=lambda n: (heights[n], -importance[n]), default=place)] -= 1
+    return heights

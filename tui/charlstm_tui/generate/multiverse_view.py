@@ -1,0 +1,516 @@
+"""Multiverse: all likely continuations from the cursor as blocks, to walk, look into and choose, and the next words.
+
+Continuations and words are computed in threads by ``charlstm.insight.multiverse``: the model's own probabilities,
+without the sampler and without held cells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.color import Color
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.strip import Strip
+from textual.style import Style as VisualStyle
+from textual.widget import Widget
+from textual.widgets import Static
+
+from charlstm.display import symbol, visible
+from charlstm.insight.multiverse import Branch, NextWord, word_at_end
+from charlstm.model.file import Model
+from charlstm_tui.actions import Action, key_of
+from charlstm_tui.formatting import percent
+from charlstm_tui.generate.continuation_layout import Block, place
+from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
+from charlstm_tui.generate.stream_view import has_backgrounds
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.view_bar import Legend
+from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.thread import Player
+from charlstm_tui.theme import TEXT, legible
+from charlstm_tui.widgets.bars import bar
+
+Number = TypeVar("Number", int, float)
+
+DEPTHS = (5, 10, 15, 20, 30, 40, 60)
+"""Characters of a continuation, at most."""
+CUTOFFS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
+"""Least probabilities of a continuation."""
+WORDS = 8
+"""The next words that are shown."""
+REST = 0.1
+"""Seconds without a step before the words after the chosen continuation are computed."""
+
+
+STYLES = ("quiet", "path", "chosen", "followed")
+SHADES = (0.01, 0.05, 0.2)
+"""From these probabilities on, a block has the next darker shade."""
+
+
+class ContinuationBlocks(Widget, can_focus=True):
+    """Continuations as blocks: a column for each character, and rows for their probability.
+
+    Blocks have edges, so that none is told by its colour alone. The chosen character is in reverse, those before it are
+    bold, and what follows in the text is underlined. The shade shows how probability falls along a single row.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"blocks--{name}" for name in STYLES}
+    DEFAULT_CSS = """
+    ContinuationBlocks {
+        width: 1fr; height: 1fr;
+        & > .blocks--quiet { color: $quiet; }
+        & > .blocks--path { color: $accent; text-style: bold; }
+        & > .blocks--chosen { background: $foreground; color: $background; }
+        & > .blocks--followed { text-style: underline; }
+    }
+    """
+
+    class Chosen(Message):
+        """A block was clicked; ``again`` if it was chosen before."""
+
+        def __init__(self, path: tuple[Branch, ...], again: bool) -> None:
+            super().__init__()
+            self.path, self.again = path, again
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._root = Branch("", 1.0)
+        self._path: tuple[Branch, ...] = ()
+        self._followed: tuple[Branch, ...] = ()
+        self._cell = 2
+        self._shades: list[Style] = []
+        self._rows: list[Strip] = []
+        self._blocks: list[Block] = []
+
+    def show(self, root: Branch, path: Sequence[Branch], followed: Iterable[Branch]) -> None:
+        """Show the continuations after ``root``. ``path`` is chosen, and ``followed`` is what followed in the text."""
+        if root is not self._root:
+            widest = max((cell_len(symbol(branch.char)) for branch in _every(root)), default=1)
+            self._cell = 1 + max(1, widest)
+        self._root, self._path, self._followed = root, tuple(path), tuple(followed)
+        self._changed()
+
+    @property
+    def columns(self) -> int:
+        """The characters of a continuation that fit."""
+        return max(1, self.size.width // self._cell)
+
+    @property
+    def rows(self) -> int:
+        """The rows for 100 %."""
+        return max(1, self.size.height - 1)
+
+    def _changed(self) -> None:
+        self._rows = []
+        self.refresh()
+
+    @property
+    def shades(self) -> list[Style]:
+        """How blocks look whose probability is below the first of :data:`SHADES`, below the second, and so on. All look
+        alike where there are too few colours."""
+        if not self._shades:
+            plain = self.rich_style
+            self._shades = [plain] * (len(SHADES) + 1)
+            if has_backgrounds(self.app):
+                _, _, background, text = self.colors
+                hue = Color.parse(self.app.theme_variables["primary"])
+                true = self.app.console.color_system == "truecolor"
+                colors = level_backgrounds(background, hue) if true else level_greys(background)
+                self._shades[1:] = [
+                    plain + Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color)
+                    for color in colors
+                ]
+        return self._shades
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._shades = []
+        self._changed()
+
+    def on_resize(self) -> None:
+        self._changed()
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        row, column = offset.y - 1, offset.x // self._cell
+        for block in self._blocks:
+            if block.column == column and block.top <= row < block.bottom:
+                event.stop()
+                self.post_message(self.Chosen(block.path, bool(self._path) and block.branch is self._path[-1]))
+
+    # ---- drawing
+
+    def render_line(self, y: int) -> Strip:
+        if not self._rows:
+            self._rows = self._draw()
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self.rich_style)
+
+    def _draw(self) -> list[Strip]:
+        width, cell, base = self.size.width, self._cell, self.rich_style
+        styles = {name: self.get_component_rich_style(f"blocks--{name}", partial=True) for name in STYLES}
+        self._blocks = place(self._root, self.rows, self.columns, (*self._path, *self._followed))
+        chosen, followed = ({id(branch) for branch in branches} for branches in (self._path, self._followed))
+        whole = self._root.probability
+        grid: list[list[Segment]] = [[] for _ in range(self.rows)]
+        for block in self._blocks:
+            branch = block.branch
+            edge = letter = self.shades[bisect_right(SHADES, branch.probability / whole)]
+            if self._path and branch is self._path[-1]:
+                edge = letter = base + styles["chosen"]
+            elif id(branch) in chosen:
+                edge = letter = letter + styles["path"]
+            else:
+                edge += styles["quiet"]
+            if id(branch) in followed:
+                letter += styles["followed"]
+            char = symbol(branch.char)
+            for row in range(block.top, block.bottom):
+                shown = char if row == (block.top + block.bottom - 1) // 2 else ""
+                space = " " * (cell - 1 - cell_len(shown))
+                grid[row] += [Segment(_edge(block, row), edge), Segment(shown, letter), Segment(space, edge)]
+        ruler = "".join(f"{n}".rjust(cell * 5) if n % 5 == 0 else "" for n in range(1, self.columns + 1))
+        rows = [Strip([Segment(ruler, base + styles["quiet"])]), *map(Strip, grid)]
+        return [row.simplify().adjust_cell_length(width, base) for row in rows]
+
+
+class MultiverseView(GenerateView):
+    """The view. ``before`` is the text up to the cursor of the text that it was called from."""
+
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self.insight = insight
+        self.depth, self.cutoff = 20, 0.001
+        self.before = ""
+        self.following = ""
+        """What follows ``before`` in the text."""
+        self.zoomed = ""
+        """The continuation from whose end on the blocks are shown."""
+        self.path: tuple[Branch, ...] = ()
+        """The chosen continuation, after ``zoomed``."""
+        self.root: Branch | None = None
+        """The tree after ``zoomed``; ``None`` while it is computed."""
+        self.words: tuple[NextWord, ...] | None = None
+        """The next words after the chosen continuation; ``None`` while they are computed."""
+        self._zooms: list[_Zoom] = []
+        self._reached = 1.0  # the probability of ``zoomed``
+        self._model: Model | None = None
+        self._position: int | None = None  # in the session, where a continuation can be put
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="multiverse-head")
+        with Horizontal():
+            yield ContinuationBlocks(id="multiverse-blocks")
+            with Vertical(id="multiverse-side"):
+                yield Static(id="multiverse-words")
+                yield Static(id="multiverse-key")
+
+    # ---- for the screen
+
+    @property
+    def blocks(self) -> ContinuationBlocks:
+        return self.query_one(ContinuationBlocks)
+
+    @property
+    def chosen(self) -> str:
+        """The characters of the chosen continuation."""
+        return self.zoomed + "".join(branch.char for branch in self.path)
+
+    def focus_text(self) -> None:
+        self.blocks.focus()
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate.multiverse",)
+
+    def can(self, action: Action) -> bool:
+        if action.handler == "put_in":
+            return self._position is not None and bool(self.chosen)
+        if action.handler == "zoom_in":
+            return bool(self.path)
+        if action.handler == "zoom_out":
+            return bool(self.zoomed)
+        return self._model is not None
+
+    def figures(self) -> list[str]:
+        return [
+            f"{key_of('generate.shallower')} {key_of('generate.deeper')} depth {self.depth}",
+            f"{key_of('generate.cutoff_down')} {key_of('generate.cutoff_up')} cut-off {percent(self.cutoff)}",
+        ]
+
+    def hint(self) -> str:
+        if self.root is None:
+            return "Computing what could come next …"
+        if not self.root.children:
+            return f"No continuation is as likely as the cut-off: {key_of('generate.cutoff_down')} lowers it."
+        return ""
+
+    def legend(self) -> Legend | None:
+        return None
+
+    def handle_escape(self) -> bool:
+        if not self.zoomed:
+            return False
+        self._restart()
+        return True
+
+    def leave(self) -> None:
+        self.workers.cancel_group(self, "tree")
+        self.workers.cancel_group(self, "words")
+
+    def show(self, before: str, following: str, position: int | None) -> None:
+        """Show what could come after ``before``, which ``following`` follows in the text. A continuation can be put at
+        ``position`` of the session, unless it is ``None``."""
+        model = self.player.model()
+        if (model, before, following, position) != (self._model, self.before, self.following, self._position):
+            self._model, self.before, self.following, self._position = model, before, following, position
+            self._restart()
+
+    # ---- computing
+
+    def _restart(self) -> None:
+        """Show the continuations from the cursor on."""
+        self._zooms.clear()
+        self.zoomed, self.path, self.root, self._reached = "", (), None, 1.0
+        self._compute()
+
+    def _compute(self) -> None:
+        self._draw()
+        self._compute_tree()
+        self._compute_words()
+
+    @work(exclusive=True, group="tree")
+    async def _compute_tree(self) -> None:
+        if self._model is None:
+            return
+        root = await self.insight.continuations(self._model, self.before + self.zoomed, self.depth, self.cutoff)
+        path, chars = [], [branch.char for branch in self.path]
+        at = root
+        for char in chars:
+            found = next((child for child in at.children if child.char == char), None)
+            if found is None:
+                break
+            path.append(found)
+            at = found
+        self.root, self.path = root, tuple(path)
+        self._draw()
+
+    @work(exclusive=True, group="words")
+    async def _compute_words(self) -> None:
+        self.words = None
+        if self._model is None:
+            return
+        await asyncio.sleep(REST)
+        self.words = tuple(await self.insight.next_words(self._model, self.before + self.chosen, WORDS))
+        self._draw_words()
+
+    # ---- drawing
+
+    def _followed(self) -> Iterable[Branch]:
+        """The branches of what follows in the text."""
+        at = self.root
+        if at is None or not self.following.startswith(self.zoomed):
+            return
+        for char in self.following[len(self.zoomed) :]:
+            at = next((child for child in at.children if child.char == char), None)
+            if at is None:
+                return
+            yield at
+
+    def _draw(self) -> None:
+        root = self.root or Branch("", 1.0)
+        self.blocks.show(root, self.path, self._followed())
+        self._draw_head()
+        self._draw_words()
+        self._draw_key()
+        self.post_message(self.Changed())
+
+    def _draw_head(self) -> None:
+        head = self.query_one("#multiverse-head", Static)
+        width = max(20, head.content_size.width or self.size.width - 2)
+        before, chosen = (_shown(text) for text in (self.before, self.chosen))
+        space = width - cell_len(chosen)
+        while cell_len(before) > space - 1 and before:
+            before = before[-max(1, space - 1) :] if len(before) > space else before[1:]
+        text = Content.assemble((before, "$quiet"), ("▏" if not chosen else "", "$accent"), (chosen, "bold $accent"))
+        head.update(Content.assemble(text, "\n", self._probability()))
+
+    def _probability(self) -> Content:
+        """How likely the chosen continuation is, in words."""
+        if not self.path:
+            if self.zoomed:
+                return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
+            return Content.styled(f"{key_of('generate.step_on')} walks into what could come next", "$quiet")
+        parent = self.path[-2] if len(self.path) > 1 else self.root
+        branch = self.path[-1]
+        assert parent is not None
+        whole = self._reached * branch.probability / self._root_probability
+        return Content.assemble(
+            (f"{percent(whole)} ", "bold"), ("as a whole   ", "$quiet"),
+            (f"{symbol(branch.char)} {percent(branch.probability / parent.probability)} ", ""),
+            ("after those before it", "$quiet"),
+        )  # fmt: skip
+
+    @property
+    def _root_probability(self) -> float:
+        return 1.0 if self.root is None else self.root.probability
+
+    def _draw_words(self) -> None:
+        panel = self.query_one("#multiverse-words", Static)
+        width = max(16, panel.content_size.width or 26)
+        text = self.before + self.chosen
+        begun = word_at_end(text)
+        before = _shown(text.removesuffix(begun))[-max(1, width - len("NEXT WORDS …")) :]
+        lines = [Content.assemble(("NEXT WORDS", "bold $quiet"), (f" …{before}", "$quiet"))]
+        if self.words is None:
+            lines.append(Content.styled("…", "$quiet"))
+        for each in self.words or ():
+            room = width - 7
+            word = visible(begun + each.word, keep="")
+            size = min(18, room // 2)
+            name = word if cell_len(word) <= size else word[: size - 1] + "…"
+            share = bar(each.probability, room - size - 1)
+            lines.append(
+                Content.assemble(
+                    name, " " * (size + 1 - cell_len(name)),
+                    (share.ljust(room - size - 1), "$kept"), percent(each.probability).rjust(7),
+                )
+            )  # fmt: skip
+        panel.update(Content("\n").join(lines))
+
+    def _draw_key(self) -> None:
+        """What height, shade and line mean."""
+        caption, shades = "bold $quiet", self.blocks.shades
+        row = percent(1 / self.blocks.rows)
+        lines = [Content.assemble(("HEIGHT ", caption), (f" a row is {row}", "$quiet"))]
+        if len(set(shades)) > 1:
+            looks = map(VisualStyle.from_rich_style, shades[1:])
+            parts = [(f" ≥{100 * least:g} % ", look) for least, look in zip(SHADES, looks, strict=True)]
+            lines.append(Content.assemble(("SHADE ", caption), *reversed(parts)))
+        if any(True for _ in self._followed()):
+            lines.append(Content.assemble(("UNDERLINED", f"{caption} underline"), ("  what follows", "$quiet")))
+        self.query_one("#multiverse-key", Static).update(Content("\n").join(lines))
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    # ---- actions
+
+    def _choose(self, path: Sequence[Branch]) -> None:
+        self.path = tuple(path)
+        self._draw()
+        self._compute_words()
+
+    def do_step(self, columns: int, rows: int) -> None:
+        """Walk: on to the likeliest next character, back, or to the next continuation of the same length."""
+        if self.root is None:
+            return
+        at = self.path[-1] if self.path else self.root
+        if columns > 0:
+            if not at.children or len(self.path) >= self.blocks.columns:
+                self.do_zoom_in()
+            if at.children:
+                self._choose((*self.path, at.children[0]))
+        elif columns < 0:
+            if self.path:
+                self._choose(self.path[:-1])
+            else:
+                self.do_zoom_out()
+        elif not self.path:
+            self._choose(self.root.children[:1])
+        else:
+            level = _level(self.root, len(self.path))
+            place = next(n for n, path in enumerate(level) if path[-1] is at)
+            self._choose(level[min(max(0, place + rows), len(level) - 1)])
+
+    @on(ContinuationBlocks.Chosen)
+    def _clicked(self, event: ContinuationBlocks.Chosen) -> None:
+        event.stop()
+        if event.again:
+            self.do_zoom_in()
+        else:
+            self._choose(event.path)
+
+    def do_zoom_in(self) -> None:
+        """Give the chosen continuation all rows, and compute what could come after it."""
+        if not self.path:
+            return
+        self._zooms.append(_Zoom(self.zoomed, self.path, self.root, self._reached))
+        self._reached *= self.path[-1].probability / self._root_probability
+        self.zoomed, self.root, self.path = self.chosen, self.path[-1], ()
+        self._compute()
+
+    def do_zoom_out(self) -> None:
+        if self._zooms:
+            before = self._zooms.pop()
+            self.zoomed, self.path, self.root, self._reached = before.zoomed, before.path, before.root, before.reached
+            self._compute()
+
+    def do_depth(self, direction: int) -> None:
+        self.depth = _next(DEPTHS, self.depth, direction)
+        self._compute_tree()
+        self.post_message(self.Changed())
+
+    def do_cutoff(self, direction: int) -> None:
+        self.cutoff = _next(CUTOFFS, self.cutoff, -direction)
+        self._compute_tree()
+        self.post_message(self.Changed())
+
+    def do_put_in(self) -> None:
+        """Put the chosen continuation into the text; what stood there stays as a branch."""
+        if self._position is not None and self.chosen:
+            self.player.choose(self.chosen, self._position)
+
+
+@dataclass(frozen=True, slots=True)
+class _Zoom:
+    """What was shown before zooming in."""
+
+    zoomed: str
+    path: tuple[Branch, ...]
+    root: Branch | None
+    reached: float
+
+
+def _edge(block: Block, row: int) -> str:
+    """The left edge of a block in a row; none where it goes on as the block before it."""
+    if not block.splits:
+        return " "
+    if block.bottom - block.top == 1:
+        return "╶"
+    return "┌" if row == block.top else "└" if row == block.bottom - 1 else "│"
+
+
+def _shown(text: str) -> str:
+    """The end of a text in one line."""
+    return visible(text[-200:].replace("\n", "↵"), keep="")
+
+
+def _every(root: Branch) -> Iterable[Branch]:
+    for child in root.children:
+        yield child
+        yield from _every(child)
+
+
+def _level(root: Branch, length: int) -> list[tuple[Branch, ...]]:
+    """All continuations of a length, in the order in which they are drawn."""
+    paths: list[tuple[Branch, ...]] = [()]
+    for _ in range(length):
+        paths = [(*path, child) for path in paths for child in (path[-1] if path else root).children]
+    return paths
+
+
+def _next(values: Sequence[Number], value: Number, direction: int) -> Number:
+    return values[min(max(0, values.index(value) + direction), len(values) - 1)]
