@@ -237,7 +237,7 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.cells.text", "cells_up", "up", "line up", "Move up.", 0, -1, handler="cells_walk", palette=False),
     A("generate.cells.text", "cells_down", "down", "line down", "Move down.", 0, 1, handler="cells_walk",
       palette=False),
-    A("generate.multiverse", "put_in", "enter", "put in", "Put the chosen continuation into the text; it branches there.",
+    A("generate.multiverse", "put_in", "enter", "put in", "Put the chosen continuation into the text, as a branch.",
       footer=1),
     A("generate.multiverse", "step_on", "right", "walk", "Walk on to the likeliest next character.", 1, 0,
       handler="step", footer=2),
