@@ -167,10 +167,12 @@ def overlap_share(
             np.cumsum(block.astype(np.uint64) * powers[: len(block)], out=sums[1:])
             block_hashes = (sums[SEQUENCE:] - sums[:-SEQUENCE]) * inverses[: len(block) - SEQUENCE + 1]
             candidates = np.flatnonzero(likely[block_hashes >> shift])
-            for position in candidates[np.isin(block_hashes[candidates], hashes)].tolist():
+            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found])]
+            # Of equal hashes only the first: of one repeated character every position has the same.
+            _, first = np.unique(block_hashes[candidates], return_index=True)
+            for position in candidates[first].tolist():
                 same_hash = np.flatnonzero((hashes == block_hashes[position]) & ~found)
-                if len(same_hash):
-                    found[same_hash] = (sequences[same_hash] == block[position : position + SEQUENCE]).all(1)
+                found[same_hash] = (sequences[same_hash] == block[position : position + SEQUENCE]).all(1)
     return float(found.mean())
 
 
