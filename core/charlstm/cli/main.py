@@ -20,7 +20,6 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import click
@@ -128,7 +127,7 @@ class _LazyGroup(QuietPipes, click.Group):
 
     The full-screen app is charlstm-tui.""",
 )
-@click.version_option(metadata.version("charlstm-tui"), prog_name="charlstm", message="%(prog)s %(version)s")
+@click.version_option(package_name="charlstm-tui", prog_name="charlstm", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Train a character-level LSTM on any text, follow the training, and generate text with it."""
