@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from charlstm import system
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch or numpy is imported
 
@@ -17,3 +21,11 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _usual_priority() -> Iterator[None]:
+    """A run that trains in the process of the tests would lower their priority for good."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system, "lower_priority", lambda: None)
+        yield

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from textual._wait import wait_for_idle
+from textual.cache import LRUCache
+from textual.css.stylesheet import Stylesheet
 
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.run_watcher import Watcher
@@ -44,6 +47,27 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
+
+
+class _KeptParses(LRUCache[object, object]):
+    """What ``clear`` leaves: a style sheet and the variables that it was parsed with do not change."""
+
+    def clear(self) -> None:
+        pass
+
+
+@cache
+def _parses(variables: frozenset[tuple[str, str]]) -> _KeptParses:
+    return _KeptParses(1000)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _parse_styles_once() -> Iterator[None]:
+    """Textual parses all style sheets anew for each app, and again for each of its modes; here once for each theme."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = property(lambda sheet: _parses(frozenset(sheet._variables.items())), lambda sheet, _: None)
+        patch.setattr(Stylesheet, "_parse_cache", found, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ class Settings:
         """A copy with some settings changed. Raises :class:`SettingsError` for an unknown name or a wrong value."""
         for name in changes:
             check_name(name)
-        return replace(self, **changes)
+        return replace(self, **changes) if changes else self
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as values for JSON."""

@@ -90,7 +90,6 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
         module = types.ModuleType("charlstm.engine.trainer")
         module.Trainer = FakeTrainer  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "charlstm.engine.trainer", module)
-        monkeypatch.setattr(worker.system, "lower_priority", lambda: None)  # it would be for the rest of the tests
         return made
 
     return use

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Self
 
@@ -67,7 +68,7 @@ class RunChoices:
     def preset_settings(self, facts: TextFacts | None, split: Any, name: str | None = None) -> Settings:
         """The settings of the preset ``name`` (default: the chosen one) for a text, without any change."""
         chars, symbols = (facts.chars, facts.symbols) if facts is not None else (USUAL_CHARS, USUAL_SYMBOLS)
-        return preset(name or self.preset, chars, symbols).with_changes(split=split)
+        return _preset_settings(name or self.preset, chars, symbols, split)
 
     def differences(self, usual: Settings) -> dict[str, Any]:
         """The settings that differ from ``usual``, those of the preset, by hand or because of the model."""
@@ -78,6 +79,11 @@ class RunChoices:
         """The number of choices that differ from the preset; a model counts once, with its size."""
         size = self.start_from.size if self.start_from is not None else {}
         return len(self.differences(usual).keys() - size.keys()) + (self.start_from is not None)
+
+
+@lru_cache(64)  # asked for some twenty times whenever the pane is drawn
+def _preset_settings(name: str, chars: int, symbols: int, split: Any) -> Settings:
+    return preset(name, chars, symbols).with_changes(split=split)
 
 
 @dataclass(frozen=True, slots=True)
