@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from charlstm import user_files
+from charlstm.generation import editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
@@ -119,6 +120,41 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
     listener.player.switch_branch(0)
     listener.until(lambda p: p.length == 40)
     assert listener.line == first
+
+
+def test_every_change_of_the_text_is_undone_and_done_again(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.stream(40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    first = listener.line
+    changes: list[tuple[str, Callable[[], object]]] = [
+        ("moving", lambda: player.move_to(20)),
+        ("choosing", lambda: player.choose("a" if first[20] != "a" else "b", 20)),
+        ("typing", lambda: player.insert("own", 5)),
+        ("switching branches", lambda: player.switch_branch(0)),
+        ("pruning", lambda: player.prune_branch(1)),
+        ("regenerating", lambda: player.regenerate(30)),
+    ]
+    seen: list[tuple[str, int]] = []
+
+    def facts() -> tuple[str, int]:
+        assert listener.state is not None
+        return listener.line, listener.state.position
+
+    for kind, change in changes:
+        seen.append(facts())
+        change()
+        listener.until(lambda p, kind=kind: p.undoable == kind and not p.running)  # type: ignore[misc]
+    seen.append(facts())
+    for place in reversed(range(len(changes))):
+        player.undo()
+        listener.until(lambda p, place=place: p.note == f"Undone: {changes[place][0]}.")  # type: ignore[misc]
+        assert facts() == seen[place]
+    for place in range(len(changes)):
+        player.redo()
+        listener.until(lambda p, place=place: p.note == f"Done again: {changes[place][0]}.")  # type: ignore[misc]
+        assert facts() == seen[place + 1]
 
 
 def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
@@ -351,7 +387,7 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     listener.player.cancel()
     state = listener.until(lambda p: "Stopped after" in p.failure)
     assert listener.line == text[: state.length]
-    assert state.length % thread.INSERT_CHUNK == 0
+    assert state.length % editor.CHUNK == 0
 
 
 def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:

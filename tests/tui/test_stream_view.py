@@ -279,6 +279,21 @@ async def test_text_is_readable_on_every_level_and_levels_get_further_from_the_b
         assert distances == sorted(set(distances)), distances
 
 
+@pytest.mark.parametrize(("theme", "colors"), [(DARK.name, "truecolor"), (LIGHT.name, "256"), (DARK.name, "standard")])
+async def test_own_text_is_told_apart_on_every_level(theme: str, colors: str) -> None:
+    app = Themed(theme, colors)
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.scale = default_scale(app)
+        for origin in (Origin.MODEL, Origin.TYPED):
+            text = "abcd" if origin is Origin.MODEL else "efgh"
+            app.view.append(text, [origin << 12 | level << app.view.scale.shift for level in (1, 2, 3, 4)])
+        styles = {char: style for text, style, _ in app.view.render_line(0) if style for char in text}
+        for one, own in zip("abcd", "efgh", strict=True):
+            told_apart = styles[one].color != styles[own].color or styles[own].italic != styles[one].italic
+            assert told_apart, (one, styles[one], styles[own])
+
+
 @pytest.mark.parametrize("theme", THEMES)
 async def test_selected_text_is_readable(theme: str) -> None:
     app = Themed(theme)

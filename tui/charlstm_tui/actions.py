@@ -273,6 +273,13 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
+    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change of the text, the cursor or the branches.",
+      footer=15, words="take back revert"),
+    A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
+    A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",
+      footer=4, words="take back revert"),
+    A("generate.write", "redo_written", "ctrl+y", "redo", "Do again what was undone.", handler="redo", footer=5,
+      words="repeat again"),
     A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3,
       words="export html write file"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept its next word.", footer=2),

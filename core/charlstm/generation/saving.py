@@ -141,7 +141,7 @@ def _copied(session: Session) -> dict[str, Any]:
         "sample": session.sample,
         "settings": session.settings.to_dict(),
         "clamps": [str(clamp) for clamp in session.clamps],
-        "cursor": {"branch": numbers[id(session.tip)], "position": session.position},
+        "cursor": {"branch": numbers[id(session.tip)], "position": session.position, "length": len(session)},
         "branches": branches,
     }
 
@@ -175,7 +175,9 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         tree[saved["number"]] = branch
         if branch.parent is not None:
             branch.parent.children.append(branch)
-    tip = tree[values["cursor"]["branch"]]
+    cursor = values["cursor"]
+    tip = tree[cursor["branch"]]
+    length = _whole(cursor.get("length", tip.stop), min(tip.stop, tip.start + 1) if tip.parent else 0, tip.stop)
     ids = np.asarray(values["prime_ids"], np.intp)
     if ids.ndim != 1 or not len(ids) or ids.min() < 0 or ids.max() >= len(model.vocabulary):
         raise ValueError("its prime is invalid")
@@ -192,7 +194,8 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         clamps=[parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))],
         tree=tree,
         tip=tip,
-        position=_whole(values["cursor"]["position"], 0, tip.stop),
+        position=_whole(cursor["position"], 0, length),
+        length=length,
     )
     session.weights_digest = digest
     return session

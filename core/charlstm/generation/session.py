@@ -41,6 +41,7 @@ from charlstm.generation.tree import (
     Alternative,
     Branch,
     Pending,
+    Pruned,
     Rows,
     Step,
     TextPath,
@@ -60,7 +61,8 @@ STATE_BYTES = 150_000_000
 class Session:
     """A tree of generated text with a cursor in it.
 
-    The current text is one path through the tree: the branches up to the one that was last generated on or switched to.
+    The current text is one path through the tree: the branches up to the one that was last generated on or switched to,
+    or a part of it (:meth:`cut`).
     Positions count its characters, without the prime: at position p the cursor has p characters before it.
 
     Args:
@@ -117,6 +119,7 @@ class Session:
         tree: dict[int, Branch],
         tip: Branch,
         position: int,
+        length: int | None = None,
     ) -> Session:
         """A session with an existing tree, whose missing hidden states are computed again."""
         session = cls.__new__(cls)
@@ -125,7 +128,7 @@ class Session:
         session._pending = session.root.pending
         session._numbers = itertools.count(max(tree) + 1)
         session._state_count = sum(len(branch.states) for branch in tree.values())
-        session._path, session._position = TextPath(tip), position
+        session._path, session._position = TextPath(tip, length), position
         if 0 not in session.root.states:
             session._consume_prime()
         session._state_position = None
@@ -341,6 +344,18 @@ class Session:
             self._put(which, self._weights(self._logits()), TYPED)
         return prepared.unknown
 
+    def put_back(self, rows: Rows) -> None:
+        """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it, and has new
+        statistics."""
+        for which, source in zip(rows["id"].tolist(), rows["source"].tolist(), strict=True):
+            self._put(which, self._weights(self._logits()), source)
+
+    def cut(self) -> None:
+        """End the current text at the cursor. What followed stays in the tree."""
+        if self._position < len(self._path):
+            self._pending.flush()
+            self._path = TextPath(self._path.owner(self._position), self._position)
+
     def rewind(self, position: int) -> None:
         """Move the cursor to ``position``, back or forward; the text stays.
 
@@ -372,19 +387,25 @@ class Session:
             infos.append(BranchInfo(number, parent, branch.start, branch.stop, branch.name, text, current))
         return infos
 
-    def switch(self, number: int, position: int | None = None) -> None:
+    def switch(self, number: int, position: int | None = None, length: int | None = None) -> None:
         """Make the text to the end of branch ``number`` the current one, and move the cursor to its end or to
-        ``position``. Raises :class:`GenerationError` if there is no such branch or position."""
-        path = TextPath(self._branch(number))
+        ``position``. With ``length`` the text ends after so many characters, which must be on that branch.
+
+        Raises :class:`GenerationError` if there is no such branch, position or length.
+        """
+        tip = self._branch(number)
+        if length is not None and not (tip.start < length <= tip.stop or length == tip.stop or tip is self.root):
+            raise GenerationError(f"That branch has characters {tip.start} to {tip.stop}: it cannot end at {length}")
+        path = TextPath(tip, length)
         if position is not None and not 0 <= position <= len(path):
             raise GenerationError(f"That branch has no position {position}: it ends at {len(path)}")
         self._pending.flush()
-        self._go(path.tip)
+        self._go(path)
         self._position = len(path) if position is None else position
 
-    def prune(self, number: int) -> None:
+    def prune(self, number: int) -> Pruned:
         """Remove the branch ``number`` and all that continue it. If the current text is on one of them, it becomes that
-        of the parent.
+        of the parent. Returns what :meth:`put_back_branch` needs.
 
         Raises :class:`GenerationError` if there is no such branch or it is the root.
         """
@@ -396,11 +417,23 @@ class Session:
         if id(self._pending.branch) in removed:
             self._pending.branch = None
         self._state_count -= sum(len(each.states) for each in removed.values())
-        branch.parent.children.remove(branch)
-        self.tree = {number: each for number, each in self.tree.items() if id(each) not in removed}
+        siblings = branch.parent.children
+        place = siblings.index(branch)
+        siblings.remove(branch)
+        pruned = Pruned(number, place, {key: each for key, each in self.tree.items() if id(each) in removed})
+        self.tree = {key: each for key, each in self.tree.items() if key not in pruned.branches}
         if id(self._path.tip) in removed:
-            self._go(branch.parent)
+            self._go(TextPath(branch.parent))
             self._position = min(self._position, branch.start)
+        return pruned
+
+    def put_back_branch(self, pruned: Pruned) -> None:
+        """Undo :meth:`prune`; the current text stays. The branch's parent must be in the tree."""
+        branch = pruned.branches[pruned.number]
+        assert branch.parent is not None
+        branch.parent.children.insert(pruned.place, branch)
+        self.tree |= pruned.branches
+        self._state_count += sum(len(each.states) for each in pruned.branches.values())
 
     def rename(self, number: int, name: str) -> None:
         """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if
@@ -415,9 +448,9 @@ class Session:
 
     # -- internals -----------------------------------------------------------------------------------------------
 
-    def _go(self, tip: Branch) -> None:
-        """Make the text to the end of ``tip`` the current one; the hidden state may then belong to another text."""
-        self._path = TextPath(tip)
+    def _go(self, path: TextPath) -> None:
+        """Make ``path`` the current text; the hidden state may then belong to another text."""
+        self._path = path
         self._state_position = None
         self._no_repeat_before = 0
 
@@ -507,7 +540,9 @@ class Session:
     def _walk(self, branch: Branch, which: int) -> Step:
         """Move past the character ``which``, which is on ``branch`` already."""
         position = self._position
-        if position >= len(self._path) or self._path.holder(position) is not branch:
+        if position >= len(self._path):  # the text was cut here, and grows again
+            self._path = TextPath(branch, position + 1)
+        elif self._path.holder(position) is not branch:
             self._path = TextPath(branch)
         self._forward(which)
         return branch.step(position)

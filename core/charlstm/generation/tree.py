@@ -338,11 +338,21 @@ class BranchInfo:
     current: bool
 
 
-class TextPath:
-    """The text from the root of the tree to the end of the branch ``tip``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pruned:
+    """A branch that was removed, for putting it back: the branches by number, and its place among its siblings."""
 
-    def __init__(self, tip: Branch) -> None:
+    number: int
+    place: int
+    branches: dict[int, Branch]
+
+
+class TextPath:
+    """The text from the root of the tree to the end of the branch ``tip``, or to position ``end`` on it."""
+
+    def __init__(self, tip: Branch, end: int | None = None) -> None:
         self.tip = tip
+        self._end = None if end == tip.stop else end  # None: the text grows with the branch
         self._path: list[Branch] = []
         branch: Branch | None = tip
         while branch is not None:
@@ -352,7 +362,7 @@ class TextPath:
         self._starts = [branch.start for branch in self._path]
 
     def __len__(self) -> int:
-        return self.tip.stop
+        return self.tip.stop if self._end is None else self._end
 
     def owner(self, position: int) -> Branch:
         """The branch with the character before ``position``; the root for 0."""

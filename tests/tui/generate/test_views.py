@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from charlstm.generation.novelty import Novelty, NoveltyReport
@@ -78,14 +79,32 @@ async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -
         await it.until(lambda: "BRANCHES" in it.screen_text() and "paused" in it.status())
 
 
-async def test_writing_in_the_middle_hides_the_rest_and_play_shows_it_again(model: Path) -> None:
+async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(20)
-        before = it.text
-        await it.pilot.press("left", "left", "left", "left", "w")
-        await it.until(lambda: it.text == before[:-4])
+        before, prime = it.text, "The morning"
+        await it.pilot.press("w", *["left"] * 4, *"x y", "backspace", "delete", "z")
+        changed = before[:-4] + "x z" + before[-3:]
+        await it.until(lambda: it.text == changed)
+        assert it.screen.play.text_view.cursor == len(before) - 1
+        assert not it.state.suggestion  # only at the end of the text
+        await it.pilot.press("home", "up", "up", "ctrl+home", "Q", "end", "ctrl+end", "ctrl+w")
+        await it.until(lambda: it.text.startswith(prime + "Q") and it.state.position == it.state.length)
+        assert changed.startswith(it.text.replace("Q", "", 1))
+        it.app.post_message(events.Paste("and\nthe sea"))
+        await it.until(lambda: it.text.endswith("and\nthe sea"))
+        assert it.state.suggestion
+        written = it.text
+        for _ in range(20):
+            await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == prime and not it.state.undoable)
+        assert "There is nothing to undo" not in it.status()  # the key does nothing then
+        for _ in range(20):
+            await it.pilot.press("ctrl+y")
+        await it.until(lambda: it.text == written and not it.state.redoable)
         await it.pilot.press("escape", "escape")
-        await it.until(lambda: it.text == before)
+        await it.until(lambda: it.screen.view_name == "play")
+        assert it.text == written
 
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,8 @@ from charlstm_tui.player.state import PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
 
+LONGEST_WORD = 200
+"""Characters among which the beginning or end of a word is looked for."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
 
@@ -148,6 +151,10 @@ class PlayView(ExplainingView):
             return self.playing and self._last_session is not None
         if action.handler == "checkpoint":
             return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+        if action.handler == "accept_word":
+            return self.playing and bool(self.suggested)
+        if action.handler in ("undo", "redo"):
+            return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
         if action.scope == "generate.tree":
             branch = self.query_one(BranchTree).highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
@@ -314,8 +321,10 @@ class PlayView(ExplainingView):
             preferences, self._opening = self._opening[1], None
             self._opened(state, preferences)
             self.check_overlap()
-        if not text.at_end or state.position < state.length:
+        if (not text.at_end or state.position < state.length) and text.cursor != base + state.position:
             text.cursor = base + state.position
+        if self.writing and (before is None or before.position != state.position or state.text):
+            text.reveal(text.cursor)
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         self.query_one(BranchTree).show(state.branches)
@@ -509,6 +518,14 @@ class PlayView(ExplainingView):
         self.say("")
         self._go_to(next((start for start in starts if start > self.text_view.cursor), starts[0]))
 
+    # ---- actions: undo
+
+    def do_undo(self) -> None:
+        self.player.undo()
+
+    def do_redo(self) -> None:
+        self.player.redo()
+
     # ---- actions: choosing and branching
 
     def watch_choosing(self, choosing: bool) -> None:
@@ -677,8 +694,10 @@ class PlayView(ExplainingView):
         """In Write, keys without a binding are typed into the text."""
         if not self.writing or self.screen.focused is not self.text_view:
             return
-        if event.key == "backspace":
-            self.player.erase()
+        if (moves := _MOVES.get(event.key)) is not None and not (event.key == "ctrl+right" and self.suggested):
+            moves(self)
+        elif (erases := _ERASES.get(event.key)) is not None:
+            self.player.erase(*erases(self))
         elif event.key == "enter":
             self.player.insert_at_cursor("\n")
         elif event.character is not None and event.is_printable:
@@ -686,7 +705,27 @@ class PlayView(ExplainingView):
         else:
             return
         event.stop()
+        event.prevent_default()
         self._typed()
+
+    def _move_in_text(self, position: int) -> None:
+        """In Write: put the cursor before the character at ``position`` of the view, but not into the prime."""
+        self.text_view.cursor = max(position, 0 if self.state is None else len(self.state.prime))
+        self.text_view.reveal(self.text_view.cursor)
+        self.player.move_to(self._cursor)
+
+    def _word_before(self) -> int:
+        """Characters from the beginning of the word before the cursor to the cursor, spaces between them too."""
+        state, cursor = self.state, self.text_view.cursor
+        start = 0 if state is None else max(len(state.prime), cursor - LONGEST_WORD)
+        found = re.search(r"\S*\s*$", self.text_view.text(start, cursor))
+        return 0 if found is None else len(found.group())
+
+    def _word_after(self) -> int:
+        """Characters from the cursor to the end of the next word."""
+        cursor = self.text_view.cursor
+        found = re.match(r"\s*\S*", self.text_view.text(cursor, cursor + LONGEST_WORD))
+        return 0 if found is None else found.end()
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
@@ -709,6 +748,37 @@ class PlayView(ExplainingView):
             self.player.accept_suggestion(word.end())
 
 
+def _walk_lines(view: PlayView, lines: int) -> None:
+    text = view.text_view
+    if view.state is not None and text.walk(0, lines) < len(view.state.prime):
+        text.cursor = len(view.state.prime)
+    view.player.move_to(view._cursor)
+
+
+_MOVES: dict[str, Callable[[PlayView], None]] = {
+    "left": lambda view: view.player.move_by(-1),
+    "right": lambda view: view.player.move_by(1),
+    "ctrl+left": lambda view: view.player.move_by(-view._word_before()),
+    "ctrl+right": lambda view: view.player.move_by(view._word_after()),
+    "up": lambda view: _walk_lines(view, -1),
+    "down": lambda view: _walk_lines(view, 1),
+    "home": lambda view: view._move_in_text(view.text_view.row_start(view.text_view.cursor)),
+    "end": lambda view: view._move_in_text(view.text_view.row_end(view.text_view.cursor)),
+    "ctrl+home": lambda view: view._move_in_text(0),
+    "ctrl+end": lambda view: view._move_in_text(view.text_view.length),
+}
+"""What the keys of every text editor do in Write: they move the cursor."""
+
+_ERASES: dict[str, Callable[[PlayView], tuple[int, int]]] = {
+    "backspace": lambda view: (1, 0),
+    "delete": lambda view: (0, 1),
+    "ctrl+w": lambda view: (view._word_before(), 0),
+    "ctrl+backspace": lambda view: (view._word_before(), 0),
+    "ctrl+delete": lambda view: (0, view._word_after()),
+}
+"""The same for keys that remove characters: how many before the cursor, and after it."""
+
+
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
 
@@ -717,5 +787,6 @@ def _key_state(state: PlaybackState) -> tuple[object, ...]:
     """What decides which keys do something, and what the empty pane says."""
     return (
         state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
-        state.busy, state.error, state.facts and state.facts.path, state.request.step,
+        state.busy, state.error, state.facts and state.facts.path, state.request.step, bool(state.undoable),
+        bool(state.redoable),
     )  # fmt: skip

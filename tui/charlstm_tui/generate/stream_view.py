@@ -274,6 +274,19 @@ class StreamView(ScrollView, can_focus=True):
         self.reveal(self.cursor)
         return self.cursor
 
+    def row_start(self, position: int) -> int:
+        """The first position in the row of ``position``."""
+        return self._text_layout.row_span(self._text_layout.row_of(position))[0]
+
+    def row_end(self, position: int) -> int:
+        """The last position in the row of ``position``: before the line break, or before the last character of a row
+        that wraps."""
+        layout = self._text_layout
+        start, stop = layout.row_span(layout.row_of(position))
+        if stop >= self._length and not self.text(max(start, stop - 1), stop).endswith("\n"):
+            return self._length
+        return stop - 1
+
     def reveal(self, position: int) -> None:
         """Scroll just as far as needed to show ``position``."""
         if self.at_end and position >= self._length:
@@ -381,16 +394,28 @@ class StreamView(ScrollView, can_focus=True):
 
     def _make_style(self, mark: int) -> Style:
         source, graded = origin(mark), level(mark, self._scale)
-        style = Style()
+        style, level_style = Style(), self._level_style(graded)
         if source is Origin.SUGGESTION:
             style += self.get_component_rich_style("stream--suggestion", partial=True)
         elif source is Origin.PRIME and not graded:
             style += self.get_component_rich_style("stream--prime", partial=True)
-        elif source in (Origin.TYPED, Origin.CHOSEN) and (not self._level_style(graded) or self.shows_backgrounds):
+        elif source in (Origin.TYPED, Origin.CHOSEN):
             style += self.get_component_rich_style("stream--own", partial=True)
-        style += self._level_style(graded)
+            if level_style and self.shows_backgrounds:  # still the colour of own text, as far as it can be read there
+                level_style += self._own_on(level_style)
+            elif level_style and self._scale.diverging:  # its ends are italic too
+                style = Style()
+        style += level_style
         # On a diverging scale, underlined is high.
         return style + self._copied_style if mark & COPIED and not self._scale.diverging else style
+
+    def _own_on(self, level_style: Style) -> Style:
+        """The colour of own text on the background of a level."""
+        own = self.get_component_styles("stream--own").color
+        background = level_style.bgcolor
+        if background is None:
+            return Style()
+        return Style.from_color(legible(own, (Color.from_rich_color(background),), TEXT).rich_color)
 
     def _level_style(self, level: int) -> Style:
         if level in (0, self._scale.plain_level):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
@@ -44,7 +45,7 @@ class Playback:
         self.number = number
         self.request = PlayRequest("")
         self.session_id = 0
-        self.session: Session | None = None
+        self.editor: Editor | None = None
         self.loaded: LoadedModel | None = None
         self.facts: ModelFacts | None = None
         self.busy = self.error = self.note = self.failure = self.stop_reason = ""
@@ -56,7 +57,7 @@ class Playback:
         self.known_length = 0  # characters from the start that the screen has as they are
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
-        self.writing = False  # then the text after the cursor is not shown
+        self.writing = False  # then there is a suggestion
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
         self.file: Path | None = None
@@ -67,6 +68,10 @@ class Playback:
         self._rated_since = 0.0
         self._rated_count = 0
         self._overdue = 0  # characters that became due while the screen was hidden
+
+    @property
+    def session(self) -> Session | None:
+        return None if self.editor is None else self.editor.session
 
     # ---- time
 
@@ -137,9 +142,17 @@ class Playback:
             self.branches = tuple(self.session.branches())  # the last one has grown
         self.running, self.stop_reason = False, ""
 
+    def finish_editing(self) -> None:
+        """Let the model read what follows an edit, so that the session has all of the text."""
+        if self.editor is not None and len(self.editor.rest):
+            self.known_length = min(self.known_length, len(self.editor.session))
+            self.editor.join()
+            self.branches = tuple(self.editor.session.branches())
+            self.unsaved = self.changed = True
+
     def fail(self, sentence: str) -> None:
         """Give up the session and say why."""
-        self.session, self.branches = None, ()
+        self.editor, self.branches = None, ()
         self.running, self.unsaved, self.writing = False, False, False
         self.busy, self.stop_reason, self.error = "", "", sentence
         self.changed = True
@@ -149,8 +162,8 @@ class Playback:
     def state(self) -> PlaybackState:
         """The state now. The screen is expected to have applied all states before."""
         self.changed = False
-        session, start = self.session, self.known_length
-        if session is None:
+        editor, start = self.editor, self.known_length
+        if editor is None:
             return PlaybackState(
                 self.number,
                 self.session_id,
@@ -161,11 +174,11 @@ class Playback:
                 settings=self.settings,
                 speed=self.speed,
             )
+        session, length = editor.session, len(editor)
         position = session.position
-        length = position if self.writing else len(session)
-        rows = session.rows(start, length)
+        rows = editor.rows(start)
         recent = session.rows(max(0, position - RECENT), position)["probability"]
-        current = session.at(position) if position < length else None
+        current = session.at(position) if position < len(session) else None
         state = PlaybackState(
             number=self.number,
             session_id=self.session_id,
@@ -196,7 +209,9 @@ class Playback:
             file=self.file,
             last_session=self.last_session,
             clamps=session.clamps,
-            suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing else "",
+            suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing and position == length else "",
+            undoable=editor.undoable,
+            redoable=editor.redoable,
         )
         self.known_length = length
         self.note = self.failure = ""

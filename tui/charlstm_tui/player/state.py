@@ -110,7 +110,10 @@ class PlaybackState:
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held while text is generated."""
     suggestion: str = ""
-    """How the text could continue, while it is being written."""
+    """How the text could continue, while it is being written and the cursor is at its end."""
+    undoable: str = ""
+    """The kind of change that undo would undo; empty for none."""
+    redoable: str = ""
 
 
 def model_path(request: PlayRequest) -> Path:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.editor import GENERATE, Editor
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import copy, load_session
@@ -49,8 +50,6 @@ SAVE_INTERVAL = 5.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
 PROGRESS_AFTER = 0.5
 """Seconds of reading a prime before its progress is shown."""
-INSERT_CHUNK = 128
-"""Characters of a pasted text that are put in between two looks for a cancellation."""
 ERROR_PAUSE = 0.5
 """Seconds without doing anything after an error outside all sessions, so that one that repeats does not take all of a
 processor."""
@@ -158,7 +157,7 @@ class Player:
     def load_checkpoint(self, direction: int, number: int = 0) -> None:
         """Play the run's next earlier (-1) or later (1) checkpoint, with the same prime, seed and settings."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, session: self._load_checkpoint(playback, session, direction, job))
+        self._with(number, lambda playback, editor: self._load_checkpoint(playback, editor, direction, job))
 
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
@@ -172,11 +171,11 @@ class Player:
 
     def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
         """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
-        self._with(number, lambda playback, session: self._stream(playback, session, count))
+        self._with(number, lambda playback, editor: self._stream(playback, editor, count))
 
     def pause(self, number: int = 0) -> None:
         """Stop streaming."""
-        self._with(number, lambda playback, session: playback.stop())
+        self._with(number, lambda playback, editor: playback.stop())
 
     def generate_one(self, number: int = 0) -> None:
         """Stop streaming and generate one character at the end of the text."""
@@ -188,7 +187,7 @@ class Player:
 
     def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]], number: int = 0) -> None:
         """Hold other cells, from the next character on."""
-        self._with(number, lambda playback, session: self._change_clamps(playback, session, change))
+        self._with(number, lambda playback, editor: self._change_clamps(playback, editor, change))
 
     def change_speed(self, change: Callable[[float], float], number: int = 0) -> None:
         """Stream at another speed."""
@@ -196,79 +195,100 @@ class Player:
 
     def move_to(self, position: int, number: int = 0) -> None:
         """Stop, and put the cursor before the character at ``position``."""
-        self._with(number, lambda playback, session: self._move_to(playback, session, position), replaces="move")
+        self._with(number, lambda playback, editor: self._move_to(playback, editor, position), replaces="move")
+
+    def move_by(self, characters: int, number: int = 0) -> None:
+        """Stop, and move the cursor by so many characters."""
+        self._with(
+            number,
+            lambda playback, editor: self._move_to(playback, editor, editor.session.position + characters),
+        )
 
     def choose(self, chars: str, position: int, number: int = 0) -> None:
         """Put ``chars`` at ``position``; the text from there on stays as a branch."""
         self._with(
             number,
-            lambda playback, session: self._edit_at(
-                playback, session, position, lambda: list(map(session.choose, chars))
+            lambda playback, editor: self._edit_at(
+                playback, editor, "choosing", position, lambda session: list(map(session.choose, chars))
             ),
         )
 
     def regenerate(self, position: int, number: int = 0) -> None:
         """Stream other text from ``position`` on; the old one stays as a branch."""
-        self._with(number, lambda playback, session: self._regenerate(playback, session, position))
+        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position))
 
     def insert(self, text: str, position: int, number: int = 0) -> None:
         """Put the user's own text at ``position``; the text from there on stays as a branch."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, session: self._insert(playback, session, text, position, job))
+        self._with(number, lambda playback, editor: self._insert(playback, editor, text, position, job))
 
     def insert_at_cursor(self, text: str, number: int = 0) -> None:
-        """Put the user's own text at the cursor."""
+        """Put the user's own text in at the cursor; what follows stays."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, session: self._insert(playback, session, text, session.position, job))
+        self._with(number, lambda playback, editor: self._type(playback, editor, text, job))
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
-        """Begin or end writing: the text is shown up to the cursor, with a suggestion of how it could continue."""
-        self._with(number, lambda playback, session: self._set_writing(playback, session, writing))
+        """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
+        self._with(number, lambda playback, editor: self._set_writing(playback, editor, writing))
 
     def accept_suggestion(self, count: int, number: int = 0) -> None:
         """Put the first ``count`` characters of the suggestion into the text."""
+        self._edit_with(number, "accepting", lambda session: [session.step() for _ in range(count)])
+
+    def erase(self, before: int = 0, after: int = 0, number: int = 0) -> None:
+        """Remove characters before and after the cursor. The earlier text stays in the tree."""
         self._with(
             number,
-            lambda playback, session: self._edit(playback, session, lambda: [session.step() for _ in range(count)]),
+            lambda playback, editor: self._change(playback, editor, lambda: editor.erase(before, after)),
         )
 
-    def erase(self, number: int = 0) -> None:
-        """Move the cursor back before the last character, which stays in the tree."""
-        self._with(number, self._erase)
+    def undo(self, number: int = 0) -> None:
+        """Go back before the last change of the text, the cursor or the branches."""
+        self._with(number, lambda playback, editor: self._go_back(playback, editor, editor.undo, "Undone", "undo"))
+
+    def redo(self, number: int = 0) -> None:
+        """Make the last change again that was undone."""
+        self._with(number, lambda playback, editor: self._go_back(playback, editor, editor.redo, "Done again", "redo"))
 
     def switch_branch(self, branch: int, number: int = 0) -> None:
         """Make a branch the current text."""
-        self._edit_with(number, lambda session: session.switch(branch))
+        self._edit_with(number, "switching branches", lambda session: session.switch(branch))
 
     def prune_branch(self, branch: int, number: int = 0) -> None:
         """Remove a branch and all that grow from it."""
-        self._edit_with(number, lambda session: session.prune(branch))
+        self._with(
+            number,
+            lambda playback, editor: self._change(playback, editor, lambda: editor.prune(branch)),
+        )
 
     def rename_branch(self, branch: int, name: str, number: int = 0) -> None:
         """Give a branch a name."""
-        self._edit_with(number, lambda session: session.rename(branch, name))
+        self._with(
+            number,
+            lambda playback, editor: self._change(playback, editor, lambda: editor.session.rename(branch, name)),
+        )
 
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        self._with(number, lambda playback, session: self._save_as(playback, session, path, colour))
+        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour))
 
     # ---- the thread
 
     def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
         self._commands.put(Command(run, replaces))
 
-    def _with(self, number: int, job: Callable[[Playback, Session], None], replaces: str | None = None) -> None:
+    def _with(self, number: int, job: Callable[[Playback, Editor], None], replaces: str | None = None) -> None:
         """Carry out ``job`` on a playback that has a session."""
 
         def run() -> None:
             playback = self._playbacks.get(number)
-            if playback is None or playback.session is None:
+            if playback is None or playback.editor is None:
                 return
             playback.note = playback.failure = ""
             playback.changed = True
             try:
-                job(playback, playback.session)
+                job(playback, playback.editor)
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception as error:
@@ -276,8 +296,8 @@ class Player:
 
         self._put(run, None if replaces is None else (replaces, number))
 
-    def _edit_with(self, number: int, change: Callable[[Session], object]) -> None:
-        self._with(number, lambda playback, session: self._edit(playback, session, lambda: change(session)))
+    def _edit_with(self, number: int, kind: str, change: Callable[[Session], object]) -> None:
+        self._with(number, lambda playback, editor: self._edit(playback, editor, kind, change))
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
@@ -290,7 +310,7 @@ class Player:
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
-        self._save()
+        self._save_all()
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -387,7 +407,16 @@ class Player:
 
     # ---- saving
 
-    def _save(self, now: float = math.inf) -> None:
+    def _save_all(self) -> None:
+        """Save what is unsaved, before the thread ends."""
+        for playback in self._playbacks.values():
+            try:
+                playback.finish_editing()
+            except Exception as error:
+                _fail(playback, error)
+        self._save(math.inf)
+
+    def _save(self, now: float) -> None:
         """Save the sessions for which it is time: their content is copied here and written by another thread."""
         for playback in self._playbacks.values():
             if playback.unsaved and playback.next_save <= now:
@@ -411,14 +440,15 @@ class Player:
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
         self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
 
-    def _save_as(self, playback: Playback, session: Session, path: Path, colour: str | None) -> None:
+    def _save_as(self, playback: Playback, editor: Editor, path: Path, colour: str | None) -> None:
         def tell(note: str, failure: str = "") -> None:
             def show() -> None:
                 playback.note, playback.failure, playback.changed = note, failure, True
 
             self._put(show)
 
-        self._writer.save_as(copy_as(path, colour, session), tell, lambda failure: tell("", failure))
+        playback.finish_editing()
+        self._writer.save_as(copy_as(path, colour, editor.session), tell, lambda failure: tell("", failure))
 
     def _stop_saving(self, playback: Playback, failure: str) -> None:
         playback.file, playback.failure, playback.changed = None, failure, True
@@ -440,7 +470,7 @@ class Player:
         playback.busy = ""
         playback.changed = self._answering = True
 
-    def _load_checkpoint(self, playback: Playback, session: Session, direction: int, job: int) -> None:
+    def _load_checkpoint(self, playback: Playback, editor: Editor, direction: int, job: int) -> None:
         facts = playback.facts
         if facts is None or facts.run is None:
             return
@@ -455,15 +485,16 @@ class Player:
             playback.note = "This is the latest checkpoint so far."
             return
         request = replace(
-            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=session.prime, settings=None,
+            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=editor.session.prime, settings=None,
             speed=None, stream=True, session=None,
         )  # fmt: skip
         self._load(playback, request, job)
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
-        before, request_before = playback.session, playback.request
+        before, request_before = playback.editor, playback.request
         settings_before, speed_before = playback.settings, playback.speed
+        playback.finish_editing()
         if playback.unsaved:
             self._save_session(playback)
         if playback.edited:  # the file keeps what the user made; the next session gets another one
@@ -473,7 +504,7 @@ class Player:
         playback.known_length = 0
         playback.request, playback.settings = request, settings
         playback.speed = playback.speed if request.speed is None else request.speed
-        playback.session, playback.branches, playback.writing = None, (), False
+        playback.editor, playback.branches, playback.writing = None, (), False
         playback.error = playback.note = playback.failure = playback.stop_reason = ""
         playback.busy = f"Opening {request.model_name} …"
         playback.changed = True
@@ -507,33 +538,33 @@ class Player:
                     model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
                 )
         except CharLSTMError as error:
-            if before is not None and playback.loaded is not None and before.model is playback.loaded.model:
+            if before is not None and playback.loaded is not None and before.session.model is playback.loaded.model:
                 # Not for the model's sake: what was played before is played again.
-                playback.request, playback.session, playback.failure = request_before, before, str(error)
+                playback.request, playback.editor, playback.failure = request_before, before, str(error)
                 playback.settings, playback.speed = settings_before, speed_before
-                playback.branches = tuple(before.branches())
+                playback.branches = tuple(before.session.branches())
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
                     playback.loaded = playback.facts = None
             return
-        playback.session, playback.settings = session, session.settings
+        playback.editor, playback.settings = Editor(session), session.settings
         if request.stream and playback.speed > 0:
-            self._stream(playback, session, PAUSE_AFTER)
+            self._stream(playback, playback.editor, PAUSE_AFTER)
 
-    def _stream(self, playback: Playback, session: Session, count: int) -> None:
+    def _stream(self, playback: Playback, editor: Editor, count: int) -> None:
         if playback.speed == 0:
-            self._generate_one(playback, session)
+            self._generate_one(playback, editor)
             return
-        session.rewind(len(session))
+        playback.finish_editing()
+        editor.record(GENERATE)
+        editor.session.rewind(len(editor))
         playback.running, playback.remaining, playback.stop_reason = True, count, ""
         playback.start_pacing()
 
-    def _generate_one(self, playback: Playback, session: Session) -> None:
+    def _generate_one(self, playback: Playback, editor: Editor) -> None:
         playback.stop()
-        session.rewind(len(session))
-        session.step()
-        playback.unsaved = True
+        self._change(playback, editor, editor.step, edited=False)
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         playback = self._playbacks.get(number)
@@ -545,9 +576,9 @@ class Player:
             playback.session.settings = playback.settings
 
     def _change_clamps(
-        self, playback: Playback, session: Session, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]]
+        self, playback: Playback, editor: Editor, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]]
     ) -> None:
-        session.clamps = tuple(change(session.clamps))
+        editor.session.clamps = tuple(change(editor.session.clamps))
         playback.unsaved = True
 
     def _change_speed(self, number: int, change: Callable[[float], float]) -> None:
@@ -560,23 +591,27 @@ class Player:
         if playback.speed == 0:
             playback.stop()
 
-    def _move_to(self, playback: Playback, session: Session, position: int) -> None:
-        playback.stop()
-        session.rewind(min(max(0, position), len(session)))
+    def _move_to(self, playback: Playback, editor: Editor, position: int) -> None:
+        playback.finish_editing()
+        editor.move(min(max(0, position), len(editor)), undoable=not playback.writing)
 
-    def _set_writing(self, playback: Playback, session: Session, writing: bool) -> None:
+    def _set_writing(self, playback: Playback, editor: Editor, writing: bool) -> None:
         playback.stop()
         playback.writing = writing
-        playback.known_length = min(playback.known_length, session.position)
+        if not writing:
+            playback.finish_editing()
 
-    def _erase(self, playback: Playback, session: Session) -> None:
-        session.rewind(max(0, session.position - 1))
-        playback.known_length = min(playback.known_length, session.position)
+    def _go_back(
+        self, playback: Playback, editor: Editor, go_back: Callable[[], str], done: str, what: str
+    ) -> None:  # fmt: skip
+        kind: list[str] = []
+        self._change(playback, editor, lambda: kind.append(go_back()))
+        playback.note = f"{done}: {kind[0]}." if kind[0] else f"There is nothing to {what}."
 
-    def _regenerate(self, playback: Playback, session: Session, position: int) -> None:
-        session.seed += 1
+    def _regenerate(self, playback: Playback, editor: Editor, position: int) -> None:
+        editor.session.seed += 1
 
-        def generate() -> None:
+        def generate(session: Session) -> None:
             # Another seed may draw the same characters at first: go on until one differs, for 64 characters at most.
             for _ in range(64):
                 length = len(session)
@@ -584,26 +619,33 @@ class Player:
                 if session.position > position + 1 or len(session) != length:
                     return
 
-        self._edit_at(playback, session, position, generate)
+        self._edit_at(playback, editor, "regenerating", position, generate)
         playback.running, playback.remaining = playback.speed > 0, PAUSE_AFTER
         playback.start_pacing()
 
-    def _insert(self, playback: Playback, session: Session, text: str, position: int, job: int) -> None:
+    def _insert(self, playback: Playback, editor: Editor, text: str, position: int, job: int) -> None:
+        """Put in a text, and leave what followed."""
+        position = min(max(0, position), len(editor))
+        self._change(playback, editor, lambda: self._put_in(playback, editor, text, job, position))
+
+    def _type(self, playback: Playback, editor: Editor, text: str, job: int) -> None:
+        """Put in a text at the cursor before what follows."""
+        self._change(playback, editor, lambda: self._put_in(playback, editor, text, job))
+
+    def _put_in(self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None) -> None:
         """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled."""
-        unknown: dict[str, int] = {}
+        session = editor.session
         text = session.model.text_options.apply(text)
+        playback.known_length = min(playback.known_length, session.position if at is None else at)
 
-        def insert() -> None:
-            playback.known_length = min(playback.known_length, session.position)
-            for start in range(0, len(text), INSERT_CHUNK):
-                if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
-                    raise Cancelled(f"Stopped after {start:,} of {len(text):,} characters.")
-                unknown.update(session.type(text[start : start + INSERT_CHUNK]))
-                if start + INSERT_CHUNK < len(text):
-                    playback.changed = True
-                    self._publish(time.monotonic())
+        def check(done: int) -> None:
+            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+                raise Cancelled(f"Stopped after {done:,} of {len(text):,} characters.")
+            if done:
+                playback.changed = True
+                self._publish(time.monotonic())
 
-        self._edit_at(playback, session, position, insert)
+        unknown = editor.insert(text, check, at=at)
         if unknown:
             names, replacement = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
             playback.note = (
@@ -612,19 +654,33 @@ class Player:
                 else f"The model has no symbol of its own for {names}: read as {replacement}."
             )
 
-    def _edit_at(self, playback: Playback, session: Session, position: int, change: Callable[[], object]) -> None:
+    def _edit_at(
+        self, playback: Playback, editor: Editor, kind: str, position: int, change: Callable[[Session], object]
+    ) -> None:
         """Change the text at ``position``; the cursor is behind the change then."""
 
-        def move_and_change() -> None:
+        def move_and_change(session: Session) -> None:
             session.rewind(min(max(0, position), len(session)))
-            change()
+            change(session)
 
-        self._edit(playback, session, move_and_change)
+        self._edit(playback, editor, kind, move_and_change)
 
-    def _edit(self, playback: Playback, session: Session, change: Callable[[], object]) -> None:
-        """Do something that may make another branch current, and find from where on the text is another."""
+    def _edit(self, playback: Playback, editor: Editor, kind: str, change: Callable[[Session], object]) -> None:
+        """Change the session, which can be undone."""
+
+        def record_and_change() -> None:
+            editor.join()
+            editor.record(kind)
+            change(editor.session)
+
+        self._change(playback, editor, record_and_change)
+
+    def _change(self, playback: Playback, editor: Editor, change: Callable[[], object], *, edited: bool = True) -> None:
+        """Do something that may make another branch current, and find from where on the text is another. ``edited``:
+        it is the user's work, for which the session is kept."""
         playback.stop()
-        playback.edited = True
+        playback.edited |= edited
+        session = editor.session
         before = {branch.number: branch for branch in session.branches() if branch.current}
         length = len(session)
         try:
@@ -639,7 +695,7 @@ class Player:
             ]
             playback.known_length = min([playback.known_length, length, len(session), *changes])
             playback.branches = tuple(branches)
-            playback.unsaved = True
+            playback.unsaved = playback.changed = True
 
 
 def _state(playback: Playback) -> PlaybackState:

@@ -1,0 +1,242 @@
+"""Edit a session's text as a text editor does, with undo and redo.
+
+A session's text grows at the cursor only, as the model has to read every character in its order. Here text is put in
+and taken out anywhere, and what follows stays: it is set aside as ``rest`` while the text before it changes, and read
+again by the model in :meth:`Editor.join`, once for many edits. The earlier text remains in the session's tree.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlstm.generation.session import Session
+from charlstm.generation.tree import Pruned, Rows
+
+MOST_CHANGES = 1000
+"""Changes that can be undone."""
+
+CHUNK = 128
+"""Characters that the model reads between two calls of ``check``."""
+
+MOVE, TYPE, ERASE, GENERATE, PRUNE = "moving", "typing", "erasing", "generating", "pruning"
+"""Kinds of changes; those that are announced by :meth:`Editor.record` may have others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """What the text was at one moment: ``length`` characters on the path to ``branch``, and then the ``rest``."""
+
+    branch: int
+    length: int
+    position: int
+    rest: Rows
+
+    def same(self, other: Mark) -> bool:
+        place, other_place = (
+            (each.branch, each.length, each.position, each.rest["id"].tobytes()) for each in (self, other)
+        )
+        return place == other_place
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: what it was, the text on its other side, and the branch that it removed, if any."""
+
+    kind: str
+    mark: Mark
+    pruned: Pruned | None = None
+
+
+class Editor:
+    """A session with what was done to it. Changes that are not made by this class are announced by :meth:`record`.
+
+    Attributes:
+        rest: the characters after the cursor that the model has not read again, with their statistics from before.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.rest: Rows = session.rows(0, 0)
+        self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self._redo: list[Change] = []
+        self._run_end: int | None = None  # where typing or erasing goes on as the same change
+
+    def __len__(self) -> int:
+        """Number of characters of the text, with the rest."""
+        return len(self.session) + len(self.rest)
+
+    @property
+    def text(self) -> str:
+        """The whole text, without the prime."""
+        return self.session.read() + self.session.model.vocabulary.decode(self.rest["id"])
+
+    def rows(self, start: int = 0) -> Rows:
+        """Statistics of the characters from ``start`` on; those of the rest are from before the change."""
+        length = len(self.session)
+        if not len(self.rest):
+            return self.session.rows(start)
+        if start >= length:
+            return self.rest[start - length :]
+        return np.concatenate([self.session.rows(start), self.rest])
+
+    # -- history -------------------------------------------------------------------------------------------------
+
+    @property
+    def undoable(self) -> str:
+        """What :meth:`undo` would undo; empty for nothing."""
+        return self._undo[-1].kind if self._undo else ""
+
+    @property
+    def redoable(self) -> str:
+        """What :meth:`redo` would redo; empty for nothing."""
+        return self._redo[-1].kind if self._redo else ""
+
+    def record(self, kind: str) -> None:
+        """The text is about to be changed. Nothing that was undone can be redone from now on."""
+        self._undo.append(Change(kind, self._mark()))
+        self._redo.clear()
+        self._run_end = None
+
+    def move(self, position: int, *, undoable: bool = True) -> None:
+        """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
+        something to redo they are none, so that one can look around before deciding."""
+        before = self._mark()
+        if position != before.position:
+            self.join()
+        self.session.rewind(position)
+        if position == before.position:
+            return
+        if undoable and not self._redo and self.undoable != MOVE:
+            self._undo.append(Change(MOVE, before))
+        self._run_end = None
+
+    def prune(self, number: int) -> None:
+        """Remove a branch of the session, as :meth:`Session.prune` does."""
+        before = self._mark()
+        pruned = self.session.prune(number)
+        self.record(PRUNE)
+        self._undo[-1] = Change(PRUNE, before, pruned)
+
+    def undo(self) -> str:
+        """Go back before the last change. Returns what it was; empty if there was none."""
+        return self._go_back(self._undo, self._redo, self._put_back)
+
+    def redo(self) -> str:
+        """Make the last change again that was undone. Returns what it is; empty if there is none."""
+        return self._go_back(self._redo, self._undo, lambda pruned: self.session.prune(pruned.number))
+
+    def _put_back(self, pruned: Pruned) -> Pruned:
+        self.session.put_back_branch(pruned)
+        return pruned
+
+    def _go_back(
+        self, changes: deque[Change] | list[Change], others: deque[Change] | list[Change],
+        restore: Callable[[Pruned], Pruned],
+    ) -> str:  # fmt: skip
+        self._run_end = None
+        while changes:
+            change, here = changes.pop(), self._mark()
+            if change.pruned is None and change.mark.same(here):
+                continue  # it came to nothing
+            pruned = None if change.pruned is None else restore(change.pruned)
+            others.append(Change(change.kind, here, pruned))
+            mark = change.mark
+            self.session.switch(mark.branch, mark.position, mark.length)
+            self.rest = mark.rest
+            return change.kind
+        return ""
+
+    def _mark(self) -> Mark:
+        session = self.session
+        number = next(number for number, branch in session.tree.items() if branch is session.tip)
+        return Mark(number, len(session), session.position, self.rest)
+
+    # -- editing -------------------------------------------------------------------------------------------------
+
+    def insert(
+        self, text: str, check: Callable[[int], object] = lambda done: None, *, at: int | None = None
+    ) -> dict[str, int]:
+        """Put the user's own text in at the cursor; or at position ``at``, in place of all that follows. Words that are
+        typed are one change each, with the space after them.
+
+        ``check`` is called now and then with the number of characters that are in; an exception that it raises ends the
+        work there. Returns the characters that the model does not know, with their counts; they are left out.
+        """
+        if not text:
+            return {}
+        session = self.session
+        if at is not None:
+            self.join()
+            self.record(TYPE)
+            session.rewind(at)
+            session.cut()
+        else:
+            if not (self.undoable == TYPE and self._run_end == session.position and self._continues_word(text)):
+                self.record(TYPE)
+            self.open()
+        unknown: dict[str, int] = {}
+        try:
+            for start in range(0, len(text), CHUNK):
+                check(start)
+                unknown |= session.type(text[start : start + CHUNK])
+        finally:
+            self._run_end = session.position
+        return unknown
+
+    def _continues_word(self, text: str) -> bool:
+        position = self.session.position
+        before = self.session.read(max(0, position - 1), position)
+        return len(text) == 1 and (text.isspace() or not before.isspace())
+
+    def step(self) -> None:
+        """Generate a character at the end of the text. Those that are generated one after another are one change."""
+        self.join()
+        session = self.session
+        if not (self.undoable == GENERATE and self._run_end == session.position == len(session)):
+            self.record(GENERATE)
+        session.rewind(len(session))
+        session.step()
+        self._run_end = session.position
+
+    def erase(self, before: int = 0, after: int = 0) -> None:
+        """Remove characters before and after the cursor, as many as there are of them."""
+        session = self.session
+        before = min(before, session.position)
+        after = min(after, len(self) - session.position)
+        if not before and not after:
+            return
+        if not (self.undoable == ERASE and self._run_end == session.position):
+            self.record(ERASE)
+        self.open()
+        self.rest = self.rest[after:]
+        session.rewind(session.position - before)
+        session.cut()
+        self._run_end = session.position
+
+    def open(self) -> None:
+        """Set aside what follows the cursor, so that the text can change before it."""
+        session = self.session
+        if session.position < len(session):
+            self.rest = session.rows(session.position, len(session)).copy()
+            session.cut()
+
+    def join(self, check: Callable[[], object] = lambda: None) -> None:
+        """Let the model read the rest again, after the text before the cursor; the cursor stays. ``check`` is called
+        now and then: an exception that it raises ends the work, and the rest is as it was."""
+        session, position = self.session, self.session.position
+        if not len(self.rest):
+            return
+        try:
+            for start in range(0, len(self.rest), CHUNK):
+                check()
+                session.put_back(self.rest[start : start + CHUNK])
+        except BaseException:
+            session.rewind(position)
+            session.cut()
+            raise
+        self.rest = self.rest[:0]
+        session.rewind(position)

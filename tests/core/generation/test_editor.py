@@ -1,0 +1,192 @@
+"""The editor: undo and redo of every change, and edits in the middle of a text that keep what follows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.errors import GenerationError
+from charlstm.generation.editor import Editor
+from charlstm.generation.saving import from_dict, to_dict
+from charlstm.generation.session import Session
+from charlstm.generation.tree import GENERATED, TYPED
+
+
+def played(model, length=40):
+    session = Session(model, "abc", seed=3)
+    list(session.stream(length))
+    return Editor(session)
+
+
+def state(editor):
+    return editor.text, editor.session.position, [branch.number for branch in editor.session.branches()]
+
+
+def test_typed_text_is_undone_word_by_word_and_redone(model):
+    editor = played(model)
+    start = editor.text
+    for char in "ab cd e":
+        editor.insert(char)
+    assert editor.text == start + "ab cd e"
+    seen = []
+    while editor.undo():
+        seen.append(editor.text[len(start) :])
+    assert seen == ["ab cd ", "ab ", ""]
+    assert [editor.redo() for _ in range(4)] == ["typing", "typing", "typing", ""]
+    assert editor.text == start + "ab cd e"
+    editor.undo()
+    editor.insert("b")
+    assert editor.redoable == ""
+    assert editor.text == start + "ab cd b"
+
+
+def test_text_is_put_in_and_taken_out_in_the_middle_and_keeps_who_wrote_it(model):
+    editor = played(model)
+    session, start = editor.session, editor.text
+    editor.move(10)
+    for char in "abc":
+        editor.insert(char)
+    editor.erase(before=1)
+    editor.erase(after=2)
+    expected = start[:10] + "ab" + start[12:]
+    assert editor.text == expected
+    assert session.position == 12
+    editor.join()
+    assert session.read() == editor.text == expected
+    assert session.position == 12
+    sources = [step.source for step in session.steps()]
+    assert sources == [GENERATED] * 10 + [TYPED] * 2 + [GENERATED] * (len(start) - 12)
+    again = Session(model, "abc")
+    again.type(expected)
+    assert [step.probability for step in session.steps()] == pytest.approx([s.probability for s in again.steps()])
+    seen = []
+    while editor.undo():
+        seen.append(editor.text)
+    assert seen[-1] == start
+    assert session.position == len(start)
+    while editor.redo():
+        pass
+    assert editor.text == expected
+
+
+def test_text_that_is_typed_and_erased_again_leaves_no_branch(model):
+    editor = played(model)
+    editor.move(10)
+    editor.insert(editor.text[10])
+    editor.erase(before=1)
+    editor.join()
+    assert [branch.number for branch in editor.session.branches()] == [0]
+
+
+def test_pruned_branch_comes_back_and_goes_again(model):
+    editor = played(model)
+    session = editor.session
+    editor.record("choice")
+    session.rewind(5)
+    other = next(char for char in model.vocabulary.symbols if char != editor.text[5])
+    session.choose(other)
+    list(session.stream(20))
+    session.rewind(12)
+    session.choose(next(char for char in model.vocabulary.symbols if char != session.read()[12]))
+    before = state(editor)
+    editor.prune(1)
+    assert len(session.branches()) == 1
+    after = state(editor)
+    assert editor.undo() == "pruning"
+    assert state(editor) == before
+    assert editor.redo() == "pruning"
+    assert state(editor) == after
+    editor.undo()
+    assert editor.undo() == "choice"
+    assert session.position == len(editor.text) == 40
+    with pytest.raises(GenerationError):
+        editor.prune(0)
+    assert editor.redoable == "choice"
+
+
+def test_moves_are_one_change_and_do_not_prevent_redo(model):
+    editor = played(model)
+    for position in (39, 38, 12):
+        editor.move(position)
+    editor.insert("a")
+    editor.undo()
+    editor.move(3)
+    assert editor.redo() == "typing"
+    assert editor.text[12] == "a"
+    assert [editor.undo(), editor.undo(), editor.undo()] == ["typing", "moving", ""]
+    assert editor.session.position == 40
+
+
+def test_cancelled_join_loses_nothing(model):
+    editor = played(model, 300)
+    editor.move(10)
+    editor.insert("ab")
+    expected, left = editor.text, [2]
+
+    def check():
+        left[0] -= 1
+        if left[0] == 0:
+            raise GenerationError("stop")
+
+    with pytest.raises(GenerationError):
+        editor.join(check)
+    assert editor.text == expected
+    editor.join()
+    assert editor.session.read() == expected
+
+
+def test_text_that_was_cut_is_saved_and_grows_again(model):
+    session = played(model).session
+    whole = session.read()
+    session.rewind(10)
+    session.cut()
+    again = from_dict(to_dict(session), model)
+    for each in (session, again):
+        assert (each.read(), each.position) == (whole[:10], 10)
+        for _ in range(30):
+            each.step()
+        assert each.read() == whole
+        assert len(each.branches()) == 1
+    values = to_dict(session)
+    del values["cursor"]["length"]  # as sessions were saved before
+    assert from_dict(values, model).read() == whole
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_any_edits_are_those_of_a_string_and_undo_leads_back_through_each(model, data):
+    editor = played(model, 12)
+    text, cursor = editor.text, 12
+    symbols = model.vocabulary.symbols
+    texts = [text]
+    for _ in range(data.draw(st.integers(1, 25))):
+        action = data.draw(st.sampled_from(["type", "back", "delete", "move", "join", "undo"]))
+        if action == "type":
+            char = data.draw(st.sampled_from(symbols))
+            editor.insert(char)
+            text, cursor = text[:cursor] + char + text[cursor:], cursor + 1
+        elif action == "back":
+            editor.erase(before=1)
+            text, cursor = text[: max(0, cursor - 1)] + text[cursor:], max(0, cursor - 1)
+        elif action == "delete":
+            editor.erase(after=1)
+            text = text[:cursor] + text[cursor + 1 :]
+        elif action == "move":
+            cursor = data.draw(st.integers(0, len(text)))
+            editor.move(cursor)
+        elif action == "join":
+            editor.join()
+        else:
+            editor.undo()
+            text, cursor = editor.text, editor.session.position
+            assert text in texts
+        assert (editor.text, editor.session.position) == (text, cursor)
+        texts.append(text)
+    while editor.undo():
+        assert editor.text in texts
+    assert editor.text == texts[0]
+    while editor.redo():
+        pass
+    editor.join()
+    assert editor.session.read() == editor.text
