@@ -14,8 +14,9 @@ from textual.widgets import Input
 
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
-from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.runs.overlay import OverlayPane
+from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
 from recorded_run import Recorded, record
@@ -159,8 +160,8 @@ async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
         await overlaid(app)
         for name in ("runs.svg", "runs.csv"):
             await app.press("ctrl+s")
-            await app.until(lambda: isinstance(app.screen, PromptDialog))
-            assert "In the folder" in app.text()
+            await app.until(lambda: isinstance(app.screen, SaveDialog))
+            await app.shows("In /")
             app.screen.query_one(Input).value = "runs.pdf"
             await app.press("enter")
             await app.shows("Let the name end in .svg")
@@ -168,7 +169,7 @@ async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
             await app.press("enter")
             await app.shows("Saved")
         await app.press("ctrl+s")
-        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        await app.until(lambda: isinstance(app.screen, SaveDialog))
         app.screen.query_one(Input).value = "runs.csv"
         await app.press("enter")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))

@@ -9,8 +9,10 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -21,10 +23,12 @@ from textual.events import Event, MouseDown
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
+from charlstm import user_files
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
+from charlstm.storage import write_all
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp, ModeScreen
@@ -37,6 +41,7 @@ from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, ThemePicker
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 
@@ -188,12 +193,22 @@ class CharLSTMApp(ModeApp):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""
-        ours = {"Quit", "Keys", "Minimize", "Maximize"}
+        ours = {"Quit", "Keys", "Minimize", "Maximize", "Screenshot"}
         return (command for command in super().get_system_commands(screen) if command.title not in ours)
 
     def do_errors(self) -> None:
         if isinstance(self.screen, ModeScreen):
             self.push_screen(ErrorsDialog())
+
+    def do_screenshot(self) -> None:
+        """Save what is on the screen now, before the dialog covers it."""
+        content = self.export_screenshot(title=self.TITLE).encode()
+
+        def write(path: Path) -> None:
+            user_files.save(path, lambda file: write_all(file, content))
+
+        name = f"charlstm-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        self.save_file("Save a picture of the screen", name, [Format(".svg", "a drawing, for browsers")], write)
 
     def do_back(self) -> None:
         if isinstance(self.screen, ModeScreen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -21,16 +21,18 @@ from textual.widgets import Input, TextArea
 
 from charlstm.config import load_config, located
 from charlstm.display import visible
+from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
 from charlstm_tui.app_state import AppState, StateWriter, load_state
-from charlstm_tui.background import JobFailed, SafeWorkers
+from charlstm_tui.background import JobFailed, SafeWorkers, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.formatting import typed_path
+from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
+from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.top_bar import TopBar
@@ -174,6 +176,28 @@ class ModeApp(App[None]):
     def mode_screen(self) -> ModeScreen | None:
         """The mode under any dialogs."""
         return next((screen for screen in self.screen_stack if isinstance(screen, ModeScreen)), None)
+
+    # ---- files
+    def save_file(self, title: str, name: str, formats: Sequence[Format], write: Callable[[Path], object]) -> None:
+        """Ask where to save something and as what, and call ``write`` with the path, off the screen's thread."""
+
+        async def save(path: Path) -> None:
+            try:
+                await in_thread(lambda check: write(path))
+            except CharLSTMError as error:
+                self.show_error(f"{error}.")
+            except OSError as error:
+                self.show_error(f"{home(path)} cannot be written: {error.strerror or error}.")
+            except Exception as error:
+                self.report_error(error, "saving the file")
+            else:
+                self.notify_info(f"Saved {home(path)}.")
+
+        def named(path: Path | None) -> None:
+            if path is not None:
+                self.run_worker(save(path), exit_on_error=False)
+
+        self.push_screen(SaveDialog(title, name, formats), named)
 
     # ---- messages, shown literally
     def notify_info(self, sentence: str) -> None:

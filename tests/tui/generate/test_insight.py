@@ -17,6 +17,7 @@ from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
+from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
 from recorded_run import record
 
@@ -145,7 +146,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.pilot.press("escape")
         assert f"held: {layer}:{cell}=1" in it.status()
         await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         it.app.screen.query_one(Input).value = str(home / "held.json")
         await it.pilot.press("enter")
         await it.until(lambda: (home / "held.json").exists())

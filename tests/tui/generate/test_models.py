@@ -20,7 +20,7 @@ from charlstm.model.file import Model, load_model, save_model
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
-from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
@@ -29,6 +29,7 @@ from charlstm_tui.player import playback, saved_sessions
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
 from recorded_run import record, tiny_model
 
@@ -201,7 +202,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
     async with playing(model) as it:
         await it.paused(10)
         await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert it.app.screen.query_one(Input).value == f"{model.stem}.txt"
         it.app.screen.query_one(Input).value = str(target)
         await it.pilot.press("enter")
@@ -223,7 +224,7 @@ async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model:
         await it.paused(10)
         for answer in ("enter", "y"):
             await it.pilot.press("ctrl+s")
-            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            await it.until(lambda: isinstance(it.app.screen, SaveDialog))
             it.app.screen.query_one(Input).value = str(novel)
             await it.pilot.press("enter")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
@@ -232,12 +233,14 @@ async def test_what_stands_there_is_written_over_only_when_that_is_wanted(model:
                 assert novel.read_text() == "mine"
         for name in ("/", "x" * 300, "novel.txt/x.txt"):  # what cannot be is said
             await it.pilot.press("ctrl+s")
-            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+            await it.until(lambda: isinstance(it.app.screen, SaveDialog))
             it.app.screen.query_one(Input).value = name
             await it.pilot.press("enter")
+            await it.until(lambda: it.app.screen.query_one(".dialog-error").display)
+            await it.pilot.press("escape")
             await it.until(lambda: it.app.screen is it.screen)
         await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         it.app.screen.query_one(Input).value = str(novel)
         await it.pilot.press("enter")
         await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
@@ -313,17 +316,6 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
         copy_as(tmp_path / "pipe.txt", "rank", played)
-
-
-async def test_standard_output_is_no_place_for_a_session(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(10)
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = "-"
-        await it.pilot.press("enter")
-        await it.until(lambda: "Standard output is this terminal" in it.screen.message)
-        assert not list(Path().glob("-*"))
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(

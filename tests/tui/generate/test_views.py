@@ -17,6 +17,7 @@ from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.save_dialog import SaveDialog
 from playing_app import playing
 from recorded_run import record
 
@@ -57,7 +58,7 @@ async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: P
         await it.pilot.press("w", *"mine")
         await it.until(lambda: it.text.endswith("mine"))
         await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         it.app.screen.query_one(Input).value = str(home / "written.txt")
         await it.pilot.press("enter")
         await it.until(lambda: (home / "written.txt").exists())

@@ -5,7 +5,6 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -20,17 +19,15 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import symbol, visible
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.saving import target
 from charlstm.generation.tree import Alternative
-from charlstm.user_files import STDOUT
 from charlstm_tui import formatting
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import home, percent, typed_path
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.formatting import home, percent
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.explaining_view import ExplainingView
@@ -47,6 +44,16 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
+from charlstm_tui.save_dialog import Format, SaveDialog
+
+FORMATS = (
+    Format(".txt", "the text"),
+    Format(".md", "the text in Markdown, with the settings"),
+    Format(".html", "the text in its colours, for browsers"),
+    Format(".tree.html", "all branches, for browsers"),
+    Format(".json", "the session with all branches, to continue"),
+)
+"""What a session is saved as."""
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
@@ -637,40 +644,19 @@ class PlayView(ExplainingView):
             self.post_message(self.Changed())
 
     def do_save(self) -> None:
-        """Ask for a path: its ending says whether the session or its text is saved."""
+        """Ask for a file: its ending says whether the session or its text is saved."""
         state = self.state
         if state is None or state.facts is None:
             return
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
-        offered = f"{Path(state.facts.name).stem}.txt"
-        about = (
-            f"In the folder {home(Path.cwd())}. Ending in .txt, .md or .html: the text. In .json: the session with all "
-            f"of its branches; {key_of('generate.open_model')} offers those in {home(sessions)}."
-        )
+        about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
 
-        def save(path: Path | None) -> None:
+        def named(path: Path | None) -> None:
             if path is not None:
                 self.player.save_as(path, self.scale.name)
 
-        def named(name: str | None) -> None:
-            if not name:
-                return
-            if name.strip() == STDOUT:
-                self.say("Standard output is this terminal: enter the path of a file.", error=True)
-                return
-            try:
-                path = target(typed_path(name))
-            except CharLSTMError as error:
-                self.say(f"{error}.", error=True)
-                return
-            if not os.path.lexists(path):
-                save(path)
-                return
-            choices = [Choice("n", "no, keep it", None), Choice("y", "yes, replace it", path)]
-            about = "There is a file of that name already."
-            self.app.push_screen(ChoiceDialog(f"Replace {path}?", about, choices), save)
-
-        self.app.push_screen(PromptDialog("Save the text, or the session", about, offered), named)
+        name = f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
+        self.app.push_screen(SaveDialog("Save the text, or the session", name, FORMATS, about), named)
 
     # ---- writing
 

@@ -14,12 +14,10 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm import user_files
 from charlstm.display import visible
-from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, comparison_csv, loss_at, run_curves
-from charlstm.runs.comparison import comparison_chart as svg_chart
-from charlstm.storage import write_all
+from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, loss_at, run_curves
 from charlstm_tui.background import SafeWorkers, in_thread
+from charlstm_tui.chart_file import write_chart
 from charlstm_tui.formatting import clock, count, loss, plural, shorten
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.run_details import RunDetails
@@ -291,12 +289,7 @@ class OverlayPane(SafeWorkers, Vertical):
         Raises :class:`CharLSTMError` or :class:`OSError`.
         """
         compared = [_compared(view, details) for view, details in self._drawn]
-        if path.suffix.lower() == ".csv":
-            content = comparison_csv(compared)
-        else:
-            content = svg_chart(compared, self.axis, smoothing=SMOOTHING[self.smoothing][1])
-        encoded = content.encode()
-        user_files.save(path, lambda file: write_all(file, encoded))
+        write_chart(path, compared, self.axis, SMOOTHING[self.smoothing][1])
 
 
 def _compared(view: RunView, details: RunDetails) -> ComparedRun:

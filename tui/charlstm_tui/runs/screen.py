@@ -26,6 +26,7 @@ from charlstm.runs.notes import parse_tags, write_notes
 from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, plural, shorten, size, typed_path
@@ -377,42 +378,15 @@ class RunsScreen(ModeScreen):
             self._overlay.zoom_x(by)
 
     def do_save_chart(self) -> None:
-        """Ask for the file: its ending says whether it is the chart or the losses."""
-        overlay = self._overlay
-        if overlay is None:
-            return
-        folder = Path.cwd()
+        """Save the chart that is shown, or its losses."""
+        if self._overlay is not None:
+            self.charlstm.save_file("Save the chart", "runs.svg", CHART_FORMATS, self._overlay.write)
 
-        def path_of(typed: str) -> Path:
-            return folder / typed_path(typed)
-
-        def check(typed: str) -> str | None:
-            if path_of(typed).suffix.lower() not in (".svg", ".csv"):
-                return "Let the name end in .svg for the chart, or in .csv for the losses."
-            return None
-
-        def save(path: Path) -> None:
-            self._attempt(lambda: overlay.write(path), f"Saved {home(path)}.")
-
-        def replaced(path: Path | None) -> None:
-            if path is not None:
-                save(path)
-
-        def named(typed: str | None) -> None:
-            if typed is None:
-                return
-            path = path_of(typed)
-            if not path.exists():
-                save(path)
-                return
-            choices = [Choice("n", "no, keep it as it is", None), Choice("y", "yes, write over it", path)]
-            about = "There is a file of that name already."
-            self.app.push_screen(ChoiceDialog(f"Replace {home(path)}?", about, choices), replaced)
-
-        about = f"In the folder {home(folder)}. Ending in .svg: the chart. In .csv: all logged losses."
-        self.app.push_screen(
-            PromptDialog("Save the chart", about, "runs.svg", check=check, suggester=PathSuggester()), named
-        )
+    def do_save_curves(self) -> None:
+        """Save the curves of the marked runs, or of the one at the cursor, on one chart."""
+        paths = self.marked or ((self.current.path,) if self.current else ())
+        name = f"{paths[0].name if len(paths) == 1 else 'runs'}.svg"
+        self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda path: write_chart_of(path, paths))
 
     def do_resume(self) -> None:
         if run := self.current:

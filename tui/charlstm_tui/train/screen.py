@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -30,6 +30,7 @@ from charlstm.training.commands import Command
 from charlstm_tui.actions import BY_ID, Action, bindings
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import CorpusChoice, playable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
@@ -39,6 +40,9 @@ from charlstm_tui.train.run_pane import RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
+
+if TYPE_CHECKING:
+    from charlstm.runs.comparison import Axis
 
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
@@ -133,7 +137,7 @@ class TrainScreen(ModeScreen):
         match action.handler:
             case "previous_run" | "next_run":
                 return bool(self.charlstm.runs_state.runs)
-            case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out":
+            case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out" | "save_chart":
                 return watching
             case "start":
                 return self.setup.startable
@@ -358,6 +362,14 @@ class TrainScreen(ModeScreen):
 
     def do_zoom_out(self) -> None:
         self.watching.set_view(zoom=self.chart.view.zoom - 1)
+
+    def do_save_chart(self) -> None:
+        """Save the curves of the run, by steps or by time as the chart shows them."""
+        path = self.charlstm.run_path
+        if path is not None:
+            axis: Axis = "seconds" if self.chart.view.seconds else "step"
+            name = f"{path.name}.svg"
+            self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda to: write_chart_of(to, [path], axis))
 
     # ---- run to run
     def do_previous_run(self) -> None:

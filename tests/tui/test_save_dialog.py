@@ -1,0 +1,94 @@
+"""The dialog that asks for a file: formats and name agree, and what cannot be saved is said before anything is lost."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from textual.app import App
+from textual.widgets import Input, OptionList, Static
+
+from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.formatting import shorten
+from charlstm_tui.save_dialog import PATH, Format, SaveDialog
+from driven_app import driven
+from recorded_run import record
+
+FORMATS = [Format(".txt", "text"), Format(".html", "colours"), Format(".tree.html", "branches")]
+
+
+async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path) -> None:
+    (tmp_path / "there.html").write_text("mine")
+    app: App[None] = App()
+    answers: list[Any] = []
+    async with app.run_test() as pilot:
+        dialog = SaveDialog("Save", "novel.txt", FORMATS)
+        await app.push_screen(dialog, answers.append)
+        line, formats = dialog.query_one(Input), dialog.query_one(OptionList)
+
+        def problem() -> str:
+            return str(dialog.query_one(".dialog-error", Static).content)
+
+        await pilot.press("down", "down")
+        assert (line.value, formats.highlighted) == ("novel.tree.html", 2)
+        await pilot.press("down")
+        assert (line.value, formats.highlighted) == ("novel.txt", 0)
+        line.value = f"{tmp_path}/other.html"
+        await pilot.pause()
+        assert formats.highlighted == 1
+        assert str(dialog.query_one(".dialog-folder", Static).content) == f"In {shorten(str(tmp_path), PATH)}"
+        for name, words in [
+            ("", "Give the file a name."), ("-", "Standard output is this terminal"), (str(tmp_path), "is a folder"),
+            ("a.pdf", "Let the name end in .txt or .html or .tree.html."), (f"{tmp_path}/there.html/a", "Not a dir"),
+        ]:  # fmt: skip
+            line.value = name
+            await pilot.press("enter")
+            assert words in problem()
+        line.value = f"{tmp_path}/there"  # without an ending it gets the chosen one
+        await pilot.press("enter")
+        assert isinstance(app.screen, ChoiceDialog)
+        await pilot.press("enter")
+        assert app.screen is dialog
+        assert answers == []
+        await pilot.press("enter", "y")
+        await pilot.pause()
+    assert answers == [tmp_path / "there.html"]
+
+
+async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(places, "finished", name="one").close()
+    record(places, "finished", name="two").close()
+
+    async def save(name: str) -> None:
+        await app.until(lambda: isinstance(app.screen, SaveDialog))
+        app.screen.query_one(Input).value = name
+        await app.press("enter")
+        await app.until(lambda: app.screen is app.mode and Path(name).exists())
+
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("runs")
+        await app.shows("one", "two")
+        await app.press("a", "ctrl+s")
+        await save("all.csv")
+        await app.press("enter")
+        await app.in_mode("train")
+        await app.until(lambda: app.app.run_path is not None and app.mode.focused is not None)
+        await app.press("w")
+        await app.until(lambda: isinstance(app.screen, SaveDialog))
+        shown = app.screen.query_one(Input).value
+        await save("one.svg")
+        await app.press("ctrl+t")
+        await save("screen.svg")
+        monkeypatch.setattr("charlstm_tui.app.user_files.save", lambda *_: os.open("/no/folder", os.O_RDONLY))
+        await app.press("ctrl+t")
+        await app.until(lambda: isinstance(app.screen, SaveDialog))
+        await app.press("enter")
+        await app.shows("No such file")
+    assert shown in ("one.svg", "two.svg")
+    assert {row["run"] for row in csv.DictReader(Path("all.csv").read_text().splitlines())} == {"one", "two"}
+    for name in ("one.svg", "screen.svg"):
+        assert ElementTree.parse(name).getroot().tag.endswith("svg")

@@ -1,0 +1,157 @@
+"""Ask for a file to save something in: its format from a list, its name, and the folder in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.user_files import STDOUT, destination
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.formatting import home, shorten, typed_path
+from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.path_input import PathSuggester
+from charlstm_tui.widgets.text_input import TextInput
+
+PATH = 55
+"""Characters of a folder's path that fit into the dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a file can be saved as: the ending of its name, and what is in it."""
+
+    ending: str
+    about: str
+
+
+class SaveDialog(Dialog):
+    """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then.
+
+    The name and the list of formats agree: the list changes the ending of the name, and an ending that is typed chooses
+    in the list.
+    """
+
+    BINDINGS: ClassVar = [("up", "format(-1)", "format"), ("down", "format(1)", "format")]
+
+    def __init__(self, title: str, name: str, formats: Sequence[Format], about: str = "") -> None:
+        super().__init__()
+        self._title, self._offered, self._about = visible(title, keep=""), name, visible(about)
+        self._formats = tuple(formats)
+
+    def compose(self) -> ComposeResult:
+        width = max(len(each.ending) for each in self._formats)
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._title), classes="dialog-title")
+            formats = SteadyOptionList(
+                *(Option(Content(f" {each.ending:<{width}}  {each.about}")) for each in self._formats),
+                compact=True,
+            )
+            formats.can_focus = False  # the arrows choose, while the name is typed
+            yield formats
+            yield TextInput(self._offered, suggester=PathSuggester(), compact=True)
+            yield Static(classes="dialog-folder quiet")
+            if self._about:
+                yield Static(Content(self._about), classes="dialog-about quiet")
+            yield Static(classes="dialog-error")
+            formats_keys = "   ↑ ↓ format" if len(self._formats) > 1 else ""
+            keys = f"Enter save{formats_keys}   Tab complete path   Esc cancel"
+            yield Static(Content(keys), classes="dialog-keys")
+
+    def opened(self) -> None:
+        self._show(self._offered)
+
+    def key_tab(self) -> None:
+        """Accept the suggestion."""
+        self.query_one(Input).action_cursor_right()
+
+    def _format_of(self, name: str) -> Format | None:
+        """The format whose ending ``name`` has, the longest of several."""
+        fitting = [each for each in self._formats if name.lower().endswith(each.ending)]
+        return max(fitting, key=lambda each: len(each.ending), default=None)
+
+    @property
+    def _chosen(self) -> Format:
+        return self._formats[self.query_one(OptionList).highlighted or 0]
+
+    def action_format(self, by: int) -> None:
+        """Choose another format."""
+        self._choose((self._formats.index(self._chosen) + by) % len(self._formats))
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self._choose(event.option_index)
+
+    def _choose(self, index: int) -> None:
+        self.query_one(OptionList).highlighted = index
+        line = self.query_one(Input)
+        before = self._format_of(line.value)
+        stem = line.value if before is None else line.value[: -len(before.ending)]
+        line.value = stem + self._formats[index].ending
+        line.cursor_position = len(line.value)
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._show(event.value)
+
+    def _show(self, name: str) -> None:
+        """Show the format and the folder of this name."""
+        if (chosen := self._format_of(name)) is not None:
+            self.query_one(OptionList).highlighted = self._formats.index(chosen)
+        folder = _absolute(name).parent if name.strip() else Path.cwd()
+        self.query_one(".dialog-folder", Static).update(Content(f"In {shorten(visible(home(folder), keep=''), PATH)}"))
+        self._say("")
+
+    def _path(self, name: str) -> Path:
+        """The file that is meant. Raises :class:`CharLSTMError` when it cannot be saved."""
+        if not name.strip():
+            raise CharLSTMError("Give the file a name")
+        if name.strip() == STDOUT:
+            raise CharLSTMError("Standard output is this terminal: enter the name of a file")
+        path = _absolute(name)
+        if self._format_of(path.name) is None:
+            destination(path)  # a folder or a device is said first
+            if path.suffix:
+                raise CharLSTMError(f"Let the name end in {' or '.join(each.ending for each in self._formats)}")
+            path = path.with_name(path.name + self._chosen.ending)
+        return path
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        try:
+            path = self._path(event.value)
+            destination(path, overwrite=False)
+        except CharLSTMError as error:
+            self._say(f"{error}.")
+        except FileExistsError:
+            self._ask_to_replace(path)
+        else:
+            self.dismiss(path)
+
+    def _ask_to_replace(self, path: Path) -> None:
+        def answered(replace: bool | None) -> None:
+            if replace:
+                self.call_later(self._dismiss_now, path)
+
+        choices = [Choice("n", "no, keep it", False), Choice("y", "yes, replace it", True)]
+        about = "There is a file of that name already."
+        self.app.push_screen(ChoiceDialog(f"Replace {home(path)}?", about, choices), answered)
+
+    def _say(self, sentence: str) -> None:
+        error = self.query_one(".dialog-error", Static)
+        error.update(Content(visible(sentence)))
+        error.display = bool(sentence)
+
+
+def _absolute(name: str) -> Path:
+    return Path.cwd() / typed_path(name.strip())
