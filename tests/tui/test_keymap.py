@@ -32,7 +32,7 @@ def checked(**keys: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
 async def test_configured_keys_act_and_are_named_everywhere(places: Path, config: Path) -> None:
     record(places, "finished").close()
     config.write_text(
-        '[keys]\n"corpus.use" = "ctrl+t"\ncorpus.open_path = "y"\n"train.go_on" = "v"\n"train.play" = "ctrl+y"\n'
+        '[keys]\n"corpus.use" = "ctrl+g"\ncorpus.open_path = "y"\n"train.go_on" = "v"\n"train.play" = "ctrl+y"\n'
         '"app.mode_generate" = "5"\n"app.help" = "f2"\n"app.quit" = "ctrl+x"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
@@ -40,7 +40,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         await app.press("1")  # has no meaning any more
         await app.press("0")
         await app.in_mode("corpus")
-        await app.shows("Ctrl+T use", "y open path")
+        await app.shows("Ctrl+G use", "y open path")
         await app.press("o")
         await app.pilot.pause()
         assert app.screen is app.mode
@@ -48,7 +48,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         await app.shows("Open a text")
         await app.press("escape", "f2")
         await app.shows("Corpus: keys")
-        await app.shows("Ctrl+T")
+        await app.shows("Ctrl+G")
         await app.press("escape", "ctrl+p", *"open path")
         await app.shows("[y]")
         await app.press("escape")
