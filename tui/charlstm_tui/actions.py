@@ -236,6 +236,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.cells", "cells_stream", "space", "generate", "Generate, or pause.", handler="stream", footer=6),
     A("generate.cells", "cells_why", "v", "why", "Show which earlier characters decide the one at the cursor.",
       handler="why", footer=7),
+    A("generate.cells", "expect", "e", "likeliest next", "Show the likeliest next characters under the line at the "
+      "cursor, or no longer.", footer=8),
     A("generate.cells.text", "cells_left", "left", "back", "Move back.", -1, 0, handler="cells_walk", palette=False),
     A("generate.cells.text", "cells_right", "right", "on", "Move on.", 1, 0, handler="cells_walk", palette=False),
     A("generate.cells.text", "cells_up", "up", "line up", "Move up.", 0, -1, handler="cells_walk", palette=False),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,89 @@ def activations(
         part = slice(block.start, block.start + len(block.hidden))
         hidden[part], cells[part] = block.hidden, block.cells
     return Activations(prepared.text, ids, hidden, cells, prepared.unknown)
+
+
+class Trace:
+    """What all cells do on a text that grows: :meth:`extend` computes the new characters only."""
+
+    def __init__(self, model: Model, stepper: Stepper | None = None) -> None:
+        self._model, self._stepper = model, stepper or Stepper(model)
+        self._state = self._stepper.zero_state()
+        self._chars: list[str] = []
+        self._start = self._stop = 0  # of what is kept, in the arrays
+        self._ids = np.empty(0, np.intp)
+        self._hidden = np.empty((0, model.config.num_layers, model.config.hidden_size), np.float32)
+        self._cells = np.empty_like(self._hidden)
+
+    @property
+    def text(self) -> str:
+        """The characters that are kept."""
+        return "".join(self._chars)
+
+    def extend(self, text: str, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read more text. Characters that the model does not know are left out.
+
+        Args:
+            progress: called with ``(done, total)`` characters after each block; an exception ends the work, and the
+                trace cannot be used any more.
+        """
+        prepared = prepare_prime(self._model, text, empty_is_fine=True)
+        self._make_space(len(prepared.ids))
+        with blas_threads(1):
+            for which, outputs, cells in self._stepper.traces(prepared.ids, self._state):
+                part = slice(self._stop, self._stop + outputs.shape[1])
+                self._ids[part] = prepared.ids[which]
+                self._hidden[part], self._cells[part] = outputs.swapaxes(0, 1), cells.swapaxes(0, 1)
+                self._chars += prepared.text[which]
+                self._stop = part.stop
+                if progress is not None:
+                    progress(which.stop, len(prepared.ids))
+
+    def drop(self, count: int) -> None:
+        """Forget what the cells did on the first ``count`` characters."""
+        del self._chars[:count]
+        self._start += count
+
+    def activations(self) -> Activations:
+        """What the cells did on the characters that are kept: arrays that share memory with the trace, and stay as they
+        are when it grows."""
+        part = slice(self._start, self._stop)
+        return Activations(self.text, self._ids[part], self._hidden[part], self._cells[part], {})
+
+    def _make_space(self, count: int) -> None:
+        if self._stop + count <= len(self._ids):
+            return
+        kept = slice(self._start, self._stop)
+        self._start, self._stop = 0, kept.stop - kept.start
+        size = max(2 * self._stop, self._stop + count)
+
+        def moved(old: npt.NDArray[np.generic]) -> Any:
+            new = np.empty((size, *old.shape[1:]), old.dtype)
+            new[: self._stop] = old[kept]
+            return new
+
+        self._ids, self._hidden, self._cells = moved(self._ids), moved(self._hidden), moved(self._cells)
+
+
+def likeliest_next(model: Model, hidden: Floats, count: int = 5) -> tuple[list[str], Floats]:
+    """The characters that the model expects after each of some characters.
+
+    Args:
+        hidden: ``(N, L, H)``, the outputs after each character.
+
+    Returns:
+        For each character a string of the ``count`` likeliest next ones, most likely first, and their probabilities
+        ``(N, count)`` float32.
+    """
+    logits = hidden[:, -1] @ model.weights["fc.weight"].T + model.weights["fc.bias"]
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    symbols = model.vocabulary.symbols
+    return (
+        ["".join(symbols[which] for which in row) for row in order.tolist()],
+        np.take_along_axis(probabilities, order, axis=1).astype(np.float32),
+    )
 
 
 def iterate_activations(

@@ -13,7 +13,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.activations import activations, deviation, iterate_activations
+from charlstm.insight.activations import Trace, activations, deviation, iterate_activations, likeliest_next
 from charlstm.insight.cells import name_cells, probe, sample_cells
 from charlstm.insight.context import context
 from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
@@ -209,6 +209,34 @@ def test_a_probe_of_another_feature_is_refused(random_model: Model, random_text:
         probe(sample, "position in word")
     with pytest.raises(GenerationError, match="are needed"):
         sample_cells(random_model, "abc")
+
+
+def test_a_trace_that_grows_equals_one_of_the_whole_text(random_model: Model, random_text: str) -> None:
+    trace, stop, kept = Trace(random_model), 0, 0
+    for count, dropped in ((300, 0), (1, 0), (0, 20), (500, 100), (7, 0)):
+        earlier = trace.activations()
+        values = earlier.cells.copy()
+        trace.extend(random_text[stop : stop + count])
+        stop += count
+        assert np.array_equal(earlier.cells, values)
+        trace.drop(dropped)
+        kept += dropped
+        found, expected = trace.activations(), activations(random_model, random_text[:stop])
+        assert found.text == trace.text == random_text[kept:stop]
+        assert np.array_equal(found.ids, expected.ids[kept:])
+        assert np.allclose(found.hidden, expected.hidden[kept:], atol=1e-5)
+        assert np.allclose(found.cells, expected.cells[kept:], atol=1e-5)
+
+
+def test_the_likeliest_next_characters(random_model: Model, random_text: str) -> None:
+    text = random_text[:20]
+    chars, shares = likeliest_next(random_model, activations(random_model, text).hidden, 3)
+    assert len(chars) == 20
+    for at in (0, 7, 19):
+        row = probabilities(random_model, text[: at + 1])
+        order = np.argsort(-row, kind="stable")[:3]
+        assert chars[at] == "".join(random_model.vocabulary.symbols[which] for which in order)
+        assert shares[at] == pytest.approx(row[order], abs=1e-5)
 
 
 # -- influence and context

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from textual.widgets import Input
 
+from charlstm.display import symbol
 from charlstm.generation.clamp import Clamp
-from charlstm.insight.activations import activations
+from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.influence import influence
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
+from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
@@ -63,6 +65,45 @@ async def test_the_text_is_coloured_by_the_chosen_cell(model: Path) -> None:
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play")
         assert it.screen.play.text_view.scale is it.screen.play.scale
+
+
+async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        found = view.activations
+        assert found is not None
+        values = found.cells[:, 0, view.cell[1] - 1]
+        mean, deviation = values.mean(), values.std()
+        it.screen.player.change_speed(lambda speed: 60)
+        await it.pilot.press("space")
+        await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
+        found = view.activations
+        assert found is not None
+        expected = activations(load_model(model), found.text).cells[:, 0, view.cell[1] - 1]
+        shown = [level(mark, CELL) for mark in view.text_view.marks()[: len(found.text)]]
+        if it.state.running:  # counted from the same mean as before
+            assert shown == CELL.levels((expected - mean) / deviation).tolist()
+        await it.pilot.press("space")
+        await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
+        await it.until(lambda: [level(mark, CELL) for mark in view.text_view.marks()] == levels(view))
+
+
+async def test_the_likeliest_next_characters_stand_under_the_line_at_the_cursor(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        await it.pilot.press("tab", "up", "up", "up")
+        start, stop = view.text_view.row_at(view.text_view.cursor)
+        hidden = activations(load_model(model), it.text).hidden[start:stop]
+        chars, _ = likeliest_next(load_model(model), hidden)
+        panel = view.query_one(NextChars)
+        rows = [panel.render_line(row).text.rstrip() for row in range(1, 7)]
+        assert rows[0] == "".join(char if char.isprintable() else symbol(char) for char in it.text[start:stop]).rstrip()
+        for place in range(5):
+            assert rows[1 + place] == "".join(symbol(each[place]) for each in chars)
+        await it.pilot.press("e")
+        assert not panel.display
+        await it.pilot.press("e")
+        assert panel.display
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:

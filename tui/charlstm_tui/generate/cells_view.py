@@ -14,18 +14,21 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import reactive
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
-from charlstm.insight.activations import Activations
+from charlstm.insight.activations import Activations, likeliest_next
 from charlstm.insight.cells import SHORTEST, NamedCell
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player.insight_jobs import SHOWN, InsightJobs, NamedCells
@@ -45,6 +48,9 @@ HOLD_STEP = 0.5
 """A hold begins at, and changes by, this value of the state c."""
 TELL_EVERY = 0.04
 """Share of naming the cells after which its progress is shown again."""
+MOST_NEW = 40
+"""Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
+many takes some 15 ms at 2 × 512."""
 ONE_LINE = 44
 """Columns in which a named cell stands in one line."""
 
@@ -93,6 +99,9 @@ class CellList(SteadyOptionList):
 class CellsView(ExplainingView):
     """The view. ``cell`` colours the text."""
 
+    expecting: reactive[bool] = reactive(True, init=False)
+    """Whether the likeliest next characters stand under the line at the cursor."""
+
     class Progress(Message):
         """So much of naming the cells is done, 0 to 1."""
 
@@ -110,15 +119,20 @@ class CellsView(ExplainingView):
         """What all cells do on the text that is shown."""
         self._state: PlaybackState | None = None
         self._model: Model | None = None
+        self._start = 0  # of the text that is shown, in the text that was played
+        self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
+        self._job: Worker[None] | None = None  # which computes them
+        self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
-        self._stale = False  # the text is not the one that the cells were computed on
         self._failure = ""
         self._share = 0.0  # of naming the cells that is done
 
     def compose(self) -> ComposeResult:
         yield Static(id="cells-head")
         with Horizontal():
-            yield StreamView(id="cells-text")
+            with Vertical(id="cells-main"):
+                yield StreamView(id="cells-text")
+                yield NextChars(id="cells-next")
             with Vertical(id="cells-side"):
                 yield Static(Content("CELLS THAT FOLLOW"), classes="caption")
                 yield CellList(id="cells-list")
@@ -166,6 +180,14 @@ class CellsView(ExplainingView):
             return ""
         return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
 
+    def watch_expecting(self) -> None:
+        self.query_one(NextChars).display = self.expecting
+        self._draw_next()
+        self.post_message(self.Changed())
+
+    def do_expect(self) -> None:
+        self.expecting = not self.expecting
+
     def handle_escape(self) -> bool:
         if not self.explaining:
             return False
@@ -175,6 +197,7 @@ class CellsView(ExplainingView):
     def leave(self) -> None:
         self.explaining = False
         self.workers.cancel_group(self, "cells")
+        self.workers.cancel_group(self, "names")
         self.player.pause()
 
     def enter(self, state: PlaybackState, played: str) -> None:
@@ -183,51 +206,81 @@ class CellsView(ExplainingView):
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell = model, None, False, (1, 1)
             self.cell_list.show(())
-        self.activations, self._state = None, None
+        self.activations, self._state, self._wanted = None, None, None
         self.show(state, played)
         (self.cell_list if self.screen.query_one("#cells-side").display else self.text_view).focus()
 
     # ---- the player's states
 
     def show(self, state: PlaybackState, played: str) -> None:
-        """Show what has changed. While text streams it is plain; it is coloured once it stands still."""
+        """Show what has changed. New characters are coloured as they come, unless they come too fast for that."""
         before, self._state = self._state, state
-        text, view = played[-SHOWN:], self.text_view
-        if before is None or before.session_id != state.session_id or view.text() != text:
-            self.activations, self._stale = None, True
-            if view.length and text.startswith(view.text()):
-                view.append(text[view.length :], uniform(text[view.length :], Origin.MODEL))
-            else:
-                view.clear()
-                view.append(text, uniform(text, Origin.MODEL))
-            self.explaining = False
-        if self._stale and not state.running and state.distribution is not None:
-            self._stale = False
-            self._compute(played)
+        view = self.text_view
+        known, shown = view.text(), played[self._start :]
+        new = len(shown) - len(known)
+        fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
+        if not fits or (new and not state.running and len(shown) > SHOWN):
+            if not fits:
+                self.activations = None
+            self._start = max(0, len(played) - SHOWN)
+            view.clear()
+            shown, new = played[self._start :], len(played) - self._start
+        if new:
+            view.append(shown[-new:], uniform(shown[-new:], Origin.MODEL))
+            self._wanted, self.explaining = played, False
+        if before is not None and before.running and not state.running:
+            self._wanted = played  # the colours are counted from the mean of all of the text again
+        computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)
+        too_fast = state.running and new > MOST_NEW
+        if self._wanted and not computing and not too_fast and state.distribution is not None:
+            self._job = self._compute()
+        self._draw_next()
         self.post_message(self.Changed())
 
     @work(exclusive=True, group="cells")
-    async def _compute(self, played: str) -> None:
-        """Compute the cells on the text, and once for each model what they follow."""
-        model, state = self._model, self._state
-        if model is None or state is None or state.facts is None:
+    async def _compute(self) -> None:
+        """Compute the cells on the text, and again while it grows."""
+        model = self._model
+        if model is None:
+            return
+        try:
+            while self._wanted is not None:
+                played, self._wanted = self._wanted, None
+                self._show_activations(await self.insight.activations(model, played, self._start))
+        except CharLSTMError as error:
+            self._failure = f"{error}."
+            self._draw_head()
+            return
+        if not self.running and (self.named is None or not self._chosen):
+            self._find_names(model, played)
+
+    def _show_activations(self, found: Activations) -> None:
+        before, self.activations = self.activations, found
+        known = 0 if before is None else len(before.text)
+        if self.running and known and found.text.startswith(before.text if before else ""):
+            values = self._values(found)[known:]
+            self.text_view.set_levels_from(CELL, known, CELL.levels((values - self._mean) / self._deviation))
+        else:
+            self._draw_cell()
+
+    @work(exclusive=True, group="names")
+    async def _find_names(self, model: Model, played: str) -> None:
+        """Find out what the cells follow, once for each model."""
+        if self._state is None or self._state.facts is None:
             return
         self._failure, self._share = "", 0.0
         self._draw_head()
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share - told >= TELL_EVERY:
+                told = share
+                self.post_message(self.Progress(share))
+
         try:
-            self.activations = await self.insight.activations(model, played)
-            self._draw_cell()
-            if self.named is None or not self._chosen:
-                told = 0.0
-
-                def tell(share: float) -> None:
-                    nonlocal told
-                    if share - told >= TELL_EVERY:
-                        told = share
-                        self.post_message(self.Progress(share))
-
-                self.named = await self.insight.name(model, state.facts.run, played, tell)
-                self._show_named(self.named)
+            self.named = await self.insight.name(model, self._state.facts.run, played, tell)
+            self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
             if len(played) < SHORTEST:
@@ -264,13 +317,28 @@ class CellsView(ExplainingView):
     def _draw_cell(self) -> None:
         """Colour the text by the cell."""
         found = self.activations
-        if found is not None and found.text == self.text_view.text():
+        if found is not None and self.text_view.text().startswith(found.text):
             values = self._values(found)
-            mean, deviation = float(values.mean()), float(values.std())
-            self.text_view.set_levels(CELL, 0, CELL.levels((values - mean) / (deviation or 1.0)))
-            self.scale = cell_scale(f"CELL {cell_name(self.cell)}", mean, deviation)
+            self._mean, self._deviation = float(values.mean()), float(values.std()) or 1.0
+            self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
+            self.scale = cell_scale(f"CELL {cell_name(self.cell)}", self._mean, self._deviation)
         self._draw_head()
+        self._draw_next()
         self.post_message(self.Changed())
+
+    def _draw_next(self) -> None:
+        """The likeliest next characters under the line at the cursor, while the text stands still."""
+        panel, view, found = self.query_one(NextChars), self.text_view, self.activations
+        start, stop = view.row_at(view.cursor)
+        if start == stop:
+            start, stop = view.row_at(max(0, start - 1))
+        if not self.expecting:
+            return
+        if self.running or found is None or self._model is None or stop > len(found.text) or start == stop:
+            panel.clear()
+            return
+        chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
+        panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
     def _values(self, found: Activations) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         layer, cell = self.cell
@@ -353,6 +421,7 @@ class CellsView(ExplainingView):
 
     def _moved(self) -> None:
         self.explain()
+        self._draw_next()
         self.post_message(self.Changed())
 
     @on(events.DescendantFocus)

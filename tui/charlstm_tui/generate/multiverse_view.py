@@ -7,7 +7,6 @@ without the sampler and without held cells.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
@@ -17,7 +16,6 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.color import Color
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
@@ -32,13 +30,11 @@ from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
-from charlstm_tui.generate.stream_view import has_backgrounds
+from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.thread import Player
-from charlstm_tui.theme import TEXT, legible
 from charlstm_tui.widgets.bars import bar
 
 Number = TypeVar("Number", int, float)
@@ -119,18 +115,7 @@ class ContinuationBlocks(Widget, can_focus=True):
     def shades(self) -> list[Style]:
         """How blocks look whose probability is below the first of :data:`SHADES`, below the second, and so on. All look
         alike where there are too few colours."""
-        if not self._shades:
-            plain = self.rich_style
-            self._shades = [plain] * (len(SHADES) + 1)
-            if has_backgrounds(self.app):
-                _, _, background, text = self.colors
-                hue = Color.parse(self.app.theme_variables["primary"])
-                true = self.app.console.color_system == "truecolor"
-                colors = level_backgrounds(background, hue) if true else level_greys(background)
-                self._shades[1:] = [
-                    plain + Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color)
-                    for color in colors
-                ]
+        self._shades = self._shades or probability_shades(self, "primary")
         return self._shades
 
     def notify_style_update(self) -> None:
@@ -167,7 +152,7 @@ class ContinuationBlocks(Widget, can_focus=True):
         grid: list[list[Segment]] = [[] for _ in range(self.rows)]
         for block in self._blocks:
             branch = block.branch
-            edge = letter = self.shades[bisect_right(SHADES, branch.probability / whole)]
+            edge = letter = self.shades[level_of(branch.probability / whole, SHADES)]
             if self._path and branch is self._path[-1]:
                 edge = letter = base + styles["chosen"]
             elif id(branch) in chosen:

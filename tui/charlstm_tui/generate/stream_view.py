@@ -206,6 +206,22 @@ class StreamView(ScrollView, can_focus=True):
         self._strips.clear()
         self.refresh()
 
+    def set_levels_from(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
+        """Give the characters from ``start`` on these levels on ``scale``; others keep theirs. Only their rows are
+        drawn again."""
+        tail = self._marks[start : start + len(levels)]
+        set_levels(tail, scale, 0, levels)
+        self._marks[start : start + len(levels)] = tail
+        first, last = (self._text_layout.row_of(place) for place in (start, start + len(levels)))
+        for row in range(first, last + 1):
+            self._strips.discard(row)
+        self.refresh_lines(first, last + 1 - first)
+
+    def row_at(self, position: int) -> tuple[int, int]:
+        """The positions of the row that shows ``position``: of its first character and after its last."""
+        start, stop = self._text_layout.row_span(self._text_layout.row_of(position))
+        return start, min(stop, self._length)
+
     @property
     def shows_backgrounds(self) -> bool:
         """Whether the scale is shown by the background, not by marks."""

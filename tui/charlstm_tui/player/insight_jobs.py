@@ -14,7 +14,7 @@ from typing import TypeVar
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.activations import WARM_UP, Activations, activations
+from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
@@ -50,18 +50,28 @@ class InsightJobs:
 
     def __init__(self) -> None:
         self._short, self._long = _Weights(), _Weights()
+        self._traced: _Traced | None = None
         self._read: ReadText | None = None  # the text before the last continuations
 
-    async def activations(self, model: Model, text: str) -> Activations:
-        """What the cells do on the last :data:`SHOWN` characters of ``text``. Raises :class:`CharLSTMError`."""
-        cut = max(0, len(text) - SHOWN)
-        before = min(cut, WARM_UP)  # read, and not shown
+    async def activations(self, model: Model, text: str, start: int) -> Activations:
+        """What the cells do on ``text`` from ``start`` on. If it continues the text of the call before, only the new
+        characters are read. Raises :class:`CharLSTMError`."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Activations:
-            found = activations(model, text[cut - before :], stepper=stepper, progress=lambda done, total: check())
-            return Activations(
-                found.text[before:], found.ids[before:], found.hidden[before:], found.cells[before:], found.unknown
-            )
+            kept, self._traced = self._traced, None
+            if kept is not None and kept.model is model and kept.start <= start:
+                trace, known = kept.trace, kept.trace.text
+                if text.startswith(known, kept.start) and kept.start + len(known) > start:
+                    trace.extend(text[kept.start + len(known) :], lambda done, total: check())
+                    trace.drop(start - kept.start)
+                    self._traced = _Traced(model, start, trace)
+                    return trace.activations()
+            trace = Trace(model, stepper)
+            before = min(start, WARM_UP)  # read, and not shown
+            trace.extend(text[start - before :], lambda done, total: check())
+            trace.drop(before)
+            self._traced = _Traced(model, start, trace)
+            return trace.activations()
 
         return await self._short.run(model, job)
 
@@ -113,6 +123,15 @@ class InsightJobs:
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
         return await self._short.run(model, job)
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """What the cells of a model did on the text from ``start`` on."""
+
+    model: Model
+    start: int
+    trace: Trace
 
 
 class _Weights:

@@ -1,0 +1,114 @@
+"""The five characters that the model expects next under each character of a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from charlstm.display import symbol
+from charlstm_tui.generate.probability_shades import level_of, probability_shades
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+COUNT = 5
+"""Characters under each one."""
+SHADES = (0.05, 0.2, 0.5)
+"""From these probabilities on, a character has the next darker shade. Below the first it is grey,
+from the last on bold, so that colours are not needed."""
+STYLES = ("quiet", "cursor", "followed", "sure")
+
+
+class NextChars(Widget):
+    """A line of text, and under each character what the model expects after it, the likeliest first. Underlined is what
+    came."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"next-chars--{name}" for name in STYLES}
+    DEFAULT_CSS = """
+    NextChars {
+        height: 7;
+        & > .next-chars--quiet { color: $quiet; }
+        & > .next-chars--cursor { background: $foreground; color: $background; }
+        & > .next-chars--followed { text-style: underline; }
+        & > .next-chars--sure { text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = self._following = ""
+        self._chars: Sequence[str] = ()
+        self._shares: npt.NDArray[np.float32] | None = None
+        self._cursor = 0
+        self._rows: list[Strip] = []
+        self._shades: list[Style] = []
+
+    def show(
+        self, text: str, following: str, chars: Sequence[str], shares: npt.NDArray[np.float32], cursor: int
+    ) -> None:
+        """Show a line.
+
+        Args:
+            following: the character after ``text``, or "".
+            chars: for each character the likeliest next ones, most likely first, and ``shares`` their probabilities
+                ``(N, K)``.
+            cursor: the position of the cursor in ``text``.
+        """
+        self._text, self._following, self._chars, self._shares, self._cursor = text, following, chars, shares, cursor
+        self._rows = []
+        self.refresh()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._text, self._chars, self._rows = "", (), []
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._rows, self._shades = [], []
+
+    def on_resize(self) -> None:
+        self._rows = []
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        if not self._rows:
+            self._rows = self._draw()
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self.rich_style)
+
+    def _draw(self) -> list[Strip]:
+        width, base = self.size.width, self.rich_style
+        style = {name: self.get_component_rich_style(f"next-chars--{name}", partial=True) for name in STYLES}
+        shades = self._shades = self._shades or probability_shades(self, "success")  # the others are those of the cells
+        caption = [Segment("LIKELIEST ", base + style["quiet"] + Style(bold=True))]
+        for level in range(len(SHADES), 0, -1):
+            caption.append(Segment(f" ≥{100 * SHADES[level - 1]:.0f} % ", self._look(level, shades, style)))
+        caption += [Segment("  ", base), Segment("what came", base + style["followed"])]
+        if not self._text:
+            caption = [Segment("The likeliest next characters come once the text stands still.", base + style["quiet"])]
+        rows = [caption, *([] for _ in range(1 + COUNT))]
+        for at, (char, expected) in enumerate(zip(self._text, self._chars, strict=False)):
+            after = self._text[at + 1] if at + 1 < len(self._text) else self._following
+            cells = max(cell_len(symbol(each)) for each in (char, *expected))
+            shown = char if char.isprintable() else symbol(char)
+            look = base + style["cursor"] if at == self._cursor else base
+            rows[1].append(Segment(shown + " " * (cells - cell_len(shown)), look))
+            assert self._shares is not None
+            for place, (each, share) in enumerate(zip(expected, self._shares[at].tolist(), strict=False)):
+                look = self._look(level_of(share, SHADES), shades, style)
+                if each == after:
+                    look += style["followed"]
+                rows[2 + place].append(Segment(symbol(each) + " " * (cells - cell_len(symbol(each))), look))
+        return [Strip(row).simplify().adjust_cell_length(width, base) for row in rows]
+
+    def _look(self, level: int, shades: Sequence[Style], style: dict[str, Style]) -> Style:
+        if level == 0:
+            return shades[0] + style["quiet"]
+        return shades[level] + style["sure"] if level == len(SHADES) else shades[level]
