@@ -50,7 +50,9 @@ class CharLSTM(nn.Module):
         with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator
             self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers)
             self.fc = nn.Linear(hidden_size, vocab_size)
-        self.to_empty(device=torch.get_default_device())
+        # to_empty() would compute with meta tensors, for which torch imports sympy: 1 s at the start of every run
+        empty = {name: torch.empty(weight.shape, dtype=weight.dtype) for name, weight in self.state_dict().items()}
+        self.load_state_dict(empty, assign=True)
         if init != "none":
             self._init_torch(generator)
         if init == "orthogonal":

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -23,3 +26,45 @@ def test_train_step_multiplies_the_rate_of_the_output_layer_by_head_lr(optimizer
     assert moved["fc.weight"] == pytest.approx(1e-2, rel=1e-3)
     assert moved["fc.bias"] == pytest.approx(1e-2, rel=1e-3)
     assert moved["lstm.weight_hh_l0"] == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str) -> None:
+    settings = Settings(optimizer=optimizer, weight_decay=0.1, beta2=0.99, head_lr=1.0, max_steps=3)
+    batches = Batches(np.arange(300) % 5, [(0, 300)], 4, 10)
+    torch.manual_seed(0)
+    network, same = CharLSTM(5, 8, 1), CharLSTM(5, 8, 1)
+    same.load_state_dict(network.state_dict())
+    step = TrainStep(network, batches, settings, "nn")
+    decays = [weight for weight in same.parameters() if weight.dim() > 1]
+    spared = [weight for weight in same.parameters() if weight.dim() == 1]
+    kind = torch.optim.Adam if optimizer == "adam" else torch.optim.AdamW
+    groups = [
+        {"params": decays, "weight_decay": 0.1 if optimizer == "adamw" else 0.0},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    torchs = kind(groups, lr=1e-2, betas=(0.9, 0.99), fused=True)
+    for number in range(3):
+        step.step(number, 1e-2)
+        for weight, its in zip(same.parameters(), network.parameters(), strict=True):
+            weight.grad = its.grad
+        torchs.step()
+        for name, weight in same.state_dict().items():
+            assert torch.equal(weight, network.state_dict()[name]), name
+
+
+def test_training_imports_neither_the_compiler_of_torch_nor_sympy() -> None:
+    """Both together take 2 s at the start of every run, and nothing here uses them."""
+    program = """
+import sys
+import numpy as np
+from charlstm.engine.network import CharLSTM
+from charlstm.engine.train_step import TrainStep
+from charlstm.text.batches import Batches
+from charlstm.training.settings import Settings
+step = TrainStep(CharLSTM(5, 8, 1), Batches(np.arange(200) % 5, [(0, 200)], 4, 10), Settings(max_steps=1), "fused-f32")
+step.step(0, 1e-3)
+print(sorted({"sympy", "torch._dynamo", "torch._inductor"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
