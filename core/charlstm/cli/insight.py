@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from charlstm.cli.json_schemas import (
+    CellScoreRow,
     ContextRow,
     InfluenceRow,
     MultiverseBranch,
@@ -36,7 +37,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
 from charlstm.display import symbol, visible
-from charlstm.errors import GenerationError, TextError
+from charlstm.errors import GenerationError, RunError, TextError
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -51,8 +52,16 @@ if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.svg import ChartCurve
 
+Item = TypeVar("Item")
+
 CELLS_CHARS = 200_000
 """Characters of a text from which cells are named, unless --max-chars says otherwise."""
+
+SNAPSHOT_CHARS = 50_000
+"""The same where every snapshot of a run reads the text."""
+
+SNAPSHOTS = 12
+"""Snapshots that cells are followed through, at most."""
 
 CONTEXT_CHARS = 100_000
 """The same for the context."""
@@ -69,6 +78,7 @@ SHOWN = 0.02
         "charlstm cells RUN novel.txt",
         r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
         "charlstm cells RUN novel.txt --probe 'inside quotes'",
+        "charlstm cells RUN novel.txt --snapshots",
         about=MODEL_HELP,
     )
 )
@@ -79,6 +89,9 @@ SHOWN = 0.02
 )
 @integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
 @click.option("--probe", "probed", metavar="FEATURE", help="Show which cells together follow a yes/no feature.")
+@click.option(
+    "--snapshots", "through_snapshots", is_flag=True, help="Show how well these cells did at each snapshot of the run."
+)
 @snapshot_option
 @encoding_option
 @max_chars_option
@@ -90,6 +103,7 @@ def cells(
     patterns: tuple[str, ...],
     per_feature: int,
     probed: str | None,
+    through_snapshots: bool,
     snapshot: int | None,
     encoding: str | None,
     max_chars: int | None,
@@ -101,14 +115,19 @@ def cells(
     Cells are chosen on the first half of TEXT and scored on the second. auc: 0.5 is chance and 1 perfect, 0 perfect
     the other way round; r: a correlation. chance is what the best cell reaches for features that no cell follows.
 
-    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score and chance.
+    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score and chance; with
+    --snapshots of feature, cell, kind, step and score.
     """
-    from charlstm.insight.cells import name_cells, probe, sample_cells
+    from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
     from charlstm.insight.features import pattern_feature, text_features
+    from charlstm.model.file import load_model
 
+    if through_snapshots and (probed is not None or snapshot is not None):
+        raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
+    models = _models_of(model, runs_dir) if through_snapshots else []
     named_patterns = [_named_pattern(pattern) for pattern in patterns]
     loaded = open_model(model, runs_dir, snapshot)
-    content = _text_for(loaded, text, encoding, max_chars or CELLS_CHARS)
+    content = _text_for(loaded, text, encoding, max_chars or (SNAPSHOT_CHARS if models else CELLS_CHARS))
 
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
@@ -119,6 +138,14 @@ def cells(
         _print_probe(probe(sample, probed), as_json)
         return
     found = name_cells(sample, per_feature=per_feature)
+    if models:
+        scores = {}
+        with ProgressBar() as bar:
+            for step, path in models:
+                stage = bar.stage(f"step {step:,}")
+                scores[step] = score_cells(sample_cells(load_model(path), content, features, progress=stage), found)
+        _print_scores(found, scores, as_json)
+        return
     rows: list[NamedCellRow] = [
         {
             "feature": each.feature,
@@ -371,6 +398,29 @@ def _run_of(model: str, runs_dir: Path | None) -> Run | None:
     return find_run(model, runs_dir)
 
 
+def _models_of(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
+    """The models of a run with their steps, from the first snapshot to the best model: some, evenly chosen, if there
+    are many."""
+    from charlstm.model.file import read_info
+    from charlstm.runs.models import find_model
+
+    run = _run_of(model, runs_dir)
+    if run is None:
+        raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
+    found = {snapshot.step: snapshot.path for snapshot in run.snapshots()}
+    best = find_model(model, runs_dir)
+    step = read_info(best)[1].get("step")
+    if isinstance(step, int):
+        found[step] = best
+    return _some(sorted(found.items()), SNAPSHOTS)
+
+
+def _some(items: Sequence[Item], count: int) -> list[Item]:
+    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between."""
+    chosen = sorted({round(n * (len(items) - 1) / (count - 1)) for n in range(count)}) if items else []
+    return [items[n] for n in chosen]
+
+
 def _held_out_text(run: Run) -> str:
     """Up to :data:`CELLS_CHARS` characters of the part of its text that the run was not trained on."""
     from charlstm.text.batches import TrainingText
@@ -397,8 +447,7 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
         ChartCurve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
     ]
     samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
-    chosen = sorted({round(n * (len(samples) - 1) / (SAMPLES - 1)) for n in range(SAMPLES)}) if samples else []
-    return curves, [samples[n] for n in chosen]
+    return curves, _some(samples, SAMPLES)
 
 
 def _named_pattern(text: str) -> tuple[str, str]:
@@ -426,6 +475,26 @@ def _cell_lines(found: list[NamedCell]) -> list[str]:
         for each in found
     ]
     return table(["feature", "cell", "kind", "score", "chance", ""], rows, right=("cell", "score", "chance"))
+
+
+def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], as_json: bool) -> None:
+    rows: list[CellScoreRow] = [
+        {"feature": each.feature, "cell": list(each.cell), "kind": each.kind, "step": step, "score": at_step[n]}
+        for n, each in enumerate(found)
+        for step, at_step in scores.items()
+    ]
+    width = 2 + max((len(f"{step:,}") for step in scores), default=0)
+    steps = _some(list(scores), max(2, (terminal_width() - 40) // width))
+    names = [f"{step:,}" for step in steps]
+    lines = table(
+        ["feature", "cell", "kind", *names],
+        [
+            [each.feature, f"{each.cell[0]}:{each.cell[1]}", each.kind, *(f"{scores[step][n]:.2f}" for step in steps)]
+            for n, each in enumerate(found)
+        ],
+        right=("cell", *names),
+    )
+    print_result(as_json, rows, "\n".join(["Score after so many steps:", *lines]))
 
 
 def _print_probe(found: Probe, as_json: bool) -> None:

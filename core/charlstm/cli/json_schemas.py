@@ -425,6 +425,18 @@ class NamedCellRow(TypedDict):
     """What the best cell reaches for copies of the feature that are shifted along the text."""
 
 
+class CellScoreRow(TypedDict):
+    """How well a cell followed its feature at a step of the training, from ``cells --snapshots``."""
+
+    feature: str
+    cell: list[int]
+    """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
+    kind: Literal["auc", "r"]
+    step: int
+    score: float
+    """As in ``cells``."""
+
+
 class ProbeCellRow(TypedDict):
     """A cell that helps to follow a feature, from ``cells --probe``."""
 
@@ -540,6 +552,7 @@ SCHEMAS: dict[str, Any] = {
     "compare": CompareResult,
     "cells": list[NamedCellRow],
     "cells --probe": list[ProbeCellRow],
+    "cells --snapshots": list[CellScoreRow],
     "influence": list[InfluenceRow],
     "context": list[ContextRow],
     "multiverse": MultiverseBranch,

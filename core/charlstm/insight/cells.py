@@ -182,6 +182,23 @@ def name_cells(
     return [cell for cells in found for cell in cells]
 
 
+def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
+    """How well cells follow the features that they were named for in another sample, such as one of an earlier
+    snapshot of the same run: their scores on the second half of the text. NaN where the text has no such feature."""
+    scorer, cut = _Scorer(sample.second), len(sample.first)
+    values = {feature.name: feature.values[None, cut:] for feature in sample.features}
+    scores = []
+    for named in cells:
+        if named.feature not in values:
+            scores.append(float("nan"))
+            continue
+        graded = named.kind == "r"
+        column = (named.cell[0] - 1) * sample.shape[1] + named.cell[1] - 1
+        score = float(scorer.signed(values[named.feature], graded)[0, column])
+        scores.append(score if graded else (score + 1) / 2)
+    return scores
+
+
 def probe(sample: CellSample, name: str) -> Probe:
     """Fit a sparse logistic regression from all cell states to a yes/no feature, on the first half of the text.
 

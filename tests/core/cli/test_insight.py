@@ -34,6 +34,23 @@ def test_a_probe_lists_its_cells(workspace: Path, run_json: RunJson, run_cli: Ru
     assert "together follow “blank” with auc" in run_cli("cells", "fox", text, "--probe", "blank")[0]
 
 
+def test_cells_are_followed_through_the_snapshots_of_a_run(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str
+) -> None:
+    named = run_json("cells", "fox", text)
+    rows = run_json("cells", "fox", text, "--snapshots")
+    assert {"feature", "cell", "kind", "step", "score"} == set(rows[0])
+    last = max(row["step"] for row in rows)
+    assert 0 == min(row["step"] for row in rows) < last
+    assert {(row["feature"], *row["cell"], row["kind"]) for row in rows} == {
+        (row["feature"], *row["cell"], row["kind"]) for row in named
+    }
+    assert [row["score"] for row in rows if row["step"] == last] == pytest.approx([row["score"] for row in named])
+    head = run_cli("cells", "fox", text, "--snapshots")[0].splitlines()[1].split()
+    assert (head[3], head[-1]) == ("0", f"{last:,}")
+    assert "not a run" in error_of("cells", "demo", text, "--snapshots")
+
+
 def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorOf, text: str, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("the dog")
     assert "NAME=REGEX" in error_of("cells", "fox", text, "--feature", "the")

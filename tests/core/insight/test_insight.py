@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import Trace, activations, deviation, iterate_activations, likeliest_next
-from charlstm.insight.cells import name_cells, probe, sample_cells
+from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
 from charlstm.insight.context import context
 from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
 from charlstm.insight.influence import influence
@@ -201,6 +202,15 @@ def test_scores_equal_naive_ones(random_model: Model, random_text: str) -> None:
             pairs = column[values == 1][:, None] - column[values == 0][None]
             expected = float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
         assert named.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_cells_are_scored_on_another_sample(random_model: Model, random_text: str) -> None:
+    sample = sample_cells(random_model, random_text)
+    found = name_cells(sample, per_feature=2)
+    assert score_cells(sample, found) == pytest.approx([each.score for each in found], abs=1e-5)
+    without = replace(sample, features=sample.features[1:])
+    missing = [each.feature == sample.features[0].name for each in found]
+    assert np.isnan(score_cells(without, found)).tolist() == missing
 
 
 def test_a_probe_of_another_feature_is_refused(random_model: Model, random_text: str) -> None:
