@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import getters, on
 from textual.app import App, ComposeResult
@@ -28,11 +28,13 @@ from charlstm_tui.app_state import AppState, StateWriter, load_state
 from charlstm_tui.background import JobFailed, SafeWorkers, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.top_bar import TopBar
@@ -74,6 +76,8 @@ class ModeApp(App[None]):
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
+        self.last_search = Search()
+        """What was looked for last."""
         self._shown_errors: set[str] = set()
         self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
@@ -199,6 +203,24 @@ class ModeApp(App[None]):
 
         self.push_screen(SaveDialog(title, name, formats), named)
 
+    # ---- finding in a text
+    def do_find(self) -> None:
+        """Open the bar that finds in the text in focus, else in the first text of the screen."""
+        screen = self.screen
+        for bar in screen.query(FindBar):
+            bar.action_step(1)
+            return
+        target = _find_target(screen)
+        if target is None:
+            self.notify_info("There is no text here to find something in.")
+        elif isinstance(screen, Dialog):
+            screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
+        elif isinstance(screen, ModeScreen):
+            screen.mount(FindBar(target, self.last_search), before=screen.query_one(KeyBar))
+
+    def on_find_bar_closed(self, event: FindBar.Closed) -> None:
+        self.last_search = event.search
+
     # ---- messages, shown literally
     def notify_info(self, sentence: str) -> None:
         """A remark that needs no answer."""
@@ -240,6 +262,18 @@ class ModeApp(App[None]):
         if sentence not in self._shown_errors:
             self._shown_errors.add(sentence)
             self.notify_error(sentence)
+
+
+def _find_target(screen: Screen[Any]) -> FindTarget | None:
+    focused = screen.focused
+    if focused is not None:
+        for node in focused.ancestors_with_self:
+            if isinstance(node, FindTarget):
+                return node
+    for target in screen.walk_children(FindTarget):
+        if all(node.display for node in target.ancestors_with_self if isinstance(node, Widget)):
+            return target
+    return None
 
 
 class ModeScreen(SafeWorkers, Screen[None]):
@@ -285,7 +319,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
     MODE: ClassVar[str] = ""
     MAIN_PANE: ClassVar[str] = ""
     AUTO_FOCUS = ""
-    ALLOW_IN_MAXIMIZED_VIEW = "KeyBar"  # which says the way back
+    ALLOW_IN_MAXIMIZED_VIEW = "KeyBar, FindBar"  # the key bar says the way back
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
 
@@ -455,8 +489,12 @@ class ModeScreen(SafeWorkers, Screen[None]):
         self.watch(self, "maximized", self.refresh_bindings, init=False)
 
     def _focus_moved(self) -> None:
-        """A pane that fills the screen gives way to another that gets the keys."""
+        """A pane that fills the screen gives way to another that gets the keys, and so does the bar that finds."""
         shown, focused = self.maximized, self.focused
+        for bar in self.query(FindBar):
+            if focused is not None and bar not in focused.ancestors_with_self:
+                bar.close()
+            return
         if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
             self.minimize()
 

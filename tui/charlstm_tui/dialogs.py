@@ -54,11 +54,15 @@ class Dialog(ModalScreen[Any]):
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""
         if not self.is_mounted:  # a key that was quicker than the dialog
-            self.call_later(self._dismiss_now, result)
+            self.dismiss_later(result)
         elif self.app.screen is self and not self._answered:  # not one that shows below another
             self._answered = True
             return super().dismiss(result)
         return AwaitComplete.nothing()
+
+    def dismiss_later(self, result: Any) -> None:
+        """Answer once the messages before this are done, such as the answer of a dialog above."""
+        self.call_later(self._dismiss_now, result)
 
     def _dismiss_now(self, result: Any) -> None:
         self.dismiss(result)  # not awaited, which a screen cannot do itself

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import ClassVar
 
 from rich.table import Table
@@ -12,8 +14,63 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm_tui.actions import MODES, Action, key_name
+from charlstm_tui.actions import MODES, Action, key_name, key_of
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
+from charlstm_tui.widgets.find import FindTarget, Search
+
+KEYS_WIDTH = 13
+
+
+class HelpText(FindTarget, VerticalScroll, can_focus=True):
+    """Rows of keys and what they do, in a section for the mode and one for the app."""
+
+    COMPONENT_CLASSES: ClassVar = {"help--key", "help--found", "help--found-current"}
+
+    def __init__(self, own: Sequence[Action], common: Sequence[Action]) -> None:
+        super().__init__()
+        self._sections = (_rows(own), _rows(common))
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._table(0, Search(), None))
+        yield Static(Content("Everywhere"), classes="dialog-section")
+        yield Static(self._table(1, Search(), None))
+
+    def _table(self, section: int, search: Search, current: int | None) -> Table:
+        """The rows of a section, with the places of ``search`` highlighted, in row ``current`` more than elsewhere."""
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=KEYS_WIDTH, style=self.get_component_rich_style("help--key", partial=True))
+        table.add_column()
+        for row, cells in enumerate(self._sections[section]):
+            shown = [Text(text) for text in cells]
+            for text in shown:
+                found = f"help--{'found-current' if row == current else 'found'}"
+                for place in search.places(text.plain):
+                    style = self.get_component_rich_style(found, partial=True)
+                    text.stylize(style, place, place + len(search.needle))
+            table.add_row(*shown)
+        return table
+
+    def _lines(self) -> list[str]:
+        return [f"{keys}\n{about}\n" for rows in self._sections for keys, about in rows]
+
+    def find_text(self) -> str:
+        return "".join(self._lines())
+
+    def show_search(self, search: Search, place: int | None) -> None:
+        ends = list(accumulate(map(len, self._lines())))
+        current = -1 if place is None else bisect.bisect_right(ends, place)
+        first = len(self._sections[0])
+        own, title, common = self.query(Static)
+        own.update(self._table(0, search, current))
+        common.update(self._table(1, search, current - first))
+        if place is not None:
+            section, table = (0, own) if current < first else (1, common)
+            row = current - first * section
+            width = table.content_region.width - KEYS_WIDTH - 2
+            above = sum(len(Content(about).wrap(max(1, width))) for _, about in self._sections[section][:row])
+            top = 0 if section == 0 else own.outer_size.height + title.outer_size.height
+            self.scroll_to(y=top + above - self.size.height // 2, animate=False)
 
 
 class HelpScreen(Dialog):
@@ -23,7 +80,6 @@ class HelpScreen(Dialog):
     of a sentence, and lists the keys of every widget beside those of the app.
     """
 
-    COMPONENT_CLASSES: ClassVar = {"help--key"}
     BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
     def __init__(self, mode: str, actions: Sequence[Action]) -> None:
@@ -36,19 +92,16 @@ class HelpScreen(Dialog):
         common = [action for action in self._actions if not action.mode]
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")
-            with VerticalScroll(can_focus=True):
-                yield Static(self._table(own))
-                yield Static(Content("Everywhere"), classes="dialog-section")
-                yield Static(self._table(common))
-            yield Static(Content("↑ ↓ scroll   Esc close"), classes="dialog-keys")
+            yield HelpText(own, common)
+            yield Static(Content(f"↑ ↓ scroll   {key_of('app.find')} find   Esc close"), classes="dialog-keys")
 
-    def _table(self, actions: Sequence[Action]) -> Table:
-        rows: dict[tuple[str, str], list[str]] = {}
-        for action in actions:  # F1 and ? are two entries of one action
-            rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=13, style=self.get_component_rich_style("help--key", partial=True))
-        table.add_column()
-        for (_, about), keys in rows.items():
-            table.add_row(Text(" " + " ".join(keys)), Text(about))
-        return table
+    def copyable(self) -> Copyable:
+        return Copyable("the keys", self.query_one(HelpText).find_text())
+
+
+def _rows(actions: Sequence[Action]) -> list[tuple[str, str]]:
+    """The keys of each action and what it does. F1 and ? are two entries of one action."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for action in actions:
+        rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
+    return [(" " + " ".join(keys), about) for (_, about), keys in rows.items()]

@@ -141,7 +141,7 @@ class SaveDialog(Dialog):
     def _ask_to_replace(self, path: Path) -> None:
         def answered(replace: bool | None) -> None:
             if replace:
-                self.call_later(self._dismiss_now, path)
+                self.dismiss_later(path)
 
         choices = [Choice("n", "no, keep it", False), Choice("y", "yes, replace it", True)]
         about = "There is a file of that name already."

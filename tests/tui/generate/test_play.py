@@ -19,6 +19,7 @@ from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
 from playing_app import playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
@@ -253,20 +254,33 @@ async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(m
         assert "expected <1  1–3  3–6  >6  bits surprising" in it.status()
 
 
-async def test_find_goes_to_the_next_place(model: Path) -> None:
+async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(40)
+        view = it.screen.play.text_view
         needle = it.text[-8:-5]
+        places = [match.start() for match in re.finditer(f"(?={re.escape(needle)})", it.text)]
         await it.pilot.press("slash")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = needle
-        await it.pilot.press("enter")
-        await it.until(lambda: it.text[it.screen.play.text_view.cursor :].startswith(needle))
-        await it.pilot.press("slash")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = "[never]"
-        await it.pilot.press("enter")
-        await it.until(lambda: "There is no “[never]”" in it.status())
+        await it.until(lambda: isinstance(it.screen.focused, Input))
+        it.screen.query_one(FindBar).action_case()
+        for char in needle:
+            it.screen.focused.insert_text_at_cursor(char)
+        await it.until(lambda: view.cursor in places and f"of {len(places)}" in it.screen_text())
+        seen = {view.cursor}
+        for key in ("enter", "down", "up", "ctrl+f") * len(places):
+            await it.pilot.press(key)
+            seen.add(view.cursor)
+        assert seen == set(places)
+        styles = {segment.style.reverse for strip in map(view.render_line, range(3)) for segment in strip}
+        assert True in styles
+        await it.pilot.press("escape")
+        await it.until(lambda: not it.screen.query(FindBar) and it.screen.focused is view)
+        assert it.state.position == view.cursor - len(it.state.prime)
+        await it.pilot.press("ctrl+f")
+        await it.until(lambda: isinstance(it.screen.focused, Input))
+        assert it.screen.focused.value == needle
+        await it.pilot.press("backspace", *"[never]")
+        await it.until(lambda: "not found" in it.screen_text())
 
 
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:

@@ -25,11 +25,12 @@ from charlstm_tui.actions import Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.summary import key
 from charlstm_tui.corpus.text_list import TextList
-from charlstm_tui.corpus.text_pane import TextHints, TextPane
+from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
 from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamp, read_beginning, read_whole
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
@@ -343,6 +344,9 @@ class CorpusScreen(ModeScreen):
     @on(Input.Submitted, "#texts-filter")
     def _filter_done(self) -> None:
         self.focus_main()
+
+    def copyable(self) -> Copyable:
+        return Copyable("the beginning of the text", self.query_one(TextPreview).find_text())
 
     def handle_escape(self) -> bool:
         line = self.query_one("#texts-filter", Input)

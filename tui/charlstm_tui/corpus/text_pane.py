@@ -14,6 +14,7 @@ from charlstm_tui.corpus import summary
 from charlstm_tui.corpus.text_state import Reading, TextState
 from charlstm_tui.formatting import clock, shorten, size
 from charlstm_tui.widgets.bars import bar
+from charlstm_tui.widgets.find import FindTarget, Search, row_of
 
 BAR = 24
 
@@ -49,12 +50,17 @@ class TextHead(TextPart):
         return title
 
 
-class TextPreview(VerticalScroll, can_focus=True):
+class TextPreview(FindTarget, VerticalScroll, can_focus=True):
     """The beginning of the text, and where the held-out part begins; or why it cannot be read."""
 
     state: reactive[TextState | None] = reactive(None)
     otherwise: reactive[str] = reactive("")
     """What is shown when there is no text."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._search = Search()
+        self._place: int | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="text-start")
@@ -67,15 +73,26 @@ class TextPreview(VerticalScroll, can_focus=True):
     def watch_otherwise(self) -> None:
         self._draw()
 
-    def _draw(self) -> None:
+    def _content(self) -> Content:
         state = self.state
+        if state is None:
+            return Content.styled(self.otherwise, "$quiet")
+        return summary.problem(state.problem) if state.problem else summary.preview(state)
+
+    def _draw(self) -> None:
         for start in self.query("#text-start").results(Static):
-            if state is None:
-                start.update(Content.styled(self.otherwise, "$quiet"))
-            elif state.problem:
-                start.update(summary.problem(state.problem))
-            else:
-                start.update(summary.preview(state))
+            start.update(self._search.highlight(self._content(), self._place))
+
+    def find_text(self) -> str:
+        return self._content().plain
+
+    def show_search(self, search: Search, place: int | None) -> None:
+        self._search, self._place = search, place
+        self._draw()
+        if place is not None:
+            start = self.query_one("#text-start", Static)
+            row = row_of(self._content(), place, start.content_region.width)
+            self.scroll_to(y=row - self.size.height // 2, animate=False)
 
 
 class SimpleModels(TextPart):

@@ -22,7 +22,7 @@ from charlstm_tui.player.thread import PAUSE_AFTER
 
 SIDES = (1, 2)
 """The numbers of the player's playbacks that are the two sides."""
-NOT_HERE = ("edit_prime", "find", "save", "last_session")
+NOT_HERE = ("edit_prime", "save", "last_session")
 """Handlers of actions of Generate that Duel has nothing for."""
 
 

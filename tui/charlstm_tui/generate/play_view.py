@@ -501,18 +501,6 @@ class PlayView(ExplainingView):
         self.player.move_to(self._cursor)
         self.post_message(self.Changed())
 
-    def do_find(self) -> None:
-        def found(needle: str | None) -> None:
-            if not needle or self.state is None:
-                return
-            place = self.text_view.find(needle, self.text_view.cursor + 1)
-            if place is None:
-                self.say(f"There is no “{needle}” in the text.", error=True)
-            else:
-                self._go_to(place)
-
-        self.app.push_screen(PromptDialog("Find in the text"), found)
-
     def do_next_copied(self) -> None:
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
         if self.state is None:

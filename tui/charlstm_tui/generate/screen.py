@@ -315,6 +315,9 @@ class GenerateScreen(ModeScreen):
             self._show_message("")
         await super().action_do(name)
 
+    def do_find(self) -> None:
+        self.charlstm.do_find()
+
     def copyable(self) -> Copyable:
         name = "the branch" if self.view_name in ("play", "write") else "the text"
         return Copyable(name, self.view.text_view.text())

@@ -30,6 +30,7 @@ from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
 from charlstm_tui.generate.text_layout import TextLayout
 from charlstm_tui.player.marks import COPIED, RANK, SURPRISE, Origin, Scale, level, origin, set_levels, uniform
 from charlstm_tui.theme import TEXT, legible
+from charlstm_tui.widgets.find import FindTarget, Search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ def default_scale(app: App[Any]) -> Scale:
     return SURPRISE if has_backgrounds(app) else RANK
 
 
-class StreamView(ScrollView, can_focus=True):
+class StreamView(FindTarget, ScrollView, can_focus=True):
     """The text of a session. While the end is in view, it follows new text; scrolled up, it stays where it is."""
 
     ALLOW_SELECT = True
@@ -57,6 +58,8 @@ class StreamView(ScrollView, can_focus=True):
         "stream--copied",
         "stream--copied-underlined",
         "stream--cursor",
+        "stream--found",
+        "stream--found-current",
         "stream--level-2",
         "stream--level-3",
         "stream--level-4",
@@ -81,6 +84,8 @@ class StreamView(ScrollView, can_focus=True):
         & > .stream--copied { background: $copied; text-style: underline; }
         & > .stream--copied-underlined { text-style: underline; }
         & > .stream--cursor { background: $foreground; color: $background; }
+        & > .stream--found { color: $accent; background: $background; text-style: reverse; }
+        & > .stream--found-current { color: $foreground; background: $background; text-style: bold reverse; }
         & > .stream--level-2 { color: $primary; text-style: underline; }
         & > .stream--level-3 { color: $accent; text-style: bold; }
         & > .stream--level-4 { color: $error; text-style: reverse; }
@@ -117,6 +122,8 @@ class StreamView(ScrollView, can_focus=True):
         self._distinct: dict[Style, Style] = {}
         self._level_styles: dict[int, Style] = {}
         self._base: Style | None = None
+        self._search = Search()
+        self._found: int | None = None
 
     # ---- the text
 
@@ -314,12 +321,33 @@ class StreamView(ScrollView, can_focus=True):
         elif height and row >= top + height:
             self.scroll_to(y=row - height + 1, animate=False, force=True)
 
-    def find(self, needle: str, start: int) -> int | None:
-        """The first position of ``needle`` at or after ``start``, else the first in the text; ``None`` without one."""
-        text = self.text()
-        found = text.find(needle, start)
-        found = text.find(needle) if found < 0 else found
-        return None if found < 0 else found
+    # ---- finding
+
+    def find_text(self) -> str:
+        return self.text()
+
+    def find_start(self) -> int:
+        return 0 if self.at_end else self.cursor
+
+    def show_search(self, search: Search, place: int | None) -> None:
+        self._search, self._found = search, place
+        if place is not None:
+            self.cursor = place
+            self.reveal(place)
+            self.post_message(self.CursorMoved(self, place))
+        self._strips.clear()
+        self.refresh()
+
+    def _found_styles(self, start: int, stop: int) -> dict[int, Style]:
+        """The styles of the positions of a row that belong to a place that was found."""
+        length = len(self._search.needle)
+        first = max(0, start - length + 1)
+        styles: dict[int, Style] = {}
+        for begin in self._search.places(self.text(first, min(stop + length - 1, self._length))):
+            name = "found-current" if first + begin == self._found else "found"
+            style = self.get_component_rich_style(f"stream--{name}", partial=True)
+            styles |= dict.fromkeys(range(first + begin, first + begin + length), style)
+        return styles
 
     def on_click(self, event: events.Click) -> None:
         if self.text_selection is not None or event.chain > 1:
@@ -380,14 +408,17 @@ class StreamView(ScrollView, can_focus=True):
         cursor = self.cursor
         selected = self._selected(row)
         selection = self._selection_style() if selected else Style()
+        found = self._found_styles(start, stop) if self._search.needle else {}
         runs: list[tuple[str, Style]] = []
         width_used = 0
         for offset, (shown, cells) in enumerate(layout.glyphs(start, stop)):
             position = start + offset
             style = self._style(self._marks[position])
+            if position in found:
+                style += found[position]
             if position in selected:
                 style += selection
-            if position == cursor:
+            if position == cursor and position not in found:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
                 style += self.get_component_rich_style("stream--cursor", partial=True)
             width_used += cells

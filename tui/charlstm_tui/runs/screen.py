@@ -28,6 +28,7 @@ from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, plural, shorten, size, typed_path
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -537,6 +538,10 @@ class RunsScreen(ModeScreen):
     @on(Input.Submitted, "#runs-filter")
     def _filter_done(self) -> None:
         self.focus_main()
+
+    def copyable(self) -> Copyable | None:
+        run = self.current
+        return None if run is None else Copyable(f"the path of {run.name}", str(run.path))
 
     def handle_escape(self) -> bool:
         line = self.query_one("#runs-filter", Input)

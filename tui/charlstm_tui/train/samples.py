@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Click
@@ -20,13 +21,15 @@ from textual.strip import Strip
 
 from charlstm.display import visible
 from charlstm.training.events import Sampled
+from charlstm_tui.clipboard import Copyable
+from charlstm_tui.widgets.find import FindTarget, Search
 
 FULL_FROM = 7  # rows from which on the selected sample is shown in full, in at most half of them
 ROWS_FOR_A_LINE = 16  # the others get a line for each of these
 EXCERPT = 600  # characters of a sample that are ever laid out
 
 
-class Samples(ScrollView, can_focus=True):
+class Samples(FindTarget, ScrollView, can_focus=True):
     """The list of samples."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -35,6 +38,8 @@ class Samples(ScrollView, can_focus=True):
         "samples--text",
         "samples--selected",
         "samples--quiet",
+        "samples--found",
+        "samples--found-current",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "walk(-1)", "Earlier sample", show=False),
@@ -48,6 +53,8 @@ class Samples(ScrollView, can_focus=True):
     Samples > .samples--prime { color: $foreground 60%; text-style: italic; }
     Samples > .samples--text { color: $foreground; }
     Samples > .samples--selected { background: $foreground 12%; }
+    Samples > .samples--found { color: $accent; text-style: reverse; }
+    Samples > .samples--found-current { color: $foreground; text-style: bold reverse; }
     Samples > .samples--quiet { color: $foreground 50%; }
     """
 
@@ -61,6 +68,30 @@ class Samples(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._rows: list[tuple[int, str, str]] = []  # (sample, step or blank, text); the prime is found by its length
         self._laid = (0, 0)
+        self._search = Search()
+
+    # ---- finding: in all samples, a line each
+    def _lines(self) -> list[str]:
+        return [_line(sample.prime + sample.text[:EXCERPT]) for sample in self.samples]
+
+    def find_text(self) -> str:
+        return "\n".join(self._lines())
+
+    def find_start(self) -> int:
+        return sum(len(line) + 1 for line in self._lines()[: max(self.selected, 0)])
+
+    def show_search(self, search: Search, place: int | None) -> None:
+        self._search = search
+        if place is not None:
+            self.selected = self.find_text().count("\n", 0, place)
+        self.refresh()
+
+    def copyable(self) -> Copyable | None:
+        """The selected sample, with the prime that it continues."""
+        if not self.samples:
+            return None
+        sample = self.samples[self.selected]
+        return Copyable(f"the sample of step {sample.step:,}", sample.prime + sample.text)
 
     @property
     def following(self) -> bool:
@@ -143,11 +174,13 @@ class Samples(ScrollView, can_focus=True):
         prime = len(self._prime(self.samples[index], max(self._laid[0] - gutter - 2, 4))) if step else 0
         space = max(width - gutter - 3, 0)
         body = set_cell_size(text, space) if cell_len(text) > space else text
-        segments = [
-            Segment(f"{marker}{step.rjust(gutter)}  ", styles["step"]),
-            Segment(body[:prime], styles["prime"]),
-            Segment(body[prime:], styles["text"]),
-        ]
+        shown = Text(body, styles["text"])
+        shown.stylize(styles["prime"], 0, prime)
+        for place in self._search.places(body):
+            name = "found-current" if index == self.selected else "found"
+            found = self.get_component_rich_style(f"samples--{name}")
+            shown.stylize(found, place, place + len(self._search.needle))
+        segments = [Segment(f"{marker}{step.rjust(gutter)}  ", styles["step"]), *shown.render(self.app.console)]
         return Strip(segments).adjust_cell_length(width, styles["text"])
 
 

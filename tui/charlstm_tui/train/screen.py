@@ -32,12 +32,14 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import CorpusChoice, playable
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
 from charlstm_tui.train.run_pane import RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
+from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 
@@ -264,6 +266,9 @@ class TrainScreen(ModeScreen):
                 return False
             await asyncio.sleep(0.1)
         return True
+
+    def copyable(self) -> Copyable | None:
+        return self.query_one(Samples).copyable()
 
     def handle_escape(self) -> bool:
         if self.attached.refusal:

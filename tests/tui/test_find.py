@@ -1,0 +1,96 @@
+"""Finding in a text works in the same way in every text of the app."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import pytest
+from textual.content import Content
+from textual.widgets import Input, TextArea
+
+from charlstm_tui.corpus.text_pane import TextPreview
+from charlstm_tui.help import HelpText
+from charlstm_tui.train.samples import Samples
+from charlstm_tui.widgets.find import FindBar, Search, row_of
+from driven_app import Driven, driven
+from recorded_run import record
+
+
+def test_search_finds_places_that_overlap_and_tells_case_only_when_asked() -> None:
+    assert list(Search("aa").places("aaAa")) == [0, 1, 2]
+    assert list(Search("aa", match_case=True).places("aaAa")) == [0]
+    assert list(Search("").places("text")) == []
+    assert list(Search(".").places("a.b")) == [1]
+    assert Search("b").highlight(Content("abab"), 1).spans[0].start == 1
+
+
+def test_row_of_a_place_is_that_of_the_wrapped_text() -> None:
+    content = Content("one two three four\n\nfive")
+    lines = [line.plain for line in content.wrap(9)]
+    for word in ("one", "two", "three", "four", "five"):
+        assert word in lines[row_of(content, content.plain.index(word), 9)]
+    assert row_of(Content(""), 0, 9) == 0
+
+
+async def find(app: Driven, needle: str, count: str) -> None:
+    await app.press("ctrl+f")
+    await app.until(lambda: isinstance(app.screen.focused, Input) and app.screen.query(FindBar))
+    app.screen.query_one(FindBar).query_one(Input).value = needle
+    await app.shows(count)
+
+
+async def test_corpus_help_and_errors_are_searched(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.shows("line 1 of Poems")
+        await find(app, "line 7", "1 of 11")
+        await app.press("enter")
+        await app.shows("line 70 of Poems", "2 of 11")
+        await app.press("up", "up")
+        await app.shows("line 79 of Poems", "11 of 11")
+        app.screen.query_one(FindBar).query_one(Input).value = "poems"
+        await app.shows("of 90", "any case")
+        await app.press("ctrl+l")
+        await app.shows("not found", "case matters")
+        await app.press("escape")
+        await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
+        await app.press("f1")
+        await app.shows("Corpus: keys")
+        await find(app, "Go to Generate.", "1 of 1")
+        assert app.app.last_search.match_case
+        await app.until(lambda: app.screen.query_one(HelpText).scroll_offset.y > 0)
+        await app.press("escape")
+        await app.until(lambda: not app.screen.query(FindBar))
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        unexpected_errors.append("Traceback\n  somewhere\nZeroDivisionError: division by zero")
+        await app.press("exclamation_mark")
+        await app.shows("somewhere")
+        await find(app, "division", "1 of 1")
+        assert app.screen.query_one(TextArea).selected_text == "division"
+
+
+async def test_samples_are_searched_and_a_click_elsewhere_closes_the_bar(places: Path) -> None:
+    record(places, "finished").close()
+    async with driven(places, (120, 40), run="novel-quick-1") as app:
+        await app.in_mode("train")
+        await app.press("escape")  # the card gives way to the samples
+        samples = app.mode.query_one(Samples)
+        await app.until(lambda: len(samples.samples) > 1 and samples.region.height > 3)
+        app.app.last_search = Search(samples.samples[1].text[-12:])
+        await app.press("ctrl+f")
+        await app.until(lambda: app.mode.query(FindBar) and "of " in app.text())
+        place = next(app.app.last_search.places(samples.find_text(), samples.find_start()), 0)
+        await app.until(lambda: samples.selected == samples.find_text().count("\n", 0, place))
+        assert any(segment.style.reverse for strip in map(samples.render_line, range(8)) for segment in strip)
+        app.mode.focus_main()
+        await app.until(lambda: not app.mode.query(FindBar))
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.press("ctrl+f")
+        await app.shows("no text here")

@@ -1,0 +1,184 @@
+"""Find in a text: a line to type in, with the number of places, next and previous, and case by choice.
+
+A widget whose text can be searched is a :class:`FindTarget`. The bar asks it for its text, and tells it what to
+highlight and which place to show.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from charlstm_tui.widgets.text_input import TextInput
+
+if TYPE_CHECKING:
+    from textual.widget import Widget as _Widget
+else:
+    _Widget = object  # a second widget class among the bases would hide the style sheets of the first
+
+FOUND, CURRENT = "reverse $accent", "reverse bold $foreground"
+"""How places are drawn, and the one that is shown. Reversed, as they must be seen without colours too."""
+
+
+_WORD = re.compile(r".\S*", re.DOTALL)
+
+
+@lru_cache(maxsize=16)
+def _pattern(needle: str, match_case: bool) -> re.Pattern[str]:
+    return re.compile(re.escape(needle), 0 if match_case else re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for."""
+
+    needle: str = ""
+    match_case: bool = False
+
+    def places(self, text: str, start: int = 0) -> Iterator[int]:
+        """Where it stands in ``text`` from ``start`` on; places may overlap."""
+        pattern = _pattern(self.needle, self.match_case)
+        found = pattern.search(text, start) if self.needle else None
+        while found is not None:
+            yield found.start()
+            found = pattern.search(text, found.start() + 1)
+
+    def highlight(self, content: Content, place: int | None = None) -> Content:
+        """``content`` with all places marked, the one at ``place`` more than the others."""
+        for start in self.places(content.plain):
+            content = content.stylize(CURRENT if start == place else FOUND, start, start + len(self.needle))
+        return content
+
+
+def row_of(content: Content, place: int, width: int) -> int:
+    """The row of the character at ``place`` when ``content`` is wrapped at ``width`` cells."""
+    text = content.plain
+    word = _WORD.match(text, place)
+    return len(content[: word.end() if word else place].wrap(max(1, width))) - 1
+
+
+class FindTarget(_Widget):
+    """A base for widgets with a text that can be searched. Name it before the widget's own base class."""
+
+    def find_text(self) -> str:
+        """The text that is searched."""
+        raise NotImplementedError
+
+    def find_start(self) -> int:
+        """Where in the text the search begins: at a cursor, for example."""
+        return 0
+
+    def show_search(self, search: Search, place: int | None) -> None:
+        """Highlight all places of ``search``, bring the one at ``place`` into view, and put a cursor there.
+
+        Without a needle nothing is highlighted any more. ``place`` is ``None`` where nothing is found.
+        """
+        raise NotImplementedError
+
+
+class FindBar(Horizontal):
+    """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves."""
+
+    DEFAULT_CSS = """
+    FindBar { height: 1; background: $panel; color: $quiet; }
+    FindBar > Static { width: auto; padding: 0 1; }
+    FindBar > Input { width: 1fr; min-width: 8; }
+    FindBar > .find-count { color: $foreground; }
+    .-narrow FindBar > .find-keys { display: none; }
+    """
+    BINDINGS: ClassVar = [
+        ("escape", "close", "close"),
+        ("down", "step(1)", "next"),
+        ("up", "step(-1)", "previous"),
+        ("ctrl+l", "case", "case"),
+    ]
+
+    class Closed(Message):
+        """The bar was left; ``search`` is what to offer next time."""
+
+        def __init__(self, search: Search) -> None:
+            super().__init__()
+            self.search = search
+
+    def __init__(self, target: FindTarget, search: Search) -> None:
+        super().__init__()
+        self.target, self.search = target, search
+        self._start = target.find_start()
+        self._place: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content("Find"))
+        yield TextInput(self.search.needle, compact=True)
+        yield Static(classes="find-count")
+        yield Static(classes="find-keys")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self._find_from(self._start)
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value != self.search.needle:
+            self.search = replace(self.search, needle=event.value)
+            self._find_from(self._start)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_step(1)
+
+    def action_case(self) -> None:
+        """Tell capital letters from small ones, or no longer."""
+        self.search = replace(self.search, match_case=not self.search.match_case)
+        self._find_from(self._start)
+
+    def action_step(self, by: int) -> None:
+        """Go to the next place, or with -1 to the previous one; after the last comes the first."""
+        places = list(self.search.places(self.target.find_text()))
+        if self._place is None or not places:
+            self._show(places, places[0] if places else None)
+        else:
+            index = bisect_left(places, self._place + (1 if by > 0 else 0)) - (0 if by > 0 else 1)
+            self._show(places, places[index % len(places)])
+
+    def _find_from(self, start: int) -> None:
+        places = list(self.search.places(self.target.find_text()))
+        self._show(places, places[bisect_left(places, start) % len(places)] if places else None)
+
+    def _show(self, places: list[int], place: int | None) -> None:
+        self._place = place
+        if place is not None:
+            self._start = place
+        self.target.show_search(self.search, place)
+        if place is not None:
+            count = f"{bisect_left(places, place) + 1:,} of {len(places):,}"
+        else:
+            count = "not found" if self.search.needle else ""
+        self.query_one(".find-count", Static).update(Content(count))
+        case = "case matters" if self.search.match_case else "any case"
+        keys = f"Ctrl+L {case}   ↑ ↓ step   Esc close"
+        self.query_one(".find-keys", Static).update(Content(keys))
+
+    def action_close(self) -> None:
+        """Leave the bar; the cursor of the text stays where it is."""
+        self.close()
+        self.target.focus()
+
+    def close(self) -> None:
+        """Remove the highlights and the bar, and leave the focus where it is."""
+        if self.target.is_attached:
+            self.target.show_search(replace(self.search, needle=""), None)
+        self.post_message(self.Closed(self.search))
+        self.remove()
