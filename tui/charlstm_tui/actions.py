@@ -204,6 +204,12 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.text", "choices", "enter", "choices", "Pick another character at the cursor.", footer=3),
     A("generate.text", "regenerate", "r", "regenerate", "Regenerate from the cursor; the old text stays as a branch.",
       footer=9),
+    A("generate.text", "continuations", "n", "continuations", "Read several ways on from the cursor, and pick one.",
+      footer=14, words="suggestions variants side by side"),
+    A("generate.text", "less_likely", "full_stop", "less likely", "Put the next less likely character at the cursor, "
+      "and continue it.", 1, handler="alternative", words="next alternative"),
+    A("generate.text", "likelier", "comma", "likelier", "Put the next likelier character at the cursor, and continue "
+      "it.", -1, handler="alternative", words="previous alternative"),
     A("generate.text", "own_text", "i", "own text", "Write text of your own at the cursor.", footer=8),
     A("generate.play", "branches", "b", "branches", "Go to the tree of branches.", footer=6),
     A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=7),
@@ -288,6 +294,8 @@ ACTIONS: tuple[Action, ...] = (
       footer=4, words="take back revert"),
     A("generate.write", "redo_written", "ctrl+y", "redo", "Do again what was undone.", handler="redo", footer=5,
       words="repeat again"),
+    A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
+      "pick one.", handler="continuations", footer=6, words="suggestions variants side by side"),
     A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=3,
       words="export html write file"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept its next word.", footer=2),

@@ -22,7 +22,9 @@ MOST_CHANGES = 1000
 CHUNK = 128
 """Characters that the model reads between two calls of ``check``."""
 
-MOVE, TYPE, ERASE, GENERATE, PRUNE = "moving", "typing", "erasing", "generating", "pruning"
+MOVE, TYPE, ERASE, GENERATE, PRUNE, ALTERNATIVE = (
+    "moving", "typing", "erasing", "generating", "pruning", "showing alternatives"
+)  # fmt: skip
 """Kinds of changes; those that are announced by :meth:`Editor.record` may have others."""
 
 
@@ -63,7 +65,7 @@ class Editor:
         self.rest: Rows = session.rows(0, 0)
         self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
         self._redo: list[Change] = []
-        self._run_end: int | None = None  # where typing or erasing goes on as the same change
+        self._change_end: int | None = None  # where typing or erasing goes on as the same change
 
     def __len__(self) -> int:
         """Number of characters of the text, with the rest."""
@@ -95,11 +97,17 @@ class Editor:
         """What :meth:`redo` would redo; empty for nothing."""
         return self._redo[-1].kind if self._redo else ""
 
-    def record(self, kind: str) -> None:
-        """The text is about to be changed. Nothing that was undone can be redone from now on."""
-        self._undo.append(Change(kind, self._mark()))
+    def record(self, kind: str, *, joins: bool = False) -> None:
+        """The text is about to be changed. Nothing that was undone can be redone from now on. With ``joins`` it is no
+        change of its own if the last one is of the same kind and ended here (:meth:`end_change`)."""
+        if not (joins and kind == self.undoable and self.session.position == self._change_end):
+            self._undo.append(Change(kind, self._mark()))
         self._redo.clear()
-        self._run_end = None
+        self._change_end = None
+
+    def end_change(self) -> None:
+        """The change that was announced ends at the cursor."""
+        self._change_end = self.session.position
 
     def move(self, position: int, *, undoable: bool = True) -> None:
         """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
@@ -112,7 +120,7 @@ class Editor:
             return
         if undoable and not self._redo and self.undoable != MOVE:
             self._undo.append(Change(MOVE, before))
-        self._run_end = None
+        self._change_end = None
 
     def prune(self, number: int) -> None:
         """Remove a branch of the session, as :meth:`Session.prune` does."""
@@ -137,7 +145,7 @@ class Editor:
         self, changes: deque[Change] | list[Change], others: deque[Change] | list[Change],
         restore: Callable[[Pruned], Pruned],
     ) -> str:  # fmt: skip
-        self._run_end = None
+        self._change_end = None
         while changes:
             change, here = changes.pop(), self._mark()
             if change.pruned is None and change.mark.same(here):
@@ -175,8 +183,7 @@ class Editor:
             session.rewind(at)
             session.cut()
         else:
-            if not (self.undoable == TYPE and self._run_end == session.position and self._continues_word(text)):
-                self.record(TYPE)
+            self.record(TYPE, joins=self._continues_word(text))
             self.open()
         unknown: dict[str, int] = {}
         try:
@@ -184,7 +191,7 @@ class Editor:
                 check(start)
                 unknown |= session.type(text[start : start + CHUNK])
         finally:
-            self._run_end = session.position
+            self.end_change()
         return unknown
 
     def _continues_word(self, text: str) -> bool:
@@ -196,11 +203,10 @@ class Editor:
         """Generate a character at the end of the text. Those that are generated one after another are one change."""
         self.join()
         session = self.session
-        if not (self.undoable == GENERATE and self._run_end == session.position == len(session)):
-            self.record(GENERATE)
+        self.record(GENERATE, joins=session.position == len(session))
         session.rewind(len(session))
         session.step()
-        self._run_end = session.position
+        self.end_change()
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
@@ -209,13 +215,41 @@ class Editor:
         after = min(after, len(self) - session.position)
         if not before and not after:
             return
-        if not (self.undoable == ERASE and self._run_end == session.position):
-            self.record(ERASE)
+        self.record(ERASE, joins=True)
         self.open()
         self.rest = self.rest[after:]
         session.rewind(session.position - before)
         session.cut()
-        self._run_end = session.position
+        self.end_change()
+
+    def put_generated(self, text: str, kind: str) -> None:
+        """Put a text that the model has suggested in at the cursor; what follows stays."""
+        self.record(kind)
+        self.open()
+        self.session.put_generated(text)
+
+    def show_alternative(self, direction: int, length: int) -> bool:
+        """Put the next less likely character (``direction`` 1) or likelier one (-1) at the cursor, in place of the one
+        that is there, and continue it by ``length`` characters at most or to the end of the line, if it was not there
+        before. The cursor stays. Without a character at the cursor, the likeliest one is put there.
+
+        Returns whether there is such a character.
+        """
+        self.join()
+        session, position = self.session, self.session.position
+        chars = [one.char for one in session.next_char_distribution(len(session.model.vocabulary)).alternatives]
+        place = chars.index(session.read(position, position + 1)) + direction if position < len(session) else 0
+        if not 0 <= place < len(chars):
+            return False
+        self.record(ALTERNATIVE, joins=True)
+        session.choose(chars[place])
+        if session.position == len(session):
+            for _ in range(length if chars[place] != "\n" else 0):
+                if session.step().char == "\n":
+                    break
+        session.rewind(position)
+        self.end_change()
+        return True
 
     def open(self) -> None:
         """Set aside what follows the cursor, so that the text can change before it."""

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from charlstm.generation.sampling import (
     Sampler,
     SamplerSettings,
     draw,
+    draws,
     key_for,
     longest_repeat,
     mirostat_start,
@@ -29,10 +31,12 @@ from charlstm.generation.sampling import (
     repetition_penalties,
     surprises,
     uniform,
+    uniforms,
 )
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import (
+    ALTERNATIVES,
     BLOCK,
     CHOSEN,
     GENERATED,
@@ -56,6 +60,14 @@ if TYPE_CHECKING:
 
 STATE_BYTES = 150_000_000
 """Most memory for stored hidden states. Beyond it every second one is dropped, and rewinding computes more again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text that could come next, and the mean surprise of its characters in bits."""
+
+    text: str
+    bits_per_char: float
 
 
 class Session:
@@ -259,8 +271,8 @@ class Session:
         start, stop, _ = slice(start, stop).indices(len(self._path))
         return [self.at(position) for position in range(start, stop)]
 
-    def next_char_distribution(self) -> NextCharDistribution:
-        """The distribution of the next character at the cursor; draws nothing."""
+    def next_char_distribution(self, count: int = ALTERNATIVES) -> NextCharDistribution:
+        """The distribution of the next character at the cursor, with at most ``count`` alternatives; draws nothing."""
         logits = self._logits()
         weights = self._weights(logits)
         row = np.zeros(1, self.root.rows.dtype)
@@ -269,6 +281,11 @@ class Session:
         kept = weights > 0
         share = float(probabilities[kept].sum() / probabilities.sum())
         alternatives = row_alternatives(row[0], self._symbols)
+        if count != ALTERNATIVES:
+            best = np.argsort(-logits, kind="stable")[:count]
+            likely, sampled = probabilities[best] / probabilities.sum(), weights[best] / weights.sum()
+            columns = (best.tolist(), likely.tolist(), sampled.tolist(), kept[best].tolist())
+            alternatives = tuple(Alternative(self._symbols[n], *each) for n, *each in zip(*columns, strict=True))
         return NextCharDistribution(alternatives, float(row[0]["entropy"]), int(kept.sum()), len(self._symbols), share)
 
     def peek(self) -> tuple[Alternative, ...]:
@@ -321,6 +338,60 @@ class Session:
             logits = self._stepper.logits(state)[0]
         return "".join(self._symbols[which] for which in ids)
 
+    @blas_threads(1)
+    def continuations(
+        self,
+        count: int,
+        length: int,
+        *,
+        lines: int | None = None,
+        first: int = 1,
+        progress: Callable[[Sequence[Continuation]], object] = lambda continuations: None,
+    ) -> list[Continuation]:
+        """Different texts that could come next, which advance together by matrix products; changes nothing.
+
+        Text n uses the random numbers of ``Session(sample=sample + n)``. As for :meth:`suggest`, mirostat and the
+        repetition penalty are ignored.
+
+        Args:
+            count: how many texts, at least 1; there are fewer if some are equal.
+            length: most characters of each. One that reaches it ends with its last whole word.
+            lines: each text ends after so many lines; None for no limit.
+            first: the first n.
+            progress: called with the texts so far every 8 characters; an exception that it raises ends the work.
+        """
+        sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
+        logits = self._logits()[None].repeat(count, 0)
+        single = self._stepper.zero_state()
+        single.unpack(self._state.pack())
+        state = single.repeat(count)
+        keys = np.array([key_for(self.seed, self.sample + first + n) for n in range(count)], np.uint64)
+        texts, bits = [""] * count, np.zeros(count)
+        going = set(range(count))
+
+        def found() -> list[Continuation]:
+            return [
+                Continuation(text, float(total) / max(1, len(text))) for text, total in zip(texts, bits, strict=True)
+            ]
+
+        for step in range(length):
+            which = draws(sampler.weights(logits), uniforms(keys, self._position + step))
+            surprise = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
+            for number in sorted(going):
+                texts[number] += self._symbols[which[number]]
+                bits[number] += surprise[number]
+                if lines is not None and _has_lines(texts[number], lines):
+                    going.remove(number)
+            if step % 8 == 7:
+                progress(found())
+            if not going:
+                break
+            logits = self._stepper.step(which, state)
+        ended = found()
+        for number in going:
+            ended[number] = replace(ended[number], text=re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
+        return list({each.text: each for each in ended}.values())
+
     def choose(self, char: str) -> Step:
         """Put ``char`` at the cursor instead of drawing one. What followed before remains as a branch.
 
@@ -332,6 +403,11 @@ class Session:
                 f"The model does not know {char!r}: choose one of its {len(self._symbols)} characters"
             )
         return self._put(which, self._weights(self._logits()), CHOSEN)
+
+    def put_generated(self, text: str) -> None:
+        """Put a text of :meth:`suggest` or :meth:`continuations` at the cursor, as if it had been drawn here."""
+        for which in self.model.vocabulary.encode(text)[0].tolist():
+            self._put(which, self._weights(self._logits()), GENERATED)
 
     def type(self, text: str) -> dict[str, int]:
         """Put the user's own text at the cursor, with the same statistics as generated text; the model's text options
@@ -586,6 +662,11 @@ class Session:
         for branch in self.tree.values():
             branch.states = {at: state for at, state in branch.states.items() if at % self._interval == 0}
             self._state_count += len(branch.states)
+
+
+def _has_lines(text: str, lines: int) -> bool:
+    """Whether ``text`` ends with a line break after so many lines that are not empty."""
+    return text.endswith("\n") and sum(bool(line.strip()) for line in text.split("\n")) >= lines
 
 
 def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:

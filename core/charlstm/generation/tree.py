@@ -57,7 +57,8 @@ class NextCharDistribution:
     """The distribution of the next character at the cursor under the current settings.
 
     Attributes:
-        alternatives: the most likely characters, most likely first, at most :data:`ALTERNATIVES`.
+        alternatives: the most likely characters, most likely first; :data:`ALTERNATIVES` of them, or as many as were
+            asked for.
         entropy: of the model's distribution at temperature 1, in bits.
         kept: how many characters the sampler can draw, of ``total`` in the vocabulary.
         kept_probability: the sum of the model's probabilities of these characters at temperature 1.

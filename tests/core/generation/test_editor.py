@@ -153,6 +153,30 @@ def test_text_that_was_cut_is_saved_and_grows_again(model):
     assert from_dict(values, model).read() == whole
 
 
+def test_alternatives_are_walked_by_their_probability_and_undone_together(model):
+    editor = played(model)
+    session, start = editor.session, editor.text
+    editor.move(10)
+    chars = [one.char for one in session.next_char_distribution(len(model.vocabulary)).alternatives]
+    assert len(chars) == len(model.vocabulary)
+    here = chars.index(start[10])
+    seen = {here: start}
+    for place in range(here - 1, -1, -1):
+        assert editor.show_alternative(-1, 20)
+        seen[place] = editor.text
+    assert not editor.show_alternative(-1, 20)
+    for place in range(1, len(chars)):
+        assert editor.show_alternative(1, 20)
+        assert editor.text == seen.setdefault(place, editor.text)  # one that was shown before is as it was
+    assert not editor.show_alternative(1, 20)
+    assert [seen[place][10] for place in range(len(chars))] == chars
+    assert all(text[:10] == start[:10] and len(text) <= 40 for text in seen.values())
+    assert session.position == 10
+    assert editor.undo() == "showing alternatives"
+    assert editor.text == start
+    assert editor.undo() == "moving"
+
+
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_any_edits_are_those_of_a_string_and_undo_leads_back_through_each(model, data):

@@ -298,6 +298,35 @@ def test_suggestion_is_what_is_then_generated_and_changes_nothing(model):
     assert play(session, 60) == suggested
 
 
+def test_continuations_are_those_of_other_samples_and_change_nothing(model):
+    session = Session(model, "abc", seed=2)
+    play(session, 50)
+    session.rewind(30)
+    before = (session.read(), session.position, len(session.branches()))
+    told = []
+    found = session.continuations(4, 40, progress=told.append)
+    assert (session.read(), session.position, len(session.branches())) == before
+    assert [[each.text for each in texts] for texts in told] == [
+        [text[:n] for text in (each.text for each in told[-1])] for n in (8, 16, 24, 32, 40)
+    ]
+    for sample, (whole, each) in enumerate(zip(told[-1], found, strict=True), 1):
+        other = Session(model, "abc", seed=2, sample=sample)
+        other.type(session.text)
+        text = play(other, 40)
+        assert whole.text == text
+        assert text.startswith(each.text)
+        assert len(each.text) == 40 or not text[len(each.text)].strip()  # whole words
+        bits = np.mean([step.surprise for step in other.steps(30)])
+        assert each.bits_per_char == pytest.approx(bits, rel=1e-3)
+    for each in session.continuations(4, 400, lines=2, first=9):
+        assert sum(bool(line.strip()) for line in each.text.split("\n")) <= 2
+    session.put_generated(found[0].text)
+    assert session.text.endswith(found[0].text)
+    assert session.at(30).source == GENERATED
+    session.settings = GREEDY
+    assert len(session.continuations(4, 40)) == 1
+
+
 def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
     model = make_model("\n abcdefghijklmnopqrstuvwxyz", hidden=32)
     model.weights["fc.weight"] *= 5  # surer of itself, so that the target can be reached

@@ -30,6 +30,7 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import home, percent
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
@@ -81,6 +82,7 @@ class PlayView(ExplainingView):
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
         self._last_session: Path | None = None  # which the user can continue
         self._suggestion_hidden = False
+        self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
 
     def compose(self) -> ComposeResult:
@@ -332,6 +334,8 @@ class PlayView(ExplainingView):
             text.cursor = base + state.position
         if self.writing and (before is None or before.position != state.position or state.text):
             text.reveal(text.cursor)
+        if self._continuations is not None and state.continuations is not None:
+            self._continuations.show(state.continuations)
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         self.query_one(BranchTree).show(state.branches)
@@ -512,6 +516,34 @@ class PlayView(ExplainingView):
             return
         self.say("")
         self._go_to(next((start for start in starts if start > self.text_view.cursor), starts[0]))
+
+    # ---- actions: what could come next
+
+    def do_continuations(self) -> None:
+        """Show several continuations of the text at the cursor; the one that is picked is put in."""
+        if self.state is None:
+            return
+        self.player.pause()
+        if not self.writing:
+            self.player.move_to(self._cursor)
+
+        def picked(text: str | None) -> None:
+            self._continuations = None
+            if text is None:
+                self.player.cancel()
+            else:
+                self.player.put_in_continuation(text)
+
+        cursor = self.text_view.cursor
+        self._continuations = ContinuationsDialog(
+            self.text_view.text(max(0, cursor - CONTEXT), cursor),
+            lambda first: self.player.find_continuations(COUNT, LENGTH, LINES, first),
+        )
+        self.app.push_screen(self._continuations, picked)
+
+    def do_alternative(self, direction: int) -> None:
+        self.say("")
+        self.player.show_alternative(direction, self._cursor)
 
     # ---- actions: undo
 

@@ -20,7 +20,16 @@ from charlstm.storage import FileStamp
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.saved_sessions import SavedSession
-from charlstm_tui.player.state import FULL, NORMAL_SPEED, ModelFacts, PlaybackState, PlayRequest, describe, model_path
+from charlstm_tui.player.state import (
+    FULL,
+    NORMAL_SPEED,
+    Continuations,
+    ModelFacts,
+    PlaybackState,
+    PlayRequest,
+    describe,
+    model_path,
+)
 
 MAX_DELAY = 0.25
 """Seconds that characters may be late, besides the time between two states, before they are skipped."""
@@ -58,6 +67,7 @@ class Playback:
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
         self.writing = False  # then there is a suggestion
+        self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
         self.file: Path | None = None
@@ -210,6 +220,7 @@ class Playback:
             last_session=self.last_session,
             clamps=session.clamps,
             suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing and position == length else "",
+            continuations=self.continuations,
             undoable=editor.undoable,
             redoable=editor.redoable,
         )

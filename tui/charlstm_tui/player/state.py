@@ -12,7 +12,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.session import BranchInfo, NextCharDistribution
+from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
@@ -60,6 +60,16 @@ class ModelFacts:
     replacement: str | None = None
     """The symbol that replaces characters which the model does not know, if it has one."""
     corpus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuations:
+    """Texts that could come next. ``first`` is the number of the first one, as it was asked for; until they are
+    ``complete`` they grow."""
+
+    first: int
+    found: tuple[Continuation, ...]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,8 @@ class PlaybackState:
     """Cells that are held while text is generated."""
     suggestion: str = ""
     """How the text could continue, while it is being written and the cursor is at its end."""
+    continuations: Continuations | None = None
+    """Those of the text at the cursor, if they were asked for and the text is still the same."""
     undoable: str = ""
     """The kind of change that undo would undo; empty for none."""
     redoable: str = ""

@@ -23,14 +23,14 @@ from charlstm.generation.editor import GENERATE, Editor
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import copy, load_session
-from charlstm.generation.session import Session
+from charlstm.generation.session import Continuation, Session
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
-from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
@@ -48,6 +48,8 @@ MAX_UNSEEN = 20_000
 PAUSE_AFTER = 1000
 SAVE_INTERVAL = 5.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
+ALTERNATIVE_LENGTH = 80
+"""Characters that follow another character at the cursor, at most: to the end of the line."""
 PROGRESS_AFTER = 0.5
 """Seconds of reading a prime before its progress is shown."""
 ERROR_PAUSE = 0.5
@@ -226,6 +228,25 @@ class Player:
         """Put the user's own text in at the cursor; what follows stays."""
         job = self._latest_job.get(number, 0)
         self._with(number, lambda playback, editor: self._type(playback, editor, text, job))
+
+    def find_continuations(self, count: int, length: int, lines: int, first: int, number: int = 0) -> None:
+        """Generate ``count`` continuations of the text at the cursor, from number ``first`` on, each with as many
+        characters and lines at most. They are in the states while they grow; :meth:`cancel` ends it."""
+        job = self._latest_job.get(number, 0)
+        self._with(
+            number,
+            lambda playback, editor: self._find_continuations(playback, editor, count, length, lines, first, job),
+        )
+
+    def put_in_continuation(self, text: str, number: int = 0) -> None:
+        """Put one of the continuations into the text at the cursor. What followed stays while writing; else it stays as
+        a branch."""
+        self._with(number, lambda playback, editor: self._put_in_continuation(playback, editor, text))
+
+    def show_alternative(self, direction: int, position: int, number: int = 0) -> None:
+        """Put the next less likely (1) or likelier (-1) character at ``position``, and show what follows it. The text
+        from there on stays as a branch."""
+        self._with(number, lambda playback, editor: self._show_alternative(playback, editor, direction, position))
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
@@ -593,6 +614,7 @@ class Player:
 
     def _move_to(self, playback: Playback, editor: Editor, position: int) -> None:
         playback.finish_editing()
+        playback.continuations = None
         editor.move(min(max(0, position), len(editor)), undoable=not playback.writing)
 
     def _set_writing(self, playback: Playback, editor: Editor, writing: bool) -> None:
@@ -654,6 +676,34 @@ class Player:
                 else f"The model has no symbol of its own for {names}: read as {replacement}."
             )
 
+    def _find_continuations(
+        self, playback: Playback, editor: Editor, count: int, length: int, lines: int, first: int, job: int
+    ) -> None:  # fmt: skip
+        playback.stop()
+
+        def show(found: Sequence[Continuation], complete: bool = False) -> None:
+            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+                raise Cancelled("")
+            playback.continuations = Continuations(first, tuple(found), complete)
+            playback.changed = True
+            self._publish(time.monotonic())
+
+        show(editor.session.continuations(count, length, lines=lines, first=first, progress=show), complete=True)
+
+    def _put_in_continuation(self, playback: Playback, editor: Editor, text: str) -> None:
+        if playback.writing:
+            self._change(playback, editor, lambda: editor.put_generated(text, "continuing"))
+        else:
+            self._edit(playback, editor, "continuing", lambda session: session.put_generated(text))
+
+    def _show_alternative(self, playback: Playback, editor: Editor, direction: int, position: int) -> None:
+        def change() -> None:
+            editor.move(min(max(0, position), len(editor)))
+            if not editor.show_alternative(direction, ALTERNATIVE_LENGTH):
+                playback.note = "The model has no likelier one." if direction < 0 else "That was the least likely one."
+
+        self._change(playback, editor, change)
+
     def _edit_at(
         self, playback: Playback, editor: Editor, kind: str, position: int, change: Callable[[Session], object]
     ) -> None:
@@ -680,6 +730,7 @@ class Player:
         it is the user's work, for which the session is kept."""
         playback.stop()
         playback.edited |= edited
+        playback.continuations = None
         session = editor.session
         before = {branch.number: branch for branch in session.branches() if branch.current}
         length = len(session)

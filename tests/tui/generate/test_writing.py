@@ -1,0 +1,77 @@
+"""Ways on from the cursor: continuations to pick from, and the likelier and less likely characters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.widgets import OptionList
+
+from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog
+from playing_app import Session, playing
+
+
+async def continuations(it: Session, first: int) -> list[str]:
+    """Wait until the dialog has those from number ``first`` on."""
+    await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
+    await it.until(
+        lambda: (
+            it.state.continuations is not None
+            and it.state.continuations.complete
+            and it.state.continuations.first == first
+            and "r others" in it.screen_text()
+        )
+    )
+    assert it.state.continuations is not None
+    return [each.text for each in it.state.continuations.found]
+
+
+async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press(*["left"] * 4, "n")
+        found = await continuations(it, 1)
+        assert len(found) == len(set(found)) == COUNT
+        shown = it.screen_text()
+        assert "after “…" in shown
+        assert found[0].strip().split("\n")[0][:10] in shown
+        await it.pilot.press("r")
+        others = await continuations(it, 1 + COUNT)
+        assert not set(found) & set(others)
+        await it.pilot.press("down", "enter")
+        await it.until(lambda: it.text == before[:-4] + others[1])
+        assert it.state.position == it.state.length
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+        await it.pilot.press("w", *["left"] * 2, "ctrl+n")  # in Write, what follows stays
+        found = await continuations(it, 1)
+        place = it.state.position
+        await it.pilot.press("3")
+        base = len(it.state.prime) + place
+        await it.until(lambda: it.text == before[:base] + found[2] + before[base:])
+        await it.pilot.press("ctrl+z", "ctrl+n")
+        found = await continuations(it, 1)
+        await it.pilot.click(it.app.screen.query_one(OptionList), offset=(10, 0))
+        await it.until(lambda: it.text == before[:base] + found[0] + before[base:])
+        await it.pilot.press("ctrl+n")
+        await continuations(it, 1)
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.view_name == "write" and it.app.screen is it.screen)
+
+
+async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left", "full_stop")
+        await it.until(lambda: it.text[:-2] != before[:-2] and it.state.undoable == "showing alternatives")
+        rank, place = it.state.current_rank, it.state.position
+        assert it.text[: len("The morning") + place] == before[: len("The morning") + place]
+        await it.pilot.press("full_stop")
+        await it.until(lambda: it.state.current_rank == rank + 1)
+        assert it.state.position == place
+        await it.pilot.press("comma", "comma")
+        await it.until(lambda: it.text == before)
+        await it.pilot.press(*["comma"] * (rank + 1))
+        await it.until(lambda: "The model has no likelier one" in it.status())

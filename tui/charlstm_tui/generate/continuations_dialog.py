@@ -1,0 +1,98 @@
+"""Read several continuations of the text at the cursor, and pick one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from charlstm.display import visible
+from charlstm.generation.session import Continuation
+from charlstm_tui.dialogs import Dialog
+from charlstm_tui.player.state import Continuations
+from charlstm_tui.widgets.option_list import SteadyOptionList
+
+COUNT = 6
+"""Continuations that are shown together."""
+LENGTH = 160
+"""Characters of each, at most."""
+LINES = 2
+"""Lines of each, at most."""
+CONTEXT = 50
+"""Characters before the cursor that the title may show."""
+
+
+class ContinuationsDialog(Dialog):
+    """Returns the text that was picked, or ``None``. ``find`` is called with the number of the first continuation to
+    generate; :meth:`show` shows them while they grow."""
+
+    def __init__(self, before: str, find: Callable[[int], object]) -> None:
+        super().__init__()
+        self._before, self._find, self._first = visible(before[-CONTEXT:], keep="").lstrip(), find, 1
+        self._found: tuple[Continuation, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content("Continuations"), classes="dialog-title")
+            yield Static(Content.assemble(("after ", "$quiet"), f"“…{self._before}”"), classes="dialog-text")
+            yield SteadyOptionList(compact=True)
+            yield Static(Content("Generating …"), classes="dialog-keys")
+
+    def opened(self) -> None:
+        self.query_one(OptionList).focus()
+        self._find(self._first)
+
+    def show(self, continuations: Continuations) -> None:
+        """Show these, which may still grow."""
+        if continuations.first != self._first or not self.is_mounted:
+            return
+        options, self._found = self.query_one(OptionList), continuations.found
+        lines = [self._line(number, each) for number, each in enumerate(self._found, 1)]
+        if options.option_count == len(lines):
+            for place, line in enumerate(lines):
+                options.replace_option_prompt_at_index(place, line)
+        else:
+            options.clear_options().add_options(Option(line) for line in lines)
+            options.highlighted = 0
+        if continuations.complete:
+            few = "There is only one way on with these settings.   " if len(lines) == 1 else ""
+            words = f"{few}Enter put in   r others   Esc cancel   bits: per character"
+            self.query_one(".dialog-keys", Static).update(Content(words))
+
+    def _line(self, number: int, continuation: Continuation) -> Table:
+        text = continuation.text
+        start = len(text) - len(text.lstrip("\n"))
+        shown = "↵" * start + text[start:].rstrip("\n").replace("\n", "↵\n") + "↵" * text[start:].endswith("\n")
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(width=2, justify="right")
+        table.add_column(ratio=1)
+        table.add_column(width=9, justify="right", style="dim")
+        figure = f"{continuation.bits_per_char:.1f} bits"
+        table.add_row(Text(str(number), style="bold"), Text(visible(shown)), Text(figure))
+        return table
+
+    def on_key(self, event: Any) -> None:
+        if event.character == "r":
+            event.stop()
+            self._first += COUNT
+            self.query_one(".dialog-keys", Static).update(Content("Generating …"))
+            self._find(self._first)
+        elif event.character is not None and event.character.isdecimal():
+            event.stop()
+            self._pick(int(event.character) - 1)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self._pick(event.option_index)
+
+    def _pick(self, place: int) -> None:
+        if 0 <= place < len(self._found) and self._found[place].text:
+            self.dismiss(self._found[place].text)
