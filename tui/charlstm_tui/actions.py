@@ -246,6 +246,12 @@ ACTIONS: tuple[Action, ...] = (
       handler="why", footer=7),
     A("generate.cells", "expect", "e", "likeliest next", "Show the likeliest next characters under the line at the "
       "cursor, or no longer.", footer=8),
+    A("generate.cells", "through_training", "h", "through training", "Show what the cell did at the snapshots of the "
+      "run, or no longer.", footer=9),
+    A("generate.cells", "earlier_step", "comma", "earlier step", "Colour by what the cell did at an earlier step.", -1,
+      handler="other_step", footer=10),
+    A("generate.cells", "later_step", "full_stop", "later step", "Colour by what the cell did at a later step.", 1,
+      handler="other_step"),
     A("generate.cells.text", "cells_left", "left", "back", "Move back.", -1, 0, handler="cells_walk", palette=False),
     A("generate.cells.text", "cells_right", "right", "on", "Move on.", 1, 0, handler="cells_walk", palette=False),
     A("generate.cells.text", "cells_up", "up", "line up", "Move up.", 0, -1, handler="cells_walk", palette=False),

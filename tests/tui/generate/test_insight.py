@@ -12,13 +12,16 @@ from textual.widgets import Input
 from charlstm.display import symbol
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import activations, likeliest_next
+from charlstm.insight.cells import sample_cells, score_cells
 from charlstm.insight.influence import influence
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
+from charlstm_tui.player.state import checkpoints
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
 from recorded_run import record
@@ -104,6 +107,36 @@ async def test_the_likeliest_next_characters_stand_under_the_line_at_the_cursor(
         assert not panel.display
         await it.pilot.press("e")
         assert panel.display
+
+
+async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        view = await cells_shown(it)
+        models = [(step, load_model(run.model_file(request))) for step, request in checkpoints(run.path)]
+        assert len(models) > 2
+        await it.pilot.press("h")
+        await it.until(lambda: len(view.history) == len(models))
+        assert [found.step for found in view.history] == [step for step, _ in models]
+        named, text = view.cell_list.cells[0], it.text
+        for (_, model), found in zip(models, view.history, strict=True):
+            expected = activations(model, text).cells[:, named.cell[0] - 1, named.cell[1] - 1]
+            assert np.allclose(found.values[named.cell], expected, atol=1e-5)
+            scores = score_cells(sample_cells(model, text), view.cell_list.cells)
+            assert np.allclose(found.scores, scores, atol=1e-4)
+
+        await it.pilot.press("comma")
+        step = view.history[-2]
+        values = step.values[named.cell]
+        shown = [level(mark, CELL) for mark in view.text_view.marks()]
+        assert shown == CELL.levels((values - values.mean()) / values.std()).tolist()
+        history = str(view.query_one(CellHistory).render())
+        assert named.feature in history
+        assert f"{step.scores[0]:.2f}" in history
+        assert str(step.step) in history
+        await it.pilot.press("escape")
+        assert not view.query_one(CellHistory).display
+        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:

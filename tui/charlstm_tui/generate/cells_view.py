@@ -27,11 +27,12 @@ from charlstm.insight.cells import SHORTEST, NamedCell
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.insight_jobs import SHOWN, InsightJobs, NamedCells
+from charlstm_tui.player.insight_jobs import SHOWN, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, Origin, cell_scale, uniform
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
@@ -101,6 +102,15 @@ class CellsView(ExplainingView):
 
     expecting: reactive[bool] = reactive(True, init=False)
     """Whether the likeliest next characters stand under the line at the cursor."""
+    through_training: reactive[bool] = reactive(False, init=False)
+    """Whether the text is coloured by what the cell did at a step of the training."""
+
+    class Step(Message):
+        """What the cells did in another model of the run."""
+
+        def __init__(self, found: CellsAtStep) -> None:
+            super().__init__()
+            self.found = found
 
     class Progress(Message):
         """So much of naming the cells is done, 0 to 1."""
@@ -117,11 +127,17 @@ class CellsView(ExplainingView):
         """What was found, for the model that is shown."""
         self.activations: Activations | None = None
         """What all cells do on the text that is shown."""
+        self.history: list[CellsAtStep] = []
+        """What the cells did during the training, as far as it is computed."""
+        self.step = 0
+        """The place in it by which the text is coloured."""
         self._state: PlaybackState | None = None
         self._model: Model | None = None
+        self._played = ""
         self._start = 0  # of the text that is shown, in the text that was played
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
+        self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""
@@ -133,6 +149,7 @@ class CellsView(ExplainingView):
             with Vertical(id="cells-main"):
                 yield StreamView(id="cells-text")
                 yield NextChars(id="cells-next")
+                yield CellHistory(id="cells-history")
             with Vertical(id="cells-side"):
                 yield Static(Content("CELLS THAT FOLLOW"), classes="caption")
                 yield CellList(id="cells-list")
@@ -157,6 +174,11 @@ class CellsView(ExplainingView):
     def can(self, action: Action) -> bool:
         if action.handler == "let_go":
             return self._state is not None and bool(self._state.clamps)
+        if action.handler == "through_training":
+            facts = None if self._state is None else self._state.facts
+            return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
+        if action.handler == "other_step":
+            return len(self.history) > 1 and self.through_training
         return self._state is not None
 
     def labels(self) -> dict[str, str]:
@@ -181,7 +203,11 @@ class CellsView(ExplainingView):
         return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
 
     def watch_expecting(self) -> None:
-        self.query_one(NextChars).display = self.expecting
+        self._draw_panels()
+
+    def _draw_panels(self) -> None:
+        self.query_one(NextChars).display = self.expecting and not self.through_training
+        self.query_one(CellHistory).display = self.through_training
         self._draw_next()
         self.post_message(self.Changed())
 
@@ -189,13 +215,16 @@ class CellsView(ExplainingView):
         self.expecting = not self.expecting
 
     def handle_escape(self) -> bool:
-        if not self.explaining:
+        if self.explaining:
+            self.explaining = False
+        elif self.through_training:
+            self.through_training = False
+        else:
             return False
-        self.explaining = False
         return True
 
     def leave(self) -> None:
-        self.explaining = False
+        self.explaining = self.through_training = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
         self.player.pause()
@@ -214,12 +243,13 @@ class CellsView(ExplainingView):
 
     def show(self, state: PlaybackState, played: str) -> None:
         """Show what has changed. New characters are coloured as they come, unless they come too fast for that."""
-        before, self._state = self._state, state
+        before, self._state, self._played = self._state, state, played
         view = self.text_view
         known, shown = view.text(), played[self._start :]
         new = len(shown) - len(known)
         fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
         if not fits or (new and not state.running and len(shown) > SHOWN):
+            self.through_training = False
             if not fits:
                 self.activations = None
             self._start = max(0, len(played) - SHOWN)
@@ -227,7 +257,7 @@ class CellsView(ExplainingView):
             shown, new = played[self._start :], len(played) - self._start
         if new:
             view.append(shown[-new:], uniform(shown[-new:], Origin.MODEL))
-            self._wanted, self.explaining = played, False
+            self._wanted, self.explaining, self.through_training = played, False, False
         if before is not None and before.running and not state.running:
             self._wanted = played  # the colours are counted from the mean of all of the text again
         computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)
@@ -318,13 +348,74 @@ class CellsView(ExplainingView):
         """Colour the text by the cell."""
         found = self.activations
         if found is not None and self.text_view.text().startswith(found.text):
-            values = self._values(found)
+            values, title = self._values(found), f"CELL {cell_name(self.cell)}"
+            if self.through_training and self.history:
+                at_step = self.history[self.step]
+                values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
             self._mean, self._deviation = float(values.mean()), float(values.std()) or 1.0
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
-            self.scale = cell_scale(f"CELL {cell_name(self.cell)}", self._mean, self._deviation)
+            self.scale = cell_scale(title, self._mean, self._deviation)
         self._draw_head()
+        self._draw_history()
         self._draw_next()
         self.post_message(self.Changed())
+
+    def _draw_history(self) -> None:
+        """The scores of the cell at the steps of the training."""
+        if not self.through_training:
+            return
+        places = [place for place, named in enumerate(self._followed) if named.cell == self.cell]
+        listed = self.cell_list.highlighted
+        place = listed if listed in places else next(iter(places), None)
+        named = None if place is None else self._followed[place]
+        scores = [] if place is None else [found.scores[place] for found in self.history]
+        keys = f"{key_of('generate.earlier_step')} {key_of('generate.later_step')}"
+        self.query_one(CellHistory).show(named, [found.step for found in self.history], scores, self.step, keys)
+
+    def watch_through_training(self, through_training: bool) -> None:
+        self.workers.cancel_group(self, "history")
+        self.history, self.step = [], 0
+        if through_training:
+            self.player.pause()
+            self._follow()
+        self._draw_panels()
+        self._draw_cell()
+
+    def do_through_training(self) -> None:
+        self.through_training = not self.through_training
+
+    @work(exclusive=True, group="history")
+    async def _follow(self) -> None:
+        """Find out what the cells of the list and the chosen one did during the training."""
+        state = self._state
+        if state is None or state.facts is None or state.facts.run is None:
+            return
+        self.history, self.step, self._followed = [], 0, self.cell_list.cells
+
+        def tell(found: CellsAtStep) -> None:
+            self.post_message(self.Step(found))
+
+        try:
+            await self.insight.through_training(
+                state.facts.run, self._played, self._start, self._followed, self.cell, tell
+            )
+        except CharLSTMError as error:
+            self.say(f"{error}.", error=True)
+
+    @on(Step)
+    def _step_found(self, event: Step) -> None:
+        event.stop()
+        known = {found.step for found in self.history}
+        if self.through_training and self.cell in event.found.values and event.found.step not in known:
+            self.history.append(event.found)
+            self.step = len(self.history) - 1
+            self._draw_cell()
+
+    def do_other_step(self, direction: int) -> None:
+        """Colour by what the cell did at an earlier or later step."""
+        if self.history:
+            self.step = min(max(0, self.step + direction), len(self.history) - 1)
+            self._draw_cell()
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
@@ -332,7 +423,7 @@ class CellsView(ExplainingView):
         start, stop = view.row_at(view.cursor)
         if start == stop:
             start, stop = view.row_at(max(0, start - 1))
-        if not self.expecting:
+        if not panel.display:
             return
         if self.running or found is None or self._model is None or stop > len(found.text) or start == stop:
             panel.clear()
@@ -351,6 +442,8 @@ class CellsView(ExplainingView):
         self.cell = cell
         self._chosen = True
         self._draw_cell()
+        if self.through_training and any(cell not in found.values for found in self.history):
+            self._follow()
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:

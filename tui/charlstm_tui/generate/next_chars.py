@@ -92,7 +92,7 @@ class NextChars(Widget):
             caption.append(Segment(f" ≥{100 * SHADES[level - 1]:.0f} % ", self._look(level, shades, style)))
         caption += [Segment("  ", base), Segment("what came", base + style["followed"])]
         if not self._text:
-            caption = [Segment("The likeliest next characters come once the text stands still.", base + style["quiet"])]
+            caption = [Segment("The likeliest next, once the text stands still.", base + style["quiet"])]
         rows = [caption, *([] for _ in range(1 + COUNT))]
         for at, (char, expected) in enumerate(zip(self._text, self._chars, strict=False)):
             after = self._text[at + 1] if at + 1 < len(self._text) else self._following

@@ -6,34 +6,56 @@ The jobs have packed weights of their own: those of the player are its thread's,
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, Activations, Trace
-from charlstm.insight.cells import NamedCell, name_cells, sample_cells
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
-from charlstm.model.file import Model
+from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import reopen_corpus
 from charlstm_tui.background import in_thread
+from charlstm_tui.player.state import checkpoints
 
 SHOWN = 3000
 """Characters that cells are computed for."""
 NAMED = 20_000
 """Characters on which cells are named: of a run's text, or of the played text where there is none. So many are read
 one by one, which on a busy machine takes a tenth of the time of reading more in several streams."""
+STEPS = 8
+"""Models of a run in which cells are followed through the training, at most."""
+SCORED = 8000
+"""Characters of the run's text on which they are scored: reading so many at 2 × 512 takes some 3 s for each model."""
 EXPLAINED_FROM = BACK + WARM_UP
 """Characters before one that explaining it reads: those that are hidden in turn, and some to set the state."""
 READ = 1024
 """Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
 
+Floats = npt.NDArray[np.float32]
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellsAtStep:
+    """What some cells did in the model of a run after ``step`` steps.
+
+    ``values`` are their states c on the text that is shown, by cell, and ``scores`` how well the named ones followed
+    their features, in the order in which they were asked for.
+    """
+
+    step: int
+    values: dict[tuple[int, int], Floats]
+    scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,42 @@ class InsightJobs:
             return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), source)
 
         return await self._long.run(model, job)
+
+    async def through_training(
+        self,
+        run: Path,
+        text: str,
+        start: int,
+        named: Sequence[NamedCell],
+        cell: tuple[int, int],
+        tell: Callable[[CellsAtStep], object],
+    ) -> None:
+        """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
+        run, from the first to the best: up to :data:`STEPS`, evenly chosen. ``tell`` is called from the thread with
+        each. Raises :class:`CharLSTMError`."""
+
+        def job(check: Callable[[], None]) -> None:
+            found = checkpoints(run)
+            chosen = sorted({round(n * (len(found) - 1) / (STEPS - 1)) for n in range(STEPS)})
+            scored, _ = _corpus_text(run) or (text, "")
+            for step, request in [found[n] for n in chosen]:
+                model = load_model(Run(run).model_file(request))
+                stepper = Stepper(model)
+                trace = Trace(model, stepper)
+                before = min(start, WARM_UP)
+                trace.extend(text[start - before :], lambda done, total: check())
+                cells = trace.activations().cells[before:]
+                values = {
+                    (layer, at): cells[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in named), cell)
+                }
+                scores: list[float] = []
+                if named:
+                    progress = lambda done, total: check()  # noqa: E731
+                    sample = sample_cells(model, scored[:SCORED], stepper=stepper, progress=progress)
+                    scores = score_cells(sample, named)
+                tell(CellsAtStep(step, values, tuple(scores)))
+
+        await in_thread(job)
 
     async def influence(self, model: Model, text: str) -> Influence:
         """The influence of earlier characters on the last one of ``text``; of these, :data:`EXPLAINED_FROM` matter.
