@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /p
 
 
 @pytest.mark.parametrize(
-    "script", [("mutate_files.py", "--each", "10"), ("bad_corpora.py", "--short"), ("outputs.py", "--short")]
+    "script", [("mutate_files.py", "--each", "4"), ("bad_corpora.py", "--short"), ("outputs.py", "--short")]
 )
 def test_nothing_is_lost(script: tuple[str, ...]) -> None:
     command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]

@@ -13,6 +13,7 @@ from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
 from charlstm_tui.error_log import RECENT
+from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
 
 
@@ -41,10 +42,11 @@ def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs are looked at often; and a key waits for the app to be idle no longer than a moment, which while text
-    streams it never is."""
+    """The runs are looked at often; garbage is searched for as in all tests; and a key waits for the app to be idle no
+    longer than a moment, which while text streams it never is."""
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
+    monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
 
