@@ -51,6 +51,12 @@ def text_features(text: str) -> list[Feature]:
     return [feature for feature in found if len(feature.values) and np.ptp(feature.values) > 0]
 
 
+def feature_rate(name: str, text: str) -> float:
+    """The mean of a built-in feature over ``text``: of a yes/no one, the share of the characters where it is true."""
+    values = BUILT_IN[name][1](text)
+    return float(values.mean()) if len(values) else 0.0
+
+
 def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATTERN_SECONDS) -> Feature:
     """A yes/no feature that is true on every character of every match of a regular expression.
 

@@ -11,23 +11,29 @@ from textual.widgets import Input
 
 from charlstm.display import symbol
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import sample_cells, score_cells
+from charlstm.insight.features import feature_rate
 from charlstm.insight.influence import influence
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.formatting import percent
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
+from charlstm_tui.generate.duel_view import SIDES
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
-from charlstm_tui.player.state import checkpoints
+from charlstm_tui.player.state import FULL, checkpoints
+from charlstm_tui.player.thread import PAUSE_AFTER
 from charlstm_tui.save_dialog import SaveDialog
-from playing_app import Session, playing
+from playing_app import Session as Playing
+from playing_app import playing
 from recorded_run import record
 
 
-async def cells_shown(it: Session, count: int = 400) -> CellsView:
+async def cells_shown(it: Playing, count: int = 400) -> CellsView:
     """The view Cells on ``count`` generated characters, with its cells named."""
     await it.paused(count)
     await it.pilot.press("x")
@@ -230,6 +236,36 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.pilot.press("escape")
         it.screen.play.load_session(home / "held.json")
         await it.until(lambda: len(it.state.clamps) == 2)
+
+
+async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> None:
+    async with playing(model, (120, 30)) as it:
+        view = await cells_shown(it)
+        named = next(cell for cell in view.cell_list.cells if cell.above_chance and cell.feature == "vowel")
+        view.choose(named.cell)
+        await it.pilot.press("d")
+        assert it.screen.view is view, "there is nothing to compare"
+        await it.pilot.press("plus", "plus", "plus", "plus")
+        await it.until(lambda: len(it.state.clamps) == 1 and it.state.clamps[0].value == 2)
+        it.screen.player.change_speed(lambda speed: FULL)
+        await it.until(lambda: it.state.speed == FULL)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        await it.until(lambda: all((side := duel.state(n)) and side.length == PAUSE_AFTER for n in SIDES), settle=False)
+        free, held = duel.state(1), duel.state(2)
+        assert free is not None
+        assert held is not None
+        assert (free.clamps, held.clamps) == ((), it.state.clamps)
+        assert free.settings == held.settings
+        for number, clamps in ((1, ()), (2, it.state.clamps)):
+            session = Session(load_model(model), free.prime, seed=free.request.seed, settings=free.settings)
+            session.clamps = clamps
+            text = "".join(step.char for step in session.stream(PAUSE_AFTER))
+            assert duel.view(number).text() == free.prime + text
+            assert f"vowel {percent(feature_rate('vowel', text))}" in it.screen_text()
+        assert "no cell held" in it.screen_text()
+        await it.pilot.press("escape")
+        assert it.screen.view is view
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:

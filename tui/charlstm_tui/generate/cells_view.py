@@ -172,7 +172,7 @@ class CellsView(ExplainingView):
         return ("generate.cells", "generate.cells.text") if self.text_view.has_focus else ("generate.cells",)
 
     def can(self, action: Action) -> bool:
-        if action.handler == "let_go":
+        if action.handler in ("let_go", "duel"):
             return self._state is not None and bool(self._state.clamps)
         if action.handler == "through_training":
             facts = None if self._state is None else self._state.facts
@@ -533,6 +533,13 @@ class CellsView(ExplainingView):
             return [*others, Clamp(layer, cell, value=held + direction * HOLD_STEP)]
 
         self.player.change_clamps(change)
+
+    def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
+        """The features that held cells follow, as far as cells were named."""
+        if self._model is not self.player.model():
+            return []
+        held = {(each.layer, each.cell) for each in clamps}
+        return [named.feature for named in self.cell_list.cells if named.cell in held and named.above_chance]
 
     def do_let_go(self) -> None:
         self.player.change_clamps(lambda clamps: ())

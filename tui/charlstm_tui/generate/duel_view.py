@@ -1,7 +1,8 @@
-"""Duel: one prime and seed with two settings or models, streaming side by side."""
+"""Duel: one prime and seed with two settings or models, or with cells held and without, streaming side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,14 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from charlstm.insight.features import BUILT_IN, feature_rate
 from charlstm_tui.actions import Action, key_of
+from charlstm_tui.formatting import percent
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player.marks import Origin, uniform
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER
@@ -32,6 +36,7 @@ class DuelView(GenerateView):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._states: dict[int, PlaybackState] = {}
+        self._features: tuple[str, ...] = ()  # whose rates are shown
 
     def compose(self) -> ComposeResult:
         for number in SIDES:
@@ -81,18 +86,21 @@ class DuelView(GenerateView):
             f"{less} {more} … its settings",
         ]
 
-    def enter(self, played: PlaybackState) -> None:
-        """Play the prime of ``played`` on both sides, on the second with a higher temperature."""
+    def enter(self, played: PlaybackState, features: Sequence[str] = ()) -> None:
+        """Play the prime of ``played`` on both sides: on the second with the cells that are held or, if there are none,
+        with a higher temperature. The heads show how often ``features`` are true in what is generated."""
         self._states.clear()
+        self._features = tuple(features)
         for number in SIDES:
             self.view(number).clear()
         self.view(SIDES[0]).focus()
         settings = played.settings
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
-        for number, chosen in zip(SIDES, (settings, hotter), strict=True):
+        second = settings if played.clamps else hotter
+        for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=played.prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
-                session=None,
+                session=None, clamps=clamps,
             )  # fmt: skip
             self.player.load(request, number)
 
@@ -102,7 +110,7 @@ class DuelView(GenerateView):
             self.player.remove(number)
 
     def open_model(self, model_name: str) -> None:
-        self._load(self.chosen, model_name=model_name, step=None)
+        self._load(self.chosen, model_name=model_name, step=None, clamps=())
 
     # ---- the player's states
 
@@ -144,14 +152,23 @@ class DuelView(GenerateView):
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         facts, settings = state.facts, state.settings
         step = "" if facts.step is None else f" @ {facts.step:,}"
-        values = [f"{CAPTION['temperature']} {settings.temperature:.2f}"]
+        values = []
+        if any(each.clamps for each in self._states.values()):
+            values = [held_words(state.clamps) if state.clamps else "no cell held"]
+            text = self.view(number).text(len(state.prime))
+            values += [rate_words(name, text) for name in self._features]
+        values.append(f"{CAPTION['temperature']} {settings.temperature:.2f}")
         values += [
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
         ]
         values += other_settings(settings)
         bits = "" if state.bits_per_char is None else f"  mean {state.bits_per_char:.2f} bits"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
-        return Content.assemble(mark, (facts.name + step, "bold"), (bits, ""), "\n  ", (" · ".join(values), "$quiet"))
+        width = max(10, self.query_one(f"#head-{number}").content_size.width)
+        space = max(10, width - len(mark[0]) - len(bits))
+        name = Content.styled(facts.name + step, "bold").truncate(space, ellipsis=True)
+        settings_line = Content.styled(" · ".join(values), "$quiet").truncate(width - 2, ellipsis=True)
+        return Content.assemble(mark, name, bits, "\n  ", settings_line)
 
     # ---- actions
 
@@ -192,3 +209,9 @@ class DuelView(GenerateView):
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
             self.player.load(request, number)
+
+
+def rate_words(feature: str, text: str) -> str:
+    """How often a feature is true in a text, or its mean: ``inside quotes 34 %``."""
+    rate = feature_rate(feature, text)
+    return f"{feature} {percent(rate) if BUILT_IN[feature][0] == 'yes/no' else f'{rate:.1f}'}"

@@ -79,6 +79,8 @@ class GenerateScreen(ModeScreen):
         self.duel = DuelView(self.player, id="duel")
         self.cells = CellsView(self.player, self.insight, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
+        self._back_to = "play"
+        """The view that Esc goes to."""
         self._multiverse_of: PlayView | ScoreView = self.play
         """The view whose cursor Multiverse begins at."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
@@ -122,14 +124,10 @@ class GenerateScreen(ModeScreen):
         """One of :data:`VIEWS`."""
         return self.view.name_shown
 
-    @property
-    def _view_before(self) -> str:
-        """The view that Esc goes back to."""
-        return "score" if self.view is self.multiverse and self._multiverse_of is self.score else "play"
-
-    def show_view(self, name: str) -> None:
-        """Show one of :data:`VIEWS`. The text of Play stays as it is meanwhile; Write is a mode of Play."""
-        before = self.view
+    def show_view(self, name: str, back_to: str = "play") -> None:
+        """Show one of :data:`VIEWS`, from which Esc goes to ``back_to``. The text of Play stays as it is meanwhile;
+        Write is a mode of Play."""
+        before, self._back_to = self.view, back_to
         before.leave()
         self.query_one(ContentSwitcher).current = "play" if name == "write" else name
         if self.cells not in (before, self.view):  # which has a scale of its own
@@ -162,7 +160,7 @@ class GenerateScreen(ModeScreen):
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same prime and seed on both sides", "same prime and seed")
-        shown = VIEWS if name == "play" else (self._view_before, name)
+        shown = VIEWS if name == "play" else (self._back_to, name)
         self.query_one(GenerateBar).show(name, shown, names, bool(facts.snapshot_steps) and name == "play")
 
     def _draw_status(self) -> None:
@@ -328,7 +326,8 @@ class GenerateScreen(ModeScreen):
         if self._message:
             self._show_message("")
         elif self.view_name != "play":
-            self.show_view(self._view_before)
+            self.show_view(self._back_to)
+            self.view.focus_text()
         else:
             return False
         return True
@@ -345,8 +344,8 @@ class GenerateScreen(ModeScreen):
     def do_duel(self) -> None:
         state = self.play.state
         if state is not None:
-            self.show_view("duel")
-            self.duel.enter(state)
+            self.show_view("duel", "cells" if self.view is self.cells else "play")
+            self.duel.enter(state, self.cells.features_of(state.clamps))
 
     def do_cells(self) -> None:
         state = self.play.state
@@ -360,7 +359,7 @@ class GenerateScreen(ModeScreen):
         if state is None or state.distribution is None:
             return
         self._multiverse_of = self.score if self.view is self.score else self.play
-        self.show_view("multiverse")
+        self.show_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
         self.multiverse.focus_text()
 

@@ -52,9 +52,7 @@ class GenerateBar(Widget):
         here, key, other = (self.get_visual_style(f"generate-bar--{name}") for name in ("here", "key", "other"))
         width = self.content_size.width
         tabs = []
-        for view in VIEWS:
-            if view not in self._views:
-                continue
+        for view in self._views:
             if view == self._view:
                 tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:

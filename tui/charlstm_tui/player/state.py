@@ -41,6 +41,8 @@ class PlayRequest:
     speed: float | None = None
     stream: bool = False
     """Whether to stream at once; at speed 0 nothing is generated."""
+    clamps: tuple[Clamp, ...] = ()
+    """Cells that are held from the first generated character on."""
     session: Path | None = None
     """A saved session to continue, instead of starting from the prime."""
 

@@ -558,6 +558,7 @@ class Player:
                 session = Session(
                     model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
                 )
+                session.clamps = request.clamps
         except CharLSTMError as error:
             if before is not None and playback.loaded is not None and before.session.model is playback.loaded.model:
                 # Not for the model's sake: what was played before is played again.
