@@ -242,7 +242,7 @@ ACTIONS: tuple[Action, ...] = (
       "Hold the cell at a lower value while text is generated.", -1, handler="hold"),
     A("generate.cells", "let_go", "0", "let go", "Hold no cell any more.", footer=5),
     A("generate.cells", "compare_held", "d", "with/without", "Generate with the held cells and without, side by side.",
-      handler="duel", footer=5),
+      handler="duel", footer=11),
     A("generate.cells", "cells_stream", "space", "generate", "Generate, or pause.", handler="stream", footer=6),
     A("generate.cells", "cells_why", "v", "why", "Show which earlier characters decide the one at the cursor.",
       handler="why", footer=7),
