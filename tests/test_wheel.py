@@ -19,7 +19,11 @@ def test_a_wheel_has_all_that_the_programs_need(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for root in (ROOT / "core", ROOT / "tui"):
-        sources = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in (".py", ".tcss")}
+        sources = {
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.suffix in (".py", ".tcss", ".html", ".css", ".js")
+        }
         assert sources <= names
     assert {"charlstm/demo.safetensors", "charlstm/py.typed", "charlstm_tui/py.typed"} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"charlstm", "charlstm_tui"}

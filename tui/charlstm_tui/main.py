@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,10 +17,12 @@ import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.config import load_config
+from charlstm.errors import CharLSTMError
 from charlstm_tui import process
 from charlstm_tui.app_state import load_state
 from charlstm_tui.error_log import log_to, log_uncaught
 from charlstm_tui.terminal_background import ask_background
+from charlstm_tui.web.address import Address, parse_address
 
 process.set_frame_rate()  # before anything imports Textual
 
@@ -41,16 +44,29 @@ process.set_frame_rate()  # before anything imports Textual
     metavar="FILE",
     help="Also write to this file what the app does, and the tracebacks of errors.",
 )
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value=str(Address()),
+    metavar="[HOST:PORT]",
+    help=f"Serve the app to browsers instead, at {Address()} unless told otherwise. Needs charlstm-tui[serve].",
+)
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
 def command(
-    text: str | None, run: str | None, model: str | None, runs_dir: str | None, config: Path | None, log: Path | None
+    text: str | None,
+    run: str | None,
+    model: str | None,
+    runs_dir: str | None,
+    config: Path | None,
+    log: Path | None,
+    serve: str | None,
 ) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
     TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
     where you left off: at the run that is training, else at your runs, else at the texts to choose from.
     """
-    if not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
+    if serve is None and not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
     try:
         os.getcwd()
@@ -61,6 +77,11 @@ def command(
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not Path(text).exists():
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
+    if serve is not None:
+        options = {"--run": run, "--model": model, "--runs-dir": runs_dir, "--config": config, "--log": log}
+        given = [f"{name}={value}" for name, value in options.items() if value is not None]
+        _serve(serve, [*given, *(["--", text] if text is not None else [])])
+        return 0
     if log is not None:
         try:
             log_to(log)
@@ -96,6 +117,23 @@ def command(
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0
+
+
+def _serve(written: str, arguments: list[str]) -> None:
+    """Serve the app with these arguments to browsers, until it is ended."""
+    try:
+        from charlstm_tui.web.server import serve  # an optional package, and 0.3 s
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("aiohttp", "textual_serve"):
+            raise
+        raise click.ClickException(
+            "--serve needs the package textual-serve, which is not installed: pip install 'charlstm-tui[serve]'"
+        ) from None
+    command = shlex.join([sys.executable, "-P", "-m", "charlstm_tui", *arguments])
+    try:
+        serve(parse_address(written), command, lambda line: click.echo(line, err=True))
+    except CharLSTMError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -49,7 +49,8 @@ def exit_on_signals(end: Callable[[int], None]) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(end_app, 128 + signal.SIGHUP)
 
-    if sys.__stdin__ is not None and sys.__stdin__.isatty():
+    web = os.environ.get("TEXTUAL_DRIVER")  # its input is a pipe, which the server closes when it ends
+    if sys.__stdin__ is not None and (web or sys.__stdin__.isatty()):
         watch = threading.Thread(
             target=_watch, args=(sys.__stdin__.fileno(), hung_up), name="charlstm-hangup", daemon=True
         )

@@ -1,0 +1,129 @@
+"""The app for browsers: who may connect, what the page loads, and what is handed on to the app."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytest.importorskip("textual_serve", reason="an optional package")
+
+from aiohttp import WSMsgType, WSServerHandshakeError
+from aiohttp.test_utils import TestClient, TestServer
+
+from charlstm.errors import CharLSTMError
+from charlstm_tui.main import main
+from charlstm_tui.web.address import Address, parse_address
+from charlstm_tui.web.server import HERE, AppServer
+
+ECHO = """
+import os, sys
+os.write(1, b"__GANGLION__\\n")
+while packet := os.read(0, 65536):
+    os.write(1, b"D" + len(packet).to_bytes(4, "big") + packet)
+    if b"quit" in packet:
+        break
+"""
+"""Speaks as Textual's web driver does: sends back what it gets, and ends when it is told to."""
+
+
+@asynccontextmanager
+async def served(loopback: bool = True) -> AsyncIterator[tuple[AppServer, TestClient, str]]:
+    """A server, a client of it, and the origin of its own page."""
+    server = AppServer(shlex.join([sys.executable, "-c", ECHO]), loopback)
+    async with TestClient(TestServer(server.application())) as client:
+        yield server, client, f"http://{client.host}:{client.port}"
+
+
+async def test_only_the_own_page_with_the_token_is_answered() -> None:
+    async with served() as (server, client, origin):
+        page, socket = f"/{server.token}/", f"/{server.token}/ws"
+        for path in ("/", "/ws", f"/{server.token[:-1]}/", "/static/js/textual.js"):
+            assert (await client.get(path)).status == 404
+        answer = await client.get(page, headers={"Origin": origin})
+        assert answer.status == 200
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        foreign = ("http://evil.example", "null", f"{origin}0", "http://evil.example:" + origin.rpartition(":")[2])
+        for stranger in foreign:
+            assert (await client.get(page, headers={"Origin": stranger})).status == 403
+            with pytest.raises(WSServerHandshakeError, match="403"):
+                await client.ws_connect(socket, headers={"Origin": stranger})
+        with pytest.raises(WSServerHandshakeError, match="403"):  # browsers always say where a websocket comes from
+            await client.ws_connect(socket)
+        rebound = {"Host": "evil.example", "Origin": "http://evil.example"}
+        assert (await client.get(page, headers=rebound)).status == 403
+    async with served(loopback=False) as (server, client, _):
+        assert (await client.get(f"/{server.token}/", headers={"Host": "my.machine:8000"})).status == 200
+
+
+async def test_page_loads_everything_from_the_server_itself() -> None:
+    async with served() as (server, client, _):
+        loaded = ["page.css", "page.js"]
+        for name in ("page.html", "page.css"):
+            source = (HERE / name).read_text(encoding="utf-8")
+            assert "//" not in source
+            loaded += re.findall(r'(?:href|src)="([^"]+)"|url\("([^"]+)"\)', source)
+        names = {name for found in loaded for name in ([found] if isinstance(found, str) else found)} - {"", "data:,"}
+        assert any(name.endswith(".ttf") for name in names)
+        for name in names:
+            assert (await client.get(f"/{server.token}/{name}")).status == 200, name
+
+
+async def test_what_the_page_sends_reaches_the_app_and_nonsense_does_not() -> None:
+    async with served() as (server, client, origin):
+        page = await client.ws_connect(f"/{server.token}/ws?width=x&height=9", headers={"Origin": origin})
+        for nonsense in ("", "[]", "7", "{}", '["stdin", 7]', '["resize", "wide"]', '["unknown"]'):
+            await page.send_str(nonsense)
+        for message in (["stdin", "hé\ud800"], ["resize", {"width": 10**9, "height": "x"}], ["focus"], ["blur"]):
+            await page.send_str(json.dumps(message))
+        got = b""
+        while b"blur" not in got:
+            got += await page.receive_bytes(timeout=10)
+        assert "hé?".encode() in got
+        assert b'"width": 1000, "height": 24' in got
+        await page.send_str('["ping", "1"]')
+        assert json.loads(await page.receive_str(timeout=10)) == ["pong", "1"]
+        await page.close()
+
+
+async def test_pages_are_closed_when_the_server_ends() -> None:
+    async with served() as (server, client, origin):
+        page = await client.ws_connect(f"/{server.token}/ws", headers={"Origin": origin})
+        await page.send_str('["focus"]')
+        await page.receive_bytes(timeout=10)
+        await client.server.close()
+        assert (await page.receive(timeout=10)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.BINARY)
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("127.0.0.1:8000", Address("127.0.0.1", 8000)), ("0.0.0.0", Address("0.0.0.0", 8000)),
+        (":9000", Address("127.0.0.1", 9000)), ("[::1]:80", Address("::1", 80)), ("", Address()),
+    ],
+)  # fmt: skip
+def test_address_is_a_host_and_a_port(written: str, address: Address) -> None:
+    assert parse_address(written) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize("written", ["novel.txt:x", "a:b:c", "host:99999", "http://host", "a b"])
+def test_what_is_no_address_is_refused(written: str) -> None:
+    with pytest.raises(CharLSTMError, match=r"write HOST:PORT, such as 127\.0\.0\.1:8000"):
+        parse_address(written)
+
+
+def test_without_textual_serve_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "textual_serve", None)
+    monkeypatch.delitem(sys.modules, "charlstm_tui.web.server")
+    with pytest.raises(SystemExit) as end:
+        main(["--serve"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("is not installed: pip install 'charlstm-tui[serve]'")

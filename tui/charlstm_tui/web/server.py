@@ -1,0 +1,212 @@
+"""Serve the app to browsers, one process of it for each page. Needs the package textual-serve.
+
+Only those who know the address can use it: it has a random token in it. A page of another site cannot either, even if
+its author knows the token: a browser says where a request comes from (``Origin``), and a foreign one is refused. On
+loopback, so are names of this machine that other sites could have made up (``Host``). The page loads nothing from other
+hosts, and its content security policy forbids it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import textual_serve
+from aiohttp import WSCloseCode, WSMsgType, web
+from textual_serve.app_service import AppService
+from textual_serve.download_manager import DownloadManager
+
+from charlstm.errors import CharLSTMError
+from charlstm_tui.web.address import Address
+
+HERE = Path(__file__).parent
+STATIC = Path(textual_serve.__file__).parent / "static"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "font-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+LONGEST_MESSAGE = 1_000_000
+"""Bytes of a message from the page; a paste is one."""
+END_WITHIN = 5.0
+"""Seconds that an app may take to end in order after its page was closed."""
+MOST_CELLS = 1_000
+"""Columns or rows of a terminal."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class AppServer:
+    """Serves pages with the app of a command.
+
+    Args:
+        command: what to run in a shell for each page.
+        loopback: whether only this machine can reach the server.
+    """
+
+    def __init__(self, command: str, loopback: bool = True) -> None:
+        self.command, self.loopback = command, loopback
+        self.token = secrets.token_urlsafe(16)
+        self._open: set[web.WebSocketResponse] = set()
+
+    def application(self) -> web.Application:
+        """What aiohttp serves."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler)
+
+        app = web.Application(middlewares=[guard])
+        base = f"/{self.token}"
+        for name in ("page.css", "page.js"):
+            app.router.add_get(f"{base}/{name}", _file(HERE / name))
+        app.router.add_get(f"{base}/", _file(HERE / "page.html"))
+        app.router.add_get(f"{base}/ws", self._run_app)
+        app.router.add_static(f"{base}/static", STATIC)
+        app.on_shutdown.append(self._close)
+        return app
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what does not come from our own page; all answers get the headers."""
+        token = request.path.split("/", 2)[1]
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
+            return web.Response(status=404, text="There is nothing here: use the whole address.", headers=HEADERS)
+        if self.loopback and not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+            return web.Response(status=403, text="This app is for the machine that it runs on.", headers=HEADERS)
+        if not _is_own_origin(request):
+            return web.Response(status=403, text="Requests of other pages are refused.", headers=HEADERS)
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+    async def _run_app(self, request: web.Request) -> web.StreamResponse:
+        """Start the app and connect it with the page, until one of them ends."""
+        page = web.WebSocketResponse(heartbeat=15, max_msg_size=LONGEST_MESSAGE)
+        await page.prepare(request)
+
+        async def close() -> None:
+            await page.close()
+
+        app = AppService(
+            self.command,
+            write_bytes=page.send_bytes,
+            write_str=page.send_str,
+            close=close,
+            download_manager=DownloadManager(),
+        )
+        self._open.add(page)
+        try:
+            await app.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
+            try:
+                async for message in page:
+                    if message.type == WSMsgType.TEXT:
+                        await _pass_on(message.data, page, app)
+            finally:
+                with contextlib.suppress(ConnectionError, TimeoutError):  # it has ended by itself, or does not
+                    await asyncio.wait_for(app.stop(), END_WITHIN)
+                app.stdin.close()  # the end of the input ends it at the latest
+                with contextlib.suppress(ConnectionError):
+                    await app.stdin.wait_closed()
+        finally:
+            self._open.discard(page)
+        return page
+
+    async def _close(self, _: web.Application) -> None:
+        for page in list(self._open):
+            await page.close(code=WSCloseCode.GOING_AWAY)
+
+
+def _file(path: Path) -> Handler:
+    async def send(_: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path)
+
+    return send
+
+
+def _cells(value: object, usual: int) -> int:
+    """A number of columns or rows that a page asks for."""
+    try:
+        return min(max(int(str(value)), 1), MOST_CELLS)
+    except ValueError:
+        return usual
+
+
+async def _pass_on(data: str, page: web.WebSocketResponse, app: AppService) -> None:
+    """Hand a message of the page to the app. One that makes no sense is dropped."""
+    try:
+        kind, *values = json.loads(data)
+        value = values[0] if values else None
+    except (ValueError, TypeError):
+        return
+    if kind == "stdin" and isinstance(value, str):
+        await app.send_bytes(value.encode("utf-8", "replace"))
+    elif kind == "resize" and isinstance(value, dict):
+        await app.set_terminal_size(_cells(value.get("width"), 80), _cells(value.get("height"), 24))
+    elif kind == "ping":
+        await page.send_json(["pong", value])
+    elif kind == "blur":
+        await app.blur()
+    elif kind == "focus":
+        await app.focus()
+
+
+def _is_own_origin(request: web.Request) -> bool:
+    """Whether a request comes from our own page. Browsers always say so for websockets."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Upgrade", "").lower() != "websocket"
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(address: Address, command: str, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM. ``say`` prints a line. Raises :class:`CharLSTMError` if the port is taken."""
+    asyncio.run(_serve(address, command, say))
+
+
+async def _serve(address: Address, command: str, say: Callable[[str], None]) -> None:
+    loopback = _is_loopback(address.host)
+    server = AppServer(command, loopback)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=3)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CharLSTMError(
+                f"{address} cannot be served ({error.strerror or error}): name another, as in --serve 127.0.0.1:8001"
+            ) from None
+        port = runner.addresses[0][1]
+        host = socket.gethostname() if address.host in ("0.0.0.0", "::") else address.host
+        say(f"charlstm is at http://{Address(host, port)}/{server.token}/")
+        say("Whoever has this address can use the app and read your files with it. Ctrl+C ends it.")
+        if not loopback:
+            say("Other machines can reach it, and nothing is encrypted.")
+        ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        await ended.wait()
+    finally:
+        await runner.cleanup()
