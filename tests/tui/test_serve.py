@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -38,6 +39,9 @@ async def served(loopback: bool = True) -> AsyncIterator[tuple[AppServer, TestCl
     server = AppServer(shlex.join([sys.executable, "-c", ECHO]), loopback)
     async with TestClient(TestServer(server.application())) as client:
         yield server, client, f"http://{client.host}:{client.port}"
+        async with asyncio.timeout(10):
+            while server.pages:
+                await asyncio.sleep(0.01)
 
 
 async def test_only_the_own_page_with_the_token_is_answered() -> None:
@@ -96,7 +100,7 @@ async def test_pages_are_closed_when_the_server_ends() -> None:
         page = await client.ws_connect(f"/{server.token}/ws", headers={"Origin": origin})
         await page.send_str('["focus"]')
         await page.receive_bytes(timeout=10)
-        await client.server.close()
+        await client.app.shutdown()
         assert (await page.receive(timeout=10)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.BINARY)
 
 

@@ -58,7 +58,8 @@ class AppServer:
     def __init__(self, command: str, loopback: bool = True) -> None:
         self.command, self.loopback = command, loopback
         self.token = secrets.token_urlsafe(16)
-        self._open: set[web.WebSocketResponse] = set()
+        self.pages: set[web.WebSocketResponse] = set()
+        """The pages that are open, or whose app has not ended yet."""
 
     def application(self) -> web.Application:
         """What aiohttp serves."""
@@ -106,7 +107,7 @@ class AppServer:
             close=close,
             download_manager=DownloadManager(),
         )
-        self._open.add(page)
+        self.pages.add(page)
         try:
             await app.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
             try:
@@ -114,17 +115,19 @@ class AppServer:
                     if message.type == WSMsgType.TEXT:
                         await _pass_on(message.data, page, app)
             finally:
-                with contextlib.suppress(ConnectionError, TimeoutError):  # it has ended by itself, or does not
-                    await asyncio.wait_for(app.stop(), END_WITHIN)
-                app.stdin.close()  # the end of the input ends it at the latest
-                with contextlib.suppress(ConnectionError):
-                    await app.stdin.wait_closed()
+                try:
+                    with contextlib.suppress(ConnectionError, TimeoutError):  # it has ended by itself, or does not
+                        await asyncio.wait_for(app.stop(), END_WITHIN)
+                finally:
+                    app.stdin.close()  # the end of the input ends it at the latest
+                    with contextlib.suppress(ConnectionError):
+                        await app.stdin.wait_closed()
         finally:
-            self._open.discard(page)
+            self.pages.discard(page)
         return page
 
     async def _close(self, _: web.Application) -> None:
-        for page in list(self._open):
+        for page in list(self.pages):
             await page.close(code=WSCloseCode.GOING_AWAY)
 
 
