@@ -288,6 +288,12 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_down", "down", "line down", "Move down.", 0, 1, handler="score_walk", palette=False),
     A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3),
     A("generate.tree", "name_branch", "n", "name", "Give the branch a name.", footer=2),
+    A("generate.choices", "pick_chosen", "enter", "choose", "Take the highlighted choice; the text branches here.",
+      footer=2, palette=False),
+    A("generate.choices", "choice_up", "up", "likelier", "Go to the choice above.", -1, handler="choice",
+      palette=False),
+    A("generate.choices", "choice_down", "down", "less likely", "Go to the choice below.", 1, handler="choice",
+      footer=3, palette=False),
     *(
         A(
             "generate.choices", f"pick_{n}", str(n), "pick", f"Take choice {n}; the text branches here.", n,

@@ -38,9 +38,13 @@ class Host(App[None]):
         super().__init__()
         self.register_theme(DARK)
         self.theme = DARK.name
+        self.picked: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Candidates()
+
+    def on_candidates_picked(self, event: Candidates.Picked) -> None:
+        self.picked.append(event.char)
 
 
 @asynccontextmanager
@@ -125,3 +129,35 @@ async def test_each_column_adds_up_and_the_foot_is_the_sum_of_the_kept(settings:
         if "all" not in foot:
             (share,) = re.findall(r"([\d.]+) %", foot)
             assert abs(sum(model for model, _, cut in columns if not cut) - float(share)) < 1
+
+
+async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
+    chars = [chr(ord("A") + n) for n in range(26)]
+    alternatives = tuple(Alternative(char, 1 / 26, 1 / 20, n < 20) for n, char in enumerate(chars))
+    app = Host()
+    async with app.run_test(size=(28, 10)) as pilot:
+        await pilot.pause()
+        candidates = app.query_one(Candidates)
+        many = NextCharDistribution(alternatives, 4.7, 20, 26, 0.8)
+        candidates.show(many, SamplerSettings(top_k=20), "C", "the sea")
+
+        def shown() -> list[str]:
+            return [candidates.render_line(y).text[:3].rstrip() for y in range(10)]
+
+        assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]
+        candidates.choosing = True
+        await pilot.pause()
+        assert candidates.chosen is not None
+        assert candidates.chosen.char == "C"  # which is in the text
+        for place in range(3, 26):
+            candidates.move(1)
+            assert candidates.chosen.char == chars[place]
+            assert any(row.endswith(chars[place]) for row in shown()[1:9])
+        assert shown()[1:9] == ["  T", "──", "  U", "  V", "  W", "  X", "  Y", "  Z"]
+        assert "20 of 26 kept" in candidates.render_line(9).text
+        candidates.move(-100)
+        assert "↓ 19 more" in candidates.render_line(9).text
+        await pilot.click(candidates, offset=(2, 4))
+        assert app.picked == ["D"]
+        candidates.choosing = False
+        assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]

@@ -158,6 +158,21 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.until(lambda: len(it.state.branches) == 1)
 
 
+async def test_choices_beyond_nine_are_reached_with_the_arrows(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("left", "left")
+        await it.until(lambda: it.state.position == 18)
+        await it.pilot.press("enter", *["up"] * 60, "pagedown", *["down"] * 20)
+        distribution = it.state.distribution
+        assert distribution is not None
+        listed = sorted(distribution.alternatives, key=lambda one: not one.kept)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text.startswith(before[:-2] + listed[30].char) and it.state.position == 19)
+        assert "generate.text" in it.screen.scopes()
+
+
 async def test_escape_leaves_the_choices_and_digits_are_modes_again(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)

@@ -23,7 +23,7 @@ from textual.widget import Widget
 from charlstm.display import symbol, visible
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import NextCharDistribution
-from charlstm.generation.tree import Alternative
+from charlstm.generation.tree import ALTERNATIVES, Alternative
 from charlstm_tui.formatting import percent
 from charlstm_tui.widgets.bars import bar
 
@@ -42,6 +42,7 @@ class Candidates(Widget):
         "candidates--quiet",
         "candidates--number",
         "candidates--current",
+        "candidates--chosen",
     }
     DEFAULT_CSS = """
     Candidates {
@@ -52,11 +53,12 @@ class Candidates(Widget):
         & > .candidates--quiet { color: $quiet; }
         & > .candidates--number { color: $quiet; }
         & > .candidates--current { text-style: underline bold; }
+        & > .candidates--chosen { background: $cursor-line; text-style: bold; }
     }
     """
 
     choosing: reactive[bool] = reactive(False, init=False)
-    """Whether a digit picks a candidate."""
+    """Whether one is being chosen: the list has a cursor then, and scrolls to characters that do not fit."""
 
     class Picked(Message):
         """A candidate was clicked."""
@@ -71,6 +73,8 @@ class Candidates(Widget):
         self._settings = SamplerSettings()
         self._current: str | None = None
         self._before = ""
+        self._chosen = 0  # the candidate under the list's cursor, in the order of the list
+        self._top = 0  # the first line of the list that is shown
         self._rows: list[Strip] = []
         self._chars: dict[int, str] = {}
         """The candidate in each row, for the mouse."""
@@ -85,7 +89,10 @@ class Candidates(Widget):
         before: str,
     ) -> None:
         """Show what may come after the text ``before``; ``current`` is the character at the cursor, if there is one."""
+        other = distribution != self._distribution or current != self._current
         self._distribution, self._settings, self._current, self._before = distribution, settings, current, before
+        if other and self.choosing:
+            self._begin_choosing()
         self._rows = []
         self.refresh()
 
@@ -93,7 +100,33 @@ class Candidates(Widget):
     def shown(self) -> tuple[Alternative, ...]:
         """The candidates that fit, most likely first: the digit n picks the n-th."""
         height = self.content_region.height
-        return () if self._distribution is None else self._distribution.alternatives[: _candidates_in(height)]
+        most = min(ALTERNATIVES, _candidates_in(height))
+        return () if self._distribution is None else self._distribution.alternatives[:most]
+
+    @property
+    def chosen(self) -> Alternative | None:
+        """The candidate under the cursor of the list, while one is being chosen."""
+        listed = self._listed()
+        return listed[self._chosen][1] if self.choosing and self._chosen < len(listed) else None
+
+    def move(self, lines: int) -> None:
+        """Move the cursor of the list."""
+        self._chosen = max(0, min(len(self._listed()) - 1, self._chosen + lines))
+        self._rows = []
+        self.refresh()
+
+    def _listed(self) -> list[tuple[int, Alternative]]:
+        """The candidates in the order of the list, each with its rank: those that the sampler keeps come first."""
+        if self._distribution is None:
+            return []
+        alternatives = self._distribution.alternatives if self.choosing else self.shown
+        return sorted(enumerate(alternatives, 1), key=lambda ranked: not ranked[1].kept)
+
+    def _begin_choosing(self) -> None:
+        """Put the cursor of the list on the character that is in the text, else on the first."""
+        self._top = 0
+        chars = [one.char for _, one in self._listed()]
+        self._chosen = chars.index(self._current) if self._current in chars else 0
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -105,6 +138,7 @@ class Candidates(Widget):
         self.refresh()
 
     def watch_choosing(self) -> None:
+        self._begin_choosing()
         self._rows = []  # the title says so
         self.refresh()
 
@@ -128,23 +162,36 @@ class Candidates(Widget):
         distribution = self._distribution
         if distribution is None or width < 12 or height < 2:
             return [Strip.blank(width, self._base)]
-        alternatives = distribution.alternatives
-        shown = list(enumerate(alternatives[: _candidates_in(height)], 1))
-        symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in shown), default=1)
+        listed = self._listed()
+        symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
         bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
         two_figures = bar_width >= 4
         if not two_figures:
             bar_width = max(0, bar_width + FIGURE_WIDTH)
+        lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
+        cut = next((place for place, (_, one) in enumerate(listed) if not one.kept), len(listed))
+        if cut < len(listed):
+            lines.insert(cut, None)
+        chosen = self._chosen + (self._chosen >= cut) if self.choosing else -1
+        space = max(1, height - 2)
+        self._top = min(self._top, max(0, len(lines) - space))
+        if self.choosing and not self._top <= chosen < self._top + space:
+            self._top = max(0, chosen - (0 if chosen < self._top else space - 1))
+        elif not self.choosing:
+            self._top = 0
         rows = [self._head(width, two_figures)]
-        cut_begins = True
-        for digit, one in sorted(shown, key=lambda row: not row[1].kept):
-            if not one.kept and cut_begins:
-                cut_begins = False
-                filters = ", ".join(cut_by(self._settings, alternatives)) or "the sampler"
+        for place, line in enumerate(lines[self._top : self._top + space], self._top):
+            if line is None:
+                filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"
                 rows.append(self._line([(f"── cut by {filters} ".ljust(width, "─"), self._style("quiet"))], width))
+                continue
+            rank, one = line
             self._chars[len(rows)] = one.char
-            rows.append(self._candidate(one, digit, symbol_width, bar_width, two_figures, width))
-        rows.append(self._line([(self._foot(distribution, width), self._style("quiet"))], width))
+            base = self._style("chosen") if place == chosen else Style()
+            rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, base))
+        more = len(lines) - self._top - space
+        foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width)
+        rows.append(self._line([(foot, self._style("quiet"))], width))
         return rows
 
     def _head(self, width: int, two_figures: bool) -> Strip:
@@ -162,7 +209,14 @@ class Candidates(Widget):
         return self._line([(title, quiet + Style(bold=True)), (words + gap, quiet), *parts], width)
 
     def _candidate(
-        self, one: Alternative, digit: int, symbol_width: int, bar_width: int, two_figures: bool, width: int
+        self,
+        one: Alternative,
+        digit: int,
+        symbol_width: int,
+        bar_width: int,
+        two_figures: bool,
+        width: int,
+        base: Style,
     ) -> Strip:
         words = Style() if one.kept else self._style("quiet")
         current = self._style("current") if one.char == self._current else Style()
@@ -183,7 +237,7 @@ class Candidates(Widget):
         ]
         if two_figures:
             parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
-        return self._line(parts, width)
+        return self._line([(text, base + style) for text, style in parts], width)
 
     @staticmethod
     def _foot(distribution: NextCharDistribution, width: int) -> str:

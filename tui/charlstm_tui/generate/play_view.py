@@ -58,6 +58,8 @@ FORMATS = (
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
+CHOICES_PAGE = 10
+"""Choices that a page key passes."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
 
@@ -167,7 +169,7 @@ class PlayView(ExplainingView):
         if action.scope == "generate.tree":
             branch = self.query_one(BranchTree).highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
-        if action.scope == "generate.choices":
+        if action.handler == "pick":
             return action.args[0] <= len(self._shown_candidates)
         return self.playing
 
@@ -560,8 +562,9 @@ class PlayView(ExplainingView):
         if choosing:
             self.screen.minimize()
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
+            up, down, pick = (key_of(f"generate.{name}") for name in ("choice_up", "choice_down", "pick_chosen"))
             first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
-            self.say(f"{first}–{last} choose a character, and the text branches there. {back} cancels.")
+            self.say(f"{up}{down} and {pick}, or {first}–{last}: the text branches there. {back} cancels.")
         else:
             self.say("")
             self.focus_text()
@@ -572,6 +575,14 @@ class PlayView(ExplainingView):
     def do_choices(self) -> None:
         self.player.pause()
         self.choosing = True
+
+    def do_choice(self, lines: int) -> None:
+        self.query_one(Candidates).move(lines)
+
+    def do_pick_chosen(self) -> None:
+        chosen = self.query_one(Candidates).chosen
+        if chosen is not None:
+            self._pick(chosen.char)
 
     def do_pick(self, number: int) -> None:
         shown = self._shown_candidates
@@ -697,7 +708,12 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def on_key(self, event: events.Key) -> None:
-        """In Write, keys without a binding are typed into the text."""
+        """In Write, keys without a binding are typed into the text. The choices scroll by pages."""
+        if self.choosing and event.key in ("pageup", "pagedown"):
+            event.stop()
+            event.prevent_default()
+            self.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
+            return
         if not self.writing or self.screen.focused is not self.text_view:
             return
         if (moves := _MOVES.get(event.key)) is not None and not (event.key == "ctrl+right" and self.suggested):

@@ -15,6 +15,7 @@ from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
+from charlstm.generation.tree import ALTERNATIVES
 from charlstm.model.file import Model, load_model
 from charlstm.storage import FileStamp
 from charlstm_tui.player import saved_sessions
@@ -36,6 +37,8 @@ MAX_DELAY = 0.25
 RECENT = 1000
 """Characters over which the bits per character are averaged."""
 SUGGESTION_LENGTH = 60
+CHOICES = 200
+"""Characters to choose from at the cursor, while no text streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ class Playback:
             settings=self.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,
-            distribution=session.next_char_distribution(),
+            distribution=session.next_char_distribution(ALTERNATIVES if self.running else CHOICES),
             current_char=None if current is None else current.char,
             current_probability=None if current is None else current.probability,
             current_rank=0 if current is None else current.rank,
