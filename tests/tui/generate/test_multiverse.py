@@ -100,6 +100,9 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         await it.until(lambda: view.root is not None)
         cursor = score.text_view.cursor
         assert view.before == it.text[:cursor]
+        came = next((child for child in view.root.children if child.char == it.text[cursor]), None)  # type: ignore[union-attr]
+        share = "below 0.1 %" if came is None else percent(came.probability)
+        assert f"follows in the text: {share}" in it.screen_text()
         await it.pilot.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()

@@ -91,7 +91,10 @@ class CellList(SteadyOptionList):
         chance = f"chance {named.chance:.2f}"
         if self.scrollable_content_region.width >= ONE_LINE:
             return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
-        return Content.assemble((named.feature, style), "\n", (f"  {cell:<6} {score} {chance}", "$quiet"))
+        figures = f"  {cell:<6} {score}"
+        if self.scrollable_content_region.width > len(figures) + len(chance):
+            figures += f" {chance}"
+        return Content.assemble((named.feature, style), "\n", (figures, "$quiet"))
 
     def on_resize(self) -> None:
         self.show(self._cells)
@@ -265,7 +268,8 @@ class CellsView(ExplainingView):
         if self._wanted and not computing and not too_fast and state.distribution is not None:
             self._job = self._compute()
         self._draw_next()
-        self.post_message(self.Changed())
+        if before is None or (before.running, before.clamps) != (state.running, state.clamps):
+            self.post_message(self.Changed())
 
     @work(exclusive=True, group="cells")
     async def _compute(self) -> None:

@@ -337,7 +337,12 @@ class MultiverseView(GenerateView):
         if not self.path:
             if self.zoomed:
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
-            return Content.styled(f"{key_of('generate.step_on')} walks into what could come next", "$quiet")
+            follows = ""
+            if self.root is not None and self.following:
+                first, at = symbol(self.following[0]), next(iter(self._followed()), None)
+                share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
+                follows = f"   {first} follows in the text: {share}"
+            return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
         parent = self.path[-2] if len(self.path) > 1 else self.root
         branch = self.path[-1]
         assert parent is not None
