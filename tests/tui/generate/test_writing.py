@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog
+from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from playing_app import Session, playing
 
 
@@ -75,3 +77,38 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         await it.until(lambda: it.text == before)
         await it.pilot.press(*["comma"] * (rank + 1))
         await it.until(lambda: "The model has no likelier one" in it.status())
+
+
+async def test_suggestions_are_chosen_among_several_and_accepted_by_word(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        first, before = it.state.suggestion, it.text
+        assert "SUGGESTIONS" not in it.screen_text()
+        await it.pilot.press("ctrl+l")
+        await it.until(lambda: it.state.suggestion not in ("", first))
+        assert it.state.suggestions[0] == first
+        assert len({text.split()[0] for text in it.state.suggestions}) == len(it.state.suggestions) > 2
+        await it.until(lambda: "SUGGESTIONS" in it.screen_text())
+        second = it.state.suggestion
+        await it.pilot.press("ctrl+k")
+        await it.until(lambda: it.state.suggestion == first)
+        await it.pilot.click("#suggestions", offset=(3, 1))
+        await it.until(lambda: it.state.suggestion == second)
+        await it.pilot.press("ctrl+o")
+        word = re.match(r"\s*\S+", second)
+        assert word is not None
+        await it.until(lambda: it.text == before + word.group())
+        assert it.state.suggestion == second[word.end() :]  # the rest of it stays suggested
+        await it.pilot.press("tab")
+        await it.until(lambda: it.text == before + second)
+        await it.pilot.press("ctrl+z", "ctrl+z")
+        await it.until(lambda: it.text == before)
+        await it.pilot.press("ctrl+g")
+        await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
+        it.app.screen.query_one("#sampler-temperature Input", Input).value = "0"
+        await it.pilot.press("enter")
+        await it.until(lambda: it.state.settings.temperature == 0 and it.screen.view_name == "write")
+        await it.pilot.press("ctrl+l")
+        await it.until(lambda: "suggests nothing else" in it.status())

@@ -36,6 +36,7 @@ from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
 from charlstm_tui.generate.stream_view import StreamView, default_scale
+from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.insight_jobs import InsightJobs
@@ -99,6 +100,9 @@ class PlayView(ExplainingView):
             yield StreamView(id="stream")
             with Vertical(id="side"):
                 yield Candidates(id="candidates").data_bind(PlayView.choosing)
+                with Vertical(id="suggestions-pane"):
+                    yield Static(Content("SUGGESTIONS"), classes="caption")
+                    yield SuggestionList(id="suggestions")
                 with Vertical(id="tree-pane"):
                     yield Static(Content("BRANCHES  Enter shows one"), classes="caption")
                     yield BranchTree(id="tree")
@@ -220,6 +224,7 @@ class PlayView(ExplainingView):
             if self.suggested:
                 self._suggestion_hidden = True
                 self.text_view.show_suggestion("")
+                self.remove_class("-suggesting")
                 self.post_message(self.Changed())
             else:
                 self.writing = False
@@ -328,6 +333,9 @@ class PlayView(ExplainingView):
             if self._overlap_check is not None:
                 self._overlap_check.replace_from(state.start, state.text)
         text.show_suggestion(self.suggested)
+        suggestions = state.suggestions if self.suggested else ()
+        self.set_class(bool(suggestions), "-suggesting")
+        self.query_one(SuggestionList).show(suggestions, state.suggestion_place)
         if self._opening is not None and state.request is self._opening[0] and state.distribution is not None:
             preferences, self._opening = self._opening[1], None
             self._opened(state, preferences)
@@ -762,12 +770,19 @@ class PlayView(ExplainingView):
             self.post_message(self.Changed())
 
     def do_accept_suggestion(self) -> None:
-        self.player.accept_suggestion(len(self.suggested))
+        self.player.accept_suggestion(self.suggested)
 
     def do_accept_word(self) -> None:
         word = re.match(r"\s*\S+", self.suggested)
         if word is not None:
-            self.player.accept_suggestion(word.end())
+            self.player.accept_suggestion(word.group())
+
+    def do_another_suggestion(self, direction: int) -> None:
+        self.player.another_suggestion(direction)
+
+    @on(SuggestionList.Picked)
+    def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
+        self.player.show_suggestion(event.place)
 
 
 def _walk_lines(view: PlayView, lines: int) -> None:

@@ -37,6 +37,10 @@ MAX_DELAY = 0.25
 RECENT = 1000
 """Characters over which the bits per character are averaged."""
 SUGGESTION_LENGTH = 60
+SUGGESTIONS = 6
+"""Suggestions to choose from, at most."""
+SUGGESTIONS_TRIED = 16
+"""Continuations that are generated for them: those with the same first word are one suggestion."""
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -70,6 +74,9 @@ class Playback:
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
         self.writing = False  # then there is a suggestion
+        self.suggestions: list[str] = []
+        self.suggestion_place = 0
+        self._suggestions_for: tuple[object, ...] = ()  # the text and the settings that they continue
         self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
@@ -163,6 +170,47 @@ class Playback:
             self.branches = tuple(self.editor.session.branches())
             self.unsaved = self.changed = True
 
+    # ---- suggestions
+
+    def suggestion(self) -> str:
+        """How the text could continue, while it is being written and the cursor is at its end."""
+        editor = self.editor
+        if editor is None or not self.writing or editor.session.position < len(editor):
+            return ""
+        if self._suggestions_for != self._suggestions_key(editor):
+            self._suggest([editor.session.suggest(SUGGESTION_LENGTH)])
+        return self.suggestions[self.suggestion_place]
+
+    def find_suggestions(self) -> None:
+        """Find other suggestions than the one that is shown, each with another first word."""
+        if self.editor is None or not self.suggestion() or len(self.suggestions) > 1:
+            return
+        found = self.editor.session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
+        texts = [*self.suggestions, *(each.text for each in found)]
+        by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
+        different = [text for text in texts if text in by_word.values()]
+        self.suggestions = list(dict.fromkeys([*self.suggestions, *different]))[:SUGGESTIONS]
+
+    def accept(self, text: str) -> None:
+        """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
+        that is no longer suggested is ignored: the key was quicker than the screen."""
+        shown, other = self.suggestion(), self.suggestion_place > 0
+        if self.editor is None or not text or not shown.startswith(text):
+            return
+        self.editor.put_generated(text, "accepting")
+        if other and (rest := shown[len(text) :]).strip():
+            self._suggest([rest])
+
+    def _suggest(self, suggestions: list[str]) -> None:
+        assert self.editor is not None
+        self._suggestions_for = self._suggestions_key(self.editor)
+        self.suggestions, self.suggestion_place = suggestions, 0
+
+    @staticmethod
+    def _suggestions_key(editor: Editor) -> tuple[object, ...]:
+        session = editor.session
+        return session, session.tip, len(session), session.settings, session.seed, session.clamps
+
     def fail(self, sentence: str) -> None:
         """Give up the session and say why."""
         self.editor, self.branches = None, ()
@@ -192,6 +240,7 @@ class Playback:
         rows = editor.rows(start)
         recent = session.rows(max(0, position - RECENT), position)["probability"]
         current = session.at(position) if position < len(session) else None
+        suggestion = self.suggestion()
         state = PlaybackState(
             number=self.number,
             session_id=self.session_id,
@@ -222,7 +271,9 @@ class Playback:
             file=self.file,
             last_session=self.last_session,
             clamps=session.clamps,
-            suggestion=session.suggest(SUGGESTION_LENGTH) if self.writing and position == length else "",
+            suggestion=suggestion,
+            suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
+            suggestion_place=self.suggestion_place,
             continuations=self.continuations,
             undoable=editor.undoable,
             redoable=editor.redoable,

@@ -123,6 +123,10 @@ class PlaybackState:
     """Cells that are held while text is generated."""
     suggestion: str = ""
     """How the text could continue, while it is being written and the cursor is at its end."""
+    suggestions: tuple[str, ...] = ()
+    """What could be suggested instead, with the suggestion itself, if others were asked for."""
+    suggestion_place: int = 0
+    """Which of them the suggestion is."""
     continuations: Continuations | None = None
     """Those of the text at the cursor, if they were asked for and the text is still the same."""
     undoable: str = ""

@@ -252,9 +252,23 @@ class Player:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
         self._with(number, lambda playback, editor: self._set_writing(playback, editor, writing))
 
-    def accept_suggestion(self, count: int, number: int = 0) -> None:
-        """Put the first ``count`` characters of the suggestion into the text."""
-        self._edit_with(number, "accepting", lambda session: [session.step() for _ in range(count)])
+    def accept_suggestion(self, text: str, number: int = 0) -> None:
+        """Put the beginning ``text`` of the suggestion into the text."""
+        self._with(
+            number,
+            lambda playback, editor: self._change(playback, editor, lambda: playback.accept(text)),
+        )
+
+    def another_suggestion(self, direction: int, number: int = 0) -> None:
+        """Suggest the next (1) or previous (-1) of several."""
+        self._with(
+            number,
+            lambda playback, editor: self._another_suggestion(playback, playback.suggestion_place + direction),
+        )
+
+    def show_suggestion(self, place: int, number: int = 0) -> None:
+        """Suggest the one at ``place`` of several."""
+        self._with(number, lambda playback, editor: self._another_suggestion(playback, place))
 
     def erase(self, before: int = 0, after: int = 0, number: int = 0) -> None:
         """Remove characters before and after the cursor. The earlier text stays in the tree."""
@@ -676,6 +690,14 @@ class Player:
                 if replacement is None
                 else f"The model has no symbol of its own for {names}: read as {replacement}."
             )
+
+    def _another_suggestion(self, playback: Playback, place: int) -> None:
+        if not playback.suggestion():
+            return
+        playback.find_suggestions()
+        playback.suggestion_place = place % len(playback.suggestions)
+        if len(playback.suggestions) == 1:
+            playback.note = "The model suggests nothing else with these settings."
 
     def _find_continuations(
         self, playback: Playback, editor: Editor, count: int, length: int, lines: int, first: int, job: int
