@@ -395,7 +395,7 @@ def finish(app: App, told: Told) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000, help="of each seed")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--seeds", type=int, default=4, help="how many seeds")
     parser.add_argument("--seed", type=int, default=0, help="the first of them")
     asked = parser.parse_args()
     print(f"{'seed':>6}{'events':>8}{'quits':>7}{'resumed':>9}{'steps':>11}{'drawn':>10}{'memory':>9}{'time':>8}  lost")

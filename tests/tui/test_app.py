@@ -25,7 +25,7 @@ from charlstm_tui import process, terminal
 from charlstm_tui.actions import ACTIONS, FOCUSES
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
-from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import main
@@ -140,6 +140,22 @@ async def test_the_palette_finds_actions_and_carries_them_out(places: Path) -> N
         await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
         await app.press("enter")
         await app.in_mode("runs")
+
+
+async def test_the_palette_below_a_dialog_is_not_closed_by_a_late_click(places: Path) -> None:
+    async with driven(places) as app:
+        await app.press("ctrl+p")
+        await app.until(lambda: isinstance(app.screen, Palette))
+        palette, dialog = app.screen, ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
+        app.app.push_screen(dialog)
+        await app.until(lambda: app.screen is dialog)
+        palette.dismiss()  # Textual would take away the dialog
+        await app.pilot.pause()
+        assert app.screen is dialog
+        await app.press("escape")
+        await app.until(lambda: app.screen is palette)
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
 
 
 async def test_the_palette_opens_in_an_input_and_its_keys_close_it(places: Path) -> None:

@@ -10,6 +10,7 @@ from rich.color import Color as RichColor
 from rich.color import ColorSystem
 from textual.color import Color
 from textual.containers import Vertical
+from textual.css.stylesheet import Stylesheet
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import OptionList
 
@@ -158,3 +159,38 @@ def test_sixteen_colours_keep_the_hierarchy(theme: Theme) -> None:
 
 def test_the_app_starts_in_its_dark_theme() -> None:
     assert CharLSTMApp().theme == DARK.name
+
+
+@pytest.mark.usefixtures("still")
+async def test_a_mode_gets_the_theme_that_was_chosen_while_it_was_hidden(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(places, "finished").close()
+    parses = 0
+    reparse = Stylesheet.reparse
+
+    def counted(sheet: Stylesheet) -> None:
+        nonlocal parses
+        parses += 1
+        reparse(sheet)
+
+    async with driven(places) as app:
+        await app.in_mode("runs")
+        app.app.go("train")
+        await app.in_mode("train")
+        app.app.theme = LIGHT.name
+        await app.until(lambda: app.mode.background_colors[1] == Color.parse(LIGHT.background or ""))
+        monkeypatch.setattr(Stylesheet, "reparse", counted)
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.until(lambda: app.mode.background_colors[1] == Color.parse(LIGHT.background or ""))
+        table = app.mode.query_one("#body")
+        await app.until(lambda: table.background_colors[1] == Color.parse(LIGHT.background or ""))
+        parses = 0
+        app.app.go("generate")
+        await app.in_mode("generate")
+        assert parses == 1  # for the mode's own style sheet
+        assert app.mode.background_colors[1] == Color.parse(LIGHT.background or "")
+        app.app.go("runs")
+        await app.in_mode("runs")
+        assert parses == 1

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from textual.app import SystemCommand
 from textual.color import Color
 from textual.command import CommandPalette
+from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.events import Event, MouseDown
 from textual.screen import Screen
@@ -74,6 +76,8 @@ class CharLSTMApp(ModeApp):
         self.farewell = ""
         """What to print after the app has exited."""
         self._quitting: Screen[Any] | None = None
+        self._styled: WeakKeyDictionary[DOMNode, dict[str, str]] = WeakKeyDictionary()
+        """The colours that each screen has, and those of the style sheets as they are parsed now."""
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -104,6 +108,20 @@ class CharLSTMApp(ModeApp):
         variables = super().get_css_variables()
         self.theme_variables = {**variables, **legible_colours(self.current_theme, variables)}
         return self.theme_variables
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style the screen anew, unless it has these colours already or gets them when it is mounted.
+
+        Textual asks for it twice whenever a mode is entered for the first time, and would parse all style sheets and
+        style all widgets again each time.
+        """
+        variables = self.get_css_variables()
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        parsed = self._styled.get(self) == variables
+        if screen is None or not (self._styled.get(screen) == variables or (parsed and not screen.is_mounted)):
+            super().refresh_css(animate)
+        for styled in filter(None, (self, screen)):
+            self._styled[styled] = variables
 
     # ---- in
     def on_mount(self) -> None:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
@@ -41,8 +42,11 @@ class Dialog(ModalScreen[Any]):
     _answered = False
 
     def on_mount(self) -> None:
-        if self.children:  # there are none when the app was left in this very moment
+        try:
             self.opened()
+        except NoMatches:  # parts are missing when the dialog or the app was left before they were there
+            if self.is_attached and self.app.is_running and not self._answered:
+                raise
 
     def opened(self) -> None:
         """The dialog is there, with all its parts."""

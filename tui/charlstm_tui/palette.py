@@ -34,8 +34,8 @@ class Palette(CommandPalette):
             yield SteadyCommandList() if type(widget) is CommandList else widget
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
-        """Close, unless an earlier key or click did: Textual ends in an error when a screen is dismissed twice."""
-        return super().dismiss(result) if self.is_current else AwaitComplete.nothing()
+        """Close, unless it is closed already or below another dialog, which Textual would close in its place."""
+        return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
 
 
 class ThemePicker(Palette):
@@ -64,7 +64,7 @@ class ThemePicker(Palette):
             self._kept = event.option.hit.text
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
-        if self.is_current:
+        if self.is_active:
             self.app.theme = self._kept
         return super().dismiss(result)
 

@@ -69,7 +69,7 @@ def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
     """Everything that :func:`differences` looks at, also what is the same in all runs."""
     facts: list[dict[str, object]] = []
     for each in runs:
-        lineage = each.spec.lineage or {}
+        lineage, options = each.spec.lineage or {}, each.spec.corpus.get("options")
         started = each.series.started
         facts.append(
             {
@@ -78,7 +78,7 @@ def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
                 "started from": lineage.get("run") or lineage.get("from"),
                 "kernel": None if started is None else started.kernel,
                 "changed on the way": _changes(each.series),
-                **{f"text.{name}": value for name, value in dict(each.spec.corpus.get("options") or {}).items()},
+                **{f"text.{name}": value for name, value in (options if isinstance(options, dict) else {}).items()},
                 **each.spec.settings.to_dict(),
             }
         )

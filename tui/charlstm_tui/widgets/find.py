@@ -124,6 +124,8 @@ class FindBar(Horizontal):
         yield Static(classes="find-keys")
 
     def on_mount(self) -> None:
+        if not self.children:  # taken away again at once
+            return
         self.query_one(Input).focus()
         self._find_from(self._start)
 
