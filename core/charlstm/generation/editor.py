@@ -113,9 +113,15 @@ class Editor:
         """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
         something to redo they are none, so that one can look around before deciding."""
         before = self._mark()
-        if position != before.position:
-            self.join()
-        self.session.rewind(position)
+        session = self.session
+        if not len(self.rest):
+            session.rewind(position)
+        elif position > session.position:  # no more is read than has to be: of a long text that takes a second
+            self._read_again(position - session.position)
+        else:
+            self.rest = np.concatenate([session.rows(position), self.rest])
+            session.rewind(position)
+            session.cut()
         if position == before.position:
             return
         if undoable and not self._redo and self.undoable != MOVE:
@@ -261,16 +267,20 @@ class Editor:
     def join(self, check: Callable[[], object] = lambda: None) -> None:
         """Let the model read the rest again, after the text before the cursor; the cursor stays. ``check`` is called
         now and then: an exception that it raises ends the work, and the rest is as it was."""
+        if len(self.rest):
+            position = self.session.position
+            self._read_again(len(self.rest), check)
+            self.session.rewind(position)
+
+    def _read_again(self, count: int, check: Callable[[], object] = lambda: None) -> None:
+        """Let the model read the first ``count`` characters of the rest; the cursor is behind them then."""
         session, position = self.session, self.session.position
-        if not len(self.rest):
-            return
         try:
-            for start in range(0, len(self.rest), CHUNK):
+            for start in range(0, count, CHUNK):
                 check()
-                session.put_back(self.rest[start : start + CHUNK])
+                session.put_back(self.rest[start : min(count, start + CHUNK)])
         except BaseException:
             session.rewind(position)
             session.cut()
             raise
-        self.rest = self.rest[:0]
-        session.rewind(position)
+        self.rest = self.rest[count:]

@@ -118,6 +118,25 @@ def test_moves_are_one_change_and_do_not_prevent_redo(model):
     assert editor.session.position == 40
 
 
+def test_moving_in_an_edited_text_reads_no_more_than_to_the_cursor(model, monkeypatch):
+    editor = played(model, 300)
+    session, start = editor.session, editor.text
+    editor.move(100)
+    editor.insert("ab")
+    read = []
+    put_back = Session.put_back
+    monkeypatch.setattr(Session, "put_back", lambda self, rows: (read.append(len(rows)), put_back(self, rows)))
+    for position in (110, 105, 90, 101, 120):
+        editor.move(position)
+        assert session.position == position
+        assert editor.text == start[:100] + "ab" + start[100:]
+    assert sum(read) == 8 + 11 + 19
+    monkeypatch.undo()
+    editor.join()
+    assert session.read() == editor.text
+    assert len(session.branches()) == 2
+
+
 def test_cancelled_join_loses_nothing(model):
     editor = played(model, 300)
     editor.move(10)

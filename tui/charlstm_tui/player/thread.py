@@ -628,9 +628,14 @@ class Player:
             playback.stop()
 
     def _move_to(self, playback: Playback, editor: Editor, position: int) -> None:
-        playback.finish_editing()
+        position, writing = min(max(0, position), len(editor)), playback.writing
+        if not writing:
+            playback.finish_editing()
+        if len(editor.rest):
+            self._change(playback, editor, lambda: editor.move(position, undoable=False))
+        else:
+            editor.move(position, undoable=not writing)
         playback.continuations = None
-        editor.move(min(max(0, position), len(editor)), undoable=not playback.writing)
 
     def _set_writing(self, playback: Playback, editor: Editor, writing: bool) -> None:
         playback.stop()
