@@ -21,9 +21,9 @@ from charlstm.errors import CharLSTMError
 from charlstm_tui.error_log import LOG
 
 if TYPE_CHECKING:
-    from textual.widget import Widget as _Widget
+    from textual.dom import DOMNode as _Node
 else:
-    _Widget = object  # a second widget class among the bases would hide the style sheets of the first
+    _Node = object  # a second widget class among the bases would hide the style sheets of the first
 
 Result = TypeVar("Result")
 
@@ -36,10 +36,10 @@ class JobFailed(Message):
         self.error = error
 
 
-class SafeWorkers(_Widget):
-    """A base for screens and widgets with workers. An unexpected exception in one is logged and shown.
+class SafeWorkers(_Node):
+    """A base for the app, screens and widgets with workers. An unexpected exception in one is logged and shown.
 
-    Textual's default ends the app with a traceback. Name this class before the widget's own base class.
+    Textual's default ends the app with a traceback. Name this class before Textual's.
     """
 
     def run_worker(self, *args: Any, **options: Any) -> Worker[Any]:

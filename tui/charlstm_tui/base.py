@@ -49,7 +49,7 @@ REPORT_AGAIN = 60.0
 """Seconds after which an unexpected error that goes on is reported again."""
 
 
-class ModeApp(App[None]):
+class ModeApp(SafeWorkers, App[None]):
     """What the modes know of the app: the state that they share, the ways from one to another, and messages.
 
     Watch the state with ``self.watch(self.app, "corpus", …)``.
@@ -192,14 +192,12 @@ class ModeApp(App[None]):
                 self.show_error(f"{error}.")
             except OSError as error:
                 self.show_error(f"{home(path)} cannot be written: {error.strerror or error}.")
-            except Exception as error:
-                self.report_error(error, "saving the file")
             else:
                 self.notify_info(f"Saved {home(path)}.")
 
         def named(path: Path | None) -> None:
             if path is not None:
-                self.run_worker(save(path), exit_on_error=False)
+                self.run_worker(save(path))
 
         self.push_screen(SaveDialog(title, name, formats), named)
 
