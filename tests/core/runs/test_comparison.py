@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def test_only_what_differs_is_listed(tmp_path: Path) -> None:
     third = record(tmp_path, "finished", name="three", steps=400, settings=changed).run
     found = differences([read_run(first), read_run(third)])
     assert [(each.name, each.values[1]) for each in found] == [("lr", 0.5)]
+
+
+def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    record_of_run = json.loads((run.path / "run.json").read_text())
+    record_of_run["corpus"]["options"] = [1]
+    (run.path / "run.json").write_text(json.dumps(record_of_run))
+    assert differences([read_run(run), read_run(run)]) == []
 
 
 @pytest.mark.parametrize("axis", list(AXES))
