@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
+from charlstm.runs.control import send_command
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
@@ -204,6 +205,17 @@ async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
             await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
             assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4)]
             await until(pilot, lambda: "Asked to" not in screen_text(app))  # the worker said that it did
+
+
+async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "Still learning")
+            send_command(recorded.run, "stop")
+            await shows(pilot, "Asked to stop at a checkpoint; it acts between two steps.")
+            recorded.obey()
+            await shows(pilot, "Stopped at step 400")
+            assert "Asked to" not in screen_text(app)
 
 
 @pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("f", "finish")])

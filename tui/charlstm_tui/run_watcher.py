@@ -17,11 +17,13 @@ from textual.message import Message
 
 from charlstm.errors import RunError
 from charlstm.runs import folder
+from charlstm.runs.control import ControlReader, pending_commands
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import EventTail
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunStatus
 from charlstm.storage import FileStamp
+from charlstm.training.commands import Command
 from charlstm.training.settings import Settings
 from charlstm_tui.error_log import LOG, sentence
 
@@ -80,6 +82,7 @@ class RunsState:
 
     ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
     ``revision`` grows with every event of the attached run, so that a chart is drawn again only when it has to be.
+    ``pending`` are the commands, from wherever they were sent, that the attached run's worker has not handled yet.
     ``error`` is a message if the log of the attached run cannot be read, else empty. ``failure`` is one if the last
     reading failed altogether: then the rest of the state is that of the reading before.
     """
@@ -88,6 +91,7 @@ class RunsState:
     attached: Path | None = None
     series: RunSeries | None = None
     revision: int = 0
+    pending: tuple[Command, ...] = ()
     error: str = ""
     failure: str = ""
 
@@ -122,6 +126,8 @@ class RunsReader:
         self._tail: EventTail | None = None
         self._series: RunSeries | None = None
         self._revision = 0
+        self._control: ControlReader | None = None
+        self._commands: list[Command] = []
 
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
         """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
@@ -135,7 +141,7 @@ class RunsReader:
                 self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
             )
         error = self._read_log(attached)
-        return RunsState(self._runs, attached, self._series, self._revision, error)
+        return RunsState(self._runs, attached, self._series, self._revision, self._pending(), error)
 
     def _view(self, run: Run, sizes: bool) -> RunView:
         return replace(self._spec(run), status=run.status(), size=self._size(run, sizes), notes=self._notes_of(run))
@@ -192,12 +198,15 @@ class RunsReader:
         """Read new events of the attached run into a series. Returns an error message, empty without an error."""
         if attached != self._attached:
             self._attached = attached
-            self._tail = self._series = None
+            self._tail = self._series = self._control = None
+            self._commands = []
             self._revision += 1
             if attached is not None:
                 from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
 
-                self._tail, self._series = EventTail(folder.Run(attached).events_path), RunSeries()
+                run = folder.Run(attached)
+                self._tail, self._series = EventTail(run.events_path), RunSeries()
+                self._control = ControlReader(run.control_path)
         if self._tail is None or self._series is None:
             return ""
         try:
@@ -209,6 +218,14 @@ class RunsReader:
             self._series.feed(events)
             self._revision += len(events)
         return ""
+
+    def _pending(self) -> tuple[Command, ...]:
+        """The commands to the attached run that its worker has not handled yet; none without a worker."""
+        if self._control is None or self._series is None:
+            return ()
+        self._commands += self._control.read()
+        view = next((view for view in self._runs if view.path == self._attached), None)
+        return pending_commands(self._commands, self._series) if view is not None and view.status.alive else ()
 
 
 def _sources(spec: RunSpec) -> tuple[str, ...]:

@@ -9,13 +9,17 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from charlstm import storage
 from charlstm.errors import Advice, RunError
 from charlstm.runs.folder import Run
 from charlstm.training.commands import COMMANDS, Command
+
+if TYPE_CHECKING:
+    from charlstm.runs.series import RunSeries
 
 VALUES = {"set-lr": ("the new learning rate", 1_000.0), "more": ("the minutes to add", 1_000_000.0)}
 """Commands with a value: what it is, and its maximum. Others take none."""
@@ -41,8 +45,8 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
         raise RunError(
             f"The run {run.name} is {status.state} and takes no commands: {remedy}", Advice("resume", run.name)
         )
-    sent = Command(secrets.token_hex(4), command, value)
-    line = {"id": sent.id, "time": time.time(), "command": command, "value": value}
+    sent = Command(secrets.token_hex(4), command, value, time.time())
+    line = {"id": sent.id, "time": sent.sent, "command": command, "value": value}
     try:
         storage.append_line(run.control_path, json.dumps(line).encode())
     except OSError as error:
@@ -100,10 +104,23 @@ class ControlReader:
         return commands
 
 
+def pending_commands(commands: Iterable[Command], series: RunSeries) -> tuple[Command, ...]:
+    """Those of ``commands`` that the worker of a run has not handled yet; ``series`` are the run's events.
+
+    What was sent before the last start, resume or end was meant for an earlier worker, which ended without handling it.
+    """
+    handled = {event.id for event in series.every_control}
+    marks = (series.started, *series.interruptions[-1:], series.finished, series.failed)
+    since = max((event.time for event in marks if event is not None), default=0.0)
+    return tuple(command for command in commands if command.id not in handled and command.sent >= since)
+
+
 def _parse(line: bytes) -> Command | None:
     try:
         values = json.loads(line)
         check_command(values["command"], values.get("value"))
-        return Command(str(values["id"])[:64], values["command"], values.get("value"))
+        sent = values.get("time")
+        known = isinstance(sent, (int, float))
+        return Command(str(values["id"])[:64], values["command"], values.get("value"), sent if known else 0.0)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RunError):
         return None

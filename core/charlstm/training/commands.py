@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charlstm.training.events import Controlled
 
@@ -19,11 +19,12 @@ COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr", "more")
 @dataclass(frozen=True, slots=True)
 class Command:
     """One request, handled between two steps. ``value`` is the new learning rate of ``set-lr`` or the
-    minutes that ``more`` adds, else ``None``."""
+    minutes that ``more`` adds, else ``None``. ``sent`` is in Unix seconds, 0 if not known."""
 
     id: str
     command: str
     value: float | None = None
+    sent: float = field(default=0.0, compare=False)
 
 
 CommandSource = Callable[[], Sequence[Command]]

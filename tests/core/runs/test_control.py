@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import Advice, RunError
-from charlstm.runs.control import ControlReader, check_command, send_command
+from charlstm.runs.control import ControlReader, check_command, pending_commands, send_command
+from charlstm.runs.log import read_events
+from charlstm.runs.series import RunSeries
+from charlstm.training.events import Controlled, Resumed
 from recorded_run import record
 
 
@@ -30,6 +33,23 @@ def test_commands_arrive_once_and_in_order(tmp_path: Path) -> None:
         assert [each.id for each in again.read()] == [each.id for each in asked[1:]]
         line = json.loads(recorded.run.control_path.read_text().splitlines()[1])
         assert set(line) == {"id", "time", "command", "value"}
+
+
+def test_command_is_pending_until_its_worker_has_handled_it_or_ended(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        reader = ControlReader(recorded.run.control_path)
+        first, second = send_command(recorded.run, "checkpoint"), send_command(recorded.run, "stop")
+        commands = reader.read()
+
+        def pending() -> list[str]:
+            series = RunSeries.of(read_events(recorded.run.events_path))
+            return [each.id for each in pending_commands(commands, series)]
+
+        assert pending() == [first.id, second.id]
+        recorded.append(Controlled(step=recorded.step, id=first.id, command="checkpoint"))
+        assert pending() == [second.id]
+        recorded.append(Resumed(step=recorded.step))  # by a worker that a stop of the earlier one is not meant for
+        assert pending() == []
 
 
 @pytest.mark.parametrize("state", ["finished", "crashed", "failed", "stopped"])

@@ -56,26 +56,32 @@ CLIMBS = "The learning rate climbs again, then goes on by its schedule to the ne
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A command that was sent to the worker; ``words`` say what it was asked to do."""
-
-    words: str
-    command: Command
-
-
-@dataclass(frozen=True)
 class _Attached:
     """The run that is shown, what is known of it besides its log, and what was asked of it."""
 
     path: Path | None = None
     spec: RunSpec | None = None
     references: tuple[tuple[str, float], ...] = ()
-    asked: _Asked | None = None
+    asked: Command | None = None
     """The last command that was sent and has not been carried out yet."""
     refusal: str = ""
     """Why the last action was impossible."""
     waits_to_play: bool = False
     """Whether it will be played as soon as it has learnt something."""
+
+
+def _command_words(command: Command) -> str:
+    """What the worker is asked to do."""
+    value = command.value or 0.0
+    return {
+        "pause": "pause",
+        "resume": "go on",
+        "stop": "stop at a checkpoint",
+        "finish": "finish: the rate falls to zero within half a minute, then it ends",
+        "checkpoint": "save its exact state",
+        "set-lr": f"set the rate to {value:g}",
+        "more": f"train {value:g} minute{'s' * (value != 1)} more",
+    }[command.command]
 
 
 def _is_logged(command: Command, runs_state: RunsState) -> bool:
@@ -203,20 +209,17 @@ class TrainScreen(ModeScreen):
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
         view, asked = runs_state.attached_run, self.attached.asked
-        if asked is not None and self._is_answered(asked.command, runs_state):
+        if asked is not None and self._is_answered(asked, runs_state):
             self._change(asked=None)
-            if (
-                asked.command.command == "more"
-                and asked.command.value is not None
-                and not _is_logged(asked.command, runs_state)
-            ):
+            if asked.command == "more" and asked.value is not None and not _is_logged(asked, runs_state):
                 # it came during the final validation: the run has ended without it
-                self.run_worker(self._more(Run(path), asked.command.value), group="asked")
+                self.run_worker(self._more(Run(path), asked.value), group="asked")
             return
         if self.attached.waits_to_play and view is not None and self.is_current:
             self._play(view)
         attached = self.attached
-        remark = f"Asked to {attached.asked.words}; it acts between two steps." if attached.asked else ""
+        last = attached.asked or next(reversed(runs_state.pending), None)
+        remark = f"Asked to {_command_words(last)}; it acts between two steps." if last is not None else ""
         if attached.waits_to_play:
             remark = "Plays as soon as it has learnt a little, seconds after its first step."
         self.watching.shown = ShownRun(
@@ -394,7 +397,7 @@ class TrainScreen(ModeScreen):
             self.charlstm.attach(None, show=False)
 
     # ---- during
-    async def _send(self, run: Run, command: str, words: str, value: float | None = None) -> bool:
+    async def _send(self, run: Run, command: str, value: float | None = None) -> bool:
         """Send a command to the worker of ``run``. Returns whether that was possible."""
         try:
             sent = await in_thread(lambda check: send_command(run, command, value))
@@ -402,16 +405,16 @@ class TrainScreen(ModeScreen):
             self._refuse(run, str(error))
             return False
         if run.path == self.attached.path:
-            self._change(asked=_Asked(words, sent))
+            self._change(asked=sent)
         self.charlstm.watcher.read_soon()
         return True
 
     async def do_pause(self) -> None:
         view = self.view
         if view is not None and view.status.state == "paused":
-            await self._send(view.run, "resume", "go on")
+            await self._send(view.run, "resume")
         elif view is not None:
-            await self._send(view.run, "pause", "pause")
+            await self._send(view.run, "pause")
 
     def do_stop(self) -> None:
         view = self.view
@@ -425,16 +428,15 @@ class TrainScreen(ModeScreen):
                 Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
                 Choice("c", "go on training", None),
             ],
-            lambda answer: self._send(view.run, answer, answer),
+            lambda answer: self._send(view.run, answer),
         )
 
     async def do_finish(self) -> None:
         if self.view is not None:
-            words = "finish: the rate falls to zero within half a minute, then it ends"
-            await self._send(self.view.run, "finish", words)
+            await self._send(self.view.run, "finish")
 
     async def do_checkpoint(self) -> None:
-        if self.view is not None and await self._send(self.view.run, "checkpoint", "save its exact state"):
+        if self.view is not None and await self._send(self.view.run, "checkpoint"):
             self._change(asked=None)
             self.charlstm.notify_info("The exact state is saved between two steps.")
 
@@ -451,7 +453,7 @@ class TrainScreen(ModeScreen):
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             learning_rate(offered) if offered else "",
             _check_rate,
-            lambda text: self._send(view.run, "set-lr", f"set the rate to {float(text):g}", float(text)),
+            lambda text: self._send(view.run, "set-lr", float(text)),
         )
 
     def do_play(self) -> None:
@@ -538,7 +540,7 @@ class TrainScreen(ModeScreen):
         one that has ended is resumed."""
         try:
             if (await in_thread(lambda check: run.status())).alive:
-                await self._send(run, "more", f"train {minutes:g} minutes more", minutes)
+                await self._send(run, "more", minutes)
             else:
                 await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
         except CharLSTMError as error:
