@@ -10,6 +10,7 @@ from charlstm.insight.multiverse import Branch, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
+from charlstm_tui.generate.multiverse_view import ContinuationBlocks
 from playing_app import playing
 
 
@@ -103,10 +104,17 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         came = next((child for child in view.root.children if child.char == it.text[cursor]), None)  # type: ignore[union-attr]
         share = "below 0.1 %" if came is None else percent(came.probability)
         assert f"follows in the text: {share}" in it.screen_text()
+        await it.pilot.click(ContinuationBlocks, offset=(2, 1))
+        first = place(view.root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]  # type: ignore[arg-type]
+        assert [id(each) for each in view.path] == [id(first.branch)]
+        await it.pilot.click(ContinuationBlocks, offset=(2, 1))
+        assert view.zoomed == view.chosen == first.text
         await it.pilot.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()
         assert "Esc Score" in it.screen_text()
+        await it.pilot.press("escape")
+        assert (view.zoomed, it.screen.view) == ("", view)
         await it.pilot.press("escape")
         assert it.screen.view is score
         assert score.text_view.cursor == cursor

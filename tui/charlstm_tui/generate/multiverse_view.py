@@ -303,7 +303,7 @@ class MultiverseView(GenerateView):
 
     # ---- drawing
 
-    def _followed(self) -> Iterable[Branch]:
+    def followed(self) -> Iterable[Branch]:
         """The branches of what follows in the text."""
         at = self.root
         if at is None or not self.following.startswith(self.zoomed):
@@ -316,7 +316,7 @@ class MultiverseView(GenerateView):
 
     def _draw(self) -> None:
         root = self.root or Branch("", 1.0)
-        self.blocks.show(root, self.path, self._followed())
+        self.blocks.show(root, self.path, self.followed())
         self._draw_head()
         self._draw_words()
         self._draw_key()
@@ -339,7 +339,7 @@ class MultiverseView(GenerateView):
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
             follows = ""
             if self.root is not None and self.following:
-                first, at = symbol(self.following[0]), next(iter(self._followed()), None)
+                first, at = symbol(self.following[0]), next(iter(self.followed()), None)
                 share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
                 follows = f"   {first} follows in the text: {share}"
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
@@ -389,7 +389,7 @@ class MultiverseView(GenerateView):
             looks = map(VisualStyle.from_rich_style, shades[1:])
             parts = [(f" ≥{100 * least:g} % ", look) for least, look in zip(SHADES, looks, strict=True)]
             lines.append(Content.assemble(("SHADE ", caption), *reversed(parts)))
-        if any(True for _ in self._followed()):
+        if any(True for _ in self.followed()):
             lines.append(Content.assemble(("UNDERLINED", f"{caption} underline"), ("  what follows", "$quiet")))
         self.query_one("#multiverse-key", Static).update(Content("\n").join(lines))
 
