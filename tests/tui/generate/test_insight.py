@@ -23,6 +23,7 @@ from charlstm_tui.formatting import percent
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES
+from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
@@ -213,6 +214,13 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.pilot.press("plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         assert f"held: {layer}:{cell}=1" in it.status()
+        dial = view.query_one(HoldDial)
+        assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
+        await it.pilot.click(HoldDial, offset=(10, 2))
+        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
+        assert dial.render_line(1).text[10] == "●"
+        await it.pilot.press("0", "plus", "plus")
+        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         await it.pilot.press("right_square_bracket")
         other = view.cell
         assert other != (layer, cell)

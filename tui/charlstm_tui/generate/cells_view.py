@@ -6,7 +6,7 @@ Cells are computed and named in threads by ``charlstm.insight``, without the hel
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from textual import events, on, work
@@ -29,6 +29,7 @@ from charlstm_tui.actions import Action, key_of
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
@@ -141,6 +142,7 @@ class CellsView(ExplainingView):
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
         self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
+        self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""
@@ -156,6 +158,7 @@ class CellsView(ExplainingView):
             with Vertical(id="cells-side"):
                 yield Static(Content("CELLS THAT FOLLOW"), classes="caption")
                 yield CellList(id="cells-list")
+                yield HoldDial(id="cells-dial")
 
     # ---- for the screen
 
@@ -268,6 +271,7 @@ class CellsView(ExplainingView):
         if self._wanted and not computing and not too_fast and state.distribution is not None:
             self._job = self._compute()
         self._draw_next()
+        self._draw_dial()
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
             self.post_message(self.Changed())
 
@@ -356,13 +360,24 @@ class CellsView(ExplainingView):
             if self.through_training and self.history:
                 at_step = self.history[self.step]
                 values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
+            self._limits = (float(values.min()), float(values.max()))
             self._mean, self._deviation = float(values.mean()), float(values.std()) or 1.0
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
             self.scale = cell_scale(title, self._mean, self._deviation)
         self._draw_head()
+        self._draw_dial()
         self._draw_history()
         self._draw_next()
         self.post_message(self.Changed())
+
+    def _draw_dial(self) -> None:
+        """The value at which the cell is held, and how to change it."""
+        held = None if self._state is None else held_at(self._state.clamps, self.cell)
+        keys = f"{key_of('generate.hold_lower')} {key_of('generate.hold_higher')}"
+        heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}  {keys}"
+        if held is not None:
+            heading += f"  {key_of('generate.let_go')} let go"
+        self.query_one(HoldDial).show(heading, *self._limits, held)
 
     def _draw_history(self) -> None:
         """The scores of the cell at the steps of the training."""
@@ -529,12 +544,20 @@ class CellsView(ExplainingView):
 
     def do_hold(self, direction: int) -> None:
         """Hold the cell at a value, or at the next one; other cells stay held."""
+        self._hold(lambda held: (held or 0.0) + direction * HOLD_STEP)
+
+    @on(HoldDial.Moved)
+    def _dial_moved(self, event: HoldDial.Moved) -> None:
+        event.stop()
+        self._hold(lambda held: event.value)
+
+    def _hold(self, value: Callable[[float | None], float]) -> None:
+        """Hold the cell at a value that is computed from the one at which it is held."""
         layer, cell = self.cell
 
         def change(clamps: tuple[Clamp, ...]) -> list[Clamp]:
-            held = next((each.value for each in clamps if (each.layer, each.cell) == (layer, cell)), 0.0)
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
-            return [*others, Clamp(layer, cell, value=held + direction * HOLD_STEP)]
+            return [*others, Clamp(layer, cell, value=value(held_at(clamps, self.cell)))]
 
         self.player.change_clamps(change)
 
@@ -556,6 +579,11 @@ class CellsView(ExplainingView):
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
             self.player.stream(PAUSE_AFTER)
+
+
+def held_at(clamps: Sequence[Clamp], cell: Cell) -> float | None:
+    """The value at which a cell is held; ``None`` if it is not."""
+    return next((each.value for each in clamps if (each.layer, each.cell) == cell), None)
 
 
 def cell_name(cell: Cell) -> str:

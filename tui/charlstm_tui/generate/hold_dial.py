@@ -1,0 +1,116 @@
+"""At which value a cell is held, on a line from its lowest to its highest state, to be set by the mouse."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+BEYOND = 0.5
+"""How far the line goes beyond the states that the cell has on the text, in parts of their range."""
+STYLES = ("quiet", "range", "held")
+
+
+class HoldDial(Widget):
+    """A heading, and a line: ``━`` where the cell's states are on the text, ``●`` where it is held. A click or a drag
+    on the line holds it there."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"dial--{name}" for name in STYLES}
+    DEFAULT_CSS = """
+    HoldDial {
+        height: 2;
+        & > .dial--quiet { color: $quiet; }
+        & > .dial--range { color: $kept; }
+        & > .dial--held { color: $accent; text-style: bold; }
+    }
+    """
+
+    class Moved(Message):
+        """The cell is to be held at ``value``."""
+
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._heading = ""
+        self._range = (0.0, 0.0)
+        self._held: float | None = None
+
+    def show(self, heading: str, lowest: float, highest: float, held: float | None) -> None:
+        """Show a cell.
+
+        Args:
+            heading: the first line.
+            lowest, highest: its states on the text.
+            held: at which value it is held, or ``None``.
+        """
+        state = (heading, (lowest, highest), held)
+        if state != (self._heading, self._range, self._held):
+            self._heading, self._range, self._held = state
+            self.refresh()
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        lowest, highest = self._range
+        beyond = BEYOND * (highest - lowest)
+        return lowest - beyond, highest + beyond
+
+    def _labels(self) -> tuple[str, str]:
+        low, high = self._ends
+        return f"{low:.1f} ", f" {high:.1f}"
+
+    def _cells(self) -> int:
+        """The cells of the line."""
+        return self.size.width - sum(map(len, self._labels()))
+
+    def _place(self, value: float) -> int:
+        """The cell of the line that shows a value."""
+        low, high = self._ends
+        last = self._cells() - 1
+        return min(last, max(0, round((value - low) / ((high - low) or 1) * last)))
+
+    def value_at(self, x: int) -> float:
+        """The value that a column of the widget stands for, to two digits after the point."""
+        low, high = self._ends
+        share = (x - len(self._labels()[0])) / max(1, self._cells() - 1)
+        return round(low + min(1.0, max(0.0, share)) * (high - low), 2)
+
+    def render_line(self, y: int) -> Strip:
+        base, width = self.rich_style, self.size.width
+        style = {name: base + self.get_component_rich_style(f"dial--{name}", partial=True) for name in STYLES}
+        if y == 0:
+            return Strip([Segment(self._heading, style["quiet"] + Style(bold=True))]).adjust_cell_length(width, base)
+        if y > 1 or self._range[0] == self._range[1] or self._cells() < 5:
+            return Strip.blank(width, base)
+        first, last = map(self._place, self._range)
+        held = None if self._held is None else self._place(self._held)
+        line = []
+        for place in range(self._cells()):
+            inside = first <= place <= last
+            char, look = ("●", "held") if place == held else ("━", "range") if inside else ("─", "quiet")
+            line.append(Segment(char, style[look]))
+        low, high = self._labels()
+        parts = [Segment(low, style["quiet"]), *line, Segment(high, style["quiet"])]
+        return Strip(parts).simplify().adjust_cell_length(width, base)
+
+    # ---- the mouse
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.y == 1 and self._range[0] != self._range[1]:
+            self.capture_mouse()
+            self.post_message(self.Moved(self.value_at(offset.x)))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self.app.mouse_captured is self:
+            self.post_message(self.Moved(self.value_at(event.get_content_offset_capture(self).x)))
+
+    def on_mouse_up(self) -> None:
+        self.release_mouse()
