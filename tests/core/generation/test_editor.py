@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation.editor import Editor
-from charlstm.generation.saving import from_dict, to_dict
+from charlstm.generation.saving import copy, from_dict, to_dict
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED, TYPED
 
@@ -135,6 +137,20 @@ def test_moving_in_an_edited_text_reads_no_more_than_to_the_cursor(model, monkey
     editor.join()
     assert session.read() == editor.text
     assert len(session.branches()) == 2
+
+
+def test_text_that_is_saved_while_it_is_edited_is_loaded_whole(model):
+    editor = played(model)
+    editor.move(10)
+    editor.insert("ab")
+    content = copy(editor.session, editor.rest)()
+    session = from_dict(json.loads(content), model)
+    assert session.read() == editor.text
+    assert session.position == 12
+    assert [step.source for step in session.steps(9, 13)] == [GENERATED, TYPED, TYPED, GENERATED]
+    for damage in ({"text": editor.text[12:], "sources": [0]}, {"text": "Ω", "sources": [0]}, 3):
+        with pytest.raises(GenerationError):
+            from_dict({**json.loads(content), "rest": damage}, model)
 
 
 def test_cancelled_join_loses_nothing(model):

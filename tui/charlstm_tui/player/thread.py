@@ -345,7 +345,7 @@ class Player:
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
-        self._save_all()
+        self._save()
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -442,16 +442,7 @@ class Player:
 
     # ---- saving
 
-    def _save_all(self) -> None:
-        """Save what is unsaved, before the thread ends."""
-        for playback in self._playbacks.values():
-            try:
-                playback.finish_editing()
-            except Exception as error:
-                _fail(playback, error)
-        self._save(math.inf)
-
-    def _save(self, now: float) -> None:
+    def _save(self, now: float = math.inf) -> None:
         """Save the sessions for which it is time: their content is copied here and written by another thread."""
         for playback in self._playbacks.values():
             if playback.unsaved and playback.next_save <= now:
@@ -462,15 +453,15 @@ class Player:
 
     def _save_session(self, playback: Playback) -> None:
         playback.unsaved = False
-        path, session = playback.file, playback.session
-        if path is None or session is None:
+        path, editor = playback.file, playback.editor
+        if path is None or editor is None:
             return
 
         def failed(failure: str) -> None:
             self._put(lambda: self._stop_saving(playback, failure))
 
         begin = time.monotonic()
-        content = copy(session)
+        content = copy(editor.session, editor.rest)
         end = time.monotonic()
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
         self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
@@ -529,7 +520,6 @@ class Player:
         playback.stop()
         before, request_before = playback.editor, playback.request
         settings_before, speed_before = playback.settings, playback.speed
-        playback.finish_editing()
         if playback.unsaved:
             self._save_session(playback)
         if playback.edited:  # the file keeps what the user made; the next session gets another one
