@@ -501,6 +501,7 @@ def test_without_a_terminal_it_says_one_sentence() -> None:
     [
         ("--nonsense", "see charlstm-tui --help"),
         ("demo", "charlstm-tui --model demo"),
+        ("--serve=./novel.txt", "charlstm-tui ./novel.txt --serve"),
         ("--log=/no/folder/my.log", "cannot be written: No such file"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("textual_serve", reason="an optional package")
 
-from aiohttp import WSMsgType, WSServerHandshakeError
+from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
 
 from charlstm.errors import CharLSTMError
@@ -101,7 +101,8 @@ async def test_pages_are_closed_when_the_server_ends() -> None:
         await page.send_str('["focus"]')
         await page.receive_bytes(timeout=10)
         await client.app.shutdown()
-        assert (await page.receive(timeout=10)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.BINARY)
+        message = await page.receive(timeout=10)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ import platform
 import sys
 import threading
 from collections import deque
-from importlib.metadata import version
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
@@ -68,6 +67,8 @@ class LogFile(logging.FileHandler):
 
 def log_to(path: Path) -> None:
     """From now on, also log to this file: errors, actions, and commands that are run. Raises :class:`OSError`."""
+    from importlib.metadata import version  # 16 ms, which a start without a log does not need
+
     handler = LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s: %(message)s"))
     LOG.addHandler(handler)

@@ -121,6 +121,10 @@ def command(
 
 def _serve(written: str, arguments: list[str]) -> None:
     """Serve the app with these arguments to browsers, until it is ended."""
+    if "/" in written or os.path.exists(written):
+        raise click.ClickException(
+            f"--serve takes HOST:PORT, and {written} is none; name the text first: charlstm-tui {written} --serve"
+        )
     try:
         from charlstm_tui.web.server import serve  # an optional package, and 0.3 s
     except ModuleNotFoundError as error:

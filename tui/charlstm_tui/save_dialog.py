@@ -65,7 +65,7 @@ class SaveDialog(Dialog):
                 yield Static(Content(self._about), classes="dialog-about quiet")
             yield Static(classes="dialog-error")
             formats_keys = "   ↑ ↓ format" if len(self._formats) > 1 else ""
-            keys = f"Enter save{formats_keys}   Tab complete path   Esc cancel"
+            keys = f"Enter save{formats_keys}   Tab complete   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:

@@ -50,10 +50,10 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 
 FORMATS = (
     Format(".txt", "the text"),
-    Format(".md", "the text in Markdown, with the settings"),
-    Format(".html", "the text in its colours, for browsers"),
-    Format(".tree.html", "all branches, for browsers"),
-    Format(".json", "the session with all branches, to continue"),
+    Format(".md", "Markdown, with the settings"),
+    Format(".html", "the text in its colours"),
+    Format(".tree.html", "all branches as a web page"),
+    Format(".json", "the session, to continue it"),
 )
 """What a session is saved as."""
 

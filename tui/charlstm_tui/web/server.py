@@ -127,8 +127,7 @@ class AppServer:
         return page
 
     async def _close(self, _: web.Application) -> None:
-        for page in list(self.pages):
-            await page.close(code=WSCloseCode.GOING_AWAY)
+        await asyncio.gather(*(page.close(code=WSCloseCode.GOING_AWAY) for page in self.pages))
 
 
 def _file(path: Path) -> Handler:

@@ -95,7 +95,6 @@ class FindBar(Horizontal):
     FindBar > Static { width: auto; padding: 0 1; }
     FindBar > Input { width: 1fr; min-width: 8; }
     FindBar > .find-count { color: $foreground; }
-    .-narrow FindBar > .find-keys { display: none; }
     """
     BINDINGS: ClassVar = [
         ("escape", "close", "close"),
