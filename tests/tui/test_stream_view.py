@@ -18,6 +18,7 @@ from textual.theme import BUILTIN_THEMES
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.player.marks import OFF, RANK, SURPRISE, Origin, uniform
 from charlstm_tui.theme import DARK, LIGHT, TEXT, contrast, legible_colours, own_variables
+from charlstm_tui.widgets.find import Search
 from recorded_run import NASTY
 
 LINES = "".join(f"line {number}\n" for number in range(200))
@@ -55,6 +56,30 @@ async def test_follows_the_end_only_while_it_is_in_view() -> None:
         app.view.scroll_to(y=app.view.max_scroll_y, animate=False)
         app.view.append("the end")
         assert "the end" in app.shown()
+
+
+async def test_places_that_are_found_are_marked_across_rows_and_in_new_text() -> None:
+    app = Host()
+
+    def marked() -> list[str]:
+        rows = [app.view.render_line(y) for y in range(3)]
+        return ["".join(segment.text for segment in row if segment.style and segment.style.reverse) for row in rows]
+
+    async with app.run_test(size=(12, 6)) as pilot:
+        await pilot.pause()
+        app.view.append("a long wordabc def gh")
+        await pilot.pause()
+        assert [row.strip() for row in app.shown()[:3]] == ["a long", "wordabc def", "gh"]
+        app.view.show_search(Search("DEF GH"), 15)
+        assert app.view.cursor == 15
+        assert marked() == ["", "def ", "gh"]
+        app.view.show_search(Search("f ghi"), None)
+        assert marked() == ["", "", ""]
+        app.view.append("ij")
+        assert marked() == ["", "f ", "ghi"]
+        app.view.show_search(Search(), None)
+        app.view.cursor = 0
+        assert marked() == ["", "", ""]
 
 
 async def test_the_scrollbar_follows_the_rows_and_goes_with_them() -> None:

@@ -186,6 +186,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         if text:
             row = min(row, layout.append(text))
             self._marks.extend(marks)
+        if self._search.needle:  # a place that ends in the new text may begin in a row above
+            row = min(row, layout.row_of(max(0, position - len(self._search.needle))))
         for stale in range(row, min(layout.rows + 1, row + self._strips.maxsize)):
             self._strips.discard(stale)
         self._update_size()
