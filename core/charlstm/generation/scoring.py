@@ -17,6 +17,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
+from charlstm.text.sentences import sentences
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -33,6 +34,15 @@ class Place:
     rank: int
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence, ``text[start:stop]`` of the scored text, and its mean surprise in bits per character."""
+
+    start: int
+    stop: int
+    bits_per_char: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,15 @@ class Scores:
                 before, after = self.text[low:position], self.text[position + 1 : high]
                 found.append(Place(position, self.text[position], bits, rank, before, after))
         return found
+
+    def sentences(self) -> list[Sentence]:
+        """The sentences of the text, in its order; the first character of the text does not count."""
+        bits = np.cumsum(np.nan_to_num(self.nats), dtype=np.float64) / math.log(2)
+        return [
+            Sentence(start, stop, float(bits[stop - 1] - bits[max(0, start - 1)]) / (stop - max(1, start)))
+            for start, stop in sentences(self.text)
+            if stop > 1
+        ]
 
     def strip(self, width: int) -> npt.NDArray[np.float32]:
         """Mean bits per character in ``width`` equal parts of the text (fewer if it is shorter): ``(width,)``."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import regex
 
 from charlstm.errors import GenerationError
+from charlstm.text.sentences import sentence_ends
 
 Kind = Literal["yes/no", "graded"]
 Values = npt.NDArray[np.float32]
@@ -175,8 +176,8 @@ def _position_in_sentence(text: str) -> Values:
 def _sentence_ended(text: str) -> npt.NDArray[np.bool_]:
     """True on the character that ends a sentence: . ! or ?, with closing quotes and brackets behind it, and a blank."""
     ends = np.zeros(len(text), bool)
-    for match in regex.finditer(r"[.!?]+[\"'”’)\]]*(?=\s)", text):
-        ends[match.end() - 1] = True
+    for end in sentence_ends(text):
+        ends[end - 1] = True
     return ends
 
 

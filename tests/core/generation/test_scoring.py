@@ -68,3 +68,15 @@ def test_strip_averages_equal_parts():
     assert scores.strip(3).tolist() == pytest.approx([1, 3, 5])
     assert scores.strip(100).tolist() == pytest.approx([1, 1, 3, 3, 5, 5])
     assert scores.strip(1)[0] == pytest.approx(scores.bits_per_char)
+
+
+def test_figures_of_sentences_are_the_means_of_their_characters():
+    text = 'One. "Two?" 3.5 is\nthree\n\nfour'
+    bits = np.arange(1, len(text), dtype=np.float64)
+    nats = np.array([np.nan, *bits], np.float32) * np.float32(math.log(2))
+    scores = Scores(text, nats, np.ones(len(nats), np.int32), np.zeros_like(nats), {})
+    found = scores.sentences()
+    assert [text[each.start : each.stop] for each in found] == ["One.", '"Two?"', "3.5 is\nthree", "four"]
+    assert [each.bits_per_char for each in found] == pytest.approx(
+        [np.mean([1, 2, 3]), *(np.arange(each.start, each.stop).mean() for each in found[1:])]
+    )

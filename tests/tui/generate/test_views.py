@@ -18,6 +18,7 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.player.state import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.widgets.row_list import RowList
 from playing_app import playing
 from recorded_run import record
 
@@ -135,6 +136,41 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         it.app.screen.query_one(Input).value = str(home / "missing.txt")
         await it.pilot.press("enter")
         await it.until(lambda: "missing.txt" in "".join(it.screen_text().split()))  # a long path is wrapped
+
+
+async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:
+    async with playing(model, (100, 30)) as it:
+        await it.paused(5)
+        await it.pilot.press("s")
+        view = it.screen.score
+        text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
+        view.score(text, "the text")
+        await it.until(lambda: view.text_view.text() == text)
+        rows, stream = view.query_one(RowList), view.text_view
+        assert rows.cursor == str(min(place.position for place in view.scores.places(40)))  # type: ignore[union-attr]
+        rows.focus()
+        await it.pilot.press("end")
+        await it.until(lambda: stream.cursor == int(rows.rows[-1].key or 0) == int(rows.cursor or 0))
+        await it.pilot.press("l")
+        await it.until(lambda: "HARDEST SENTENCES" in it.screen_text())
+        scores = view.scores
+        assert scores is not None
+        hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
+        assert [int(row.key or 0) for row in rows.rows] == [each.start for each in hardest]
+        assert f"{hardest[0].bits_per_char:.1f}" in it.screen_text()
+        stream.focus()
+        await it.pilot.click(stream, offset=(5, 3))
+        before = stream.cursor
+        here = next(each.start for each in reversed(scores.sentences()) if each.start <= before)
+        await it.until(lambda: rows.cursor == str(here))
+        await it.pilot.press("right")
+        assert stream.cursor == before + 1  # the list follows the text, not the text the list
+        await it.pilot.press("tab", "home")
+        await it.until(lambda: stream.cursor == hardest[0].start)
+        await it.pilot.click(rows, offset=(8, 2))
+        await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
+        await it.pilot.press("l")
+        await it.until(lambda: "MOST SURPRISING" in it.screen_text())
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:

@@ -1,4 +1,5 @@
-"""Score: how surprising a text is to the model: a figure, a strip along the text, and its most surprising places.
+"""Score: how surprising a text is to the model: a figure, a strip along the text, and a list of its most surprising
+places or sentences. The list and the text have one cursor: moving it in one moves it in the other.
 
 It opens with the text that was played. Figures are computed by ``charlstm.generation.scoring`` in a thread.
 """
@@ -13,18 +14,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 from rich.cells import cell_len
-from textual import events, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import var
 from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, TextError
-from charlstm.generation.scoring import Place, Scores, score
+from charlstm.generation.scoring import Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
@@ -37,11 +39,16 @@ from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
+from charlstm_tui.widgets.row_list import Row, RowList
 
 MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
 PLAYED = "the played text"
 PLACES = 40
+SENTENCES = 200
+"""Places and sentences in the list, at most."""
+LONGEST_ROW = 200
+"""Characters of a sentence that are drawn in the list, which cuts them to its width."""
 
 
 def _opens() -> tuple[tuple[str, str], str]:
@@ -104,6 +111,9 @@ class SurpriseStrip(Widget):
 class ScoreView(GenerateView):
     """The view."""
 
+    by_sentence: var[bool] = var(False)
+    """Whether the list has sentences, not single characters."""
+
     class Progress(Message):
         """So much of the text is scored, 0 to 1, and so many seconds are left."""
 
@@ -118,6 +128,7 @@ class ScoreView(GenerateView):
         self._job: Worker[None] | None = None
         self._scores: Scores | None = None
         self._places: list[Place] = []
+        self._sentences: list[Sentence] = []  # the most surprising first
         self._text_name = ""
 
     def compose(self) -> ComposeResult:
@@ -126,8 +137,8 @@ class ScoreView(GenerateView):
         with Horizontal():
             yield StreamView(id="score-text")
             with Vertical(id="score-side"):
-                yield Static(Content("MOST SURPRISING, in bits"), classes="caption")
-                yield Static(id="score-places")
+                yield Static(classes="caption", id="score-caption")
+                yield RowList(id="score-list")
 
     @property
     def text_view(self) -> StreamView:
@@ -140,6 +151,11 @@ class ScoreView(GenerateView):
 
     def scopes(self) -> tuple[str, ...]:
         return ("generate.score",)
+
+    def labels(self) -> dict[str, str]:
+        if not self.by_sentence:
+            return {}
+        return {"generate.score_list": "characters", "generate.score_next": "next sentence"}
 
     def figures(self) -> list[str]:
         scores, cursor = self._scores, self.text_view.cursor
@@ -237,7 +253,10 @@ class ScoreView(GenerateView):
             )
 
     def _show(self, scores: Scores | None, words: str = "") -> None:
-        self._scores, self._places = scores, [] if scores is None else scores.places(PLACES)
+        self._scores = scores
+        self._places = [] if scores is None else scores.places(PLACES)
+        found = [] if scores is None else scores.sentences()
+        self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
         view = self.text_view
         view.clear()
         if scores is not None:
@@ -257,35 +276,62 @@ class ScoreView(GenerateView):
                 )
             )
         self.query_one(SurpriseStrip).show(scores)
-        self._draw_places()
+        self._fill_list()
         self.post_message(self.Changed())
 
     def _show_head(self, words: Content) -> None:
         self.query_one("#score-head", Static).update(words)
 
-    def _draw_places(self) -> None:
-        width = max(16, self.query_one("#score-side").content_size.width)
-        lines = []
-        for place in self._places[: max(1, self.size.height - 2)]:
-            sign = symbol(place.char)
-            figure = f"{place.bits:4.1f} "
-            here = "▸" if place.position == self.text_view.cursor else " "
-            free = width - len(figure) - cell_len(sign) - 2
-            before = visible(place.before, keep="").replace("\n", "↵")
-            after = visible(place.after, keep="").replace("\n", "↵")
-            while before and cell_len(before) > free * 2 // 3:
-                before = before[1:]
-            while after and cell_len(before + after) > free:
-                after = after[:-1]
-            lines.append(
-                Content.assemble(
-                    (figure, "$quiet"), (here, "$accent"), (before, "$quiet"), (sign, "bold $error"), (after, "$quiet")
-                )
-            )
-        self.query_one("#score-places", Static).update(Content("\n").join(lines))
+    # ---- the list: the key of a row is the position of its character, or of the start of its sentence
 
-    def on_resize(self) -> None:
-        self._draw_places()
+    def watch_by_sentence(self) -> None:
+        self._fill_list()
+        self.post_message(self.Changed())
+
+    @on(RowList.Resized)
+    def _fill_list(self) -> None:
+        if not self.is_mounted:
+            return
+        caption = "HARDEST SENTENCES, bits/char" if self.by_sentence else "MOST SURPRISING, in bits"
+        self.query_one("#score-caption", Static).update(Content(caption))
+        rows = self.query_one(RowList)
+        make = map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
+        with rows.prevent(RowList.Moved):
+            rows.show(list(make))
+        self._follow_text()
+
+    def _place_row(self, place: Place) -> Row:
+        sign, figure = symbol(place.char), f"{place.bits:4.1f} "
+        free = max(16, self.query_one(RowList).size.width) - len(figure) - cell_len(sign) - 2
+        before, after = _line(place.before), _line(place.after)
+        while before and cell_len(before) > free * 2 // 3:
+            before = before[1:]
+        while after and cell_len(before + after) > free:
+            after = after[:-1]
+        content = Content.assemble((figure, "$quiet"), (before, "$quiet"), (sign, "bold $error"), (after, "$quiet"))
+        return Row(str(place.position), content)
+
+    def _sentence_row(self, sentence: Sentence) -> Row:
+        shown = "" if self._scores is None else self._scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
+        return Row(str(sentence.start), Content.assemble((f"{sentence.bits_per_char:4.1f} ", "$quiet"), _line(shown)))
+
+    def _follow_text(self) -> None:
+        """Put the list's cursor on the row whose place, or sentence, is nearest to the text's cursor."""
+        cursor = self.text_view.cursor
+        if self.by_sentence:
+            distances = [(max(each.start - cursor, cursor + 1 - each.stop, 0), each.start) for each in self._sentences]
+        else:
+            distances = [(abs(each.position - cursor), each.position) for each in self._places]
+        if distances:
+            rows = self.query_one(RowList)
+            with rows.prevent(RowList.Moved):
+                rows.move_to(str(min(distances)[1]))
+
+    @on(RowList.Moved)
+    def _follow_list(self, event: RowList.Moved) -> None:
+        event.stop()
+        if event.key is not None:
+            self._show_position(int(event.key))
 
     # ---- actions
 
@@ -296,29 +342,43 @@ class ScoreView(GenerateView):
 
         self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
 
+    def do_score_list(self) -> None:
+        """List the sentences, or single characters again."""
+        self.by_sentence = not self.by_sentence
+
     def do_score_next(self) -> None:
-        """Put the cursor on the next surprising place, after the last on the first."""
-        positions = sorted(place.position for place in self._places)
+        """Put the cursor on the next place, or sentence, of the list in the text; after the last on the first."""
+        positions = sorted(int(row.key) for row in self.query_one(RowList).rows if row.key is not None)
         if positions:
-            self._go(positions[bisect_right(positions, self.text_view.cursor) % len(positions)])
+            self._show_position(positions[bisect_right(positions, self.text_view.cursor) % len(positions)])
+            self._follow_text()
 
     def do_score_walk(self, characters: int, lines: int) -> None:
         self.text_view.walk(characters, lines)
         self._moved()
 
-    def _go(self, position: int) -> None:
+    def _show_position(self, position: int) -> None:
         self.text_view.cursor = position
         self.text_view.reveal(position)
-        self._moved()
-
-    def _moved(self) -> None:
-        """Show what the character at the cursor is worth."""
-        self._draw_places()
         self.post_message(self.Changed())
 
-    def on_surprise_strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
-        self._go(int(event.share * self.text_view.length))
+    def _moved(self) -> None:
+        """The text's cursor is elsewhere: show what the character there is worth, and where it is in the list."""
+        self._follow_text()
+        self.post_message(self.Changed())
 
-    def on_stream_view_cursor_moved(self, event: StreamView.CursorMoved) -> None:
+    @on(SurpriseStrip.Clicked)
+    def _strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
+        event.stop()
+        self._show_position(int(event.share * self.text_view.length))
+        self._follow_text()
+
+    @on(StreamView.CursorMoved)
+    def _text_clicked(self, event: StreamView.CursorMoved) -> None:
         event.stop()
         self._moved()
+
+
+def _line(text: str) -> str:
+    """``text`` in one line, safe to show."""
+    return visible(text, keep="").replace("\n", "↵")
