@@ -190,14 +190,6 @@ def test_smooth_refuses_weights_outside_0_to_1() -> None:
             smooth([1.0], weight)
 
 
-def test_smoothing_a_long_run_is_fast() -> None:
-    import time
-
-    series = RunSeries.of([started(planned_steps=100_000), *(stepped(step) for step in range(1, 50_001))])
-    begin = time.perf_counter()
-    series.curve("train", smoothing=0.9)
-    assert time.perf_counter() - begin < 0.5
-
 
 def test_progress_and_time_left_include_the_final_validation() -> None:
     """ "100 %, left 0:00" was shown for the 34 s that a final validation took."""
