@@ -23,6 +23,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
@@ -41,6 +42,8 @@ from charlstm_tui.run_watcher import RunsState
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
+SHORT_NAME = 10
+"""Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
 """Characters after the cursor that Multiverse marks where they are among the continuations."""
 FIGURES_INTERVAL = 0.25
@@ -156,7 +159,8 @@ class GenerateScreen(ModeScreen):
             return
         facts, name = state.facts, self.view_name
         step = "" if facts.step is None else f" @ step {facts.step:,}"
-        names: tuple[str, ...] = (facts.name + step, facts.name)
+        # The step is worth more than the end of the name.
+        names: tuple[str, ...] = (facts.name + step, shorten(facts.name, SHORT_NAME) + step, step.strip() or facts.name)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same prime and seed on both sides", "same prime and seed")
