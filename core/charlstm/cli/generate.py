@@ -16,11 +16,12 @@ from charlstm.cli.options import (
     integer_option,
     json_option,
     model_argument,
+    models_of_run,
     number_option,
     open_model,
     runs_dir_option,
 )
-from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters
+from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_stdout
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 
@@ -98,6 +99,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
         r"charlstm generate RUN --samples 20 --stop '\n'",
         "charlstm generate RUN --temperature 0 --show-probs",
         "charlstm generate RUN --clamp 2:317=1.0",
+        "charlstm generate RUN --length 400 --checkpoints --out learning.html",
         about=MODEL_HELP,
     )
 )
@@ -122,6 +124,8 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be given several times.",
 )
 @integer_option("--snapshot", help="Use the model of the run after N steps.")
+@click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
+@click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option("--show-probs", is_flag=True, help="Print one line per character: probability, rank and alternatives.")
 @json_option
 @runs_dir_option
@@ -136,6 +140,8 @@ def generate(
     seed: int,
     clamps: tuple[str, ...],
     snapshot: int | None,
+    checkpoints: bool,
+    out: str | None,
     show_probs: bool,
     as_json: bool,
     runs_dir: Path | None,
@@ -144,7 +150,8 @@ def generate(
     """Generate text with MODEL. It is written to stdout as it is generated, after the prime.
 
     With --json: {"text"}, without the prime; with --samples {"texts"}; with --show-probs also {"steps"}, one for each
-    character.
+    character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in nats) and text, and with
+    --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
     from charlstm.generation.session import Session
@@ -154,10 +161,18 @@ def generate(
         raise GenerationError("Give --prime or --prime-file, not both")
     if show_probs and samples is not None:
         raise GenerationError("--show-probs works for one text only: remove it, or remove --samples")
+    if checkpoints and (samples is not None or show_probs or snapshot is not None):
+        raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
+    if out is not None and not checkpoints:
+        raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     settings = sampler_settings(sampler)
     held = [parse_clamp(clamp) for clamp in clamps]
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
+    if checkpoints:
+        options: dict[str, Any] = {"seed": seed, "settings": settings, "stop": stops, "clamps": held}
+        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, options)
+        return
     loaded = open_model(model, runs_dir, snapshot)
     if samples is not None:
         texts = _generate_samples(
@@ -246,6 +261,44 @@ def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **
             prime_progress=bar.stage("reading the prime"),
             **options,
         )
+
+
+def _generate_at_checkpoints(
+    model: str,
+    models: list[tuple[int, Path]],
+    prime: str,
+    length: int,
+    out: str | None,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    """Continue the prime with all models of a run, and print the texts or write them to a page."""
+    from charlstm import user_files
+    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
+    from charlstm.storage import write_all
+
+    destination = None if out in (None, user_files.STDOUT) else user_files.destination(Path(out or ""))
+    with ProgressBar() as bar:
+        texts = list(checkpoint_texts(models, prime, length, progress=bar.stage("generating"), **options))
+    if out is None:
+        result: GenerateResult = {
+            "checkpoints": [{"step": each.step, "loss": each.loss, "text": each.text} for each in texts]
+        }
+        heads = [f"step {each.step:,}" + ("" if each.loss is None else f", loss {each.loss:.3f}") for each in texts]
+        shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
+        print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
+        return
+    sampler = {name: value for name, value in options["settings"].to_dict().items() if value is not None}
+    facts = [("seed", str(options["seed"])), *((name.replace("_", "-"), str(value)) for name, value in sampler.items())]
+    facts += [("held cells", ", ".join(map(str, options["clamps"])))] if options["clamps"] else []
+    page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)
+    encoded = page.encode("utf-8", "replace")
+    if destination is None:
+        write_stdout(lambda file: write_all(file, encoded))
+        return
+    user_files.save(destination, lambda file: write_all(file, encoded))
+    written: GenerateResult = {"out": str(destination), "bytes": len(encoded)}
+    print_result(as_json, written, f"Wrote {destination}: open it in a browser")
 
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:

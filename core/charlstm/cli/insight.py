@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,23 +21,25 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     encoding_option,
+    evenly_chosen,
     examples,
-    find_run,
     integer_option,
     json_option,
     load_corpus,
     max_chars_option,
     model_argument,
+    models_of_run,
     number_option,
     open_model,
     optional_text_argument,
+    run_of,
     runs_dir_option,
     snapshot_option,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
 from charlstm.display import symbol, visible
-from charlstm.errors import GenerationError, RunError, TextError
+from charlstm.errors import GenerationError, TextError
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -52,16 +54,11 @@ if TYPE_CHECKING:
     from charlstm.runs.folder import Run
     from charlstm.svg import ChartCurve
 
-Item = TypeVar("Item")
-
 CELLS_CHARS = 200_000
 """Characters of a text from which cells are named, unless --max-chars says otherwise."""
 
 SNAPSHOT_CHARS = 50_000
 """The same where every snapshot of a run reads the text."""
-
-SNAPSHOTS = 12
-"""Snapshots that cells are followed through, at most."""
 
 CONTEXT_CHARS = 100_000
 """The same for the context."""
@@ -124,7 +121,7 @@ def cells(
 
     if through_snapshots and (probed is not None or snapshot is not None):
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
-    models = _models_of(model, runs_dir) if through_snapshots else []
+    models = models_of_run(model, runs_dir) if through_snapshots else []
     named_patterns = [_named_pattern(pattern) for pattern in patterns]
     loaded = open_model(model, runs_dir, snapshot)
     content = _text_for(loaded, text, encoding, max_chars or (SNAPSHOT_CHARS if models else CELLS_CHARS))
@@ -339,7 +336,7 @@ def report(
 
     destination = user_files.destination(Path(out)) if out != user_files.STDOUT else None
     loaded = open_model(model, runs_dir, snapshot)
-    run = _run_of(model, runs_dir)
+    run = run_of(model, runs_dir)
     if text:
         content = _text_for(loaded, text, encoding, max_chars or CELLS_CHARS)
     elif run is not None:
@@ -391,36 +388,6 @@ def _text_for(model: Model, text: tuple[str, ...], encoding: str | None, max_cha
     return corpus.text(0, max_chars)
 
 
-def _run_of(model: str, runs_dir: Path | None) -> Run | None:
-    """The run that MODEL names; None for a file and for the model that comes with charlstm."""
-    if model == "demo" or model.endswith(".safetensors"):
-        return None
-    return find_run(model, runs_dir)
-
-
-def _models_of(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
-    """The models of a run with their steps, from the first snapshot to the best model: some, evenly chosen, if there
-    are many."""
-    from charlstm.model.file import read_info
-    from charlstm.runs.models import find_model
-
-    run = _run_of(model, runs_dir)
-    if run is None:
-        raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
-    found = {snapshot.step: snapshot.path for snapshot in run.snapshots()}
-    best = find_model(model, runs_dir)
-    step = read_info(best)[1].get("step")
-    if isinstance(step, int):
-        found[step] = best
-    return _some(sorted(found.items()), SNAPSHOTS)
-
-
-def _some(items: Sequence[Item], count: int) -> list[Item]:
-    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between."""
-    chosen = sorted({round(n * (len(items) - 1) / (count - 1)) for n in range(count)}) if items else []
-    return [items[n] for n in chosen]
-
-
 def _held_out_text(run: Run) -> str:
     """Up to :data:`CELLS_CHARS` characters of the part of its text that the run was not trained on."""
     from charlstm.text.batches import TrainingText
@@ -447,7 +414,7 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
         ChartCurve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
     ]
     samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
-    return curves, _some(samples, SAMPLES)
+    return curves, evenly_chosen(samples, SAMPLES)
 
 
 def _named_pattern(text: str) -> tuple[str, str]:
@@ -484,7 +451,7 @@ def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], as_jso
         for step, at_step in scores.items()
     ]
     width = 2 + max((len(f"{step:,}") for step in scores), default=0)
-    steps = _some(list(scores), max(2, (terminal_width() - 40) // width))
+    steps = evenly_chosen(list(scores), max(2, (terminal_width() - 40) // width))
     names = [f"{step:,}" for step in steps]
     lines = table(
         ["feature", "cell", "kind", *names],

@@ -320,12 +320,26 @@ class GeneratedStep(TypedDict):
     alternatives: list[StepAlternative]
 
 
+class CheckpointResult(TypedDict):
+    """What one model of a run generated, from ``generate --checkpoints``."""
+
+    step: int
+    loss: float | None
+    """Its validation loss in nats, where it was measured."""
+    text: str
+    """Without the prime."""
+
+
 class GenerateResult(TypedDict):
-    """From ``generate``: ``text``, or ``texts`` with --samples. The prime is not included."""
+    """From ``generate``: ``text``, or ``texts`` with --samples, or ``checkpoints`` with --checkpoints. The prime is not
+    included. ``out`` and ``bytes`` are those of the page that --out wrote."""
 
     text: NotRequired[str]
     texts: NotRequired[list[str]]
     steps: NotRequired[list[GeneratedStep]]
+    checkpoints: NotRequired[list[CheckpointResult]]
+    out: NotRequired[str]
+    bytes: NotRequired[int]
 
 
 # -- evaluation --------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The page needs no network and no script, and prints well.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from charlstm.insight.activations import activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.context import Context, context
 from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.insight.page import escape, facts_table, page
 from charlstm.svg import ChartCurve, line_chart
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def report(
     shown = part[: SHOWN_CHARS * 2]
     scores = score(model, shown, stepper=stepper)
     sections = [
-        _facts(facts),
+        facts_table(facts),
         _curves(curves),
         _samples(samples),
         _surprise(scores),
@@ -90,25 +90,14 @@ def report(
         _context_section(model, part, stepper, stage("measuring the context")),
         _continuations(model, prime or _start_of_sentence(part), stepper),
     ]
-    body = "".join(section for section in sections if section)
-    name = _escape(title)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{name}</title><style>{_STYLE}</style></head><body><h1>{name}</h1>{body}</body></html>\n"
-    )
+    return page(title, "".join(section for section in sections if section))
 
 
 # -- sections ----------------------------------------------------------------------------------------------------
 
 
 def _section(title: str, about: str, content: str) -> str:
-    return f"<section><h2>{_escape(title)}</h2><p>{_escape(about)}</p>{content}</section>"
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in facts)
-    return f"<table class=facts>{rows}</table>" if rows else ""
+    return f"<section><h2>{escape(title)}</h2><p>{escape(about)}</p>{content}</section>"
 
 
 def _curves(curves: Sequence[ChartCurve]) -> str:
@@ -123,7 +112,7 @@ def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
     rows = "".join(
-        f"<tr><th>step {sample.step:,}</th><td><pre>{_escape(sample.text)}</pre></td></tr>" for sample in samples
+        f"<tr><th>step {sample.step:,}</th><td><pre>{escape(sample.text)}</pre></td></tr>" for sample in samples
     )
     about = "The same beginning and the same random numbers after more and more training steps."
     return _section("What it wrote", about, f"<table class=samples>{rows}</table>")
@@ -133,12 +122,12 @@ def _surprise(scores: Scores) -> str:
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
         f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
-        f"{_escape(char)}</span>"
+        f"{escape(char)}</span>"
         for char, value in zip(scores.text[:SHOWN_CHARS], bits[:SHOWN_CHARS].tolist(), strict=False)
     )
     places = "".join(
-        f"<li>{place.bits:.1f} bits: …{_escape(place.before[-16:])}<b>{_escape(place.char)}</b>"
-        f"{_escape(place.after[:16])}…</li>"
+        f"<li>{place.bits:.1f} bits: …{escape(place.before[-16:])}<b>{escape(place.char)}</b>"
+        f"{escape(place.after[:16])}…</li>"
         for place in scores.places(8)
     )
     about = (
@@ -165,7 +154,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         chance = f"{figure}; the cell is {'low' if low else 'high'} where the feature is"
         chance += " true" if each.kind == "auc" else " high"
         parts.append(
-            f"<h3>{_escape(each.feature)}: cell {cell} of layer {layer} <small>({chance})</small></h3>"
+            f"<h3>{escape(each.feature)}: cell {cell} of layer {layer} <small>({chance})</small></h3>"
             f"<pre class=text>{''.join(_diverging(trace.text, values))}</pre>"
         )
     about = (
@@ -179,7 +168,7 @@ def _diverging(text: str, values: npt.NDArray[np.float32]) -> Iterator[str]:
     for char, value in zip(text, values.tolist(), strict=True):
         colour = "214,110,30" if value > 0 else "40,110,190"
         style = f"background:rgba({colour},{abs(value) * 0.7:.2f})"
-        yield f'<span style="{style}" title="{value:+.2f}">{_escape(char)}</span>'
+        yield f'<span style="{style}" title="{value:+.2f}">{escape(char)}</span>'
 
 
 def _context_section(model: Model, text: str, stepper: Stepper, progress: Callable[[int, int], None] | None) -> str:
@@ -202,7 +191,7 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
 def _continuations(model: Model, prime: str, stepper: Stepper) -> str:
     root = multiverse(model, prime, depth=16, cutoff=CUTOFF, stepper=stepper)
     words = "".join(
-        f"<li>{_escape(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
+        f"<li>{escape(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
         for each in next_words(model, prime, stepper=stepper)
     )
     about = (
@@ -234,13 +223,13 @@ def multiverse_picture(root: Branch, width: int = 760, height: int = 420) -> str
             blocks.append(
                 f'<rect x="{level * column:.1f}" y="{top:.1f}" width="{column - 1:.1f}" '
                 f'height="{max(0.5, tall - 1):.1f}" '
-                f'class="b{level % 2}"><title>{_escape(child.char)} {child.probability:.1%}</title></rect>'
+                f'class="b{level % 2}"><title>{escape(child.char)} {child.probability:.1%}</title></rect>'
             )
             if tall >= 9:
                 size = min(22.0, max(9.0, tall * 0.7), column * 0.8)
                 blocks.append(
                     f'<text x="{(level + 0.5) * column:.1f}" y="{top + tall / 2 + size * 0.35:.1f}" '
-                    f'font-size="{size:.1f}">{_escape(_visible(child.char))}</text>'
+                    f'font-size="{size:.1f}">{escape(_visible(child.char))}</text>'
                 )
             draw(child, level + 1, top)
             top += tall
@@ -256,28 +245,5 @@ def _depth(branch: Branch) -> int:
     return depth
 
 
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-"""HTML forbids control characters; Unicode has visible symbols for them."""
-
-
-def _escape(text: str) -> str:
-    return html.escape(text.translate(_CONTROLS))
-
-
 def _visible(char: str) -> str:
     return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(char, char)
-
-
-_STYLE = """
-body{max-width:50em;margin:2em auto;padding:0 1em;font:16px/1.55 system-ui,sans-serif;color:#1b1b1b;background:#fdfdfb}
-h1,h2{line-height:1.2}h2{margin:2em 0 .2em}h3{margin:1.2em 0 .3em;font-size:1em}small{color:#666;font-weight:normal}
-table{border-collapse:collapse}th{text-align:left;vertical-align:top;padding:.15em 1em .15em 0;white-space:nowrap;
-font-weight:600}td{padding:.15em 0}pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
-font:14px/1.6 ui-monospace,monospace}.text{max-height:24em;overflow:auto;border-left:3px solid #ccc;padding-left:.8em}
-svg{width:100%;height:auto}
-.multiverse text{text-anchor:middle;font-family:ui-monospace,monospace;
-fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;margin-right:1.2em}
-@media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}small{color:#aaa}
-.b0{fill:#274a70}.b1{fill:#1d3853}.multiverse text{fill:#eee}}
-@media print{.text{max-height:none}section{break-inside:avoid-page}}
-""".replace("\n", "")

@@ -131,3 +131,28 @@ def test_a_report_is_one_page_that_loads_nothing(
     assert "How it learnt" not in content, "a model file has no curves"
     assert "Give a TEXT" in error_of("report", str(model), "--out", str(out))
     assert len(TEXT) > 200
+
+
+def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+) -> None:
+    words = ("generate", "fox", "--prime", "the ", "--length", "30", "--checkpoints")
+    rows = run_json(*words)["checkpoints"]
+    assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
+    assert rows[0]["step"] == 0
+    for row in rows[:-1]:
+        step = str(row["step"])
+        alone = run_json("generate", "fox", "--prime", "the ", "--length", "30", "--snapshot", step)
+        assert alone["text"] == row["text"]
+    assert run_json("generate", "fox", "--prime", "the ", "--length", "30")["text"] == rows[-1]["text"]
+    printed, _ = run_cli(*words)
+    assert printed.startswith("step 0")
+    assert printed.count("the ") >= len(rows)
+    out = tmp_path / "learnt.html"
+    assert run_json(*words, "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
+    content = out.read_text(encoding="utf-8")
+    assert Page(content).links == []
+    assert re.findall(r"<h3>step ([\d,]+)", content) == [f"{row['step']:,}" for row in rows]
+    assert "not a run" in error_of("generate", str(next(workspace.rglob("model.safetensors"))), "--checkpoints")
+    assert "--checkpoints" in error_of("generate", "fox", "--out", "x.html")
+    assert "cannot be combined" in error_of("generate", "fox", "--checkpoints", "--samples", "2")

@@ -52,6 +52,7 @@ OUTPUTS: dict[str, list[tuple[str, ...]]] = {
         ("generate", "fox", "--length", "5"),
         ("generate", "fox", "--length", "5", "--samples", "2"),
         ("generate", "fox", "--length", "5", "--show-probs"),
+        ("generate", "fox", "--length", "5", "--checkpoints"),
     ],
     "eval": [("eval", "fox"), ("eval", "fox", "data/fox.txt", "--max-chars", "99")],
     "score": [("score", "fox", "data/fox.txt", "--max-chars", "99")],
