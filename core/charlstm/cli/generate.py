@@ -288,7 +288,7 @@ def _generate_at_checkpoints(
         shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
         return
-    sampler = {name: value for name, value in options["settings"].to_dict().items() if value is not None}
+    sampler = options["settings"].in_effect()
     facts = [("seed", str(options["seed"])), *((name.replace("_", "-"), str(value)) for name, value in sampler.items())]
     facts += [("held cells", ", ".join(map(str, options["clamps"])))] if options["clamps"] else []
     page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)

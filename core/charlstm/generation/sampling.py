@@ -116,6 +116,17 @@ class SamplerSettings:
         """All settings by name, JSON-ready."""
         return asdict(self)
 
+    def in_effect(self) -> dict[str, Any]:
+        """The settings that decide how a character is chosen: without filters that are off and what belongs to them."""
+        if self.kind == "reference":
+            return {"kind": self.kind, **({} if self.top_k is None else {"top_k": self.top_k})}
+        off = {"kind", *(name for name in ("top_k", "top_p", "min_p", "typical") if getattr(self, name) is None)}
+        if self.mirostat is None:
+            off |= {"mirostat", "mirostat_rate"}
+        if not self.repetition:
+            off |= {"repetition", "repetition_length", "repetition_range"}
+        return {name: value for name, value in self.to_dict().items() if name not in off}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
         """The inverse of :meth:`to_dict`; raises :class:`GenerationError` for other names or invalid values."""

@@ -287,3 +287,11 @@ def test_sampler_settings_round_trip():
     assert SamplerSettings.from_dict(chosen.to_dict()) == chosen
     with pytest.raises(GenerationError, match="heat"):
         SamplerSettings.from_dict({"heat": 1})
+
+
+def test_settings_in_effect_leave_out_what_is_off():
+    assert SamplerSettings(top_k=5).in_effect() == {"temperature": 0.8, "top_k": 5, "min_p": 0.05}
+    assert SamplerSettings(kind="reference", top_k=5).in_effect() == {"kind": "reference", "top_k": 5}
+    assert set(SamplerSettings(mirostat=2.0, repetition=1.0).in_effect()) == {
+        "temperature", "min_p", "mirostat", "mirostat_rate", "repetition", "repetition_length", "repetition_range",
+    }  # fmt: skip

@@ -190,7 +190,6 @@ def test_smooth_refuses_weights_outside_0_to_1() -> None:
             smooth([1.0], weight)
 
 
-
 def test_progress_and_time_left_include_the_final_validation() -> None:
     """ "100 %, left 0:00" was shown for the 34 s that a final validation took."""
     # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
