@@ -307,7 +307,7 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
 
 
 async def test_separate_validation_text_is_shown_and_kept(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.txt"
     other.write_text(SENTENCES)
@@ -320,6 +320,7 @@ async def test_separate_validation_text_is_shown_and_kept(
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
+        assert answers == [("presets", str(text), "--val-file", str(other))]
         await pilot.press("enter")
         await shows(pilot, "not now")
         assert started == [(str(other),)]

@@ -76,14 +76,27 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
     return changes
 
 
+val_file_option = click.option(
+    "--val-file",
+    "val_files",
+    metavar="FILE",
+    multiple=True,
+    shell_complete=complete_text,
+    help="Validate on this text, and hold nothing of TEXT out for that. The vocabulary comes from both; text options "
+    "apply to each. Repeat it for several files.",
+)
+
+
 @click.command()
 @optional_text_argument
+@val_file_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
 @text_options
 @json_option
 def presets(
     text: tuple[str, ...],
+    val_files: tuple[str, ...],
     list_settings: bool,
     assignments: tuple[str, ...],
     options: TextOptions,
@@ -108,13 +121,16 @@ def presets(
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
-    corpus = load_corpus(text, options)
+    corpus = load_corpus(text, options, list(val_files) or None)
+    chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = preset(each.name, corpus.chars, len(corpus.vocabulary)).with_changes(**changes)
-        shape = corpus.chars, len(corpus.vocabulary)
-        estimated = estimate(settings, *shape, _measured_speed(settings, *shape)).to_dict()
+        settings = preset(each.name, chars, symbols).with_changes(**changes)
+        split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
+        val_chars = None if validation is None else validation.chars
+        measured = _measured_speed(split, chars, symbols)
+        estimated = estimate(split, chars, symbols, measured, val_chars=val_chars).to_dict()
         row = {"name": each.name, "about": each.about, **estimated, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:
@@ -177,13 +193,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     metavar="FILE",
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
-@click.option(
-    "--val-file",
-    metavar="FILE",
-    shell_complete=complete_text,
-    help="Validate on this text, and hold nothing of TEXT out for that. The vocabulary comes from both; text options "
-    "apply to each.",
-)
+@val_file_option
 @click.option(
     "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
 )
@@ -200,7 +210,7 @@ def train(
     preset_name: str | None,
     like: str | None,
     settings_file: str | None,
-    val_file: str | None,
+    val_files: tuple[str, ...],
     model_from: str | None,
     name: str | None,
     detach: bool,
@@ -233,7 +243,7 @@ def train(
     model = None if model_from is None else find_model(model_from, runs_dir)
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
-        corpus = _open_text(text, file, val_file)
+        corpus = _open_text(text, file, val_files)
         settings = preset(preset_name, corpus.text_chars, len(corpus.vocabulary))
     else:
         if preset_name or file.preset:
@@ -241,7 +251,7 @@ def train(
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
         spec = find_run(like, runs_dir).spec()
         preset_name, settings = spec.preset, spec.settings
-        corpus = _open_text_of_run(like, spec, text, file, val_file)
+        corpus = _open_text_of_run(like, spec, text, file, val_files)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
     if model is not None:
@@ -348,14 +358,14 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE)
 
 
-def _open_text(text: tuple[str, ...], file: SettingsFile, val_file: str | None) -> Corpus:
+def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]) -> Corpus:
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, text_options_over(file.text_options), val_file)
+    return load_corpus(text, text_options_over(file.text_options), list(val_files) or None)
 
 
 def _open_text_of_run(
-    run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_file: str | None
+    run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]
 ) -> Corpus:
     """Open the text for a new run like ``run``: ``text`` with that run's text options, or without ``text`` its own.
 
@@ -367,15 +377,15 @@ def _open_text_of_run(
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
     options = text_options_over(replace(used, **file.text_changes))
     if text:
-        return load_corpus(text, options, val_file)
-    if spec.corpus.get("fingerprint") and options == used and val_file is None:
+        return load_corpus(text, options, list(val_files) or None)
+    if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
             with ProgressBar() as bar:
                 return reopen_corpus(spec.corpus, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
     sources = spec.corpus.get("sources", ())
-    validation = list(spec.validation_sources) if val_file is None else [val_file]
+    validation = list(val_files or spec.validation_sources)
     if "-" in (*sources, *validation):
         raise TextError(f"The text of {run} came from standard input and cannot be read again: name a TEXT")
     return load_corpus(tuple(sources), options, validation or None)

@@ -62,13 +62,19 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(settings: Settings, chars: int, vocab_size: int, measured: MeasuredSpeed) -> Estimate:
+def estimate(
+    settings: Settings, chars: int, vocab_size: int, measured: MeasuredSpeed, *, val_chars: int | None = None
+) -> Estimate:
     """Estimate a run with ``settings`` on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    ``measured`` is the speed of a training step of :func:`batch_shape`. Raises :class:`~charlstm.errors.SettingsError`
-    if the settings do not limit the length of the run, or need more memory than this machine has.
+    ``val_chars`` are the characters of a separate text to validate on, ``None`` without one; with one, ``val_fraction``
+    has to be 0. ``measured`` is the speed of a training step of :func:`batch_shape`. Raises
+    :class:`~charlstm.errors.SettingsError` if the settings do not limit the length of the run, or need more memory than
+    this machine has.
     """
     held_out, targets = _held_out_and_training(settings, chars)
+    if val_chars is not None:
+        held_out = max(0, val_chars - 1)
     rows, length = fit_batch(settings, targets)
     check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     plan = make_plan(

@@ -68,6 +68,17 @@ def test_presets_estimates_each_preset_for_a_text(
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
     assert "20,000" in run_cli("presets", "data/fox.txt")[0]
+    # with a separate text to validate on, all of the text is trained on
+    Path("other.txt").write_text(TEXT[:500])
+    held_out, whole = (
+        run_json(
+            "presets", "data/fox.txt", *more, "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail"
+        )
+        for more in ((), ("--val-file", "other.txt"))
+    )
+    for before, after in zip(held_out, whole, strict=True):
+        assert after["steps"] > before["steps"]
+        assert after["settings"] == before["settings"]
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:

@@ -99,6 +99,15 @@ def test_estimated_time_has_start_steps_validations_samples_and_the_final_valida
     assert validations > 1
 
 
+def test_estimate_with_a_separate_text_to_validate_on(calls: list[int]) -> None:
+    settings = Settings(epochs=4, val_every=50, val_chars=1_000, val_fraction=0.0)
+    measured = benchmark.measured_speed(settings, 100_000, 70)
+    short, long = (estimates.estimate(settings, 100_000, 70, measured, val_chars=chars) for chars in (10_001, 50_001))
+    assert long.steps == short.steps
+    assert long.epochs == short.epochs == 4
+    assert long.seconds - short.seconds == pytest.approx(40_000 / (VALIDATION_SPEED * long.chars_per_second))
+
+
 def test_estimate_refuses_settings_without_an_end(calls: list[int]) -> None:
     with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
         estimate(Settings(), 100_000, 70)

@@ -549,6 +549,7 @@ def _flags(choice: CorpusChoice) -> list[str]:
         *(["--strip-boilerplate"] if choice.strip_boilerplate else []),
         *(["--clean"] if choice.clean else []),
         *(["--encoding", choice.encoding] if choice.encoding is not None else []),
+        *(word for source in choice.validation for word in ("--val-file", source)),
     ]
 
 
