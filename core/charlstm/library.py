@@ -241,7 +241,7 @@ def name_cells(
 
     Returns:
         Cells with their score on the half of the text that had no part in the choice, and the score that chance
-        reaches; the best-followed feature first. Layers and cells count from 1.
+        reaches; the feature furthest above it first. Layers and cells count from 1.
 
     Raises:
         GenerationError: the text is too short, or a pattern or function is of no use for it.

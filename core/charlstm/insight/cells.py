@@ -61,14 +61,16 @@ class NamedCell:
     chance: float
 
     @property
-    def strength(self) -> float:
-        """How well the cell follows the feature: 0 for not at all, 1 for perfectly."""
-        return abs(2 * self.score - 1) if self.kind == "auc" else abs(self.score)
+    def excess(self) -> float:
+        """How much better the cell follows the feature than chance, where 0 is not at all and 1 perfectly."""
+        if self.kind == "r":
+            return abs(self.score) - self.chance
+        return abs(2 * self.score - 1) - abs(2 * self.chance - 1)
 
     @property
     def above_chance(self) -> bool:
         """Whether the cell does better than the best cell does for shifted copies of the feature."""
-        return self.strength > (abs(2 * self.chance - 1) if self.kind == "auc" else self.chance)
+        return self.excess > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def sample_cells(
 def name_cells(
     sample: CellSample, *, per_feature: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> list[NamedCell]:
-    """For each feature the cells that follow it best, the best-followed feature first.
+    """For each feature the cells that follow it best; the feature furthest above chance comes first.
 
     Args:
         per_feature: how many cells to give for each feature.
@@ -178,7 +180,7 @@ def name_cells(
                 for which, score in zip(order, scores, strict=True)
             ]
         )
-    found.sort(key=lambda cells: -cells[0].strength)
+    found.sort(key=lambda cells: -cells[0].excess)
     return [cell for cells in found for cell in cells]
 
 
