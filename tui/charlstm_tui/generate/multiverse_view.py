@@ -193,6 +193,7 @@ class MultiverseView(GenerateView):
         self._reached = 1.0  # the probability of ``zoomed``
         self._model: Model | None = None
         self._position: int | None = None  # in the session, where a continuation can be put
+        self._has_held = False
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -255,10 +256,10 @@ class MultiverseView(GenerateView):
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
 
-    def show(self, before: str, following: str, position: int | None) -> None:
+    def show(self, before: str, following: str, position: int | None, has_held: bool = False) -> None:
         """Show what could come after ``before``, which ``following`` follows in the text. A continuation can be put at
-        ``position`` of the session, unless it is ``None``."""
-        model = self.player.model()
+        ``position`` of the session, unless it is ``None``. ``has_held`` says that the session holds cells."""
+        model, self._has_held = self.player.model(), has_held
         if (model, before, following, position) != (self._model, self.before, self.following, self._position):
             self._model, self.before, self.following, self._position = model, before, following, position
             self._restart()
@@ -330,7 +331,8 @@ class MultiverseView(GenerateView):
         while cell_len(before) > space - 1 and before:
             before = before[-max(1, space - 1) :] if len(before) > space else before[1:]
         text = Content.assemble((before, "$quiet"), ("▏" if not chosen else "", "$accent"), (chosen, "bold $accent"))
-        head.update(Content.assemble(text, "\n", self._probability()))
+        free = ("   held cells are free here", "$warning") if self._has_held else ""
+        head.update(Content.assemble(text, "\n", self._probability(), free))
 
     def _probability(self) -> Content:
         """How likely the chosen continuation is, in words."""

@@ -372,7 +372,8 @@ class GenerateScreen(ModeScreen):
         cursor = text.cursor
         position = None if state is None or self._multiverse_of is self.score else cursor - len(state.prime)
         start = max(0, cursor // READ - 1) * READ
-        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position)
+        has_held = state is not None and bool(state.clamps)
+        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, has_held)
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:
