@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 
 from charlstm_tui.generate.stream_view import StreamView, default_scale
-from charlstm_tui.player.marks import OFF, RANK, SURPRISE, Origin, uniform
+from charlstm_tui.player.marks import CELL, OFF, RANK, SURPRISE, Origin, uniform
 from charlstm_tui.theme import DARK, LIGHT, TEXT, contrast, legible_colours, own_variables
 from charlstm_tui.widgets.find import Search
 from recorded_run import NASTY
@@ -302,6 +302,23 @@ async def test_text_is_readable_on_every_level_and_levels_get_further_from_the_b
             for char in "abcd"
         ]
         assert distances == sorted(set(distances)), distances
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_text_is_readable_on_every_level_of_a_cell_and_each_looks_different(theme: str) -> None:
+    app = Themed(theme)
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        app.view.scale = CELL
+        app.view.append("abcde", [Origin.MODEL << 12 | level << CELL.shift for level in (1, 2, 3, 4, 5)])
+        app.view.cursor = None
+        strip = app.view.render_line(0)
+        found = contrasts(strip)
+        assert all(found[char] >= TEXT for char in "abcde"), found
+        looks = {
+            char: (style.bgcolor, style.italic, style.underline) for text, style, _ in strip if style for char in text
+        }
+        assert len({looks[char] for char in "abcde"}) == 5
 
 
 @pytest.mark.parametrize(("theme", "colors"), [(DARK.name, "truecolor"), (LIGHT.name, "256"), (DARK.name, "standard")])
