@@ -24,7 +24,7 @@ from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
-from charlstm_tui.generate.view_bar import GenerateBar
+from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.player import playback, saved_sessions
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
@@ -55,6 +55,23 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)
         assert it.text[:30] != young
+        assert "─●───  checkpoint 2 of 5: step 50" in it.status()
+        await it.pilot.resize_terminal(160, 36)
+        await it.until(lambda: "[ ─●─── ] 2 of 5" in it.screen_text())
+        bar = it.screen.query_one(GenerateBar)
+        await it.pilot.click(bar, offset=(bar.render().plain.index("●") + 2 + 1, 0))
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
+        await it.until(lambda: "[ ───●─ ] 4 of 5" in it.screen_text())
+
+
+def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:
+    assert "".join(char for char, _ in slider_track(0, 2)) == "●─"
+    assert "".join(char for char, _ in slider_track(2, 5)) == "──●──"
+    many = slider_track(17, 40)
+    assert len(many) == SLIDER
+    assert [place for char, place in many if char == "●"] == [17]
+    assert (many[0][1], many[-1][1]) == (0, 39)
+    assert [place for _, place in many] == sorted(place for _, place in many)
 
 
 async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:

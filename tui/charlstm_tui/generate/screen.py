@@ -23,7 +23,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import loss, shorten
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
@@ -31,11 +31,11 @@ from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine
+from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.insight_jobs import READ, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import PlaybackState, PlayRequest, model_path
+from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
@@ -161,11 +161,18 @@ class GenerateScreen(ModeScreen):
         step = "" if facts.step is None else f" @ step {facts.step:,}"
         # The step is worth more than the end of the name.
         names: tuple[str, ...] = (facts.name + step, shorten(facts.name, SHORT_NAME) + step, step.strip() or facts.name)
+        if facts.loss is not None:
+            names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same prime and seed on both sides", "same prime and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)
-        self.query_one(GenerateBar).show(name, shown, names, bool(facts.snapshot_steps) and name == "play")
+        count = len(facts.checkpoint_steps) if name == "play" else 0
+        self.query_one(GenerateBar).show(name, shown, names, facts.place, count)
+
+    def _loss_words(self, facts: ModelFacts) -> str:
+        bits = self.charlstm.bits
+        return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {'bits' if bits else 'nats'}"
 
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
@@ -213,7 +220,10 @@ class GenerateScreen(ModeScreen):
 
     def _show_state(self, state: PlaybackState) -> None:
         if state.number not in SIDES:
+            before, facts = None if self.play.state is None else self.play.state.facts, state.facts
             self.play.show(state)
+            if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
+                self._show_checkpoint(facts)
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
             elif self.view is self.multiverse and self._multiverse_of is self.play:
@@ -221,12 +231,26 @@ class GenerateScreen(ModeScreen):
         elif self.view is self.duel:
             self.duel.show(state)
 
+    def _show_checkpoint(self, facts: ModelFacts) -> None:
+        """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
+        count = len(facts.checkpoint_steps)
+        if facts.step is not None and count > 1:
+            figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
+            track = "".join(char for char, _ in slider_track(facts.place, count))
+            self._show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}")
+
+    def action_move_checkpoint(self, by: int) -> None:
+        """Play the checkpoint that is so many after the one that is played."""
+        if self.view is self.play and by:
+            self.play.do_checkpoint(by)
+
     def on_screen_suspend(self) -> None:
         self.player.set_visible(self in self.app.screen_stack)  # behind a dialog it is visible
 
     def show_runs_state(self, state: RunsState) -> None:
         if self.play.state is None:
             self.entered()
+        self._draw_bar()  # in the unit of losses that is chosen
 
     # ---- which model
 

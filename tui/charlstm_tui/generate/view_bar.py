@@ -21,7 +21,10 @@ VIEWS = ("play", "write", "score", "duel", "cells", "multiverse")
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ and ] step``."""
+    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6``.
+
+    The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"generate-bar--here", "generate-bar--key", "generate-bar--other"}
     DEFAULT_CSS = """
@@ -38,14 +41,14 @@ class GenerateBar(Widget):
         self._view = "play"
         self._views: tuple[str, ...] = ("play",)
         self._names: tuple[str, ...] = ("",)
-        self._has_checkpoints = False
+        self._place, self._count = 0, 0
 
-    def show(self, view: str, views: Sequence[str], names: Sequence[str], has_checkpoints: bool) -> None:
-        """``names`` are names of the model, the longest first: the first that fits is shown. ``has_checkpoints`` says
-        that its run has earlier and later ones."""
-        state = (view, tuple(views), tuple(names), has_checkpoints)
-        if state != (self._view, self._views, self._names, self._has_checkpoints):
-            self._view, self._views, self._names, self._has_checkpoints = state
+    def show(self, view: str, views: Sequence[str], names: Sequence[str], place: int = 0, count: int = 0) -> None:
+        """``names`` are names of the model, the longest first: the first that fits is shown. ``place`` is its number
+        among the ``count`` checkpoints of its run, from 0; without any there is no slider."""
+        state = (view, tuple(views), tuple(names), place, count)
+        if state != (self._view, self._views, self._names, self._place, self._count):
+            self._view, self._views, self._names, self._place, self._count = state
             self.refresh()
 
     def render(self) -> Content:
@@ -61,25 +64,41 @@ class GenerateBar(Widget):
                 name = key_of("app.back" if back else f"generate.{view}")
                 tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        earlier, later = (key + _click(f"screen.do('generate.{name}')") for name in ("earlier", "later"))
-        steps = Content.assemble(
-            "   ",
-            (key_of("generate.earlier"), earlier),
-            (" and ", other),
-            (key_of("generate.later"), later),
-            (" step", other),
-        )
-        shown_steps = steps if self._has_checkpoints else Content("")
-        # The keys for other checkpoints give way before the step of this one.
+        slider = self._slider(here, key, other) if self._count > 1 else Content("")
+        # The slider gives way before the step of the model.
         *longer, shortest = self._names
-        choices = [*((name, shown_steps) for name in longer), *((name, Content("")) for name in longer[-1:])]
-        for name, keys in (*choices, (shortest, shown_steps), (shortest, Content("")), ("", Content(""))):
+        choices = [*((name, slider) for name in longer), *((name, Content("")) for name in longer[-1:])]
+        for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):
             return right
         return Content.assemble(left, " " * max(1, width - left.cell_length - right.cell_length), right)
+
+    def _slider(self, here: Style, key: Style, other: Style) -> Content:
+        earlier, later = (
+            (key_of(f"generate.{name}"), key + _click(f"screen.do('generate.{name}')")) for name in ("earlier", "later")
+        )
+        track = slider_track(self._place, self._count)
+        cells = [
+            (char, (here if place == self._place else other) + _click(f"screen.move_checkpoint({place - self._place})"))
+            for char, place in track
+        ]
+        return Content.assemble(
+            "   ", earlier, " ", *cells, " ", later, (f" {self._place + 1} of {self._count}", other)
+        )
+
+
+SLIDER = 12
+"""Cells of the slider, at most."""
+
+
+def slider_track(place: int, count: int) -> list[tuple[str, int]]:
+    """The cells of a slider: each with the number of the place that it stands for, the one at ``place`` marked."""
+    cells = min(count, SLIDER)
+    here = round(place * (cells - 1) / (count - 1))
+    return [("●", place) if cell == here else ("─", round(cell * (count - 1) / (cells - 1))) for cell in range(cells)]
 
 
 def _click(action: str) -> Style:

@@ -49,19 +49,29 @@ class PlayRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model that is played: trained for ``step`` steps; ``snapshot_steps`` are its run's
-    snapshots."""
+    """The model that is played: trained for ``step`` steps; ``snapshot_steps`` are its run's snapshots, and
+    ``checkpoint_steps`` the steps of all models of the run, the best one too."""
 
     name: str
     path: Path
     run: Path | None = None
     step: int | None = None
     snapshot_steps: tuple[int, ...] = ()
+    checkpoint_steps: tuple[int, ...] = ()
+    loss: float | None = None
+    """Validation loss in nats, where the file has it."""
+    loss_whole: bool = True
+    """Whether it is over all of the held-out text."""
     shape: str = ""
     vocab_size: int = 0
     replacement: str | None = None
     """The symbol that replaces characters which the model does not know, if it has one."""
     corpus: str = ""
+
+    @property
+    def place(self) -> int:
+        """The number of the model among the checkpoints of its run, from 0."""
+        return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +171,17 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
     run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
     info = model.info
     step = info.get("step")
-    snapshot_steps: tuple[int, ...] = ()
-    if run is not None:
-        snapshot_steps = tuple(snapshot.step for snapshot in Run(run).snapshots())
+    loss = info.get("val_loss")
+    models = [] if run is None else checkpoints(run)
     return ModelFacts(
         name=visible(run.name if run is not None else "demo" if request.model_name == "demo" else path.stem, keep=""),
         path=path,
         run=run,
         step=step if isinstance(step, int) else request.step,
-        snapshot_steps=snapshot_steps,
+        snapshot_steps=() if run is None else tuple(snapshot.step for snapshot in Run(run).snapshots()),
+        checkpoint_steps=tuple(step for step, _ in models),
+        loss=loss if isinstance(loss, float) else None,
+        loss_whole=info.get("val_whole") is not False,
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
         replacement=model.vocabulary.replacement,
