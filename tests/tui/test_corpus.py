@@ -354,9 +354,16 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(2_000_000) == ("Enough text for: quick, standard, best.", True)
 
 
-async def test_escape_hides_the_welcome(places: Path) -> None:
+async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.corpus.screen.demo_path", lambda: Path("demo.safetensors"))
     async with driven(places) as app:
         await app.shows("Welcome")
+        await app.pilot.resize_terminal(60, 20)
+        await app.shows("Enter takes this text; 3 plays a ready model.", "Esc hide")
+        await app.pilot.resize_terminal(80, 24)
+        await app.shows("Welcome", "Esc hide")
         await app.press("escape")
         await app.lacks("Welcome")
 

@@ -208,6 +208,8 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.pilot.press("tab", "t")
         await it.until(lambda: (p := duel.state(2)) is not None and p.settings.temperature == 1.15)
         assert first.settings.temperature == 0.8
+        await it.pilot.resize_terminal(60, 20)  # each head keeps its two lines
+        await it.until(lambda: any(row.count(" temp ") == 2 for row in it.screen_text().splitlines()))
         line = duel.view(2).text()
         await it.pilot.press("equals_sign", "r")
         await it.until(lambda: (p := duel.state(2)) is not None and p.length > 5 and duel.view(2).text() != line)

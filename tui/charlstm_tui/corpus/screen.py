@@ -28,7 +28,6 @@ from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
-from charlstm_tui.corpus.summary import key
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
 from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamp, read_beginning, read_whole
@@ -87,12 +86,18 @@ class CorpusScreen(ModeScreen):
             self.texts.go_to(self._given)
         welcome = self.query_one("#welcome", Static)
         welcome.display = self._given is None and not self.charlstm.runs_state.runs
-        ready = f"; {key_of('app.mode_generate')} plays a ready model" if demo_path() is not None else ""
-        words = f" Welcome. {key('use')} takes this text{ready}."
-        hide = f"{key_of('app.back')} hide"
-        gap = max(1, self.app.size.width - len(words) - len(hide) - 2)
-        welcome.update(Content.assemble((words, "$accent"), " " * gap, (hide, "$quiet")))
         self.call_after_refresh(self.reload)
+
+    def on_resize(self) -> None:
+        width = self.app.size.width
+        ready = f"; {key_of('app.mode_generate')} plays a ready model" if demo_path() is not None else ""
+        words, hide = f"{key_of('corpus.use')} takes this text{ready}.", f"{key_of('app.back')} hide"
+        if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
+            words = greeting
+        gap = max(1, width - len(words) - len(hide) - 2)
+        self.query_one("#welcome", Static).update(
+            Content.assemble(" ", (words, "$accent"), " " * gap, (hide, "$quiet"))
+        )
 
     @property
     def texts(self) -> TextList:
@@ -151,9 +156,9 @@ class CorpusScreen(ModeScreen):
         self.reading = None
         self.text = None if choice is None else self._state(choice)
         if isinstance(entry, Folder):
-            self.otherwise = f"{key('use')} opens {visible(entry.name, keep='')}"
+            self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
         else:
-            self.otherwise = f"No text here. {key('open_path')} opens one by its path."
+            self.otherwise = f"No text here. {key_of('corpus.open_path')} opens one by its path."
         self.refresh_bindings()
         if choice is not None:
             self._read(choice)

@@ -10,7 +10,7 @@ from charlstm.display import described, symbol, visible
 from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import CLEANED
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.actions import BY_ID
+from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.text_state import TextState
 from charlstm_tui.formatting import baseline_name, count, percent
 from charlstm_tui.widgets.bars import bar
@@ -108,7 +108,9 @@ def sample_line(state: TextState) -> str:
 def problem(sentence: str) -> Content:
     """Why a text cannot be used, and what to do."""
     ended = sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
-    return Content.assemble((ended, "$error"), "\n\n", (key("open_path"), "bold $primary"), " opens another text.")
+    return Content.assemble(
+        (ended, "$error"), "\n\n", (key_of("corpus.open_path"), "bold $primary"), " opens another text."
+    )
 
 
 def preview(state: TextState) -> Content:
@@ -148,7 +150,7 @@ def hints(state: TextState, width: int) -> Content:
     found: list[Content] = []
     if is_guess(state):
         about = ENCODINGS.get(state.encoding, "")
-        words = f"{state.encoding}{f' ({about})' if about else ''} is a guess, {key('encoding')} chooses: "
+        words = f"{state.encoding}{f' ({about})' if about else ''} is a guess, {key_of('corpus.encoding')} chooses: "
         line = visible(sample_line(state), keep="")
         cells = max(8, width - len(words) - 4)
         found.append(_warn(f"{words}“{line if len(line) <= cells else line[: cells - 1] + '…'}”"))
@@ -157,19 +159,21 @@ def hints(state: TextState, width: int) -> Content:
     told = "leave it out" in advice
     if boilerplate and not choice.strip_boilerplate and not told:
         words = f"{boilerplate:,} characters of Project Gutenberg header and licence"
-        found.append(_warn(f"{words}: {key('licence')} leaves them out."))
+        found.append(_warn(f"{words}: {key_of('corpus.licence')} leaves them out."))
     elif boilerplate and not told:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
     if stats.cleanable:
         words = cleaning_words(stats)
-        found.append(_fine(f"Cleaning {words}.") if choice.clean else _warn(f"Cleaning ({key('clean')}) {words}."))
+        found.append(
+            _fine(f"Cleaning {words}.") if choice.clean else _warn(f"Cleaning ({key_of('corpus.clean')}) {words}.")
+        )
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
     if corpus.skipped:
         found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
     if differ and not state.built_in:
-        blocks = f"{key('held_out')} holds out blocks."
-        keys = f"{key('licence')} leaves it out, {blocks}" if told else blocks
+        blocks = f"{key_of('corpus.held_out')} holds out blocks."
+        keys = f"{key_of('corpus.licence')} leaves it out, {blocks}" if told else blocks
         found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
     if stats.parts_overlap and not state.built_in:
         found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
@@ -178,11 +182,6 @@ def hints(state: TextState, width: int) -> Content:
     if where := held_out_words(state, width):
         found.insert(1, Content.assemble(("· ", "$quiet"), where))
     return Content("\n").join(found)
-
-
-def key(name: str) -> str:
-    """The key of an action of Corpus."""
-    return BY_ID[f"corpus.{name}"].key_label
 
 
 def cleaning_words(stats: Statistics) -> str:

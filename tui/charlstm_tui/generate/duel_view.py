@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -26,6 +27,8 @@ from charlstm_tui.player.thread import PAUSE_AFTER
 
 SIDES = (1, 2)
 """The numbers of the player's playbacks that are the two sides."""
+SHORT_TEMPERATURE = "temp"
+"""The caption of the temperature where a side is narrow."""
 NOT_HERE = ("edit_prime", "save", "last_session")
 """Handlers of actions of Generate that Duel has nothing for."""
 
@@ -132,6 +135,9 @@ class DuelView(GenerateView):
         if before is None or running != self.running:
             self.post_message(self.Changed())
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw_heads)  # when the heads have their size
+
     def on_descendant_focus(self) -> None:
         """The keys are the other side's now."""
         self._draw_heads()
@@ -162,13 +168,18 @@ class DuelView(GenerateView):
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
         ]
         values += other_settings(settings)
-        bits = "" if state.bits_per_char is None else f"  mean {state.bits_per_char:.2f} bits"
+        mean = "" if state.bits_per_char is None else f"{state.bits_per_char:.2f} bits"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
-        width = max(10, self.query_one(f"#head-{number}").content_size.width)
-        space = max(10, width - len(mark[0]) - len(bits))
-        name = Content.styled(facts.name + step, "bold").truncate(space, ellipsis=True)
-        settings_line = Content.styled(" · ".join(values), "$quiet").truncate(width - 2, ellipsis=True)
-        return Content.assemble(mark, name, bits, "\n  ", settings_line)
+        width = max(10, self.query_one(f"#head-{number}").content_size.width - len(mark[0]))
+        name, bits = facts.name + step, f"  mean {mean}" if mean else ""
+        if cell_len(name) + len(bits) > width:
+            bits = f"  {mean}" if mean else ""
+        shown = Content.styled(name, "bold").truncate(max(1, width - len(bits)), ellipsis=True)
+        settings_line = " · ".join(values)
+        if len(settings_line) > width:
+            settings_line = settings_line.replace(CAPTION["temperature"], SHORT_TEMPERATURE)
+        about = Content.styled(settings_line, "$quiet").truncate(width, ellipsis=True)
+        return Content.assemble(mark, shown, bits, "\n  ", about)
 
     # ---- actions
 

@@ -23,7 +23,7 @@ from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import parse_tags, write_notes
-from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.actions import Action, bindings, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
@@ -41,10 +41,6 @@ from charlstm_tui.widgets.text_input import TextInput
 
 if TYPE_CHECKING:
     from charlstm_tui.runs.overlay import OverlayPane
-
-
-def _key(action: str) -> str:
-    return BY_ID[action].key_label
 
 
 class TablePane(Vertical):
@@ -187,11 +183,11 @@ class RunsScreen(ModeScreen):
 
     def _nothing_shown(self) -> str:
         if self.runs:
-            back = _key("app.back")
+            back = key_of("app.back")
             if self._filter.terms:
                 return f"No run passes the filter “{self.typed}”. {back} shows all."
             return f"No run has “{self.typed}” in its name or text. {back} shows all."
-        choose, import_model = _key("app.mode_corpus"), _key("runs.import_model")
+        choose, import_model = key_of("app.mode_corpus"), key_of("runs.import_model")
         return (
             f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
         )
@@ -316,7 +312,7 @@ class RunsScreen(ModeScreen):
         if not self.comparing and len(self.marked) == 1 and run is not None and run.path not in self.marked:
             self.marked = (*self.marked, run.path)
         if not self.comparing and len(self.marked) < 2:
-            self.note(f"Mark two runs or more with {_key('runs.mark')} to compare them.")
+            self.note(f"Mark two runs or more with {key_of('runs.mark')} to compare them.")
             return
         self.comparing = not self.comparing
 
@@ -465,7 +461,7 @@ class RunsScreen(ModeScreen):
         if run is None:
             return
         if run.live:
-            self.note(f"{run.name} is {run.status.state}: stop it first with {_key('runs.stop')}.", bad=True)
+            self.note(f"{run.name} is {run.status.state}: stop it first with {key_of('runs.stop')}.", bad=True)
             return
 
         def answered(answer: bool | None) -> None:

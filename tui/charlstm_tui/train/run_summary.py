@@ -17,7 +17,7 @@ from charlstm.runs.verdict import Verdict, overfitting_since, verdict
 from charlstm.training.events import Sampled
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
-from charlstm_tui.actions import BY_ID
+from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figure
@@ -124,15 +124,10 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     return Progress(done, worked, words=words), styles.get(state, "-broken")
 
 
-def key(action: str) -> str:
-    """An action's key as the table has it."""
-    return BY_ID[action].key_label
-
-
 def keys_for(judged: Verdict) -> str:
     """The keys that matter for a run with this verdict, with what they do."""
     keys = (_PLAY, _NEW) if judged.kind == "finished" and has_diverged(judged) else _KEYS[judged.kind]
-    return ", ".join(f"{key(action)} {words}" for action, words in keys)
+    return ", ".join(f"{key_of(action)} {words}" for action, words in keys)
 
 
 def has_diverged(judged: Verdict) -> bool:
@@ -202,16 +197,16 @@ def run_result(
         lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
     keys = []
     if status.state != "finished" or reason == "diverged":
-        keys.append(f"{key('train.go_on')} resume{', lower rate' if reason == 'diverged' else ''}")
+        keys.append(f"{key_of('train.go_on')} resume{', lower rate' if reason == 'diverged' else ''}")
     if view.run.model_path.is_file():
-        keys.append(f"{key('train.play')} play it")
+        keys.append(f"{key_of('train.play')} play it")
     if reason == "diverged":
-        keys.append(f"{key('train.new')} new run")
+        keys.append(f"{key_of('train.new')} new run")
     elif has_diverged(verdict(series, status)):
-        keys.append(f"{key('train.new')} new run with a lower rate")
+        keys.append(f"{key_of('train.new')} new run with a lower rate")
     elif status.state == "finished":
-        keys.append(f"{key('train.more_after')} more minutes")
-    keys.append(f"{key('app.back')} samples")
+        keys.append(f"{key_of('train.more_after')} more minutes")
+    keys.append(f"{key_of('app.back')} samples")
     sample = _sample_of_best(series)
     return RunResult(
         title=f"{title}{', but it has learnt little' if problem else ''} · {view.name}",
@@ -252,11 +247,11 @@ def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str
         low, last = judged.train_losses
         words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train anew with a lower rate"
     elif what:
-        more = f"{key('train.more_after')} trains it for more minutes"
+        more = f"{key_of('train.more_after')} trains it for more minutes"
         words = f"Its best model is no better than {what}, so that it writes gibberish. {more}"
     else:
         return ""
-    ready = f"{key('app.mode_generate')}, then {key('generate.open_model')}, opens a model that reads well"
+    ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
     return f"{words}; {ready}."
 
 
