@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 
 from charlstm_tui.app import CharLSTMApp
@@ -57,6 +58,12 @@ class Session:
         player.change_speed(lambda speed: FULL)
         player.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running)
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys so quickly that all have come before the app reads the first."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self.pilot.pause()
 
     def status(self) -> str:
         return self.screen.query_one(StatusLine).render().plain

@@ -214,6 +214,10 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         assert not it.screen.in_input()
         await it.pilot.press("e", "z", "escape")
         await it.until(lambda: it.screen.play.prime_input.text == "q1\nx")
+        await it.burst("e", "t", "e", "k", "enter")  # none of them is an action
+        await it.until(lambda: it.state.prime == "q\nxtek" and it.state.length > 0 and not it.state.running)
+        await it.burst("w", "w", "e")
+        await it.until(lambda: it.text.endswith("we"))
 
 
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(

@@ -340,7 +340,7 @@ class CorpusScreen(ModeScreen):
     def do_find(self) -> None:
         line = self.query_one("#texts-filter", Input)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: ``focus`` would wait for the next message
 
     @on(Input.Changed, "#texts-filter")
     def _filter_changed(self, event: Input.Changed) -> None:

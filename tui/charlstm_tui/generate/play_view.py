@@ -663,7 +663,7 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
-        self.prime_input.focus()
+        self.screen.set_focus(self.prime_input)  # at once: ``focus`` would wait for the next message
 
     @on(PrimeInput.Submitted)
     def _prime_submitted(self, event: PrimeInput.Submitted) -> None:

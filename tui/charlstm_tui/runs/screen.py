@@ -525,7 +525,7 @@ class RunsScreen(ModeScreen):
     def do_find(self) -> None:
         line = self.query_one("#runs-filter", Input)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: ``focus`` would wait for the next message
 
     @on(Input.Changed, "#runs-filter")
     def _filter_changed(self, event: Input.Changed) -> None:
