@@ -16,9 +16,10 @@ from textual.widgets import Input
 
 from charlstm.errors import RunError
 from charlstm.runs.control import send_command
+from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import RunState
+from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm_tui.actions import ACTIONS
@@ -26,6 +27,7 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
 from charlstm_tui.train.run_summary import figures, run_result
@@ -205,6 +207,35 @@ async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
             await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
             assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4)]
             await until(pilot, lambda: "Asked to" not in screen_text(app))  # the worker said that it did
+
+
+async def test_o_draws_other_runs_on_the_same_text_behind_the_run(tmp_path: Path) -> None:
+    record(tmp_path, "finished", name="novel-long-1").close()
+    record(tmp_path, "finished", name="anna-1", text="anna.txt").close()
+    with record(tmp_path, "running", name="now") as recorded:
+        async with app_on(tmp_path, "now") as (app, pilot):
+            await shows(pilot, "Still learning")
+            chart = app.screen.query_one(LossChart)
+            assert chart.data.runs == ()
+            await pilot.press("o")
+            text = await shows(pilot, "a novel-long-1 1.44  smoothing")
+            assert "anna-1" not in text
+            (other,) = chart.data.runs
+            assert other.validation.x[-1] == recorded.step  # as far as this run has come
+            recorded.advance(100)
+            await until(pilot, lambda: chart.data.runs[0].validation.x[-1] == recorded.step)
+            await pilot.press("o")
+            await until(pilot, lambda: not chart.data.runs)
+            assert "novel-long-1" not in screen_text(app)
+
+
+def test_the_legend_of_other_runs_shortens_names_and_then_leaves_them_out() -> None:
+    status = RunStatus(state="stopped", alive=False, best_val=1.5)
+    others = [OtherRun(letter, RunView(Run(Path(f"novel-standard-{letter}")), status), RunSeries()) for letter in "abc"]
+    assert legend(others, False, 80).plain.startswith("a novel-standard-a ~1.50  b novel-standard-b ~1.50  ")
+    assert "b nov…-b ~1.50" in legend(others, False, 48).plain
+    assert legend(others, False, 30).plain == "a ~1.50  b ~1.50  c ~1.50  "
+    assert legend(others, False, 4).cell_length == 4
 
 
 async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(tmp_path: Path) -> None:

@@ -148,6 +148,8 @@ ACTIONS: tuple[Action, ...] = (
     A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
     A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
     A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
+    A("train", "others", "o", "other runs", "Draw the validation curves of other runs on this text, or leave them out.",
+      words="compare overlay earlier"),
     A("train", "save_chart", "w", "save chart", "Save the chart as SVG, or its losses as CSV.",
       words="svg csv export write file"),
     # before: choosing

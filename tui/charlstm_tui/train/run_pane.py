@@ -27,6 +27,7 @@ from charlstm_tui.base import leaving
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figures
+from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_plan import slower_words
@@ -68,6 +69,8 @@ class RunPane(Vertical):
     shown: var[ShownRun] = var(ShownRun(), init=False)
     smoothing: var[int] = var(1, init=False)
     """The strength of the smoothing, an index into ``SMOOTHING``."""
+    others: var[tuple[OtherRun, ...]] = var((), init=False)
+    """Other runs whose validation curves stand behind that of the run."""
     card_closed: var[bool] = var(False, init=False)
     """Whether the user has closed the card with the result."""
 
@@ -110,6 +113,7 @@ class RunPane(Vertical):
     def clear(self) -> None:
         """Prepare for another run."""
         self.card_closed = False
+        self.others = ()
         self.query_one(LossChart).set_view(zoom=0)
 
     def smooth_more(self) -> str:
@@ -127,6 +131,10 @@ class RunPane(Vertical):
 
     def watch_smoothing(self) -> None:
         self._draw_chart()
+
+    def watch_others(self) -> None:
+        if self.is_mounted and not leaving(self):
+            self._draw_chart()
 
     def watch_card_closed(self) -> None:
         self.draw()
@@ -161,7 +169,9 @@ class RunPane(Vertical):
     def _draw_chart(self) -> None:
         state = self.shown.state
         words = self._doing(state.attached_run)
-        self.query_one("#upper").border_title = Content(self._chart_words())
+        upper, how = self.query_one("#upper"), self._chart_words()
+        known = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4)
+        upper.border_title = known + Content(how)
         self.query_one(LossChart).show(self._chart_data(state.series or RunSeries(), self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
@@ -203,6 +213,9 @@ class RunPane(Vertical):
         planned = float(series.planned_steps or 0) or None
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None
+        end = series.train_seconds if seconds else float(series.step)
+        if self.query_one(LossChart).view.zoom < 0:
+            end = max(end, planned or 0.0)
         return ChartData(
             train=series.curve("train", axis, smoothing=weight),
             validation=validation,
@@ -211,6 +224,7 @@ class RunPane(Vertical):
             references=tuple((baseline_name(label, short=True), nats) for label, nats in references),
             planned=planned,
             words=words,
+            runs=tuple(other.on_chart(axis, end) for other in self.others),
         )
 
     @staticmethod

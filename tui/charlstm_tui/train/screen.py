@@ -37,6 +37,7 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
+from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
 from charlstm_tui.train.samples import Samples
@@ -102,6 +103,7 @@ class TrainScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self.setup = SetupPane(self.charlstm.config.preset, id="setup")
+        self._shows_others = False
         self.watching = RunPane(self.charlstm.remembered.smoothing, id="watch")
 
     def compose_body(self) -> ComposeResult:
@@ -147,6 +149,8 @@ class TrainScreen(ModeScreen):
                 return bool(self.charlstm.runs_state.runs)
             case "log_axis" | "time_axis" | "smoothing" | "zoom_in" | "zoom_out" | "save_chart":
                 return watching
+            case "others":
+                return watching and (self._shows_others or bool(self._others))
             case "start":
                 return self.setup.startable
             case "preset" | "all_settings" | "from_model":
@@ -167,7 +171,10 @@ class TrainScreen(ModeScreen):
     def labels(self) -> dict[str, str]:
         view = self.view
         state = view.status.state if view is not None else ""
-        return {"train.pause": "go on" if state == "paused" else "pause"}
+        return {
+            "train.pause": "go on" if state == "paused" else "pause",
+            "train.others": "hide other runs" if self._shows_others else "other runs",
+        }
 
     def entered(self) -> None:
         """Without a text to train on, show a run that trains, else the last one."""
@@ -241,6 +248,7 @@ class TrainScreen(ModeScreen):
             self.setup.show_text(self.charlstm.corpus)
         else:
             self.run_worker(self._read_spec(path), group="spec", exclusive=True)
+            self._show_others()
         if self.is_current:
             self.focus_main()
         self.attached = _Attached(path)
@@ -370,6 +378,27 @@ class TrainScreen(ModeScreen):
 
     def do_zoom_out(self) -> None:
         self.watching.set_view(zoom=self.chart.view.zoom - 1)
+
+    @property
+    def _others(self) -> tuple[RunView, ...]:
+        """The runs that the one that is shown can be compared with."""
+        return runs_on_same_text(self.charlstm.runs_state, self.charlstm.run_path)
+
+    def do_others(self) -> None:
+        self._shows_others = not self._shows_others
+        self._show_others()
+        self.refresh_bindings()
+
+    def _show_others(self) -> None:
+        if self._shows_others:
+            self.run_worker(self._read_others(), group="others", exclusive=True)
+        else:
+            self.workers.cancel_group(self, "others")
+            self.watching.others = ()
+
+    async def _read_others(self) -> None:
+        views = self._others
+        self.watching.others = await in_thread(lambda check: read_other_runs(views))
 
     def do_save_chart(self) -> None:
         """Save the curves of the run, by steps or by time as the chart shows them."""

@@ -47,7 +47,8 @@ _HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"], dtype=np
 @dataclass(frozen=True, eq=False)
 class ChartRun:
     """A run on a chart of several: the ``letter`` that marks it, the number of its ``colour``, its curves as those of
-    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it."""
+    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it. A ``faint`` one stands
+    behind the run that the chart is about."""
 
     letter: str
     colour: int
@@ -56,9 +57,11 @@ class ChartRun:
     raw: Curve | None = None
     best: tuple[float, float] | None = None
     marks: tuple[tuple[float, float, str], ...] = ()
+    faint: bool = False
 
     def role(self, part: str) -> int:
         """The role of its validation curve and letters (``run``), of ``run-train`` or of ``run-raw``."""
+        part = "run-train" if self.faint and part == "run" else part
         return ROLE[f"{part}-{self.colour % RUN_COLOURS}"]
 
 
