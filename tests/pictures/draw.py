@@ -33,6 +33,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
     from charlstm_tui.app import CharLSTMApp
     from charlstm_tui.choices import StartOptions
+    from charlstm_tui.generate.screen import GenerateScreen
 
     app = CharLSTMApp(StartOptions(text=TEXT, runs_dir=runs))
 
@@ -47,6 +48,9 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         run = app.runs_state.attached_run
         return (run.status.progress or 0.0) if run is not None else 0.0
 
+    def written() -> int:
+        return app.screen.play.text_view.length if isinstance(app.screen, GenerateScreen) else 0
+
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: shows("a file compressor"))
         shoot("corpus")
@@ -60,7 +64,7 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         shoot("finished")
         app.play("demo")
         await until(pilot, lambda: shows("demo @ step") and (shows("ch/s") or shows("paused")))
-        await pilot.pause(8)
+        await until(pilot, lambda: written() > 450)
         await pilot.press("space")
         await until(pilot, lambda: shows("paused"))
         shoot("generate")

@@ -20,12 +20,12 @@ from charlstm.cli.options import (
     integer_option,
     json_option,
     load_corpus,
-    max_chars_option,
+    load_text_for,
+    model_and_text_options,
     model_argument,
     open_model,
     optional_text_argument,
     runs_dir_option,
-    snapshot_option,
     text_argument,
 )
 from charlstm.cli.output import (
@@ -81,11 +81,7 @@ BITS_PER_NAT = 1 / math.log(2)
     metavar="[" + "|".join(_PARTS) + "]",
     help="Which part of the run's own text, without TEXT.  [default: validation]",
 )
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def eval_(
     model: str,
     text: tuple[str, ...],
@@ -109,7 +105,7 @@ def eval_(
     if text:
         if part is not None:
             raise TextError("--part selects a part of the run's own text: remove it, or remove TEXT")
-        corpus = _read_for(loaded, text, encoding, max_chars)
+        corpus = load_text_for(loaded, text, encoding, max_chars)
     else:
         corpus, spans = _own_text(model, runs_dir, part or "validation")
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
@@ -155,11 +151,7 @@ def eval_(
 @text_argument
 @integer_option("--top", minimum=0, default=10, help="How many of the most surprising characters to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def score(
     model: str,
     text: tuple[str, ...],
@@ -181,7 +173,7 @@ def score(
     from charlstm.generation.scoring import score as score_text
 
     loaded = open_model(model, runs_dir, snapshot)
-    corpus = _read_for(loaded, text, encoding, max_chars)
+    corpus = load_text_for(loaded, text, encoding, max_chars)
     _warn_if_trained_on(model, runs_dir, loaded, corpus)
     with ProgressBar() as bar:
         scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
@@ -277,14 +269,6 @@ def novelty(
 
 
 # -- input -------------------------------------------------------------------------------------------------------
-
-
-def _read_for(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> Corpus:
-    """Open a text with the options that the model was trained with, except those that concern only its own text."""
-    options = dataclasses.replace(
-        model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
-    )
-    return load_corpus(text, options)
 
 
 def _warn_if_trained_on(

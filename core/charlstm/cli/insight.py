@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +19,12 @@ from charlstm.cli.json_schemas import (
 )
 from charlstm.cli.options import (
     MODEL_HELP,
-    encoding_option,
     evenly_chosen,
     examples,
     integer_option,
     json_option,
-    load_corpus,
-    max_chars_option,
+    load_text_for,
+    model_and_text_options,
     model_argument,
     models_of_run,
     number_option,
@@ -40,7 +38,6 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError, TextError
-from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,11 +86,7 @@ SHOWN = 0.02
 @click.option(
     "--snapshots", "through_snapshots", is_flag=True, help="Show how well these cells did at each snapshot of the run."
 )
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def cells(
     model: str,
     text: tuple[str, ...],
@@ -124,7 +117,7 @@ def cells(
     models = models_of_run(model, runs_dir) if through_snapshots else []
     named_patterns = [_named_pattern(pattern) for pattern in patterns]
     loaded = open_model(model, runs_dir, snapshot)
-    content = _text_for(loaded, text, encoding, max_chars or (SNAPSHOT_CHARS if models else CELLS_CHARS))
+    content = _start_of_text(loaded, text, encoding, max_chars or (SNAPSHOT_CHARS if models else CELLS_CHARS))
 
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
@@ -167,11 +160,7 @@ def cells(
 @text_argument
 @integer_option("--at", minimum=1, help="Position of the character to explain, counted from 0.  [default: the last]")
 @integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def influence(
     model: str,
     text: tuple[str, ...],
@@ -193,7 +182,7 @@ def influence(
     from charlstm.insight.influence import influence as compute
 
     loaded = open_model(model, runs_dir, snapshot)
-    content = _text_for(loaded, text, encoding, max_chars).rstrip("\n")
+    content = _start_of_text(loaded, text, encoding, max_chars).rstrip("\n")
     ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content))
     read = loaded.vocabulary.decode(ids)
     found = compute(loaded, read, len(read) - 1 if at is None else at, back=back)
@@ -211,11 +200,7 @@ def influence(
 @text_argument
 @integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
 @integer_option("--places", minimum=1, default=200, help="How many characters of TEXT to predict for each figure.")
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def context(
     model: str,
     text: tuple[str, ...],
@@ -236,7 +221,7 @@ def context(
     from charlstm.insight.context import context as measure
 
     loaded = open_model(model, runs_dir, snapshot)
-    content = _text_for(loaded, text, encoding, max_chars or CONTEXT_CHARS)
+    content = _start_of_text(loaded, text, encoding, max_chars or CONTEXT_CHARS)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     rows: list[ContextRow] = [
@@ -310,11 +295,7 @@ def multiverse(
 @optional_text_argument
 @click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
 @click.option("--prime", default="", help="What the picture of continuations begins with.")
-@snapshot_option
-@encoding_option
-@max_chars_option
-@json_option
-@runs_dir_option
+@model_and_text_options
 def report(
     model: str,
     text: tuple[str, ...],
@@ -338,7 +319,7 @@ def report(
     loaded = open_model(model, runs_dir, snapshot)
     run = run_of(model, runs_dir)
     if text:
-        content = _text_for(loaded, text, encoding, max_chars or CELLS_CHARS)
+        content = _start_of_text(loaded, text, encoding, max_chars or CELLS_CHARS)
     elif run is not None:
         content = _held_out_text(run)
     else:
@@ -377,12 +358,9 @@ def report(
 # -- input -------------------------------------------------------------------------------------------------------
 
 
-def _text_for(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> str:
-    """A text, read with the options that the model was trained with except those that concern only its own text."""
-    options = dataclasses.replace(
-        model.text_options, encoding=encoding, max_chars=None, fold_rare=0, pattern=TextOptions().pattern
-    )
-    corpus = load_corpus(text, options)
+def _start_of_text(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> str:
+    """The first ``max_chars`` characters of a text."""
+    corpus = load_text_for(model, text, encoding, None)
     if max_chars is not None and corpus.chars > max_chars:
         print_note(f"Only the first {max_chars:,} of {corpus.chars:,} characters are read: --max-chars changes that")
     return corpus.text(0, max_chars)

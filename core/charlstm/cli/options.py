@@ -120,6 +120,13 @@ runs_dir_option = click.option(
 snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
 
 
+def model_and_text_options(command: F) -> F:
+    """Add the options of commands that read a text with a model."""
+    for option in (runs_dir_option, json_option, max_chars_option, encoding_option, snapshot_option):
+        command = option(command)
+    return command
+
+
 def text_options(command: F) -> F:
     """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 
@@ -200,6 +207,14 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
             f"{entries} of {corpus.name} could not be read and {'is' if count == 1 else 'are'} left out: {names}"
         )
     return corpus
+
+
+def load_text_for(model: Model, sources: tuple[str, ...], encoding: str | None, max_chars: int | None) -> Corpus:
+    """Open a text with the options that ``model`` was trained with, except those that concern only its own text."""
+    options = replace(
+        model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
+    )
+    return load_corpus(sources, options)
 
 
 def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
