@@ -555,8 +555,8 @@ class Trainer:
     def _check_time_limit(self) -> Iterator[AnyEvent]:
         """End the run when ``max_minutes`` are over.
 
-        After each validation, estimate the step at which that will be and make it the planned end, so that the learning
-        rate has fallen to its last value by then.
+        After each validation, and in between when the run has become much slower, estimate the step at which that will
+        be and make it the planned end, so that the learning rate has fallen to its last value by then.
         """
         progress = self.progress
         if self._is_finished():

@@ -10,6 +10,11 @@ from charlstm.training.settings import Settings
 
 REPLAN_BEYOND = 0.02
 """The planned end moves only when it is wrong by more than this part of the steps that are left."""
+REPLAN_EARLY_BEYOND = 0.25
+"""The same between two validations, where it only comes nearer: a run that other programs slow down would otherwise be
+over before its learning rate has fallen, since ``quick`` validates a few times only."""
+EARLY_SECONDS = 3.0
+"""The shortest time over which the pace is measured for that: first steps are slow."""
 
 
 class TimeLimit:
@@ -26,19 +31,24 @@ class TimeLimit:
         return minutes is not None and self._clock.worked() >= 60 * minutes
 
     def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress) -> int | None:
-        """After a validation: the steps that are left in time, where these are not what is planned; else ``None``."""
-        if self._settings.max_minutes is None or schedule.finishing or progress.step % plan.val_every:
+        """The steps that are left in time, where these are not what is planned; else ``None``."""
+        validated = progress.step % plan.val_every == 0
+        looks = validated or progress.step % plan.log_every == 0
+        if self._settings.max_minutes is None or schedule.finishing or not looks:
             return None
         worked, pace = self._clock.worked(), self._clock.pace()
-        if not pace or self._clock.pace_steps < plan.val_every:
+        if validated and (not pace or self._clock.pace_steps < plan.val_every):
             # This process started between two validations. One validation among few steps would make these seem slow,
             # so the pace is that of the whole run, and is measured from here on.
             pace = worked / progress.step or plan.seconds_per_step
             self._clock.start_pace()
+        if not pace or (not validated and pace * self._clock.pace_steps < EARLY_SECONDS):
+            return None
         end = end_within_time(
             self._settings, plan, step=progress.step, pace=pace, worked=worked, held_out=self._held_out
         )
-        planned = schedule.planned_steps
-        if abs(end - planned) <= REPLAN_BEYOND * (planned - progress.step):
+        change = end - schedule.planned_steps
+        beyond = REPLAN_BEYOND if validated else REPLAN_EARLY_BEYOND
+        if abs(change) <= beyond * (schedule.planned_steps - progress.step) or (change > 0 and not validated):
             return None
         return end - progress.step
