@@ -369,11 +369,15 @@ def to_text(session: Session) -> str:
 
 
 def to_markdown(session: Session) -> str:
-    """The settings and the text, in a code block whose fence is longer than any in the text."""
-    text = to_text(session)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    """The settings and the text."""
     about = "\n".join(f"- {key}: {value}" for key, value in _about(session))
-    return f"# {_title(session)}\n\n{about}\n\n{fence}text\n{text}\n{fence}\n"
+    return f"# {_title(session)}\n\n{about}\n\n{fenced(to_text(session))}\n"
+
+
+def fenced(text: str) -> str:
+    """The text as a code block of Markdown, whose fence is longer than any in the text."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def to_html(session: Session, colour: Colour = "rank") -> str:

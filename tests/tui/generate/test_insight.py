@@ -27,7 +27,6 @@ from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
-from charlstm_tui.player.thread import PAUSE_AFTER
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
 from playing_app import playing
@@ -259,18 +258,20 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> 
         await it.until(lambda: it.state.speed == FULL)
         await it.pilot.press("d")
         duel = it.screen.duel
-        await it.until(lambda: all((side := duel.state(n)) and side.length == PAUSE_AFTER for n in SIDES), settle=False)
+        await it.until(lambda: all((side := duel.state(n)) and side.ended for n in SIDES), settle=False)
         free, held = duel.state(1), duel.state(2)
         assert free is not None
         assert held is not None
         assert (free.clamps, held.clamps) == ((), it.state.clamps)
         assert free.settings == held.settings
-        for number, clamps in ((1, ()), (2, it.state.clamps)):
+        for side, clamps in ((free, ()), (held, it.state.clamps)):
+            number = side.number
             session = Session(load_model(model), free.prime, seed=free.request.seed, settings=free.settings)
             session.clamps = clamps
-            text = "".join(step.char for step in session.stream(PAUSE_AFTER))
+            text = "".join(step.char for step in session.stream(side.length))
             assert duel.view(number).text() == free.prime + text
-            assert f"vowel {percent(feature_rate('vowel', text))}" in it.screen_text()
+            words = f"vowel {percent(feature_rate('vowel', text))}"
+            await it.until(lambda words=words: words in it.screen_text())  # type: ignore[misc]
         assert "no cell held" in it.screen_text()
         await it.pilot.press("escape")
         assert it.screen.view is view

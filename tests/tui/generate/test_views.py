@@ -12,11 +12,15 @@ from textual.widgets import Input
 
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import score
+from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
+from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.generate.duel_view import LENGTH
+from charlstm_tui.player.playback import LONGEST_SENTENCE
+from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import playing
@@ -217,6 +221,39 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play" and it.state.speed == it.state.speed)
         assert it.text.startswith("The morning")
+
+
+async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
+    async with playing(model, speed=FULL) as it:
+        await it.until(lambda: it.screen.play.playing)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        pane = duel.query_one("#verdict-1")
+        await it.until(lambda: pane.display)
+        texts = {}
+        for number in (1, 2):
+            state = duel.state(number)
+            assert state is not None
+            assert state.ended
+            assert LENGTH <= state.length <= LENGTH + LONGEST_SENTENCE
+            texts[number] = duel.view(number).text()
+            assert ends_sentence(texts[number]) or state.length == LENGTH + LONGEST_SENTENCE
+            generated = texts[number][len(state.prime) :]
+            bits = bits_after(load_model(model), state.prime, generated)
+            assert f"{bits:.2f} bits per character" in it.screen_text()
+        assert "repeated from earlier" in it.screen_text()
+        await it.until(lambda: duel.view(1).following and duel.view(2).following)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        it.app.screen.query_one(Input).value = str(home / "duel.md")
+        await it.pilot.press("enter")
+        await it.until(lambda: (home / "duel.md").exists())
+        saved = (home / "duel.md").read_text()
+        assert all(text in saved for text in texts.values())
+        assert saved.count("- temperature: ") == 2
+        assert saved.count("- bits per character: ") == 2
+        await it.pilot.press("r")
+        await it.until(lambda: duel.view(1).text() != texts[1], settle=False)
 
 
 COPIED = "she had not been in the house for seven long years"

@@ -1,20 +1,31 @@
-"""Duel: one prime and seed with two settings or models, or with cells held and without, streaming side by side."""
+"""Duel: one prime and seed with two settings or models, or with cells held and without, streaming side by side.
+
+Both end at the end of a sentence. Then each has a verdict, figures of its text, and both can be saved with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from charlstm import user_files
+from charlstm.errors import CharLSTMError
+from charlstm.generation.novelty import MIN_LENGTH, Novelty
+from charlstm.insight.duel import Side, Verdict, judge, to_html, to_markdown
 from charlstm.insight.features import BUILT_IN, feature_rate
+from charlstm.storage import write_all
 from charlstm_tui.actions import Action, key_of
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import ModeApp
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
@@ -22,14 +33,18 @@ from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player.marks import Origin, uniform
+from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
-from charlstm_tui.player.thread import PAUSE_AFTER
+from charlstm_tui.save_dialog import Format
 
 SIDES = (1, 2)
 """The numbers of the player's playbacks that are the two sides."""
 SHORT_TEMPERATURE = "temp"
 """The caption of the temperature where a side is narrow."""
-NOT_HERE = ("edit_prime", "save", "last_session")
+LENGTH = 600
+"""Characters of each side; then it goes on to the end of the sentence."""
+FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown, one below the other"))
+NOT_HERE = ("edit_prime", "last_session")
 """Handlers of actions of Generate that Duel has nothing for."""
 
 
@@ -40,12 +55,15 @@ class DuelView(GenerateView):
         super().__init__(*args, **options)
         self._states: dict[int, PlaybackState] = {}
         self._features: tuple[str, ...] = ()  # whose rates are shown
+        self._verdicts: dict[int, Verdict] = {}  # of both sides, or empty while one is not at its end
+        self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
     def compose(self) -> ComposeResult:
         for number in SIDES:
             with Vertical(classes="duel-side", id=f"side-{number}"):
                 yield Static(classes="duel-head", id=f"head-{number}")
                 yield StreamView(id=f"duel-{number}")
+                yield Static(classes="duel-verdict", id=f"verdict-{number}")
 
     # ---- for the screen
 
@@ -75,6 +93,8 @@ class DuelView(GenerateView):
         return ("generate", "generate.duel")
 
     def can(self, action: Action) -> bool:
+        if action.handler == "save":
+            return bool(self._verdicts)
         return action.handler not in NOT_HERE and bool(self._states)
 
     def labels(self) -> dict[str, str]:
@@ -93,6 +113,7 @@ class DuelView(GenerateView):
         """Play the prime of ``played`` on both sides: on the second with the cells that are held or, if there are none,
         with a higher temperature. The heads show how often ``features`` are true in what is generated."""
         self._states.clear()
+        self._show_verdicts({})
         self._features = tuple(features)
         for number in SIDES:
             self.view(number).clear()
@@ -103,7 +124,7 @@ class DuelView(GenerateView):
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=played.prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
-                session=None, clamps=clamps,
+                session=None, clamps=clamps, to_sentence=LENGTH,
             )  # fmt: skip
             self.player.load(request, number)
 
@@ -130,6 +151,11 @@ class DuelView(GenerateView):
         if state.text or base + state.length != view.length:
             view.replace_from(base + state.start, state.text, state.marks)
         self._draw_heads()
+        ended = len(self._states) == len(SIDES) and all(state.ended for state in self._states.values())
+        if not ended:
+            self._show_verdicts({})
+        elif before is not None and not before.ended:
+            self._judge()
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         if before is None or running != self.running:
@@ -156,8 +182,7 @@ class DuelView(GenerateView):
     def _head(self, number: int, state: PlaybackState) -> Content:
         if state.error or state.busy or state.facts is None:
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
-        facts, settings = state.facts, state.settings
-        step = "" if facts.step is None else f" @ {facts.step:,}"
+        settings = state.settings
         values = []
         if any(each.clamps for each in self._states.values()):
             values = [held_words(state.clamps) if state.clamps else "no cell held"]
@@ -171,7 +196,7 @@ class DuelView(GenerateView):
         mean = "" if state.bits_per_char is None else f"{state.bits_per_char:.2f} bits"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
         width = max(10, self.query_one(f"#head-{number}").content_size.width - len(mark[0]))
-        name, bits = facts.name + step, f"  mean {mean}" if mean else ""
+        name, bits = _model_name(state), f"  mean {mean}" if mean else ""
         if cell_len(name) + len(bits) > width:
             bits = f"  {mean}" if mean else ""
         shown = Content.styled(name, "bold").truncate(max(1, width - len(bits)), ellipsis=True)
@@ -181,12 +206,98 @@ class DuelView(GenerateView):
         about = Content.styled(settings_line, "$quiet").truncate(width, ellipsis=True)
         return Content.assemble(mark, shown, bits, "\n  ", about)
 
+    # ---- the verdict
+
+    @work(exclusive=True)
+    async def _judge(self) -> None:
+        """Find the figures of both sides, which are at their end, and show them."""
+        states = dict(self._states)
+        models = {number: self.player.model(number) for number in SIDES}
+        texts = {number: self._generated(state) for number, state in states.items()}
+
+        def job(check: Callable[[], None]) -> dict[int, Verdict]:
+            found = {}
+            for number, other in (SIDES, SIDES[::-1]):
+                check()
+                model, others = models[number], models[other]
+                if model is not None and others is not None:
+                    novelty = self._novelty(states[number])
+                    found[number] = judge(model, others, states[number].prime, texts[number], novelty)
+            return found
+
+        verdicts = await in_thread(job)
+        if all(state.ended for state in self._states.values()):
+            self._show_verdicts(verdicts)
+
+    def _novelty(self, state: PlaybackState) -> Novelty | None:
+        """The search in the training text of a side's run. Not on the message loop."""
+        run = None if state.facts is None else state.facts.run
+        if run is None:
+            return None
+        if run not in self._novelties:
+            try:
+                self._novelties[run] = open_novelty(run, MIN_LENGTH)[0]
+            except (CharLSTMError, OSError):
+                self._novelties[run] = None
+        return self._novelties[run]
+
+    def _generated(self, state: PlaybackState) -> str:
+        """The text of a side without its prime."""
+        return self.view(state.number).text(len(state.prime))
+
+    def _show_verdicts(self, verdicts: dict[int, Verdict]) -> None:
+        if not verdicts and not self._verdicts:
+            return
+        self._verdicts = verdicts
+        for number in SIDES:
+            pane = self.query_one(f"#verdict-{number}", Static)
+            pane.display = bool(verdicts)
+            if verdicts:
+                figures = verdicts[number].figures()
+                width = max(len(value) for value, _ in figures)
+                lines = [
+                    Content.assemble((f"{value:>{width}}", "bold"), (f" {words}", "$quiet")) for value, words in figures
+                ]
+                pane.update(Content("\n").join(lines))
+                view = self.view(number)
+                if view.at_end:  # which the figures would cover
+                    self.call_after_refresh(view.reveal, view.length)
+        self.post_message(self.Changed())
+
+    def do_save(self) -> None:
+        """Save both texts with their settings and figures."""
+        sides = [
+            Side(
+                f"{_model_name(state)}, {'left' if number == SIDES[0] else 'right'}",
+                [
+                    ("seed", str(state.request.seed)),
+                    *((name.replace("_", "-"), str(value)) for name, value in state.settings.in_effect().items()),
+                    *([("held cells", ", ".join(map(str, state.clamps)))] if state.clamps else []),
+                ],
+                state.prime,
+                self._generated(state),
+                self._verdicts[number],
+            )
+            for number, state in sorted(self._states.items())
+            if number in self._verdicts
+        ]
+
+        def write(path: Path) -> None:
+            content = to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides)
+            encoded = content.encode("utf-8", "replace")
+            user_files.save(path, lambda file: write_all(file, encoded))
+
+        assert isinstance(self.app, ModeApp)
+        self.app.save_file("Save both texts and their figures", f"duel{FORMATS[0].ending}", FORMATS, write)
+
     # ---- actions
 
     def do_stream(self) -> None:
         running = self.running
         for number in SIDES:
-            self.player.pause(number) if running else self.player.stream(PAUSE_AFTER, number)
+            state = self._states.get(number)
+            left = LENGTH if state is None or state.ended else max(1, LENGTH - state.length)
+            self.player.pause(number) if running else self.player.stream(left, number)
 
     def do_speed(self, direction: int) -> None:
         for number in SIDES:
@@ -220,6 +331,14 @@ class DuelView(GenerateView):
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
             self.player.load(request, number)
+
+
+def _model_name(state: PlaybackState) -> str:
+    """``novel-quick-1 @ 400``."""
+    facts = state.facts
+    if facts is None:
+        return state.request.model_name
+    return facts.name if facts.step is None else f"{facts.name} @ {facts.step:,}"
 
 
 def rate_words(feature: str, text: str) -> str:

@@ -83,7 +83,7 @@ class OverlapCheck:
         """Check the text when it has changed, every :data:`INTERVAL` seconds at most, and tell the result, until
         cancelled. Ends if the training text is gone."""
         try:
-            novelty, lines = await in_thread(lambda check: _open(self._run, self._min_length))
+            novelty, lines = await in_thread(lambda check: open_novelty(self._run, self._min_length))
         except (CharLSTMError, OSError):
             return
         corpus = novelty.index.corpus
@@ -108,7 +108,8 @@ class OverlapCheck:
             tell(Overlap(report.share, matches, name, lines))
 
 
-def _open(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
+def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
+    """The search in what a run was trained on. Raises :class:`CharLSTMError` or :class:`OSError` if it is gone."""
     spec = Run(folder).spec()
     corpus = reopen_corpus(spec.corpus)
     settings = spec.settings

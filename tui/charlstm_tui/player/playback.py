@@ -18,6 +18,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import ALTERNATIVES
 from charlstm.model.file import Model, load_model
 from charlstm.storage import FileStamp
+from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -41,6 +42,8 @@ SUGGESTIONS = 6
 """Suggestions to choose from, at most."""
 SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
+LONGEST_SENTENCE = 400
+"""Characters after which a text that is to end with a sentence ends without one."""
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -66,7 +69,8 @@ class Playback:
         self.facts: ModelFacts | None = None
         self.busy = self.error = self.note = self.failure = self.stop_reason = ""
         self.running = False
-        self.remaining = 0  # characters until streaming pauses
+        self.ended = False  # at the end of a sentence, where it was to end
+        self.remaining = 0  # characters until streaming pauses; below 0 it goes on to the end of a sentence
         self.settings = SamplerSettings()
         self.speed = NORMAL_SPEED
         self.rate: float | None = None  # characters per second, measured
@@ -160,7 +164,14 @@ class Playback:
         """Stop streaming."""
         if self.running and self.session is not None and self.branches:
             self.branches = tuple(self.session.branches())  # the last one has grown
-        self.running, self.stop_reason = False, ""
+        self.running, self.stop_reason, self.ended = False, "", False
+
+    def at_sentence_end(self) -> bool:
+        """Whether the text ends with a sentence; after :data:`LONGEST_SENTENCE` more characters any end will do."""
+        assert self.session is not None
+        length = len(self.session)
+        end = self.session.read(max(0, length - LONGEST_END), length)
+        return ends_sentence(end) or self.remaining <= -LONGEST_SENTENCE
 
     def finish_editing(self) -> None:
         """Let the model read what follows an edit, so that the session has all of the text."""
@@ -259,6 +270,7 @@ class Playback:
             position=position,
             running=self.running,
             stop_reason=self.stop_reason,
+            ended=self.ended,
             settings=self.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,

@@ -41,6 +41,8 @@ class PlayRequest:
     speed: float | None = None
     stream: bool = False
     """Whether to stream at once; at speed 0 nothing is generated."""
+    to_sentence: int | None = None
+    """Characters to stream, and then on to the end of a sentence; ``None``: until it pauses by itself."""
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held from the first generated character on."""
     session: Path | None = None
@@ -113,6 +115,8 @@ class PlaybackState:
     position: int = 0
     running: bool = False
     stop_reason: str = ""
+    ended: bool = False
+    """Whether the end of the sentence that ``to_sentence`` asks for is reached."""
     settings: SamplerSettings = SamplerSettings()
     speed: float = NORMAL_SPEED
     rate: float | None = None

@@ -413,9 +413,14 @@ class Player:
             return
         playback.count(now)
         playback.remaining -= 1
-        if playback.remaining <= 0:
+        if playback.remaining > 0:
+            return
+        if playback.request.to_sentence is None:
             playback.stop()
             playback.stop_reason = f"paused after {PAUSE_AFTER:,}"
+        elif playback.at_sentence_end():
+            playback.stop()
+            playback.ended = True
 
     def _publish(self, now: float) -> None:
         """Deliver states, if there is something new, it is time for it and the last ones were collected."""
@@ -576,7 +581,7 @@ class Player:
             return
         playback.editor, playback.settings = Editor(session), session.settings
         if request.stream and playback.speed > 0:
-            self._stream(playback, playback.editor, PAUSE_AFTER)
+            self._stream(playback, playback.editor, request.to_sentence or PAUSE_AFTER)
 
     def _stream(self, playback: Playback, editor: Editor, count: int) -> None:
         if playback.speed == 0:
@@ -585,7 +590,7 @@ class Player:
         playback.finish_editing()
         editor.record(GENERATE)
         editor.session.rewind(len(editor))
-        playback.running, playback.remaining, playback.stop_reason = True, count, ""
+        playback.running, playback.remaining, playback.stop_reason, playback.ended = True, count, "", False
         playback.start_pacing()
 
     def _generate_one(self, playback: Playback, editor: Editor) -> None:

@@ -1,0 +1,45 @@
+"""Figures of two generated texts, and the files that hold both."""
+
+from __future__ import annotations
+
+import pytest
+
+from charlstm.generation.scoring import score
+from charlstm.insight.duel import Side, Verdict, bits_after, judge, repeated_share, to_html, to_markdown
+from charlstm.text.sentences import ends_sentence, sentences
+from recorded_run import tiny_model
+
+
+def test_bits_are_those_of_the_text_after_its_prime():
+    model = tiny_model()
+    scores = score(model, "The sea was calm")
+    assert bits_after(model, "The sea", " was calm") == pytest.approx(scores.nats[7:].mean() / 0.6931472, rel=1e-5)
+    assert bits_after(model, "", "你好") is None
+
+
+def test_a_verdict_has_the_other_models_bits_only_if_it_is_another():
+    one, other = tiny_model(seed=1), tiny_model(seed=2)
+    assert judge(one, one, "The", " sea was calm").other_bits is None
+    assert judge(one, other, "The", " sea was calm").other_bits == bits_after(other, "The", " sea was calm")
+
+
+def test_repeated_share_counts_each_character_once():
+    assert repeated_share("abcd" * 2, length=4) == 0.5
+    assert repeated_share("a" * 10, length=4) == 0.9
+    assert repeated_share("abcdefgh", length=4) == 0
+    assert repeated_share("") == 0
+
+
+def test_both_texts_are_in_the_files_with_settings_and_figures():
+    verdict = Verdict(1.234, None, 0.5, 0.0)
+    sides = [Side(name, [("temperature", "0.8")], "<prime> ", "```\n& text", verdict) for name in ("left", "right")]
+    for content in (to_markdown(sides), to_html(sides)):
+        assert content.count("1.23") == content.count("50 %") == content.count("temperature") == 2
+    assert "````text" in to_markdown(sides)
+    assert "&lt;prime&gt;" in to_html(sides)
+
+
+def test_sentences_end_with_a_mark_and_white_space_or_an_empty_line():
+    text = 'He said "Go!" Then 3.5 days.\n\nEnd'
+    assert [text[start:stop] for start, stop in sentences(text)] == ['He said "Go!"', "Then 3.5 days.", "End"]
+    assert [ends_sentence(end) for end in ("a. ", "a.”\n", "a.", "a ", "")] == [True, True, False, False, False]
