@@ -148,8 +148,7 @@ class Player:
     def set_visible(self, visible: bool) -> None:
         """Say whether Generate is on the screen. While it is not, states are rare and no character is generated, which
         leaves the processor to training; what has become due meanwhile is generated when it is visible again."""
-        before, self._visible = self._visible, visible
-        self._put(self._catch_up if visible and not before else lambda: None)
+        self._put(lambda: self._set_visible(visible))
 
     def load(self, request: PlayRequest, number: int = 0) -> None:
         """Play this. A loaded model is not read again. A load that is under way is cancelled."""
@@ -486,9 +485,12 @@ class Player:
 
     # ---- commands, on the thread
 
-    def _catch_up(self) -> None:
-        for playback in self._playbacks.values():
-            playback.catch_up(time.monotonic())
+    def _set_visible(self, visible: bool) -> None:
+        """Only here, on the thread: were it visible before it has caught up, what is late would count as skipped."""
+        if visible and not self._visible:
+            for playback in self._playbacks.values():
+                playback.catch_up(time.monotonic())
+        self._visible = visible
 
     def _remove(self, number: int) -> None:
         self._playbacks.pop(number, None)
