@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -374,6 +375,21 @@ async def test_click_chooses_the_sample_under_the_mouse(tmp_path: Path) -> None:
             content = samples.content_region
             await pilot.click(offset=(content.x + 3, content.y + 1))
             await until(pilot, lambda: samples.selected == 1)
+
+
+async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
+    """The lines of the selected sample after its first were drawn in the terminal's own colours."""
+    samples = Samples()
+
+    class Alone(App[None]):
+        def compose(self) -> ComposeResult:
+            yield samples
+
+    async with Alone().run_test(size=(40, 20)):
+        samples.samples = (Sampled(step=1, prime="The", text=" sea" * 60),)
+        lines = [samples.render_line(y) for y in range(8)]
+        assert all("sea" in line.text for line in lines)
+        assert all(segment.style and segment.style.bgcolor for line in lines for segment in line if segment.text)
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

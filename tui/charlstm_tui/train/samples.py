@@ -174,7 +174,8 @@ class Samples(FindTarget, ScrollView, can_focus=True):
         prime = len(self._prime(self.samples[index], max(self._laid[0] - gutter - 2, 4))) if step else 0
         space = max(width - gutter - 3, 0)
         body = set_cell_size(text, space) if cell_len(text) > space else text
-        shown = Text(body, styles["text"])
+        shown = Text(body)
+        shown.stylize(styles["text"])  # as a span: Text.render() leaves the base style out where there is no span
         shown.stylize(styles["prime"], 0, prime)
         for place in self._search.places(body):
             name = "found-current" if index == self.selected else "found"
