@@ -268,7 +268,7 @@ class DuelView(GenerateView):
         """Save both texts with their settings and figures."""
         sides = [
             Side(
-                f"{_model_name(state)}, {'left' if number == SIDES[0] else 'right'}",
+                _model_name(state),
                 [
                     ("seed", str(state.request.seed)),
                     *((name.replace("_", "-"), str(value)) for name, value in state.settings.in_effect().items()),
