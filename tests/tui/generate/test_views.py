@@ -140,6 +140,8 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         it.app.screen.query_one(Input).value = str(home / "missing.txt")
         await it.pilot.press("enter")
         await it.until(lambda: "missing.txt" in "".join(it.screen_text().split()))  # a long path is wrapped
+        assert view.text_view.text().startswith("The morning, red and ")  # and what is shown stays
+        assert "of own.txt" in it.screen_text()
 
 
 async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:

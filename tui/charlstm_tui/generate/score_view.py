@@ -129,7 +129,9 @@ class ScoreView(GenerateView):
         self._scores: Scores | None = None
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
-        self._text_name = ""
+        self._text_name = ""  # of what is shown or, while a text is scored, of that one
+        self._shown_name = ""
+        self._words = ""  # the name of what is shown, with "its beginning" where that is all
 
     def compose(self) -> ComposeResult:
         yield Static(id="score-head")
@@ -173,6 +175,8 @@ class ScoreView(GenerateView):
         """
         self.text_view.focus()
         if self._facts != facts or self._text_name in ("", PLAYED):
+            if self._facts != facts:
+                self._show(None)  # another model's figures
             self._facts, self._model = facts, model
             self.score(played, PLAYED)
 
@@ -196,9 +200,7 @@ class ScoreView(GenerateView):
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
-        self._text_name = ""
-        self._show(None)
-        self._show_head(Content.assemble(("Stopped. ", "$warning"), *_opens()))
+        self._keep_shown(Content.styled("Stopped.", "$warning"))
         return True
 
     def on_paste(self, event: events.Paste) -> None:
@@ -231,16 +233,7 @@ class ScoreView(GenerateView):
         try:
             scores, words = await in_thread(job)
         except (CharLSTMError, OSError) as error:
-            self._text_name = ""
-            self._show(None)
-            self._show_head(
-                Content.assemble(
-                    (visible(str(error)), "$error"),
-                    "\n",
-                    (key_of("generate.score_open"), "bold $primary"),
-                    " opens a text",
-                )
-            )
+            self._keep_shown(Content.styled(visible(str(error)), "$error"))
             return
         self._show(scores, words)
 
@@ -252,8 +245,16 @@ class ScoreView(GenerateView):
                 Content.assemble((far, "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
             )
 
+    def _keep_shown(self, reason: Content) -> None:
+        """Say why there are no figures of another text, and leave those that are shown."""
+        self._text_name = self._shown_name
+        rest = Content.assemble(*_opens()) if self._scores is None else self._summary(self._scores)
+        self._show_head(reason + "\n" + rest)
+
     def _show(self, scores: Scores | None, words: str = "") -> None:
         self._scores = scores
+        self._shown_name = "" if scores is None else self._text_name
+        self._words = visible(words, keep="")
         self._places = [] if scores is None else scores.places(PLACES)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
@@ -265,19 +266,20 @@ class ScoreView(GenerateView):
             view.append(scores.text, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
             view.cursor = 0
             view.scroll_to(y=0, animate=False, force=True)
-            unknown = sum(scores.unknown.values())
-            self._show_head(
-                Content.assemble(
-                    (f"{scores.bits_per_char:.3f}", "bold $accent"),
-                    " bits per character",
-                    (f" · perplexity {scores.perplexity:.1f}", ""),
-                    (f" · {scores.chars:,} characters of {visible(words, keep='')}", "$quiet"),
-                    (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
-                )
-            )
+            self._show_head(self._summary(scores))
         self.query_one(SurpriseStrip).show(scores)
         self._fill_list()
         self.post_message(self.Changed())
+
+    def _summary(self, scores: Scores) -> Content:
+        unknown = sum(scores.unknown.values())
+        return Content.assemble(
+            (f"{scores.bits_per_char:.3f}", "bold $accent"),
+            " bits per character",
+            (f" · perplexity {scores.perplexity:.1f}", ""),
+            (f" · {scores.chars:,} characters of {self._words}", "$quiet"),
+            (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
+        )
 
     def _show_head(self, words: Content) -> None:
         self.query_one("#score-head", Static).update(words)
