@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input, OptionList
 
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
+from charlstm_tui.player import playback
 from playing_app import Session, playing
 
 
@@ -79,7 +81,17 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         await it.until(lambda: "The model has no likelier one" in it.status())
 
 
-async def test_suggestions_are_chosen_among_several_and_accepted_by_word(model: Path) -> None:
+def test_a_suggestion_ends_with_a_whole_word() -> None:
+    assert playback.whole_words(" By your h") == " By your"
+    assert playback.whole_words("said.\nTh") == "said."
+    assert playback.whole_words(" word") == " word"
+    assert playback.whole_words("word") == "word"
+
+
+async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playback, "whole_words", lambda text: text)  # the noise of this model is all one word
     async with playing(model) as it:
         await it.paused(20)
         await it.pilot.press("w")

@@ -189,7 +189,7 @@ class Playback:
         if editor is None or not self.writing or editor.session.position < len(editor):
             return ""
         if self._suggestions_for != self._suggestions_key(editor):
-            self._suggest([editor.session.suggest(SUGGESTION_LENGTH)])
+            self._suggest([whole_words(editor.session.suggest(SUGGESTION_LENGTH))])
         return self.suggestions[self.suggestion_place]
 
     def find_suggestions(self) -> None:
@@ -197,7 +197,7 @@ class Playback:
         if self.editor is None or not self.suggestion() or len(self.suggestions) > 1:
             return
         found = self.editor.session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
-        texts = [*self.suggestions, *(each.text for each in found)]
+        texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
         by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
         different = [text for text in texts if text in by_word.values()]
         self.suggestions = list(dict.fromkeys([*self.suggestions, *different]))[:SUGGESTIONS]
@@ -297,3 +297,9 @@ class Playback:
 
 def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:
     return float(-np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149)).mean())
+
+
+def whole_words(text: str) -> str:
+    """``text`` without the word that it ends in the middle of, unless it is all one word."""
+    end = max(text.rfind(" "), text.rfind("\n"))
+    return text[:end] if end > 0 else text

@@ -178,8 +178,8 @@ class OverlayPane(SafeWorkers, Vertical):
         head = " " * 3 + shorten(self._place(cursor), name_width).ljust(name_width)
         head += "".join(title.rjust(NUMBER) for title in ("train", "valid", "best"))
         entries = [
-            self._entry(place, view, curves, name_width, cell, cursor)
-            for place, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
+            self._entry(place, view, details, curves, name_width, cell, cursor)
+            for place, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
         ]
         rows = math.ceil(len(entries) / number)
         columns = [entries[start : start + rows] for start in range(0, len(entries), rows or 1)]
@@ -188,14 +188,27 @@ class OverlayPane(SafeWorkers, Vertical):
         return Content("\n").join([titles, *lines])
 
     def _entry(
-        self, place: int, view: RunView, curves: RunCurves, name_width: int, cell: int, cursor: float | None
+        self,
+        place: int,
+        view: RunView,
+        details: RunDetails,
+        curves: RunCurves,
+        name_width: int,
+        cell: int,
+        cursor: float | None,
     ) -> Content:
         values = [
             _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
             for curve in (curves.train, curves.validation)
         ]
-        figures = [_figure(value, self.bits) for value in values]
-        figures.append(_figure(math.nan if curves.best is None else curves.best[1], self.bits))
+        train, validation = values
+        status = view.status
+        best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
+        figures = [
+            _figure(train, self.bits),
+            _figure(validation, self.bits, whole=cursor is None and details.series.val_whole),
+            _figure(best, self.bits, whole=status.best_whole),
+        ]
         name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
         chosen = place == self.selected
         entry = Content.assemble(
@@ -301,5 +314,5 @@ def _last(values: Sequence[float]) -> float:
     return values[-1] if values else math.nan
 
 
-def _figure(value: float, bits: bool) -> str:
-    return "–" if not math.isfinite(value) else loss(value, bits, decimals=3)
+def _figure(value: float, bits: bool, whole: bool = True) -> str:
+    return "–" if not math.isfinite(value) else loss(value, bits, whole=whole, decimals=3)
