@@ -125,7 +125,8 @@ async def test_help_lists_the_keys_of_this_mode_and_escape_leaves_it(places: Pat
         await app.in_mode(mode)
         await app.press("f1")
         await app.until(lambda: isinstance(app.screen, HelpScreen))
-        await app.shows(f"{mode.capitalize()}: keys", "Everywhere", "F1 ?")
+        place = "Play" if mode == "generate" else mode.capitalize()
+        await app.shows(f"{place}: keys", "Everywhere", "F1 ?")
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
 

@@ -197,7 +197,7 @@ class CharLSTMApp(ModeApp):
 
     def do_help(self) -> None:
         if isinstance(self.screen, ModeScreen):
-            self.push_screen(HelpScreen(self.screen.MODE, self.screen.available()))
+            self.push_screen(HelpScreen(self.screen.name_shown, self.screen.available()))
 
     def do_palette(self) -> None:
         """Open the palette, or close it."""

@@ -23,7 +23,7 @@ from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
-from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, OUTSIDE, PANES, Action, active
+from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
 from charlstm_tui.app_state import AppState, StateWriter, load_state
 from charlstm_tui.background import JobFailed, SafeWorkers, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
@@ -343,6 +343,11 @@ class ModeScreen(SafeWorkers, Screen[None]):
     def scopes(self) -> tuple[str, ...]:
         """The mode's scopes of the action table that are active now."""
         return (self.MODE,)
+
+    @property
+    def name_shown(self) -> str:
+        """What is on screen: the name of the mode, or of its view."""
+        return dict(MODES).get(self.MODE, self.MODE)
 
     def show_runs_state(self, state: RunsState) -> None:
         """Show the runs as the watcher last read them. Called only while the mode is on screen."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
@@ -14,12 +15,13 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm_tui.actions import MODES, Action, key_name, key_of
+from charlstm_tui.actions import Action, key_name, key_of
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.widgets.find import FindTarget, Search
 
-KEYS_WIDTH = 13
+MOST_KEYS = 24
+"""Cells of the column of keys, at most."""
 
 
 class HelpText(FindTarget, VerticalScroll, can_focus=True):
@@ -30,16 +32,18 @@ class HelpText(FindTarget, VerticalScroll, can_focus=True):
     def __init__(self, own: Sequence[Action], common: Sequence[Action]) -> None:
         super().__init__()
         self._sections = (_rows(own), _rows(common))
+        longest = max((cell_len(keys) for rows in self._sections for keys, _ in rows), default=0)
+        self._keys_width = min(longest, MOST_KEYS)
 
     def compose(self) -> ComposeResult:
-        yield Static(self._table(0, Search(), None))
+        yield Static(self._table(0, Search(), None), classes="help-keys")
         yield Static(Content("Everywhere"), classes="dialog-section")
-        yield Static(self._table(1, Search(), None))
+        yield Static(self._table(1, Search(), None), classes="help-keys")
 
     def _table(self, section: int, search: Search, current: int | None) -> Table:
         """The rows of a section, with the places of ``search`` highlighted, in row ``current`` more than elsewhere."""
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=KEYS_WIDTH, style=self.get_component_rich_style("help--key", partial=True))
+        table.add_column(width=self._keys_width, style=self.get_component_rich_style("help--key", partial=True))
         table.add_column()
         for row, cells in enumerate(self._sections[section]):
             shown = [Text(text) for text in cells]
@@ -67,7 +71,7 @@ class HelpText(FindTarget, VerticalScroll, can_focus=True):
         if place is not None:
             section, table = (0, own) if current < first else (1, common)
             row = current - first * section
-            width = table.content_region.width - KEYS_WIDTH - 2
+            width = table.content_region.width - self._keys_width - 1
             above = sum(len(Content(about).wrap(max(1, width))) for _, about in self._sections[section][:row])
             top = 0 if section == 0 else own.outer_size.height + title.outer_size.height
             self.scroll_to(y=top + above - self.size.height // 2, animate=False)
@@ -82,16 +86,16 @@ class HelpScreen(Dialog):
 
     BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
-    def __init__(self, mode: str, actions: Sequence[Action]) -> None:
+    def __init__(self, name_shown: str, actions: Sequence[Action]) -> None:
+        """``name_shown`` is the name of the mode or view whose keys these are."""
         super().__init__()
-        self._mode, self._actions = mode, actions
+        self._name_shown, self._actions = name_shown, actions
 
     def compose(self) -> ComposeResult:
-        title = dict(MODES).get(self._mode, "")
         own = sorted((action for action in self._actions if action.mode), key=lambda action: -action.scope.count("."))
         common = [action for action in self._actions if not action.mode]
         with Vertical(classes="dialog wide"):
-            yield Static(Content(f"{title}: keys" if title else "Keys"), classes="dialog-title")
+            yield Static(Content(f"{self._name_shown}: keys"), classes="dialog-title")
             yield HelpText(own, common)
             yield Static(Content(f"↑ ↓ scroll   {key_of('app.find')} find   Esc close"), classes="dialog-keys")
 
@@ -104,4 +108,4 @@ def _rows(actions: Sequence[Action]) -> list[tuple[str, str]]:
     rows: dict[tuple[str, str], list[str]] = {}
     for action in actions:
         rows.setdefault((action.handler + repr(action.args), action.help), []).extend(map(key_name, action.keys))
-    return [(" " + " ".join(keys), about) for (_, about), keys in rows.items()]
+    return [(" ".join(keys), about) for (_, about), keys in rows.items()]

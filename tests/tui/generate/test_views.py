@@ -81,6 +81,11 @@ async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -
         await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
         assert it.screen.query_one(Candidates).render_line(1).text == f"  {first[2:]}"
         assert "paused" not in it.status()
+        await it.pilot.press("f1")
+        await it.until(lambda: "Write: keys" in it.screen_text())
+        assert "Ctrl+→ Ctrl+O Accept its next word." in it.screen_text()  # all keys of an action are on its line
+        await it.pilot.press("escape")
+        await it.until(lambda: it.app.screen is it.screen)
         await it.pilot.press("escape", "escape")
         await it.until(lambda: "BRANCHES" in it.screen_text() and "paused" in it.status())
 

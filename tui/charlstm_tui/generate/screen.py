@@ -315,6 +315,10 @@ class GenerateScreen(ModeScreen):
     def ready(self) -> bool:
         return super().ready and self.play.is_mounted
 
+    @property
+    def name_shown(self) -> str:
+        return self.view_name.capitalize()
+
     def scopes(self) -> tuple[str, ...]:
         return self.view.scopes()
 
