@@ -183,11 +183,11 @@ class DuelView(GenerateView):
         if state.error or state.busy or state.facts is None:
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         settings = state.settings
-        values = []
+        values, rates = [], []
         if any(each.clamps for each in self._states.values()):
             values = [held_words(state.clamps) if state.clamps else "no cell held"]
             text = self.view(number).text(len(state.prime))
-            values += [rate_words(name, text) for name in self._features]
+            rates = [rate_words(name, text) for name in self._features]
         values.append(f"{CAPTION['temperature']} {settings.temperature:.2f}")
         values += [
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
@@ -203,8 +203,9 @@ class DuelView(GenerateView):
         settings_line = " · ".join(values)
         if len(settings_line) > width:
             settings_line = settings_line.replace(CAPTION["temperature"], SHORT_TEMPERATURE)
-        about = Content.styled(settings_line, "$quiet").truncate(width, ellipsis=True)
-        return Content.assemble(mark, shown, bits, "\n  ", about)
+        lines = [" · ".join(rates), settings_line] if rates else [settings_line]
+        about = [Content.styled(line, "$quiet").truncate(width, ellipsis=True) for line in lines]
+        return Content("\n  ").join([Content.assemble(mark, shown, bits), *about])
 
     # ---- the verdict
 
