@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.widgets import TextArea
 
 from charlstm_tui.app_state import AppState, StateWriter, load_state, state_file
 from charlstm_tui.corpus.screen import CorpusScreen
+from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.theme import DARK
@@ -80,7 +82,11 @@ async def test_more_wrong_entries_than_fit_are_counted(places: Path, config: Pat
     config.write_text("".join(f"entry_{number} = 1\n" for number in range(8)))
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.shows("5 more entries")
+        await app.shows("8 entries of the configuration are wrong: ! lists them.")
+        await app.press("exclamation_mark")
+        await app.until(lambda: isinstance(app.screen, ErrorsDialog))
+        text = app.screen.query_one(TextArea).text
+        assert len(text.splitlines()) == 9
 
 
 async def test_colouring_and_speed_are_those_of_models_without_their_own(places: Path, config: Path) -> None:

@@ -159,8 +159,9 @@ class CharLSTMApp(ModeApp):
         for problem in problems[:PROBLEMS_SHOWN]:
             self.notify_error(problem if problem.endswith((".", "?")) else f"{problem}.")
         if len(problems) > PROBLEMS_SHOWN:
-            rest = len(problems) - PROBLEMS_SHOWN
-            self.notify_error(f"{rest} more entries of the configuration are wrong: charlstm config check lists them.")
+            self.notify_error(
+                f"{len(problems)} entries of the configuration are wrong: {key_of('app.errors')} lists them."
+            )
 
     async def on_event(self, event: Event) -> None:
         """Pass over a press of the mouse on what is just being taken away, such as a notification whose time is up:
@@ -216,7 +217,7 @@ class CharLSTMApp(ModeApp):
 
     def do_errors(self) -> None:
         if isinstance(self.screen, ModeScreen):
-            self.push_screen(ErrorsDialog())
+            self.push_screen(ErrorsDialog(self.config_problems))
 
     def do_screenshot(self) -> None:
         """Save what is on the screen now, before the dialog covers it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -30,15 +32,16 @@ class ErrorsText(FindTarget, TextArea):
 
 
 class ErrorsDialog(Dialog):
-    """The last errors that no code expected, the newest at the end."""
+    """What is wrong in the configuration, and the last errors that no code expected, the newest at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, config_problems: Sequence[str] = ()) -> None:
         super().__init__()
-        self._text = visible("\n\n".join(RECENT.tracebacks))
+        wrong = "\n".join(("Wrong in the configuration:", *config_problems)) if config_problems else ""
+        self._text = visible("\n\n".join(filter(None, (wrong, *RECENT.tracebacks))))
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
-            yield Static(Content("Unexpected errors of this session"), classes="dialog-title")
+            yield Static(Content("Errors of this session"), classes="dialog-title")
             if self._text:
                 yield ErrorsText(self._text, read_only=True, compact=True)
                 yield Static(Content(f"All errors are in {home(log_path())}"), classes="dialog-about quiet")

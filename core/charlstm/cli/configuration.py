@@ -93,6 +93,7 @@ def check(path: Path | None, as_json: bool) -> None:
 
     _, problems = load_config(path)
     result: ConfigCheck = {"path": str(path or config_path()), "problems": list(problems)}
-    print_result(as_json, result, "\n".join(problems) or "The configuration is right.")
+    right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."
+    print_result(as_json, result, "\n".join(problems) or right)
     if problems:
         raise click.exceptions.Exit(2)
