@@ -262,7 +262,7 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.press("enter")
         await app.until(lambda: getattr(screen(app).texts.current, "name", "") == "python-source")
         await app.press("slash", *"xyz")
-        await app.shows("Nothing is called")
+        await app.shows("Nothing is called “xyz”.", "Esc shows all.")
         await app.press("escape")
         await app.shows("python-reference", "python-source")
 

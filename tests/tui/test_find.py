@@ -75,6 +75,17 @@ async def test_corpus_help_and_errors_are_searched(
         assert app.screen.query_one(TextArea).selected_text == "division"
 
 
+async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)  # the beginning alone is read
+    Path("novel.txt").write_text("the sea and the sky\n" * 2_000)
+    async with driven(places) as app:
+        await app.shows("the sea and the sky")
+        await find(app, "the", "1 of 1,200 in the 12,000 characters shown")
+        await app.shows("Esc close")  # there is no space for the other keys
+
+
 async def test_samples_are_searched_and_a_click_elsewhere_closes_the_bar(places: Path) -> None:
     record(places, "finished").close()
     async with driven(places, (120, 40), run="novel-quick-1") as app:

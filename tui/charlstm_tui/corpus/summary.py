@@ -131,11 +131,22 @@ def preview(state: TextState) -> Content:
     parts.append(visible(text[done:], keep="\n"))
     if not state.complete:
         parts.append(("\n…", "$quiet"))
-        first = state.split.held_out[0].start if state.split.held_out else 0
-        if first >= len(text):
+        if _held_out_follows(state):
+            first = state.split.held_out[0].start
             parts += [_rule(f"held out from character {first + 1:,} on"), visible(state.held_out, keep="\n")]
             parts.append(("\n…", "$quiet"))
     return Content.assemble(*parts)
+
+
+def preview_chars(state: TextState) -> int:
+    """The characters of the text that the preview shows."""
+    return len(state.beginning or "") + (len(state.held_out) if _held_out_follows(state) else 0)
+
+
+def _held_out_follows(state: TextState) -> bool:
+    """Whether the held-out part begins after the beginning that is shown, so that the preview shows its start too."""
+    held_out = state.split.held_out if state.split is not None else ()
+    return not state.complete and bool(held_out) and held_out[0].start >= len(state.beginning or "")
 
 
 def _rule(words: str, before: int = 1) -> tuple[str, str]:

@@ -64,8 +64,8 @@ class TextList(RowList):
             if section.problem:
                 rows.append(Row(None, Content.styled(f"  {section.problem}", "$error")))
         if not rows and self.sections:
-            none = f"Nothing is called “{visible(self.typed, keep='')}”. {key_of('app.back')} shows all."
-            rows.append(Row(None, Content.styled(none, "$quiet")))
+            lines = (f"Nothing is called “{visible(self.typed, keep='')}”.", f"{key_of('app.back')} shows all.")
+            rows += [Row(None, Content.styled(line, "$quiet")) for line in lines]  # the list is too narrow for one row
         self.show(rows)
 
     def _place_cursor(self) -> None:

@@ -86,6 +86,12 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
     def find_text(self) -> str:
         return self._content().plain
 
+    def find_scope(self) -> str:
+        state = self.state
+        if state is None or state.problem or state.complete:
+            return ""
+        return f"in the {summary.preview_chars(state):,} characters shown"
+
     def show_search(self, search: Search, place: int | None) -> None:
         self._search, self._place = search, place
         self._draw()

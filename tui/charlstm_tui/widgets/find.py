@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -30,6 +31,10 @@ else:
 FOUND, CURRENT = "reverse $accent", "reverse bold $foreground"
 """How places are drawn, and the one that is shown. Reversed, as they must be seen without colours too."""
 
+
+CLOSE = "Esc close"
+KEPT = 22
+"""Cells of the bar that are not for the count and the keys: "Find", some of what is typed, and the padding."""
 
 _WORD = re.compile(r".\S*", re.DOTALL)
 
@@ -75,6 +80,10 @@ class FindTarget(_Widget):
         """The text that is searched."""
         raise NotImplementedError
 
+    def find_scope(self) -> str:
+        """What is searched, for the count, where it is not the whole text: "in the 14,000 characters shown"."""
+        return ""
+
     def find_start(self) -> int:
         """Where in the text the search begins: at a cursor, for example."""
         return 0
@@ -115,6 +124,7 @@ class FindBar(Horizontal):
         self.target, self.search = target, search
         self._start = target.find_start()
         self._place: int | None = None
+        self._count = ""
 
     def compose(self) -> ComposeResult:
         yield Static(Content("Find"))
@@ -167,10 +177,21 @@ class FindBar(Horizontal):
             count = f"{bisect_left(places, place) + 1:,} of {len(places):,}"
         else:
             count = "not found" if self.search.needle else ""
-        self.query_one(".find-count", Static).update(Content(count))
-        case = "case matters" if self.search.match_case else "any case"
-        keys = f"Ctrl+L {case}   ↑ ↓ step   Esc close"
-        self.query_one(".find-keys", Static).update(Content(keys))
+        scope = self.target.find_scope()
+        self._count = f"{count} {scope}" if count and scope else count
+        self.query_one(".find-count", Static).update(Content(self._count))
+        self._draw_keys()
+
+    def _draw_keys(self) -> None:
+        """Name the keys, as many as there is space for beside the count and the start of what is typed."""
+        case = "Ctrl+L case matters" if self.search.match_case else "Ctrl+L any case"
+        space = self.size.width - cell_len(self._count) - KEPT
+        lines = ("   ".join(keys) for keys in ((case, "↑ ↓ step", CLOSE), (case, CLOSE), (CLOSE,)))
+        self.query_one(".find-keys", Static).update(Content(next((line for line in lines if len(line) <= space), "")))
+
+    def on_resize(self) -> None:
+        if self.children:
+            self._draw_keys()
 
     def action_close(self) -> None:
         """Leave the bar; the cursor of the text stays where it is."""
