@@ -246,7 +246,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
 
 
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> None:
-    async with playing(model, (120, 30)) as it:
+    async with playing(model) as it:
         view = await cells_shown(it)
         named = next(cell for cell in view.cell_list.cells if cell.above_chance)
         view.choose(named.cell)
@@ -273,6 +273,9 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> 
             words = rate_words(named.feature, text)
             await it.until(lambda words=words: words in it.screen_text())  # type: ignore[misc]
         assert "no cell held" in it.screen_text()
+        assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut
+        heads = [it.screen.query_one(f"#head-{number}") for number in SIDES]
+        await it.until(lambda: heads[0].region.height == heads[1].region.height)
         await it.pilot.press("escape")
         assert it.screen.view is view
 

@@ -174,10 +174,12 @@ class DuelView(GenerateView):
         event.stop()
 
     def _draw_heads(self) -> None:
-        for number, state in self._states.items():
+        drawn = {number: self._head(number, state) for number, state in self._states.items()}
+        highest = max((head.plain.count("\n") for head in drawn.values()), default=0)
+        for number, content in drawn.items():
             head = self.query_one(f"#head-{number}", Static)
             head.set_class(number == self.chosen, "-chosen")
-            head.update(self._head(number, state))
+            head.update(content + "\n" * (highest - content.plain.count("\n")))  # the texts begin on the same row
 
     def _head(self, number: int, state: PlaybackState) -> Content:
         if state.error or state.busy or state.facts is None:
@@ -200,10 +202,9 @@ class DuelView(GenerateView):
         if cell_len(name) + len(bits) > width:
             bits = f"  {mean}" if mean else ""
         shown = Content.styled(name, "bold").truncate(max(1, width - len(bits)), ellipsis=True)
-        settings_line = " · ".join(values)
-        if len(settings_line) > width:
-            settings_line = settings_line.replace(CAPTION["temperature"], SHORT_TEMPERATURE)
-        lines = [" · ".join(rates), settings_line] if rates else [settings_line]
+        if len(" · ".join(values)) > width:
+            values = [value.replace(CAPTION["temperature"], SHORT_TEMPERATURE) for value in values]
+        lines = [*_lines(rates, width), *_lines(values, width)]
         about = [Content.styled(line, "$quiet").truncate(width, ellipsis=True) for line in lines]
         return Content("\n  ").join([Content.assemble(mark, shown, bits), *about])
 
@@ -340,6 +341,17 @@ def _model_name(state: PlaybackState) -> str:
     if facts is None:
         return state.request.model_name
     return facts.name if facts.step is None else f"{facts.name} @ {facts.step:,}"
+
+
+def _lines(values: Sequence[str], width: int) -> list[str]:
+    """``values`` in lines of at most ``width`` characters; one that is longer has a line of its own."""
+    lines: list[str] = []
+    for value in values:
+        if lines and len(lines[-1]) + len(" · ") + len(value) <= width:
+            lines[-1] += f" · {value}"
+        else:
+            lines.append(value)
+    return lines
 
 
 def rate_words(feature: str, text: str) -> str:
