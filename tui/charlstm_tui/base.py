@@ -183,7 +183,10 @@ class ModeApp(SafeWorkers, App[None]):
 
     # ---- files
     def save_file(self, title: str, name: str, formats: Sequence[Format], write: Callable[[Path], object]) -> None:
-        """Ask where to save something and as what, and call ``write`` with the path, off the screen's thread."""
+        """Ask where to save something and as what, and call ``write`` with the path, off the screen's thread. Does
+        nothing while another such question is open."""
+        if any(isinstance(screen, SaveDialog) for screen in self.screen_stack):
+            return
 
         async def save(path: Path) -> None:
             try:

@@ -157,6 +157,8 @@ class FindBar(Horizontal):
 
     def action_step(self, by: int) -> None:
         """Go to the next place, or with -1 to the previous one; after the last comes the first."""
+        if not self.children:  # a second key before the bar is there
+            return
         places = list(self.search.places(self.target.find_text()))
         if self._place is None or not places:
             self._show(places, places[0] if places else None)
