@@ -394,7 +394,7 @@ async def test_messages_go_with_the_next_action_or_after_some_seconds(
         await app.shows("stop it first with x")
         await app.press("u")
         await app.lacks("stop it first")
-        monkeypatch.setattr(RunsScreen, "NOTE_SECONDS", 0.05)
+        monkeypatch.setattr(RunsScreen, "NOTE_SECONDS", 0.5)
         await app.press("c")
         await app.lacks("Mark two runs")
         screen(app).show_error("The disk is full.")

@@ -175,7 +175,10 @@ class CharLSTMApp(ModeApp):
 
     # ---- actions of the table
     async def action_do(self, name: str) -> None:
-        """Carry out one of the app's own actions."""
+        """Carry out one of the app's own actions, as the mode does its own unless a dialog covers it."""
+        if isinstance(self.screen, ModeScreen):
+            await self.screen.action_do(name)
+            return
         action = BY_ID[name]
         LOG.info("action %s", name)
         try:

@@ -388,7 +388,7 @@ def test_time_limit_does_not_move_the_end_after_finish(
 def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5)
-    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=1)
+    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
     events = run(Trainer(corpus, settings, plan=plan))
     last = events[-1]
     assert isinstance(last, Finished)
