@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.events import MouseDown
+from rich.style import Style
+from textual.events import Click, MouseDown
 from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
 
@@ -141,6 +142,20 @@ async def test_the_palette_finds_actions_and_carries_them_out(places: Path) -> N
         await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
         await app.press("enter")
         await app.in_mode("runs")
+
+
+async def test_a_click_where_the_screen_was_before_it_became_smaller_is_none(places: Path) -> None:
+    async with driven(places) as app:
+        await app.press("ctrl+p")
+        await app.until(lambda: isinstance(app.screen, Palette))
+        palette = app.screen
+        place = {"x": 300, "y": 100, "screen_x": 300, "screen_y": 100}
+        click = Click(
+            palette, delta_x=0, delta_y=0, button=1, shift=False, meta=False, ctrl=False, style=Style(), **place
+        )  # fmt: skip
+        palette.post_message(click)
+        await app.pilot.pause()
+        assert app.screen is palette
 
 
 async def test_the_palette_below_a_dialog_is_not_closed_by_a_late_click(places: Path) -> None:

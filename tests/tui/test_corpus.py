@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from charlstm import paths
 from charlstm.text.catalogue import recent_texts
@@ -294,6 +294,10 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
             await app.press(*missing, "enter")
             await app.shows("There is no file", missing.rpartition("/")[2])
             line.value = ""
+        line.value = "long " * 1000
+        await app.press("enter")
+        await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
+        line.value = ""
         await app.press(*"de")
         await app.until(lambda: line._suggestion == "deep/")
         await app.press("tab", *"er/t")

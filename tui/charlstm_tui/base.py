@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -90,7 +91,7 @@ class ModeApp(SafeWorkers, App[None]):
     def _start_folder(self) -> Path:
         """The folder of the configuration, else the one that the app is started in."""
         configured = typed_path(self.config.start_folder)
-        if not self.config.start_folder or configured.is_dir():
+        if not self.config.start_folder or os.path.isdir(configured):  # Path.is_dir raises for a long name
             return configured.absolute()
         self.add_config_problem("", "start_folder", f"There is no folder {self.config.start_folder}")
         return Path.cwd()

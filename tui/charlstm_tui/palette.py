@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.events import Click
 from textual.theme import Theme
 from textual.widgets import OptionList
 
@@ -32,6 +33,11 @@ class Palette(CommandPalette):
     def compose(self) -> ComposeResult:
         for widget in super().compose():
             yield SteadyCommandList() if type(widget) is CommandList else widget
+
+    def on_click(self, event: Click) -> None:
+        """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
+        if not self.region.contains(event.screen_x, event.screen_y):
+            event.prevent_default()
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Close, unless it is closed already or below another dialog, which Textual would close in its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -284,7 +285,7 @@ class CorpusScreen(ModeScreen):
 
     def do_open_path(self) -> None:
         def check(typed: str) -> str | None:
-            if typed_path(typed).is_dir():
+            if os.path.isdir(typed_path(typed)):  # Path.is_dir raises for a name that is too long
                 return None
             try:
                 resolve(typed.strip(), TextOptions())
