@@ -402,6 +402,16 @@ async def test_messages_go_with_the_next_action_or_after_some_seconds(
         await app.lacks("The disk is full.")
 
 
+async def test_importing_from_a_path_that_is_too_long_is_refused(three: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        await onto(app, "tunes-quick-1")
+        await app.press("i")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        app.screen.query_one(Input).value = "long " * 1000
+        await app.press("enter")
+        await app.shows("There is no file long")
+
+
 # ---- keys
 async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path) -> None:
     async with driven(places) as app:

@@ -91,7 +91,7 @@ class ModeApp(SafeWorkers, App[None]):
     def _start_folder(self) -> Path:
         """The folder of the configuration, else the one that the app is started in."""
         configured = typed_path(self.config.start_folder)
-        if not self.config.start_folder or os.path.isdir(configured):  # Path.is_dir raises for a long name
+        if not self.config.start_folder or os.path.isdir(configured):
             return configured.absolute()
         self.add_config_problem("", "start_folder", f"There is no folder {self.config.start_folder}")
         return Path.cwd()
@@ -106,7 +106,7 @@ class ModeApp(SafeWorkers, App[None]):
         """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
         remembered = Path(self.remembered.folder)
         again = self.remembered.folder and self.remembered.folder_from == str(self.start_folder)
-        return remembered if again and remembered.is_dir() else self.start_folder
+        return remembered if again and os.path.isdir(remembered) else self.start_folder
 
     def remember_folder(self, folder: Path) -> None:
         """Corpus lists this folder now."""

@@ -133,7 +133,8 @@ def learning_rate(rate: float | None) -> str:
 
 
 def typed_path(text: str) -> Path:
-    """The path that a person typed; ``~`` is their home, ``~name`` a name as any other where no user is called so."""
+    """The path that a person typed; ``~`` is their home, ``~name`` a name as any other where no user is called so. Ask
+    ``os.path`` what is there: the methods of ``Path`` raise for a name that is too long."""
     return Path(os.path.expanduser(text.strip()))
 
 

@@ -75,7 +75,7 @@ def command(
     for name, value in (("TEXT", text), ("--runs-dir", runs_dir)):
         if value == "":
             raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
-    if text == "demo" and not Path(text).exists():
+    if text == "demo" and not os.path.exists(text):
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
     if serve is not None:
         options = {"--run": run, "--model": model, "--runs-dir": runs_dir, "--config": config, "--log": log}

@@ -285,7 +285,7 @@ class CorpusScreen(ModeScreen):
 
     def do_open_path(self) -> None:
         def check(typed: str) -> str | None:
-            if os.path.isdir(typed_path(typed)):  # Path.is_dir raises for a name that is too long
+            if os.path.isdir(typed_path(typed)):
                 return None
             try:
                 resolve(typed.strip(), TextOptions())
@@ -302,9 +302,9 @@ class CorpusScreen(ModeScreen):
         if typed is None or not typed.strip():
             return
         path = typed_path(typed)
-        self._given = str(path.absolute()) if path.exists() else typed.strip()
+        self._given = str(path.absolute()) if os.path.exists(path) else typed.strip()
         self.texts.go_to(self._given)
-        if path.is_dir():
+        if os.path.isdir(path):
             self._list(path.absolute())
         self.reload()
         self.focus_main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from textual import on, work
@@ -100,7 +101,7 @@ class ModelPicker(SafeWorkers, Dialog):
         if self._search is not None:
             await self._search.wait()  # Enter was quicker than the list
         options, typed = self.query_one(OptionList), event.value.strip()
-        if typed.endswith((".safetensors", ".json")) and typed_path(typed).is_file():
+        if typed.endswith((".safetensors", ".json")) and os.path.isfile(typed_path(typed)):
             self.dismiss(str(typed_path(typed)))
         elif self._shown and options.highlighted is not None:
             self.dismiss(self._shown[options.highlighted][0])

@@ -6,6 +6,7 @@ It opens with the text that was played. Figures are computed by ``charlstm.gener
 
 from __future__ import annotations
 
+import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -184,7 +185,7 @@ class ScoreView(GenerateView):
         """Score a file."""
 
         def read() -> tuple[str, str]:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise TextError(f"There is no file {path}")
             found = preview(path, chars=MOST_CHARS)
             return found.text, path.name if found.complete else f"{path.name}, its beginning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -487,7 +488,7 @@ class RunsScreen(ModeScreen):
 
     def do_import_model(self) -> None:
         def check(typed: str) -> str | None:
-            return None if typed_path(typed).is_file() else f"There is no file {typed.strip() or 'of that name'}."
+            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'of that name'}."
 
         def typed(path: str | None) -> None:
             if path is not None:
