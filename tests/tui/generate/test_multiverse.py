@@ -61,6 +61,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
         assert list(view.words or ()) == next_words(loaded, text[:start])
         assert "[Multiverse]" in it.screen_text()
+        assert it.screen.copyable().text == it.text
         assert "UNDERLINED" in it.screen_text()
 
         await it.pilot.press("right", "down", "right")

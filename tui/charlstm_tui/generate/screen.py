@@ -349,8 +349,8 @@ class GenerateScreen(ModeScreen):
         self.charlstm.do_find()
 
     def copyable(self) -> Copyable:
-        name = "the branch" if self.view_name in ("play", "write") else "the text"
-        return Copyable(name, self.view.text_view.text())
+        view = self._multiverse_of if self.view is self.multiverse else self.view  # it shows only the end of that text
+        return Copyable("the branch" if view is self.play else "the text", view.text_view.text())
 
     def handle_escape(self) -> bool:
         if self.view.handle_escape():
