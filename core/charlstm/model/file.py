@@ -71,7 +71,7 @@ class ModelConfig:
         return layers + self.vocab_size * (hidden + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no truth value: a model is equal to itself only
 class Model:
     """A trained network as arrays, with all that is needed to use it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks
+from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 
 
@@ -126,3 +128,17 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.view is score
         assert score.text_view.cursor == cursor
+
+
+async def test_another_model_of_the_same_shape_is_shown_at_once(model: Path) -> None:
+    other = model.with_name("other.safetensors")
+    shutil.copy(model, other)
+    async with playing(model) as it:
+        await it.paused(30)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None)
+        before = view.root
+        it.screen.player.load(PlayRequest(str(other), stream=False))
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
+        await it.until(lambda: view.root is not None and view.root is not before)
