@@ -369,15 +369,15 @@ class MultiverseView(GenerateView):
         if self.words is None:
             lines.append(Content.styled("…", "$quiet"))
         for each in self.words or ():
-            room = width - 7
+            space = width - 7
             word = visible(begun + each.word, keep="")
-            size = min(18, room // 2)
+            size = min(18, space // 2)
             name = word if cell_len(word) <= size else word[: size - 1] + "…"
-            share = bar(each.probability, room - size - 1)
+            share = bar(each.probability, space - size - 1)
             lines.append(
                 Content.assemble(
                     name, " " * (size + 1 - cell_len(name)),
-                    (share.ljust(room - size - 1), "$kept"), percent(each.probability).rjust(7),
+                    (share.ljust(space - size - 1), "$kept"), percent(each.probability).rjust(7),
                 )
             )  # fmt: skip
         panel.update(Content("\n").join(lines))

@@ -364,7 +364,7 @@ class PlayView(ExplainingView):
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
-        """The candidates that there is room for. The key bar may be drawn before the view has its parts: then none."""
+        """As many candidates as fit. The key bar may be drawn before the view has its parts: then none."""
         return next((each.shown for each in self.query(Candidates)), ())
 
     def _draw_panels(self) -> None:

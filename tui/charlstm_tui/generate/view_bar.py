@@ -145,8 +145,8 @@ class StatusLine(Widget):
             self.refresh()
 
     def _forms(self) -> list[tuple[Content, int]]:
-        """The legend from its longest form to its shortest, each with the number of figures that it must leave room
-        for: a legend in words is worth more than the last figures, but not than the first."""
+        """The legend from its longest form to its shortest, each with the number of figures that must still fit
+        beside it: a legend in words is worth more than the last figures, but not than the first."""
         every, first = len(self._figures), min(1, len(self._figures))
         legend, quiet = self._legend, self.get_visual_style("status--quiet")
         if legend is None:

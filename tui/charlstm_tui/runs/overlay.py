@@ -167,7 +167,7 @@ class OverlayPane(SafeWorkers, Vertical):
         return line
 
     def _values(self) -> Content:
-        """A row for each run, side by side where there is room."""
+        """A row for each run, side by side where they fit."""
         width = self.query_one("#overlay-list").size.width - 1
         beside = self.screen.has_class("-wide")
         rows = self.size.height if beside else max(4, self.size.height // 4)

@@ -64,7 +64,7 @@ def read_other_runs(views: Sequence[RunView]) -> tuple[OtherRun, ...]:
 
 
 def legend(others: Sequence[OtherRun], bits: bool, width: int) -> Content:
-    """Letter, name and best loss of each, in ``width`` cells: the names are as long as there is room, or left out."""
+    """Letter, name and best loss of each, in ``width`` cells: the names are as long as fits, or left out."""
     for longest in (LONGEST_NAME, *range(LONGEST_NAME - 1, SHORTEST_NAME - 1, -1), 0):
         line = Content("").join(_entry(other, bits, longest) for other in others)
         if line.cell_length <= width:
