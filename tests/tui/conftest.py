@@ -12,6 +12,7 @@ from textual._wait import wait_for_idle
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
+from charlstm_tui.actions import use_keys
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
@@ -49,6 +50,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
+
+
+@pytest.fixture(autouse=True)
+def _own_keys() -> Iterator[None]:
+    """An app with keys of its own sets them for its process, where the next test would still see them."""
+    yield
+    use_keys({})
 
 
 class _KeptParses(LRUCache[object, object]):

@@ -102,7 +102,6 @@ def test_keymap_leaves_every_other_binding_as_it_is() -> None:
             found = {(key, each.id) for key, all_of in bound.key_to_bindings.items() for each in all_of}
             mine = [action for action in ACTIONS if action.mode == head]
             assert found == {(key, action.id) for action in mine for key in action.keys}
-        use_keys({})
 
 
 def test_clash_is_a_sentence_and_the_default_stays() -> None:
@@ -114,12 +113,9 @@ def test_clash_is_a_sentence_and_the_default_stays() -> None:
 def test_any_keys_leave_no_key_with_two_meanings() -> None:
     keys, _ = checked(train__pause="s", train__smoothing="x", runs__sort="enter", corpus__use="q", generate__find="p")
     use_keys(keys)
-    try:
-        for scopes in FOCUSES.values():
-            used = [key for action in active(scopes) for key in action.keys]
-            assert len(used) == len(set(used))
-    finally:
-        use_keys({})
+    for scopes in FOCUSES.values():
+        used = [key for action in active(scopes) for key in action.keys]
+        assert len(used) == len(set(used))
 
 
 def test_letter_is_refused_for_what_acts_in_text_fields() -> None:
