@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from charlstm.errors import CharLSTMError
 from charlstm.paths import state_dir
-from charlstm.storage import PRIVATE_FILE, replace_file
+from charlstm.storage import PRIVATE_FILE, replace_file, write_all
 
 STDOUT = "-"
 """How a command line names standard output."""
@@ -32,6 +32,17 @@ def save(path: str | Path, write: Callable[[BinaryIO], None], *, overwrite: bool
     """
     file = destination(path, overwrite=overwrite)
     replace_file(file, write, mode=_mode(file), overwrite=overwrite)
+
+
+def save_bytes(path: str | Path, content: bytes, *, overwrite: bool = True) -> None:
+    """Create or replace the file ``path`` with ``content``. Raises as :func:`save` does."""
+    save(path, lambda file: write_all(file, content), overwrite=overwrite)
+
+
+def save_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
+    """Create or replace the file ``path`` with ``text`` in UTF-8; lone surrogates, which it has not, become question
+    marks. Raises as :func:`save` does."""
+    save_bytes(path, text.encode("utf-8", "replace"), overwrite=overwrite)
 
 
 def destination(path: str | Path, *, overwrite: bool = True) -> Path:

@@ -85,7 +85,7 @@ async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytes
         await app.until(lambda: isinstance(app.screen, SaveDialog))
         assert len(app.app.screen_stack) == 2, "it asks once"
         await save("screen.svg")
-        monkeypatch.setattr("charlstm_tui.app.user_files.save", lambda *_: os.open("/no/folder", os.O_RDONLY))
+        monkeypatch.setattr("charlstm_tui.app.user_files.save_text", lambda *_: os.open("/no/folder", os.O_RDONLY))
         await app.press("ctrl+t")
         await app.until(lambda: isinstance(app.screen, SaveDialog))
         await app.press("enter")

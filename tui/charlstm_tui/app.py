@@ -30,7 +30,6 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
-from charlstm.storage import write_all
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp, ModeScreen
@@ -224,10 +223,10 @@ class CharLSTMApp(ModeApp):
 
     def do_screenshot(self) -> None:
         """Save what is on the screen now, before the dialog covers it."""
-        content = self.export_screenshot(title=self.TITLE).encode()
+        content = self.export_screenshot(title=self.TITLE)
 
         def write(path: Path) -> None:
-            user_files.save(path, lambda file: write_all(file, content))
+            user_files.save_text(path, content)
 
         name = f"charlstm-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         self.save_file("Save a picture of the screen", name, [Format(".svg", "a drawing, for browsers")], write)

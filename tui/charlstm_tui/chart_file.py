@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from charlstm import user_files
 from charlstm.runs.folder import Run
-from charlstm.storage import write_all
 from charlstm_tui.save_dialog import Format
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def write_chart(path: Path, runs: Sequence[ComparedRun], axis: Axis = "step", sm
     else:
         smoothing = comparison.SMOOTHING if smoothing is None else smoothing
         content = comparison.comparison_chart(runs, axis, smoothing=smoothing)
-    encoded = content.encode()
-    user_files.save(path, lambda file: write_all(file, encoded))
+    user_files.save_text(path, content)
 
 
 def write_chart_of(path: Path, runs: Sequence[Path], axis: Axis = "step") -> None:

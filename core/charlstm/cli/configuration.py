@@ -69,13 +69,11 @@ def init(path: Path | None) -> None:
     """Write a configuration file with every entry commented out; an existing file is never changed."""
     from charlstm import user_files
     from charlstm.config import config_path, example_config
-    from charlstm.storage import write_all
 
     place = path or config_path()
-    content = example_config().encode()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        user_files.save(place, lambda file: write_all(file, content), overwrite=False)
+        user_files.save_text(place, example_config(), overwrite=False)
     except FileExistsError:
         raise SettingsError(f"{place} exists already: edit it, or remove it first") from None
     click.echo(f"Wrote {place}")

@@ -21,7 +21,7 @@ from charlstm.cli.options import (
     open_model,
     runs_dir_option,
 )
-from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_stdout
+from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 
@@ -275,9 +275,9 @@ def _generate_at_checkpoints(
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm import user_files
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
-    from charlstm.storage import write_all
 
-    destination = None if out in (None, user_files.STDOUT) else user_files.destination(Path(out or ""))
+    if out not in (None, user_files.STDOUT):
+        user_files.destination(Path(out))  # raises now what writing would raise after the work
     with ProgressBar() as bar:
         texts = list(checkpoint_texts(models, prime, length, progress=bar.stage("generating"), **options))
     if out is None:
@@ -292,13 +292,7 @@ def _generate_at_checkpoints(
     facts = [("seed", str(options["seed"])), *((name.replace("_", "-"), str(value)) for name, value in sampler.items())]
     facts += [("held cells", ", ".join(map(str, options["clamps"])))] if options["clamps"] else []
     page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)
-    encoded = page.encode("utf-8", "replace")
-    if destination is None:
-        write_stdout(lambda file: write_all(file, encoded))
-        return
-    user_files.save(destination, lambda file: write_all(file, encoded))
-    written: GenerateResult = {"out": str(destination), "bytes": len(encoded)}
-    print_result(as_json, written, f"Wrote {destination}: open it in a browser")
+    write_page(out, page, as_json)
 
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:

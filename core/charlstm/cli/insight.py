@@ -15,7 +15,6 @@ from charlstm.cli.json_schemas import (
     NamedCellRow,
     NextWordRow,
     ProbeCellRow,
-    ReportResult,
 )
 from charlstm.cli.options import (
     MODEL_HELP,
@@ -35,7 +34,7 @@ from charlstm.cli.options import (
     snapshot_option,
     text_argument,
 )
-from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_stdout
+from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError, TextError
 
@@ -313,9 +312,9 @@ def report(
     """
     from charlstm import user_files
     from charlstm.insight.report import report as write
-    from charlstm.storage import write_all
 
-    destination = user_files.destination(Path(out)) if out != user_files.STDOUT else None
+    if out != user_files.STDOUT:
+        user_files.destination(Path(out))  # raises now what writing would raise after the work
     loaded = open_model(model, runs_dir, snapshot)
     run = run_of(model, runs_dir)
     if text:
@@ -346,13 +345,7 @@ def report(
             prime=prime,
             progress=lambda name, done, total: bar.stage(name)(done, total),
         )
-    encoded = page.encode("utf-8", "replace")
-    if destination is None:
-        write_stdout(lambda file: write_all(file, encoded))
-        return
-    user_files.save(destination, lambda file: write_all(file, encoded))
-    result: ReportResult = {"out": str(destination), "bytes": len(encoded)}
-    print_result(as_json, result, f"Wrote {destination}: open it in a browser")
+    write_page(out, page, as_json)
 
 
 # -- input -------------------------------------------------------------------------------------------------------

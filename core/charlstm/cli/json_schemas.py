@@ -490,8 +490,8 @@ class MultiverseBranch(TypedDict):
     """Branches that continue this one, most likely first."""
 
 
-class ReportResult(TypedDict):
-    """The page that ``report`` wrote."""
+class PageResult(TypedDict):
+    """The page that ``report``, or ``generate --checkpoints --out``, wrote."""
 
     out: str
     bytes: int
@@ -571,7 +571,7 @@ SCHEMAS: dict[str, Any] = {
     "context": list[ContextRow],
     "multiverse": MultiverseBranch,
     "multiverse --words": list[NextWordRow],
-    "report": ReportResult,
+    "report": PageResult,
     "info": InfoResult,
     "import": ImportResult,
     "export": ExportResult,

@@ -18,6 +18,7 @@ from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
+    from charlstm.cli.json_schemas import PageResult
     from charlstm.text.corpus import ReadProgress
     from charlstm.text.vocabulary import Vocabulary
 
@@ -69,7 +70,7 @@ def _with_null(value: Any) -> Any:
     return value
 
 
-def write_stdout(write: Callable[[BinaryIO], None]) -> None:
+def write_stdout(write: Callable[[BinaryIO], object]) -> None:
     """Call ``write`` with a file whose content then goes to stdout. Raises :class:`CharLSTMError` on a terminal."""
     if sys.stdout.isatty():
         raise CharLSTMError("Standard output is a terminal: redirect it to a file, or give a file name instead of -")
@@ -78,6 +79,28 @@ def write_stdout(write: Callable[[BinaryIO], None]) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(content.getbuffer())
     sys.stdout.buffer.flush()
+
+
+def write_text(name: str, text: str) -> int:
+    """Write ``text`` in UTF-8 to the file ``name``, or to stdout for ``-``; returns how many bytes it has."""
+    from charlstm import user_files
+
+    content = text.encode("utf-8", "replace")
+    if name == user_files.STDOUT:
+        write_stdout(lambda file: file.write(content))
+    else:
+        user_files.save_bytes(name, content)
+    return len(content)
+
+
+def write_page(name: str, page: str, as_json: bool) -> None:
+    """Write a web page as :func:`write_text` does, and say where it is unless it went to stdout."""
+    from charlstm import user_files
+
+    size = write_text(name, page)
+    if name != user_files.STDOUT:
+        written: PageResult = {"out": name, "bytes": size}
+        print_result(as_json, written, f"Wrote {name}: open it in a browser")
 
 
 def print_note(message: str) -> None:

@@ -26,7 +26,7 @@ from charlstm.cli.output import (
     print_note,
     print_result,
     table,
-    write_stdout,
+    write_text,
 )
 from charlstm.display import shell_command
 from charlstm.errors import INTERRUPTED_EXIT_CODE, RunError
@@ -170,14 +170,13 @@ def compare(
     from charlstm.runs import comparison
 
     compared = [comparison.read_run(find_run(name, runs_dir)) for name in runs]
-    written = []
     if csv_file is not None:
-        written.append(_write_file(csv_file, comparison.comparison_csv(compared)))
+        write_text(csv_file, comparison.comparison_csv(compared))
     if svg_file is not None:
         chart = comparison.comparison_chart(compared, axis)
         if not chart:
             raise RunError("These runs have no curve yet: there is nothing to draw")
-        written.append(_write_file(svg_file, chart))
+        write_text(svg_file, chart)
     if "-" in (csv_file, svg_file):
         return
     differing = comparison.differences(compared)
@@ -195,7 +194,7 @@ def compare(
     lines = table(["", *(each.run.name for each in compared)], rows)
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
-    lines += [f"Wrote {place}" for place in written]
+    lines += [f"Wrote {name}" for name in (csv_file, svg_file) if name is not None]
     print_result(as_json, result, "\n".join(lines))
 
 
@@ -203,19 +202,6 @@ def _best(status: RunStatus) -> str:
     if status.best_val is None:
         return "–"
     return f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
-
-
-def _write_file(name: str, content: str) -> str:
-    """Write ``content`` to the file ``name``, or to stdout; returns the file's path."""
-    from charlstm import user_files
-    from charlstm.storage import write_all
-
-    encoded = content.encode()
-    if name == user_files.STDOUT:
-        write_stdout(lambda file: write_all(file, encoded))
-        return name
-    user_files.save(Path(name), lambda file: write_all(file, encoded))
-    return name
 
 
 @click.command()

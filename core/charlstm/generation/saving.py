@@ -32,7 +32,6 @@ from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import CHOSEN, STATE_INTERVAL, Branch, Pending, Rows
-from charlstm.storage import write_all
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -53,8 +52,7 @@ def save_session(session: Session, path: str | Path) -> None:
 
     Raises :class:`CharLSTMError` if ``path`` is not a regular file, :class:`OSError` if it cannot be written.
     """
-    content = to_bytes(session)
-    user_files.save(path, lambda file: write_all(file, content))
+    user_files.save_bytes(path, to_bytes(session))
 
 
 def to_bytes(session: Session) -> bytes:
@@ -443,7 +441,7 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
     """
-    _save(Path(path), _exported(session, Path(path), colour), overwrite=True)
+    user_files.save_bytes(path, _exported(session, Path(path), colour))
 
 
 def _exported(session: Session, path: Path, colour: Colour) -> bytes:
@@ -493,14 +491,10 @@ def copy_as(session: Session, path: Path, colour: Colour = "rank") -> Callable[[
             return exported
 
     def write(overwrite: bool) -> Path:
-        _save(path, content(), overwrite=overwrite)
+        user_files.save_bytes(path, content(), overwrite=overwrite)
         return path
 
     return write
-
-
-def _save(path: Path, content: bytes, *, overwrite: bool) -> None:
-    user_files.save(path, lambda file: write_all(file, content), overwrite=overwrite)
 
 
 def _title(session: Session) -> str:

@@ -22,7 +22,6 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.insight.duel import Side, Verdict, judge, to_html, to_markdown
 from charlstm.insight.features import BUILT_IN, feature_rate
-from charlstm.storage import write_all
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
@@ -285,9 +284,7 @@ class DuelView(GenerateView):
         ]
 
         def write(path: Path) -> None:
-            content = to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides)
-            encoded = content.encode("utf-8", "replace")
-            user_files.save(path, lambda file: write_all(file, encoded))
+            user_files.save_text(path, to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides))
 
         assert isinstance(self.app, ModeApp)
         self.app.save_file("Save both texts and their figures", f"duel{FORMATS[0].ending}", FORMATS, write)
