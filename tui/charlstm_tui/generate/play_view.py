@@ -43,7 +43,7 @@ from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import SCALES, Origin, Scale, uniform
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.preferences import Preferences, recall, remember
-from charlstm_tui.player.state import PlaybackState, PlayRequest
+from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import Format, SaveDialog
@@ -63,6 +63,8 @@ CHOICES_PAGE = 10
 """Choices that a page key passes."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
+PANELS_INTERVAL = 0.25
+"""Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
 
 
 class PlayView(ExplainingView):
@@ -82,6 +84,7 @@ class PlayView(ExplainingView):
         """Characters from which on a passage counts as copied."""
         self._overlap_check: OverlapCheck | None = None
         self._marked: set[tuple[int, int]] = set()  # passages that are marked as copied
+        self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
         self._last_session: Path | None = None  # which the user can continue
         self._suggestion_hidden = False
@@ -349,7 +352,8 @@ class PlayView(ExplainingView):
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         self.query_one(BranchTree).show(state.branches)
-        self._draw_panels()
+        if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
+            self._draw_panels()
         if self.explaining:
             self.explaining = not state.running and self.playing
             self.explain()
@@ -371,6 +375,7 @@ class PlayView(ExplainingView):
         state, text = self.state, self.text_view
         if state is None:
             return
+        self._panels_at = time.monotonic()
         self.query_one(SamplerPanel).show(state.settings, state.speed)
         cursor = text.cursor
         self.query_one(Candidates).show(
@@ -818,6 +823,13 @@ _ERASES: dict[str, Callable[[PlayView], tuple[int, int]]] = {
 
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
+
+
+def _races_on(before: PlaybackState | None, state: PlaybackState) -> bool:
+    """Whether text goes on streaming at full speed with the same settings."""
+    if before is None or not (before.running and state.running):
+        return False
+    return before.speed == state.speed == FULL and before.settings == state.settings
 
 
 def _key_state(state: PlaybackState) -> tuple[object, ...]:

@@ -352,7 +352,7 @@ class Player:
             delivered = self._delivered
         interval = self._state_interval()
         if self._answering:
-            next_state = MIN_WAIT
+            next_state = MIN_WAIT if delivered else 0.0
         else:
             next_state = interval if delivered else max(MIN_WAIT, self._published_at + interval - now)
         playbacks = list(self._playbacks.values())
