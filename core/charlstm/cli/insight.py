@@ -213,9 +213,11 @@ def context(
 ) -> None:
     """Measure how many characters of context MODEL uses on TEXT.
 
-    The loss is measured with only the last characters, and with those before them in random order.
+    The loss is measured with only the last characters, and with those of the longest context in random order before
+    them.
 
-    With --json: a list with context (characters kept), loss and shuffled (the loss with those before in random order).
+    With --json: a list with context (characters kept), loss and shuffled (the loss with others in random
+    order before them).
     """
     from charlstm.insight.context import context as measure
 

@@ -476,7 +476,7 @@ class ContextRow(TypedDict):
     """Characters that the model has read."""
     loss: float
     shuffled: float
-    """The loss when the characters before those are there, but in random order."""
+    """The loss when the characters of the longest context come before them, in random order."""
 
 
 class MultiverseBranch(TypedDict):

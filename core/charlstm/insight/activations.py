@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.stepper import Stepper
+from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -138,6 +138,13 @@ class Trace:
                 self._stop = part.stop
                 if progress is not None:
                     progress(which.stop, len(prepared.ids))
+
+    def state_after(self, count: int) -> StepperState:
+        """The state after the first ``count`` characters that are kept; ``count`` is from 1."""
+        at = self._start + count - 1
+        state = self._stepper.zero_state()
+        state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None])
+        return state
 
     def drop(self, count: int) -> None:
         """Forget what the cells did on the first ``count`` characters."""

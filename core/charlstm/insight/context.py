@@ -1,7 +1,10 @@
 """Measure how many characters of context a model uses (Khandelwal et al. 2018, arXiv:1805.04623).
 
-The loss is measured at sampled places when the model has read only the last k characters, for growing k, and when the
-characters further back are there but in random order.
+The loss is measured at sampled places when the model has read only the last k characters, for growing k, and when it
+has read them after the longest context in random order. That order is the same for all k, so that it is read once.
+
+All k of some places are read side by side, each beginning k characters before its place. At 2 × 512 that takes a third
+of the time of reading one k after the other.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ import numpy.typing as npt
 
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.stepper import Stepper
+from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
+Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.intp]
 
 LENGTHS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 80, 120, 200, 300)
@@ -28,6 +32,9 @@ LENGTHS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 80, 120, 200, 300)
 
 PLACES = 200
 """Places of a text at which the loss is measured; the standard error of a difference is then some 0.02 nats."""
+
+SIDE_BY_SIDE = 24
+"""Places that are read side by side: up to 25 streams each, which fill 60 MB at 2 × 512."""
 
 ENOUGH = 0.01
 """The context that a model uses is the shortest with which the loss is within so many nats of the best."""
@@ -40,7 +47,8 @@ class Context:
     Attributes:
         lengths: the context lengths k in characters, growing.
         losses: mean nats per character with the last k characters only.
-        shuffled: mean nats per character with the characters before the last k in random order.
+        shuffled: mean nats per character with the last k characters after the ``max(lengths)`` before the place in
+            random order; the last one is that of ``losses``.
         places: how many characters were predicted for each figure.
     """
 
@@ -93,26 +101,59 @@ def context(
     windows = ids[chosen[:, None] + np.arange(-longest, 0)]
     targets = ids[chosen]
     stepper = stepper or Stepper(model)
-    total, done = sum(lengths) + len(lengths) * longest, 0
-    losses, shuffled = [], []
-    random = np.random.default_rng(seed)
+    mixed = np.random.default_rng(seed).permuted(windows, axis=1)
+    found = np.empty((2, len(lengths), len(chosen)))
     with blas_threads(1):
-        for length in lengths:
-            losses.append(_mean_loss(stepper, windows[:, longest - length :], targets))
-            mixed = windows.copy()
-            mixed[:, : longest - length] = random.permuted(windows[:, : longest - length], axis=1)
-            shuffled.append(_mean_loss(stepper, mixed, targets))
-            done += length + longest
-            if progress is not None:
-                progress(done, total)
+        for start in range(0, len(chosen), SIDE_BY_SIDE):
+            some = slice(start, start + SIDE_BY_SIDE)
+
+            def report(step: int, steps: int, before: int = start, count: int = len(targets[some])) -> None:
+                if progress is not None:
+                    progress(steps * before + step * count, steps * len(chosen))
+
+            found[:, :, some] = _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
+    losses, shuffled = found.mean(2).tolist()
     return Context(lengths, tuple(losses), tuple(shuffled), len(chosen))
 
 
-def _mean_loss(stepper: Stepper, windows: Ids, targets: Ids) -> float:
-    """The mean loss of ``targets`` ``(B,)`` after each row of ``windows`` ``(B, k)`` was read from an empty state."""
-    state = stepper.zero_state(len(windows))
-    for column in windows.T:
-        logits = stepper.step(column, state)
-    highest = logits.max(1, keepdims=True)
-    total = np.log(np.exp(logits - highest).sum(1, dtype=np.float64)) + highest[:, 0]
-    return float((total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]).mean())
+def _losses(
+    stepper: Stepper,
+    windows: Ids,
+    mixed: Ids,
+    targets: Ids,
+    lengths: tuple[int, ...],
+    report: Callable[[int, int], None],
+) -> npt.NDArray[np.float64]:
+    """``(2, K, B)``: the loss of each of ``targets`` ``(B,)`` after the last k of each row of ``windows``, for all
+    ``lengths`` k: read from an empty state, and after the row of ``mixed``."""
+    count, longest = windows.shape
+    steps = mixed.shape[1] + longest
+    empty, after_mixed = stepper.zero_state(count), stepper.zero_state(count)
+    for step, column in enumerate(mixed.T):
+        report(step, steps)
+        stepper.step(column, after_mixed)
+    streams: list[StepperState] = []
+    for left in range(longest, 0, -1):
+        report(steps - left, steps)
+        if left in lengths:
+            streams = [_side_by_side([*streams, empty, *([after_mixed] if left < longest else [])])]
+        logits = stepper.step(np.tile(windows[:, -left], streams[0].batch // count), streams[0])
+    report(steps, steps)
+    losses = _loss(logits, np.tile(targets, streams[0].batch // count)).reshape(-1, count)
+    # First the longest k alone, then each shorter one from the empty state and after the mixed characters.
+    alone, others = losses[:1], losses[1:].reshape(-1, 2, count)[::-1]
+    return np.stack([np.concatenate([others[:, kind], alone]) for kind in (0, 1)])
+
+
+def _side_by_side(states: list[StepperState]) -> StepperState:
+    """One state with the streams of several."""
+    inputs = [np.concatenate(columns, axis=1) for columns in zip(*(state.inputs for state in states), strict=True)]
+    return StepperState(inputs, np.concatenate([state.cells for state in states], axis=2))
+
+
+def _loss(logits: Floats, targets: Ids) -> npt.NDArray[np.float64]:
+    """``(B,)``: the loss of each target."""
+    highest = logits.max(1)
+    total = np.log(np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)) + highest
+    losses: npt.NDArray[np.float64] = total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]
+    return losses

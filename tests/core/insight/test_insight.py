@@ -260,6 +260,12 @@ def test_influence_equals_reading_again_with_each_character_replaced(random_mode
     for at, change in enumerate(found.changes, found.start):
         replaced = text[:at] + " " + text[at + 1 :]
         assert change == pytest.approx(loss_of(random_model, replaced) - found.nats, abs=1e-4)
+    stepper = Stepper(random_model)
+    state = stepper.zero_state()
+    stepper.consume(prepare_prime(random_model, text[:14]).ids, state)
+    for _ in range(2):  # the state stays as it is
+        known = influence(random_model, text, 39, back=25, replacement="blank", stepper=stepper, state=state)
+        assert known.changes == pytest.approx(found.changes, abs=1e-6)
 
 
 def test_influence_by_expectation_feeds_the_models_own_distribution(random_model: Model, random_text: str) -> None:
@@ -289,10 +295,30 @@ def test_context_equals_reading_the_last_characters_alone(random_model: Model, r
     found = context(random_model, random_text, at=100, lengths=(1, 4, 30))
     for length, loss in zip(found.lengths, found.losses, strict=True):
         assert loss == pytest.approx(loss_of(random_model, random_text[100 - length : 101]), abs=1e-4)
-    assert found.shuffled[-1] == pytest.approx(found.losses[-1], abs=1e-5), "nothing is left to shuffle"
+    mixed = "".join(random_model.vocabulary.symbols[which] for which in np.random.default_rng(0).permuted(
+        prepare_prime(random_model, random_text[70:100]).ids
+    ))  # fmt: skip
+    for length, loss in zip(found.lengths[:-1], found.shuffled[:-1], strict=True):
+        assert loss == pytest.approx(loss_of(random_model, mixed + random_text[100 - length : 101]), abs=1e-4)
+    assert found.shuffled[-1] == found.losses[-1], "nothing is left to shuffle"
     assert found.used in found.lengths
     with pytest.raises(GenerationError, match="context"):
         context(random_model, random_text[:50])
+
+
+def test_context_of_many_places_is_the_mean_of_each(random_model: Model, random_text: str) -> None:
+    shown: list[tuple[int, int]] = []
+    text, lengths = random_text[:300], (1, 4, 30)
+    found = context(
+        random_model, text, lengths=lengths, places=30, progress=lambda done, total: shown.append((done, total))
+    )
+    places = np.linspace(30, 299, 30).astype(int)
+    for length, loss in zip(lengths, found.losses, strict=True):
+        naive = [loss_of(random_model, text[place - length : place + 1]) for place in places]
+        assert loss == pytest.approx(np.mean(naive), abs=1e-4)
+    assert found.places == 30
+    assert shown == sorted(shown)
+    assert shown[-1] == (60 * 30, 60 * 30)
 
 
 # -- lesions

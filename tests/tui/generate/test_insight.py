@@ -23,6 +23,7 @@ from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
@@ -320,3 +321,31 @@ async def test_why_in_cells(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.view_name == "cells"
         assert view.text_view.scale is view.scale
+
+
+async def test_why_is_right_wherever_the_cursor_goes(model: Path) -> None:
+    loaded, jobs = load_model(model), InsightJobs()
+    symbols = loaded.vocabulary.symbols
+    text = "".join(symbols[which] for which in np.random.default_rng(0).integers(0, len(symbols), 6000))
+    for position, start in (
+        (900, 0),
+        (901, 0),
+        (850, 0),
+        (700, 0),
+        (100, 0),
+        (5, 0),
+        (1500, 0),
+        (5000, 2000),
+        (4990, 1990),
+    ):
+        part = text[start : position + 1]
+        found = await jobs.influence(loaded, part, start)
+        expected = influence(loaded, part, len(part) - 1)
+        assert (found.position, found.start, found.char) == (expected.position, expected.start, expected.char)
+        assert np.allclose(found.changes, expected.changes, atol=1e-5)
+    other = "".join(reversed(part))
+    assert np.allclose(
+        (await jobs.influence(loaded, other, start)).changes,
+        influence(loaded, other, len(other) - 1).changes,
+        atol=1e-5,
+    )

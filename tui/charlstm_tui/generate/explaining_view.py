@@ -62,7 +62,7 @@ class ExplainingView(GenerateView):
         if model is None:
             return
         try:
-            found = await self.insight.influence(model, text)
+            found = await self.insight.influence(model, text, start)
         except GenerationError:
             self.explanation = "The first character is not predicted, so there is nothing to explain."
             self.text_view.set_levels(INFLUENCE, 0, np.empty(0, np.uint16))

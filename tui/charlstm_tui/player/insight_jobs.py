@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation.stepper import Stepper
+from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.influence import BACK, Influence, influence
@@ -36,8 +36,10 @@ STEPS = 8
 """Models of a run in which cells are followed through the training, at most."""
 SCORED = 8000
 """Characters of the run's text on which they are scored: reading so many at 2 × 512 takes some 3 s for each model."""
-EXPLAINED_FROM = BACK + WARM_UP
-"""Characters before one that explaining it reads: those that are hidden in turn, and some to set the state."""
+EXPLAINED_FROM = 3000
+"""Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
+EARLIER = 128
+"""Characters that are read before those that explaining one needs, so that it goes fast for earlier ones too."""
 READ = 1024
 """Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
 
@@ -73,6 +75,7 @@ class InsightJobs:
     def __init__(self) -> None:
         self._short, self._long = _Weights(), _Weights()
         self._traced: _Traced | None = None
+        self._before: _Traced | None = None  # what was read before the characters that were hidden last
         self._read: ReadText | None = None  # the text before the last continuations
 
     async def activations(self, model: Model, text: str, start: int) -> Activations:
@@ -151,14 +154,39 @@ class InsightJobs:
 
         await in_thread(job)
 
-    async def influence(self, model: Model, text: str) -> Influence:
-        """The influence of earlier characters on the last one of ``text``; of these, :data:`EXPLAINED_FROM` matter.
-        Raises :class:`GenerationError` if there is none before it."""
+    async def influence(self, model: Model, text: str, start: int) -> Influence:
+        """The influence of earlier characters on the last one of ``text``, which begins at ``start`` of a longer one;
+        of these, :data:`EXPLAINED_FROM` matter. What is read before those that are hidden is kept, so that the next
+        call for a place nearby takes less time. Raises :class:`GenerationError` if there is none before it."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
-            return influence(model, text, len(text) - 1, stepper=stepper, progress=lambda done, total: check())
+            position = len(text) - 1
+            first = max(0, position - BACK)
+            state = self._state_before(model, text, start, first, stepper, check) if first else None
+            progress = lambda done, total: check()  # noqa: E731
+            found = influence(model, text[first:], position - first, stepper=stepper, state=state, progress=progress)
+            return replace(found, position=position, start=first)
 
         return await self._short.run(model, job)
+
+    def _state_before(
+        self, model: Model, text: str, start: int, first: int, stepper: Stepper, check: Callable[[], None]
+    ) -> StepperState:
+        """The state after ``text[:first]``, read from at least :data:`WARM_UP` characters before."""
+        needed = max(0, first - WARM_UP)
+        kept, self._before = self._before, None
+        if kept is not None:
+            begin, read = kept.start - start, kept.trace.text  # its place in ``text``
+            near = 0 <= begin <= needed and first - begin - len(read) <= WARM_UP
+            same = read[: max(0, first - begin)] == text[max(0, begin) : min(first, begin + len(read))]
+            if not (kept.model is model and near and same):
+                kept = None
+        if kept is None:
+            kept = _Traced(model, start + max(0, needed - EARLIER), Trace(model, stepper))
+        begin = kept.start - start
+        kept.trace.extend(text[begin + len(kept.trace.text) : first], lambda done, total: check())
+        self._before = kept
+        return kept.trace.state_after(first - begin)
 
     async def continuations(self, model: Model, text: str, depth: int, cutoff: float) -> Branch:
         """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``."""
