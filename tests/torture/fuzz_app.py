@@ -1,9 +1,11 @@
 """The real app under a pty: random keys, mouse events, pastes and resizes while a run trains and text streams.
 
-``python tests/torture/fuzz_app.py [--events N] [--seeds N] [--seed S]`` prints a line a seed and fails on a traceback,
-on an app that does not take its input or does not draw, on one that after Escapes neither helps nor quits, on a
-terminal that is not left as it was found, and on a worker that came to harm without having been told to stop. A failure
-prints the seed, the last events and the screen; the same seed sends the same events.
+``python tests/torture/fuzz_app.py [--events N] [--seeds N] [--seed S] [--configured]`` prints a line a seed and fails
+on a traceback, on an app that does not take its input or does not draw, on one that after Escapes neither helps nor
+quits, on a terminal that is not left as it was found, and on a worker that came to harm without having been told to
+stop. A failure prints the seed, the last events and the screen; the same seed sends the same events.
+
+With ``--configured`` each seed has another theme, and the actions of ``REMAPPED`` have other keys, which are pressed.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyte
+from textual.keys import key_to_character
+from textual.theme import BUILTIN_THEMES
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
@@ -38,11 +42,16 @@ from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.launch import launch, start_run
 from charlstm.runs.series import RunSeries
 from charlstm.training.settings import Settings
+from charlstm_tui.actions import BY_ID
 from charlstm_tui.error_log import log_path
+from charlstm_tui.keymap import checked_keys
+from charlstm_tui.theme import DARK, LIGHT
 from recorded_run import NASTY, record
 
 TIMEOUT = 30.0
 """Seconds without an answer after which the app is stuck."""
+START = 180.0
+"""The same for the first step of a run, which loads torch and measures beside whatever else the machine does."""
 LOOK_EVERY = 250
 """Events between two looks at the app and its worker."""
 PACE = 0.004
@@ -61,7 +70,22 @@ NAMED = [
     *(chr(code) for code in range(1, 27)),
 ]
 MEANT = [*"1234", *"1234", *"oelhnfarxmgsut,.+-=z/:?bcdiwTKPMtkpm[]D", " ", " ", "\r", "\r", "\r", "\x1b", "\x1b"]
-QUIT = ["q", "\x11"]
+HELP, QUIT = "app.help_key", "app.quit_key"
+QUIT_ANYWHERE = "\x11"
+
+THEMES = ("nord", "textual-light", "ansi-dark", "charlstm-light")
+"""With ``--configured``: that of each seed."""
+REMAPPED = {
+    HELP: "j", QUIT: "Q", "app.palette_key": "f6", "app.find": "ctrl+r", "app.copy": "f8", "app.zoom": "Z",
+    "app.units": "U", "app.mode_train": "f2", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
+    "train.start": "b", "train.pause": "p", "train.stop": "r", "train.rate": "x", "train.smoothing": "v",
+    "generate.stream": "g", "generate.cells_stream": "g", "generate.colour": "N", "generate.choices": "h",
+    "generate.temperature_down": "G", "generate.temperature_up": "H", "generate.accept_suggestion": "f9",
+    "generate.accept_word": "ctrl+b", "runs.open": "o", "runs.mark": "m", "runs.compare": "w", "runs.delete": "X",
+    "runs.overlay_close": "q",
+}  # fmt: skip
+"""With ``--configured``: the keys of these actions."""
+FUNCTION_KEYS = {"f2": "\x1bOQ", "f6": "\x1b[17~", "f8": "\x1b[19~", "f9": "\x1b[20~"}
 HOSTILE = [
     NASTY,
     "\x1b]0;FUZZED\x07\x1b]52;c;RlVaWkVE\x07\x1b[?1049l\x1b[2J\x1b[31m",
@@ -99,13 +123,43 @@ class Event:
         return f"resize to {self.size[0]}×{self.size[1]}" if self.size else repr(self.data)[1:][:80]
 
 
-def events(seed: int) -> Iterator[Event]:
-    """Endless, and the same for the same seed."""
+def typed(key: str) -> str:
+    """What a terminal sends for a key: a function key of :data:`FUNCTION_KEYS`, or one with a character."""
+    if key.startswith("ctrl+"):
+        return chr(ord(key[-1]) & 0x1F)
+    return FUNCTION_KEYS.get(key) or key_to_character(key) or key
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the app is configured: a theme, and keys by action. Without either it has no configuration."""
+
+    theme: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self, action: str) -> str:
+        return typed(self.keys.get(action, BY_ID[action].default_keys[0]))
+
+    def write(self, config: Path) -> None:
+        def refuse(name: str, problem: str) -> None:
+            raise SystemExit(f"{name}: {problem}")
+
+        if self.theme not in {*BUILTIN_THEMES, DARK.name, LIGHT.name}:
+            refuse("theme", f"There is none called {self.theme}")
+        checked_keys({action: (key,) for action, key in self.keys.items()}, refuse)
+        keys = "".join(f'"{action}" = "{key}"\n' for action, key in self.keys.items())
+        config.write_text(f'theme = "{self.theme}"\n[keys]\n{keys}')
+
+
+def events(seed: int, setup: Setup) -> Iterator[Event]:
+    """Endless, and the same for the same seed and setup."""
     dice = random.Random(seed)
+    meant = [*MEANT, *(typed(key) for action, key in setup.keys.items() if action != QUIT)]
+    quits = [setup.key(QUIT), QUIT_ANYWHERE]
     while True:
         kind = dice.random()
         if kind < 0.45:
-            yield Event(dice.choice(MEANT).encode())
+            yield Event(dice.choice(meant).encode())
         elif kind < 0.62:
             yield Event(dice.choice(NAMED).encode())
         elif kind < 0.72:
@@ -121,7 +175,7 @@ def events(seed: int) -> Iterator[Event]:
         elif kind < 0.995:
             yield Event(size=(dice.randrange(20, 401), dice.randrange(5, 121)) if dice.random() < 0.5 else (80, 24))
         else:
-            yield Event(dice.choice(QUIT).encode())
+            yield Event(dice.choice(quits).encode())
 
 
 class Failure(Exception):
@@ -224,11 +278,6 @@ class App:
         stream.feed(UNKNOWN.sub(b"", bytes(self.raw[-(self.drawn - since) or len(self.raw) :])))
         return "\n".join(line.rstrip() for line in screen.display)
 
-    def shows(self, word: str, since: int) -> None:
-        self.answered(lambda: word in self.text(since), f"{word!r} on the screen")
-        if self.process.poll() is not None:
-            raise Failure(f"it ended with {self.process.returncode} instead of showing {word!r}")
-
     def check_end(self) -> None:
         """It ended in order, and the terminal is as it was."""
         self.read(0.2)
@@ -302,22 +351,25 @@ def _events(run: Run) -> Iterator[object]:
     yield from read_events(run.events_path)
 
 
-def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.deque[str]) -> None:
+def fuzz(seed: int, setup: Setup, count: int, folder: Path, told: Told, history: collections.deque[str]) -> None:
     """One seed, in an empty home."""
     text = folder / "text.txt"
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(400)))
     runs = folder / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
     run = start_run(text, SETTINGS, "quick", name="trains", runs_dir=runs)
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + START
     while not run.status().step:
         if time.monotonic() > deadline:
             raise Failure(f"the run does not train: {run.status()}")
         time.sleep(0.05)
     arguments = ["--runs-dir", str(runs)]
+    if setup.theme:
+        setup.write(folder / "config.toml")
+        arguments += ["--config", str(folder / "config.toml")]
     app = App(arguments, folder)
     try:
-        for number, event in zip(range(count), events(seed), strict=False):
+        for number, event in zip(range(count), events(seed, setup), strict=False):
             history.append(f"{number}: {event}")
             if event.size is not None:
                 app.resize(event.size)
@@ -330,9 +382,9 @@ def fuzz(seed: int, count: int, folder: Path, told: Told, history: collections.d
                 look_after(run, told)
             if app.process.poll() is not None:  # it was told to quit
                 app = again(app, arguments, folder, told)
-        while not escapes(app):
+        while not escapes(app, setup):
             app = again(app, arguments, folder, told)
-        finish(app, told)
+        finish(app, setup, told)
         look_after(run, told)
         told.steps = run.status().step
     except Failure:
@@ -363,28 +415,29 @@ def again(app: App, arguments: list[str], folder: Path, told: Told) -> App:
     return App(arguments, folder)
 
 
-def escapes(app: App) -> bool:
-    """Escapes lead out of everything; whether the app is still there, which what was typed before may have quit."""
+def escapes(app: App, setup: Setup) -> bool:
+    """Escapes lead out of everything, and then a key helps; whether the app is still there, which what was typed before
+    may have quit: it reads late on a busy machine."""
     app.type(b"\x1b[201~")  # a paste that never ended
     for _ in range(10):
         app.type(b"\x1b")
         app.pause(0.15)
     app.redraws()
-    return app.process.poll() is None
-
-
-def finish(app: App, told: Told) -> None:
-    """It still answers: ``?`` helps, ``q`` quits."""
     before = app.drawn
     app.redraws()
     app.pause(1.0)  # an Escape that is still on its way would make another key of the next
-    app.type(b"?")
-    app.shows(": keys", before)
+    app.type(setup.key(HELP).encode())
+    app.answered(lambda: ": keys" in app.text(before), "the keys on the screen")
+    return app.process.poll() is None
+
+
+def finish(app: App, setup: Setup, told: Told) -> None:
+    """A key quits."""
     app.type(b"\x1b")
     app.pause(0.3)
     status = Path(f"/proc/{app.process.pid}/status").read_text()
     told.memory = 1024 * int(status.partition("VmRSS:")[2].split()[0])
-    app.type(b"q")
+    app.type(setup.key(QUIT).encode())
     app.pause(0.5)
     app.type(b"l")
     app.answered(lambda: False, "its end")
@@ -397,17 +450,19 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=10_000, help="of each seed")
     parser.add_argument("--seeds", type=int, default=4, help="how many seeds")
     parser.add_argument("--seed", type=int, default=0, help="the first of them")
+    parser.add_argument("--configured", action="store_true", help="in other themes, and with other keys")
     asked = parser.parse_args()
     print(f"{'seed':>6}{'events':>8}{'quits':>7}{'resumed':>9}{'steps':>11}{'drawn':>10}{'memory':>9}{'time':>8}  lost")
     lost = 0
     for seed in range(asked.seed, asked.seed + asked.seeds):
         told, history, began, wrong = Told(), collections.deque[str](maxlen=KEPT), time.monotonic(), ""
+        setup = Setup(THEMES[seed % len(THEMES)], REMAPPED) if asked.configured else Setup()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             os.environ["HOME"] = place
             for name in [name for name in os.environ if name.startswith(("XDG_", "CHARLSTM_"))]:
                 os.environ.pop(name)
             try:
-                fuzz(seed, asked.events, Path(place).resolve(), told, history)
+                fuzz(seed, setup, asked.events, Path(place).resolve(), told, history)
             except Failure as failure:
                 wrong = str(failure)
         took = time.monotonic() - began
@@ -419,7 +474,8 @@ def main() -> int:
         if wrong:
             lost += 1
             print("the last events:\n  " + "\n  ".join(history), file=sys.stderr)
-            print(f"again: --seed {seed} --seeds 1 --events {told.events}", file=sys.stderr)
+            configured = " --configured" if asked.configured else ""
+            print(f"again: --seed {seed} --seeds 1 --events {told.events}{configured}", file=sys.stderr)
     print(f"{asked.seeds} seeds, {lost} lost")
     return 1 if lost else 0
 

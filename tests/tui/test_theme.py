@@ -16,11 +16,13 @@ from textual.widgets import OptionList
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.app_state import load_state
+from charlstm_tui.generate.stream_view import has_backgrounds
 from charlstm_tui.palette import Palette
 from charlstm_tui.theme import (
     DARK,
     LIGHT,
     QUIET,
+    RUN_DARK,
     TEXT,
     TEXT_COLOURS,
     contrast,
@@ -149,6 +151,10 @@ def test_sixteen_colours_keep_the_hierarchy(theme: Theme) -> None:
     strengths = [contrast(shown(name), background) for name in ("foreground", "quiet", "rule")]
     assert strengths == sorted(strengths, reverse=True)
     assert shown("train") != shown("valid")
+    runs = [f"run-{number}" for number in range(len(RUN_DARK))]
+    assert len({shown(name) for name in runs}) == len(runs)
+    for name in runs:
+        assert contrast(shown(name), background) >= (4 if theme.dark else 2.5), name  # letters tell them apart too
     for name in ("foreground", "quiet", "primary", "secondary", "accent", "warning", "error", "train", "valid"):
         assert contrast(shown(name), background) >= TEXT, name
     assert contrast(shown("success"), background) >= QUIET  # with a mark or in words as well
@@ -194,3 +200,21 @@ async def test_a_mode_gets_the_theme_that_was_chosen_while_it_was_hidden(
         app.app.go("runs")
         await app.in_mode("runs")
         assert parses == 1
+
+
+def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> None:
+    """Blue and red on black and cyan and yellow on white have contrasts of 2 to 3 in xterm and on a Linux console."""
+    for name, poor in (("ansi-dark", {"ansi_blue", "ansi_red"}), ("ansi-light", {"ansi_cyan", "ansi_yellow"})):
+        found = colours(BUILTIN_THEMES[name])
+        used = {each: found[each] for each in (*TEXT_COLOURS, "train", "valid", "kept")}
+        assert not poor.intersection(used.values()), used
+        runs = {found[f"run-{number}"] for number in range(len(RUN_DARK))}
+        assert len(runs) == len(RUN_DARK)
+        assert "ansi_bright_black" not in runs
+
+
+def test_levels_are_marks_in_a_theme_of_the_terminals_colours() -> None:
+    app = CharLSTMApp()
+    for name in ("ansi-dark", "ansi-light"):
+        app.theme = name
+        assert not has_backgrounds(app)

@@ -95,6 +95,9 @@ LIGHT = Theme(
     },
 )
 
+RUN_DARK_16 = ("#55ffff", "#ffff55", "#55ff55", "#ff55ff", "#ffffff", "#5555ff", "#ff5555", "#00aaaa")
+RUN_LIGHT_16 = ("#0000aa", "#aa00aa", "#aa0000", "#00aaaa", "#000000", "#aa5500", "#008800", "#5555ff")
+"""The same among the 16 colours: first those that have a fainter one of the same hue, for training curves."""
 BLACK_16, DARK_GREY_16, GREY_16, WHITE_16 = "#000000", "#555555", "#aaaaaa", "#ffffff"
 """The greys among the 16 colours, as Rich knows them; so are the colours of the two themes below."""
 
@@ -119,6 +122,7 @@ DARK_16 = replace(
         "kept": "#55ffff",
         "cut": GREY_16,
         "copied": "#0000aa",
+        **_run_variables(RUN_DARK_16),
         "scrollbar": DARK_GREY_16,
         "scrollbar-hover": GREY_16,
         "scrollbar-active": "#55ffff",
@@ -154,6 +158,7 @@ LIGHT_16 = replace(
         "kept": "#0000aa",
         "cut": DARK_GREY_16,
         "copied": "#55ffff",
+        **_run_variables(RUN_LIGHT_16),
         "scrollbar": GREY_16,
         "scrollbar-hover": DARK_GREY_16,
         "scrollbar-active": "#0000aa",
@@ -168,29 +173,33 @@ LIGHT_16 = replace(
     },
 )
 
-ANSI = {
-    "rule": "ansi_default",  # not the bright black, which many schemes have as the background
-    "quiet": "ansi_default",
+_RUN_ANSI = ("default", "bright_magenta", "bright_blue")
+_RUN_ANSI_DARK = ("cyan", "yellow", "green", "magenta", "bright_red")
+_RUN_ANSI_LIGHT = ("blue", "magenta", "green", "red", "cyan")
+ANSI_DARK = {
+    "rule": "ansi_bright_black",
+    "quiet": "ansi_default",  # not the bright black: in some schemes, such as Solarized, that is the background
     "cursor-line": "ansi_default",  # the cursor has a sign of its own
-    "train": "ansi_blue",
+    "train": "ansi_cyan",
     "valid": "ansi_yellow",
-    "kept": "ansi_blue",
+    "kept": "ansi_cyan",
     "cut": "ansi_default",
-    "copied": "ansi_green",
-    **_run_variables(
-        (
-            "ansi_cyan",
-            "ansi_yellow",
-            "ansi_green",
-            "ansi_magenta",
-            "ansi_bright_yellow",
-            "ansi_bright_blue",
-            "ansi_red",
-            "ansi_default",
-        )
-    ),
+    "copied": "ansi_blue",
+    **_run_variables([f"ansi_{name}" for name in (*_RUN_ANSI_DARK, *_RUN_ANSI)]),
 }
-"""Our variables in a theme that leaves the colours to the terminal."""
+ANSI_LIGHT = {
+    **ANSI_DARK,
+    "train": "ansi_blue",
+    "valid": "ansi_magenta",
+    "kept": "ansi_blue",
+    "copied": "ansi_cyan",
+    **_run_variables([f"ansi_{name}" for name in (*_RUN_ANSI_LIGHT, *_RUN_ANSI)]),
+}
+"""Our variables in a theme that leaves the colours to the terminal, on dark and on light backgrounds."""
+ANSI_TEXT_DARK = {"primary": "ansi_cyan", "accent": "ansi_yellow", "error": "ansi_bright_red"}
+ANSI_TEXT_LIGHT = {"secondary": "ansi_magenta", "warning": "ansi_red"}
+"""Colours in which such themes of Textual cannot be read: blue and red on black, and cyan on white, have a contrast of
+2 to 3 in many terminals."""
 
 TEXT_COLOURS = ("primary", "secondary", "accent", "warning", "error", "success")
 """Colours of a theme that the app writes text in."""
@@ -216,7 +225,7 @@ def themes_for(color_system: str | None) -> tuple[Theme, ...]:
 def own_variables(theme: Theme) -> dict[str, str]:
     """The variables of the app's own for a theme that knows nothing of them, such as those of Textual."""
     if theme.ansi:
-        return dict(ANSI)
+        return dict(ANSI_DARK if theme.dark else ANSI_LIGHT)
     colours = theme.to_color_system().generate()
     background, panel, foreground, primary, accent, success = (
         Color.parse(colours[name]) for name in ("background", "panel", "foreground", "primary", "accent", "success")
@@ -245,7 +254,7 @@ def legible_colours(theme: Theme, variables: Mapping[str, str]) -> dict[str, str
     Many themes mean them for borders and backgrounds: orange on white, as in ``textual-light``, has a contrast of 1.5.
     """
     if theme.ansi:
-        return {}
+        return dict(ANSI_TEXT_DARK if theme.dark else ANSI_TEXT_LIGHT)
     background = Color.parse(variables["background"])
     behind = (background, background + Color.parse(variables["panel"]))
     colours = {name: legible(Color.parse(variables[name]), behind, TEXT).hex for name in TEXT_COLOURS}

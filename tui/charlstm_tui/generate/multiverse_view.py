@@ -67,7 +67,7 @@ class ContinuationBlocks(Widget, can_focus=True):
         width: 1fr; height: 1fr;
         & > .blocks--quiet { color: $quiet; }
         & > .blocks--path { color: $accent; text-style: bold; }
-        & > .blocks--chosen { background: $foreground; color: $background; }
+        & > .blocks--chosen { color: $foreground; background: $background; text-style: reverse; }
         & > .blocks--followed { text-style: underline; }
     }
     """

@@ -35,7 +35,7 @@ class NextChars(Widget):
     NextChars {
         height: 7;
         & > .next-chars--quiet { color: $quiet; }
-        & > .next-chars--cursor { background: $foreground; color: $background; }
+        & > .next-chars--cursor { color: $foreground; background: $background; text-style: reverse; }
         & > .next-chars--followed { text-style: underline; }
         & > .next-chars--sure { text-style: bold; }
     }

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 
 def has_backgrounds(app: App[Any]) -> bool:
-    """Whether levels can be shown by the background: with 256 colours or more. Each terminal has its own 16."""
-    return app.console.color_system in ("truecolor", "256") and not app.no_color
+    """Whether levels can be shown by the background: with 256 colours or more. Each terminal has its own 16, which some
+    themes keep to."""
+    return app.console.color_system in ("truecolor", "256") and not app.no_color and not app.current_theme.ansi
 
 
 def default_scale(app: App[Any]) -> Scale:
@@ -83,7 +84,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         & > .stream--suggestion { color: $quiet; text-style: dim italic; }
         & > .stream--copied { background: $copied; text-style: underline; }
         & > .stream--copied-underlined { text-style: underline; }
-        & > .stream--cursor { background: $foreground; color: $background; }
+        & > .stream--cursor { color: $foreground; background: $background; text-style: reverse; }
         & > .stream--found { color: $accent; background: $background; text-style: reverse; }
         & > .stream--found-current { color: $foreground; background: $background; text-style: bold reverse; }
         & > .stream--level-2 { color: $primary; text-style: underline; }
