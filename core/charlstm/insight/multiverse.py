@@ -1,7 +1,8 @@
 """Compute everything that could come next: all continuations above a probability, and the likeliest next words.
 
 Probabilities are the model's own, without a sampler, and exact: every continuation above the cut-off is found. All
-continuations of one length are computed in one batch.
+continuations of one length are computed in one batch. Cells that the stepper holds are held while the text is read and
+in all continuations.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
@@ -76,12 +78,14 @@ class ReadText:
         ids: ``(N,)``, the text in the model's numbers.
         state: the state of one stream after it.
         logits: ``(1, V)``, of the next character.
+        clamps: the cells that the stepper held meanwhile.
     """
 
     model: Model
     ids: npt.NDArray[np.intp]
     state: StepperState
     logits: Floats
+    clamps: tuple[Clamp, ...] = ()
 
 
 def read_text(
@@ -95,18 +99,23 @@ def read_text(
     """Read a text, for :func:`multiverse` and :func:`next_words`.
 
     Args:
-        known: a text that was read before. If ``text`` begins with it, only the rest is read.
+        known: a text that was read before. If ``text`` begins with it, and the same cells are held, only the rest is
+            read.
         progress: called with ``(done, total)`` characters after each block; an exception ends the work.
     """
     stepper = stepper or Stepper(model)
     ids = prepare_prime(model, text).ids
     state, read = stepper.zero_state(), 0
-    if known is not None and known.model is model and np.array_equal(ids[: len(known.ids)], known.ids):
+    if (
+        known is not None
+        and (known.model is model and known.clamps == stepper.clamps)
+        and np.array_equal(ids[: len(known.ids)], known.ids)
+    ):
         state.unpack(known.state.pack())
         read = len(known.ids)
     with blas_threads(1):
         logits = stepper.consume(ids[read:], state, progress).copy()
-    return ReadText(model, ids, state, logits)
+    return ReadText(model, ids, state, logits, stepper.clamps)
 
 
 def multiverse(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import Branch, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
@@ -95,9 +96,14 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.pilot.press("escape")
         it.screen.player.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
         await it.until(lambda: bool(it.state.clamps))
-        assert "held cells are free here" not in it.screen_text()
         await it.pilot.press("f")
-        await it.until(lambda: "held cells are free here" in it.screen_text())
+        stepper = Stepper(loaded)
+        stepper.clamps = it.state.clamps
+        held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
+        assert held != multiverse(loaded, it.text, depth=30, cutoff=0.002)
+        await it.until(lambda: view.root == held)
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text, stepper=stepper))
+        assert "held: 1:2=0.5" in it.screen_text()
 
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:

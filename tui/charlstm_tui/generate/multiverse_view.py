@@ -1,7 +1,7 @@
 """Multiverse: all likely continuations from the cursor as blocks, to walk, look into and choose, and the next words.
 
 Continuations and words are computed in threads by ``charlstm.insight.multiverse``: the model's own probabilities,
-without the sampler and without held cells.
+without the sampler. Cells that the session holds are held in them, from the beginning of what is read on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from charlstm.display import symbol, visible
+from charlstm.generation.clamp import Clamp
 from charlstm.insight.multiverse import Branch, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
@@ -32,7 +33,7 @@ from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import Legend
+from charlstm_tui.generate.view_bar import Legend, held_words
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
@@ -193,7 +194,7 @@ class MultiverseView(GenerateView):
         self._reached = 1.0  # the probability of ``zoomed``
         self._model: Model | None = None
         self._position: int | None = None  # in the session, where a continuation can be put
-        self._has_held = False
+        self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -256,12 +257,12 @@ class MultiverseView(GenerateView):
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
 
-    def show(self, before: str, following: str, position: int | None, has_held: bool = False) -> None:
-        """Show what could come after ``before``, which ``following`` follows in the text. A continuation can be put at
-        ``position`` of the session, unless it is ``None``. ``has_held`` says that the session holds cells."""
-        model, self._has_held = self.player.model(), has_held
-        if (model, before, following, position) != (self._model, self.before, self.following, self._position):
-            self._model, self.before, self.following, self._position = model, before, following, position
+    def show(self, before: str, following: str, position: int | None, clamps: tuple[Clamp, ...] = ()) -> None:
+        """Show what could come after ``before``, which ``following`` follows in the text, with cells held. A
+        continuation can be put at ``position`` of the session, unless it is ``None``."""
+        shown = (self.player.model(), before, following, position, clamps)
+        if shown != (self._model, self.before, self.following, self._position, self._clamps):
+            self._model, self.before, self.following, self._position, self._clamps = shown
             self._restart()
 
     # ---- computing
@@ -281,7 +282,9 @@ class MultiverseView(GenerateView):
     async def _compute_tree(self) -> None:
         if self._model is None:
             return
-        root = await self.insight.continuations(self._model, self.before + self.zoomed, self.depth, self.cutoff)
+        root = await self.insight.continuations(
+            self._model, self.before + self.zoomed, self.depth, self.cutoff, self._clamps
+        )
         path, chars = [], [branch.char for branch in self.path]
         at = root
         for char in chars:
@@ -299,7 +302,7 @@ class MultiverseView(GenerateView):
         if self._model is None:
             return
         await asyncio.sleep(REST)
-        self.words = tuple(await self.insight.next_words(self._model, self.before + self.chosen, WORDS))
+        self.words = tuple(await self.insight.next_words(self._model, self.before + self.chosen, WORDS, self._clamps))
         self._draw_words()
 
     # ---- drawing
@@ -331,8 +334,8 @@ class MultiverseView(GenerateView):
         while cell_len(before) > space - 1 and before:
             before = before[-max(1, space - 1) :] if len(before) > space else before[1:]
         text = Content.assemble((before, "$quiet"), ("▏" if not chosen else "", "$accent"), (chosen, "bold $accent"))
-        free = ("   held cells are free here", "$warning") if self._has_held else ""
-        head.update(Content.assemble(text, "\n", self._probability(), free))
+        held = (f"   {held_words(self._clamps)}", "$warning") if self._clamps else ""
+        head.update(Content.assemble(text, "\n", self._probability(), held))
 
     def _probability(self) -> Content:
         """How likely the chosen continuation is, in words."""

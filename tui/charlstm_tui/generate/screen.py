@@ -398,10 +398,11 @@ class GenerateScreen(ModeScreen):
     def _show_multiverse(self) -> None:
         text, state = self._multiverse_of.text_view, self.play.state
         cursor = text.cursor
-        position = None if state is None or self._multiverse_of is self.score else cursor - len(state.prime)
+        played = state if self._multiverse_of is self.play else None
+        position = None if played is None else cursor - len(played.prime)
         start = max(0, cursor // READ - 1) * READ
-        has_held = state is not None and bool(state.clamps)
-        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, has_held)
+        clamps = () if played is None else played.clamps
+        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, clamps)
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
@@ -188,8 +189,11 @@ class InsightJobs:
         self._before = kept
         return kept.trace.state_after(first - begin)
 
-    async def continuations(self, model: Model, text: str, depth: int, cutoff: float) -> Branch:
-        """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``."""
+    async def continuations(
+        self, model: Model, text: str, depth: int, cutoff: float, clamps: Sequence[Clamp] = ()
+    ) -> Branch:
+        """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``, with
+        these cells held."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Branch:
             def progress(done: int, total: int) -> None:
@@ -198,17 +202,17 @@ class InsightJobs:
             self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=progress)
             return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=progress)
 
-        return await self._short.run(model, job)
+        return await self._short.run(model, job, clamps)
 
-    async def next_words(self, model: Model, text: str, count: int) -> list[NextWord]:
-        """The likeliest next words after ``text``. One that continues the text of the last :meth:`continuations` is
-        not read again."""
+    async def next_words(self, model: Model, text: str, count: int, clamps: Sequence[Clamp] = ()) -> list[NextWord]:
+        """The likeliest next words after ``text``, with these cells held. One that continues the text of the last
+        :meth:`continuations` is not read again."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> list[NextWord]:
             read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=lambda *done: check())
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
-        return await self._short.run(model, job)
+        return await self._short.run(model, job, clamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +231,17 @@ class _Weights:
         self._lock = threading.Lock()
         self._stepper: tuple[Model, Stepper] | None = None
 
-    async def run(self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result]) -> Result:
-        """Run ``job(stepper, check)`` in a thread."""
+    async def run(
+        self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result], clamps: Sequence[Clamp] = ()
+    ) -> Result:
+        """Run ``job(stepper, check)`` in a thread, with these cells held."""
 
         def run(check: Callable[[], None]) -> Result:
             with self._lock:
                 check()
                 if self._stepper is None or self._stepper[0] is not model:
                     self._stepper = (model, Stepper(model))
+                self._stepper[1].clamps = tuple(clamps)
                 return job(self._stepper[1], check)
 
         return await in_thread(run)
