@@ -19,10 +19,12 @@ from charlstm.generation import editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
+from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import delete_run
 from charlstm_tui.formatting import home
-from charlstm_tui.player import saved_sessions, thread
+from charlstm_tui.player import playback, saved_sessions, thread
+from charlstm_tui.player.marks import marks
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
@@ -377,6 +379,68 @@ def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Li
     listener.player.load(PlayRequest(str(model), prime="The morning and the sea. " * 20_000))
     listener.player.load(PlayRequest(str(model), prime="Now"))
     listener.until(lambda p: p.prime == "Now", seconds=3)
+
+
+def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_its_order(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, held = listener.player, threading.Event()
+    put_back = Session.put_back
+
+    def wait_and_put_back(session: Session, rows: Rows) -> None:
+        held.wait(0.01)
+        put_back(session, rows)
+
+    monkeypatch.setattr(Session, "put_back", wait_and_put_back)
+    monkeypatch.setattr(playback, "READING_SHOWN", 0.0)
+    monkeypatch.setattr(thread, "READING_STATES", 0.02)
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.insert_at_cursor("the light was on the stairs " * 100)
+    listener.until(lambda p: p.length == 2800)
+    player.set_writing(True)
+    player.move_to(4)
+    player.insert_at_cursor("x")
+    player.set_writing(False)  # from now on what follows is read
+    state = listener.until(lambda p: "left 0:" in p.reading)
+    assert (state.position, state.length) == (5, 2801)
+    player.move_to(2)
+    assert listener.until(lambda p: p.position == 2).reading
+    player.move_to(2000)
+    player.move_to(2500)
+    state = listener.until(lambda p: p.position == 2500)
+    assert state.reading
+    assert state.distribution is not None
+    assert not state.distribution.alternatives  # not those of another position
+    player.move_by(-1)
+    player.insert("own", 2100)
+    player.choose("a", 2103)
+    assert listener.until(lambda p: bool(p.reading)).length == 2801
+    held.set()
+    state = listener.until(lambda p: p.length == 2104)
+    expected = "the xlight was on the stairs " + "the light was on the stairs " * 99
+    assert listener.line == expected[:2100] + "owna"
+    assert not state.reading
+    assert state.distribution is not None
+    assert state.distribution.alternatives
+    for length in (2103, 2801):
+        player.undo()
+        listener.until(lambda p, length=length: p.length == length)  # type: ignore[misc]
+    assert listener.line == expected
+    fresh = Session(tiny_model(), "The morning")
+    fresh.type(expected)
+    assert np.array_equal(listener.marks, marks(fresh.rows()))
+
+
+def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.set_writing(True)
+    for char in "abc":
+        listener.player.insert_at_cursor(char)
+    listener.player.cancel()
+    listener.player.set_writing(False)
+    listener.until(lambda p: p.length == 3)
+    assert listener.line == "abc"
 
 
 def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:

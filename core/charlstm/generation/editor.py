@@ -1,8 +1,9 @@
 """Edit a session's text as a text editor does, with undo and redo.
 
 A session's text grows at the cursor only, as the model has to read every character in its order. Here text is put in
-and taken out anywhere, and what follows stays: it is set aside as ``rest`` while the text before it changes, and read
-again by the model in :meth:`Editor.join`, once for many edits. The earlier text remains in the session's tree.
+and taken out anywhere, and what follows stays: it is set aside as ``rest`` while the text before it changes. The model
+reads it again in :meth:`Editor.read`, once for many edits and as little at a time as is asked for; what stands before
+an edit is not read again. The earlier text remains in the session's tree.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ MOST_CHANGES = 1000
 """Changes that can be undone."""
 
 CHUNK = 128
-"""Characters that the model reads between two calls of ``check``."""
+"""Characters that are put in between two calls of ``check``."""
+READ_CHUNK = 8
+"""Characters that the model reads between two calls of ``proceed``: some 10 ms with a network of 2×512."""
 
 MOVE, TYPE, ERASE, GENERATE, PRUNE, ALTERNATIVE = (
     "moving", "typing", "erasing", "generating", "pruning", "showing alternatives"
@@ -57,7 +60,8 @@ class Editor:
     """A session with what was done to it. Changes that are not made by this class are announced by :meth:`record`.
 
     Attributes:
-        rest: the characters after the cursor that the model has not read again, with their statistics from before.
+        rest: the characters after the session's text, which the model has not read again. Their statistics are those
+            from before.
     """
 
     def __init__(self, session: Session) -> None:
@@ -113,15 +117,8 @@ class Editor:
         """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
         something to redo they are none, so that one can look around before deciding."""
         before = self._mark()
-        session = self.session
-        if not len(self.rest):
-            session.rewind(position)
-        elif position > session.position:  # no more is read than has to be: of a long text that takes a second
-            self._read_again(position - session.position)
-        else:
-            self.rest = np.concatenate([session.rows(position), self.rest])
-            session.rewind(position)
-            session.cut()
+        self.read(position)
+        self.session.rewind(position)
         if position == before.position:
             return
         if undoable and not self._redo and self.undoable != MOVE:
@@ -261,26 +258,25 @@ class Editor:
         """Set aside what follows the cursor, so that the text can change before it."""
         session = self.session
         if session.position < len(session):
-            self.rest = session.rows(session.position, len(session)).copy()
+            self.rest = np.concatenate([session.rows(session.position), self.rest])
             session.cut()
 
-    def join(self, check: Callable[[], object] = lambda: None) -> None:
-        """Let the model read the rest again, after the text before the cursor; the cursor stays. ``check`` is called
-        now and then: an exception that it raises ends the work, and the rest is as it was."""
-        if len(self.rest):
-            position = self.session.position
-            self._read_again(len(self.rest), check)
-            self.session.rewind(position)
+    def join(self) -> None:
+        """Let the model read all of the rest; the cursor stays."""
+        self.read(len(self))
 
-    def _read_again(self, count: int, check: Callable[[], object] = lambda: None) -> None:
-        """Let the model read the first ``count`` characters of the rest; the cursor is behind them then."""
-        session, position = self.session, self.session.position
+    def read(self, until: int, proceed: Callable[[], bool] = lambda: True) -> None:
+        """Let the model read the rest up to position ``until``; the cursor stays. ``proceed`` is asked every
+        :data:`READ_CHUNK` characters whether to continue; what was read by then stays read."""
+        session, rest = self.session, self.rest
+        position, start, until = session.position, len(session), min(until, len(self))
+        if until <= start:
+            return
+        session.rewind(start)
         try:
-            for start in range(0, count, CHUNK):
-                check()
-                session.put_back(self.rest[start : min(count, start + CHUNK)])
-        except BaseException:
+            while len(session) < until and proceed():
+                done = len(session)
+                session.put_back(rest[done - start : min(until, done + READ_CHUNK) - start])
+        finally:
+            self.rest = rest[len(session) - start :]
             session.rewind(position)
-            session.cut()
-            raise
-        self.rest = self.rest[count:]

@@ -212,8 +212,8 @@ def _read_rest(session: Session, text: str, sources: list[Any]) -> None:
         raise ValueError("its text and its sources disagree")
     rows = np.zeros(len(ids), session.root.rows.dtype)
     rows["id"], rows["source"] = ids, [_whole(source, 0, CHOSEN) for source in sources]
-    position = len(session)
-    session.rewind(position)
+    position = session.position
+    session.rewind(len(session))
     session.put_back(rows)
     session.rewind(position)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
-from charlstm.generation.editor import Editor
+from charlstm.generation.editor import READ_CHUNK, Editor
 from charlstm.generation.saving import copy, from_dict, to_dict
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED, TYPED
@@ -132,7 +132,7 @@ def test_moving_in_an_edited_text_reads_no_more_than_to_the_cursor(model, monkey
         editor.move(position)
         assert session.position == position
         assert editor.text == start[:100] + "ab" + start[100:]
-    assert sum(read) == 8 + 11 + 19
+    assert sum(read) == 8 + 10
     monkeypatch.undo()
     editor.join()
     assert session.read() == editor.text
@@ -153,22 +153,40 @@ def test_text_that_is_saved_while_it_is_edited_is_loaded_whole(model):
             from_dict({**json.loads(content), "rest": damage}, model)
 
 
-def test_cancelled_join_loses_nothing(model):
+def test_text_is_read_again_piece_by_piece_and_can_be_changed_meanwhile(model):
     editor = played(model, 300)
+    session = editor.session
     editor.move(10)
     editor.insert("ab")
     expected, left = editor.text, [2]
 
-    def check():
+    def proceed():
         left[0] -= 1
-        if left[0] == 0:
-            raise GenerationError("stop")
+        return left[0] >= 0
+
+    editor.read(300, proceed)
+    assert (editor.text, session.position, len(session)) == (expected, 12, 12 + 2 * READ_CHUNK)
+
+    def fail():
+        raise GenerationError("stop")
 
     with pytest.raises(GenerationError):
-        editor.join(check)
+        editor.read(300, fail)
+    editor.read(40)
+    assert (editor.text, session.position, len(session)) == (expected, 12, 40)
+    editor.move(20)
+    editor.insert("c")
+    expected = expected[:20] + "c" + expected[20:]
+    assert (editor.text, session.position, len(session)) == (expected, 21, 21)
+    editor.read(30)
+    content = copy(session, editor.rest)()
+    again = from_dict(json.loads(content), model)
+    assert (again.read(), again.position) == (expected, 21)
+    assert editor.undo() == "typing"
+    editor.redo()
     assert editor.text == expected
     editor.join()
-    assert editor.session.read() == expected
+    assert (session.read(), session.position) == (expected, 21)
 
 
 def test_text_that_was_cut_is_saved_and_grows_again(model):

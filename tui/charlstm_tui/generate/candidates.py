@@ -180,6 +180,8 @@ class Candidates(Widget):
         elif not self.choosing:
             self._top = 0
         rows = [self._head(width, two_figures)]
+        if not listed:
+            return [*rows, self._line([("once the text is read again", self._style("quiet"))], width)]
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
                 filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"

@@ -193,6 +193,8 @@ class PlayView(ExplainingView):
         figures = []
         if state.running:
             figures.append(f"▶ {state.rate:,.0f} ch/s" if state.rate else f"▶ {speed_words(state.speed)}")
+        elif state.reading:
+            figures.append(state.reading)
         elif not self.writing:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
         if state.current_char is not None and state.current_probability is not None:

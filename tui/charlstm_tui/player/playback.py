@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import ALTERNATIVES
+from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution
 from charlstm.model.file import Model, load_model
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
+from charlstm_tui import formatting
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -35,6 +37,8 @@ from charlstm_tui.player.state import (
 
 MAX_DELAY = 0.25
 """Seconds that characters may be late, besides the time between two states, before they are skipped."""
+READING_SHOWN = 0.3
+"""Seconds of reading again what follows an edit, before its progress is shown."""
 RECENT = 1000
 """Characters over which the bits per character are averaged."""
 SUGGESTION_LENGTH = 60
@@ -57,6 +61,16 @@ class LoadedModel:
     stepper: Stepper
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something to do with the text once the model has read it up to position ``until``."""
+
+    run: Callable[[Playback, Editor], None]
+    until: Callable[[Playback, Editor], float]
+    moves_to: int | None = None
+    """The position that the cursor goes to."""
+
+
 class Playback:
     """One session. Only the player's thread uses it."""
 
@@ -75,6 +89,9 @@ class Playback:
         self.speed = NORMAL_SPEED
         self.rate: float | None = None  # characters per second, measured
         self.known_length = 0  # characters from the start that the screen has as they are
+        self.waiting: deque[Waiting] = deque()
+        self._read_from: int | None = None  # where the model began to read again what follows an edit
+        self._reading_since = 0.0
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
         self.writing = False  # then there is a suggestion
@@ -173,13 +190,48 @@ class Playback:
         end = self.session.read(max(0, length - LONGEST_END), length)
         return ends_sentence(end) or self.remaining <= -LONGEST_SENTENCE
 
-    def finish_editing(self) -> None:
-        """Let the model read what follows an edit, so that the session has all of the text."""
-        if self.editor is not None and len(self.editor.rest):
-            self.known_length = min(self.known_length, len(self.editor.session))
-            self.editor.join()
-            self.branches = tuple(self.editor.session.branches())
+    # ---- reading again what follows an edit
+
+    @property
+    def unread(self) -> float:
+        """How many characters the model has to read now: all that follow an edit; in Write, where more edits come, only
+        those for which something waits."""
+        editor = self.editor
+        if editor is None or not len(editor.rest):
+            return 0
+        until: float = 0 if self.writing else len(editor)
+        if self.waiting:
+            until = min(len(editor), self.waiting[0].until(self, editor))
+        return max(0, until - len(editor.session))
+
+    def read(self, proceed: Callable[[], bool]) -> None:
+        """Let the model read again what follows an edit, as far as it has to, while it may ``proceed``. What the screen
+        shows of the text changes at the end."""
+        editor, count = self.editor, self.unread
+        if editor is None:
+            self._read_from = None
+            return
+        if count:
+            if self._read_from is None:
+                self._read_from, self._reading_since = len(editor.session), time.monotonic()
+            self._read_from = min(self._read_from, len(editor.session))
+            editor.read(len(editor.session) + int(count), proceed)
+            self.changed |= bool(self.reading)
+        if self._read_from is not None and not self.unread:
+            self.known_length = min(self.known_length, self._read_from)
+            self._read_from = None
+            self.branches = tuple(editor.session.branches())
             self.unsaved = self.changed = True
+
+    @property
+    def reading(self) -> str:
+        """How far the model has read again what follows an edit; empty while that is quick."""
+        start, unread, seconds = self._read_from, self.unread, time.monotonic() - self._reading_since
+        if start is None or self.session is None or not unread or seconds < READING_SHOWN:
+            return ""
+        done = max(0, len(self.session) - start)
+        left = formatting.clock(seconds * unread / done) if done else "–"
+        return f"reading again {100 * done / (done + unread):.0f} %, left {left}"
 
     # ---- suggestions
 
@@ -226,6 +278,7 @@ class Playback:
         """Give up the session and say why."""
         self.editor, self.branches = None, ()
         self.running, self.unsaved, self.writing = False, False, False
+        self.waiting.clear()
         self.busy, self.stop_reason, self.error = "", "", sentence
         self.changed = True
 
@@ -251,6 +304,12 @@ class Playback:
         rows = editor.rows(start)
         recent = session.rows(max(0, position - RECENT), position)["probability"]
         current = session.at(position) if position < len(session) else None
+        distribution = session.next_char_distribution(ALTERNATIVES if self.running else CHOICES)
+        if (
+            moves_to := next((each.moves_to for each in reversed(self.waiting) if each.moves_to is not None), None)
+        ) is not None:
+            position, current = min(moves_to, length), None
+            distribution = NextCharDistribution((), 0.0, 0, distribution.total, 0.0)
         suggestion = self.suggestion()
         state = PlaybackState(
             number=self.number,
@@ -274,7 +333,8 @@ class Playback:
             settings=self.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,
-            distribution=session.next_char_distribution(ALTERNATIVES if self.running else CHOICES),
+            distribution=distribution,
+            reading=self.reading,
             current_char=None if current is None else current.char,
             current_probability=None if current is None else current.probability,
             current_rank=0 if current is None else current.rank,

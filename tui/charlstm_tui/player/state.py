@@ -122,6 +122,9 @@ class PlaybackState:
     rate: float | None = None
     """Characters per second, measured."""
     distribution: NextCharDistribution | None = None
+    """At the cursor; without characters while the model has not read the text up to there."""
+    reading: str = ""
+    """How far the model has read again what follows an edit, if that takes long."""
     current_char: str | None = None
     """The character at the cursor, when the cursor is not at the end."""
     current_probability: float | None = None

@@ -28,7 +28,7 @@ from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.playback import Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 from charlstm_tui.process import switch_threads_quickly
@@ -50,7 +50,10 @@ SAVE_INTERVAL = 5.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
-PROGRESS_AFTER = 0.5
+READING_STATES = 0.25
+"""Seconds between two states while a model reads again what follows an edit. For each one it reads again up to 64
+characters before the cursor and the place where it reads."""
+PROGRESS_AFTER = 0.3
 """Seconds of reading a prime before its progress is shown."""
 ERROR_PAUSE = 0.5
 """Seconds without doing anything after an error outside all sessions, so that one that repeats does not take all of a
@@ -59,6 +62,16 @@ processor."""
 
 class Cancelled(CharLSTMError):
     """The user cancelled it, or asked for something else meanwhile."""
+
+
+def nothing(playback: Playback, editor: Editor) -> float:
+    """For what does not need that the model has read the text after the cursor."""
+    return 0
+
+
+def all_of_it(playback: Playback, editor: Editor) -> float:
+    """For what needs that the model has read all of the text."""
+    return math.inf
 
 
 class Command(NamedTuple):
@@ -172,7 +185,7 @@ class Player:
 
     def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
         """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
-        self._with(number, lambda playback, editor: self._stream(playback, editor, count))
+        self._with(number, lambda playback, editor: self._stream(playback, editor, count), needs=all_of_it)
 
     def pause(self, number: int = 0) -> None:
         """Stop streaming."""
@@ -180,7 +193,7 @@ class Player:
 
     def generate_one(self, number: int = 0) -> None:
         """Stop streaming and generate one character at the end of the text."""
-        self._with(number, self._generate_one)
+        self._with(number, self._generate_one, needs=all_of_it)
 
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
@@ -196,13 +209,19 @@ class Player:
 
     def move_to(self, position: int, number: int = 0) -> None:
         """Stop, and put the cursor before the character at ``position``."""
-        self._with(number, lambda playback, editor: self._move_to(playback, editor, position), replaces="move")
+        self._with(
+            number,
+            lambda playback, editor: self._move_to(playback, editor, position),
+            needs=lambda playback, editor: position,
+            moves_to=position,
+        )
 
     def move_by(self, characters: int, number: int = 0) -> None:
         """Stop, and move the cursor by so many characters."""
         self._with(
             number,
             lambda playback, editor: self._move_to(playback, editor, editor.session.position + characters),
+            needs=lambda playback, editor: editor.session.position + characters,
         )
 
     def choose(self, chars: str, position: int, number: int = 0) -> None:
@@ -212,16 +231,19 @@ class Player:
             lambda playback, editor: self._edit_at(
                 playback, editor, "choosing", position, lambda session: list(map(session.choose, chars))
             ),
+            needs=all_of_it,
         )
 
     def regenerate(self, position: int, number: int = 0) -> None:
         """Stream other text from ``position`` on; the old one stays as a branch."""
-        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position))
+        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position), needs=all_of_it)
 
     def insert(self, text: str, position: int, number: int = 0) -> None:
         """Put the user's own text at ``position``; the text from there on stays as a branch."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, editor: self._insert(playback, editor, text, position, job))
+        self._with(
+            number, lambda playback, editor: self._insert(playback, editor, text, position, job), needs=all_of_it
+        )
 
     def insert_at_cursor(self, text: str, number: int = 0) -> None:
         """Put the user's own text in at the cursor; what follows stays."""
@@ -240,12 +262,20 @@ class Player:
     def put_in_continuation(self, text: str, number: int = 0) -> None:
         """Put one of the continuations into the text at the cursor. What followed stays while writing; else it stays as
         a branch."""
-        self._with(number, lambda playback, editor: self._put_in_continuation(playback, editor, text))
+        self._with(
+            number,
+            lambda playback, editor: self._put_in_continuation(playback, editor, text),
+            needs=lambda playback, editor: 0 if playback.writing else math.inf,
+        )
 
     def show_alternative(self, direction: int, position: int, number: int = 0) -> None:
         """Put the next less likely (1) or likelier (-1) character at ``position``, and show what follows it. The text
         from there on stays as a branch."""
-        self._with(number, lambda playback, editor: self._show_alternative(playback, editor, direction, position))
+        self._with(
+            number,
+            lambda playback, editor: self._show_alternative(playback, editor, direction, position),
+            needs=all_of_it,
+        )
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
@@ -293,6 +323,7 @@ class Player:
         self._with(
             number,
             lambda playback, editor: self._change(playback, editor, lambda: editor.prune(branch)),
+            needs=all_of_it,
         )
 
     def rename_branch(self, branch: int, name: str, number: int = 0) -> None:
@@ -305,20 +336,41 @@ class Player:
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour))
+        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour), needs=all_of_it)
 
     # ---- the thread
 
     def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
         self._commands.put(Command(run, replaces))
 
-    def _with(self, number: int, job: Callable[[Playback, Editor], None], replaces: str | None = None) -> None:
-        """Carry out ``job`` on a playback that has a session."""
+    def _with(
+        self,
+        number: int,
+        job: Callable[[Playback, Editor], None],
+        *,
+        needs: Callable[[Playback, Editor], float] = nothing,
+        moves_to: int | None = None,
+    ) -> None:
+        """Carry out ``job`` on a playback that has a session, once the model has read the text up to the position that
+        it ``needs``, and the jobs before it are done."""
 
         def run() -> None:
             playback = self._playbacks.get(number)
             if playback is None or playback.editor is None:
                 return
+            waiting = playback.waiting
+            if moves_to is not None and waiting and waiting[-1].moves_to is not None:
+                waiting.pop()
+            waiting.append(Waiting(job, needs, moves_to))
+            playback.changed = True
+            self._carry_out_waiting(playback)
+
+        self._put(run, None if moves_to is None else ("move", number))
+
+    def _carry_out_waiting(self, playback: Playback) -> None:
+        """Carry out what waits until the model has read enough of the text."""
+        while playback.waiting and playback.editor is not None and not playback.unread:
+            job = playback.waiting.popleft().run
             playback.note = playback.failure = ""
             playback.changed = True
             try:
@@ -328,16 +380,15 @@ class Player:
             except Exception as error:
                 _fail(playback, error)
 
-        self._put(run, None if replaces is None else (replaces, number))
-
     def _edit_with(self, number: int, kind: str, change: Callable[[Session], object]) -> None:
-        self._with(number, lambda playback, editor: self._edit(playback, editor, kind, change))
+        self._with(number, lambda playback, editor: self._edit(playback, editor, kind, change), needs=all_of_it)
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
                 self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
+                self._read(time.monotonic() + READING_STATES)
                 self._generate(time.monotonic() + SLICE)
                 self._publish(time.monotonic())
                 self._save(time.monotonic())
@@ -364,6 +415,8 @@ class Player:
                 # A character that is late since before the last state does not wait for the next state.
                 late = playback.speed == FULL or due <= self._published_at
                 waits.append(max(quiet, due - now, 0.0 if late else next_state))
+            if playback.unread:
+                waits.append(quiet)
             if playback.unsaved:
                 waits.append(max(MIN_WAIT, playback.next_save - now))
         return min(waits, default=None)
@@ -380,6 +433,15 @@ class Player:
             finally:
                 self._quiet_until = time.monotonic() + SCREEN_PAUSE
             command = self._commands.get(0)
+
+    def _read(self, until: float) -> None:
+        """Let the models read what follows edits, until it is time to show how far they are or a command comes."""
+        for playback in self._playbacks.values():
+            try:
+                playback.read(lambda: not self._commands and time.monotonic() < until)
+            except Exception as error:
+                _fail(playback, error)
+            self._carry_out_waiting(playback)
 
     def _is_generating(self, playback: Playback) -> bool:
         session = playback.session
@@ -477,7 +539,6 @@ class Player:
 
             self._put(show)
 
-        playback.finish_editing()
         self._writer.save_as(copy_as(path, colour, editor.session), tell, lambda failure: tell("", failure))
 
     def _stop_saving(self, playback: Playback, failure: str) -> None:
@@ -537,6 +598,7 @@ class Player:
         playback.request, playback.settings = request, settings
         playback.speed = playback.speed if request.speed is None else request.speed
         playback.editor, playback.branches, playback.writing = None, (), False
+        playback.waiting.clear()
         playback.error = playback.note = playback.failure = playback.stop_reason = ""
         playback.busy = f"Opening {request.model_name} …"
         playback.changed = True
@@ -589,7 +651,6 @@ class Player:
         if playback.speed == 0:
             self._generate_one(playback, editor)
             return
-        playback.finish_editing()
         editor.record(GENERATE)
         editor.session.rewind(len(editor))
         playback.running, playback.remaining, playback.stop_reason, playback.ended = True, count, "", False
@@ -625,20 +686,13 @@ class Player:
             playback.stop()
 
     def _move_to(self, playback: Playback, editor: Editor, position: int) -> None:
-        position, writing = min(max(0, position), len(editor)), playback.writing
-        if not writing:
-            playback.finish_editing()
-        if len(editor.rest):
-            self._change(playback, editor, lambda: editor.move(position, undoable=False))
-        else:
-            editor.move(position, undoable=not writing)
+        playback.stop()
+        editor.move(min(max(0, position), len(editor)), undoable=not playback.writing)
         playback.continuations = None
 
     def _set_writing(self, playback: Playback, editor: Editor, writing: bool) -> None:
         playback.stop()
         playback.writing = writing
-        if not writing:
-            playback.finish_editing()
 
     def _go_back(
         self, playback: Playback, editor: Editor, go_back: Callable[[], str], done: str, what: str
@@ -678,7 +732,7 @@ class Player:
         playback.known_length = min(playback.known_length, session.position if at is None else at)
 
         def check(done: int) -> None:
-            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+            if done and (self._ended.is_set() or self._latest_job.get(playback.number, 0) != job):
                 raise Cancelled(f"Stopped after {done:,} of {len(text):,} characters.")
             if done:
                 playback.changed = True
