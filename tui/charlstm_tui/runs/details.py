@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
@@ -18,6 +17,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails, origin
 from charlstm_tui.widgets.bars import sparkline
+from charlstm_tui.widgets.changing_text import ChangingText
 
 
 class DetailsPane(VerticalScroll, can_focus=True):
@@ -33,7 +33,7 @@ class DetailsPane(VerticalScroll, can_focus=True):
         self._runs_dir = runs_dir
 
     def compose(self) -> ComposeResult:
-        yield Static()
+        yield ChangingText()
 
     def watch_runs(
         self,
@@ -61,7 +61,7 @@ class DetailsPane(VerticalScroll, can_focus=True):
         return compared_at_once(self._width)
 
     def _update(self) -> None:
-        for text in self.query(Static):
+        for text in self.query(ChangingText):
             if len(self.runs) > 1:
                 shown = self.runs[: self.compared_at_once]
                 read = [(view, details) for view, details in shown if details is not None]

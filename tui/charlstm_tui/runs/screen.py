@@ -36,6 +36,7 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
@@ -86,11 +87,11 @@ class RunsScreen(ModeScreen):
         self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="runs-head")
+        yield ChangingText(id="runs-head")
         yield TextInput(
             placeholder="part of a name, or lr<0.01 text=anna state=finished tag=good", id="runs-filter", compact=True
         )
-        yield Static(id="runs-filter-problem")
+        yield ChangingText(id="runs-filter-problem")
         with Vertical(id="runs-split"):
             with TablePane(id="runs-table"):
                 yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)

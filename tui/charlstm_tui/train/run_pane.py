@@ -33,6 +33,7 @@ from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_plan import slower_words
 from charlstm_tui.train.run_summary import ENDED, figures, headline, keys_for, progress, remarks, run_result
 from charlstm_tui.train.samples import Samples
+from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import LossChart
 
@@ -84,7 +85,7 @@ class RunPane(Vertical):
             self.set_reactive(RunPane.smoothing, names.index(smoothing))
 
     def compose(self) -> ComposeResult:
-        yield Static(id="headline", markup=False)
+        yield ChangingText(id="headline", markup=False)
         yield ProgressLine(id="progress")
         with Horizontal(id="panes"):
             with Horizontal(id="upper"):
@@ -93,7 +94,7 @@ class RunPane(Vertical):
             with Vertical(id="lower"):
                 yield ResultCard(id="card")
                 yield Samples(id="samples")
-        yield Static(id="verdict", markup=False)
+        yield ChangingText(id="verdict", markup=False)
 
     def on_mount(self) -> None:
         if leaving(self):
