@@ -123,6 +123,15 @@ def test_letter_is_refused_for_what_acts_in_text_fields() -> None:
     assert checked(app__quit="f10") == ({"app.quit": ("f10",)}, [])
 
 
+def test_alt_is_refused_where_terminals_lose_it() -> None:
+    for key in ("alt+slash", "alt+1", "alt+b", "alt+enter", "ctrl+alt+x", "alt+space"):
+        keys, problems = checked(train__pause=key)
+        assert not keys
+        assert "as another key; with Alt use a letter, but not b or f" in problems[0]
+    for key in ("alt+w", "alt+left", "alt+f5", "alt+shift+b"):
+        assert checked(generate__accept_word=key) == ({"generate.accept_word": (key,)}, [])
+
+
 @pytest.mark.parametrize(
     ("written", "code"),
     [

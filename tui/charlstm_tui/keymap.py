@@ -28,6 +28,11 @@ def _code(character: str) -> str:
 _TYPING = {" ": "space", ",": "comma"} | {char: _code(char) for char in string.punctuation if char != ","}
 """The keys that type a character and have a name in Textual: ``slash``."""
 
+_ALT_HAS_SEQUENCE = {"left", "right", "up", "down", "home", "end", "pageup", "pagedown", "insert", "delete"} | {
+    f"f{number}" for number in range(1, 13)
+}
+"""The keys for which terminals have a sequence with Alt."""
+
 
 def key_code(written: str) -> str | None:
     """Textual's name of a key that a person wrote, such as ``Ctrl+S``, ``space`` or ``/``; ``None`` for no key."""
@@ -66,6 +71,10 @@ def checked_keys(
         unknown = [key for key in written if key_code(key) is None]
         if unknown:
             problem(name, f"There is no key {unknown[0]!r}; keys are written like p, space, f5 or ctrl+s")
+        elif lost := [code for code in codes if _loses_alt(code)]:
+            problem(
+                name, f"Many terminals send {key_name(lost[0])} as another key; with Alt use a letter, but not b or f"
+            )
         elif action.scope in IN_INPUTS and (typed := [code for code in codes if _types(code)]):
             problem(name, f"{name} acts in text fields too, where {key_name(typed[0])} is typed; use a key with Ctrl")
         elif codes:
@@ -82,6 +91,15 @@ def _types(code: str) -> bool:
     """Whether the key puts a character into a text field."""
     character = key_to_character(code)
     return code in _TYPING.values() or (character is not None and character.isprintable())
+
+
+def _loses_alt(code: str) -> bool:
+    """Whether a key with Alt is another key in most terminals. They send Esc and the key for it: Textual knows that of
+    letters alone, and has Esc with b or f as Ctrl and an arrow."""
+    *modifiers, last = code.split("+")
+    if "alt" not in modifiers or last in _ALT_HAS_SEQUENCE:
+        return False
+    return not (len(last) == 1 and last.isalpha()) or "ctrl" in modifiers or (last in "bf" and "shift" not in modifiers)
 
 
 def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] | None:

@@ -8,6 +8,7 @@ an edit is not read again. The earlier text remains in the session's tree.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ CHUNK = 128
 """Characters that are put in between two calls of ``check``."""
 READ_CHUNK = 8
 """Characters that the model reads between two calls of ``proceed``: some 10 ms with a network of 2×512."""
+
+LONGEST_WORD = 200
+"""Characters among which the beginning or end of a word is looked for."""
 
 MOVE, TYPE, ERASE, GENERATE, PRUNE, ALTERNATIVE = (
     "moving", "typing", "erasing", "generating", "pruning", "showing alternatives"
@@ -124,6 +128,19 @@ class Editor:
         if undoable and not self._redo and self.undoable != MOVE:
             self._undo.append(Change(MOVE, before))
         self._change_end = None
+
+    def word_before(self) -> int:
+        """Characters from the beginning of the word before the cursor to the cursor, with the spaces after it."""
+        position = self.session.position
+        found = re.search(r"\S*\s*$", self.session.read(max(0, position - LONGEST_WORD), position))
+        return 0 if found is None else len(found.group())
+
+    def word_after(self) -> int:
+        """Characters from the cursor to the end of the next word, with the spaces before it."""
+        position = self.session.position
+        rows = self.rows(position)[:LONGEST_WORD]
+        found = re.match(r"\s*\S*", self.session.model.vocabulary.decode(rows["id"]))
+        return 0 if found is None else found.end()
 
     def prune(self, number: int) -> None:
         """Remove a branch of the session, as :meth:`Session.prune` does."""

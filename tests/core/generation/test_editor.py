@@ -72,6 +72,20 @@ def test_text_is_put_in_and_taken_out_in_the_middle_and_keeps_who_wrote_it(model
     assert editor.text == expected
 
 
+def test_words_are_found_around_the_cursor_also_where_the_text_is_set_aside(model):
+    editor = played(model, 0)
+    editor.insert("ab cd  ef")
+    assert (editor.word_before(), editor.word_after()) == (2, 0)
+    editor.erase(before=editor.word_before())
+    assert editor.text == "ab cd  "
+    assert editor.word_before() == 4
+    editor.move(2)
+    editor.insert("f")
+    assert (editor.word_before(), editor.word_after()) == (3, 3)
+    editor.move(0)
+    assert (editor.word_before(), editor.word_after()) == (0, 3)
+
+
 def test_text_that_is_typed_and_erased_again_leaves_no_branch(model):
     editor = played(model)
     editor.move(10)

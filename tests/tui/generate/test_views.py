@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -116,6 +117,43 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
         assert it.text == written
+
+
+async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w")
+        await it.burst(*" one two three four", *["ctrl+w"] * 3)
+        await it.until(lambda: it.text == before + " one ")
+        await it.burst(*"two three", "ctrl+left", "ctrl+left", "x", "ctrl+right", "y", "ctrl+left", "ctrl+delete")
+        await it.until(lambda: it.text == before + " one  three")
+        await it.burst("end", *" ab", "end", "c", "ctrl+end", "d")
+        await it.until(lambda: it.text == before + " one  three abcd")
+        await it.burst("alt+left", "alt+d", "alt+backspace")
+        await it.until(lambda: it.text == before + " one  ")
+
+
+async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = home / "config.toml"
+    config.write_text('[keys]\n"generate.accept_word" = "alt+w"\n"app.next_pane" = "alt+n"\n')
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        word = re.match(r"\s*\S+", it.state.suggestion)
+        assert word is not None
+        it.app.post_message(events.Key("alt+q", "q"))  # has no meaning
+        it.app.post_message(events.Key("alt+w", "w"))  # as Textual reads Esc and w
+        await it.until(lambda: it.text == before + word.group())
+        await it.pilot.press("escape", "escape", "e")
+        await it.until(lambda: it.screen.play.prime_input.has_focus)
+        prime = it.screen.play.prime_input.text
+        it.app.post_message(events.Key("alt+n", "n"))
+        await it.until(lambda: not it.screen.play.prime_input.has_focus)
+        assert it.screen.play.prime_input.text == prime
 
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:

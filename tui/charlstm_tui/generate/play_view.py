@@ -6,6 +6,7 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
 from charlstm_tui import formatting
-from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, key_of
+from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import PromptDialog
@@ -47,6 +48,7 @@ from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.widgets.text_input import has_alt
 
 FORMATS = (
     Format(".txt", "the text"),
@@ -57,8 +59,8 @@ FORMATS = (
 )
 """What a session is saved as."""
 
-LONGEST_WORD = 200
-"""Characters among which the beginning or end of a word is looked for."""
+END = sys.maxsize
+"""A position behind every text."""
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 TITLE_CONTEXT = 40
@@ -731,13 +733,15 @@ class PlayView(ExplainingView):
             return
         if not self.writing or self.screen.focused is not self.text_view:
             return
-        if (moves := _MOVES.get(event.key)) is not None and not (event.key == "ctrl+right" and self.suggested):
+        if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
+            return
+        if (moves := _MOVES.get(event.key)) is not None:
             moves(self)
         elif (erases := _ERASES.get(event.key)) is not None:
-            self.player.erase(*erases(self))
+            erases(self.player)
         elif event.key == "enter":
             self.player.insert_at_cursor("\n")
-        elif event.character is not None and event.is_printable:
+        elif event.character is not None and event.is_printable and not has_alt(event):
             self.player.insert_at_cursor(event.character)
         else:
             return
@@ -747,22 +751,11 @@ class PlayView(ExplainingView):
 
     def _move_in_text(self, position: int) -> None:
         """In Write: put the cursor before the character at ``position`` of the view, but not into the prime."""
-        self.text_view.cursor = max(position, 0 if self.state is None else len(self.state.prime))
-        self.text_view.reveal(self.text_view.cursor)
-        self.player.move_to(self._cursor)
-
-    def _word_before(self) -> int:
-        """Characters from the beginning of the word before the cursor to the cursor, spaces between them too."""
-        state, cursor = self.state, self.text_view.cursor
-        start = 0 if state is None else max(len(state.prime), cursor - LONGEST_WORD)
-        found = re.search(r"\S*\s*$", self.text_view.text(start, cursor))
-        return 0 if found is None else len(found.group())
-
-    def _word_after(self) -> int:
-        """Characters from the cursor to the end of the next word."""
-        cursor = self.text_view.cursor
-        found = re.match(r"\s*\S*", self.text_view.text(cursor, cursor + LONGEST_WORD))
-        return 0 if found is None else found.end()
+        text = self.text_view
+        text.cursor = max(position, 0 if self.state is None else len(self.state.prime))
+        text.reveal(text.cursor)
+        # The view may not have the last keys yet: its end is the end of the text, wherever that is.
+        self.player.move_to(self._cursor if text.cursor < text.length else END)
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
@@ -802,8 +795,10 @@ def _walk_lines(view: PlayView, lines: int) -> None:
 _MOVES: dict[str, Callable[[PlayView], None]] = {
     "left": lambda view: view.player.move_by(-1),
     "right": lambda view: view.player.move_by(1),
-    "ctrl+left": lambda view: view.player.move_by(-view._word_before()),
-    "ctrl+right": lambda view: view.player.move_by(view._word_after()),
+    "ctrl+left": lambda view: view.player.move_by_word(-1),
+    "ctrl+right": lambda view: view.player.move_by_word(1),
+    "alt+left": lambda view: view.player.move_by_word(-1),
+    "alt+right": lambda view: view.player.move_by_word(1),
     "up": lambda view: _walk_lines(view, -1),
     "down": lambda view: _walk_lines(view, 1),
     "home": lambda view: view._move_in_text(view.text_view.row_start(view.text_view.cursor)),
@@ -813,14 +808,17 @@ _MOVES: dict[str, Callable[[PlayView], None]] = {
 }
 """What the keys of every text editor do in Write: they move the cursor."""
 
-_ERASES: dict[str, Callable[[PlayView], tuple[int, int]]] = {
-    "backspace": lambda view: (1, 0),
-    "delete": lambda view: (0, 1),
-    "ctrl+w": lambda view: (view._word_before(), 0),
-    "ctrl+backspace": lambda view: (view._word_before(), 0),
-    "ctrl+delete": lambda view: (0, view._word_after()),
+_ERASES: dict[str, Callable[[Player], None]] = {
+    "backspace": lambda player: player.erase(before=1),
+    "delete": lambda player: player.erase(after=1),
+    "ctrl+w": lambda player: player.erase_word(-1),
+    "ctrl+backspace": lambda player: player.erase_word(-1),
+    "ctrl+delete": lambda player: player.erase_word(1),
+    "alt+backspace": lambda player: player.erase_word(-1),
+    "alt+delete": lambda player: player.erase_word(1),
+    "alt+d": lambda player: player.erase_word(1),
 }
-"""The same for keys that remove characters: how many before the cursor, and after it."""
+"""The same for keys that remove characters."""
 
 
 class Empty(Static, can_focus=True):

@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from charlstm.display import visible
+from charlstm_tui.widgets.text_input import has_alt
 
 EMPTY = "empty: it begins as a line does"
 
@@ -73,6 +74,8 @@ class PrimeInput(TextArea):
                 self.post_message(self.Submitted(self.text))
             else:
                 self.insert("\n")
+        elif has_alt(event):
+            event.prevent_default()
 
     def on_focus(self) -> None:
         self.move_cursor(self.document.end)

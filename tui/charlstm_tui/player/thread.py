@@ -224,6 +224,15 @@ class Player:
             needs=lambda playback, editor: editor.session.position + characters,
         )
 
+    def move_by_word(self, direction: int, number: int = 0) -> None:
+        """Stop, and move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
+
+        def move(playback: Playback, editor: Editor) -> None:
+            word = editor.word_after() if direction > 0 else -editor.word_before()
+            self._move_to(playback, editor, editor.session.position + word)
+
+        self._with(number, move)
+
     def choose(self, chars: str, position: int, number: int = 0) -> None:
         """Put ``chars`` at ``position``; the text from there on stays as a branch."""
         self._with(
@@ -305,6 +314,16 @@ class Player:
             number,
             lambda playback, editor: self._change(playback, editor, lambda: editor.erase(before, after)),
         )
+
+    def erase_word(self, direction: int, number: int = 0) -> None:
+        """Remove the word before the cursor (-1) or after it (1). Where it begins or ends is found when the keys before
+        this one have acted, which the text on the screen may not show yet."""
+
+        def erase(playback: Playback, editor: Editor) -> None:
+            before, after = (0, editor.word_after()) if direction > 0 else (editor.word_before(), 0)
+            self._change(playback, editor, lambda: editor.erase(before, after))
+
+        self._with(number, erase)
 
     def undo(self, number: int = 0) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
