@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 from textual.widgets import Input
 
+from charlstm.runs.folder import Run
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
+from charlstm_tui.runs.run_details import RunDetails, read_details
+from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
@@ -106,11 +111,44 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
         await app.in_mode("runs")
         await app.until(lambda: len(app.app.runs_state.runs) == 2)
         await app.press("a", "v")
-        await app.until(lambda: app.mode.query(OverlayPane) and app.mode.query_one(OverlayPane).chart.data.runs)
-        assert [run.letter for run in app.mode.query_one(OverlayPane).chart.data.runs] == ["a", "b"]
         await app.shows("2 runs")
+        assert [run.letter for run in app.mode.query_one(OverlayPane).chart.data.runs] == ["a", "b"]
         await app.press("escape")
         await app.until(lambda: not app.mode.has_class("-overlaid"))
+
+
+async def test_curves_appear_as_their_logs_are_read(
+    runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of more marked runs than there are letters no log is read."""
+    first, second = threading.Event(), threading.Event()
+    gates, read = iter((first, second)), []
+
+    def waiting(run: Run, known: RunDetails | None = None) -> RunDetails:
+        next(gates).wait(30)
+        read.append(run.name)
+        return read_details(run, known)
+
+    monkeypatch.setattr(run_details, "read_details", waiting)
+    monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
+    monkeypatch.setattr(RunsScreen, "READ_AFTER", 3600.0)
+    monkeypatch.setattr(RunsScreen, "SHOW_READ_EVERY", 0.0)
+    try:
+        record(places, name="three")
+        async with driven(places, (120, 36)) as app:
+            app.app.go("runs")
+            await app.shows("one", "two", "three")
+            await app.press("a", "v")
+            await app.shows("Reading the logs …")
+            first.set()
+            await app.shows("the first 1 run of 3 over steps", "reading 1 more")
+            second.set()
+            await app.shows("the first 2 runs of 3 over steps")
+            await app.lacks("reading")
+            assert len(read) == 2
+    finally:
+        first.set()
+        second.set()
 
 
 async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:

@@ -15,15 +15,17 @@ import pytest
 from textual.strip import Strip
 from textual.widgets import Input
 
+from charlstm import storage
 from charlstm.errors import CharLSTMError
-from charlstm.runs import index
+from charlstm.runs import index, liveness
 from charlstm.runs.folder import Run, Snapshot, list_runs
+from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunStatus
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
-from charlstm_tui.run_watcher import RunView
+from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
-from charlstm_tui.runs.run_details import DetailsCache, read_details
+from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
 from charlstm_tui.widgets.row_list import RowList
@@ -109,6 +111,52 @@ def test_best_of_unfinished_runs_is_marked_as_estimate() -> None:
     assert " ~1.50 " in lines["running"]
     assert " ~1.50 " in lines["stopped"]
     assert " 1.50 " in lines["finished"]
+
+
+async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunsScreen, "READ_AFTER", 3600.0)
+    read: list[str] = []
+    original = DetailsCache.read
+
+    async def counted(cache: DetailsCache, view: RunView) -> RunDetails:
+        read.append(view.name)
+        return await original(cache, view)
+
+    monkeypatch.setattr(DetailsCache, "read", counted)
+    async with driven(places, (160, 45)) as app:
+        await onto(app, "novel-quick-1")
+        await app.shows("novel.txt · quick · 2 × 256", "best 1.44 nats", "Reading the log …")
+        await app.press("down", "up")
+        assert read == []
+        monkeypatch.setattr(RunsScreen, "READ_AFTER", 0.0)
+        await app.press("down", "up")
+        await app.shows("SAMPLE")
+        await app.lacks("Reading the log")
+
+
+def test_a_run_that_ended_is_read_again_when_its_worker_writes(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = record(places, "stopped", steps=100)
+    long_ago = time.time() - 3600
+    os.utime(recorded.run.heartbeat_path, (long_ago, long_ago))
+    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
+    reader, parsed = RunsReader(places), 0
+    original = liveness.read_heartbeat
+
+    def counted(path: Path) -> HeartbeatRecord | None:
+        nonlocal parsed
+        parsed += 1
+        return original(path)
+
+    monkeypatch.setattr(liveness, "read_heartbeat", counted)
+    for _ in range(3):
+        assert reader.read(None, True).runs[0].status.state == "stopped"
+    assert parsed == 1
+    failed = HeartbeatRecord(state="failed", message="The disk is full", step=120)
+    recorded.run.heartbeat_path.write_bytes(failed.to_bytes())
+    status = reader.read(None, True).runs[0].status
+    assert (status.state, status.step) == ("failed", 120)
 
 
 async def test_details_say_what_the_mark_of_an_estimate_means(three: list[Recorded], places: Path) -> None:

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -361,8 +361,8 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
-        return runs + [run for run in known_runs() if elsewhere and run.path not in found]
-    return [run for run in known_runs() if elsewhere]
+        return runs + known_runs(found) if elsewhere else runs
+    return known_runs() if elsewhere else []
 
 
 def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
@@ -480,9 +480,9 @@ def left_over(run: Run, names: Sequence[str]) -> str:
     return visible(f"These files do not belong to the run and are still in {run.path}: {some}", keep="")
 
 
-def known_runs() -> list[Run]:
-    """The existing runs that this user started in any folder, latest first."""
-    runs = (Run(path) for path in reversed(index.remembered_paths()))
+def known_runs(without: Collection[Path] = ()) -> list[Run]:
+    """The existing runs that this user started in any folder, latest first, except for the folders in ``without``."""
+    runs = (Run(path) for path in reversed(index.remembered_paths()) if path not in without)
     return [run for run in runs if run.exists()]
 
 

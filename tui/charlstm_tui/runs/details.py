@@ -79,15 +79,13 @@ def run_lines(
     ``runs_dir``."""
     status = view.status
     name = Content.styled(visible(view.name, keep=""), "bold $accent")
-    if details is None or details.spec is None:
-        problem = view.problem or (details.problem if details else "")
-        second = (
-            Content.styled(visible(problem, keep=""), "$error") if problem else Content.styled("Reading …", "$quiet")
-        )
-        return Content("\n").join([name, second])
+    spec = None if details is None else details.spec
+    settings = view.settings if details is None else None if spec is None else spec.settings
+    if settings is None:
+        return Content("\n").join([name, _problem(view.problem or (details.problem if details else ""))])
     lines = [name]
-    settings, series = details.spec.settings, details.series
-    started = series.started
+    series = None if details is None else details.series
+    started = None if series is None else series.started
     size = f"{settings.num_layers} × {settings.hidden_size}"
     parameters = f" · {started.parameters:,} parameters" if started else ""
     text = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}")
@@ -97,35 +95,36 @@ def run_lines(
         lines.append(text)
     rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
-    if validation := details.spec.validation_name:
+    if spec is not None and (validation := spec.validation_name):
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
-    if model := origin(details.spec):
+    if spec is not None and (model := origin(spec)):
         lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
     if view.notes.tags:
         lines.append(Content.styled(" ".join(f"#{tag}" for tag in view.notes.tags), "$accent"))
     if view.notes.note:
         lines.append(Content(visible(view.notes.note)))
-    if details.problem:
+    if details is not None and details.problem:
         lines.append(_problem(details.problem))
     if status.message:
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.message, keep=""), style))
     if status.best_val is not None:
         figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
-        snapshots = plural(details.snapshots, "snapshot")
+        snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
         best = Content.assemble("best ", (figure, "bold"), f" at step {status.best_step or 0:,}")
-        facts = Content.styled(f" · {clock(status.work_seconds)} · {snapshots}", "$quiet")
+        facts = Content.styled(f" · {clock(status.work_seconds)}{snapshots}", "$quiet")
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]
         if not status.best_whole:
             lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
-    curve = series.points("validation")
-    if len(curve) > 2:
+    if series is None:
+        lines.append(Content.styled("Reading the log …", "$quiet"))
+    elif len(curve := series.points("validation")) > 2:
         (drawn,) = sparkline(curve.y.tolist(), min(60, width - 11))
         lines.append(Content.assemble(("validation ", "$quiet"), (drawn, "$valid")))
     if view.path.parent != runs_dir:
         lines.append(Content.styled(f"in {home(view.path.parent)}", "$quiet"))
-    if series.samples:
+    if series is not None and series.samples:
         sample = series.samples[-1]
         lines += [
             Content(""),

@@ -25,7 +25,7 @@ from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import LossChart
 
 LETTERS = string.ascii_lowercase
-"""Each run has a letter, so that runs are told apart without colours too; further runs are left out."""
+"""Each run has a letter, so that runs are told apart without colours too."""
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 BEHIND = ("nothing", "raw", "range")
 """What is drawn behind the smoothed training curves: nothing, every logged loss, or their lowest and highest."""
@@ -39,6 +39,8 @@ NUMBER = 7
 class OverlayPane(SafeWorkers, Vertical):
     """A chart of the runs in ``runs``, and a list of their losses at the cursor, or of their last ones without one."""
 
+    MOST_RUNS = len(LETTERS)
+
     runs: reactive[tuple[tuple[RunView, RunDetails], ...]] = reactive((), init=False)
     """The runs whose folder has been read, in the order of their letters."""
     axis: reactive[Axis] = reactive("step", init=False)
@@ -46,6 +48,7 @@ class OverlayPane(SafeWorkers, Vertical):
     behind: reactive[int] = reactive(0, init=False)
     selected: reactive[int | None] = reactive(None, init=False)
     """The run on top. Of the others the training curves are left out then."""
+    unread: reactive[int] = reactive(0, init=False)
     bits: reactive[bool] = reactive(False, init=False)
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -67,12 +70,12 @@ class OverlayPane(SafeWorkers, Vertical):
         return self.query_one(LossChart)
 
     # ---- what is shown
-    def show(self, runs: Sequence[tuple[RunView, RunDetails | None]], bits: bool) -> None:
-        """Show these runs; those that are not read yet, or cannot be, are left out."""
-        read = [(view, details) for view, details in runs if details is not None and details.spec is not None]
-        self._left_out = max(0, len(runs) - len(LETTERS))
-        self.bits = bits
-        self.runs = tuple(read[: len(LETTERS)])
+    def show(self, runs: Sequence[tuple[RunView, RunDetails]], bits: bool, total: int, unread: int = 0) -> None:
+        """Show these runs, at most :attr:`MOST_RUNS` of the ``total`` that were asked for; those that cannot be read
+        are left out. So many further ones are still ``unread``."""
+        self._left_out = total - len(runs) - unread
+        self.bits, self.unread = bits, unread
+        self.runs = tuple((view, details) for view, details in runs if details.spec is not None)
 
     def watch_runs(self) -> None:
         if self.selected is not None and self.selected >= len(self.runs):
@@ -92,6 +95,9 @@ class OverlayPane(SafeWorkers, Vertical):
         self._show_curves()
 
     def watch_selected(self) -> None:
+        self._show_curves()
+
+    def watch_unread(self) -> None:
         self._show_curves()
 
     def watch_bits(self) -> None:
@@ -132,7 +138,8 @@ class OverlayPane(SafeWorkers, Vertical):
             drawn.append(ChartRun(whole.letter, number, whole.validation) if only_validation else whole)
         if self.selected is not None and self.selected < len(drawn):
             drawn.append(drawn.pop(self.selected))
-        self.chart.show(ChartData(runs=tuple(drawn), words="no step was taken yet"))
+        words = "Reading the logs …" if self.unread else "no step was taken yet"
+        self.chart.show(ChartData(runs=tuple(drawn), words=words))
         self._show_words()
 
     # ---- the words around the chart
@@ -146,9 +153,11 @@ class OverlayPane(SafeWorkers, Vertical):
         view = self.chart.view
         zoom = f"last 1/{2**view.zoom}" if view.zoom > 0 else ""
         logarithmic = " and ".join(name for name, log in (("loss", view.log_y), ("x", view.log_x)) if log)
-        left = f" first {len(LETTERS)} of {len(LETTERS) + self._left_out}" if self._left_out else ""
+        first = "the first " if self._left_out else ""
+        left = f" of {len(self._drawn) + self._left_out + self.unread}" if self._left_out else ""
         state = [
-            f" {plural(len(self._drawn), 'run')}{left} over {AXIS_NAMES[self.axis]}",
+            f" {first}{plural(len(self._drawn), 'run')}{left} over {AXIS_NAMES[self.axis]}",
+            f"reading {self.unread} more" if self.unread else "",
             zoom,
             f"log scale: {logarithmic}" if logarithmic else "",
             f"smoothing: {SMOOTHING[self.smoothing][0]}",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +64,10 @@ class RunsScreen(ModeScreen):
 
     AGES_INTERVAL = 10.0
     """Seconds until the ages in the table are brought up to date, while nothing else changes."""
+    READ_AFTER = 0.1
+    """Seconds until the log of a run that the cursor came to is read: of those that it only passes none is."""
+    SHOW_READ_EVERY = 0.5
+    """Seconds between two charts while logs are read: that of a run of 10,000 steps takes 0.13 s."""
     NOTE_SECONDS = 6.0
     """How long a message stays, unless the next action comes first; one about an error twice as long."""
 
@@ -81,6 +88,7 @@ class RunsScreen(ModeScreen):
         if remembered.runs_sort in table.BY_TITLE:
             self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
         self._details = DetailsCache()
+        self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._note_timer: Timer | None = None
         self._overlay: OverlayPane | None = None
@@ -120,7 +128,8 @@ class RunsScreen(ModeScreen):
             self.marked = tuple(path for path in self.marked if state.find(path))
             self._update_details()
 
-    def watch_runs(self) -> None:
+    def watch_runs(self, runs: tuple[RunView, ...]) -> None:
+        self._by_key = {str(run.path): run for run in runs}
         self._update_table()
 
     def watch_sort(self) -> None:
@@ -201,8 +210,9 @@ class RunsScreen(ModeScreen):
         facts = f"{number}{f', {elsewhere:,} in other folders' if elsewhere else ''}"
         facts += f" · {size(sum(run.size for run in self.runs))}"
         place = visible(home(self._runs_dir), keep="")
+        head = self.query_one("#runs-head", Static)
         if not total:
-            self.query_one("#runs-head", Static).update(Content(f" {place}"))
+            head.update(Content(f" {place}"))
             return
         order = f"sort: {self.sort.words} "
         wide_order = f"best in {'bits' if self.charlstm.bits else 'nats'} per character · {order}"
@@ -211,13 +221,12 @@ class RunsScreen(ModeScreen):
         place_width = self.size.width - len(facts) - len(order) - 6
         left = Content(f" {shorten(place, place_width)} · {facts}" if place_width > 8 else f" {facts}")
         gap = " " * max(1, self.size.width - left.cell_length - len(order))
-        self.query_one("#runs-head", Static).update(Content.assemble(left, gap, order))
+        head.update(Content.assemble(left, gap, order))
 
     @property
     def current(self) -> RunView | None:
         """The run under the cursor."""
-        key = self.query_one(RowList).cursor
-        return next((run for run in self.runs if str(run.path) == key), None)
+        return self._by_key.get(self.query_one(RowList).cursor or "")
 
     @on(RowList.Moved)
     def _moved(self) -> None:
@@ -239,18 +248,35 @@ class RunsScreen(ModeScreen):
         else:
             shown = [run] if (run := self.current) else []
         pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
+        if not self.comparing and any(details is None for _, details in known):
+            await asyncio.sleep(self.READ_AFTER)
         at_once = pane.compared_at_once
         read = [(run, await self._details.read(run)) for run in shown[:at_once]]
         if any(now is not before for (_, now), (_, before) in zip(read, known, strict=False)):
             pane.runs = (*read, *known[at_once:])
 
     async def _update_overlay(self) -> None:
-        """Show the curves of the marked runs, or of the one at the cursor, once their folders are read."""
+        """Show the curves of the marked runs, or of the one at the cursor, and more of them as their logs are read."""
         pane = self._overlay
-        if pane is not None:
-            paths = self.marked or self._overlaid_paths
-            shown = [run for path in paths for run in self.runs if run.path == path]
-            pane.show([(run, await self._details.read(run)) for run in shown], self.charlstm.bits)
+        if pane is None:
+            return
+        bits, paths = self.charlstm.bits, self.marked or self._overlaid_paths
+        asked = [run for path in paths if (run := self._by_key.get(str(path)))]
+        shown, total = asked[: pane.MOST_RUNS], len(asked)
+        known = []
+        for run in shown:
+            if (details := self._details.known(run.path)) is None:
+                break  # in their order, so that each keeps its letter
+            known.append((run, details))
+        if len(known) < len(shown):
+            pane.show(known, bits, total, unread=len(shown) - len(known))
+        read, last = [], time.monotonic()
+        for run in shown:
+            read.append((run, await self._details.read(run)))
+            if len(read) > len(known) and time.monotonic() - last > self.SHOW_READ_EVERY:
+                pane.show(read, bits, total, unread=len(shown) - len(read))
+                last = time.monotonic()
+        pane.show(read, bits, total)
 
     def zoom(self) -> None:
         """See :class:`ModeScreen`; the table keeps the titles of its columns."""
@@ -605,6 +631,7 @@ class RunsScreen(ModeScreen):
         self.charlstm.watcher.read_soon()
 
 
+@lru_cache(2048)  # every key typed in the filter asks for them
 def _facts(run: RunView) -> dict[str, object]:
     return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size)
 
