@@ -252,8 +252,10 @@ ACTIONS: tuple[Action, ...] = (
       "cursor, or no longer.", footer=8),
     A("generate.cells", "through_training", "h", "through training", "Show what the cell did at the snapshots of the "
       "run, or no longer.", footer=9),
+    A("generate.cells", "lesions", "m", "what matters", "Show which cells matter: how much worse the model is without "
+      "each, and where.", footer=10, words="lesion damage silence ablation"),
     A("generate.cells", "earlier_step", "comma", "earlier step", "Colour by what the cell did at an earlier step.", -1,
-      handler="other_step", footer=10),
+      handler="other_step", footer=12),
     A("generate.cells", "later_step", "full_stop", "later step", "Colour by what the cell did at a later step.", 1,
       handler="other_step"),
     A("generate.cells.text", "cells_left", "left", "back", "Move back.", -1, 0, handler="cells_walk", palette=False),

@@ -4,6 +4,11 @@ To silence a cell is to hold its state c at 0 in every step. For all cells at on
 derivative of the loss by a factor on the cell state, computed by backpropagation through time in numpy, as in pruning
 (Molchanov et al. 2017, arXiv:1611.06440). Exactly, the text is read again with each cell silenced, many cells side by
 side.
+
+A trained model has few cells that matter alone. On 2 × 512 models of a novel and of Python's reference, silencing one
+of 64 random cells raised the loss by 0.0007 nats on average and by 0.003 at most, and the estimate from 4,000
+characters ranked them with a correlation of 0.2 only: it serves to choose the cells that are then measured.
+:func:`most_important` does both.
 """
 
 from __future__ import annotations
@@ -56,11 +61,66 @@ class Lesions:
         ]
 
 
-def estimate_lesions(model: Model, text: str) -> Lesions:
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredLesions:
+    """What silencing some cells does to each character of a text.
+
+    Attributes:
+        cells: layer and cell, counted from 1, the one that matters most first.
+        rises: ``(K, N)`` float32, the rise of each character's loss in nats with the cell silenced; not-a-number for
+            the first one, which is not predicted.
+    """
+
+    cells: tuple[tuple[int, int], ...]
+    rises: Floats
+
+    @property
+    def means(self) -> Floats:
+        """``(K,)``: the rise of the mean loss in nats per character."""
+        means: Floats = np.nanmean(self.rises, axis=1)
+        return means
+
+
+def most_important(
+    model: Model,
+    text: str,
+    *,
+    count: int = SIDE_BY_SIDE,
+    also: Sequence[tuple[int, int]] = (),
+    estimated_on: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MeasuredLesions:
+    """Measure the ``count`` cells that the estimate finds most important, and others, and rank them.
+
+    Args:
+        text: on which they are measured.
+        also: cells that are among the ``count`` in any case.
+        estimated_on: another text for the estimate.
+        progress: called with ``(done, total)`` parts of the work; an exception ends it.
+
+    Raises:
+        GenerationError: a text is too short.
+    """
+
+    def part(begin: int) -> Callable[[int, int], None]:
+        return lambda done, total: progress(begin + 50 * done // total, 100) if progress is not None else None
+
+    estimates = estimate_lesions(model, text if estimated_on is None else estimated_on, progress=part(0))
+    likely = [cell for cell, _ in estimates.ranked(count)]
+    cells = list(dict.fromkeys([*also, *likely]))[: max(count, len(also))]
+    rises = measure_lesions(model, text, cells, progress=part(50))
+    order = np.argsort(-np.nanmean(rises, axis=1), kind="stable")
+    return MeasuredLesions(tuple(cells[place] for place in order), rises[order])
+
+
+def estimate_lesions(model: Model, text: str, *, progress: Callable[[int, int], None] | None = None) -> Lesions:
     """Estimate for every cell what silencing it does to the loss of ``text``, to first order.
 
     The text is read in :data:`STREAMS` parts, each from an empty state; memory grows with its length, some 50 KB per
     character at 2 × 512.
+
+    Args:
+        progress: called with ``(done, total)`` steps; an exception ends the work.
 
     Raises:
         GenerationError: the text has fewer than two characters per part that the model knows.
@@ -70,7 +130,7 @@ def estimate_lesions(model: Model, text: str) -> Lesions:
     parts = ids[: length * STREAMS].reshape(STREAMS, length)
     network = _Network(model)
     with blas_threads(1):
-        loss, slopes = network.loss_and_slopes(parts)
+        loss, slopes = network.loss_and_slopes(parts, progress or _ignore)
     return Lesions(loss, -slopes, STREAMS * (length - 1))
 
 
@@ -85,7 +145,7 @@ def measure_lesions(
 
     Args:
         cells: layer and cell, both counted from 1.
-        progress: called with ``(done, total)`` cells after each batch; an exception ends the work.
+        progress: called with ``(done, total)`` predicted characters of all cells; an exception ends the work.
 
     Returns:
         ``(K, N)`` float32: the rise of each character's loss in nats with each cell silenced. The first character is
@@ -95,13 +155,20 @@ def measure_lesions(
     network = _Network(model)
     rises = np.full((len(cells), len(ids)), np.nan, np.float32)
     with blas_threads(1):
-        whole = network.losses(ids, [])[0]
+        whole = network.losses(ids, [], lambda at: None)[0]
         for start in range(0, len(cells), SIDE_BY_SIDE):
             some = cells[start : start + SIDE_BY_SIDE]
-            rises[start : start + len(some), 1:] = network.losses(ids, some) - whole
-            if progress is not None:
-                progress(start + len(some), len(cells))
+
+            def report(at: int, start: int = start, count: int = len(some)) -> None:
+                if progress is not None:
+                    progress(start * (len(ids) - 1) + count * at, len(cells) * (len(ids) - 1))
+
+            rises[start : start + len(some), 1:] = network.losses(ids, some, report) - whole
     return rises
+
+
+def _ignore(done: int, total: int) -> None:
+    """Report nothing."""
 
 
 def _ids(model: Model, text: str, least: int) -> Ids:
@@ -126,8 +193,9 @@ class _Network:
         ]
         self.head, self.head_bias = weights["fc.weight"], weights["fc.bias"]
 
-    def losses(self, ids: Ids, silenced: Sequence[tuple[int, int]]) -> Floats:
-        """``(B, N - 1)``: the loss of each character but the first, in a stream for each of ``silenced``, or in one."""
+    def losses(self, ids: Ids, silenced: Sequence[tuple[int, int]], report: Callable[[int], None]) -> Floats:
+        """``(B, N - 1)``: the loss of each character but the first, in a stream for each of ``silenced``, or in one.
+        ``report`` is called with the number of each character after it is predicted."""
         streams = max(1, len(silenced))
         kept = np.ones((self.layers, streams, self.hidden), np.float32)
         for stream, (layer, cell) in enumerate(silenced):
@@ -144,9 +212,10 @@ class _Network:
                 cells[layer] = (f * cells[layer] + i * g) * kept[layer]
                 below = hidden[layer] = o * np.tanh(cells[layer])
             found[:, at] = _losses(hidden[-1] @ self.head.T + self.head_bias, np.full(streams, target))
+            report(at + 1)
         return found
 
-    def loss_and_slopes(self, parts: Ids) -> tuple[float, Floats]:
+    def loss_and_slopes(self, parts: Ids, progress: Callable[[int, int], None]) -> tuple[float, Floats]:
         """The mean loss of ``parts`` ``(B, T)``, each read from an empty state, and its derivative ``(L, H)`` by a
         factor on each cell state, which is 1."""
         streams, length = parts.shape
@@ -156,6 +225,7 @@ class _Network:
         cells, hidden = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         zero = np.zeros((streams, self.hidden), np.float32)
         for at in range(steps):
+            progress(at, 2 * steps)
             below: Floats | None = None
             for layer in range(self.layers):
                 before, cell_before = (hidden[layer, at - 1], cells[layer, at - 1]) if at else (zero, zero)
@@ -179,6 +249,7 @@ class _Network:
             to_hidden, to_cell = zero, zero
             down = np.zeros((steps, streams, self.hidden), np.float32)
             for at in reversed(range(steps)):
+                progress(steps + (steps - at + (self.layers - 1 - layer) * steps) // self.layers, 2 * steps)
                 i, f, g, o = gates[layer, at]
                 cell = cells[layer, at]
                 squashed = np.tanh(cell)

@@ -19,7 +19,7 @@ from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
 from charlstm.insight.context import context
 from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
 from charlstm.insight.influence import influence
-from charlstm.insight.lesions import estimate_lesions, measure_lesions
+from charlstm.insight.lesions import estimate_lesions, measure_lesions, most_important
 from charlstm.insight.multiverse import Branch, multiverse, next_words, read_text
 from charlstm.model.file import Model
 
@@ -359,6 +359,22 @@ def test_the_estimate_of_lesions_is_the_derivative_by_a_factor_on_the_cell(
         assert found.estimates[layer - 1, cell - 1] == pytest.approx(-slope, abs=2e-3)
     ranked = found.ranked(5)
     assert [rise for _, rise in ranked] == sorted((rise for _, rise in ranked), reverse=True)
+
+
+def test_the_most_important_cells_are_measured_and_ranked(random_model: Model, random_text: str) -> None:
+    text, done = random_text[:100], [(0, 100)]
+    found = most_important(
+        random_model, text, count=5, also=[(1, 2), (2, 3)], estimated_on=random_text,
+        progress=lambda *share: done.append(share),
+    )  # fmt: skip
+    likely = [cell for cell, _ in estimate_lesions(random_model, random_text).ranked(5)]
+    assert set(found.cells) >= {(1, 2), (2, 3)}
+    assert len(found.cells) == 5
+    assert set(found.cells) <= {(1, 2), (2, 3), *likely}
+    assert found.means.tolist() == sorted(found.means.tolist(), reverse=True)
+    assert np.array_equal(found.rises[:, 1:], measure_lesions(random_model, text, found.cells)[:, 1:])
+    assert done == sorted(done)
+    assert done[-1] == (100, 100)
 
 
 # -- multiverse

@@ -15,6 +15,7 @@ from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import sample_cells, score_cells
 from charlstm.insight.influence import influence
+from charlstm.insight.lesions import measure_lesions
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
@@ -24,7 +25,7 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player.insight_jobs import InsightJobs
-from charlstm_tui.player.marks import CELL, INFLUENCE, level
+from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
@@ -349,3 +350,39 @@ async def test_why_is_right_wherever_the_cursor_goes(model: Path) -> None:
         influence(loaded, other, len(other) - 1).changes,
         atol=1e-5,
     )
+
+
+async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        named = view.cell_list.cells
+        await it.pilot.press("m")
+        await it.until(lambda: view.measured is not None and view.cell == view.measured.cells[0])
+        found = view.measured
+        assert found is not None
+        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
+        assert view.lesion_list.has_focus
+        expected = measure_lesions(loaded, it.text, found.cells)
+        assert np.allclose(found.rises[:, 1:], expected[:, 1:], atol=1e-5)
+        worst = found.cells[0]
+        assert f"{worst[0]}:{worst[1]}" in it.screen_text()
+        assert f"silenced: loss {abs(found.means[0]):.4f} nats higher" in " ".join(it.screen_text().split())
+
+        def shown(cell: tuple[int, int]) -> bool:
+            rises = np.nan_to_num(found.rises[found.cells.index(cell)])
+            return [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
+
+        await it.until(lambda: shown(worst))
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: view.cell == found.cells[1] and shown(found.cells[1]))
+        place = int(np.argmax(np.abs(np.nan_to_num(found.rises[1]) - found.means[1])))
+        view.text_view.cursor = place - 1
+        await it.pilot.press("n")
+        assert view.text_view.cursor == place
+        assert f"{found.rises[1, place]:+.2f} nats at" in it.status()
+        await it.pilot.press("v")
+        await it.until(lambda: view.explaining and not view.lesions)
+        await it.pilot.press("v", "m", "escape")
+        await it.until(lambda: not view.lesions and view.cell_list.has_focus)
+        assert view.text_view.scale.name == CELL.name

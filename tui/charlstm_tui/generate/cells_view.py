@@ -1,4 +1,5 @@
-"""Cells: the played text coloured by one cell of the model, a list of the cells that follow a feature, and a hold.
+"""Cells: the played text coloured by one cell of the model, a list of the cells that follow a feature, and a hold; or
+coloured by what is worse without the cell, with a list of those that matter.
 
 Cells are computed and named in threads by ``charlstm.insight``, without the held ones.
 """
@@ -7,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -24,21 +27,24 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
 from charlstm.insight.cells import SHORTEST, NamedCell
+from charlstm.insight.lesions import MeasuredLesions
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.hold_dial import HoldDial
+from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.insight_jobs import SHOWN, CellsAtStep, InsightJobs, NamedCells
-from charlstm_tui.player.marks import CELL, Origin, cell_scale, uniform
+from charlstm_tui.player.insight_jobs import DAMAGED, SHOWN, CellsAtStep, InsightJobs, NamedCells
+from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
+Floats = npt.NDArray[np.float32]
 Cell = tuple[int, int]
 """Layer and cell, from 1."""
 
@@ -109,6 +115,9 @@ class CellsView(ExplainingView):
     through_training: reactive[bool] = reactive(False, init=False)
     """Whether the text is coloured by what the cell did at a step of the training."""
 
+    lesions: reactive[bool] = reactive(False, init=False)
+    """Whether the text is coloured by how much worse the model is without the cell."""
+
     class Step(Message):
         """What the cells did in another model of the run."""
 
@@ -117,7 +126,7 @@ class CellsView(ExplainingView):
             self.found = found
 
     class Progress(Message):
-        """So much of naming the cells is done, 0 to 1."""
+        """So much of what the head tells about is done, 0 to 1."""
 
         def __init__(self, share: float) -> None:
             super().__init__()
@@ -146,7 +155,9 @@ class CellsView(ExplainingView):
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""
-        self._share = 0.0  # of naming the cells that is done
+        self._share = 0.0  # of what the head tells about that is done
+        self.measured: MeasuredLesions | None = None
+        """Which cells matter, on the end of the text that is shown; ``None`` until it is computed."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="cells-head")
@@ -156,8 +167,9 @@ class CellsView(ExplainingView):
                 yield NextChars(id="cells-next")
                 yield CellHistory(id="cells-history")
             with Vertical(id="cells-side"):
-                yield Static(Content("CELLS THAT FOLLOW"), classes="caption")
+                yield Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
                 yield CellList(id="cells-list")
+                yield LesionList(id="cells-lesions")
                 yield HoldDial(id="cells-dial")
 
     # ---- for the screen
@@ -169,6 +181,15 @@ class CellsView(ExplainingView):
     @property
     def cell_list(self) -> CellList:
         return self.query_one(CellList)
+
+    @property
+    def lesion_list(self) -> LesionList:
+        return self.query_one(LesionList)
+
+    @property
+    def _list(self) -> CellList | LesionList:
+        """The list that is shown."""
+        return self.lesion_list if self.lesions else self.cell_list
 
     @property
     def running(self) -> bool:
@@ -183,6 +204,8 @@ class CellsView(ExplainingView):
         if action.handler == "through_training":
             facts = None if self._state is None else self._state.facts
             return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
+        if action.handler == "lesions":
+            return self.activations is not None
         if action.handler == "other_step":
             return len(self.history) > 1 and self.through_training
         return self._state is not None
@@ -196,7 +219,12 @@ class CellsView(ExplainingView):
         if clamps:
             figures.append(held_words(clamps))
         found, cursor = self.activations, self.text_view.cursor
-        if found is not None and cursor < len(found.text):
+        rises = self._rises() if self.lesions else None
+        if self.lesions:
+            at = cursor - self._damaged_from
+            if rises is not None and 0 < at < len(rises):
+                figures.append(f"{rises[at]:+.2f} nats at {symbol(self.text_view.text(cursor, cursor + 1))}")
+        elif found is not None and cursor < len(found.text):
             layer, cell = self.cell
             figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {symbol(found.text[cursor])}")
         return figures
@@ -225,12 +253,14 @@ class CellsView(ExplainingView):
             self.explaining = False
         elif self.through_training:
             self.through_training = False
+        elif self.lesions:
+            self.lesions = False
         else:
             return False
         return True
 
     def leave(self) -> None:
-        self.explaining = self.through_training = False
+        self.explaining = self.through_training = self.lesions = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
         self.player.pause()
@@ -255,7 +285,7 @@ class CellsView(ExplainingView):
         new = len(shown) - len(known)
         fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
         if not fits or (new and not state.running and len(shown) > SHOWN):
-            self.through_training = False
+            self.through_training = self.lesions = False
             if not fits:
                 self.activations = None
             self._start = max(0, len(played) - SHOWN)
@@ -263,7 +293,7 @@ class CellsView(ExplainingView):
             shown, new = played[self._start :], len(played) - self._start
         if new:
             view.append(shown[-new:], uniform(shown[-new:], Origin.MODEL))
-            self._wanted, self.explaining, self.through_training = played, False, False
+            self._wanted, self.explaining, self.through_training, self.lesions = played, False, False, False
         if before is not None and before.running and not state.running:
             self._wanted = played  # the colours are counted from the mean of all of the text again
         computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)
@@ -308,16 +338,8 @@ class CellsView(ExplainingView):
             return
         self._failure, self._share = "", 0.0
         self._draw_head()
-        told = 0.0
-
-        def tell(share: float) -> None:
-            nonlocal told
-            if share - told >= TELL_EVERY:
-                told = share
-                self.post_message(self.Progress(share))
-
         try:
-            self.named = await self.insight.name(model, self._state.facts.run, played, tell)
+            self.named = await self.insight.name(model, self._state.facts.run, played, self._tell())
             self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
@@ -341,21 +363,31 @@ class CellsView(ExplainingView):
 
     def _draw_head(self) -> None:
         name = cell_name(self.cell)
-        follows = [each for each in self.cell_list.cells if each.cell == self.cell and each.above_chance]
-        words = " " + ", ".join(map(relation, follows)) if follows else ""
-        if self._failure:
+        words = " " + self._follows(self.cell, relation)
+        if self.lesions:
+            source = self._lesion_words()
+        elif self._failure:
             source = Content.styled(visible(self._failure), "$warning")
         elif self.named is not None:
             source = Content.styled(f"named on {self.named.source}", "$quiet")
         else:
             source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
-        head = Content.assemble((f"cell {name}", "bold $accent"), (words, ""), " · ", source)
+        head = Content.assemble((f"cell {name}", "bold $accent"), (words.rstrip(), ""), " · ", source)
         self.query_one("#cells-head", Static).update(head)
+
+    def _follows(self, cell: Cell, words: Callable[[NamedCell], str]) -> str:
+        """The features that a cell follows better than chance."""
+        return ", ".join(words(each) for each in self.cell_list.cells if each.cell == cell and each.above_chance)
 
     def _draw_cell(self) -> None:
         """Colour the text by the cell."""
         found = self.activations
-        if found is not None and self.text_view.text().startswith(found.text):
+        if self.lesions:
+            rises = self._rises()
+            levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
+            self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
+            self.scale = replace(DAMAGE, title=f"WITHOUT {cell_name(self.cell)}")
+        elif found is not None and self.text_view.text().startswith(found.text):
             values, title = self._values(found), f"CELL {cell_name(self.cell)}"
             if self.through_training and self.history:
                 at_step = self.history[self.step]
@@ -396,6 +428,7 @@ class CellsView(ExplainingView):
         self.history, self.step = [], 0
         if through_training:
             self.player.pause()
+            self.lesions = False
             self._follow()
         self._draw_panels()
         self._draw_cell()
@@ -436,6 +469,90 @@ class CellsView(ExplainingView):
             self.step = min(max(0, self.step + direction), len(self.history) - 1)
             self._draw_cell()
 
+    # ---- what matters
+
+    @property
+    def _damaged_from(self) -> int:
+        """The position in the text from which on it is measured what matters."""
+        return max(0, self.text_view.length - DAMAGED)
+
+    def _rises(self) -> Floats | None:
+        """How much worse each character is predicted without the cell; ``None`` if that is not known."""
+        if self.measured is None or self.cell not in self.measured.cells:
+            return None
+        rises: Floats = self.measured.rises[self.measured.cells.index(self.cell)]
+        return rises
+
+    def _lesion_words(self) -> Content:
+        if self.measured is None:
+            words = self._failure or f"Measuring what is worse without which cell … {100 * self._share:.0f} %"
+            return Content.styled(visible(words), "$warning" if self._failure else "$quiet")
+        rises = self._rises()
+        if rises is None:
+            return Content.styled("not among the cells that were measured", "$quiet")
+        mean, chars = float(np.nanmean(rises)), len(rises) - 1
+        change = "higher" if mean >= 0 else "lower"
+        return Content.assemble(
+            f"silenced: loss {abs(mean):.4f} nats {change}",
+            (f", on the {'last ' if self._damaged_from else ''}{chars:,} characters", "$quiet"),
+        )
+
+    def do_why(self) -> None:
+        self.lesions = False
+        super().do_why()
+
+    def do_lesions(self) -> None:
+        self.lesions = not self.lesions
+
+    def watch_lesions(self, lesions: bool) -> None:
+        had_focus = self._list_had_focus()
+        self.query_one("#cells-caption", Static).update(
+            Content.assemble("CELLS THAT MATTER", ("  nats without", "not bold")) if lesions else "CELLS THAT FOLLOW"
+        )
+        self.workers.cancel_group(self, "lesions")
+        self.measured, self._failure = None, ""
+        self.lesion_list.show(None, str)
+        self.cell_list.display, self.lesion_list.display = not lesions, lesions
+        if had_focus:
+            self._list.focus()
+        if lesions:
+            self.player.pause()
+            self.through_training = self.explaining = False
+            self._measure()
+        self._draw_cell()
+
+    def _list_had_focus(self) -> bool:
+        return self.cell_list.has_focus or self.lesion_list.has_focus
+
+    @work(exclusive=True, group="lesions")
+    async def _measure(self) -> None:
+        """Find out which cells matter on the end of the text: the named ones, the chosen one, and others."""
+        state, model = self._state, self._model
+        if state is None or state.facts is None or model is None:
+            return
+        also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
+        text, self._share = self.text_view.text(self._damaged_from), 0.0
+        try:
+            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self._tell())
+        except CharLSTMError as error:
+            self._failure = f"{error}."
+        else:
+            self.lesion_list.show(self.measured, lambda cell: self._follows(cell, lambda named: named.feature))
+            self.lesion_list.highlighted = 0  # which colours by it
+        self._draw_head()
+
+    def _tell(self) -> Callable[[float], None]:
+        """To be called from a thread with how much is done: it shows that now and then."""
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share - told >= TELL_EVERY:
+                told = share
+                self.post_message(self.Progress(share))
+
+        return tell
+
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
         panel, view, found = self.query_one(NextChars), self.text_view, self.activations
@@ -450,7 +567,7 @@ class CellsView(ExplainingView):
         chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
         panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
-    def _values(self, found: Activations) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def _values(self, found: Activations) -> Floats:
         layer, cell = self.cell
         return found.cells[:, layer - 1, cell - 1]
 
@@ -467,13 +584,16 @@ class CellsView(ExplainingView):
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
-        if event.option_index < len(self.cell_list.cells):
-            self.choose(self.cell_list.cells[event.option_index].cell)
+        shown, place = self._list, event.option_index
+        if event.option_list is shown and place < len(shown.cells):
+            cell = shown.cells[place]
+            self.choose(cell.cell if isinstance(cell, NamedCell) else cell)
 
     def do_another_cell(self, direction: int) -> None:
-        cells, listed = self.cell_list.cells, self.cell_list.highlighted
+        shown = self._list
+        cells, listed = shown.cells, shown.highlighted
         if cells:
-            self.cell_list.highlighted = 0 if listed is None else (listed + direction) % len(cells)
+            shown.highlighted = 0 if listed is None else (listed + direction) % len(cells)
 
     def do_find_cell(self) -> None:
         def check(answer: str) -> str | None:
@@ -482,12 +602,13 @@ class CellsView(ExplainingView):
 
         def named(answer: str | None) -> None:
             found = None if answer is None else self._find(answer)
-            if isinstance(found, int):
-                self.cell_list.highlighted = found
-                self.choose(self.cell_list.cells[found].cell)
-            elif isinstance(found, tuple):
-                self.cell_list.highlighted = None
-                self.choose(found)
+            if found is None or isinstance(found, str):
+                return
+            cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
+            self.cell_list.highlighted = found if isinstance(found, int) else None
+            measured = self.lesion_list.cells
+            self.lesion_list.highlighted = measured.index(cell) if cell in measured else None
+            self.choose(cell)
 
         about = "Its layer and number, such as 1:7, or a part of the name of a feature."
         self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
@@ -510,10 +631,16 @@ class CellsView(ExplainingView):
     # ---- places
 
     def do_place(self, direction: int) -> None:
-        """Put the cursor on the next place, in the order of the text, where the cell is most active."""
-        if self.activations is None:
+        """Put the cursor on the next place, in the order of the text, where the cell is most active or matters most."""
+        rises, found, start = self._rises() if self.lesions else None, self.activations, 0
+        if rises is not None:
+            values, start = np.nan_to_num(rises), self._damaged_from
+        elif found is not None:
+            values = self._values(found)
+        else:
             return
-        places, cursor, view = most_active(self._values(self.activations)), self.text_view.cursor, self.text_view
+        cursor, view = self.text_view.cursor, self.text_view
+        places = [start + place for place in most_active(values)]
         if direction > 0:
             position = next((place for place in places if place > cursor), places[0])
         else:
@@ -598,7 +725,7 @@ def relation(named: NamedCell) -> str:
     return f"{'rises' if named.score >= 0 else 'falls'} with {named.feature}"
 
 
-def most_active(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> list[int]:
+def most_active(values: Floats) -> list[int]:
     """The places where values are furthest from their mean, apart from one another, in the order of the text."""
     places: list[int] = []
     for place in np.argsort(-np.abs(values - values.mean()), kind="stable").tolist():

@@ -21,6 +21,7 @@ from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.influence import BACK, Influence, influence
+from charlstm.insight.lesions import MeasuredLesions, most_important
 from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
@@ -37,6 +38,10 @@ STEPS = 8
 """Models of a run in which cells are followed through the training, at most."""
 SCORED = 8000
 """Characters of the run's text on which they are scored: reading so many at 2 × 512 takes some 3 s for each model."""
+ESTIMATED = 4000
+"""Characters of the run's text on which it is estimated which cells matter."""
+DAMAGED = 1000
+"""Characters on which that is measured: 64 cells at 2 × 512 take some 6 s."""
 EXPLAINED_FROM = 3000
 """Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
 EARLIER = 128
@@ -154,6 +159,28 @@ class InsightJobs:
                 tell(CellsAtStep(step, values, tuple(scores)))
 
         await in_thread(job)
+
+    async def lesions(
+        self,
+        model: Model,
+        run: Path | None,
+        text: str,
+        also: Sequence[tuple[int, int]],
+        tell: Callable[[float], object],
+    ) -> MeasuredLesions:
+        """Measure on ``text`` what silencing each of the cells ``also`` does, and of those that seem to matter on the
+        run's text. ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError`
+        if the text is too short."""
+
+        def job(check: Callable[[], None]) -> MeasuredLesions:
+            def progress(done: int, total: int) -> None:
+                check()
+                tell(done / total)
+
+            estimated_on, _ = _corpus_text(run) or (text, "")
+            return most_important(model, text, also=also, estimated_on=estimated_on[:ESTIMATED], progress=progress)
+
+        return await in_thread(job)
 
     async def influence(self, model: Model, text: str, start: int) -> Influence:
         """The influence of earlier characters on the last one of ``text``, which begins at ``start`` of a longer one;

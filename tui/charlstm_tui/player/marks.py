@@ -7,7 +7,7 @@ bits   meaning
        in a text that a cell colours, on :data:`CELL`, of 1 to 5
 3–5    level on :data:`RANK`, likewise
 6–8    level on :data:`ENTROPY`, likewise
-9–11   level on :data:`INFLUENCE`, likewise, of 1 to 5
+9–11   level on :data:`INFLUENCE` or :data:`DAMAGE`, likewise, of 1 to 5
 12–14  :class:`Origin`
 15     :data:`COPIED`
 ====== =====================================================================
@@ -102,6 +102,11 @@ INFLUENCE = Scale(
     ("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), "nats", ("against it", "for it"), True,
 )  # fmt: skip
 """How much the loss of one character rises when this one is hidden, in nats."""
+DAMAGE = replace(
+    INFLUENCE, name="damage", title="DAMAGE", limits=(-0.2, -0.05, 0.05, 0.2),
+    labels=("<-0.2", "<-0.05", "0", ">0.05", ">0.2"), ends=("better without", "worse without"),
+)  # fmt: skip
+"""How much the loss of a character rises when one cell is silenced, in nats."""
 OFF = Scale("off", "COLOUR OFF", 0, (0, 0, 0), ("", "", "", ""), "", ("", ""), False)
 SCALES: tuple[Scale, ...] = (SURPRISE, RANK, ENTROPY, OFF)
 MARKS: tuple[str, str, str, str] = ("plain", "underline", "bold", "reverse")

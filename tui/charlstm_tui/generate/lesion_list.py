@@ -1,0 +1,42 @@
+"""The cells that matter: how much the loss rises without each, the one that matters most first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.content import Content
+from textual.widgets.option_list import Option
+
+from charlstm.insight.lesions import MeasuredLesions
+from charlstm_tui.widgets.option_list import SteadyOptionList
+
+
+class LesionList(SteadyOptionList):
+    """A line for each cell: ``2:187  +0.0139  inside quotes``."""
+
+    DEFAULT_CSS = """
+    LesionList {
+        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True)
+        self._cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def cells(self) -> tuple[tuple[int, int], ...]:
+        """The cells that are listed."""
+        return self._cells
+
+    def show(self, found: MeasuredLesions | None, feature: Callable[[tuple[int, int]], str]) -> None:
+        """Show what was measured; ``feature`` says what a cell follows, or ""."""
+        self.clear_options()
+        self._cells = () if found is None else found.cells
+        for (layer, cell), rise in zip(self._cells, [] if found is None else found.means.tolist(), strict=True):
+            name = f"{layer}:{cell}"
+            self.add_option(
+                Option(Content.assemble(f"{name:<6}", f"{rise:+.4f}  ", (feature((layer, cell)), "$quiet")))
+            )
