@@ -12,6 +12,7 @@ from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, TO_IN
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.generate.cells_view import CellsView
+from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import DuelView
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
@@ -21,6 +22,7 @@ from charlstm_tui.generate.view import GenerateView
 VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
     "generate.cells": (CellsView,),
     "generate.cells.text": (CellsView,),
+    "generate.context": (ContextView,),
     "generate.duel": (DuelView,),
     "generate.multiverse": (MultiverseView,),
     "generate.score": (ScoreView,),

@@ -110,6 +110,7 @@ class CellList(SteadyOptionList):
 class CellsView(ExplainingView):
     """The view. ``cell`` colours the text."""
 
+    has_own_scale = True
     expecting: reactive[bool] = reactive(True, init=False)
     """Whether the likeliest next characters stand under the line at the cursor."""
     through_training: reactive[bool] = reactive(False, init=False)
@@ -507,7 +508,7 @@ class CellsView(ExplainingView):
     def watch_lesions(self, lesions: bool) -> None:
         had_focus = self._list_had_focus()
         self.query_one("#cells-caption", Static).update(
-            Content.assemble("CELLS THAT MATTER", ("  nats without", "not bold")) if lesions else "CELLS THAT FOLLOW"
+            Content.assemble("CELLS THAT MATTER", ("  nats", "not bold")) if lesions else "CELLS THAT FOLLOW"
         )
         self.workers.cancel_group(self, "lesions")
         self.measured, self._failure = None, ""

@@ -17,6 +17,7 @@ class LesionList(SteadyOptionList):
     DEFAULT_CSS = """
     LesionList {
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
     }

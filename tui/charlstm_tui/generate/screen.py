@@ -25,6 +25,7 @@ from charlstm_tui.choices import ModelChoice
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import loss, shorten
 from charlstm_tui.generate.cells_view import CellsView
+from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
@@ -33,7 +34,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.insight_jobs import READ, InsightJobs
+from charlstm_tui.player.insight_jobs import READ, SHOWN, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
@@ -45,7 +46,7 @@ INFO_SECONDS = 6.0
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
-"""Characters after the cursor that Multiverse marks where they are among the continuations."""
+"""Characters after the cursor that Multiverse marks where they are among the continuations, and Context shows."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
@@ -84,8 +85,9 @@ class GenerateScreen(ModeScreen):
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self._back_to = "play"
         """The view that Esc goes to."""
-        self._multiverse_of: PlayView | ScoreView = self.play
-        """The view whose cursor Multiverse begins at."""
+        self.context = ContextView(self.player, self.insight, id="context")
+        self._text_of: PlayView | ScoreView = self.play
+        """The view whose text and cursor Multiverse and Context are about."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._message = ""
         self._message_is_error = False
@@ -95,7 +97,7 @@ class GenerateScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         yield GenerateBar(id="generate-bar")
         with ContentSwitcher(initial="play", id="views"):
-            yield from (self.play, self.score, self.duel, self.cells, self.multiverse)
+            yield from (self.play, self.score, self.duel, self.cells, self.multiverse, self.context)
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
@@ -118,9 +120,8 @@ class GenerateScreen(ModeScreen):
     def view(self) -> GenerateView:
         """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
         shown = self.query_one(ContentSwitcher).current
-        return next(
-            (view for view in (self.score, self.duel, self.cells, self.multiverse) if view.id == shown), self.play
-        )
+        others = (self.score, self.duel, self.cells, self.multiverse, self.context)
+        return next((view for view in others if view.id == shown), self.play)
 
     @property
     def view_name(self) -> str:
@@ -133,7 +134,7 @@ class GenerateScreen(ModeScreen):
         before, self._back_to = self.view, back_to
         before.leave()
         self.query_one(ContentSwitcher).current = "play" if name == "write" else name
-        if self.cells not in (before, self.view):  # which has a scale of its own
+        if not (before.has_own_scale or self.view.has_own_scale):
             self.view.scale = before.scale
         if name in ("play", "write"):
             self.play.focus_text()
@@ -226,7 +227,7 @@ class GenerateScreen(ModeScreen):
                 self._show_checkpoint(facts)
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
-            elif self.view is self.multiverse and self._multiverse_of is self.play:
+            elif self.view is self.multiverse and self._text_of is self.play:
                 self._show_multiverse()
         elif self.view is self.duel:
             self.duel.show(state)
@@ -349,7 +350,7 @@ class GenerateScreen(ModeScreen):
         self.charlstm.do_find()
 
     def copyable(self) -> Copyable:
-        view = self._multiverse_of if self.view is self.multiverse else self.view  # it shows only the end of that text
+        view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part
         return Copyable("the branch" if view is self.play else "the text", view.text_view.text())
 
     def handle_escape(self) -> bool:
@@ -390,15 +391,27 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is None or state.distribution is None:
             return
-        self._multiverse_of = self.score if self.view is self.score else self.play
+        self._text_of = self.score if self.view is self.score else self.play
         self.show_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
         self.multiverse.focus_text()
 
+    def do_context(self) -> None:
+        """Show how far back the model looks, for the text and the cursor of Play or Score."""
+        state = self.play.state
+        if state is None or state.facts is None or not self.view.text_view.length:
+            return
+        self._text_of = self.score if self.view is self.score else self.play
+        self.show_view("context", "score" if self.view is self.score else "play")
+        text = self._text_of.text_view
+        stop = min(text.length, text.cursor + FOLLOWING)
+        start = max(0, stop - SHOWN)
+        self.context.enter(state.facts.run, text.text(start, stop), text.cursor - start)
+
     def _show_multiverse(self) -> None:
-        text, state = self._multiverse_of.text_view, self.play.state
+        text, state = self._text_of.text_view, self.play.state
         cursor = text.cursor
-        played = state if self._multiverse_of is self.play else None
+        played = state if self._text_of is self.play else None
         position = None if played is None else cursor - len(played.prime)
         start = max(0, cursor // READ - 1) * READ
         clamps = () if played is None else played.clamps

@@ -20,6 +20,9 @@ class GenerateView(SafeWorkers, Widget):
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
 
+    has_own_scale = False
+    """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
+
     class Changed(Message):
         """The figures or the keys of the view have changed."""
 

@@ -17,7 +17,7 @@ from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
-VIEWS = ("play", "write", "score", "duel", "cells", "multiverse")
+VIEWS = ("play", "write", "score", "duel", "cells", "multiverse", "context")
 
 
 class GenerateBar(Widget):
@@ -64,6 +64,8 @@ class GenerateBar(Widget):
                 name = key_of("app.back" if back else f"generate.{view}")
                 tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
+        if left.cell_length + len(self._names[-1]) + 2 > width:  # the names are told from one another by the keys
+            left = Content(" ").join(tabs)
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
         *longer, shortest = self._names

@@ -20,6 +20,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
+from charlstm.insight.context import LENGTHS, Context, context
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.lesions import MeasuredLesions, most_important
 from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
@@ -42,6 +43,8 @@ ESTIMATED = 4000
 """Characters of the run's text on which it is estimated which cells matter."""
 DAMAGED = 1000
 """Characters on which that is measured: 64 cells at 2 × 512 take some 6 s."""
+CONTEXTS = 96
+"""Places of the run's text at which it is measured how far the model looks back: some 9 s at 2 × 512."""
 EXPLAINED_FROM = 3000
 """Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
 EARLIER = 128
@@ -71,6 +74,14 @@ class NamedCells:
     """The cells that follow features, and on which text they were found, in words."""
 
     cells: tuple[NamedCell, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContext:
+    """How far a model looks back, and on which text that was measured, in words."""
+
+    context: Context
     source: str
 
 
@@ -181,6 +192,33 @@ class InsightJobs:
             return most_important(model, text, also=also, estimated_on=estimated_on[:ESTIMATED], progress=progress)
 
         return await in_thread(job)
+
+    async def model_context(
+        self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]
+    ) -> ModelContext:
+        """Measure how far back a model looks: on the run's text, or where it is not there on the text that was played.
+        ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError` if that is
+        too short."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> ModelContext:
+            def progress(done: int, total: int) -> None:
+                check()
+                tell(done / total)
+
+            text, source = _corpus_text(run) or (played, "the played text")
+            return ModelContext(context(model, text, places=CONTEXTS, stepper=stepper, progress=progress), source)
+
+        return await self._long.run(model, job)
+
+    async def place_context(self, model: Model, text: str) -> Context:
+        """Measure how far back a model looks for the last character of ``text``, which is not the first."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> Context:
+            at = len(text) - 1
+            lengths = [length for length in LENGTHS if length <= at]
+            return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=lambda done, total: check())
+
+        return await self._short.run(model, job)
 
     async def influence(self, model: Model, text: str, start: int) -> Influence:
         """The influence of earlier characters on the last one of ``text``, which begins at ``start`` of a longer one;

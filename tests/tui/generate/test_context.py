@@ -1,0 +1,72 @@
+"""Context in Generate: how far back the model looks, for all of a text and for the place at the cursor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from charlstm.insight.context import LENGTHS, context
+from charlstm.model.file import load_model
+from charlstm_tui.generate.context_view import SCALE
+from charlstm_tui.player.insight_jobs import CONTEXTS
+from charlstm_tui.player.marks import level
+from playing_app import playing
+
+
+async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_cursor(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        await it.paused(420)
+        await it.pilot.press("left", "left", "left", "g")
+        view = it.screen.context
+        await it.until(lambda: view.whole is not None and view.here is not None)
+        assert "[Context]" in it.screen_text()
+        assert view.text_view.text() == it.text
+        place = view.text_view.cursor
+        assert place == len(it.text) - 3
+        whole = context(loaded, it.text, places=CONTEXTS)
+        assert view.whole is not None
+        assert np.allclose(view.whole.context.losses, whole.losses, atol=1e-4)
+        here = context(loaded, it.text[: place + 1], at=place)
+        assert view.here is not None
+        assert np.allclose(view.here.losses, here.losses, atol=1e-4)
+        assert f"uses about {view.whole.context.used} characters · for this one {view.here.used}" in it.screen_text()
+        assert f"{here.losses[4]:.2f}" in it.screen_text()
+        assert view.text_view.scale is SCALE
+        assert "helps" in it.status()
+
+        marks = [level(mark, SCALE) for mark in view.text_view.marks()]
+        assert set(marks[: place - LENGTHS[-1]]) == {0}
+        gain = here.losses[3] - here.losses[4]  # of the characters 6 to 8 before the cursor
+        assert set(marks[place - 8 : place - 5]) == set(SCALE.levels(np.array([gain])).tolist())
+
+        view.text_view.cursor = 3
+        await it.pilot.press("left")
+        await it.until(lambda: view.here is not None and view.here.lengths == (1, 2))
+        await it.pilot.press("left", "left")
+        await it.until(lambda: "The first character is not predicted." in it.screen_text())
+        await it.pilot.press("escape")
+        assert it.screen.view_name == "play"
+
+
+async def test_a_text_that_is_too_short_says_so_and_the_place_is_measured(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("g")
+        view = it.screen.context
+        await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)
+        await it.until(lambda: "needs more than 300 characters" in " ".join(it.screen_text().split()))
+
+
+async def test_context_of_a_scored_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        await it.until(lambda: it.screen.score.scores is not None)
+        await it.pilot.press("enter", "g")
+        view = it.screen.context
+        await it.until(lambda: view.here is not None)
+        assert view.text_view.cursor == it.screen.score.text_view.cursor
+        await it.pilot.press("escape")
+        assert it.screen.view_name == "score"

@@ -1,0 +1,265 @@
+"""Context: how many characters before a place the model uses, for the whole model and for the place at the cursor.
+
+Both are measured in threads by ``charlstm.insight.context``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from charlstm.display import symbol, visible
+from charlstm.errors import GenerationError
+from charlstm.insight.context import LENGTHS, Context
+from charlstm.model.file import Model
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
+from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
+from charlstm_tui.player.thread import Player
+from charlstm_tui.widgets.bars import sparkline
+
+SCALE = replace(INFLUENCE, name="context", title="READ TOO", ends=("misleads", "helps"))
+"""How much the loss of the character at the cursor falls when the model has read this one and those as far away too."""
+REST = 0.1
+"""Seconds without a step of the cursor before its place is measured."""
+TELL_EVERY = 0.02
+"""Share of measuring the model after which its progress is shown again."""
+WIDEST = 8
+"""Columns of a length, at most."""
+NARROWEST = 5
+"""And at least: where there is less space, every other length is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a curve is about, and its values: ``found`` is ``None`` until it is measured, or where ``note`` says why it
+    cannot be."""
+
+    title: str
+    note: str = ""
+    found: Context | None = None
+
+
+class ContextCurves(Static):
+    """Losses by how many characters were read, as bars with their figures. The shortest context that is enough is
+    marked."""
+
+    DEFAULT_CSS = """
+    ContextCurves { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._curves: tuple[Curve, ...] = ()
+        self._rows = 2
+
+    def show(self, curves: Sequence[Curve], rows: int) -> None:
+        """Show curves below one another, with bars of so many rows."""
+        self._curves, self._rows = tuple(curves), rows
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        space = self.content_size.width or 76
+        lengths = LENGTHS if space >= NARROWEST * len(LENGTHS) else LENGTHS[::2]
+        width = min(WIDEST, max(4, space // len(lengths)))
+        lines = []
+        for curve in self._curves:
+            lines.append(Content.assemble((curve.title, "bold"), (f"  {curve.note}", "$quiet")))
+            found = curve.found
+            if found is None:
+                lines += [Content("")] * (self._rows + 1)
+                continue
+            known = dict(zip(found.lengths, found.losses, strict=True))
+            losses = [known.get(length, float("nan")) for length in lengths]
+            for row in sparkline(losses, len(losses), self._rows, low=0):
+                parts = [
+                    (cell * (width - 1) + " ", "$accent" if length == found.used else "$kept")
+                    for length, cell in zip(lengths, row.ljust(len(lengths)), strict=True)
+                ]
+                lines.append(Content.assemble(*parts))
+            lines.append(_figures([f"{known[n]:.2f}" if n in known else "" for n in lengths], lengths, width, found))
+        lines.append(_figures([str(length) for length in lengths], lengths, width, None))
+        self.update(Content("\n").join(lines))
+
+
+def _figures(texts: Sequence[str], lengths: Sequence[int], width: int, found: Context | None) -> Content:
+    """One figure for each length, that of the shortest enough context marked."""
+    styles = ["bold $accent" if found is not None and length == found.used else "$quiet" for length in lengths]
+    return Content.assemble(
+        *((text[: width - 1].ljust(width), style) for text, style in zip(texts, styles, strict=True))
+    )
+
+
+class ContextView(GenerateView):
+    """The view: the text, coloured by what reading further back does for the character at the cursor, and the curves of
+    the model and of that character."""
+
+    has_own_scale = True
+
+    class Progress(Message):
+        """So much of measuring the model is done, 0 to 1."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self.set_reactive(ContextView.scale, SCALE)
+        self.insight = insight
+        self.whole: ModelContext | None = None
+        """That of the model; ``None`` until it is measured."""
+        self.here: Context | None = None
+        """That of the place at the cursor."""
+        self._model: Model | None = None
+        self._played: tuple[Path | None, str] = (None, "")  # the run and the text to measure the model on
+        self._place: int | None = None  # that ``here`` is about
+        self._share = 0.0  # of measuring the model that is done
+        self._failure = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="context-head")
+        yield StreamView(id="context-text")
+        yield ContextCurves(id="context-curves")
+
+    # ---- for the screen
+
+    @property
+    def text_view(self) -> StreamView:
+        return self.query_one("#context-text", StreamView)
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate.context",)
+
+    def leave(self) -> None:
+        self.workers.cancel_group(self, "whole")
+        self.workers.cancel_group(self, "place")
+
+    def enter(self, run: Path | None, text: str, cursor: int) -> None:
+        """Show ``text``, and measure its model and the place at ``cursor``."""
+        self.player.pause()
+        model, self._played, self._place, self.here = self.player.model(), (run, text), None, None
+        if model is not self._model:
+            self._model, self.whole, self._failure = model, None, ""
+        view = self.text_view
+        view.scale = SCALE
+        view.clear()
+        view.append(text, uniform(text, Origin.MODEL))
+        view.cursor = cursor
+        view.reveal(cursor)
+        view.focus()
+        if self.whole is None:
+            self._measure_model()
+        self._moved()
+
+    # ---- measuring
+
+    @work(exclusive=True, group="whole")
+    async def _measure_model(self) -> None:
+        if self._model is None:
+            return
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share - told >= TELL_EVERY:
+                told = share
+                self.post_message(self.Progress(share))
+
+        self._share = 0.0
+        try:
+            self.whole = await self.insight.model_context(self._model, *self._played, tell)
+        except GenerationError as error:
+            self._failure = f"{error}."
+        self._draw()
+
+    @on(Progress)
+    def _progress(self, event: Progress) -> None:
+        event.stop()
+        self._share = event.share
+        self._draw()
+
+    def _moved(self) -> None:
+        """Measure the place at the cursor, unless that is done; at the end, that of the last character."""
+        place = min(self.text_view.cursor, self.text_view.length - 1)
+        if place != self._place:
+            self._place, self.here = place, None
+            self.text_view.set_levels(SCALE, 0, np.empty(0, np.uint16))
+            self._measure_place(place)
+        self._draw()
+
+    @work(exclusive=True, group="place")
+    async def _measure_place(self, place: int) -> None:
+        if self._model is None or place < 1:
+            return
+        await asyncio.sleep(REST)
+        text = self.text_view.text(max(0, place - LENGTHS[-1]), place + 1)
+        found = self.here = await self.insight.place_context(self._model, text)
+        gains = np.zeros(found.lengths[-1], np.float32)
+        for (nearer, loss), (length, less) in pairwise(zip(found.lengths, found.losses, strict=True)):
+            gains[len(gains) - length : len(gains) - nearer] = loss - less
+        self.text_view.set_levels(SCALE, place - len(gains), SCALE.levels(gains))
+        self._draw()
+
+    # ---- drawing
+
+    def _draw(self) -> None:
+        whole, here = self.whole, self.here
+        parts: list[tuple[str, str]] = []
+        if whole is not None:
+            parts += [("The model uses about ", ""), (f"{whole.context.used} characters", "bold $accent")]
+        elif self._failure:
+            parts.append((visible(self._failure), "$warning"))
+        else:
+            parts.append((f"Measuring how far the model looks back … {100 * self._share:.0f} %", "$quiet"))
+        if here is not None:
+            parts += [(" · for this one ", ""), (f"{here.used}", "bold $accent")]
+        self.query_one("#context-head", Static).update(Content.assemble(*parts))
+        about = f"loss by characters read, at {whole.context.places} places in {whole.source}" if whole else ""
+        note = self._place_note()
+        curves = (
+            Curve("MODEL", about, whole.context if whole else None),
+            Curve("HERE", note, here),
+        )
+        self.query_one(ContextCurves).show(curves, 4 if self.screen.has_class("-tall") else 2)
+        self.post_message(self.Changed())
+
+    def _place_note(self) -> str:
+        if self._place is None or self._place < 1:
+            return "The first character is not predicted."
+        return f"loss of {symbol(self.text_view.text(self._place, self._place + 1))} by characters read"
+
+    def on_resize(self) -> None:
+        if self._model is not None:
+            self._draw()
+
+    # ---- actions
+
+    def do_look_back(self, characters: int, lines: int) -> None:
+        """Move the cursor."""
+        self.text_view.walk(characters, lines)
+        self._moved()
+
+    @on(StreamView.CursorMoved)
+    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
+        event.stop()
+        self._moved()
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        self.post_message(self.Changed())
