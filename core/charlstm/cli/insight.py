@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.cli.json_schemas import (
     CellScoreRow,
+    CellStateRow,
     ContextRow,
     InfluenceRow,
     MultiverseBranch,
@@ -35,11 +39,11 @@ from charlstm.cli.options import (
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, plural, print_note, print_result, table, terminal_width, write_page
-from charlstm.display import symbol, visible
+from charlstm.display import shell_command, symbol, visible
 from charlstm.errors import GenerationError, TextError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from charlstm.insight.cells import NamedCell, Probe
     from charlstm.insight.features import Feature
@@ -62,6 +66,25 @@ CONTEXT_CHARS = 100_000
 SAMPLES = 6
 """Samples of a run that its report shows."""
 
+COLOURED_CHARS = 1_500
+"""Characters that --show colours, unless --max-chars says otherwise."""
+
+PROBE_CELLS = 8
+"""Cells of a probe that are shown."""
+
+LEVEL_STYLES: tuple[dict[str, Any], ...] = (
+    {"fg": "blue", "bold": True, "italic": True},
+    {"fg": "blue", "italic": True},
+    {},
+    {"fg": "yellow", "underline": True},
+    {"fg": "yellow", "bold": True, "underline": True},
+)
+"""How a character looks whose cell is far below, below, about, above or far above its mean: blue and italic is low,
+yellow and underlined is high, as in the app."""
+
+LEVEL_MARKS = ("=", "-", " ", "+", "#")
+"""The same as a mark under the character, where there are neither colours nor italics."""
+
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
 
@@ -72,6 +95,7 @@ SHOWN = 0.02
         r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
         "charlstm cells RUN novel.txt --probe 'inside quotes'",
         "charlstm cells RUN novel.txt --snapshots",
+        "charlstm cells RUN novel.txt --show 2:187",
         about=MODEL_HELP,
     )
 )
@@ -85,6 +109,7 @@ SHOWN = 0.02
 @click.option(
     "--snapshots", "through_snapshots", is_flag=True, help="Show how well these cells did at each snapshot of the run."
 )
+@click.option("--show", "shown", metavar="L:C", help="Show the beginning of TEXT, coloured by cell C of layer L.")
 @model_and_text_options
 def cells(
     model: str,
@@ -93,6 +118,7 @@ def cells(
     per_feature: int,
     probed: str | None,
     through_snapshots: bool,
+    shown: str | None,
     snapshot: int | None,
     encoding: str | None,
     max_chars: int | None,
@@ -102,10 +128,12 @@ def cells(
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
     Cells are chosen on the first half of TEXT and scored on the second. auc: 0.5 is chance and 1 perfect, 0 perfect
-    the other way round; r: a correlation. chance is what the best cell reaches for features that no cell follows.
+    the other way round, which is printed as 1.00, low; r: a correlation. chance is what the best cell reaches for
+    features that no cell follows.
 
-    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score and chance; with
-    --snapshots of feature, cell, kind, step and score.
+    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, chance, low and high
+    (the cell's range), where_true and where_false (its mean); with --snapshots of feature, cell, kind, step and score;
+    with --show of char and state.
     """
     from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
     from charlstm.insight.features import pattern_feature, text_features
@@ -113,10 +141,16 @@ def cells(
 
     if through_snapshots and (probed is not None or snapshot is not None):
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
+    if shown is not None and (through_snapshots or probed is not None):
+        raise click.UsageError("--show cannot be combined with --probe or --snapshots")
     models = models_of_run(model, runs_dir) if through_snapshots else []
     named_patterns = [_named_pattern(pattern) for pattern in patterns]
     loaded = open_model(model, runs_dir, snapshot)
-    content = _start_of_text(loaded, text, encoding, max_chars or (SNAPSHOT_CHARS if models else CELLS_CHARS))
+    usual = COLOURED_CHARS if shown is not None else SNAPSHOT_CHARS if models else CELLS_CHARS
+    content, source = _start_of_text(loaded, text, encoding, max_chars, usual)
+    if shown is not None:
+        _print_coloured(loaded, content, _cell(shown, loaded), as_json)
+        return
 
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
@@ -124,7 +158,8 @@ def cells(
     with ProgressBar() as bar:
         sample = sample_cells(loaded, content, features, progress=bar.stage("reading the text"))
     if probed is not None:
-        _print_probe(probe(sample, probed), as_json)
+        one = name_cells(sample.only(probed))[0]
+        _print_probe(probe(sample, probed), one, source, as_json)
         return
     found = name_cells(sample, per_feature=per_feature)
     if models:
@@ -133,7 +168,7 @@ def cells(
             for step, path in models:
                 stage = bar.stage(f"step {step:,}")
                 scores[step] = score_cells(sample_cells(load_model(path), content, features, progress=stage), found)
-        _print_scores(found, scores, as_json)
+        _print_scores(found, scores, source, as_json)
         return
     rows: list[NamedCellRow] = [
         {
@@ -142,10 +177,14 @@ def cells(
             "kind": each.kind,
             "score": each.score,
             "chance": each.chance,
+            "low": each.low,
+            "high": each.high,
+            "where_true": each.where_true,
+            "where_false": each.where_false,
         }
         for each in found
     ]
-    print_result(as_json, rows, "\n".join(_cell_lines(found)))
+    print_result(as_json, rows, "\n".join(_cell_lines(found, source, model)))
 
 
 @click.command(
@@ -181,7 +220,7 @@ def influence(
     from charlstm.insight.influence import influence as compute
 
     loaded = open_model(model, runs_dir, snapshot)
-    content = _start_of_text(loaded, text, encoding, max_chars).rstrip("\n")
+    content = _start_of_text(loaded, text, encoding, max_chars)[0].rstrip("\n")
     ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content))
     read = loaded.vocabulary.decode(ids)
     found = compute(loaded, read, len(read) - 1 if at is None else at, back=back)
@@ -222,7 +261,7 @@ def context(
     from charlstm.insight.context import context as measure
 
     loaded = open_model(model, runs_dir, snapshot)
-    content = _start_of_text(loaded, text, encoding, max_chars or CONTEXT_CHARS)
+    content, _ = _start_of_text(loaded, text, encoding, max_chars, CONTEXT_CHARS)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     rows: list[ContextRow] = [
@@ -320,7 +359,7 @@ def report(
     loaded = open_model(model, runs_dir, snapshot)
     run = run_of(model, runs_dir)
     if text:
-        content = _start_of_text(loaded, text, encoding, max_chars or CELLS_CHARS)
+        content, _ = _start_of_text(loaded, text, encoding, max_chars, CELLS_CHARS)
     elif run is not None:
         content = _held_out_text(run)
     else:
@@ -353,12 +392,18 @@ def report(
 # -- input -------------------------------------------------------------------------------------------------------
 
 
-def _start_of_text(model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None) -> str:
-    """The first ``max_chars`` characters of a text."""
+def _start_of_text(
+    model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None, usual: int | None = None
+) -> tuple[str, str]:
+    """The first characters of a text, and what they are in words: the user's ``max_chars``, or ``usual`` ones."""
     corpus = load_text_for(model, text, encoding, None)
-    if max_chars is not None and corpus.chars > max_chars:
-        print_note(f"Only the first {max_chars:,} of {corpus.chars:,} characters are read: --max-chars changes that")
-    return corpus.text(0, max_chars)
+    count = usual if max_chars is None else max_chars
+    name = visible(corpus.name, keep="")
+    if count is None or corpus.chars <= count:
+        return corpus.text(), f"{corpus.chars:,} characters of {name}"
+    if max_chars is None:
+        print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+    return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
 
 def _held_out_text(run: Run) -> str:
@@ -390,6 +435,24 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     return curves, evenly_chosen(samples, SAMPLES)
 
 
+def _cell(text: str, model: Model) -> tuple[int, int]:
+    """Layer and cell of ``2:187``."""
+    numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    config = model.config
+    if numbers is None:
+        raise GenerationError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
+    layer, cell = int(numbers[1]), int(numbers[2])
+    if not (1 <= layer <= config.num_layers and 1 <= cell <= config.hidden_size):
+        size = f"{config.num_layers} × {config.hidden_size}"
+        raise GenerationError(f"The model has no cell {layer}:{cell}: it has {size}, from 1:1")
+    return layer, cell
+
+
+def cell_name(cell: tuple[int, int]) -> str:
+    """``2:187``."""
+    return f"{cell[0]}:{cell[1]}"
+
+
 def _named_pattern(text: str) -> tuple[str, str]:
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
@@ -400,24 +463,38 @@ def _named_pattern(text: str) -> tuple[str, str]:
 # -- readable results --------------------------------------------------------------------------------------------
 
 
-def _cell_lines(found: list[NamedCell]) -> list[str]:
+def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
     if not found:
         return ["The text has no feature that changes in both of its halves: give a longer one."]
     rows = [
         [
             each.feature,
-            f"{each.cell[0]}:{each.cell[1]}",
-            each.kind,
-            f"{each.score:.3f}",
-            f"{each.chance:.3f}",
-            "" if each.above_chance else "not better than chance",
+            cell_name(each.cell),
+            each.score_words if each.above_chance else f"{each.score_words.split(',')[0]} (chance)",
+            f"{each.chance:.2f}",
+            "" if each.where_true is None else f"{each.where_true:.1f}",
+            "" if each.where_false is None else f"{each.where_false:.1f}",
+            f"{each.low:.1f} to {each.high:.1f}",
         ]
         for each in found
     ]
-    return table(["feature", "cell", "kind", "score", "chance", ""], rows, right=("cell", "score", "chance"))
+    titles = ["feature", "cell", "score, where true", "chance", "true", "false", "range"]
+    best = found[0]
+    clamp = f"{cell_name(best.cell)}={best.end_of_range:g}"
+    return [
+        *table(titles, rows, right=titles[1:]),
+        "",
+        *_filled(
+            f"Chosen on the first half of {source}, and scored on the second. Score: the AUC (0.50 chance, 1.00 "
+            "perfect) and whether the cell is high or low where the feature is true; r: the correlation. True, false: "
+            "the mean state where the feature is; range: from the 1st to the 99th percentile. To hold the first cell "
+            "at the end of its range:"
+        ),
+        f"  {shell_command('generate', model, '--clamp', clamp)}",
+    ]
 
 
-def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], as_json: bool) -> None:
+def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], source: str, as_json: bool) -> None:
     rows: list[CellScoreRow] = [
         {"feature": each.feature, "cell": list(each.cell), "kind": each.kind, "step": step, "score": at_step[n]}
         for n, each in enumerate(found)
@@ -429,23 +506,82 @@ def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], as_jso
     lines = table(
         ["feature", "cell", "kind", *names],
         [
-            [each.feature, f"{each.cell[0]}:{each.cell[1]}", each.kind, *(f"{scores[step][n]:.2f}" for step in steps)]
+            [each.feature, cell_name(each.cell), each.kind, *(f"{each.turned(scores[step][n]):.2f}" for step in steps)]
             for n, each in enumerate(found)
         ],
         right=("cell", *names),
     )
-    print_result(as_json, rows, "\n".join(["Score after so many steps:", *lines]))
+    print_result(as_json, rows, "\n".join([f"Score after so many steps, on {source}:", *lines]))
 
 
-def _print_probe(found: Probe, as_json: bool) -> None:
+def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
     weights = found.weights.tolist()
     rows: list[ProbeCellRow] = [
         {"cell": list(cell), "weight": weight} for cell, weight in zip(found.cells, weights, strict=True)
     ]
-    cells = [[f"{layer}:{cell}", f"{weight:+.3f}"] for (layer, cell), weight in zip(found.cells, weights, strict=True)]
-    lines = table(["cell", "weight"], cells, right=("cell", "weight"))
-    lines.append(f"{len(found.cells)} cells together follow “{found.feature}” with auc {found.score:.3f}")
+    shown = [[cell_name(cell), f"{weight:+.3f}"] for cell, weight in zip(found.cells, weights, strict=True)]
+    lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight"))
+    count = len(found.cells)
+    first = f"these {PROBE_CELLS} {found.scores[PROBE_CELLS - 1]:.3f}; " if count > PROBE_CELLS else ""
+    lines += [
+        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f}; "
+        f"{first}all {count} together {found.score:.3f}",
+        *_filled(f"Chosen on the first half of {source}, and scored on the second."),
+    ]
     print_result(as_json, rows, "\n".join(lines))
+
+
+def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: bool) -> None:
+    """The text coloured by the states of one cell; where the output is no terminal, with a row of marks under it."""
+    from charlstm.insight.activations import activations
+    from charlstm.insight.cells import LEVEL_LIMITS, levels
+
+    with ProgressBar() as bar:
+        found = activations(model, text, progress=bar.stage("reading the text"))
+    states = found.cells[:, cell[0] - 1, cell[1] - 1]
+    rows: list[CellStateRow] = [
+        {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
+    ]
+    if as_json or not rows:
+        print_result(as_json, rows, "")
+        return
+    coloured = sys.stdout.isatty()
+    lines = []
+    for line, at_line in _wrapped(found.text, levels(states).tolist(), min(80, terminal_width())):
+        if coloured:
+            lines.append(
+                "".join(
+                    click.style(visible(char), **LEVEL_STYLES[level]) for char, level in zip(line, at_line, strict=True)
+                )
+            )
+        else:
+            lines += [line, "".join(LEVEL_MARKS[level] for level in at_line).rstrip()] if line else [line]
+    mean, deviation = float(states.mean()), float(states.std())
+    low, lower, higher, high = (mean + deviation * limit for limit in LEVEL_LIMITS)
+    names = (f"below {low:.1f}", f"below {lower:.1f}", "between", f"above {higher:.1f}", f"above {high:.1f}")
+    legend = "  ".join(
+        click.style(name, **LEVEL_STYLES[level]) if coloured else f"{LEVEL_MARKS[level]} {name}"
+        for level, name in enumerate(names)
+    )
+    lines += ["", f"The state of cell {cell_name(cell)} after each character:", legend]
+    click.echo("\n".join(lines))
+
+
+def _filled(paragraph: str) -> list[str]:
+    """The lines of a paragraph, at most 80 columns wide."""
+    return textwrap.wrap(paragraph, min(80, terminal_width()), break_on_hyphens=False)
+
+
+def _wrapped(text: str, levels: list[int], width: int) -> Iterator[tuple[str, list[int]]]:
+    """The lines of a text, cut to a width, with the levels of their characters."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start, start + width)
+        stop = end if end >= 0 else min(len(text), start + width)
+        if end < 0 and stop < len(text) and (blank := text.rfind(" ", start + 1, stop)) > 0:
+            stop = blank + 1
+        yield text[start:stop], levels[start:stop]
+        start = stop + (end >= 0)
 
 
 def _influence_lines(found: Influence, text: str) -> list[str]:

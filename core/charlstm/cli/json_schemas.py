@@ -437,6 +437,14 @@ class NamedCellRow(TypedDict):
     cell is low where the feature is high."""
     chance: float
     """What the best cell reaches for copies of the feature that are shifted along the text."""
+    low: float
+    """The lower end of the cell's range on the text: the 1st percentile of its state."""
+    high: float
+    """The upper end: the 99th percentile."""
+    where_true: float | None
+    """The mean of the cell's state where a yes/no feature is true; ``null`` for a graded one."""
+    where_false: float | None
+    """The same where it is not true."""
 
 
 class CellScoreRow(TypedDict):
@@ -457,6 +465,13 @@ class ProbeCellRow(TypedDict):
     cell: list[int]
     weight: float
     """Of its cell state, in the sum that is above zero where the feature is likely true."""
+
+
+class CellStateRow(TypedDict):
+    """The state of a cell after a character of a text, from ``cells --show``."""
+
+    char: str
+    state: float
 
 
 class InfluenceRow(TypedDict):
@@ -567,6 +582,7 @@ SCHEMAS: dict[str, Any] = {
     "cells": list[NamedCellRow],
     "cells --probe": list[ProbeCellRow],
     "cells --snapshots": list[CellScoreRow],
+    "cells --show": list[CellStateRow],
     "influence": list[InfluenceRow],
     "context": list[ContextRow],
     "multiverse": MultiverseBranch,

@@ -10,7 +10,7 @@ text, which no cell follows: ``chance`` is the best score that these reach.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -36,6 +36,12 @@ SHIFTS = 8
 SHORTEST = 200
 """Characters that a text needs, so that both halves say something."""
 
+RANGE = (1, 99)
+"""Percentiles of a cell's states that are called its range."""
+
+LEVEL_LIMITS = (-1.5, -0.5, 0.5, 1.5)
+"""Standard deviations from its mean at which the next of five levels of a cell's state begins."""
+
 PENALTY = 0.003
 """Strength of the L1 penalty of the probe: of 1,024 cells it keeps some ten to sixty."""
 
@@ -52,6 +58,9 @@ class NamedCell:
             AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
             correlation.
+        low, high: the cell's range on the text: the 1st and the 99th percentile of its state c.
+        where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
+            one.
     """
 
     feature: str
@@ -59,6 +68,10 @@ class NamedCell:
     kind: Literal["auc", "r"]
     score: float
     chance: float
+    low: float
+    high: float
+    where_true: float | None
+    where_false: float | None
 
     @property
     def excess(self) -> float:
@@ -72,6 +85,30 @@ class NamedCell:
         """Whether the cell does better than the best cell does for shifted copies of the feature."""
         return self.excess > 0
 
+    @property
+    def follows_low(self) -> bool:
+        """Whether the cell is low where the feature is true or high."""
+        return self.score < (0.5 if self.kind == "auc" else 0)
+
+    @property
+    def end_of_range(self) -> float:
+        """The end of the cell's range that it is near where the feature is true or high: a value to hold it at."""
+        return round(self.low if self.follows_low else self.high, 1)
+
+    def turned(self, score: float | None = None) -> float:
+        """The score, or that of the cell in another model, so that higher is better for a cell that is low where a
+        yes/no feature is true too: 0.97 for an AUC of 0.03. A correlation stays as it is."""
+        score = self.score if score is None else score
+        return 1 - score if self.kind == "auc" and self.follows_low else score
+
+    @property
+    def score_words(self) -> str:
+        """The score as it is shown: ``0.97, low`` for an AUC of 0.03, with the cell low where the feature is true, and
+        ``r -0.55`` for a correlation."""
+        if self.kind == "r":
+            return f"r {self.score:.2f}"
+        return f"{self.turned():.2f}, {'low' if self.follows_low else 'high'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -82,14 +119,20 @@ class Probe:
         cells: layer and cell of each term, both counted from 1, the largest effect first.
         weights: ``(K,)`` float32, in the same order, for the cell states c.
         bias: the feature is more likely true than not where the weighted sum plus ``bias`` is above zero.
-        score: AUC on the second half of the text.
+        scores: ``(K,)`` float32, the AUC on the second half of the text of the first term alone, the first two, and
+            so on to all.
     """
 
     feature: str
     cells: tuple[tuple[int, int], ...]
     weights: Floats
     bias: float
-    score: float
+    scores: Floats
+
+    @property
+    def score(self) -> float:
+        """AUC of the whole sum on the second half of the text."""
+        return float(self.scores[-1]) if len(self.scores) else 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +149,24 @@ class CellSample:
     second: Floats
     features: tuple[Feature, ...]
     shape: tuple[int, int]
+
+    def feature(self, name: str) -> Feature:
+        """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it in both
+        halves, or if it is graded."""
+        for each in self.features:
+            if each.name == name and each.kind == "yes/no":
+                return each
+        known = ", ".join(each.name for each in self.features if each.kind == "yes/no")
+        raise GenerationError(f"{name!r} is not a yes/no feature of this text; it has: {known or 'none'}")
+
+    def only(self, name: str) -> CellSample:
+        """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""
+        return replace(self, features=(self.feature(name),))
+
+    def states(self, cell: tuple[int, int]) -> Floats:
+        """``(n₁ + n₂,)``: the states of one cell, given as layer and index from 1."""
+        column = _column(cell, self.shape)
+        return np.concatenate([self.first[:, column], self.second[:, column]])
 
 
 def sample_cells(
@@ -170,18 +231,23 @@ def name_cells(
         chance = float(np.abs(on_second[np.arange(1, SHIFTS + 1), best]).max())
         found.append(
             [
-                NamedCell(
-                    feature.name,
-                    _cell(int(which), sample.shape),
-                    "r" if graded else "auc",
-                    float(score) if graded else (float(score) + 1) / 2,
-                    chance if graded else (chance + 1) / 2,
-                )
+                _named(sample, feature, _cell(int(which), sample.shape), float(score), chance)
                 for which, score in zip(order, scores, strict=True)
             ]
         )
     found.sort(key=lambda cells: -cells[0].excess)
     return [cell for cells in found for cell in cells]
+
+
+def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: float, chance: float) -> NamedCell:
+    """``score`` and ``chance`` are signed, from -1 to 1."""
+    states = sample.states(cell)
+    low, high = (float(each) for each in np.percentile(states, RANGE))
+    if feature.kind == "graded":
+        return NamedCell(feature.name, cell, "r", score, chance, low, high, None, None)
+    true = feature.values > 0
+    where_true, where_false = float(states[true].mean()), float(states[~true].mean())
+    return NamedCell(feature.name, cell, "auc", (score + 1) / 2, (chance + 1) / 2, low, high, where_true, where_false)
 
 
 def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
@@ -195,7 +261,7 @@ def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
             scores.append(float("nan"))
             continue
         graded = named.kind == "r"
-        column = (named.cell[0] - 1) * sample.shape[1] + named.cell[1] - 1
+        column = _column(named.cell, sample.shape)
         score = float(scorer.signed(values[named.feature], graded)[0, column])
         scores.append(score if graded else (score + 1) / 2)
     return scores
@@ -209,10 +275,7 @@ def probe(sample: CellSample, name: str) -> Probe:
     Raises:
         GenerationError: the feature is graded, or the text does not have it in both halves.
     """
-    feature = next((each for each in sample.features if each.name == name), None)
-    if feature is None or feature.kind == "graded":
-        known = ", ".join(each.name for each in sample.features if each.kind == "yes/no")
-        raise GenerationError(f"{name!r} is not a yes/no feature of this text; it has: {known or 'none'}")
+    feature = sample.feature(name)
     cut = len(sample.first)
     mean, spread = sample.first.mean(0), sample.first.std(0) + np.float32(1e-6)
     inputs, targets = (sample.first - mean) / spread, feature.values[:cut]
@@ -221,9 +284,9 @@ def probe(sample: CellSample, name: str) -> Probe:
     used = used[np.argsort(-np.abs(weights[used]))]
     raw = (weights / spread)[used]
     offset = float(bias - (weights * mean / spread).sum())
-    scores = sample.second[:, used] @ raw
-    auc = (_Scorer(scores[:, None]).signed(feature.values[None, cut:], graded=False)[0, 0] + 1) / 2
-    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw, offset, float(auc))
+    sums = np.cumsum(sample.second[:, used] * raw, axis=1)
+    scores = (_Scorer(sums).signed(feature.values[None, cut:], graded=False)[0] + 1) / 2
+    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw, offset, scores)
 
 
 class _Scorer:
@@ -267,6 +330,14 @@ def _ranks(states: Floats) -> npt.NDArray[np.float64]:
     return ranks
 
 
+def levels(states: Floats) -> npt.NDArray[np.intp]:
+    """``(n,)``: the level of each of a cell's states ``(n,)``, from 0 for far below their mean over 2 for near it to 4
+    for far above it (:data:`LEVEL_LIMITS`)."""
+    deviation = float(states.std()) or 1.0
+    found: npt.NDArray[np.intp] = np.searchsorted(LEVEL_LIMITS, (states - states.mean()) / deviation, "right")
+    return found
+
+
 def _sparse_logistic(
     inputs: Floats, targets: Floats, penalty: float = PENALTY, iterations: int = 200
 ) -> tuple[Floats, float]:
@@ -304,3 +375,7 @@ def _with_shifted(values: Floats) -> Floats:
 def _cell(which: int, shape: tuple[int, int]) -> tuple[int, int]:
     layer, cell = divmod(which, shape[1])
     return layer + 1, cell + 1
+
+
+def _column(cell: tuple[int, int], shape: tuple[int, int]) -> int:
+    return (cell[0] - 1) * shape[1] + cell[1] - 1

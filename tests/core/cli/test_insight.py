@@ -5,9 +5,11 @@ from __future__ import annotations
 import html.parser
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
+from charlstm.cli.json_schemas import NamedCellRow
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 
@@ -22,16 +24,68 @@ def test_cells_are_a_list_of_features_with_their_best_cell(
     workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
 ) -> None:
     rows = run_json("cells", "fox", text, "--feature", "the=the", "--per-feature", "2")
-    assert {"feature", "cell", "kind", "score", "chance"} == set(rows[0])
+    assert get_type_hints(NamedCellRow).keys() == rows[0].keys()
     assert sum(row["feature"] == "the" for row in rows) == 2
     assert all(row["cell"][0] == 1 and 1 <= row["cell"][1] <= 12 for row in rows)
-    assert "position in word" in run_cli("cells", "fox", text)[0]
+    for row in rows:
+        means = [row["where_true"], row["where_false"]]
+        assert row["low"] < row["high"]
+        assert (None in means) == (row["kind"] == "r")
+        if row["kind"] == "auc" and abs(row["score"] - 0.5) > 0.2:
+            assert (means[0] > means[1]) == (row["score"] > 0.5)
 
 
-def test_a_probe_lists_its_cells(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
+) -> None:
+    printed, remarks = run_cli("cells", "fox", text)
+    assert not remarks
+    assert "position in word" in printed
+    assert "first half of 1,320 characters of x.txt" in " ".join(printed.split())
+    best = run_json("cells", "fox", text)[0]
+    low = best["score"] < (0.5 if best["kind"] == "auc" else 0)
+    value = round(best["low" if low else "high"], 1)
+    held = f"{best['cell'][0]}:{best['cell'][1]}={value:g}"
+    assert printed.splitlines()[-1].split() == ["charlstm", "generate", "fox", "--clamp", held]
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(workspace: Path, run_cli: RunCli, text: str) -> None:
+    printed, remarks = run_cli("cells", "fox", text, "--max-chars", "1000")
+    assert not remarks
+    assert "the first 1,000 of 1,320 characters" in " ".join(printed.split())
+    long = Path(text).with_name("long.txt")
+    long.write_text(Path(text).read_text() * 2)
+    assert "--max-chars changes that" in run_cli("cells", "fox", str(long), "--show", "1:1")[1]
+
+
+def test_a_probe_lists_its_cells_and_what_they_add(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
+) -> None:
     rows = run_json("cells", "fox", text, "--probe", "blank")
     assert {"cell", "weight"} == set(rows[0])
-    assert "together follow “blank” with auc" in run_cli("cells", "fox", text, "--probe", "blank")[0]
+    printed = run_cli("cells", "fox", text, "--probe", "blank")[0]
+    assert re.search(rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+; (these 8 .*; )?all {len(rows)} together", printed)
+    assert printed.count("\n1:") + printed.count("\n 1:") <= 8
+
+
+def test_a_text_is_shown_by_the_states_of_a_cell(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str
+) -> None:
+    plain = Path(text).with_name("plain.txt")
+    plain.write_text("the quick brown fox\njumps over the lazy dog\n" * 9)
+    rows = run_json("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")
+    states = [row["state"] for row in rows]
+    assert "".join(row["char"] for row in rows) == plain.read_text()[:300]
+    lines = run_cli("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")[0].splitlines()
+    assert lines[0] == "the quick brown fox"
+    highest = states.index(max(states[: len(lines[0])]))
+    assert lines[1][highest] in "+#"
+    assert "below" in lines[-1]
+    assert "above" in lines[-1]
+    assert "no cell 2:1" in error_of("cells", "fox", text, "--show", "2:1")
+    assert "LAYER:CELL" in error_of("cells", "fox", text, "--show", "quotes")
+    assert "cannot be combined" in error_of("cells", "fox", text, "--show", "1:1", "--snapshots")
 
 
 def test_cells_are_followed_through_the_snapshots_of_a_run(

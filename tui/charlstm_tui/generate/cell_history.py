@@ -54,6 +54,7 @@ class CellHistory(Static):
         width = min(WIDEST, max(2, (self.content_size.width or 40) // len(steps)))
         if named is not None:
             strengths = [abs(2 * score - 1) if named.kind == "auc" else abs(score) for score in scores]
+            scores = [named.turned(score) for score in scores]
             rows = sparkline(strengths, len(strengths), ROWS, low=0, high=1)
             for row in rows:
                 lines.append(Content.styled("".join(cell * (width - 1) + " " for cell in row), "$kept"))

@@ -94,7 +94,7 @@ class CellList(SteadyOptionList):
     def _words(self, named: NamedCell) -> Content:
         style = "" if named.above_chance else "$quiet"
         cell = cell_name(named.cell)
-        score = f"{named.kind:>3} {named.score:5.2f}"
+        score = f"{named.score_words:<10}"
         chance = f"chance {named.chance:.2f}"
         if self.scrollable_content_region.width >= ONE_LINE:
             return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
