@@ -417,28 +417,33 @@ def again(app: App, arguments: list[str], folder: Path, told: Told) -> App:
 
 def escapes(app: App, setup: Setup) -> bool:
     """Escapes lead out of everything, and then a key helps; whether the app is still there, which what was typed before
-    may have quit: it reads late on a busy machine."""
+    may have quit: on a busy machine it reads late, so it is asked again until the time is up."""
     app.type(b"\x1b[201~")  # a paste that never ended
-    for _ in range(10):
-        app.type(b"\x1b")
-        app.pause(0.15)
     app.redraws()
     before = app.drawn
     app.redraws()
-    app.pause(1.0)  # an Escape that is still on its way would make another key of the next
-    app.type(setup.key(HELP).encode())
-    app.answered(lambda: ": keys" in app.text(before), "the keys on the screen")
+    deadline = time.monotonic() + TIMEOUT
+    while ": keys" not in app.text(before) and app.process.poll() is None:
+        if time.monotonic() > deadline:
+            raise Failure("Escapes do not lead to where a key helps")
+        for _ in range(10):
+            app.type(b"\x1b")
+            app.pause(0.15)
+        app.pause(1.0)  # an Escape that is still on its way would make another key of the next
+        app.type(setup.key(HELP).encode())
+        app.pause(1.0)
     return app.process.poll() is None
 
 
 def finish(app: App, setup: Setup, told: Told) -> None:
-    """A key quits."""
+    """A key quits; while a run trains, after a question."""
     app.type(b"\x1b")
     app.pause(0.3)
     status = Path(f"/proc/{app.process.pid}/status").read_text()
     told.memory = 1024 * int(status.partition("VmRSS:")[2].split()[0])
+    before = app.drawn
     app.type(setup.key(QUIT).encode())
-    app.pause(0.5)
+    app.answered(lambda: "Quit while" in app.text(before), "the question before the end")
     app.type(b"l")
     app.answered(lambda: False, "its end")
     told.drawn += app.drawn

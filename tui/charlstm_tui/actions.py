@@ -92,7 +92,7 @@ def _action(
 _NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+", "minus": "-",
     "left_square_bracket": "[", "right_square_bracket": "]", "escape": "Esc", "enter": "Enter", "space": "Space",
-    "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=", "f1": "F1",
+    "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=",
     "exclamation_mark": "!",
 }  # fmt: skip
 
@@ -100,7 +100,8 @@ _NAMES = {
 def key_name(key: str) -> str:
     """A Textual key name as a person reads it: ``ctrl+right`` is ``Ctrl+→``, ``T`` stays ``T``."""
     *modifiers, last = key.split("+")
-    return "+".join([*(word.capitalize() for word in modifiers), _NAMES.get(last, last.upper() if modifiers else last)])
+    capital = bool(modifiers) or (last[:1] == "f" and last[1:].isdigit())
+    return "+".join([*(word.capitalize() for word in modifiers), _NAMES.get(last, last.upper() if capital else last)])
 
 
 _configured_keys: dict[str, tuple[str, ...]] = {}

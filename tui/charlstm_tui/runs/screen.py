@@ -161,6 +161,10 @@ class RunsScreen(ModeScreen):
     def scopes(self) -> tuple[str, ...]:
         return ("runs.overlay",) if self.overlaid else ("runs",)
 
+    @property
+    def name_shown(self) -> str:
+        return "Curves" if self.overlaid else super().name_shown
+
     def focus_main(self) -> None:
         if self.overlaid:
             for chart in self.query("#overlay-chart"):

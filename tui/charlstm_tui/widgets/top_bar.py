@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm_tui.actions import MODES
+from charlstm_tui.actions import MODES, key_of
 from charlstm_tui.formatting import IDLE, status_words
 from charlstm_tui.run_watcher import RunsState
 
@@ -52,15 +52,15 @@ class TopBar(Widget):
             self.post_message(self.ModeChosen(mode))
 
     def _tabs(self) -> list[Content]:
-        def tab(number: int, mode: str, title: str, full: bool) -> Content:
-            active = mode == self._mode
-            label = f"{number} {title}" if full or active else str(number)
+        def tab(mode: str, title: str, full: bool) -> Content:
+            active, key = mode == self._mode, key_of(f"app.mode_{mode}")
+            label = f"{key} {title}" if full or active else key
             style = self.get_visual_style("top-bar--active" if active else "top-bar--tab")
             style += Style.from_meta({"mode": mode})
             return Content.styled(f"[{label}]" if active else f" {label} ", style)
 
         def row(full: bool) -> list[Content]:
-            return [tab(number, mode, title, full) for number, (mode, title) in enumerate(MODES, 1)]
+            return [tab(mode, title, full) for mode, title in MODES]
 
         name = Content.styled(" charlstm ", self.get_visual_style("top-bar--name"))
         return [
