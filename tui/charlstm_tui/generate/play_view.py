@@ -77,6 +77,7 @@ class PlayView(ExplainingView):
 
     def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
+        self.update_classes({"-no-model": True, "-empty": True}, update=False)
         self._usual = usual  # how a model is played that was not played before
         self.state: PlaybackState | None = None
         """The last state of the playback."""
@@ -420,16 +421,15 @@ class PlayView(ExplainingView):
                 "Nothing to play yet.\n\n",
                 *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
             )
-        self.set_class(state is None or state.facts is None, "-no-model")
         empty = self.query_one(Empty)
         if words is not None:
             empty.update(words)
-        if self.has_class("-empty") != (words is not None):
-            # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
-            moves = self.screen.focused in (None, self.text_view, empty, self.query_one(BranchTree))
-            self.set_class(words is not None, "-empty")
-            if moves and self.app.app_focus and self.screen.is_current:
-                self.focus_text()
+        changes = self.has_class("-empty") != (words is not None)
+        # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
+        moves = self.screen.focused in (None, self.text_view, empty, self.query_one(BranchTree))
+        self.update_classes({"-no-model": state is None or state.facts is None, "-empty": words is not None})
+        if changes and moves and self.app.app_focus and self.screen.is_current:
+            self.focus_text()
 
     # ---- copied passages
 
