@@ -93,7 +93,7 @@ _NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+", "minus": "-",
     "left_square_bracket": "[", "right_square_bracket": "]", "escape": "Esc", "enter": "Enter", "space": "Space",
     "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=",
-    "exclamation_mark": "!",
+    "exclamation_mark": "!", "less_than_sign": "<", "greater_than_sign": ">", "asterisk": "*",
 }  # fmt: skip
 
 
@@ -132,6 +132,12 @@ ACTIONS: tuple[Action, ...] = (
       words="log traceback problem bug"),
     A(OUTSIDE, "zoom", "z", "zoom", "Show this pane alone, or all panes again.", footer=60,
       words="maximize full screen"),
+    A(OUTSIDE, "border_back", "less_than_sign", "border back", "Move the border between two panes to the left or up.",
+      -1, handler="border", words="resize split divider wider narrower"),
+    A(OUTSIDE, "border_on", "greater_than_sign", "border on", "Move the border between two panes to the right or down.",
+      1, handler="border", words="resize split divider wider narrower"),
+    A(OUTSIDE, "border_reset", "asterisk", "usual border", "Give the panes their usual sizes again.",
+      words="resize split divider reset"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
     # ---- Corpus
     A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1),

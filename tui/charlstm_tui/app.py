@@ -45,6 +45,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
+from charlstm_tui.widgets.split import split_of
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
@@ -238,6 +239,16 @@ class CharLSTMApp(ModeApp):
     def do_zoom(self) -> None:
         if isinstance(self.screen, ModeScreen):
             self.screen.zoom()
+
+    def do_border(self, steps: int) -> None:
+        split = split_of(self.screen)
+        if split is None:
+            self.notify_info("There are no two panes with a border to move here.")
+        else:
+            split.move(steps)
+
+    def do_border_reset(self) -> None:
+        self.use_pane_shares({})
 
     def do_units(self) -> None:
         self.bits = not self.bits

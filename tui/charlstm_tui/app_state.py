@@ -1,4 +1,4 @@
-"""What the app remembers from one start to the next: theme, order of the runs, smoothing and folder.
+"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder and panes.
 
 One small file in the user's state folder, beside which the configuration is the user's own and never written. Losing it
 loses nothing that matters, so a file that cannot be read or written is no error; one of a newer charlstm is left alone.
@@ -10,7 +10,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from charlstm.errors import CharLSTMError
 from charlstm_tui.error_log import LOG
 
 FORMAT = 1
+Remembered = str | bool | dict[str, float]
 MOST_BYTES = 100_000
 
 
@@ -36,6 +37,12 @@ class AppState:
     folder: str = ""
     """The folder that Corpus listed last, and in :attr:`folder_from` the one that the app was started in."""
     folder_from: str = ""
+    pane_shares: dict[str, float] = field(default_factory=dict)
+    """Of each pane that was resized its share of the space, from 0 to 1."""
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) is float and 0 < value < 1
 
 
 def state_file() -> Path:
@@ -48,6 +55,8 @@ def load_state() -> AppState:
     entries = _read() or {}
     default = AppState()
     known: dict[str, Any] = {each.name: entries.get(each.name) for each in fields(AppState)}
+    if isinstance(shares := known["pane_shares"], dict):
+        known["pane_shares"] = {name: share for name, share in shares.items() if _is_share(share)}
     return AppState(**{name: value for name, value in known.items() if type(value) is type(getattr(default, name))})
 
 
@@ -55,11 +64,11 @@ class StateWriter:
     """Write changes to the file on a daemon thread, because a disk may take its time. The latest value is kept."""
 
     def __init__(self) -> None:
-        self._changes: dict[str, str | bool] = {}
+        self._changes: dict[str, Remembered] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def write(self, **changes: str | bool) -> None:
+    def write(self, **changes: Remembered) -> None:
         """Change these fields of :class:`AppState`, and leave the others as another app may have written them."""
         with self._lock:
             self._changes.update(changes)
@@ -86,7 +95,7 @@ class StateWriter:
                 LOG.exception("writing what the app remembers")
 
 
-def _merge(changes: Mapping[str, str | bool]) -> None:
+def _merge(changes: Mapping[str, Remembered]) -> None:
     entries = _read()
     if entries is None:
         return

@@ -25,7 +25,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
-from charlstm_tui.app_state import AppState, StateWriter, load_state
+from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
 from charlstm_tui.background import JobFailed, SafeWorkers, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.clipboard import Copyable
@@ -38,6 +38,7 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import ignore_old_sizes
+from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.top_bar import TopBar
 
 
@@ -61,6 +62,8 @@ class ModeApp(SafeWorkers, App[None]):
     model: var[ModelChoice | None] = var(None)
     runs_state: var[RunsState] = var(RunsState())
     bits: var[bool] = var(False)
+    pane_shares: var[dict[str, float]] = var({})
+    """The share of the space that each pane has which was resized, see :class:`~charlstm_tui.widgets.split.Split`."""
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__()
@@ -69,6 +72,7 @@ class ModeApp(SafeWorkers, App[None]):
         self.config_problems: tuple[str, ...] = problems
         """A sentence for each entry of the configuration that is wrong."""
         self.remembered: AppState = load_state()
+        self.pane_shares = self.remembered.pane_shares
         self.start_folder = self._start_folder()
         self._state_writer = StateWriter()
         self.bits = self.config.loss_unit == "bits"
@@ -96,7 +100,7 @@ class ModeApp(SafeWorkers, App[None]):
         self.add_config_problem("", "start_folder", f"There is no folder {self.config.start_folder}")
         return Path.cwd()
 
-    def remember(self, **changes: str | bool) -> None:
+    def remember(self, **changes: Remembered) -> None:
         """Keep these fields of :class:`AppState` for the next start."""
         before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
         if self.remembered != before:
@@ -118,6 +122,15 @@ class ModeApp(SafeWorkers, App[None]):
         self.remember(theme=name)
         if self.config.theme not in ("", name):
             self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
+
+    def use_pane_shares(self, shares: dict[str, float]) -> None:
+        """Give the panes of all modes these shares of the space, and the others their usual ones."""
+        self.pane_shares = shares
+        self.remember(pane_shares=shares)
+
+    def on_split_moved(self, event: Split.Moved) -> None:
+        others = {name: share for name, share in self.pane_shares.items() if name != event.name}
+        self.use_pane_shares(others if event.share is None else {**others, event.name: event.share})
 
     def finish_remembering(self) -> None:
         """Wait a moment for the disk, before the process ends."""

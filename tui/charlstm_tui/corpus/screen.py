@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Static
@@ -37,6 +36,7 @@ from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import RowList
+from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import TextInput
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class CorpusScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         yield Static(id="welcome")
         yield TextInput(placeholder="part of a name", id="texts-filter", compact=True)
-        with Horizontal(id="corpus-split"):
+        with Split("#texts", id="corpus-split"):
             yield TextList(id="texts")
             yield TextPane(id="text").data_bind(state=CorpusScreen.text, otherwise=CorpusScreen.otherwise)
         yield TextHints(id="text-hints").data_bind(state=CorpusScreen.text, reading=CorpusScreen.reading)

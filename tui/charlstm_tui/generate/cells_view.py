@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -43,6 +43,7 @@ from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
 Cell = tuple[int, int]
@@ -162,7 +163,7 @@ class CellsView(ExplainingView):
 
     def compose(self) -> ComposeResult:
         yield Static(id="cells-head")
-        with Horizontal():
+        with Split("#cells-side", id="cells-body"):
             with Vertical(id="cells-main"):
                 yield StreamView(id="cells-text")
                 yield NextChars(id="cells-next")

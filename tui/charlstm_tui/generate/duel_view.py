@@ -35,6 +35,7 @@ from charlstm_tui.player.marks import Origin, uniform
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
 from charlstm_tui.save_dialog import Format
+from charlstm_tui.widgets.split import Split
 
 SIDES = (1, 2)
 """The numbers of the player's playbacks that are the two sides."""
@@ -58,11 +59,12 @@ class DuelView(GenerateView):
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
     def compose(self) -> ComposeResult:
-        for number in SIDES:
-            with Vertical(classes="duel-side", id=f"side-{number}"):
-                yield Static(classes="duel-head", id=f"head-{number}")
-                yield StreamView(id=f"duel-{number}")
-                yield Static(classes="duel-verdict", id=f"verdict-{number}")
+        with Split("#side-2", id="duel-body"):
+            for number in SIDES:
+                with Vertical(classes="duel-side", id=f"side-{number}"):
+                    yield Static(classes="duel-head", id=f"head-{number}")
+                    yield StreamView(id=f"duel-{number}")
+                    yield Static(classes="duel-verdict", id=f"verdict-{number}")
 
     # ---- for the screen
 

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
@@ -37,6 +37,7 @@ from charlstm_tui.generate.view_bar import Legend, held_words
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
+from charlstm_tui.widgets.split import Split
 
 Number = TypeVar("Number", int, float)
 
@@ -199,7 +200,7 @@ class MultiverseView(GenerateView):
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head")
-        with Horizontal():
+        with Split("#multiverse-side", id="multiverse-body"):
             yield ContinuationBlocks(id="multiverse-blocks")
             with Vertical(id="multiverse-side"):
                 yield Static(id="multiverse-words")

@@ -48,6 +48,7 @@ from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import has_alt
 
 FORMATS = (
@@ -101,7 +102,7 @@ class PlayView(ExplainingView):
             key = key_of("generate.edit_prime")
             yield Static(Content.assemble((key, "bold $primary"), " edit"), id="prime-hint", classes="quiet")
         yield Static(id="unknown")
-        with Horizontal(id="play-body"):
+        with Split("#side", id="play-body"):
             yield Empty(id="empty")
             yield StreamView(id="stream")
             with Vertical(id="side"):

@@ -17,7 +17,7 @@ import numpy as np
 from rich.cells import cell_len
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
@@ -41,6 +41,7 @@ from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.row_list import Row, RowList
+from charlstm_tui.widgets.split import Split
 
 MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
@@ -137,7 +138,7 @@ class ScoreView(GenerateView):
     def compose(self) -> ComposeResult:
         yield Static(id="score-head")
         yield SurpriseStrip(id="score-strip")
-        with Horizontal():
+        with Split("#score-side", id="score-body"):
             yield StreamView(id="score-text")
             with Vertical(id="score-side"):
                 yield Static(classes="caption", id="score-caption")

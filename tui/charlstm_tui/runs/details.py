@@ -23,6 +23,8 @@ from charlstm_tui.widgets.changing_text import ChangingText
 class DetailsPane(VerticalScroll, can_focus=True):
     """Shows the details of the only run in ``runs``, or compares them if there are several."""
 
+    ALLOW_MAXIMIZE = True
+
     runs: reactive[tuple[tuple[RunView, RunDetails | None], ...]] = reactive((), always_update=True)
     """What to show: each run, and its details once they are read."""
     bits: reactive[bool] = reactive(False)

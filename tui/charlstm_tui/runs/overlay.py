@@ -23,6 +23,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.split import Split
 
 LETTERS = string.ascii_lowercase
 """Each run has a letter, so that runs are told apart without colours too."""
@@ -59,7 +60,7 @@ class OverlayPane(SafeWorkers, Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="overlay-head")
-        with Vertical(id="overlay-split"):
+        with Split("#overlay-list", id="overlay-split"):
             yield LossChart(id="overlay-chart")
             with VerticalScroll(id="overlay-list", can_focus=False):
                 yield Static(id="overlay-values")

@@ -42,6 +42,7 @@ from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
+from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import TextInput
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class RunsScreen(ModeScreen):
             placeholder="part of a name, or lr<0.01 text=anna state=finished tag=good", id="runs-filter", compact=True
         )
         yield ChangingText(id="runs-filter-problem")
-        with Vertical(id="runs-split"):
+        with Split("#runs-details", id="runs-split"):
             with TablePane(id="runs-table"):
                 yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
                 yield RowList(id="runs")

@@ -36,6 +36,7 @@ from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.split import Split
 
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
@@ -87,7 +88,7 @@ class RunPane(Vertical):
     def compose(self) -> ComposeResult:
         yield ChangingText(id="headline", markup=False)
         yield ProgressLine(id="progress")
-        with Horizontal(id="panes"):
+        with Split("#lower", id="panes"):
             with Horizontal(id="upper"):
                 yield LossChart(id="chart")
                 yield Figures(id="figures")
