@@ -12,6 +12,7 @@ from textual.binding import BindingsMap
 from charlstm.config import ENTRIES
 from charlstm_tui.actions import ACTIONS, FOCUSES, active, bindings, key_name, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
+from charlstm_tui.palette import relevance
 from driven_app import driven
 from recorded_run import record
 
@@ -217,6 +218,44 @@ def test_alt_is_refused_where_terminals_lose_it() -> None:
 )  # fmt: skip
 def test_keys_are_written_as_people_write_them(written: str, code: str | None) -> None:
     assert key_code(written) == code
+
+
+def found(typed: str, mode: str) -> list[str]:
+    """The ids of the actions that the palette finds in a mode, the best first."""
+    scores = {
+        action.id: relevance(typed, action.label, action.words, action.help)
+        for action in ACTIONS
+        if action.palette and action.mode in (None, mode)
+    }
+    return sorted((name for name, score in scores.items() if score > 0), key=lambda name: -scores[name])
+
+
+@pytest.mark.parametrize(
+    ("typed", "mode", "first", "most"),
+    [
+        ("undo", "generate", "generate.undo", 4),
+        ("copy", "generate", "app.copy", 2),
+        ("compare", "runs", "runs.compare", 1),
+        ("export", "runs", "runs.save_curves", 3),
+        ("temp", "generate", "generate.temperature_down", 3),
+        ("learning rate", "train", "train.rate", 1),
+        ("speed", "generate", "generate.faster", 2),
+        ("exit", "corpus", "app.quit_key", 1),
+        ("open file", "corpus", "corpus.open_path", 1),
+        ("save chart", "train", "train.save_chart", 1),
+    ],
+)
+def test_palette_finds_words_not_letters(typed: str, mode: str, first: str, most: int) -> None:
+    names = found(typed, mode)
+    assert first in names[: 2 if typed == "export" else 1]
+    assert len(names) <= most
+
+
+async def test_palette_finds_letters_when_there_is_no_such_word(places: Path, config: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("ctrl+p", *"opnpth")
+        await app.shows("Open path")
 
 
 @pytest.mark.parametrize(("typed", "shown"), [("clipboard", "Copy"), ("export", "Generate: save")])

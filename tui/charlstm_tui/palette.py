@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,10 @@ from charlstm_tui.widgets.option_list import SteadyOptionList
 class SteadyCommandList(CommandList, SteadyOptionList):
     """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
 
+
+WORD = re.compile(r"[^\W_]+")
+OTHER_MODE = 0.25
+"""How much less an action of another mode counts."""
 
 Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 """Name, help, other words for it, and what to call."""
@@ -114,12 +119,15 @@ class Actions(Provider):
             yield command.title, command.help, "", command.callback
 
     def _in_other_modes(self) -> Iterator[Entry]:
-        """The actions of the other modes, which are shown first. Only in a search, as they are many."""
+        """The actions of the other modes, which are shown first. Only in a search, as they are many. Of those with the
+        same name, such as undo in two views, only the first."""
         app, screen, titles = self.app, self.screen, dict(MODES)
         if isinstance(app, ModeApp) and isinstance(screen, ModeScreen):
+            named: set[str] = set()
             for action in ACTIONS:
-                if action.palette and action.mode not in (None, screen.MODE):
-                    name = f"{titles[action.mode or '']}: {action.label}"
+                name = f"{titles.get(action.mode or '')}: {action.label}"
+                if action.palette and action.mode not in (None, screen.MODE) and name not in named:
+                    named.add(name)
                     yield name, _about(action), action.words, partial(app.do_in_mode, action)
 
     async def discover(self) -> Hits:
@@ -127,11 +135,44 @@ class Actions(Provider):
             yield DiscoveryHit(name, act, help=_literal(about))
 
     async def search(self, query: str) -> Hits:
+        here, elsewhere = list(self._commands()), list(self._in_other_modes())
+        found = [
+            (relevance(query, name, words, about) - part, name, about, act)
+            for part, entries in ((0.0, here), (OTHER_MODE, elsewhere))
+            for name, about, words, act in entries
+        ]
+        found = [hit for hit in found if hit[0] > 0]
         matcher = self.matcher(query)
-        for name, about, words, act in (*self._commands(), *self._in_other_modes()):
-            score = max(matcher.match(name) * 1.5, matcher.match(words), matcher.match(about))
+        if not found:  # perhaps letters are missing, or some of them are of other words
+            found = [(matcher.match(name), name, about, act) for name, about, _, act in (*here, *elsewhere)]
+        for score, name, about, act in found:
             if score > 0:
                 yield Hit(score, matcher.highlight(name), act, text=name, help=_literal(about))
+
+
+def relevance(query: str, name: str, words: str, about: str) -> float:
+    """How well an action answers to what was typed: 0 is not at all.
+
+    Every word typed has to begin a word of the name, else of the name or its other words, else, unless only a letter or
+    two was typed, of what the action does too. So "undo" finds no sentence that merely holds these letters.
+    """
+    typed = WORD.findall(query.lower())
+    if not typed:
+        return 0.0
+    own = WORD.findall(name.lower())
+    if typed == own[: len(typed)]:
+        return 5.0 if len(typed) == len(own) else 4.0
+    if _begun(typed, own):
+        return 3.0 if own[0].startswith(typed[0]) else 2.5
+    if _begun(typed, [*own, *WORD.findall(words.lower())]):
+        return 2.0
+    if max(map(len, typed)) > 2 and _begun(typed, WORD.findall(f"{name} {words} {about}".lower())):
+        return 1.5 if " ".join(typed) in about.lower() else 1.0
+    return 0.0
+
+
+def _begun(typed: Sequence[str], words: Sequence[str]) -> bool:
+    return all(any(word.startswith(each) for word in words) for each in typed)
 
 
 def _about(action: Action) -> str:
