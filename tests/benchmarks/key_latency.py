@@ -2,9 +2,10 @@
 
     python tests/benchmarks/key_latency.py [--keys 200] [--size 120x36] [--hidden 512]
 
-Plays a random 2-layer model paused, at 60 characters per second and at full speed. Each key changes the temperature;
-the time until the new value is in the output of the app is measured. Prints one line of JSON: median and 99th
-percentile in milliseconds. No training should run meanwhile; ``load`` is the load of the machine.
+Plays a random 2-layer model paused, at 60 characters per second and at full speed, and at 60 characters per second in
+the view Cells, which colours each character by a cell. Each key changes the temperature, or in Cells the value at which
+the cell is held; the time until the new value is in the output of the app is measured. Prints one line of JSON: median
+and 99th percentile in milliseconds. No training should run meanwhile; ``load`` is the load of the machine.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 from charlstm_tui.player.preferences import Preferences, remember
 
-SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf}
+CELLS = "60 a second, cells shown"
+SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf, CELLS: 60.0}
 TIMEOUT = 30.0
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-()")))
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
-from charlstm_tui.generate import duel_view, play_view
+from charlstm_tui.generate import cells_view, duel_view, play_view
 from charlstm_tui.player import thread
-thread.PAUSE_AFTER = play_view.PAUSE_AFTER = duel_view.PAUSE_AFTER = 10**9
+thread.PAUSE_AFTER = play_view.PAUSE_AFTER = duel_view.PAUSE_AFTER = cells_view.PAUSE_AFTER = 10**9
 main()
 """
 
@@ -97,17 +99,26 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
-def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
+def measure(model: Path, size: tuple[int, int], keys: int, in_cells: bool = False) -> dict[str, float]:
     """Milliseconds from ``keys`` key presses to their effects, and the speed of the text."""
     app = App(["--model", str(model)], size)
     if not app.read(TIMEOUT, b"0.80"):
         raise SystemExit("the app did not open")
+    up, down = ("T", b"0.85"), ("t", b"0.80")
+    if in_cells:
+        app.read(5.0)  # for a text that is long enough to name cells on it
+        app.press("x")
+        if not app.read(TIMEOUT, b"named on"):
+            raise SystemExit("no cells were named")
+        app.press(" ")
+        up, down = ("+", b" at 0.5"), ("-", b" at 0 ")  # where the cell is held
     app.read(2.0)
     taken = []
     for number in range(keys):
+        key, effect = down if number % 2 else up
         begin = time.perf_counter()
-        app.press("tT"[number % 2 == 0])
-        if not app.read(TIMEOUT, b"0.85" if number % 2 == 0 else b"0.80"):
+        app.press(key)
+        if not app.read(TIMEOUT, effect):
             raise SystemExit("a key had no effect in time")
         taken.append(1000 * (time.perf_counter() - begin))
         app.read(0.03 + 0.0037 * (number % 11))  # so that keys come at different times within a frame
@@ -119,7 +130,7 @@ def measure(model: Path, size: tuple[int, int], keys: int) -> dict[str, float]:
         "median_ms": round(statistics.median(taken), 1),
         "p99_ms": round(percentile(taken, 0.99), 1),
         "max_ms": round(max(taken), 1),
-        "chars_per_second": int(rates[-1].replace(b",", b"")) if rates else 0,
+        "chars_per_second": int(rates[-1].replace(b",", b"")) if rates else 0,  # not shown in Cells
     }
 
 
@@ -136,7 +147,7 @@ def main() -> None:
         model = random_model(Path(folder), options.hidden)
         for name, speed in SPEEDS.items():
             remember(str(model), Preferences(speed=speed))
-            report[name] = measure(model, (columns, rows), options.keys)
+            report[name] = measure(model, (columns, rows), options.keys, name == CELLS)
     report |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
     print(json.dumps(report))
 

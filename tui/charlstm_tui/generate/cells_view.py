@@ -71,6 +71,7 @@ class CellList(SteadyOptionList):
     CellList {
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus { background-tint: $foreground 0%; }
         &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
     }
     """
@@ -496,7 +497,7 @@ class CellsView(ExplainingView):
         change = "higher" if mean >= 0 else "lower"
         return Content.assemble(
             f"silenced: loss {abs(mean):.4f} nats {change}",
-            (f", on the {'last ' if self._damaged_from else ''}{chars:,} characters", "$quiet"),
+            (f", on {'the last' if self._damaged_from else 'these'} {chars:,} characters", "$quiet"),
         )
 
     def do_why(self) -> None:

@@ -19,6 +19,7 @@ class LesionList(SteadyOptionList):
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
         text-wrap: nowrap; text-overflow: ellipsis;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus { background-tint: $foreground 0%; }
         &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
     }
     """
