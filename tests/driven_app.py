@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from textual.events import Event, Key
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -41,6 +42,11 @@ class Driven:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+
+    def burst(self, *keys: str | Event) -> None:
+        """Press keys so quickly that all have come before the app reads the first."""
+        for key in keys:
+            self.app.post_message(Key(key, key if len(key) == 1 else None) if isinstance(key, str) else key)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for ``condition``, at most until the deadline."""

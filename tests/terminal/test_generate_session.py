@@ -27,11 +27,7 @@ def chars(app: Terminal) -> int:
 
 
 def save_as(app: Terminal, name: str) -> None:
-    app.key("ctrl+s")
-    app.until("Save the text")
-    app.key("ctrl+u", name)
-    app.until(name)
-    app.key("enter")
+    app.press_at_once("ctrl+s", name, "enter")
     app.until(lambda: re.search(f"(Saved as|Exported to) .*{re.escape(name)}", app.text) is not None)
 
 
@@ -42,9 +38,7 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
 
     app = Terminal(["--model", model.name], home, environment)
     app.until("The morning")
-    app.key("e")
-    app.until("play from this prime")  # keys that come before the input has the focus are not typed into it
-    app.key("ctrl+u", PRIME)
+    app.press_at_once("e", "ctrl+u", PRIME)
     app.until(f"Prime  {PRIME}")
     app.key("enter")
     app.key("c", "c", "c")  # the legend leaves no place for the count of characters
@@ -80,9 +74,7 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
     again.until("last session")  # it saved itself, too
     again.key("space")
     again.until("‖ paused")
-    again.key("o")
-    again.until("Play another model")
-    again.key("mine.json", "enter")
+    again.press_at_once("o", "mine.json", "enter")
     again.until(lambda: chars(again) == made - 3)
     again.until("0.90")
     save_as(again, "mine.html")

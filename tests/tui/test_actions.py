@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from textual.binding import Binding
 
-from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, TO_INPUT, Action, active, bindings, key_name
+from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.generate.cells_view import CellsView
@@ -63,10 +63,7 @@ def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_inp
         assert {action.id for action in ACTIONS if action.mode == mode} <= bound
     for binding in (*CharLSTMApp.BINDINGS, *bindings(*(mode for mode, _ in MODES))):
         assert isinstance(binding, Binding)
-        if binding.id in TO_INPUT:  # possible outside text fields alone, which ``check_action`` sees to
-            assert binding.priority
-            assert not BY_ID[binding.id].acts_in_inputs
-        elif binding.priority:
+        if binding.priority:
             assert BY_ID[binding.id or ""].scope == ANYWHERE
             assert all("ctrl+" in key or key == "f1" for key in binding.key.split(","))
 

@@ -11,6 +11,7 @@ from textual.widgets import Input, OptionList
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
 
@@ -56,6 +57,48 @@ async def test_an_answer_before_the_dialog_is_there_is_kept(tmp_path: Path) -> N
         app.app.push_screen(dialog, answers.append)
         dialog.dismiss(True)
         await app.until(lambda: answers == [True] and app.app.screen is app.mode)
+
+
+async def test_a_dialog_that_is_left_while_it_opens_harms_nothing(tmp_path: Path) -> None:
+    formats = [Format(".txt", "the text"), Format(".md", "Markdown")]
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        for dialog in (SaveDialog("Save", "a.txt", formats), question("quick")):
+            app.app.push_screen(dialog)
+            await app.app.pop_screen()
+            await app.until(lambda dialog=dialog: not dialog.is_running)
+        assert app.app.screen is app.mode
+        app.app.push_screen(SaveDialog("Save", "a.txt", formats))
+        app.app.exit()
+    assert app.app.return_code == 0
+
+
+async def test_keys_and_a_paste_reach_what_the_key_before_them_opens(tmp_path: Path) -> None:
+    record(tmp_path, "finished", name="first", steps=10).close()
+    async with driven(tmp_path) as app:
+        await app.in_mode("runs")
+        await app.until(lambda: [view.name for view in app.app.runs_state.runs] == ["first"])
+        app.burst("e", Paste("a note x"), "backspace", "q", "enter", "D", "escape")
+        await app.until(lambda: app.app.runs_state.runs[0].notes.note == "a note q")
+        app.burst("n", *"other", "enter", "ctrl+f", "slash", *"oth", "enter")  # there is no text to find something in
+        await app.until(lambda: [view.name for view in app.app.runs_state.runs] == ["other"])
+        await app.until(lambda: app.mode.query_one("#runs-filter", Input).value == "oth")
+        app.burst("1", "o", *str(tmp_path), "enter", "question_mark", "escape", "colon", *"theme", "escape", "2")
+        await app.in_mode("train")
+        assert app.app.screen is app.mode
+
+
+async def test_keys_go_on_when_the_widget_that_had_one_is_gone(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.app.push_screen(question("first"))
+        options = app.app.screen.query_one(OptionList)
+        app.app.screen.set_focus(options)
+        await app.pilot.pause()
+        app.burst("down", "up", "down")
+        await options.remove()
+        await app.press("escape")
+        await app.until(lambda: app.app.screen is app.mode)
 
 
 async def test_after_leaving_no_key_does_anything(tmp_path: Path) -> None:

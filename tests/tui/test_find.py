@@ -94,8 +94,7 @@ async def test_samples_are_searched_and_a_click_elsewhere_closes_the_bar(places:
         samples = app.mode.query_one(Samples)
         await app.until(lambda: len(samples.samples) > 1 and samples.region.height > 3)
         app.app.last_search = Search(samples.samples[1].text[-12:])
-        app.app.do_find()
-        app.app.do_find()  # before the bar is there
+        app.burst("ctrl+f", "ctrl+f")  # the second before the bar is there
         await app.until(lambda: app.mode.query(FindBar) and "of " in app.text())
         place = next(app.app.last_search.places(samples.find_text(), samples.find_start()), 0)
         await app.until(lambda: samples.selected == samples.find_text().count("\n", 0, place))

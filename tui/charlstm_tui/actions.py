@@ -418,22 +418,16 @@ FOCUSES: dict[str, tuple[str, ...]] = {
 }
 
 
-TO_INPUT = frozenset({"corpus.find", "generate.edit_prime", "generate.write", "runs.find"})
-"""After these, letters are typed into a text. A key goes to the widget that has the focus when the app reads it. So
-these act while the app reads their own key, before it reads the next; other keys act only when they have come back from
-the focused widget, by which time the first letters of a quick typist would have gone there."""
-
-
 def bindings(*heads: str) -> list[BindingType]:
     """Textual bindings for all actions whose scope is, or begins with, one of ``heads`` (a mode or a common scope).
 
-    Those that work anywhere run before the focused widget, and so do those of ``TO_INPUT``.
+    Those that work anywhere run before the focused widget.
     """
     return [
         Binding(
             ",".join(action.default_keys), f"do({action.id!r})", action.label, show=False, tooltip=action.help,
             id=action.id,
-            priority=(action.scope == ANYWHERE and action.handler != "back") or action.id in TO_INPUT,
+            priority=action.scope == ANYWHERE and action.handler != "back",
         )
         for action in ACTIONS
         if action.default_keys and action.scope.partition(".")[0] in heads

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import getters, on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Resize
 from textual.reactive import var
@@ -32,6 +32,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
+from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
@@ -51,7 +52,7 @@ REPORT_AGAIN = 60.0
 """Seconds after which an unexpected error that goes on is reported again."""
 
 
-class ModeApp(SafeWorkers, App[None]):
+class ModeApp(SafeWorkers, OrderedKeys):
     """What the modes know of the app: the state that they share, the ways from one to another, and messages.
 
     Watch the state with ``self.watch(self.app, "corpus", …)``.
@@ -219,7 +220,7 @@ class ModeApp(SafeWorkers, App[None]):
         self.push_screen(SaveDialog(title, name, formats), named)
 
     # ---- finding in a text
-    def do_find(self) -> None:
+    async def do_find(self) -> None:
         """Open the bar that finds in the text in focus, else in the first text of the screen."""
         screen = self.screen
         for bar in screen.query(FindBar):
@@ -229,9 +230,9 @@ class ModeApp(SafeWorkers, App[None]):
         if target is None:
             self.notify_info("There is no text here to find something in.")
         elif isinstance(screen, Dialog):
-            screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
+            await screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
         elif isinstance(screen, ModeScreen):
-            screen.mount(FindBar(target, self.last_search), before=screen.query_one(KeyBar))
+            await screen.mount(FindBar(target, self.last_search), before=screen.query_one(KeyBar))
 
     def on_find_bar_closed(self, event: FindBar.Closed) -> None:
         self.last_search = event.search

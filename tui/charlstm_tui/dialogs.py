@@ -45,7 +45,7 @@ class Dialog(ModalScreen[Any]):
         try:
             self.opened()
         except NoMatches:  # parts are missing when the dialog or the app was left before they were there
-            if self.is_attached and self.app.is_running and not self._answered:
+            if self.is_attached and self.app.is_running and self in self.app.screen_stack:
                 raise
 
     def opened(self) -> None:

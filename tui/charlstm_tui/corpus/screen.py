@@ -341,7 +341,7 @@ class CorpusScreen(ModeScreen):
     def do_find(self) -> None:
         line = self.query_one("#texts-filter", Input)
         line.display = True
-        self.set_focus(line)  # at once: ``focus`` would wait for the next message
+        self.set_focus(line)
 
     @on(Input.Changed, "#texts-filter")
     def _filter_changed(self, event: Input.Changed) -> None:

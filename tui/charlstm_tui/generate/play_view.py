@@ -673,7 +673,7 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
-        self.screen.set_focus(self.prime_input)  # at once: ``focus`` would wait for the next message
+        self.screen.set_focus(self.prime_input)
 
     @on(PrimeInput.Submitted)
     def _prime_submitted(self, event: PrimeInput.Submitted) -> None:

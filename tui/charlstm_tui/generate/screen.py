@@ -346,8 +346,8 @@ class GenerateScreen(ModeScreen):
             self._show_message("")
         await super().action_do(name)
 
-    def do_find(self) -> None:
-        self.charlstm.do_find()
+    async def do_find(self) -> None:
+        await self.charlstm.do_find()
 
     def copyable(self) -> Copyable:
         view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part

@@ -558,7 +558,7 @@ class RunsScreen(ModeScreen):
     def do_find(self) -> None:
         line = self.query_one("#runs-filter", Input)
         line.display = True
-        self.set_focus(line)  # at once: ``focus`` would wait for the next message
+        self.set_focus(line)
 
     @on(Input.Changed, "#runs-filter")
     def _filter_changed(self, event: Input.Changed) -> None:

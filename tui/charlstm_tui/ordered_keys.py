@@ -1,0 +1,98 @@
+"""Handle keys one after another, so that a key reaches what the one before it opens, however quickly they come.
+
+Textual sends a key to the widget that has the focus when the app reads it. A key that opens a dialog, an input or a
+view does so only when it has come back to the app from the focused widget and its parents. By then the app has read the
+next keys of a quick typist, or a paste, and sent them to the widget that had the focus before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from textual.app import App
+from textual.events import Event, Key, Paste
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input, TextArea
+
+LONGEST_WAIT = 2.0
+"""Seconds after which the next key is handled in any case."""
+CHECK_INTERVAL = 0.05
+"""Seconds between two looks at whether the widget that a key was sent to has gone, while other keys wait."""
+
+
+class KeyHandled(Message, verbose=True):
+    """Follows a key from the focused widget through its parents to the app: when it arrives, the key was handled."""
+
+
+class OrderedKeys(App[None]):
+    """An app in which a key waits until the one before it was handled and what that opened is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: deque[Key | Paste] = deque()
+        self._following: KeyHandled | None = None  # what follows the key that is being handled
+        self._target: MessagePump = self  # to which both were sent
+        self._again = False  # whether it has to go a second time
+        self._sent_at = 0.0
+        self._check: Timer | None = None  # while keys wait
+
+    async def on_event(self, event: Event) -> None:
+        if not isinstance(event, Key | Paste) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self._keys.append(event)
+        if self._following is None:
+            await self._handle_keys()
+        elif self._check is None:
+            self._check = self.set_interval(CHECK_INTERVAL, self._check_target)
+
+    async def _handle_keys(self) -> None:
+        self._following = None
+        while self._keys and self._following is None:
+            event = self._keys.popleft()
+            await super().on_event(event)
+            target = self.focused or self.screen
+            if not event.is_forwarded:  # an action was carried out
+                self._follow(self)
+            elif not _is_typed(event, target):
+                self._again = isinstance(event, Key) and event.key == "enter"
+                self._follow(target)
+        if not self._keys and self._check is not None:
+            self._check.stop()
+            self._check = None
+
+    def _follow(self, target: MessagePump) -> None:
+        self._following, self._target, self._sent_at = KeyHandled(), target, time.monotonic()
+        target.post_message(self._following)
+
+    def on_key_handled(self, event: KeyHandled) -> None:
+        event.stop()
+        if event is self._following:
+            self.call_later(self._next_key, event)  # after what was called later meanwhile, such as setting the focus
+
+    async def _next_key(self, event: KeyHandled) -> None:
+        if event is not self._following:
+            return
+        if self._again:  # what a widget does after a key, such as submitting a line, is a message that comes behind it
+            self._again = False
+            self._follow(self._target)
+        elif not self.screen.is_mounted:
+            self._follow(self.screen)  # which reads messages once it has its parts
+        else:
+            await self._handle_keys()
+
+    async def _check_target(self) -> None:
+        """Handle the next key if the widget that was to handle the one before it has gone."""
+        gone = isinstance(self._target, Widget) and not self._target.is_attached
+        if gone or time.monotonic() - self._sent_at > LONGEST_WAIT:
+            self._again = False
+            await self._handle_keys()
+
+
+def _is_typed(event: Key | Paste, target: object) -> bool:
+    """Whether the event is text for an input, which opens nothing."""
+    return isinstance(target, Input | TextArea) and (isinstance(event, Paste) or event.is_printable)
