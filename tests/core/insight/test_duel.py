@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from charlstm.generation.scoring import score
-from charlstm.insight.duel import Side, Verdict, bits_after, judge, repeated_share, to_html, to_markdown
+from charlstm.insight.duel import Side, Verdict, bits_after, in_words, judge, repeated_share, to_html, to_markdown
 from charlstm.text.sentences import ends_sentence, sentences
 from recorded_run import tiny_model
 
@@ -30,10 +32,40 @@ def test_repeated_share_counts_each_character_once():
     assert repeated_share("") == 0
 
 
+def verdict(bits: float, repeated: float, copied: float | None = None, error: float = 0.05) -> Verdict:
+    return Verdict(bits, None, copied, repeated, (error, error, error))
+
+
+def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
+    assert in_words(verdict(1.5, 0.1), verdict(2.25, 0.11)) == (
+        "The left text is more certain (1.50 against 2.25 bits per character); in repetition they do not differ beyond "
+        "chance."
+    )
+    assert in_words(verdict(2.0, 0, 0.02), verdict(1.5, 0.5, 0.3), ("first", "second")) == (
+        "The second text is more certain (1.50 against 2.00 bits per character), copies more (30 % against 2 %) and "
+        "repeats itself more (50 % against 0 %); with another seed neither may fall into a loop."
+    )
+    assert in_words(verdict(1.5, 0, 0.3), verdict(2.0, 0.2, 0.02)) == (
+        "The left text is more certain (1.50 against 2.00 bits per character) and copies more (30 % against 2 %); the "
+        "right text repeats itself more (20 % against 0 %)."
+    )
+    for pair in ((verdict(1.5, 0), verdict(1.55, 0)), (Verdict(1.5, None, None, 0), Verdict(2.5, None, None, 0.5))):
+        assert in_words(*pair) == "The texts do not differ beyond chance in certainty and repetition."
+
+
+def test_verdict_of_texts_that_differ_says_so_and_of_short_ones_not():
+    model, other = tiny_model(seed=1), tiny_model(seed=1)
+    text, loop = "".join(random.Random(1).choices("The sea was calm", k=720)), "The sea was calm. " * 40
+    one, two = (judge(model, other, "The", each) for each in (text, loop))
+    assert "right text repeats itself more" in in_words(one, two)
+    assert judge(model, model, "The", loop[:300]).errors is None
+
+
 def test_both_texts_are_in_the_files_with_settings_and_figures():
     verdict = Verdict(1.234, None, 0.5, 0.0)
     sides = [Side(name, [("temperature", "0.8")], "<prime> ", "```\n& text", verdict) for name in ("left", "right")]
     for content in (to_markdown(sides), to_html(sides)):
+        assert "do not differ beyond chance in certainty" in content
         assert content.count("1.23") == content.count("50 %") == content.count("temperature") == 2
     assert "````text" in to_markdown(sides)
     assert "&lt;prime&gt;" in to_html(sides)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import score
@@ -287,6 +287,9 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
             bits = bits_after(load_model(model), state.prime, generated)
             assert f"{bits:.2f} bits per character" in it.screen_text()
         assert "repeated from earlier" in it.screen_text()
+        words = str(duel.query_one("#duel-words", Static).content)
+        assert "certain" in words
+        assert words[:40] in it.screen_text()
         await it.until(lambda: duel.view(1).following and duel.view(2).following)
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
@@ -295,6 +298,7 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
         await it.until(lambda: (home / "duel.md").exists())
         saved = (home / "duel.md").read_text()
         assert all(text in saved for text in texts.values())
+        assert words.replace("left", "first").replace("right", "second") in saved
         assert saved.count("- temperature: ") == 2
         assert saved.count("- bits per character: ") == 2
         await it.pilot.press("r")

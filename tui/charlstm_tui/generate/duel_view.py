@@ -1,6 +1,7 @@
 """Duel: one prime and seed with two settings or models, or with cells held and without, streaming side by side.
 
-Both end at the end of a sentence. Then each has a verdict, figures of its text, and both can be saved with them.
+Both end at the end of a sentence. Then each has a verdict, figures of its text, one sentence says how they differ, and
+both can be saved with them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
-from charlstm.insight.duel import Side, Verdict, judge, to_html, to_markdown
+from charlstm.insight.duel import Side, Verdict, in_words, judge, to_html, to_markdown
 from charlstm.insight.features import BUILT_IN, feature_rate
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
@@ -65,6 +66,7 @@ class DuelView(GenerateView):
                     yield Static(classes="duel-head", id=f"head-{number}")
                     yield StreamView(id=f"duel-{number}")
                     yield Static(classes="duel-verdict", id=f"verdict-{number}")
+        yield Static(id="duel-words")
 
     # ---- for the screen
 
@@ -252,6 +254,10 @@ class DuelView(GenerateView):
         if not verdicts and not self._verdicts:
             return
         self._verdicts = verdicts
+        words = self.query_one("#duel-words", Static)
+        words.display = bool(verdicts)
+        if verdicts:
+            words.update(Content(in_words(verdicts[SIDES[0]], verdicts[SIDES[1]])))
         for number in SIDES:
             pane = self.query_one(f"#verdict-{number}", Static)
             pane.display = bool(verdicts)
