@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -379,27 +380,29 @@ def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
         shown = (column >= 0) & (column < columns)
         _set(dots, row[shown], column[shown])
         return
-    starts = np.flatnonzero((column[1:] != column[:-1]) | (run[1:] != run[:-1])) + 1
-    stops = np.append(starts, len(column)) - 1
-    starts = np.insert(starts, 0, 0)
-    column, run = column[starts], run[starts]
+    new_run = run[1:] != run[:-1]
+    starts = np.concatenate(([0], np.flatnonzero((column[1:] != column[:-1]) | new_run) + 1))
+    stops = np.append(starts[1:], len(column)) - 1
+    column, first, last, run = column[starts], row[starts], row[stops], run[starts]
     high, low = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
-    _strokes(dots, column, high, column, low)
-    same = np.diff(run) == 0
-    _strokes(dots, column[:-1][same], row[stops[:-1]][same], column[1:][same], row[starts[1:]][same])
+    # A stroke down each column and one from its last point to the next column's first, or none after a gap.
+    next_column, next_row = np.append(column[1:], column[-1]), np.append(first[1:], last[-1])
+    gap = np.append(run[1:] != run[:-1], True)
+    next_column[gap], next_row[gap] = column[gap], last[gap]
+    x0, y0 = np.concatenate((column, column)), np.concatenate((high, last))
+    _strokes(dots, x0, y0, np.concatenate((column, next_column)) - x0, np.concatenate((low, next_row)) - y0)
 
 
-def _strokes(dots: Array, x0: Array, y0: Array, x1: Array, y1: Array) -> None:
-    """Set the dots of many straight strokes at once, each as long as its longer side."""
-    length = np.maximum(np.abs(x1 - x0), np.abs(y1 - y0))
-    total = int(length.sum()) + len(length)
-    if not total:
-        return
-    which = np.repeat(np.arange(len(length)), length + 1)
-    along = np.arange(total) - np.repeat(np.cumsum(length + 1) - (length + 1), length + 1)
-    part = along / np.maximum(length, 1)[which]
-    column = np.floor(x0[which] + part * (x1 - x0)[which] + 0.5).astype(np.int64)
-    row = np.floor(y0[which] + part * (y1 - y0)[which] + 0.5).astype(np.int64)
+def _strokes(dots: Array, x: Array, y: Array, dx: Array, dy: Array) -> None:
+    """Set the dots of many straight strokes at once, from (x, y) to (x + dx, y + dy), each as long as its longer
+    side."""
+    length = np.maximum(np.abs(dx), np.abs(dy))
+    dots_of = length + 1
+    ends = np.cumsum(dots_of)
+    along = np.arange(int(ends[-1])) - np.repeat(ends - dots_of, dots_of)
+    steps = np.maximum(length, 1)
+    column = np.floor(np.repeat(x + 0.5, dots_of) + along * np.repeat(dx / steps, dots_of)).astype(np.int64)
+    row = (np.repeat(y + 0.5, dots_of) + along * np.repeat(dy / steps, dots_of)).astype(np.int64)  # never negative
     shown = (column >= 0) & (column < _size(dots)[1])
     _set(dots, row[shown], column[shown])
 
@@ -411,8 +414,16 @@ def _size(dots: Array) -> tuple[int, int]:
 
 
 def _set(dots: Array, row: Array, column: Array) -> None:
-    down, across = dots.shape[2:]
-    dots[row // down, column // across, row % down, column % across] = True
+    down, right = _places(dots.shape)
+    dots.reshape(-1)[down[row] + right[column]] = True
+
+
+@lru_cache(8)
+def _places(shape: tuple[int, int, int, int]) -> tuple[Array, Array]:
+    """How far each row and each column of dots is from the first dot, in an array of this shape."""
+    rows, columns, down, across = shape
+    row, column = np.arange(rows * down), np.arange(columns * across)
+    return (row // down * columns * down + row % down) * across, column // across * down * across + column % across
 
 
 def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
