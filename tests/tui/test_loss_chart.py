@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Static
 
 from charlstm.runs.series import Curve
 from charlstm_tui.widgets.chart_painting import (
@@ -35,6 +37,26 @@ def falling(points: int = 200, noise: float = 0.05) -> ChartData:
 
 def braille(text: str) -> int:
     return sum(0x2800 < ord(char) <= 0x28FF for char in text)
+
+
+async def test_a_drag_over_the_chart_selects_nothing() -> None:
+    class Beside(App[None]):
+        CSS = "#words { width: 10; }"
+
+        def compose(self) -> ComposeResult:
+            with Horizontal():
+                yield LossChart()
+                yield Static("words\nbeside it", id="words")
+
+    app = Beside()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.mouse_down(LossChart, offset=(5, 5))
+        await pilot.hover("#words", offset=(3, 1))
+        await pilot.mouse_up("#words", offset=(3, 1))
+        assert not app.screen.get_selected_text()
+        await pilot.mouse_down("#words", offset=(0, 0))
+        await pilot.hover("#words", offset=(3, 1))
+        assert app.screen.get_selected_text()
 
 
 def test_validation_owns_its_cells_and_differs_in_shape() -> None:

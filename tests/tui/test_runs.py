@@ -673,6 +673,19 @@ async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], 
     assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")
 
 
+async def test_no_row_of_the_list_moves_when_the_filter_is_opened(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (80, 24)) as app:
+        await onto(app, "novel-quick-1")
+        rows = app.mode.query_one(RowList)
+        top = rows.region.y
+        await app.press("slash")
+        await app.until(lambda: isinstance(app.mode.focused, Input) and app.mode.focused.region)
+        await app.press(*"lrr<1")
+        await app.shows("There is nothing called lrr")
+        assert rows.region.y == top
+        assert app.mode.query_one("#runs-filter-row").outer_size.height == 1
+
+
 async def test_a_marks_all_runs_that_the_filter_lets_through(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")

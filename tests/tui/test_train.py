@@ -28,6 +28,8 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.train import screen as train_screen
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
@@ -37,7 +39,7 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
 from driven_app import driven
-from recorded_run import NASTY, record, stepped
+from recorded_run import NASTY, record, started, stepped, validated
 
 DEADLINE = 10.0
 
@@ -321,7 +323,12 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(
         assert app.model == ModelChoice("demo")
 
 
-async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
+async def test_chart_keys_change_the_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the chart is saved as it is shown."""
+    written: list[tuple[str, float]] = []
+    monkeypatch.setattr(
+        train_screen, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
+    )
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
             chart = app.screen.query_one(LossChart)
@@ -343,6 +350,12 @@ async def test_chart_keys_change_the_view(tmp_path: Path) -> None:
             for level in (*range(2, len(SMOOTHING)), 0, 1):
                 await pilot.press("s")
                 await until(pilot, lambda level=level: watch.smoothing == level)
+                await pilot.press("w")
+                await until(pilot, lambda: isinstance(app.screen, SaveDialog))
+                await pilot.press("enter")
+                await until(pilot, lambda level=level: written == [("seconds", SMOOTHING[level][1])])
+                await until(pilot, lambda: not isinstance(app.screen, SaveDialog))
+                written.clear()
             await pilot.press("z")
             await until(pilot, lambda: app.screen.maximized is chart)
             await shows(pilot, "z back")
@@ -416,6 +429,17 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 4.0))
     )
     assert (good.state, good.words) == ("good", "")
+    untrained = RunSeries()
+    untrained.feed([started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))])
+    untrained.feed([validated(3, 3.9, best=False)])
+    untrained.feed([Finished(step=3, reason="done", best_val=3.5, best_step=0, train_seconds=1.0)])
+    card = run_result(view, untrained, run.spec(), False, (("order 0", 3.3),))
+    assert card.state == "poor"
+    assert card.words.startswith("Its model, still the one from before training, is no better than the letter freq")
+    assert "of the model from before training: no step has improved it" in card.facts
+    assert "best" not in card.measures
+    card = run_result(view, untrained, run.spec(), False, ())  # of a trained model that training began with
+    assert card.words.startswith("No step has improved the model that training began with.")
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Finished · ")
         app.screen.query_one(ResultCard).result = card

@@ -321,6 +321,11 @@ async def test_separate_validation_text_is_shown_and_kept(
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
         assert answers == [("presets", str(text), "--val-file", str(other))]
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("#setting-val_fraction")))
+        pilot.app.screen.query_one("#setting-val_fraction Input").focus()
+        await shows(pilot, "no effect: validation is on other.txt", "Here it has no effect: validation is on other.txt")
+        await pilot.press("escape")
         await pilot.press("enter")
         await shows(pilot, "not now")
         assert started == [(str(other),)]

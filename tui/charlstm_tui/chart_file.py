@@ -34,8 +34,8 @@ def write_chart(path: Path, runs: Sequence[ComparedRun], axis: Axis = "step", sm
     user_files.save_text(path, content)
 
 
-def write_chart_of(path: Path, runs: Sequence[Path], axis: Axis = "step") -> None:
+def write_chart_of(path: Path, runs: Sequence[Path], axis: Axis = "step", smoothing: float | None = None) -> None:
     """The same of the runs in these folders, which are read anew."""
     from charlstm.runs.comparison import read_run  # as above
 
-    write_chart(path, [read_run(Run(run)) for run in runs], axis)
+    write_chart(path, [read_run(Run(run)) for run in runs], axis, smoothing)

@@ -135,9 +135,10 @@ class Verdict:
                     "character is."
                 )
             case "overfitting":
+                which = "best model" if self.step else "model from before training"
                 return (
                     f"Overfitting since step {self.step:,}: validation rose {self.change:.0%} while training fell. "
-                    f"The best model ({ESTIMATE}{self.best_val:.2f} nats) is kept."
+                    f"The {which} ({ESTIMATE}{self.best_val:.2f} nats) is kept."
                 )
             case "learning" | "flattening" | "recovering":
                 return self._progress
@@ -211,10 +212,12 @@ class Verdict:
     def _best(self) -> str:
         if self.best_val is None or not math.isfinite(self.best_val):
             return ""
-        bits = self.best_val / math.log(2)
-        where = f" at step {self.best_step:,}" if self.best_step is not None else ""
         mark = "" if self.best_whole else ESTIMATE
-        return f"Best {mark}{self.best_val:.2f} nats ({bits:.2f} bits){where}, kept."
+        loss = f"{mark}{self.best_val:.2f} nats ({self.best_val / math.log(2):.2f} bits)"
+        if self.best_step == 0:
+            return f"The model that is kept is the one from before training: {loss}."
+        where = f" at step {self.best_step:,}" if self.best_step is not None else ""
+        return f"Best {loss}{where}, kept."
 
 
 def verdict(series: RunSeries, status: RunStatus | None = None, *, order0: float | None = None) -> Verdict:

@@ -96,6 +96,16 @@ def test_finished_has_the_best_loss_and_the_time() -> None:
     assert verdict(stopped).kind == "stopped"
 
 
+def test_the_model_from_before_training_is_not_called_the_best() -> None:
+    series = run([4.2, 4.3, 4.4, 4.5])
+    found = verdict(series)
+    assert found.kind != "overfitting" or "best model" not in found.text
+    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0)])
+    text = verdict(series).text
+    assert "The model that is kept is the one from before training: 4.20 nats (6.06 bits)." in text.replace("~", "")
+    assert "Best" not in text
+
+
 @pytest.mark.parametrize("state", ["starting", "paused", "waiting", "stopped", "finished", "failed", "crashed"])
 def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
     with record(tmp_path, state, message="the disk is full", last_words="it broke") as recorded:  # type: ignore[arg-type]

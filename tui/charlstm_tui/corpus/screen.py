@@ -72,10 +72,10 @@ class CorpusScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="welcome")
-        yield TextInput(placeholder="part of a name", id="texts-filter", compact=True)
         with Split("#texts", id="corpus-split"):
             yield TextList(id="texts")
             yield TextPane(id="text").data_bind(state=CorpusScreen.text, otherwise=CorpusScreen.otherwise)
+        yield TextInput(placeholder="part of a name", id="texts-filter", compact=True)
         yield TextHints(id="text-hints").data_bind(state=CorpusScreen.text, reading=CorpusScreen.reading)
 
     def on_mount(self) -> None:

@@ -113,7 +113,8 @@ def run_lines(
     if status.best_val is not None:
         figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
-        best = Content.assemble("best ", (figure, "bold"), f" at step {status.best_step or 0:,}")
+        at = f" at step {status.best_step:,}" if status.best_step else ", the model from before training"
+        best = Content.assemble("best " if status.best_step else "", (figure, "bold"), at)
         facts = Content.styled(f" · {clock(status.work_seconds)}{snapshots}", "$quiet")
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import var
 from textual.timer import Timer
@@ -97,16 +97,16 @@ class RunsScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield ChangingText(id="runs-head")
-        yield TextInput(
-            placeholder="part of a name, or lr<0.01 text=anna state=finished tag=good", id="runs-filter", compact=True
-        )
-        yield ChangingText(id="runs-filter-problem")
         with Split("#runs-details", id="runs-split"):
             with TablePane(id="runs-table"):
                 yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
                 yield RowList(id="runs")
                 yield Static(id="runs-empty")
             yield DetailsPane(self._runs_dir, id="runs-details")
+        with Horizontal(id="runs-filter-row"):
+            hint = "part of a name, or lr<0.01 text=anna state=finished tag=good"
+            yield TextInput(placeholder=hint, id="runs-filter", compact=True)
+            yield ChangingText(id="runs-filter-problem")
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:

@@ -205,11 +205,15 @@ def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | N
     return f"{chars / train_chars:.1f} × the text, {count(chars)}"
 
 
+def validation_name(corpus: CorpusChoice) -> str:
+    """The name of the separate text to validate on; empty without one."""
+    return visible(", ".join(PurePath(source).name for source in corpus.validation), keep="")
+
+
 def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None) -> str:
     """What the run is validated on."""
     if corpus is not None and corpus.validation:
-        names = ", ".join(PurePath(source).name for source in corpus.validation)
-        return f"nothing: validation is on {visible(names, keep='')}"
+        return f"nothing: validation is on {validation_name(corpus)}"
     if not settings.val_fraction:
         return "nothing: there will be no validation"
     where = "at the end" if settings.split == "tail" else "in blocks spread over the text"

@@ -183,11 +183,14 @@ def run_result(
         own, other = ("bits", "nats") if bits else ("nats", "bits")
         in_other = loss if bits else loss * BITS
         where = "held-out text" if whole else "slices of the held-out text, an estimate"
-        measures = f"{own} per character, best on {where} ({in_other:.3f} {other})"
+        best = "" if series.best_step == 0 else ", best"
+        measures = f"{own} per character{best} on {where} ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
     best_step = series.best_step
-    if best_step is not None and loss is not None:
+    if best_step == 0 and loss is not None:
+        lines.append("of the model from before training: no step has improved it")
+    elif best_step is not None and loss is not None:
         lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, spec))
     if loss is not None and (beaten := [baseline_name(label) for label, nats in references if loss < nats]):
@@ -248,7 +251,10 @@ def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str
         words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train anew with a lower rate"
     elif what:
         more = f"{key_of('train.more_after')} trains it for more minutes"
-        words = f"Its best model is no better than {what}, so that it writes gibberish. {more}"
+        model = "Its best model" if judged.best_step else "Its model, still the one from before training,"
+        words = f"{model} is no better than {what}, so that it writes gibberish. {more}"
+    elif judged.best_step == 0:
+        words = "No step has improved the model that training began with. A lower rate or more text may help"
     else:
         return ""
     ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"

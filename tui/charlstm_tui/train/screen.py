@@ -38,7 +38,7 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import references
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
-from charlstm_tui.train.run_pane import RunPane, ShownRun
+from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
@@ -401,12 +401,16 @@ class TrainScreen(ModeScreen):
         self.watching.others = await in_thread(lambda check: read_other_runs(views))
 
     def do_save_chart(self) -> None:
-        """Save the curves of the run, by steps or by time as the chart shows them."""
+        """Save the curves of the run, by steps or by time and as smooth as the chart shows them."""
         path = self.charlstm.run_path
         if path is not None:
             axis: Axis = "seconds" if self.chart.view.seconds else "step"
-            name = f"{path.name}.svg"
-            self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda to: write_chart_of(to, [path], axis))
+            weight = SMOOTHING[self.watching.smoothing][1]
+
+            def write(to: Path) -> None:
+                write_chart_of(to, [path], axis, weight)
+
+            self.charlstm.save_file("Save the chart", f"{path.name}.svg", CHART_FORMATS, write)
 
     # ---- run to run
     def do_previous_run(self) -> None:

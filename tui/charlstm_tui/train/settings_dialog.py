@@ -6,6 +6,7 @@ differ from the preset are marked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textual import on
@@ -36,7 +37,11 @@ GROUPS = {
 
 
 class SettingRow(FormRow):
-    """A row for a setting of training."""
+    """A row for a setting of training. ``without_effect`` is why it has none, or empty."""
+
+    def __init__(self, name: str, value: Any, usual: Any, without_effect: str = "") -> None:
+        super().__init__(name, value, usual, id=f"setting-{name}")
+        self.without_effect = without_effect
 
     def read(self, text: str) -> Any:
         return parse_setting(self.setting, text)
@@ -45,11 +50,14 @@ class SettingRow(FormRow):
         return setting_words(value)
 
     def about(self) -> str:
-        return f"✗ takes {takes(self.setting)}" if self.error else about(self.setting)
+        if self.error:
+            return f"✗ takes {takes(self.setting)}"
+        return f"no effect: {self.without_effect}" if self.without_effect else about(self.setting)
 
 
 class SettingsForm(VerticalScroll, can_focus=False):
-    """The form. ``settings`` are the values at first, ``usual`` those of the preset."""
+    """The form. ``settings`` are the values at first, ``usual`` those of the preset; ``without_effect`` says of some
+    settings why they have no effect on the text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", "Row above", show=False),
@@ -68,9 +76,9 @@ class SettingsForm(VerticalScroll, can_focus=False):
             super().__init__()
             self.settings = settings
 
-    def __init__(self, settings: Settings, usual: Settings, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.settings, self.usual = settings, usual
+    def __init__(self, settings: Settings, usual: Settings, without_effect: Mapping[str, str]) -> None:
+        super().__init__()
+        self.settings, self.usual, self.without_effect = settings, usual, without_effect
 
     def compose(self) -> ComposeResult:
         now, usual = self.settings.to_dict(), self.usual.to_dict()
@@ -78,7 +86,7 @@ class SettingsForm(VerticalScroll, can_focus=False):
             if name in GROUPS:
                 first = " -first" if number == 0 else ""
                 yield Static(GROUPS[name].upper(), classes=f"settings--group{first}", markup=False)
-            yield SettingRow(name, now[name], usual[name], id=f"setting-{name}")
+            yield SettingRow(name, now[name], usual[name], self.without_effect.get(name, ""))
 
     def on_mount(self) -> None:
         for field in self.query(Input)[:1]:  # there is none while the app exits
@@ -103,18 +111,21 @@ class SettingsForm(VerticalScroll, can_focus=False):
 
 
 class SettingsDialog(Dialog):
-    """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``."""
+    """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``, and
+    ``validation`` names the text to validate on, if it is a separate one."""
 
     BINDINGS = [("ctrl+r", "reset", "values of the preset")]  # noqa: RUF012
 
-    def __init__(self, name: str, settings: Settings, usual: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, usual: Settings, validation: str = "") -> None:
         super().__init__()
         self._preset, self._settings, self._usual = name, settings, usual
+        why = f"validation is on {validation}, not on a part of the text"
+        self._without_effect = {"val_fraction": why} if validation else {}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog settings"):
             yield Static(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
-            yield SettingsForm(self._settings, self._usual)
+            yield SettingsForm(self._settings, self._usual, self._without_effect)
             yield Static(id="setting-help", markup=False)
             yield Static(
                 Content("Enter accept   ↑↓ rows   Ctrl+R preset's values   * changed   Esc cancel"),
@@ -126,7 +137,8 @@ class SettingsDialog(Dialog):
         row = event.widget.parent
         if isinstance(row, SettingRow):
             usual = f"Preset {self._preset}: {setting_words(row.usual)}."
-            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}"
+            effect = f" Here it has no effect: {row.without_effect}." if row.without_effect else ""
+            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}{effect}"
             self.query_one("#setting-help", Static).update(Content(words))
 
     @on(SettingsForm.Submitted)

@@ -56,6 +56,7 @@ from charlstm_tui.train.run_plan import (
     planned_seconds,
     setting_words,
     unit_words,
+    validation_name,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
@@ -321,7 +322,8 @@ class SetupPane(SafeWorkers, Vertical):
                 }
                 self.choose(replace(self.choices, changes=changes))
 
-        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual), edited)
+        validation = "" if self.corpus is None else validation_name(self.corpus)
+        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, validation), edited)
 
     def choose_model(self) -> None:
         """Where the first weights come from."""

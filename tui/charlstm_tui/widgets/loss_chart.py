@@ -44,6 +44,8 @@ def default_glyphs() -> Glyphs:
 class LossChart(Widget, can_focus=True):
     """A chart of training and validation loss. Feed it with :meth:`show`; change how it looks with :meth:`set_view`."""
 
+    ALLOW_SELECT = False  # a drag that begins on it would select the words beside it
+
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "loss-chart--raw",
         "loss-chart--train",
