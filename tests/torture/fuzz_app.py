@@ -79,7 +79,7 @@ REMAPPED = {
     HELP: "j", QUIT: "Q", "app.palette_key": "f6", "app.find": "ctrl+r", "app.copy": "f8", "app.zoom": "Z",
     "app.units": "U", "app.mode_train": "f2", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
     "train.start": "b", "train.pause": "p", "train.stop": "r", "train.rate": "x", "train.smoothing": "v",
-    "generate.stream": "g", "generate.cells_stream": "g", "generate.colour": "N", "generate.choices": "h",
+    "generate.stream": "J", "generate.cells_stream": "J", "generate.colour": "N", "generate.choices": "h",
     "generate.temperature_down": "G", "generate.temperature_up": "H", "generate.accept_suggestion": "f9",
     "generate.accept_word": "ctrl+b", "runs.open": "o", "runs.mark": "m", "runs.compare": "w", "runs.delete": "X",
     "runs.overlay_close": "q",

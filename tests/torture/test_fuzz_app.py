@@ -9,6 +9,17 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pyte", reason="draws the screen of a failure")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fuzz_app import REMAPPED, THEMES, Setup
+
+from charlstm.config import load_config
+
+
+def test_keys_and_themes_of_the_random_keys_can_be_configured(tmp_path: Path) -> None:
+    for theme in THEMES:
+        Setup(theme, REMAPPED).write(tmp_path / "config.toml")  # else a key that clashes would stay as it was
+    assert load_config(tmp_path / "config.toml")[1] == ()
 
 
 @pytest.mark.terminal
