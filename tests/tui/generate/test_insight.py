@@ -386,3 +386,34 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         await it.pilot.press("v", "m", "escape")
         await it.until(lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
+
+
+async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        play = it.screen.play
+        it.screen.player.change_speed(lambda speed: 250)
+
+        async def streaming() -> None:
+            length = it.state.length
+            await it.pilot.press("space")
+            await it.until(lambda: it.state.running and it.state.length > length, settle=False)
+
+        await streaming()
+        await it.pilot.press("m")
+        await it.until(lambda: view.measured is not None and not it.state.running)
+        assert view.measured is not None
+        expected = measure_lesions(loaded, it.text, view.measured.cells)
+        assert np.allclose(view.measured.rises[:, 1:], expected[:, 1:], atol=1e-5)
+        await streaming()
+        assert not view.lesions
+        await it.pilot.press("v")
+        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        await it.pilot.press("escape", "escape")
+        await streaming()
+        await it.pilot.press("v")
+        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        found = influence(loaded, it.text, len(it.text) - 1)
+        shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
+        await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes).tolist())

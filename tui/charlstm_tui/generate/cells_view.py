@@ -32,7 +32,7 @@ from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
-from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
@@ -287,8 +287,9 @@ class CellsView(ExplainingView):
         known, shown = view.text(), played[self._start :]
         new = len(shown) - len(known)
         fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
+        if not fits or started(before, state):
+            self.explaining = self.through_training = self.lesions = False
         if not fits or (new and not state.running and len(shown) > SHOWN):
-            self.through_training = self.lesions = False
             if not fits:
                 self.activations = None
             self._start = max(0, len(played) - SHOWN)
@@ -296,7 +297,12 @@ class CellsView(ExplainingView):
             shown, new = played[self._start :], len(played) - self._start
         if new:
             view.append(shown[-new:], uniform(shown[-new:], Origin.MODEL))
-            self._wanted, self.explaining, self.through_training, self.lesions = played, False, False, False
+            self._wanted = played
+            self.explain()
+            if self.through_training:
+                self._follow()
+            if self.lesions:
+                self._measure()
         if before is not None and before.running and not state.running:
             self._wanted = played  # the colours are counted from the mean of all of the text again
         computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)

@@ -12,6 +12,7 @@ from charlstm.insight.influence import Influence
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player.insight_jobs import EXPLAINED_FROM, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
+from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 
 
@@ -31,9 +32,13 @@ class ExplainingView(GenerateView):
         self.say("")
         self.explaining = not self.explaining
 
-    def watch_scale(self, scale: Scale) -> None:
+    def do_colour(self) -> None:
         self.explaining = False
-        super().watch_scale(scale)
+        super().do_colour()
+
+    def watch_scale(self, scale: Scale) -> None:
+        if not self.explaining:  # else it colours the text afterwards
+            super().watch_scale(scale)
 
     def watch_explaining(self, explaining: bool) -> None:
         self._explained = None
@@ -70,6 +75,12 @@ class ExplainingView(GenerateView):
             self.explanation = in_words(found, text)
             self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes))
         self.post_message(self.Changed())
+
+
+def started(before: PlaybackState | None, state: PlaybackState) -> bool:
+    """Whether text has begun to stream. What explains a text ends then, but not by the last characters of a stream that
+    it has just ended."""
+    return state.running and (before is None or not before.running)
 
 
 def in_words(found: Influence, text: str) -> str:

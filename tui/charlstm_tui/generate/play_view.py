@@ -32,7 +32,7 @@ from charlstm_tui.formatting import home, percent
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
-from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
@@ -361,8 +361,10 @@ class PlayView(ExplainingView):
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
             self._draw_panels()
         if self.explaining:
-            self.explaining = not state.running and self.playing
-            self.explain()
+            if started(before, state) or not self.playing:
+                self.explaining = False
+            else:
+                self.explain()
         if before is None or _key_state(before) != _key_state(state):
             self._draw_empty()
             self.post_message(self.Changed())
