@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from charlstm import user_files
-from charlstm.generation import editor
+from charlstm.generation import editor, saving
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
@@ -25,6 +26,7 @@ from charlstm.runs.folder import delete_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import playback, saved_sessions, thread
 from charlstm_tui.player.marks import marks
+from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from recorded_run import record, tiny_model
@@ -455,15 +457,106 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     assert state.length % editor.CHUNK == 0
 
 
-def test_only_the_newest_self_saved_sessions_stay_and_all_that_have_a_name(tmp_path: Path) -> None:
-    names = [f"{saved_sessions.AUTO}{number:02}.json" for number in range(saved_sessions.MOST_AUTO + 2)]
+def saved(path: Path, ago: float, length: int, *, edited: bool = False, continues: str = "") -> Path:
+    """The beginning of a session file, saved so many seconds ago."""
+    path.parent.mkdir(exist_ok=True)
+    summary = {"length": length, "begins": "The", "edited": edited, "continues": continues}
+    path.write_text(json.dumps({"format": 2, "kind": "charlstm session", "summary": summary}))
+    os.utime(path, (time.time() - ago, time.time() - ago))
+    return path
+
+
+def test_newest_sessions_with_work_stay_and_all_that_have_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
+    monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
     place = tmp_path / "sessions"
-    place.mkdir()
-    for age, name in enumerate([*names, "mine.json"]):
-        (place / name).write_text("{}")
-        os.utime(place / name, (1e9 - age, 1e9 - age))
+    streams = [saved(place / f"auto-stream-{age}.json", age, 68) for age in range(4)]
+    stories = [saved(place / f"auto-story-{age}.json", 100 + age, 68, edited=True) for age in range(4)]
+    mine = saved(place / "mine.json", 1e6, 10)
     saved_sessions.forget_old(place)
-    assert {path.name for path in place.iterdir()} == {*names[: saved_sessions.MOST_AUTO], "mine.json"}
+    assert set(place.iterdir()) == {*streams[:2], *stories[:3], mine}
+
+
+def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
+    place = tmp_path / "sessions"
+
+    def last(opened: Path | None = None, closed: SavedSession | None = None) -> Path | None:
+        found = saved_sessions.last(place, place / "auto-now.json", opened, closed)
+        return None if found is None else found.path
+
+    saved(place / "auto-now.json", 0, 5000)
+    saved(place / "auto-empty.json", 1, 0, edited=True)
+    assert last() is None
+    stream = saved(place / "auto-stream.json", 2, 68)
+    (place / "auto-broken.json").write_text("{}")
+    assert last() == stream
+    story = saved(place / "auto-story.json", 4, 68, edited=True)
+    assert last() == story
+    long = saved(place / "auto-long.json", 3, 1500)
+    assert last() == long
+    named = saved(place / "mine.json", 10, 100, edited=True)
+    newer = saved(place / "auto-newer.json", 5, 100, edited=True, continues=str(named))
+    assert last(opened=named) == newer
+    os.utime(named)
+    assert last(opened=named) == named
+    closed = SavedSession(place / "auto-not-written.json", time.time(), saving.SessionSummary(10, "", True))
+    assert last(closed=closed) == closed.path
+
+
+def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.stream(30)
+    listener.until(lambda p: p.length == 30 and not p.running)
+    player.choose("x", 10)
+    story = listener.until(lambda p: p.length == 11)
+    line = listener.line
+    player.load(PlayRequest(str(model), prime="e", speed=FULL, stream=True))
+    other = listener.until(lambda p: p.prime == "e" and p.length > 30)
+    assert story.replaced is None
+    assert other.file != story.file  # in the same second
+    assert other.replaced is not None
+    assert (other.replaced.path, other.replaced.length) == (story.file, 11)
+    assert other.last_session == other.replaced
+    player.undo()
+    back = listener.until(lambda p: p.prime == story.prime)
+    assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
+    assert "text before again: 11 chars" in back.note
+    player.redo()
+    later = listener.until(lambda p: p.prime == "e")
+    assert later.file == other.file
+    player.undo()
+    listener.until(lambda p: p.prime == story.prime)
+    player.choose("y", 5)
+    assert not listener.until(lambda p: p.length == 6).redoable  # as after any change
+    player.load(PlayRequest(str(model), session=story.file))  # before it is written
+    again = listener.until(lambda p: p.request.session is not None)
+    assert again.length == 6
+    player.undo()
+    assert listener.until(lambda p: p.request.session is None).length == 6
+
+
+def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
+    model: Path, listener: Listener
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.stream(30)
+    listener.until(lambda p: p.length == 30 and not p.running)
+    player.load(PlayRequest(str(model), prime="e"))
+    listener.until(lambda p: p.prime == "e")
+    player.insert("x", 0)
+    story = listener.until(lambda p: p.length == 1)
+    player.undo()
+    player.undo()
+    back = listener.until(lambda p: p.prime != "e")
+    assert back.file != story.file
+    assert back.length == 30
+    player.close()
+    assert story.file is not None
+    assert saving.read_summary(story.file).edited
 
 
 @pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])

@@ -186,8 +186,8 @@ ACTIONS: tuple[Action, ...] = (
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4),
-    A("generate", "open_model", "o", "open model", "Play another run, file, or the demo model.", footer=12,
-      words="load"),
+    A("generate", "open_model", "o", "open model", "Play another run, file, the demo model, or a session.",
+      footer=12, words="load sessions"),
     A("generate", "faster", "plus equals_sign", "faster", "More characters a second.", 1, handler="speed",
       words="speed"),
     A("generate", "slower", "minus", "slower", "Fewer characters a second.", -1, handler="speed",
@@ -209,7 +209,8 @@ ACTIONS: tuple[Action, ...] = (
       footer=11),
     A("generate", "save", "ctrl+s", "save", "Save the session, or export its text.", footer=5,
       words="export html write file"),
-    A("generate", "last_session", "l", "last session", "Continue the last session of this model.", footer=10),
+    A("generate", "last_session", "l", "last session", "Continue the last session that was worked on.",
+      footer=10, words="resume reopen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
     A("generate", "find", "slash", "find", "Find in the text.", palette=False),
     A("generate.text", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
@@ -330,7 +331,7 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
-    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change of the text, the cursor or the branches.",
+    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change, or go back to the text before another prime.",
       footer=15, words="take back revert"),
     A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
     A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",

@@ -66,11 +66,13 @@ class Editor:
     Attributes:
         rest: the characters after the session's text, which the model has not read again. Their statistics are those
             from before.
+        changes: how many changes were recorded so far.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rest: Rows = session.rows(0, 0)
+        self.changes = 0
         self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
         self._redo: list[Change] = []
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
@@ -111,6 +113,7 @@ class Editor:
         if not (joins and kind == self.undoable and self.session.position == self._change_end):
             self._undo.append(Change(kind, self._mark()))
         self._redo.clear()
+        self.changes += 1
         self._change_end = None
 
     def end_change(self) -> None:

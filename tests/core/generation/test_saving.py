@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import (
     export_session,
@@ -319,3 +320,30 @@ def test_a_session_of_before_clamps_has_none(model):
     values["clamps"] = ["9:1=1"]
     with pytest.raises(GenerationError, match="no cell"):
         from_dict(values, model)
+
+
+def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, tmp_path):
+    session, path = Session(model, "abc", seed=3), tmp_path / "session.json"
+    list(session.stream(50))
+    save_session(session, path)
+    text = f"abc{session.text}"
+    assert saving.read_summary(path) == saving.SessionSummary(50, text, False)
+    with path.open("r+b") as file:  # what follows is not looked at
+        file.seek(saving._HEAD_BYTES)
+        file.truncate()
+    assert saving.read_summary(path).length == 50
+    session.rewind(20)
+    session.type("a" if session.read(20, 21) != "a" else "b")
+    editor = Editor(session)
+    editor.move(10)
+    editor.insert("b")
+    path.write_bytes(saving.copy(session, editor.rest, continues="x" * 40_000)())
+    assert saving.read_summary(path) == saving.SessionSummary(22, f"abc{editor.text}", True, "x" * 40_000)
+    values = json.loads(path.read_text())
+    del values["summary"], values["rest"]
+    path.write_text(json.dumps(values))
+    assert saving.read_summary(path).edited
+    for broken in ("", "[]", "{}", '{"format": 2, "kind": "charlstm session", "summary": {"length": "5"}}'):
+        path.write_text(broken)
+        with pytest.raises(GenerationError):
+            saving.read_summary(path)

@@ -21,11 +21,12 @@ from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.generate import model_picker
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
-from charlstm_tui.player import playback, saved_sessions
+from charlstm_tui.player import playback
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
@@ -181,6 +182,72 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
         await it.pilot.press("l")
         await it.until(lambda: it.text == text)
         assert not it.state.running
+
+
+async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_session(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *"and so on", "escape", "escape")
+        await it.until(lambda: it.state.length == 19 and it.screen.view_name == "play")
+        story = it.text
+        it.screen.player.change_speed(lambda speed: 0)
+        await it.pilot.press("e", "end", "x", "enter")
+        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.until(lambda: "Ctrl+Z brings back the text before" in it.screen.message)
+        assert "19 chars · “The morning" in it.screen.message
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == story)
+        await it.pilot.press("ctrl+y")
+        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.pilot.press("l")
+        await it.until(lambda: it.text == story)
+        await it.pilot.press("l")
+        await it.until(lambda: "This is the last session" in it.screen.message)
+        await it.pilot.press("e", "enter", "right", "right")
+        await it.until(lambda: it.state.length == 2)
+    async with playing(model) as it:  # the last one was thrown away: without work in it
+        await it.until(lambda: "l continues the last session" in it.screen.message)
+        assert "19 chars · “The morning" in it.screen.message
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        await it.until(lambda: "of this model at the end" in it.screen_text())
+        await it.pilot.press(*"session")
+        await it.until(lambda: "demo" not in it.screen_text())
+        newest, last = " 2 chars · “The morning", "19 chars · “The morning"
+        assert -1 < it.screen_text().find(newest) < it.screen_text().find(last)
+        it.app.screen.query_one(Input).value = "./tin"
+        await it.until(lambda: "./tiny.safetensors" in it.screen_text())
+        await it.pilot.press("tab")
+        await it.until(lambda: it.app.screen.query_one(Input).value == "./tiny.safetensors")
+        it.app.screen.query_one(Input).value = "session"
+        await it.until(lambda: newest in it.screen_text())
+        await it.pilot.press("down", "enter")
+        await it.until(lambda: it.text == story)
+
+
+async def test_newer_version_of_a_saved_session_is_offered(model: Path, home: Path) -> None:
+    mine = home / "mine.json"
+    async with playing(model) as it:
+        await it.paused(10)
+        it.screen.player.save_as(mine, "rank")
+        await it.until(mine.is_file)
+        os.utime(mine, (mine.stat().st_mtime - 1,) * 2)  # not in the same moment
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.play.playing)
+        it.screen.play.load_session(mine)
+        await it.until(lambda: it.state.length == 10 and "mine.json, 10 chars" in it.screen.message)
+        await it.pilot.press("w", *"and", "escape", "escape", "ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert it.app.screen.query_one(Input).value == str(mine)
+        await it.pilot.press("escape")
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.play.playing)
+        it.screen.play.load_session(mine)
+        await it.until(lambda: "l continues a newer version of it" in it.screen.message)
+        await it.pilot.press("l")
+        await it.until(lambda: it.state.length == 13)
+        await it.pilot.press("o")
+        await it.until(lambda: "mine.json, continued" in it.screen_text())
 
 
 async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
@@ -426,8 +493,8 @@ async def test_a_long_name_takes_one_row_of_the_model_picker(model: Path, home: 
 
 
 async def test_enter_in_the_picker_waits_for_the_list(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, saved = threading.Event(), saved_sessions.saved
-    monkeypatch.setattr(saved_sessions, "saved", lambda place: (release.wait(10), saved(place))[1])
+    release, listed = threading.Event(), model_picker.entries
+    monkeypatch.setattr(model_picker, "entries", lambda *which: (release.wait(10), listed(*which))[1])
     other = home / "other.safetensors"
     save_model(other, tiny_model(seed=1, prime="The other"))
     async with playing(model) as it:

@@ -1,4 +1,4 @@
-"""Choose what to play: runs that have a model, model files near by, the model in the box, saved sessions, any path."""
+"""Choose what to play: runs that have a model, model files near by, the model in the box, sessions, any path."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from charlstm.display import visible
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.formatting import loss, typed_path
+from charlstm_tui.formatting import loss, plural, typed_path
 from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
 
 FILES = 50
+SESSION = "session"
+"""The word in the entries of all sessions, by which they can be looked for."""
+BEGINNING = 60
+"""Characters of a session's beginning."""
 
 
 class ModelPicker(SafeWorkers, Dialog):
     """Returns MODEL as on the command line or the path of a saved session, or ``None``.
 
-    Typing narrows the list; a path may be typed in full. ``sessions`` is the folder with those of the model ``here``.
+    Typing narrows the list; a path may be typed in full. ``sessions`` is the folder with those of the model ``here``,
+    and ``played`` the one that is played.
     """
 
     DEFAULT_CSS = """
@@ -38,22 +45,25 @@ class ModelPicker(SafeWorkers, Dialog):
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
 
-    def __init__(self, state: RunsState, here: str, sessions: Path | None = None) -> None:
+    def __init__(self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None) -> None:
         super().__init__()
-        self._state, self._here, self._sessions = state, here, sessions
+        self._state, self._here, self._sessions, self._played = state, here, sessions, played
         self._entries: list[tuple[str, str, str]] = []
         self._shown = self._entries
         self._search: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
-            yield Static(Content("Play another model"), classes="dialog-title")
+            yield Static(Content("Play another model, or a session"), classes="dialog-title")
             yield TextInput(
-                placeholder="a name, or the path of a model (.safetensors) or session (.json)", compact=True
+                placeholder="a name, or the path of a model (.safetensors) or session (.json)",
+                suggester=TypedPathSuggester(),
+                compact=True,
             )
             yield SteadyOptionList(compact=True)
+            yield Static(Content(""), classes="dialog-about quiet")
             yield Static(Content(""), classes="dialog-error")
-            yield Static(Content("↑↓ choose   Enter play   Esc cancel"), classes="dialog-keys")
+            yield Static(Content("↑↓ choose   Enter play   Tab complete   Esc cancel"), classes="dialog-keys")
 
     def opened(self) -> None:
         self.query_one(SteadyOptionList).can_focus = False
@@ -62,9 +72,17 @@ class ModelPicker(SafeWorkers, Dialog):
 
     @work
     async def _find_entries(self) -> None:
-        found = await in_thread(lambda check: entries(self._state, self._sessions))
+        found = await in_thread(lambda check: entries(self._state, self._sessions, self._played))
         self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
         self._fill(self.query_one(Input).value)
+        count = sum(word.endswith(".json") for word, _, _ in self._entries)
+        hint = self.query_one(".dialog-about", Static)
+        hint.update(Content(f"{plural(count, 'session')} of this model at the end; type “{SESSION}” to see only these"))
+        hint.display = count > 0
+
+    def key_tab(self) -> None:
+        """Accept the suggestion."""
+        self.query_one(Input).action_cursor_right()
 
     def key_down(self) -> None:
         self.query_one(OptionList).action_cursor_down()
@@ -112,15 +130,30 @@ class ModelPicker(SafeWorkers, Dialog):
             error.display = True
 
 
-def entries(state: RunsState, sessions: Path | None) -> list[tuple[str, str, str]]:
-    """(MODEL, name, about) of what can be played, runs first; ``sessions`` is the folder of saved ones."""
+class TypedPathSuggester(PathSuggester):
+    """Completes what can only be a path: names are in the list."""
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await super().get_suggestion(value) if "/" in value else None
+
+
+def entries(state: RunsState, sessions: Path | None, played: Path | None = None) -> list[tuple[str, str, str]]:
+    """(MODEL, name, about) of what can be played, runs first; ``sessions`` is the folder of saved ones, of which
+    ``played`` is left out."""
     found = [(str(view.path), view.name, _about(view)) for view in state.runs if view.has_model()]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
     if demo_path() is not None:
         found.append(("demo", "demo", "the model in the box"))
-    saved = [] if sessions is None else saved_sessions.saved(sessions)
-    return found + [(str(path), path.name, "saved session of this model") for path in saved[:FILES]]
+    saved = [] if sessions is None else saved_sessions.saved(sessions, but=played)
+    listed = [session for session in saved if session.length or not session.automatic]
+    return found + [_session_entry(session) for session in listed[:FILES]]
+
+
+def _session_entry(session: SavedSession) -> tuple[str, str, str]:
+    word = f"{SESSION} {saved_sessions.time_of_saving(session.saved)}"
+    about = session.about(BEGINNING, moment=False)
+    return str(session.path), session.name or word, f"{word} · {about}" if session.name else about
 
 
 def _about(view: RunView) -> str:

@@ -23,7 +23,6 @@ from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
-from charlstm_tui import formatting
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
@@ -64,6 +63,8 @@ END = sys.maxsize
 """A position behind every text."""
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
+BEGINNING = 25
+"""Characters of a session's beginning that a message has."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
 PANELS_INTERVAL = 0.25
@@ -90,7 +91,7 @@ class PlayView(ExplainingView):
         self._marked: set[tuple[int, int]] = set()  # passages that are marked as copied
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
-        self._last_session: Path | None = None  # which the user can continue
+        self._said_of = 0  # the session of which is said what it is
         self._suggestion_hidden = False
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
@@ -170,7 +171,7 @@ class PlayView(ExplainingView):
         if action.handler == "edit_prime":
             return state is not None and state.facts is not None and not state.busy
         if action.handler == "last_session":
-            return self.playing and self._last_session is not None
+            return self.playing
         if action.handler == "checkpoint":
             return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "accept_word":
@@ -317,11 +318,22 @@ class PlayView(ExplainingView):
         self.scale, self.min_copied = scale, preferences.copied
         settle_garbage()
         last = state.last_session
-        self._last_session = None if last is None or state.request.session is not None else last.path
-        if last is not None and self._last_session is not None:
-            ago = formatting.clock(max(0.0, time.time() - last.saved))
+        if last is not None and state.request.session is None:
+            key, others = key_of("generate.last_session"), key_of("generate.open_model")
+            self.say(f"{key} continues the last session, {last.about(BEGINNING)}; {others} lists all.")
+
+    def _say_what_is_played(self, state: PlaybackState) -> None:
+        """Another text has come: say what became of the one before, and which session it is."""
+        opened, last, replaced = state.request.session, state.last_session, state.replaced
+        if opened is not None and last is not None and last.is_version_of(opened):
             key = key_of("generate.last_session")
-            self.say(f"{key} continues the last session, saved {ago} ago.")
+            self.say(f"{key} continues a newer version of it that was saved by itself: {last.about(BEGINNING)}.")
+        elif replaced is not None and replaced.length:
+            key = key_of("generate.undo")
+            self.say(f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}.")
+        elif opened is not None:
+            others = key_of("generate.open_model")
+            self.say(f"{opened.name}, {state.length:,} chars; {others} lists the other sessions.")
 
     # ---- the player's states
 
@@ -341,6 +353,9 @@ class PlayView(ExplainingView):
             text.replace_from(base + state.start, state.text, state.marks)
             if self._overlap_check is not None:
                 self._overlap_check.replace_from(state.start, state.text)
+        if self._said_of != state.session_id and state.distribution is not None:
+            self._said_of = state.session_id
+            self._say_what_is_played(state)
         text.show_suggestion(self.suggested)
         suggestions = state.suggestions if self.suggested else ()
         self.set_class(bool(suggestions), "-suggesting")
@@ -689,10 +704,15 @@ class PlayView(ExplainingView):
         self.player.load_checkpoint(direction)
 
     def do_last_session(self) -> None:
-        path, self._last_session = self._last_session, None
-        if path is not None:
-            self.load_session(path)
-            self.post_message(self.Changed())
+        state = self.state
+        last = None if state is None else state.last_session
+        others = key_of("generate.open_model")
+        if state is None or last is None:
+            self.say("There is no other session of this model.")
+        elif last.path == state.request.session:
+            self.say(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
+        else:
+            self.load_session(last.path)
 
     def do_save(self) -> None:
         """Ask for a file: its ending says whether the session or its text is saved."""
@@ -706,7 +726,7 @@ class PlayView(ExplainingView):
             if path is not None:
                 self.player.save_as(path, self.scale.name)
 
-        name = f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
+        name = home(state.continues) or f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
         self.app.push_screen(SaveDialog("Save the text, or the session", name, FORMATS, about), named)
 
     # ---- writing

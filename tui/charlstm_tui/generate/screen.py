@@ -295,7 +295,8 @@ class GenerateScreen(ModeScreen):
         facts = None if state is None or self.view is self.duel else state.facts
         sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
         current = "" if state is None else state.request.model_name
-        self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions), chosen)
+        played = None if state is None else state.file
+        self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions, played), chosen)
 
     def _open_session(self, path: Path) -> None:
         """Continue a saved session: on the run in whose folder it is, else on the model that is played."""

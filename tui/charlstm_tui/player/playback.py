@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.saving import summary
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution
@@ -48,6 +49,10 @@ SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
 LONGEST_SENTENCE = 400
 """Characters after which a text that is to end with a sentence ends without one."""
+OTHER_TEXT = "playing another text"
+"""What is undone when undo goes back to the session before."""
+MOST_BEFORE = 4
+"""Earlier sessions with work in them to which undo goes back, besides the last one."""
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -69,6 +74,25 @@ class Waiting:
     until: Callable[[Playback, Editor], float]
     moves_to: int | None = None
     """The position that the cursor goes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A session in whose place another one is played, and how it was played. Undo goes back to it."""
+
+    editor: Editor
+    loaded: LoadedModel
+    facts: ModelFacts
+    request: PlayRequest
+    speed: float
+    edited: bool
+    continues: str
+    saved: SavedSession | None
+    """Its own file, if it has one."""
+
+    @property
+    def has_work(self) -> bool:
+        return self.saved is not None and self.saved.has_work
 
 
 class Playback:
@@ -101,7 +125,11 @@ class Playback:
         self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
+        self.continues = ""  # the path of the saved session that this one continues
         self.file: Path | None = None
+        self.before: list[Replaced] = []
+        self.after: list[Replaced] = []  # those from which undo went back
+        self._changes_then = 0  # of the editor, when undo went back to it
         self.last_session: SavedSession | None = None
         self.next_save = 0.0  # a time of time.monotonic()
         self._paced_since = 0.0
@@ -154,9 +182,10 @@ class Playback:
         request: PlayRequest,
         others: Iterable[LoadedModel] = (),
         before_reading: Callable[[], None] = lambda: None,
+        closed: SavedSession | None = None,
     ) -> LoadedModel:
         """Load the requested model, unless it is loaded here or among ``others``; ``before_reading`` is called before a
-        file is read, which can take long. Raises :class:`CharLSTMError`."""
+        file is read, which can take long. ``closed`` was played until now. Raises :class:`CharLSTMError`."""
         path = model_path(request)
         stamp = None
         with contextlib.suppress(OSError):  # then load_model raises an error that says more
@@ -172,10 +201,74 @@ class Playback:
         if self.number == 0:  # the only one whose sessions are saved
             folder = saved_sessions.folder(facts.run, path)
             if self.file is None or self.facts is None or (facts.run, facts.name) != (self.facts.run, self.facts.name):
-                self.file = saved_sessions.new_name(folder)
-            self.last_session = saved_sessions.last(folder, but=self.file)
+                self.file = saved_sessions.new_name(folder, taken=self._files(closed))
+            self.last_session = saved_sessions.last(folder, self.file, request.session, closed)
         self.loaded, self.facts = loaded, facts
         return loaded
+
+    def replaced(self) -> Replaced | None:
+        """What is played now, to go back to it; ``None`` if nothing is."""
+        if self.editor is None or self.loaded is None or self.facts is None:
+            return None
+        saved = None
+        if self.file is not None:
+            about = summary(self.editor.session, self.editor.rest, edited=self.edited, continues=self.continues)
+            saved = SavedSession(self.file, time.time(), about)
+        return Replaced(
+            self.editor, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues, saved
+        )
+
+    def keep(self, replaced: Replaced) -> None:
+        """Let undo go back to a session, if it is of the same run or file. Of those before it, only the latest with
+        work in them are kept."""
+        assert self.facts is not None
+        same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
+        with_work = [one for one in self.before if one.has_work]
+        self.before = [*with_work[-MOST_BEFORE:], replaced] if same else []
+        self.after = []
+
+    def put_back(self, replaced: Replaced) -> None:
+        """Play a session again."""
+        self.stop()
+        self.editor, self.loaded, self.facts = replaced.editor, replaced.loaded, replaced.facts
+        self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
+        self.continues, self.file = replaced.continues, None if replaced.saved is None else replaced.saved.path
+        self.settings = self.editor.session.settings
+        self.session_id += 1
+        self.known_length = 0
+        self.waiting.clear()
+        self.branches, self.continuations = tuple(self.editor.session.branches()), None
+        self.unsaved = self.changed = True
+
+    def _files(self, other: SavedSession | None) -> set[Path]:
+        """The files of the sessions with work in them to which undo and redo go, and of another one."""
+        kept = [one.saved for one in (*self.before, *self.after) if one.has_work]
+        return {saved.path for saved in (*kept, other) if saved is not None}
+
+    @property
+    def can_return(self) -> bool:
+        """Whether undo goes back to the session before; not in Write, where many changes are undone quickly."""
+        return bool(self.before) and not self.writing
+
+    @property
+    def can_advance(self) -> bool:
+        """Whether redo goes on to the session from which undo went back."""
+        return bool(self.after) and self.editor is not None and self.editor.changes == self._changes_then
+
+    def go_to_other(self, direction: int) -> None:
+        """Play the session before this one (-1), or the one from which that was done (1)."""
+        here = self.replaced()
+        assert here is not None
+        self.put_back((self.before if direction < 0 else self.after).pop())
+        (self.after if direction < 0 else self.before).append(here)
+        assert self.editor is not None
+        assert self.facts is not None
+        self._changes_then = self.editor.changes
+        folder = saved_sessions.folder(self.facts.run, self.facts.path)
+        taken = self._files(None)
+        if self.file in taken:  # which the other one uses since there is work in it
+            self.file = saved_sessions.new_name(folder, taken=taken)
+        self.last_session = saved_sessions.last(folder, self.file, self.request.session, here.saved)
 
     def stop(self) -> None:
         """Stop streaming."""
@@ -347,8 +440,10 @@ class Playback:
             suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
             suggestion_place=self.suggestion_place,
             continuations=self.continuations,
-            undoable=editor.undoable,
-            redoable=editor.redoable,
+            undoable=editor.undoable or (OTHER_TEXT if self.can_return else ""),
+            redoable=editor.redoable or (OTHER_TEXT if self.can_advance else ""),
+            replaced=self.before[-1].saved if self.before and self.before[-1].has_work else None,
+            continues=self.continues,
         )
         self.known_length = length
         self.note = self.failure = ""

@@ -10,31 +10,77 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from charlstm import paths, storage
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import saving
+from charlstm.generation.saving import SessionSummary
 from charlstm.generation.session import Session
 from charlstm.runs.folder import Run
+from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
-MOST_AUTO = 10
+LONG = 1000
+"""Characters that the model writes before it pauses: a longer text was asked for."""
+MOST_AUTO = 30
+"""Sessions with work in them that are kept of those that were saved by themselves, and how many of the others."""
+MOST_OTHERS = 5
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MOST_BYTES = 20_000_000
+"""A longer file without a summary is not read to list it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session that was saved by itself: its file and when it was last saved, in Unix seconds."""
+    """A session in a file: when it was last saved, in Unix seconds, and what it is about; ``None`` if the file cannot
+    be read."""
 
     path: Path
     saved: float
+    summary: SessionSummary | None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the app gave it its name and saved it by itself."""
+        return self.path.name.startswith(AUTO)
+
+    @property
+    def length(self) -> int:
+        """Characters after the prime."""
+        return 0 if self.summary is None else self.summary.length
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the user had a part in it, or asked for a long text; or it is not known."""
+        return self.summary is None or self.summary.edited or self.length > LONG
+
+    def is_version_of(self, path: Path) -> bool:
+        """Whether it was saved by itself when the session at ``path`` was continued."""
+        return self.summary is not None and self.summary.continues == str(path.absolute())
+
+    @property
+    def name(self) -> str:
+        """What the user calls it; empty for what was saved by itself."""
+        if not self.automatic:
+            return self.path.name
+        continued = "" if self.summary is None else Path(self.summary.continues).name
+        return f"{continued}, continued" if continued else ""
+
+    def about(self, beginning: int, moment: bool = True) -> str:
+        """When it was saved, how long it is, and so many characters of its beginning."""
+        words = [time_of_saving(self.saved)] if moment else []
+        if self.summary is not None:
+            words += [f"{self.length:,} chars", quoted(self.summary.begins, beginning)]
+        return " · ".join(words)
 
 
 def folder(run: Path | None, model: Path) -> Path:
@@ -45,15 +91,33 @@ def folder(run: Path | None, model: Path) -> Path:
     return paths.state_dir(make=False) / "sessions" / f"{model.stem}-{place}"
 
 
-def saved(place: Path) -> list[Path]:
-    """The sessions there that the user named, newest first."""
+def saved(place: Path, but: Path | None = None) -> list[SavedSession]:
+    """The sessions there other than ``but``, newest first."""
     found = []
     with contextlib.suppress(OSError):
         for path in place.glob("*.json"):
             with contextlib.suppress(OSError):
-                if not path.name.startswith(AUTO):
-                    found.append((-path.stat().st_mtime, path))
-    return [path for _, path in sorted(found)]
+                info = path.stat()
+                if path != but:
+                    found.append(SavedSession(path, info.st_mtime, _summary(path, FileStamp.of(info))))
+    return sorted(found, key=lambda session: (-session.saved, session.path.name))
+
+
+@lru_cache(maxsize=200)
+def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
+    try:
+        return saving.read_summary(path, MOST_BYTES)
+    except (CharLSTMError, OSError):
+        return None
+
+
+def origin(opened: Path) -> tuple[bool, str]:
+    """Of a session that is opened: whether the user had a part in it, and the saved session that it continues."""
+    try:
+        known = saving.read_summary(opened, MOST_BYTES)
+    except (CharLSTMError, OSError):
+        return True, ""
+    return known.edited, known.continues if opened.name.startswith(AUTO) else str(opened.absolute())
 
 
 def run_of(session: Path) -> Path | None:
@@ -68,25 +132,55 @@ def make(path: Path) -> None:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def new_name(place: Path, start: str = AUTO, ending: str = ".json") -> Path:
-    """A free name in ``place`` with the time of now."""
+def new_name(place: Path, start: str = AUTO, ending: str = ".json", taken: Collection[Path] = ()) -> Path:
+    """A free name in ``place`` with the time of now; ``taken`` are those of files that are not written yet."""
     stem = f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = place / f"{stem}{ending}", 2
-    while path.exists():
+    while path.exists() or path in taken:
         path, number = place / f"{stem}-{number}{ending}", number + 1
     return path
 
 
-def last(place: Path, but: Path | None = None) -> SavedSession | None:
-    """The newest session that was saved by itself, other than ``but``."""
-    return next((session for session in _autos(place) if session.path != but), None)
+def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSession | None) -> SavedSession | None:
+    """The session to continue, other than ``but``: a newer version of the one that was ``opened``, which the app saved
+    by itself; else the newest with work in it; else the newest with a text. ``closed`` was played until now: its file
+    may not be written yet."""
+    sessions = [session for session in saved(place, but) if closed is None or session.path != closed.path]
+    if closed is not None and closed.path != but:
+        sessions.insert(0, closed)
+    sessions = [session for session in sessions if session.length]
+    newer: list[SavedSession] = []
+    if opened is not None:
+        with contextlib.suppress(OSError):
+            time_opened = opened.stat().st_mtime
+            newer = [session for session in sessions if session.is_version_of(opened) and session.saved > time_opened]
+    with_work = [session for session in sessions if session.has_work]
+    return next(iter((*newer, *with_work, *sessions)), None)
 
 
 def forget_old(place: Path) -> None:
-    """Keep the newest :data:`MOST_AUTO` sessions that were saved by themselves, and all that the user named."""
-    for session in _autos(place)[MOST_AUTO:]:
+    """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
+    :data:`MOST_OTHERS` without, and all that the user named."""
+    automatic = [session for session in saved(place) if session.automatic]
+    with_work = [session for session in automatic if session.has_work]
+    others = [session for session in automatic if not session.has_work]
+    for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
         with contextlib.suppress(OSError):
             session.path.unlink()
+
+
+def time_of_saving(seconds: float) -> str:
+    """A time as ``26 Nov 10:32``, or with the year instead of the hour where that is another."""
+    then = time.localtime(seconds)
+    month = MONTHS[then.tm_mon - 1]
+    same_year = then.tm_year == time.localtime().tm_year
+    return f"{then.tm_mday} {month} " + (time.strftime("%H:%M", then) if same_year else str(then.tm_year))
+
+
+def quoted(text: str, width: int) -> str:
+    """How a text begins, on one line and in quotation marks."""
+    line = " ".join(text.split())
+    return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
 def copy_as(path: Path, colour: str | None, session: Session) -> Callable[[], str]:
@@ -104,15 +198,6 @@ def copy_as(path: Path, colour: str | None, session: Session) -> Callable[[], st
         return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written.name} in {place}"
 
     return save
-
-
-def _autos(place: Path) -> list[SavedSession]:
-    found = []
-    with contextlib.suppress(OSError):
-        for path in place.glob(f"{AUTO}*.json"):
-            with contextlib.suppress(OSError):
-                found.append(SavedSession(path, path.stat().st_mtime))
-    return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
 class SessionWriter:

@@ -135,7 +135,11 @@ class PlaybackState:
     file: Path | None = None
     """The file to which the session is saved by itself."""
     last_session: SavedSession | None = None
-    """The session of this model that was played before this one."""
+    """The session of this model to continue instead: see :func:`saved_sessions.last`."""
+    replaced: SavedSession | None = None
+    """The text before this one to which undo goes back, if there is work in it."""
+    continues: str = ""
+    """The path of the saved session that this one continues."""
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held while text is generated."""
     suggestion: str = ""

@@ -22,12 +22,13 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.editor import GENERATE, Editor
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import copy, load_session
+from charlstm.generation.saving import copy, load_session, target
 from charlstm.generation.session import Continuation, Session
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.playback import Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
@@ -46,6 +47,8 @@ HIDDEN_STATE_INTERVAL = 1.0
 MAX_UNSEEN = 20_000
 """Characters that are generated before the screen collects a state."""
 PAUSE_AFTER = 1000
+WAIT_FOR_FILE = 5.0
+"""Seconds for which a session is waited for that is being written when it is to be loaded."""
 SAVE_INTERVAL = 5.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
 ALTERNATIVE_LENGTH = 80
@@ -327,11 +330,11 @@ class Player:
 
     def undo(self, number: int = 0) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
-        self._with(number, lambda playback, editor: self._go_back(playback, editor, editor.undo, "Undone", "undo"))
+        self._with(number, self._undo)
 
     def redo(self, number: int = 0) -> None:
         """Make the last change again that was undone."""
-        self._with(number, lambda playback, editor: self._go_back(playback, editor, editor.redo, "Done again", "redo"))
+        self._with(number, self._redo)
 
     def switch_branch(self, branch: int, number: int = 0) -> None:
         """Make a branch the current text."""
@@ -546,7 +549,7 @@ class Player:
             self._put(lambda: self._stop_saving(playback, failure))
 
         begin = time.monotonic()
-        content = copy(editor.session, editor.rest)
+        content = copy(editor.session, editor.rest, edited=playback.edited, continues=playback.continues)
         end = time.monotonic()
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
         self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
@@ -558,7 +561,16 @@ class Player:
 
             self._put(show)
 
-        self._writer.save_as(copy_as(path, colour, editor.session), tell, lambda failure: tell("", failure))
+        def saved(note: str) -> None:
+            def continue_from_there() -> None:
+                if playback.editor is editor:
+                    playback.continues = str(target(path).absolute())
+
+            if path.suffix.lower() in ("", ".json"):
+                self._put(continue_from_there)
+            tell(note)
+
+        self._writer.save_as(copy_as(path, colour, editor.session), saved, lambda failure: tell("", failure))
 
     def _stop_saving(self, playback: Playback, failure: str) -> None:
         playback.file, playback.failure, playback.changed = None, failure, True
@@ -605,12 +617,12 @@ class Player:
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
-        before, request_before = playback.editor, playback.request
-        settings_before, speed_before = playback.settings, playback.speed
+        before = playback.replaced()
         if playback.unsaved:
             self._save_session(playback)
-        if playback.edited:  # the file keeps what the user made; the next session gets another one
-            playback.file, playback.edited = None, False
+        if before is not None and before.has_work:  # which its file keeps; the next session gets another one
+            playback.file = None
+        playback.edited, playback.continues = False, ""
         settings = playback.settings if request.settings is None else request.settings
         playback.session_id += 1
         playback.known_length = 0
@@ -640,11 +652,18 @@ class Player:
         try:
             check()
             others = [other.loaded for other in self._playbacks.values() if other.loaded is not None]
-            loaded = playback.open(request, others, before_reading=lambda: self._publish_now([playback]))
+            loaded = playback.open(
+                request,
+                others,
+                before_reading=lambda: self._publish_now([playback]),
+                closed=None if before is None else before.saved,
+            )
             model, stepper = loaded.model, loaded.stepper
             if request.session is not None:
+                self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
                 session = load_session(request.session, model, stepper=stepper)
                 playback.branches = tuple(session.branches())
+                playback.edited, playback.continues = saved_sessions.origin(request.session)
             else:
                 prime = prime_suggestion(model) if request.prime is None else request.prime
                 session = Session(
@@ -652,25 +671,28 @@ class Player:
                 )
                 session.clamps = request.clamps
         except CharLSTMError as error:
-            if before is not None and playback.loaded is not None and before.session.model is playback.loaded.model:
+            if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
-                playback.request, playback.editor, playback.failure = request_before, before, str(error)
-                playback.settings, playback.speed = settings_before, speed_before
-                playback.branches = tuple(before.session.branches())
+                playback.put_back(before)
+                playback.failure = str(error)
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
                     playback.loaded = playback.facts = None
             return
         playback.editor, playback.settings = Editor(session), session.settings
+        if before is not None and playback.number == 0:
+            playback.keep(before)
         if request.stream and playback.speed > 0:
-            self._stream(playback, playback.editor, request.to_sentence or PAUSE_AFTER)
+            # Undo goes back to the text before at once, not to this one without the characters that now come.
+            self._stream(playback, playback.editor, request.to_sentence or PAUSE_AFTER, record=not playback.before)
 
-    def _stream(self, playback: Playback, editor: Editor, count: int) -> None:
+    def _stream(self, playback: Playback, editor: Editor, count: int, *, record: bool = True) -> None:
         if playback.speed == 0:
             self._generate_one(playback, editor)
             return
-        editor.record(GENERATE)
+        if record:
+            editor.record(GENERATE)
         editor.session.rewind(len(editor))
         playback.running, playback.remaining, playback.stop_reason, playback.ended = True, count, "", False
         playback.start_pacing()
@@ -713,12 +735,28 @@ class Player:
         playback.stop()
         playback.writing = writing
 
-    def _go_back(
-        self, playback: Playback, editor: Editor, go_back: Callable[[], str], done: str, what: str
-    ) -> None:  # fmt: skip
+    def _undo(self, playback: Playback, editor: Editor) -> None:
+        if not editor.undoable and playback.can_return:
+            self._go_to_other(playback, -1)
+            playback.note = f"This is the text before again: {len(playback.editor or ()):,} chars."
+            return
         kind: list[str] = []
-        self._change(playback, editor, lambda: kind.append(go_back()))
-        playback.note = f"{done}: {kind[0]}." if kind[0] else f"There is nothing to {what}."
+        self._change(playback, editor, lambda: kind.append(editor.undo()))
+        playback.note = f"Undone: {kind[0]}." if kind[0] else "There is nothing to undo."
+
+    def _redo(self, playback: Playback, editor: Editor) -> None:
+        if not editor.redoable and playback.can_advance:
+            self._go_to_other(playback, 1)
+            playback.note = "This is the later text again."
+            return
+        kind: list[str] = []
+        self._change(playback, editor, lambda: kind.append(editor.redo()))
+        playback.note = f"Done again: {kind[0]}." if kind[0] else "There is nothing to redo."
+
+    def _go_to_other(self, playback: Playback, direction: int) -> None:
+        if playback.unsaved:
+            self._save_session(playback)
+        playback.go_to_other(direction)
 
     def _regenerate(self, playback: Playback, editor: Editor, position: int) -> None:
         editor.session.seed += 1
