@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.generate import unescaped
 from charlstm.cli.json_schemas import (
     CellScoreRow,
     CellStateRow,
@@ -19,6 +22,7 @@ from charlstm.cli.json_schemas import (
     NamedCellRow,
     NextWordRow,
     ProbeCellRow,
+    RankedPlaceRow,
 )
 from charlstm.cli.options import (
     MODEL_HELP,
@@ -45,6 +49,7 @@ from charlstm.errors import GenerationError, TextError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from charlstm.generation.stepper import Stepper
     from charlstm.insight.cells import NamedCell, Probe
     from charlstm.insight.features import Feature
     from charlstm.insight.influence import Influence
@@ -84,6 +89,15 @@ yellow and underlined is high, as in the app."""
 
 LEVEL_MARKS = ("=", "-", " ", "+", "#")
 """The same as a mark under the character, where there are neither colours nor italics."""
+
+FAR = 10
+"""Characters beyond which an earlier one counts as far away."""
+
+RANKED = 40
+"""Places of a string that are explained for their ranking, at most: each takes some 0.3 s at 2 × 512."""
+
+SHOWN_PLACES = 10
+"""Of these, so many are shown."""
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
@@ -138,6 +152,7 @@ def cells(
     from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
     from charlstm.insight.features import pattern_feature, text_features
     from charlstm.model.file import load_model
+    from charlstm.runs.models import find_model
 
     if through_snapshots and (probed is not None or snapshot is not None):
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
@@ -163,11 +178,13 @@ def cells(
         return
     found = name_cells(sample, per_feature=per_feature)
     if models:
-        scores = {}
+        scores, last = {}, find_model(model, runs_dir)
         with ProgressBar() as bar:
             for step, path in models:
-                stage = bar.stage(f"step {step:,}")
-                scores[step] = score_cells(sample_cells(load_model(path), content, features, progress=stage), found)
+                if path != last:
+                    stage = bar.stage(f"step {step:,}")
+                    sample = sample_cells(load_model(path), content, features, progress=stage)
+                scores[step] = [each.score for each in found] if path == last else score_cells(sample, found)
         _print_scores(found, scores, source, as_json)
         return
     rows: list[NamedCellRow] = [
@@ -190,6 +207,8 @@ def cells(
 @click.command(
     epilog=examples(
         "charlstm influence RUN letter.txt --at 120",
+        "charlstm influence RUN novel.txt --find ',\"'",
+        "charlstm influence RUN novel.txt --find ',\"' --rank",
         "echo 'She said, “no”' | charlstm influence RUN -",
         about=MODEL_HELP,
     )
@@ -197,12 +216,24 @@ def cells(
 @model_argument
 @text_argument
 @integer_option("--at", minimum=1, help="Position of the character to explain, counted from 0.  [default: the last]")
+@click.option(
+    "--find",
+    metavar="STRING",
+    help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
+)
+@click.option(
+    "--rank",
+    is_flag=True,
+    help=f"List the places of --find where a character more than {FAR} before it counts most.",
+)
 @integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
 @model_and_text_options
 def influence(
     model: str,
     text: tuple[str, ...],
     at: int | None,
+    find: str | None,
+    rank: bool,
     back: int,
     snapshot: int | None,
     encoding: str | None,
@@ -210,25 +241,43 @@ def influence(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """Show which earlier characters of TEXT make MODEL expect, or not expect, the one at --at.
+    """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
 
     Each earlier character is hidden in turn. A positive change means that hiding it makes the character less likely:
     the model used it.
 
-    With --json: a list with position, char and change (nats of the character at --at).
+    With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
+    with position, nats, back, char and change.
     """
-    from charlstm.insight.influence import influence as compute
+    from charlstm.generation.stepper import Stepper
 
+    if at is not None and find is not None:
+        raise click.UsageError("Give --at or --find, not both")
+    if rank and find is None:
+        raise click.UsageError("--rank needs --find: it ranks the places of a string")
     loaded = open_model(model, runs_dir, snapshot)
-    content = _start_of_text(loaded, text, encoding, max_chars)[0].rstrip("\n")
-    ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content))
+    content, source = _start_of_text(loaded, text, encoding, max_chars)
+    ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content.rstrip("\n")))
     read = loaded.vocabulary.decode(ids)
-    found = compute(loaded, read, len(read) - 1 if at is None else at, back=back)
+    places = [] if find is None else _places(read, loaded.text_options.apply(unescaped(find)), source)
+    stepper = Stepper(loaded)
+    if rank:
+        chosen = evenly_chosen(places, RANKED)
+        with ProgressBar() as bar:
+            progress = bar.stage("explaining")
+            found = []
+            for done, place in enumerate(chosen):
+                progress(done, len(chosen))
+                found.append(_influence_at(loaded, stepper, read, place, back))
+        _print_ranked(found, read, len(places), as_json)
+        return
+    position = places[-1] if places else len(read) - 1 if at is None else at
+    shown = _influence_at(loaded, stepper, read, position, back)
     rows: list[InfluenceRow] = [
-        {"position": found.start + n, "char": read[found.start + n], "change": float(change)}
-        for n, change in enumerate(found.changes)
+        {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
+        for n, change in enumerate(shown.changes)
     ]
-    print_result(as_json, rows, "\n".join(_influence_lines(found, read)))
+    print_result(as_json, rows, "\n".join(_influence_lines(shown, read, places)))
 
 
 @click.command(
@@ -435,6 +484,26 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     return curves, evenly_chosen(samples, SAMPLES)
 
 
+def _places(text: str, string: str, source: str) -> list[int]:
+    """The positions of the last character of ``string`` wherever it stands in ``text``."""
+    last = len(string) - 1
+    found = [match.start() + last for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
+    found = [place for place in found if place > 0]  # the first character of a text is not predicted
+    if not found:
+        raise GenerationError(f"“{visible(string, keep='')}” does not stand in the {source}")
+    return found
+
+
+def _influence_at(model: Model, stepper: Stepper, text: str, position: int, back: int) -> Influence:
+    """The influence at a position of a long text, of which only the characters that count are read."""
+    from charlstm.insight.activations import WARM_UP
+    from charlstm.insight.influence import influence
+
+    start = max(0, position - back - WARM_UP) if position < len(text) else 0
+    found = influence(model, text[start : position + 1], position - start, back=back, stepper=stepper)
+    return replace(found, position=position, start=start + found.start)
+
+
 def _cell(text: str, model: Model) -> tuple[int, int]:
     """Layer and cell of ``2:187``."""
     numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
@@ -584,27 +653,91 @@ def _wrapped(text: str, levels: list[int], width: int) -> Iterator[tuple[str, li
         start = stop + (end >= 0)
 
 
-def _influence_lines(found: Influence, text: str) -> list[str]:
-    strongest = found.strongest
+def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list[str]:
     lines = [
-        f"{symbol(found.char)} at position {found.position} has a loss of {found.nats:.3f} nats after "
-        f"“{visible(text[max(0, found.position - 40) : found.position].replace(chr(10), '↵'), keep='')}”"
+        f"{_quoted(found.char)} at position {found.position:,}, after “{_before(text, found.position)}”",
+        f"has a probability of {_percent(found.nats)}: a loss of {found.nats:.3f} nats.",
     ]
+    if len(places) > 1:
+        others = ", ".join(str(place) for place in places[:-1][-5:])
+        more = "" if len(places) <= 6 else f"{len(places) - 6:,} earlier ones and "
+        lines += _filled(f"The string stands at {len(places):,} places; this is the last. For --at: {more}{others}")
+    strongest = found.strongest
     if strongest is None:
         return lines
+    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability"]
     largest = float(abs(found.changes).max())
-    width = max(10, min(60, terminal_width() - 30))
+    width = max(10, min(40, terminal_width() - 42))
+    shown = 0
     for n, change in enumerate(found.changes.tolist()):
         if abs(change) >= SHOWN * largest:
+            shown += 1
             bar = "█" * max(1, round(width * abs(change) / largest))
-            lines.append(f"{found.start + n:>9,}  {symbol(text[found.start + n])}  {change:+8.3f}  {bar}")
-    back = found.position - strongest
-    change = "rise" if found.changes[strongest - found.start] > 0 else "fall"
-    lines.append(
-        f"The most important is {symbol(text[strongest])}, {plural(back, 'character')} before: without it the loss "
-        f"would {change} by {largest:.3f} nats"
+            char, without = _quoted(text[found.start + n]), _percent(found.nats + change)
+            lines.append(f"{found.start + n:>9,}  {char:<4}  {change:+7.3f}  {without:>11}  {bar}")
+    change = found.changes[strongest - found.start]
+    lines += _filled(
+        f"The most important is {_quoted(text[strongest])}, {plural(found.position - strongest, 'character')} before: "
+        f"without it the probability would {'fall' if change > 0 else 'rise'} from {_percent(found.nats)} to "
+        f"{_percent(found.nats + float(change))} (loss {change:+.3f} nats)."
     )
+    if left := len(found.changes) - shown:
+        lines.append(f"{plural(left, 'row')} below {SHOWN * largest:.3f} nats left out.")
+    if found.start:
+        lines.append(f"Hidden back to position {found.start:,}; --back N goes further.")
     return lines
+
+
+def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) -> None:
+    """The places, first the one where a character more than :data:`FAR` before counts most."""
+    import numpy as np
+
+    far = [(each, int(np.argmax(each.changes[:-FAR]))) for each in found if len(each.changes) > FAR]
+    far.sort(key=lambda pair: -float(pair[0].changes[pair[1]]))
+    rows: list[RankedPlaceRow] = [
+        {
+            "position": each.position,
+            "nats": each.nats,
+            "back": each.position - each.start - n,
+            "char": text[each.start + n],
+            "change": float(each.changes[n]),
+        }
+        for each, n in far
+    ]
+    width = max(10, terminal_width() - 49)
+    shown = [
+        [
+            f"{row['position']}",
+            f"{math.exp(-row['nats']):.0%}".replace("%", " %"),
+            _quoted(row["char"]),
+            f"{row['back']}",
+            f"{row['change']:+.3f}",
+            _before(text, row["position"] + 1, width),
+        ]
+        for row in rows[:SHOWN_PLACES]
+    ]
+    titles = ["position", "probability", "char", "back", "change", "text"]
+    lines = table(titles, shown, right=titles[:2] + titles[3:5])
+    of = f"{len(found):,} of {count:,} places, evenly chosen" if len(found) < count else plural(count, "place")
+    lines += _filled(
+        f"Of {of}, those where a single character more than {FAR} before raises the probability most. back: how far "
+        "before; change: how much the loss rises without it, in nats. --at explains one."
+    )
+    print_result(as_json, rows, "\n".join(lines))
+
+
+def _quoted(char: str) -> str:
+    return f"“{symbol(char)}”"
+
+
+def _before(text: str, position: int, count: int = 40) -> str:
+    """The characters before a position, on one line."""
+    return visible(text[max(0, position - count) : position].replace("\n", "↵"), keep="")
+
+
+def _percent(nats: float) -> str:
+    """The probability of a loss."""
+    return f"{math.exp(-nats):.1%}".replace("%", " %")
 
 
 def _branch_result(branch: Branch) -> MultiverseBranch:

@@ -484,6 +484,21 @@ class InfluenceRow(TypedDict):
     """How much the loss of the explained character rises, in nats, when this one is hidden."""
 
 
+class RankedPlaceRow(TypedDict):
+    """A place of a string and the far character that counts most for it, from ``influence --rank``."""
+
+    position: int
+    """Of the last character of the string, in the text without unknown characters, counted from 0."""
+    nats: float
+    """The loss of that character."""
+    back: int
+    """How many characters before it the far one stands."""
+    char: str
+    """The far character."""
+    change: float
+    """How much the loss rises, in nats, when the far character is hidden."""
+
+
 class ContextRow(TypedDict):
     """The loss with a limited context, from ``context``."""
 
@@ -584,6 +599,7 @@ SCHEMAS: dict[str, Any] = {
     "cells --snapshots": list[CellScoreRow],
     "cells --show": list[CellStateRow],
     "influence": list[InfluenceRow],
+    "influence --rank": list[RankedPlaceRow],
     "context": list[ContextRow],
     "multiverse": MultiverseBranch,
     "multiverse --words": list[NextWordRow],

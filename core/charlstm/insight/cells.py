@@ -253,16 +253,16 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
 def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
     """How well cells follow the features that they were named for in another sample, such as one of an earlier
     snapshot of the same run: their scores on the second half of the text. NaN where the text has no such feature."""
-    scorer, cut = _Scorer(sample.second), len(sample.first)
+    columns = [_column(named.cell, sample.shape) for named in cells]
+    scorer, cut = _Scorer(sample.second[:, columns]), len(sample.first)
     values = {feature.name: feature.values[None, cut:] for feature in sample.features}
     scores = []
-    for named in cells:
+    for place, named in enumerate(cells):
         if named.feature not in values:
             scores.append(float("nan"))
             continue
         graded = named.kind == "r"
-        column = _column(named.cell, sample.shape)
-        score = float(scorer.signed(values[named.feature], graded)[0, column])
+        score = float(scorer.signed(values[named.feature], graded)[0, place])
         scores.append(score if graded else (score + 1) / 2)
     return scores
 

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 
-from charlstm.cli.json_schemas import NamedCellRow
+from charlstm.cli.json_schemas import NamedCellRow, RankedPlaceRow
+from charlstm.display import symbol
+from charlstm.insight.influence import influence
+from charlstm.model.file import load_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 
@@ -122,7 +126,39 @@ def test_influence_names_each_earlier_character(
     assert [row["char"] for row in rows] == list("the quick brow")
     assert [row["position"] for row in rows] == list(range(14))
     assert run_json("influence", "fox", str(path)) == rows, "the last character is explained by default"
-    assert "The most important is" in run_cli("influence", "fox", str(path))[0]
+    printed = " ".join(run_cli("influence", "fox", str(path))[0].split())
+    strongest = max(rows, key=lambda row: abs(row["change"]))
+    assert f"most important is “{symbol(strongest['char'])}”, {14 - strongest['position']} character" in printed
+    assert "Hidden back" not in printed, "all of the text was"
+    printed = " ".join(run_cli("influence", "fox", str(path), "--back", "5")[0].split())
+    assert "Hidden back to position 9; --back N goes further." in printed
+
+
+def test_influence_finds_a_string_and_ranks_its_places(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog\nthe dog sleeps on\n" * 40)
+    content = path.read_text()
+    last = content.rindex("dog s") + 4
+    rows = run_json("influence", "fox", str(path), "--find", "dog s")
+    assert rows == run_json("influence", "fox", str(path), "--at", str(last))
+    assert [row["position"] for row in rows] == list(range(last - 100, last))
+    whole = influence(load_model(next((workspace / "runs").rglob("model.safetensors"))), content, last)
+    np.testing.assert_allclose([row["change"] for row in rows], whole.changes, atol=1e-3)
+    printed = run_cli("influence", "fox", str(path), "--find", r"dog\n")[0]
+    assert "stands at 40 places" in " ".join(printed.split())
+    ranked = run_json("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
+    assert get_type_hints(RankedPlaceRow).keys() == ranked[0].keys()
+    assert len(ranked) == 40
+    assert all(10 < row["back"] <= 30 for row in ranked)
+    assert [row["change"] for row in ranked] == sorted((row["change"] for row in ranked), reverse=True)
+    assert (
+        "Of 40 places, those" in run_cli("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")[0]
+    )
+    assert "does not stand in" in error_of("influence", "fox", str(path), "--find", "cat")
+    assert "--rank needs --find" in error_of("influence", "fox", str(path), "--rank")
+    assert "not both" in error_of("influence", "fox", str(path), "--find", "dog", "--at", "5")
 
 
 def test_influence_outside_the_text_is_refused(workspace: Path, error_of: ErrorOf, text: str) -> None:
