@@ -12,6 +12,7 @@ import click
 
 from charlstm.cli.options import (
     MODEL_HELP,
+    clamp_option,
     examples,
     integer_option,
     json_option,
@@ -116,13 +117,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
 @integer_option("--seed", default=0, help="The same seed gives the same text.")
 @sampler_options
-@click.option(
-    "--clamp",
-    "clamps",
-    multiple=True,
-    metavar="L:C=X",
-    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be given several times.",
-)
+@clamp_option
 @integer_option("--snapshot", help="Use the model of the run after N steps.")
 @click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")

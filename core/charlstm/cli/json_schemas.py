@@ -510,7 +510,7 @@ class ContextRow(TypedDict):
 
 
 class MultiverseBranch(TypedDict):
-    """One character of the tree of continuations, from ``multiverse``."""
+    """One character of the tree of continuations, from ``multiverse``; with several ``--prime`` there is a list."""
 
     char: str
     """Empty at the root."""

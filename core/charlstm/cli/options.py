@@ -117,6 +117,15 @@ runs_dir_option = click.option(
 )
 
 
+clamp_option = click.option(
+    "--clamp",
+    "clamps",
+    multiple=True,
+    metavar="L:C=X",
+    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be given several times.",
+)
+
+
 snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
 
 

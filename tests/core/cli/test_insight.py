@@ -178,9 +178,26 @@ def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCl
     assert root["probability"] == 1
     assert all(child["probability"] >= 0.01 for child in root["children"])
     assert sum(child["probability"] for child in root["children"]) <= 1.0001
-    assert "%" in run_cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0]
+    printed = run_cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0]
+    firsts = [line.split()[0] for line in printed.splitlines() if not line.startswith(" ")]
+    assert firsts == [f"{child['probability']:.2%}" for child in root["children"]]
     words = run_json("multiverse", "fox", "--prime", "the ", "--words", "3")
     assert [set(word) for word in words] == [{"word", "probability"}] * 3
+
+
+def test_multiverse_of_several_primes_with_a_held_cell(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+    words = ("multiverse", "fox", "--depth", "2", "--cutoff", "0.05")
+    held = ("--clamp", "1:3=2")
+    both = run_json(*words, "--prime", "the ", "--prime", "a dog", *held)
+    assert both == [run_json(*words, "--prime", prime, *held) for prime in ("the ", "a dog")]
+    assert both[0] != run_json(*words, "--prime", "the ")
+    lines = run_cli(*words, "--prime", "the ", "--prime", "a dog", *held)[0].splitlines()
+    assert lines[0].split("  ")[0] == "after “the ”"
+    assert lines[0].endswith("after “a dog”")
+    assert len(lines[1].split("%")) >= 3
+    assert max(map(len, lines)) <= 80
+    two = run_json("multiverse", "fox", "--prime", "the ", "--prime", "a ", "--words", "2")
+    assert [len(each) for each in two] == [2, 2]
 
 
 def test_a_clamped_cell_changes_what_is_generated(workspace: Path, run_json: RunJson, error_of: ErrorOf) -> None:
