@@ -52,10 +52,19 @@ def text_features(text: str) -> list[Feature]:
     return [feature for feature in found if len(feature.values) and np.ptp(feature.values) > 0]
 
 
-def feature_rate(name: str, text: str) -> float:
-    """The mean of a built-in feature over ``text``: of a yes/no one, the share of the characters where it is true."""
+def feature_mean(name: str, text: str) -> float:
+    """The mean of a built-in feature over ``text``."""
     values = BUILT_IN[name][1](text)
     return float(values.mean()) if len(values) else 0.0
+
+
+def feature_starts(name: str, before: str, text: str) -> int:
+    """How often a built-in yes/no feature becomes true in ``text``, which follows ``before``.
+
+    Other than the share of characters where it is true, this does not depend on one quote that is never closed.
+    """
+    values = BUILT_IN[name][1](before + text)
+    return int((np.diff(values, prepend=0)[len(before) :] > 0).sum())
 
 
 def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATTERN_SECONDS) -> Feature:

@@ -7,7 +7,18 @@ import random
 import pytest
 
 from charlstm.generation.scoring import score
-from charlstm.insight.duel import Side, Verdict, bits_after, in_words, judge, repeated_share, to_html, to_markdown
+from charlstm.insight.duel import (
+    Side,
+    Verdict,
+    bits_after,
+    in_words,
+    judge,
+    rates_differ,
+    repeated_share,
+    to_html,
+    to_markdown,
+)
+from charlstm.insight.features import feature_starts
 from charlstm.text.sentences import ends_sentence, sentences
 from recorded_run import tiny_model
 
@@ -75,3 +86,17 @@ def test_sentences_end_with_a_mark_and_white_space_or_an_empty_line():
     text = 'He said "Go!" Then 3.5 days.\n\nEnd'
     assert [text[start:stop] for start, stop in sentences(text)] == ['He said "Go!"', "Then 3.5 days.", "End"]
     assert [ends_sentence(end) for end in ("a. ", "a.”\n", "a.", "a ", "")] == [True, True, False, False, False]
+
+
+def test_rates_differ_only_beyond_chance_and_with_enough_text() -> None:
+    assert rates_differ((2, 12), (2000, 2000))
+    assert not rates_differ((4, 8), (2000, 2000)), "within two standard deviations"
+    assert not rates_differ((0, 50), (900, 2000)), "one text is too short"
+    assert not rates_differ((0, 0), (2000, 2000))
+
+
+def test_a_quote_that_is_never_closed_counts_once() -> None:
+    text = '"Never closed. ' + "She went home. " * 50
+    assert feature_starts("inside quotes", "He said ", text) == 1
+    assert feature_starts("inside quotes", 'He said "and then', ' he left" once.') == 0, "it began before the text"
+    assert feature_starts("inside quotes", "", '"a" b "c" d') == 2

@@ -21,12 +21,11 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
-from charlstm.insight.duel import Side, Verdict, in_words, judge, to_html, to_markdown
-from charlstm.insight.features import BUILT_IN, feature_rate
+from charlstm.insight.duel import READ_BEFORE, Side, Verdict, in_words, judge, rates_differ, to_html, to_markdown
+from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
-from charlstm_tui.formatting import percent
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
@@ -44,6 +43,8 @@ SHORT_TEMPERATURE = "temp"
 """The caption of the temperature where a side is narrow."""
 LENGTH = 600
 """Characters of each side; then it goes on to the end of the sentence."""
+HELD_LENGTH = 2000
+"""The same where cells are held: what they change is counted, and fewer do not tell."""
 FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown, one below the other"))
 NOT_HERE = ("edit_prime", "last_session")
 """Handlers of actions of Generate that Duel has nothing for."""
@@ -56,6 +57,7 @@ class DuelView(GenerateView):
         super().__init__(*args, **options)
         self._states: dict[int, PlaybackState] = {}
         self._features: tuple[str, ...] = ()  # whose rates are shown
+        self._length = LENGTH  # of each side
         self._verdicts: dict[int, Verdict] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
@@ -114,7 +116,7 @@ class DuelView(GenerateView):
 
     def enter(self, played: PlaybackState, features: Sequence[str] = ()) -> None:
         """Play the prime of ``played`` on both sides: on the second with the cells that are held or, if there are none,
-        with a higher temperature. The heads show how often ``features`` are true in what is generated."""
+        with a higher temperature. The heads show how often ``features`` begin in what is generated."""
         self._states.clear()
         self._show_verdicts({})
         self._features = tuple(features)
@@ -124,10 +126,11 @@ class DuelView(GenerateView):
         settings = played.settings
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
         second = settings if played.clamps else hotter
+        self._length = HELD_LENGTH if played.clamps else LENGTH
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=played.prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
-                session=None, clamps=clamps, to_sentence=LENGTH,
+                session=None, clamps=clamps, to_sentence=self._length,
             )  # fmt: skip
             self.player.load(request, number)
 
@@ -177,22 +180,44 @@ class DuelView(GenerateView):
         event.stop()
 
     def _draw_heads(self) -> None:
-        drawn = {number: self._head(number, state) for number, state in self._states.items()}
+        rates = self._rates()
+        drawn = {number: self._head(number, state, rates[number]) for number, state in self._states.items()}
         highest = max((head.plain.count("\n") for head in drawn.values()), default=0)
         for number, content in drawn.items():
             head = self.query_one(f"#head-{number}", Static)
             head.set_class(number == self.chosen, "-chosen")
             head.update(content + "\n" * (highest - content.plain.count("\n")))  # the texts begin on the same row
 
-    def _head(self, number: int, state: PlaybackState) -> Content:
+    def _rates(self) -> dict[int, list[str]]:
+        """For each side how often the features of the held cells begin in it, and whether that tells anything."""
+        words: dict[int, list[str]] = {number: [] for number in self._states}
+        if not any(state.clamps for state in self._states.values()):
+            return words
+        texts = {number: self._generated(state) for number, state in self._states.items()}
+        for name in self._features:
+            if BUILT_IN[name][0] == "graded":
+                for number, text in texts.items():
+                    words[number].append(f"{name} {feature_mean(name, text):.1f}")
+                continue
+            counts = {
+                number: feature_starts(name, state.prime[-READ_BEFORE:], texts[number])
+                for number, state in self._states.items()
+            }
+            tells = len(counts) == len(SIDES) and rates_differ(
+                (counts[SIDES[0]], counts[SIDES[1]]), (len(texts[SIDES[0]]), len(texts[SIDES[1]]))
+            )
+            for number, text in texts.items():
+                words[number].append(rate_words(name, counts[number], len(text)))
+                words[number].append("beyond chance" if tells else "too little text to tell")
+        return words
+
+    def _head(self, number: int, state: PlaybackState, rates: list[str]) -> Content:
         if state.error or state.busy or state.facts is None:
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         settings = state.settings
-        values, rates = [], []
+        values = []
         if any(each.clamps for each in self._states.values()):
             values = [held_words(state.clamps) if state.clamps else "no cell held"]
-            text = self.view(number).text(len(state.prime))
-            rates = [rate_words(name, text) for name in self._features]
         values.append(f"{CAPTION['temperature']} {settings.temperature:.2f}")
         values += [
             f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
@@ -303,7 +328,7 @@ class DuelView(GenerateView):
         running = self.running
         for number in SIDES:
             state = self._states.get(number)
-            left = LENGTH if state is None or state.ended else max(1, LENGTH - state.length)
+            left = self._length if state is None or state.ended else max(1, self._length - state.length)
             self.player.pause(number) if running else self.player.stream(left, number)
 
     def do_speed(self, direction: int) -> None:
@@ -359,7 +384,6 @@ def _lines(values: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def rate_words(feature: str, text: str) -> str:
-    """How often a feature is true in a text, or its mean: ``inside quotes 34 %``."""
-    rate = feature_rate(feature, text)
-    return f"{feature} {percent(rate) if BUILT_IN[feature][0] == 'yes/no' else f'{rate:.1f}'}"
+def rate_words(feature: str, count: int, chars: int) -> str:
+    """How often a feature begins: ``inside quotes begins 5 ×, 4.1 per 1,000``."""
+    return f"{feature} begins {count} ×" + (f", {1000 * count / chars:.1f} per 1,000" if chars else "")
