@@ -19,6 +19,8 @@ DASHES = ("", "6 3", "2 3", "8 3 2 3")
 """Curves of one colour are told apart by their dashes."""
 
 MARGIN = 52
+RIGHT = 26
+"""Half of the longest label of a tick, which may stand at the right end."""
 FOOT = 34
 
 
@@ -56,7 +58,7 @@ def line_chart(
     plot = height - FOOT
 
     def place_x(x: float) -> float:
-        return MARGIN + (width - MARGIN - 10) * (x - left) / ((right - left) or 1)
+        return MARGIN + (width - MARGIN - RIGHT) * (x - left) / ((right - left) or 1)
 
     def place_y(y: float) -> float:
         return 10 + (plot - 20) * (high - y) / ((high - low) or 1)
@@ -64,10 +66,11 @@ def line_chart(
     parts = []
     for tick in ticks(low, high, 5):
         at = place_y(tick)
-        parts.append(f'<line x1="{MARGIN}" x2="{width - 10}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
+        parts.append(f'<line x1="{MARGIN}" x2="{width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
         parts.append(_text(MARGIN - 6, at + 4, f"{tick:g}", "end"))
     for tick in ticks(left, right, 6):
-        parts.append(_text(place_x(tick), plot + 6, f"{10**tick if log_x else tick:,.4g}", "middle"))
+        value = 10**tick if log_x else tick
+        parts.append(_text(place_x(tick), plot + 6, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}", "middle"))
     number = -1
     for curve, x in zip(drawn, across, strict=True):
         number += not curve.faint
@@ -78,7 +81,7 @@ def line_chart(
         for points in _unbroken(x, curve.y):
             listed = " ".join(f"{place_x(a):.1f},{place_y(b):.1f}" for a, b in points)
             parts.append(f'<polyline points="{listed}" {style}/>')
-    parts.append(_text(width - 10, plot + 22, x_name, "end"))
+    parts.append(_text(width - RIGHT, plot + 22, x_name, "end"))
     parts.append(_text(MARGIN, plot + 22, f"{y_name}, by", "start"))
     for number, curve in enumerate(named):
         row, column = divmod(number, 3)

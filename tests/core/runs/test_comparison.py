@@ -64,6 +64,13 @@ def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
     assert line_chart([ChartCurve("a", x[:1], x[:1])], "x", "y") == ""
 
 
+def test_the_last_label_of_the_axis_is_not_cut_off() -> None:
+    x = np.array([0.0, 10_000.0])
+    root = ET.fromstring(line_chart([ChartCurve("a", x, np.array([2.0, 1.0]))], "x", "y", width=760))
+    last = next(element for element in root.iter() if element.text == "10,000")
+    assert float(last.attrib["x"]) + 3.5 * len("10,000") <= 760  # a digit of 12 pixels is some 7 wide
+
+
 def test_ticks_are_round_numbers_within_the_range() -> None:
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
