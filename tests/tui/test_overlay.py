@@ -55,6 +55,18 @@ def test_runs_are_told_apart_by_letter_and_colour() -> None:
     assert {f"run-train-{number}" for number in range(RUN_COLOURS)} & roles
 
 
+@pytest.mark.parametrize("size", [(80, 20), (61, 33)])
+def test_marks_are_on_the_line_of_the_run(size: tuple[int, int]) -> None:
+    """A mark stood a row below a line that is near the border of two rows."""
+    x = np.arange(1.0, 101.0)
+    for loss in np.linspace(1.1, 3.9, 40):
+        flat = Curve(x, np.full(100, loss))
+        run = ChartRun("a", 0, flat, best=(50.0, float(loss)))
+        scale = ChartRun("b", 1, Curve(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+        rows = paint(ChartData(runs=(scale, run)), ChartView(), *size).text().splitlines()
+        assert sum("a" in row.partition("│")[2] or "◆" in row for row in rows) == 1, loss
+
+
 def test_curves_that_run_together_each_keep_a_letter() -> None:
     same = falling(0)
     runs = tuple(ChartRun(letter, number, same.validation) for number, letter in enumerate("abcd"))
@@ -112,7 +124,12 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
         await app.until(lambda: len(app.app.runs_state.runs) == 2)
         await app.press("a", "v")
         await app.shows("2 runs")
-        assert [run.letter for run in app.mode.query_one(OverlayPane).chart.data.runs] == ["a", "b"]
+        pane = app.mode.query_one(OverlayPane)
+        assert [run.letter for run in pane.chart.data.runs] == ["a", "b"]
+        values = pane.query_one("#overlay-list")
+        beside = size[0] == 200
+        assert (values.region.x >= pane.chart.region.right) == beside
+        assert (values.region.y >= pane.chart.region.bottom) != beside
         await app.press("escape")
         await app.until(lambda: not app.mode.has_class("-overlaid"))
 

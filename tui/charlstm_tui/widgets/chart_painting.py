@@ -426,16 +426,22 @@ def _places(shape: tuple[int, int, int, int]) -> tuple[Array, Array]:
     return (row // down * columns * down + row % down) * across, column // across * down * across + column % across
 
 
+def _cells_of(across: Array | float, up: Array | float, inside: PaintedChart) -> tuple[Array, Array]:
+    """The rows and columns of the cells in which a line of dots has its points (0…1 each way), so that marks are on it;
+    what lies above or below the chart stands at its edge."""
+    rows, columns = inside.codes.shape
+    row = ((1 - np.clip(up, 0, 1)) * (4 * rows - 1) + 0.5).astype(np.int64) // 4
+    return row, np.asarray(np.asarray(across) * (2 * columns - 1) + 0.5).astype(np.int64) // 2
+
+
 def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
     """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``. Where they would bury the training
     curve (its cells are true in ``curve``) on a long run, they let it be seen between them."""
-    rows, columns = inside.codes.shape
 
     def place(points_x: Array, points_y: Array, character: str, role: str, apart: int = 1) -> None:
         across, up = x(points_x), y(points_y * unit)
         shown = np.isfinite(up) & (across >= 0) & (across <= 1)
-        column = np.minimum(across[shown] * columns, columns - 1).astype(np.int64)
-        row = np.minimum((1 - np.clip(up[shown], 0, 1)) * rows, rows - 1).astype(np.int64)
+        row, column = _cells_of(across[shown], up[shown], inside)
         if apart > 1:
             row, column = _thinned(row, column, curve[row, column], apart)
         inside.codes[row, column] = ord(character)
@@ -449,15 +455,14 @@ def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: flo
 def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: Scale, y: Scale, unit: float) -> None:
     """Letters along the validation curves, at the end of each and in turns before it; what happened; the best points.
     Letters do not cover one another, so that of curves that run together each has its own."""
-    rows, columns = inside.codes.shape
+    columns = inside.codes.shape[1]
     taken = np.zeros(inside.codes.shape, dtype=bool)
 
     def put(across: float, up: float, character: str, role: int, back: int = 0) -> None:
         """Set a character, or up to ``back`` columns before it where another one is."""
         if not (0 <= across <= 1 and math.isfinite(up)):
             return
-        row = min(int((1 - min(max(up, 0.0), 1.0)) * rows), rows - 1)
-        column = min(int(across * columns), columns - 1)
+        row, column = map(int, _cells_of(across, up, inside))
         for place in range(column, max(column - back, 0) - 1, -1):
             if not taken[row, place]:
                 inside.codes[row, place], inside.roles[row, place] = ord(character), role
