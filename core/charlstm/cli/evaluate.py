@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.json_schemas import CopiedStretch, EvalResult, NoveltyResult, ScoredLine, ScoredPlace, ScoreResult
+from charlstm.cli.json_schemas import (
+    CopiedStretch,
+    EvalResult,
+    NoveltyResult,
+    ScoredLine,
+    ScoredPlace,
+    ScoredSentence,
+    ScoreResult,
+)
 from charlstm.cli.options import (
     MODEL_HELP,
     encoding_option,
@@ -145,18 +153,22 @@ def eval_(
 
 
 @click.command(
-    epilog=examples("charlstm score RUN a.txt", "charlstm score RUN names.txt --per-line | sort -n", about=MODEL_HELP)
+    epilog=examples(
+        "charlstm score RUN a.txt", "charlstm score RUN novel.txt --per-sentence | sort -n", about=MODEL_HELP
+    )
 )
 @model_argument
 @text_argument
 @integer_option("--top", minimum=0, default=10, help="How many of the most surprising characters to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
+@click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @model_and_text_options
 def score(
     model: str,
     text: tuple[str, ...],
     top: int,
     per_line: bool,
+    per_sentence: bool,
     snapshot: int | None,
     encoding: str | None,
     max_chars: int | None,
@@ -172,6 +184,8 @@ def score(
     """
     from charlstm.generation.scoring import score as score_text
 
+    if per_line and per_sentence:
+        raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = open_model(model, runs_dir, snapshot)
     corpus = load_text_for(loaded, text, encoding, max_chars)
     _warn_if_trained_on(model, runs_dir, loaded, corpus)
@@ -184,6 +198,10 @@ def score(
         for line in _scored_lines(scores):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
             click.echo(f"{bits:>8}  {visible(line['text'])}")
+    elif per_sentence:
+        for sentence in _scored_sentences(scores):
+            one_line = visible(sentence["text"].replace("\n", "↵"), keep="")
+            click.echo(f"{sentence['bits_per_char']:>8.3f}  line {sentence['line']:>6,}  {one_line}")
     else:
         _print_scores(corpus.name, scores, top)
 
@@ -370,6 +388,7 @@ def _score_result(scores: Scores, top: int) -> ScoreResult:
         "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
         "places": _scored_places(scores, top),
         "lines": _scored_lines(scores),
+        "sentences": _scored_sentences(scores),
     }
 
 
@@ -407,6 +426,25 @@ def _scored_lines(scores: Scores) -> list[ScoredLine]:
         )
         start += len(line)
     return lines
+
+
+def _scored_sentences(scores: Scores) -> list[ScoredSentence]:
+    """Each sentence with the mean loss of its characters."""
+    found: list[ScoredSentence] = []
+    line, counted = 1, 0
+    for sentence in scores.sentences():
+        line, counted = line + scores.text.count("\n", counted, sentence.start), sentence.start
+        found.append(
+            {
+                "line": line,
+                "start": sentence.start,
+                "stop": sentence.stop,
+                "loss": sentence.bits_per_char / BITS_PER_NAT,
+                "bits_per_char": sentence.bits_per_char,
+                "text": scores.text[sentence.start : sentence.stop],
+            }
+        )
+    return found
 
 
 def _print_scores(name: str, scores: Scores, top: int) -> None:

@@ -382,6 +382,18 @@ class ScoredLine(TypedDict):
     text: str
 
 
+class ScoredSentence(TypedDict):
+    """A sentence of a text, ``text[start:stop]``."""
+
+    line: int
+    """Where it begins, from 1."""
+    start: int
+    stop: int
+    loss: float
+    bits_per_char: float
+    text: str
+
+
 class ScoreResult(EvalResult):
     """The figures of ``eval``, and one for each character, from ``score``. The first character is not predicted: its
     figures are ``null``."""
@@ -396,6 +408,7 @@ class ScoreResult(EvalResult):
     """Bits that the model expected."""
     places: list[ScoredPlace]
     lines: list[ScoredLine]
+    sentences: list[ScoredSentence]
 
 
 class CopiedStretch(TypedDict):

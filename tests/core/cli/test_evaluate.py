@@ -69,6 +69,29 @@ def test_score_per_line_prints_bits_of_each_line(
     assert float(rows[1][0]) > float(rows[0][0])
 
 
+def test_score_per_sentence_prints_bits_of_each_sentence(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
+    text = tmp_path / "sentences.txt"
+    text.write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
+    rows = [line.split(None, 3) for line in run_cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
+    assert [row[1:] for row in rows] == [
+        ["line", "1", "the quick fox↵jumps."],
+        ["line", "2", "zzz xxx."],
+        ["line", "2", "the end."],
+        ["line", "4", "the dog."],
+    ]
+    assert float(rows[1][0]) > float(rows[0][0])
+    found = run_json("score", "fox", str(text))
+    for row, sentence in zip(rows, found["sentences"], strict=True):
+        start, stop = sentence["start"], sentence["stop"]
+        losses = [loss for loss in found["losses"][start:stop] if loss is not None]
+        assert sentence["text"] == found["text"][start:stop]
+        assert sentence["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
+        assert float(row[0]) == pytest.approx(sentence["bits_per_char"], abs=1e-3)
+    assert "not both" in run_cli("score", "fox", str(text), "--per-sentence", "--per-line", code=2)[1]
+
+
 def test_score_of_a_first_line_without_predicted_characters_is_null(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
