@@ -269,7 +269,7 @@ def _generate_at_checkpoints(
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm import user_files
-    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
+    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page, settings_facts
 
     if out not in (None, user_files.STDOUT):
         user_files.destination(Path(out))  # raises now what writing would raise after the work
@@ -283,9 +283,7 @@ def _generate_at_checkpoints(
         shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
         return
-    sampler = options["settings"].in_effect()
-    facts = [("seed", str(options["seed"])), *((name.replace("_", "-"), str(value)) for name, value in sampler.items())]
-    facts += [("held cells", ", ".join(map(str, options["clamps"])))] if options["clamps"] else []
+    facts = settings_facts(options["seed"], options["settings"], options["clamps"])
     page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)
     write_page(out, page, as_json)
 

@@ -28,7 +28,6 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     clamp_option,
-    evenly_chosen,
     examples,
     integer_option,
     json_option,
@@ -56,6 +55,7 @@ from charlstm.cli.output import (
 )
 from charlstm.display import shell_command, symbol, visible
 from charlstm.errors import GenerationError, TextError
+from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

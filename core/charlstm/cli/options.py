@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-Item = TypeVar("Item")
-
-MOST_MODELS = 12
-"""Models of one run that a command uses, at most."""
 
 MODEL_HELP = "MODEL is the name or folder of a run, a .safetensors file, or `demo`, the model that is included."
 
@@ -249,23 +245,10 @@ def run_of(model: str, runs_dir: Path | None) -> Run | None:
 
 
 def models_of_run(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
-    """The models of the run MODEL with their steps, from the first snapshot to the best model: :data:`MOST_MODELS`,
-    evenly chosen, if there are more."""
-    from charlstm.model.file import read_info
-    from charlstm.runs.models import find_model
+    """The models of the run MODEL with their steps, from the first snapshot to the best model."""
+    from charlstm.runs import models
 
     run = run_of(model, runs_dir)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
-    found = {snapshot.step: snapshot.path for snapshot in run.snapshots()}
-    best = find_model(model, runs_dir)
-    step = read_info(best)[1].get("step")
-    if isinstance(step, int):
-        found[step] = best
-    return evenly_chosen(sorted(found.items()), MOST_MODELS)
-
-
-def evenly_chosen(items: Sequence[Item], count: int) -> list[Item]:
-    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between."""
-    chosen = sorted({round(n * (len(items) - 1) / (count - 1)) for n in range(count)}) if items else []
-    return [items[n] for n in chosen]
+    return models.models_of_run(run)

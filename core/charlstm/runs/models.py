@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import charlstm
 from charlstm.errors import Advice, ModelError, RunError
 from charlstm.runs.folder import Run, find_run
 
+MOST_MODELS = 12
+"""Models of one run that are compared with each other, at most."""
 DEMO = "demo"
 _DEMO_FILE = "demo.safetensors"
+
+Item = TypeVar("Item")
 
 
 def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
@@ -54,3 +60,22 @@ def demo_path() -> Path | None:
     package = Path(charlstm.__file__).parent
     places = (package / _DEMO_FILE, package.parents[1] / "checkpoints" / _DEMO_FILE)
     return next((place for place in places if place.is_file()), None)
+
+
+def models_of_run(run: Run) -> list[tuple[int, Path]]:
+    """The models of ``run`` with their steps, from the first snapshot to the best model: :data:`MOST_MODELS`, evenly
+    chosen, if there are more. Raises :class:`RunError` if it has no model yet."""
+    from charlstm.model.file import read_info  # numpy: this module is imported when the app starts
+
+    found = {snapshot.step: snapshot.path for snapshot in run.snapshots()}
+    best = run.model_file()
+    step = read_info(best)[1].get("step")
+    if isinstance(step, int):
+        found[step] = best
+    return evenly_chosen(sorted(found.items()), MOST_MODELS)
+
+
+def evenly_chosen(items: Sequence[Item], count: int) -> list[Item]:
+    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between."""
+    chosen = sorted({round(n * (len(items) - 1) / (count - 1)) for n in range(count)}) if items else []
+    return [items[n] for n in chosen]

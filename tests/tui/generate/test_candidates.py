@@ -61,11 +61,11 @@ async def test_without_temperature_and_filters_model_and_drawn_are_the_same() ->
     async with rows(NO_FILTER) as shown:
         assert shown[:7] == [
             "NEXT “… sea” █ model │ drawn",
-            "1 ␣ █████│       52 %   52 %",
-            "2 e ██│          28 %   28 %",
-            "3 t █│           12 %   12 %",
-            "4 a │           5.0 %  5.0 %",
-            "5 o │           3.0 %  3.0 %",
+            "  ␣ █████│       52 %   52 %",
+            "  e ██│          28 %   28 %",
+            "  t █│           12 %   12 %",
+            "  a │           5.0 %  5.0 %",
+            "  o │           3.0 %  3.0 %",
             "all 5 kept",
         ]
 
@@ -74,19 +74,19 @@ async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
     async with rows(SamplerSettings(temperature=1, top_k=2, min_p=None)) as shown:
         assert shown[:8] == [
             "NEXT “… sea” █ model │ drawn",
-            "1 ␣ █████▎│      52 %   65 %",
-            "2 e ██▊│         28 %   35 %",
+            "  ␣ █████▎│      52 %   65 %",
+            "  e ██▊│         28 %   35 %",
             "── cut by top-k ────────────",
-            "3 t ░▎           12 %    0 %",
-            "4 a ▌           5.0 %    0 %",
-            "5 o ▎           3.0 %    0 %",
+            "  t ░▎           12 %    0 %",
+            "  a ▌           5.0 %    0 %",
+            "  o ▎           3.0 %    0 %",
             "2 of 5 kept: 80 %",
         ]
 
 
 async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest() -> None:
     async with rows(SamplerSettings(temperature=5, min_p=None)) as shown:
-        assert shown[1].startswith("1 ␣ ██│██▎ ")
+        assert shown[1].startswith("  ␣ ██│██▎ ")
 
 
 async def test_foot_says_in_words_what_is_kept_of_what() -> None:
@@ -99,7 +99,7 @@ async def test_foot_says_in_words_what_is_kept_of_what() -> None:
 async def test_rows_fit_any_size(width: int, height: int) -> None:
     async with rows(SamplerSettings(top_k=2), width, height) as shown:
         assert all(len(row) <= width for row in shown)
-        assert "1 ␣" in shown[1] or height < 3
+        assert "  ␣" in shown[1] or height < 3
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         def shown() -> list[str]:
             return [candidates.render_line(y).text[:3].rstrip() for y in range(10)]
 
-        assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]
+        assert shown()[1:8] == ["  A", "  B", "  C", "  D", "  E", "  F", "  G"]  # no digit is a key yet
         candidates.choosing = True
         await pilot.pause()
         assert candidates.chosen is not None
@@ -157,7 +157,8 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         assert "20 of 26 kept" in candidates.render_line(9).text
         candidates.move(-100)
         assert "↓ 19 more" in candidates.render_line(9).text
+        assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]
         await pilot.click(candidates, offset=(2, 4))
         assert app.picked == ["D"]
         candidates.choosing = False
-        assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]
+        assert shown()[1:8] == ["  A", "  B", "  C", "  D", "  E", "  F", "  G"]

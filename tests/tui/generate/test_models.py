@@ -51,7 +51,7 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.pilot.press("left_square_bracket")
         await it.until(lambda: "earliest checkpoint" in it.status())
         bar = it.screen.query_one(GenerateBar).render().plain
-        assert "novel…ck-1 @ step 0" in bar
+        assert "novel…ck-1 @ 0" in bar
         await it.pilot.press("right_square_bracket")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)
@@ -63,6 +63,11 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.pilot.click(bar, offset=(bar.render().plain.index("●") + 2 + 1, 0))
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
         await it.until(lambda: "[ ───●─ ] 4 of 5" in it.screen_text())
+        await it.pilot.press("ctrl+s", *"all.checkpoints.html", "enter")
+        await it.until(lambda: "Exported to all.checkpoints.html" in it.status())
+        page = (home / "all.checkpoints.html").read_text()
+        assert page.count("<section>") == 5
+        assert "How novel-quick-1 learnt" in page
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:

@@ -214,8 +214,8 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         assert not it.screen.in_input()
         await it.pilot.press("e", "z", "escape")
         await it.until(lambda: it.screen.play.prime_input.text == "q1\nx")
-        await it.burst("e", "t", "e", "k", "enter")  # none of them is an action
-        await it.until(lambda: it.state.prime == "q\nxtek" and it.state.length > 0 and not it.state.running)
+        await it.burst("e", "t", "e", "k", "enter")  # none of them is an action, and they replace what was there
+        await it.until(lambda: it.state.prime == "tek" and it.state.length > 0 and not it.state.running)
         await it.burst("w", "w", "e")
         await it.until(lambda: it.text.endswith("we"))
 

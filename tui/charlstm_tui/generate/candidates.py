@@ -51,7 +51,7 @@ class Candidates(Widget):
         & > .candidates--cut { color: $cut; }
         & > .candidates--drawn { color: $accent; text-style: bold; }
         & > .candidates--quiet { color: $quiet; }
-        & > .candidates--number { color: $quiet; }
+        & > .candidates--number { color: $primary; text-style: bold; }
         & > .candidates--current { text-style: underline bold; }
         & > .candidates--chosen { background: $cursor-line; text-style: bold; }
     }
@@ -222,7 +222,7 @@ class Candidates(Widget):
     ) -> Strip:
         words = Style() if one.kept else self._style("quiet")
         current = self._style("current") if one.char == self._current else Style()
-        number = f"{digit} " if digit < 10 and not self.has_class("-typing") else "  "
+        number = f"{digit} " if digit < 10 and self.choosing else "  "  # as keys they act only then
         sign = symbol(one.char)
         style = self._style("kept" if one.kept else "cut")
         cells = bar(one.probability, bar_width, "█" if one.kept else "░").ljust(bar_width)

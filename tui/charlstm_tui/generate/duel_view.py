@@ -21,6 +21,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
+from charlstm.insight.checkpoints import settings_facts
 from charlstm.insight.duel import READ_BEFORE, Side, Verdict, in_words, judge, rates_differ, to_html, to_markdown
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of
@@ -303,11 +304,7 @@ class DuelView(GenerateView):
         sides = [
             Side(
                 _model_name(state),
-                [
-                    ("seed", str(state.request.seed)),
-                    *((name.replace("_", "-"), str(value)) for name, value in state.settings.in_effect().items()),
-                    *([("held cells", ", ".join(map(str, state.clamps)))] if state.clamps else []),
-                ],
+                settings_facts(state.request.seed, state.settings, state.clamps),
                 state.prime,
                 self._generated(state),
                 self._verdicts[number],

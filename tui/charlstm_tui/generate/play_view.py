@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual import events, on, work
@@ -19,10 +20,14 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from charlstm import user_files
 from charlstm.display import symbol, visible
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
+from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page, settings_facts
+from charlstm.runs.folder import Run
+from charlstm.runs.models import models_of_run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
@@ -58,6 +63,9 @@ FORMATS = (
     Format(".json", "the session, to continue it"),
 )
 """What a session is saved as."""
+CHECKPOINTS = Format(".checkpoints.html", "the prime continued by every checkpoint, side by side")
+CHECKPOINTS_LENGTH = 400
+"""Characters that each of them generates."""
 
 END = sys.maxsize
 """A position behind every text."""
@@ -722,19 +730,57 @@ class PlayView(ExplainingView):
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
         about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
 
+        formats = (*FORMATS, CHECKPOINTS) if len(state.facts.checkpoint_steps) > 1 else FORMATS
+
         def named(path: Path | None) -> None:
-            if path is not None:
+            if path is not None and path.name.lower().endswith(CHECKPOINTS.ending):
+                self._save_checkpoints(path, state)
+            elif path is not None:
                 self.player.save_as(path, self.scale.name)
 
         name = home(state.continues) or f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
-        self.app.push_screen(SaveDialog("Save the text, or the session", name, FORMATS, about), named)
+        self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about), named)
+
+    @work(exclusive=True, group="checkpoints")
+    async def _save_checkpoints(self, path: Path, state: PlaybackState) -> None:
+        """Continue the prime with every checkpoint of the run, and write the texts as a page."""
+        assert state.facts is not None
+        assert state.facts.run is not None
+        run, seed = Run(state.facts.run), state.request.seed
+        self.player.pause()
+        show = partial(self.app.call_from_thread, self.say)
+
+        def job(check: Callable[[], None]) -> None:
+            models = models_of_run(run)
+            show(f"Generating with checkpoint 1 of {len(models)} …")
+
+            def progress(done: int, total: int) -> None:
+                check()
+                if done < total:
+                    show(f"Generating with checkpoint {done + 1} of {total} …")
+
+            texts = checkpoint_texts(
+                models, state.prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
+                progress=progress,
+            )  # fmt: skip
+            title = f"How {visible(run.name, keep='')} learnt"
+            page = checkpoints_page(list(texts), title=title, facts=settings_facts(seed, state.settings, state.clamps))
+            user_files.save_text(path, page)
+
+        try:
+            await in_thread(job)
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        except OSError as error:
+            self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
+        else:
+            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
     # ---- writing
 
     def watch_writing(self, writing: bool) -> None:
         self.explaining = False
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
-        self.query_one(Candidates).set_class(writing, "-typing")
         self._suggestion_hidden = False
         if not writing:
             self.player.cancel()  # a long text that is still being put in

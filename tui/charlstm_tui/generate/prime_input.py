@@ -1,4 +1,5 @@
-"""The prime: the text that generation starts from, edited in place. Enter plays it, Ctrl+J starts a new line."""
+"""The prime: the text that generation starts from, edited in place. It is selected when it gets the focus, so
+that typing replaces it. Enter plays it, Ctrl+J starts a new line."""
 
 from __future__ import annotations
 
@@ -77,8 +78,9 @@ class PrimeInput(TextArea):
         elif has_alt(event):
             event.prevent_default()
 
-    def on_focus(self) -> None:
-        self.move_cursor(self.document.end)
+    def on_focus(self, event: events.Focus) -> None:
+        if not event.from_app_focus:
+            self.select_all()  # so that typing replaces it
 
     def on_blur(self) -> None:
         if not self.app.app_focus:

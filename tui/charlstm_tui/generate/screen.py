@@ -161,7 +161,9 @@ class GenerateScreen(ModeScreen):
         facts, name = state.facts, self.view_name
         step = "" if facts.step is None else f" @ step {facts.step:,}"
         # The step is worth more than the end of the name.
-        names: tuple[str, ...] = (facts.name + step, shorten(facts.name, SHORT_NAME) + step, step.strip() or facts.name)
+        short = shorten(facts.name, SHORT_NAME)
+        names: tuple[str, ...] = (facts.name + step, short + step, short + step.replace("step ", ""))
+        names += (step.strip() or facts.name,)
         if facts.loss is not None:
             names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)

@@ -63,15 +63,16 @@ class GenerateBar(Widget):
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
                 name = key_of("app.back" if back else f"generate.{view}")
                 tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
-        left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        if left.cell_length + len(self._names[-1]) + 2 > width:  # the names are told from one another by the keys
-            left = Content(" ").join(tabs)
+        # Where there is little space, the keys alone tell the views from one another.
+        wide, left = (Content(gap).join(tabs) if len(tabs) > 1 else Content("") for gap in ("  ", " "))
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
         *longer, shortest = self._names
         choices = [*((name, slider) for name in longer), *((name, Content("")) for name in longer[-1:])]
         for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
+            if wide.cell_length + right.cell_length + 2 <= width:
+                left = wide
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):
