@@ -68,7 +68,7 @@ def line_chart(
         at = place_y(tick)
         parts.append(f'<line x1="{MARGIN}" x2="{width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
         parts.append(_text(MARGIN - 6, at + 4, f"{tick:g}", "end"))
-    for tick in ticks(left, right, 6):
+    for tick in _powers(left, right) if log_x else ticks(left, right, 6):
         value = 10**tick if log_x else tick
         parts.append(_text(place_x(tick), plot + 6, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}", "middle"))
     number = -1
@@ -107,6 +107,13 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """The logarithms of 1, 3, 10, 30, 100 and so on from ``low`` to ``high``, which are logarithms too."""
+    tens = range(math.floor(low), math.ceil(high) + 1)
+    logarithms = [power + math.log10(factor) for power in tens for factor in (1, 3)]
+    return [each for each in logarithms if low - 1e-9 <= each <= high + 1e-9]
 
 
 def _range(values: Sequence[Floats]) -> tuple[float, float]:

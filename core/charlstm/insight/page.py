@@ -35,7 +35,7 @@ body{max-width:50em;margin:2em auto;padding:0 1em;font:16px/1.55 system-ui,sans-
 h1,h2{line-height:1.2}h2{margin:2em 0 .2em}h3{margin:1.2em 0 .3em;font-size:1em}small{color:#666;font-weight:normal}
 table{border-collapse:collapse}th{text-align:left;vertical-align:top;padding:.15em 1em .15em 0;white-space:nowrap;
 font-weight:600}td{padding:.15em 0}pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
-font:14px/1.6 ui-monospace,monospace}.text{max-height:24em;overflow:auto;border-left:3px solid #ccc;padding-left:.8em}
+font:14px/1.6 ui-monospace,monospace}.text{border-left:3px solid #ccc;padding-left:.8em}
 svg{width:100%;height:auto}
 .multiverse text{text-anchor:middle;font-family:ui-monospace,monospace;
 fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;margin-right:1.2em}
@@ -44,5 +44,7 @@ fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;ma
 body:has(.columns){max-width:90em}
 @media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}small,.columns b{color:#aaa}
 .b0{fill:#274a70}.b1{fill:#1d3853}.multiverse text{fill:#eee}}
-@media print{.text{max-height:none}section{break-inside:avoid-page}}
+@media print{body{max-width:none;margin:0;font-size:14px;background:#fff}pre{font-size:12px;line-height:1.45}
+section,svg,tr,li{break-inside:avoid}h2,h3{break-after:avoid}h3+pre{break-inside:avoid}
+span,rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """.replace("\n", "")

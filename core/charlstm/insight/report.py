@@ -26,7 +26,7 @@ from charlstm.svg import ChartCurve, line_chart
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
-SHOWN_CHARS = 900
+SHOWN_CHARS = 600
 """Characters of the text that are shown with a cell."""
 
 SHOWN_CELLS = 6
@@ -79,14 +79,14 @@ def report(
 
     part = text[:NAMING_CHARS]
     sample = sample_cells(model, part, stepper=stepper, progress=stage("naming cells"))
-    shown = part[: SHOWN_CHARS * 2]
+    shown = part[_start_of_paragraph(part) :][: SHOWN_CHARS * 2]
     scores = score(model, shown, stepper=stepper)
     sections = [
         facts_table(facts),
         _curves(curves),
         _samples(samples),
         _surprise(scores),
-        _cells(model, name_cells(sample), part[:SHOWN_CHARS], stepper),
+        _cells(model, name_cells(sample), shown[:SHOWN_CHARS], stepper),
         _context_section(model, part, stepper, stage("measuring the context")),
         _continuations(model, prime or _start_of_sentence(part), stepper),
     ]
@@ -145,7 +145,8 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
     parts = []
     for each in best:
         layer, cell = each.cell
-        values = np.tanh(trace.cells[:, layer - 1, cell - 1])
+        states = trace.cells[:, layer - 1, cell - 1]
+        values = np.clip((states - states.mean()) / (2 * states.std() or 1), -1, 1)
         low = each.score < 0.5 if each.kind == "auc" else each.score < 0
         if each.kind == "auc":
             figure = f"AUC {max(each.score, 1 - each.score):.2f}; by chance {each.chance:.2f}"
@@ -159,7 +160,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         )
     about = (
         "Single cells that follow a feature of the text, found on one half of it and scored on the other. "
-        "Orange: the cell is high after this character; blue: low."
+        "Orange: after this character the cell is higher than its mean on this text; blue: lower."
     )
     return _section("What single cells follow", about, "".join(parts))
 
@@ -179,7 +180,7 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
     lengths = np.array(found.lengths, np.float64)
     curves = [
         ChartCurve("only the last characters", lengths, np.array(found.losses)),
-        ChartCurve("those before in random order", lengths, np.array(found.shuffled)),
+        ChartCurve("after others in random order", lengths, np.array(found.shuffled)),
     ]
     about = (
         f"Loss by how many characters the model has read, over {found.places} characters. It uses about {found.used} "
@@ -199,6 +200,14 @@ def _continuations(model: Model, prime: str, stepper: Stepper) -> str:
         "character, its height the probability of the text up to it. The likeliest next words:"
     )
     return _section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
+
+
+def _start_of_paragraph(text: str) -> int:
+    """Where the first paragraph or line of the text begins that is not cut off; 0 if there is none nearby."""
+    for end in ("\n\n", "\n"):
+        if (at := text.find(end, 0, SHOWN_CHARS)) >= 0:
+            return at + len(text[at:]) - len(text[at:].lstrip("\n"))
+    return 0
 
 
 def _start_of_sentence(text: str) -> str:

@@ -62,6 +62,11 @@ def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
     chart = line_chart([ChartCurve("a", x, np.array([1, 2, np.nan, 3, 4, 5.0]))], "x", "y")
     assert chart.count("<polyline") == 2
     assert line_chart([ChartCurve("a", x[:1], x[:1])], "x", "y") == ""
+    lengths = np.array([2.0, 30, 300])
+    chart = line_chart([ChartCurve("a", lengths, lengths)], "x", "y", log_x=True)
+    assert [name for name in ("1", "3", "10", "30", "100", "300") if f">{name}</text>" in chart] == [
+        "3", "10", "30", "100", "300",
+    ]  # fmt: skip
 
 
 def test_the_last_label_of_the_axis_is_not_cut_off() -> None:
