@@ -116,7 +116,7 @@ DARK_16 = replace(
     variables={
         "rule": DARK_GREY_16,
         "quiet": GREY_16,
-        "cursor-line": BLACK_16,  # the cursor has a sign of its own
+        "cursor-line": BLACK_16,  # lists have a sign for the cursor, or it is reversed
         "train": "#55ffff",
         "valid": "#ffff55",
         "kept": "#55ffff",
@@ -132,6 +132,7 @@ DARK_16 = replace(
         "scrollbar-corner-color": BLACK_16,
         "block-cursor-background": BLACK_16,
         "block-cursor-foreground": WHITE_16,
+        "block-cursor-text-style": "bold reverse",
         "border": DARK_GREY_16,
         "input-selection-background": "#0000aa",
     },
@@ -168,6 +169,7 @@ LIGHT_16 = replace(
         "scrollbar-corner-color": WHITE_16,
         "block-cursor-background": WHITE_16,
         "block-cursor-foreground": BLACK_16,
+        "block-cursor-text-style": "bold reverse",
         "border": GREY_16,
         "input-selection-background": "#55ffff",
     },
@@ -179,7 +181,7 @@ _RUN_ANSI_LIGHT = ("blue", "magenta", "green", "red", "cyan")
 ANSI_DARK = {
     "rule": "ansi_bright_black",
     "quiet": "ansi_default",  # not the bright black: in some schemes, such as Solarized, that is the background
-    "cursor-line": "ansi_default",  # the cursor has a sign of its own
+    "cursor-line": "ansi_default",  # lists have a sign for the cursor, or it is reversed
     "train": "ansi_cyan",
     "valid": "ansi_yellow",
     "kept": "ansi_cyan",
@@ -196,10 +198,15 @@ ANSI_LIGHT = {
     **_run_variables([f"ansi_{name}" for name in (*_RUN_ANSI_LIGHT, *_RUN_ANSI)]),
 }
 """Our variables in a theme that leaves the colours to the terminal, on dark and on light backgrounds."""
-ANSI_TEXT_DARK = {"primary": "ansi_cyan", "accent": "ansi_yellow", "error": "ansi_bright_red"}
-ANSI_TEXT_LIGHT = {"secondary": "ansi_magenta", "warning": "ansi_red"}
-"""Colours in which such themes of Textual cannot be read: blue and red on black, and cyan on white, have a contrast of
-2 to 3 in many terminals."""
+_ANSI_CURSOR = {
+    "block-cursor-foreground": "ansi_default",
+    "block-cursor-background": "ansi_default",
+    "block-cursor-text-style": "bold reverse",
+}
+ANSI_TEXT_DARK = {"primary": "ansi_cyan", "accent": "ansi_yellow", "error": "ansi_bright_red", **_ANSI_CURSOR}
+ANSI_TEXT_LIGHT = {"secondary": "ansi_magenta", "warning": "ansi_red", **_ANSI_CURSOR}
+"""What cannot be read in such themes of Textual: blue and red on black, and cyan on white, have a contrast of 2 to 3 in
+many terminals, and the text of a cursor has the colour of our background."""
 
 TEXT_COLOURS = ("primary", "secondary", "accent", "warning", "error", "success")
 """Colours of a theme that the app writes text in."""

@@ -23,7 +23,9 @@ class BranchTree(SteadyOptionList):
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
         &:focus { background-tint: $background 0%; }
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
-        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+        &:focus > .option-list--option-highlighted {
+            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
+        }
     }
     """
 

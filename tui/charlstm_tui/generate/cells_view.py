@@ -72,7 +72,9 @@ class CellList(SteadyOptionList):
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus { background-tint: $foreground 0%; }
-        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+        &:focus > .option-list--option-highlighted {
+            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
+        }
     }
     """
 

@@ -20,7 +20,9 @@ class LesionList(SteadyOptionList):
         text-wrap: nowrap; text-overflow: ellipsis;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus { background-tint: $foreground 0%; }
-        &:focus > .option-list--option-highlighted { background: $cursor-line; text-style: bold; }
+        &:focus > .option-list--option-highlighted {
+            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
+        }
     }
     """
 

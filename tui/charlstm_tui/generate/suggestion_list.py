@@ -21,7 +21,9 @@ class SuggestionList(SteadyOptionList, can_focus=False):
     SuggestionList {
         height: auto; max-height: 8; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
         text-wrap: nowrap; text-overflow: ellipsis;
-        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: bold; }
+        & > .option-list--option-highlighted {
+            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
+        }
     }
     """
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from textual import on
 from textual.events import Click
+from textual.style import Style
 from textual.widgets import OptionList
 
 
 class SteadyOptionList(OptionList):
-    """Textual's list, for keys and clicks that come before it is laid out or after it was filled anew."""
+    """Textual's list, for keys and clicks that come before it is laid out or after it was filled anew, and whose cursor
+    may be reversed."""
+
+    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
+        """The style of its parts. Textual leaves out what is reversed, which shows the cursor in few colours."""
+        style = super().get_visual_style(*component_classes, partial=partial)
+        styles = (self.get_component_styles(name) for name in component_classes)
+        return style + Style(reverse=True) if any(each.text_style.reverse for each in styles) else style
 
     @on(Click)
     def _list_clicked(self, event: Click) -> None:
