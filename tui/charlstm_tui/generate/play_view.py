@@ -374,7 +374,7 @@ class PlayView(ExplainingView):
             self.check_overlap()
         if (not text.at_end or state.position < state.length) and text.cursor != base + state.position:
             text.cursor = base + state.position
-        if self.writing and (before is None or before.position != state.position or state.text):
+        if _moves_cursor(before, state):
             text.reveal(text.cursor)
         if self._continuations is not None and state.continuations is not None:
             self._continuations.show(state.continuations)
@@ -899,6 +899,16 @@ def _races_on(before: PlaybackState | None, state: PlaybackState) -> bool:
     if before is None or not (before.running and state.running):
         return False
     return before.speed == state.speed == FULL and before.settings == state.settings
+
+
+def _moves_cursor(before: PlaybackState | None, state: PlaybackState) -> bool:
+    """Whether the cursor or the text before it is another. Text that streams does not count: one may read another part
+    meanwhile."""
+    if before is None or before.session_id != state.session_id:
+        return True
+    if before.running and state.start >= before.length:
+        return False
+    return before.position != state.position or bool(state.text) or before.length != state.length
 
 
 def _key_state(state: PlaybackState) -> tuple[object, ...]:

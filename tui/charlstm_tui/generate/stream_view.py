@@ -116,6 +116,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         self._length = 0
         self._cursor: int | None = None
         self._column: int | None = None
+        self._height_before = 0  # the rows in view until the size changes
         self._scale: Scale = SURPRISE
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
@@ -373,14 +374,18 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         return self.scroll_offset.y >= self.max_scroll_y and not self.is_vertical_scrollbar_grabbed
 
     def on_resize(self) -> None:
-        follow = self.following
-        first = self._text_layout.starts[min(self.scroll_offset.y, self._text_layout.rows - 1)]
+        """Keep the cursor in view if it was, else the first row."""
+        top, height, layout = self.scroll_offset.y, self._height_before, self._text_layout
+        shows_cursor = not height or top <= layout.row_of(self.cursor) < top + height
+        self._height_before = self.size.height
+        first = layout.starts[min(top, layout.rows - 1)]
         # One cell is left for the cursor after a full row.
-        self._text_layout.resize(self.size.width - 1)
+        layout.resize(self.size.width - 1)
         self._strips.clear()
         self._update_size()
-        y = self.max_scroll_y if follow else self._text_layout.row_of(first)
-        self.scroll_to(y=y, animate=False, force=True)
+        self.scroll_to(y=layout.row_of(first), animate=False, force=True)
+        if shows_cursor:
+            self.reveal(self.cursor)
 
     def _update_size(self) -> None:
         """Tell the scrollbar how many rows there are. A new virtual size would lay out the whole screen, for which keys
