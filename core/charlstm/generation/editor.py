@@ -208,11 +208,14 @@ class Editor:
         else:
             self.record(TYPE, joins=self._continues_word(text))
             self.open()
+        return self._type(text, check)
+
+    def _type(self, text: str, check: Callable[[int], object]) -> dict[str, int]:
         unknown: dict[str, int] = {}
         try:
             for start in range(0, len(text), CHUNK):
                 check(start)
-                unknown |= session.type(text[start : start + CHUNK])
+                unknown |= self.session.type(text[start : start + CHUNK])
         finally:
             self.end_change()
         return unknown
@@ -244,6 +247,20 @@ class Editor:
         session.rewind(session.position - before)
         session.cut()
         self.end_change()
+
+    def replace(
+        self, start: int, stop: int, text: str = "", check: Callable[[int], object] = lambda done: None
+    ) -> dict[str, int]:
+        """Put the user's own text in the place of the characters from ``start`` to ``stop``, which is one change; what
+        follows stays. ``check`` and what is returned are those of :meth:`insert`."""
+        session = self.session
+        stop = min(stop, len(self))
+        self.record(TYPE if text else ERASE)
+        self.read(start)
+        session.rewind(start)
+        self.open()
+        self.rest = self.rest[stop - start :]
+        return self._type(text, check)
 
     def put_generated(self, text: str, kind: str) -> None:
         """Put a text that the model has suggested in at the cursor; what follows stays."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.geometry import Offset
+from textual.selection import Selection
+
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
 from playing_app import Session, playing
@@ -66,3 +69,60 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.pilot.resize_terminal(80, 24)
         await it.until(lambda: it.screen.size.width == 80)
         await it.until(lambda: shows_cursor(it))
+
+
+async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
+    async with playing(model, size=(100, 30)) as it:
+        await it.paused(2)
+        it.screen.player.insert("one two three four", 2)
+        await it.until(lambda: it.text.endswith("four"))
+        before, base = it.text, it.text.index("one")
+        text = it.screen.play.text_view
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write")
+
+        start = base + 4  # the mouse selects "two ", far from the cursor
+        it.screen.selections = {text: Selection(Offset(start, 0), Offset(start + 4, 0))}
+        await it.pilot.press("delete")
+        await it.until(lambda: it.text == before.replace("two ", ""))
+        assert text.selected is None
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before and it.state.position == it.state.length)
+
+        await it.burst(*["shift+left"] * 4)
+        await it.until(lambda: text.selected == (len(before) - 4, len(before)))
+        await it.burst("x", "y")
+        await it.until(lambda: it.text == before.replace("four", "xy"))
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+        await it.pilot.press("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
+        await it.until(lambda: it.text == before.replace("hree four", ""))
+        assert it.app.clipboard == "hree four"
+        await it.pilot.press("ctrl+left", "backspace", "ctrl+r")
+        await it.until(lambda: it.text.endswith("two"))
+        assert "Ctrl+Z brings them back" in it.status()
+        await it.pilot.press("shift+home", "T")
+        await it.until(lambda: it.text == "The morningT")  # the prime stays
+        await it.pilot.press("shift+left", "right", "x")
+        await it.until(lambda: it.text == "The morningTx")
+
+
+async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(model: Path) -> None:
+    async with playing(model, size=(100, 30)) as it:
+        await with_lines(it)
+        text, end = it.screen.play.text_view, len(it.text)
+        for key, place in (
+            ("up", end - 15), ("end", end - 1), ("ctrl+left", end - 5), ("home", end - 15), ("ctrl+a", end - 15),
+            ("ctrl+right", end - 14), ("ctrl+home", len("The morning")), ("G", end),
+        ):  # fmt: skip
+            await it.pilot.press(key)
+            await it.until(
+                lambda place=place: text.cursor == place and len(it.state.prime) + it.state.position == place
+            )
+            assert shows_cursor(it)
+        await it.pilot.press("pageup")
+        page = 15 * (text.size.height - 1)
+        await it.until(lambda: len(it.state.prime) + it.state.position == end - page)
+        await it.pilot.press("w", "pagedown")
+        await it.until(lambda: it.state.position == it.state.length)

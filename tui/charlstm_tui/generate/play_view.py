@@ -23,6 +23,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.editor import LONGEST_WORD
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
 from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page, settings_facts
@@ -32,7 +33,7 @@ from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_o
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import home, percent
+from charlstm_tui.formatting import home, percent, plural
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
@@ -113,7 +114,7 @@ class PlayView(ExplainingView):
         yield Static(id="unknown")
         with Split("#side", id="play-body"):
             yield Empty(id="empty")
-            yield StreamView(id="stream")
+            yield StreamView(keys_scroll=False, id="stream")
             with Vertical(id="side"):
                 yield Candidates(id="candidates").data_bind(PlayView.choosing)
                 with Vertical(id="suggestions-pane"):
@@ -393,9 +394,14 @@ class PlayView(ExplainingView):
             self.post_message(self.Changed())
 
     @property
+    def _base(self) -> int:
+        """Where in the view the text begins, after the prime."""
+        return 0 if self.state is None else len(self.state.prime)
+
+    @property
     def _cursor(self) -> int:
         """The position of the cursor, counted from the end of the prime."""
-        return max(0, self.text_view.cursor - (0 if self.state is None else len(self.state.prime)))
+        return max(0, self.text_view.cursor - self._base)
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
@@ -537,6 +543,19 @@ class PlayView(ExplainingView):
         if position != text.cursor:
             text.cursor = position
         self.player.move_to(position - base)
+
+    def do_walk_words(self, direction: int) -> None:
+        self.player.move_by_word(direction)
+
+    def do_walk_row(self, direction: int) -> None:
+        text = self.text_view
+        self._move_in_text(text.row_start(text.cursor) if direction < 0 else text.row_end(text.cursor))
+
+    def do_walk_text(self, direction: int) -> None:
+        self._move_in_text(0 if direction < 0 else self.text_view.length)
+
+    def do_walk_page(self, direction: int) -> None:
+        _walk_lines(self, direction * max(1, self.text_view.size.height - 1))
 
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
@@ -805,13 +824,19 @@ class PlayView(ExplainingView):
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
         if (moves := _MOVES.get(event.key)) is not None:
+            self.screen.clear_selection()
             moves(self)
+        elif (selects_to := _SELECTS.get(event.key)) is not None:
+            text = self.text_view
+            text.extend_selection(max(self._base, selects_to(text, text.selection_end)))
+            self.player.move_to(self._cursor)
         elif (erases := _ERASES.get(event.key)) is not None:
-            erases(self.player)
+            if not self._replace_selected(""):
+                erases(self.player)
         elif event.key == "enter":
-            self.player.insert_at_cursor("\n")
+            self._type("\n")
         elif event.character is not None and event.is_printable and not has_alt(event):
-            self.player.insert_at_cursor(event.character)
+            self._type(event.character)
         else:
             return
         event.stop()
@@ -819,9 +844,9 @@ class PlayView(ExplainingView):
         self._typed()
 
     def _move_in_text(self, position: int) -> None:
-        """In Write: put the cursor before the character at ``position`` of the view, but not into the prime."""
+        """Put the cursor before the character at ``position`` of the view, but not into the prime."""
         text = self.text_view
-        text.cursor = max(position, 0 if self.state is None else len(self.state.prime))
+        text.cursor = max(position, self._base)
         text.reveal(text.cursor)
         # The view may not have the last keys yet: its end is the end of the text, wherever that is.
         self.player.move_to(self._cursor if text.cursor < text.length else END)
@@ -829,8 +854,45 @@ class PlayView(ExplainingView):
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
             event.stop()
-            self.player.insert_at_cursor(event.text)
+            self._type(event.text)
             self._typed()
+
+    def _type(self, typed: str) -> None:
+        if not self._replace_selected(typed):
+            self.player.insert_at_cursor(typed)
+
+    def _replace_selected(self, typed: str) -> bool:
+        """Put ``typed`` in the place of what is selected. Returns whether something is."""
+        selected = self.text_view.selected
+        if selected is None:
+            return False
+        self.screen.clear_selection()
+        start, stop = (max(0, end - self._base) for end in selected)
+        if start < stop:
+            self.player.replace(start, stop, typed)
+        return True
+
+    def do_cut(self) -> None:
+        selected = self.text_view.selected
+        if selected is None:
+            self.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
+            return
+        self._copy(max(selected[0], self._base), selected[1])
+        self._replace_selected("")
+
+    def do_cut_rest(self) -> None:
+        self.screen.clear_selection()
+        if self.text_view.at_end:
+            self.say("There is nothing after the cursor.")
+            return
+        self._copy(self.text_view.cursor, self.text_view.length)
+        self.player.replace(self._cursor, END)
+
+    def _copy(self, start: int, stop: int) -> None:
+        text = self.text_view.text(start, stop)
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.say(f"Cut {plural(len(text), 'character')}: {key_of('generate.undo_written')} brings them back.")
 
     def _typed(self) -> None:
         self.say("")
@@ -856,9 +918,19 @@ class PlayView(ExplainingView):
 
 def _walk_lines(view: PlayView, lines: int) -> None:
     text = view.text_view
-    if view.state is not None and text.walk(0, lines) < len(view.state.prime):
-        text.cursor = len(view.state.prime)
+    if text.walk(0, lines) < view._base:
+        text.cursor = view._base
     view.player.move_to(view._cursor)
+
+
+def _word_before(text: StreamView, position: int) -> int:
+    found = re.search(r"\S*\s*$", text.text(max(0, position - LONGEST_WORD), position))
+    return position if found is None else position - len(found.group())
+
+
+def _word_after(text: StreamView, position: int) -> int:
+    found = re.match(r"\s*\S*", text.text(position, position + LONGEST_WORD))
+    return position if found is None else position + found.end()
 
 
 _MOVES: dict[str, Callable[[PlayView], None]] = {
@@ -870,12 +942,28 @@ _MOVES: dict[str, Callable[[PlayView], None]] = {
     "alt+right": lambda view: view.player.move_by_word(1),
     "up": lambda view: _walk_lines(view, -1),
     "down": lambda view: _walk_lines(view, 1),
-    "home": lambda view: view._move_in_text(view.text_view.row_start(view.text_view.cursor)),
-    "end": lambda view: view._move_in_text(view.text_view.row_end(view.text_view.cursor)),
-    "ctrl+home": lambda view: view._move_in_text(0),
-    "ctrl+end": lambda view: view._move_in_text(view.text_view.length),
+    "pageup": lambda view: view.do_walk_page(-1),
+    "pagedown": lambda view: view.do_walk_page(1),
+    "home": lambda view: view.do_walk_row(-1),
+    "end": lambda view: view.do_walk_row(1),
+    "ctrl+home": lambda view: view.do_walk_text(-1),
+    "ctrl+end": lambda view: view.do_walk_text(1),
 }
 """What the keys of every text editor do in Write: they move the cursor."""
+
+_SELECTS: dict[str, Callable[[StreamView, int], int]] = {
+    "shift+left": lambda text, end: end - 1,
+    "shift+right": lambda text, end: end + 1,
+    "shift+up": lambda text, end: text.rows_away(end, -1),
+    "shift+down": lambda text, end: text.rows_away(end, 1),
+    "shift+home": lambda text, end: text.row_start(end),
+    "shift+end": lambda text, end: text.row_end(end),
+    "ctrl+shift+left": _word_before,
+    "ctrl+shift+right": _word_after,
+    "ctrl+shift+home": lambda text, end: 0,
+    "ctrl+shift+end": lambda text, end: text.length,
+}
+"""The same with Shift: where they move the end of the selection."""
 
 _ERASES: dict[str, Callable[[Player], None]] = {
     "backspace": lambda player: player.erase(before=1),

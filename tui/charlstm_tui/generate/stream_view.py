@@ -19,7 +19,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.color import Color
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -48,7 +48,7 @@ def default_scale(app: App[Any]) -> Scale:
     return SURPRISE if has_backgrounds(app) else RANK
 
 
-class StreamView(FindTarget, ScrollView, can_focus=True):
+class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False):
     """The text of a session. While the end is in view, it follows new text; scrolled up, it stays where it is."""
 
     ALLOW_SELECT = True
@@ -69,7 +69,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         "stream--diverging-4",
         "stream--diverging-5",
     }
-    # The arrow keys move the cursor and are the screen's; these scroll.
+    # The arrow keys move the cursor and are the screen's, and so may be these, which scroll.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "page up", show=False),
         Binding("pagedown", "page_down", "page down", show=False),
@@ -109,8 +109,9 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         def control(self) -> StreamView:
             return self.view
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(self, *, keys_scroll: bool = True, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self._keys_scroll = keys_scroll
         self._text_layout = TextLayout()
         self._marks = array("H")
         self._length = 0
@@ -126,6 +127,10 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         self._base: Style | None = None
         self._search = Search()
         self._found: int | None = None
+        self._anchor = 0  # the end of the selection that stays where it is
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._keys_scroll or action not in ("page_up", "page_down", "scroll_home", "scroll_end")
 
     # ---- the text
 
@@ -179,7 +184,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         self.refresh()
 
     def _replace_tail(self, position: int, text: str, marks: Iterable[int]) -> None:
-        follow = self.following
+        follow, selected = self.following, self.selected
         layout = self._text_layout
         row = rows = layout.rows
         if position < len(layout):
@@ -197,6 +202,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
             self._show_end()  # draws all rows again when it scrolls
         # Only the rows that changed are drawn and sent: all of them are some 10 kB for the terminal each time.
         self.refresh_lines(row, max(rows, layout.rows) - row)
+        if selected is not None and selected[1] <= len(layout):  # in Textual it is of rows, which may be others now
+            self._select(*selected)
 
     # ---- colouring
 
@@ -260,6 +267,40 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         super().notify_style_update()
         self._clear_styles()
 
+    @property
+    def selected(self) -> tuple[int, int] | None:
+        """The positions of the selection: of its first character and after its last. ``None`` for no selection."""
+        selection = self.text_selection if self.is_attached else None
+        if selection is None:
+            return None
+        start, stop = self._positions(selection)
+        return (start, stop) if start < stop else None
+
+    def extend_selection(self, position: int) -> None:
+        """Put the cursor at ``position`` and select from where it was; a selection is made longer or shorter."""
+        selected, anchor = self.selected, self._anchor
+        if selected is None:
+            anchor = self.cursor
+        elif anchor not in selected:  # it was made by the mouse
+            anchor = selected[0]
+        self._anchor = anchor
+        self.cursor = position
+        self.reveal(position)
+        self.screen.selections = {}
+        self._select(anchor, min(position, self._length))
+
+    def _select(self, start: int, stop: int) -> None:
+        selection = Selection.from_offsets(self._drawn_offset(start), self._drawn_offset(stop))
+        self.screen.selections = {**self.screen.selections, self: selection}
+
+    @property
+    def selection_end(self) -> int:
+        """Where :meth:`extend_selection` was last; the cursor if nothing is selected."""
+        selected = self.selected
+        if selected is None:
+            return self.cursor
+        return selected[0] if self._anchor == selected[1] else selected[1]
+
     def selection_updated(self, selection: Selection | None) -> None:
         self._strips.clear()
         self.refresh()
@@ -300,6 +341,14 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
             self.cursor = self.cursor + characters
         self.reveal(self.cursor)
         return self.cursor
+
+    def rows_away(self, position: int, rows: int) -> int:
+        """The position so many rows below ``position``: the start or the end of the text if there are not so many."""
+        layout = self._text_layout
+        row = layout.row_of(position) + rows
+        if not 0 <= row < layout.rows:
+            return 0 if row < 0 else self._length
+        return min(layout.position_at(row, layout.column_of(position)), self._length)
 
     def row_start(self, position: int) -> int:
         """The first position in the row of ``position``."""
@@ -378,7 +427,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         top, height, layout = self.scroll_offset.y, self._height_before, self._text_layout
         shows_cursor = not height or top <= layout.row_of(self.cursor) < top + height
         self._height_before = self.size.height
-        first = layout.starts[min(top, layout.rows - 1)]
+        first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
         # One cell is left for the cursor after a full row.
         layout.resize(self.size.width - 1)
         self._strips.clear()
@@ -386,6 +435,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
         self.scroll_to(y=layout.row_of(first), animate=False, force=True)
         if shows_cursor:
             self.reveal(self.cursor)
+        if selected is not None:
+            self._select(*selected)
 
     def _update_size(self) -> None:
         """Tell the scrollbar how many rows there are. A new virtual size would lay out the whole screen, for which keys
@@ -531,14 +582,22 @@ class StreamView(FindTarget, ScrollView, can_focus=True):
             drawn += len(shown)
         return stop
 
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+    def _drawn_offset(self, position: int) -> Offset:
+        """Where ``position`` is, as Textual counts."""
+        row = self._text_layout.row_of(position)
+        start, _ = self._text_layout.row_span(row)
+        return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, position)), row)
+
+    def _positions(self, selection: Selection) -> tuple[int, int]:
         layout = self._text_layout
 
-        def position(y: int, x: int) -> int:
-            if y >= layout.rows:
+        def position(offset: Offset) -> int:
+            if offset.y >= layout.rows:
                 return self._length
-            return min(self._drawn_at(*layout.row_span(y), x), self._length)
+            return min(self._drawn_at(*layout.row_span(offset.y), offset.x), self._length)
 
-        start = 0 if selection.start is None else position(selection.start.y, selection.start.x)
-        stop = self._length if selection.end is None else position(selection.end.y, selection.end.x)
-        return self.text(start, stop), "\n"
+        start = 0 if selection.start is None else position(selection.start)
+        return start, self._length if selection.end is None else position(selection.end)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        return self.text(*self._positions(selection)), "\n"

@@ -262,6 +262,17 @@ class Player:
         job = self._latest_job.get(number, 0)
         self._with(number, lambda playback, editor: self._type(playback, editor, text, job))
 
+    def replace(self, start: int, stop: int, text: str = "", number: int = 0) -> None:
+        """Put the user's own text in the place of the characters from ``start`` to ``stop``; what follows stays."""
+        job = self._latest_job.get(number, 0)
+        self._with(
+            number,
+            lambda playback, editor: self._change(
+                playback, editor, lambda: self._put_in(playback, editor, text, job, start, stop)
+            ),
+            needs=lambda playback, editor: start,
+        )
+
     def find_continuations(self, count: int, length: int, lines: int, first: int, number: int = 0) -> None:
         """Generate ``count`` continuations of the text at the cursor, from number ``first`` on, each with as many
         characters and lines at most. They are in the states while they grow; :meth:`cancel` ends it."""
@@ -782,8 +793,11 @@ class Player:
         """Put in a text at the cursor before what follows."""
         self._change(playback, editor, lambda: self._put_in(playback, editor, text, job))
 
-    def _put_in(self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None) -> None:
-        """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled."""
+    def _put_in(
+        self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None, stop: int | None = None
+    ) -> None:
+        """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled. With ``at`` it goes in
+        there, in place of what follows up to ``stop`` or the end."""
         session = editor.session
         text = session.model.text_options.apply(text)
         playback.known_length = min(playback.known_length, session.position if at is None else at)
@@ -795,7 +809,10 @@ class Player:
                 playback.changed = True
                 self._publish(time.monotonic())
 
-        unknown = editor.insert(text, check, at=at)
+        if at is None or stop is None:
+            unknown = editor.insert(text, check, at=at)
+        else:
+            unknown = editor.replace(at, stop, text, check)
         if unknown:
             names, replacement = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
             playback.note = (
