@@ -36,7 +36,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
     record(places, "finished").close()
     config.write_text(
         '[keys]\n"corpus.use" = "ctrl+g"\ncorpus.open_path = "y"\n"train.go_on" = "v"\n"train.play" = "ctrl+y"\n'
-        '"app.mode_generate" = "5"\n"app.help" = "f2"\n"app.quit" = "ctrl+x"\n"app.mode_corpus" = "0"\n'
+        '"app.mode_generate" = "5"\n"app.help" = "f2"\n"app.quit" = "ctrl+b"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
         await app.in_mode("runs")
@@ -56,14 +56,25 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         await app.shows("[y]")
         await app.press("escape")
         await app.press("ctrl+c")
-        await app.shows("Ctrl+X quits")
+        await app.shows("Ctrl+B quits")
         app.app.attach(places / "novel-quick-1")
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")
         assert key_of("train.go_on") == "v"
 
 
-MODIFIERS = ("", "ctrl+", "shift+", "ctrl+shift+", "super+", "hyper+", "ctrl+super+", "ctrl+hyper+", "shift+super+")
+MODIFIERS = (
+    "",
+    "ctrl+",
+    "shift+",
+    "ctrl+shift+",
+    "super+",
+    "hyper+",
+    "ctrl+super+",
+    "ctrl+hyper+",
+    "shift+super+",
+    "alt+",
+)
 ODD_KEYS = [f"{modifiers}f{n}" for modifiers, n in product(MODIFIERS, range(2, 25))]
 """More function keys than there are actions, none of which is a default."""
 FIXED = ("Enter choose", "Esc c", "Enter shows one", "Tab completes it")
