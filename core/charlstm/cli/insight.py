@@ -79,6 +79,9 @@ SNAPSHOT_CHARS = 50_000
 CONTEXT_CHARS = 100_000
 """The same for the context."""
 
+SCORED_MODELS = 8
+"""Models of a run in which the cell of a feature is scored for its page."""
+
 SAMPLES = 6
 """Samples of a run that its report shows."""
 
@@ -112,6 +115,13 @@ SHOWN_PLACES = 10
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
+
+
+find_option = click.option(
+    "--find",
+    metavar="STRING",
+    help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
+)
 
 
 @click.command(
@@ -227,11 +237,7 @@ def cells(
 @model_argument
 @text_argument
 @integer_option("--at", minimum=1, help="Position of the character to explain, counted from 0.  [default: the last]")
-@click.option(
-    "--find",
-    metavar="STRING",
-    help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
-)
+@find_option
 @click.option(
     "--rank",
     is_flag=True,
@@ -260,6 +266,7 @@ def influence(
     With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
     with position, nats, back, char and change.
     """
+    from charlstm.generation.prime import prepare_prime
     from charlstm.generation.stepper import Stepper
 
     if at is not None and find is not None:
@@ -268,9 +275,8 @@ def influence(
         raise click.UsageError("--rank needs --find: it ranks the places of a string")
     loaded = open_model(model, runs_dir, snapshot)
     content, source = _start_of_text(loaded, text, encoding, max_chars)
-    ids, _ = loaded.vocabulary.encode(loaded.text_options.apply(content.rstrip("\n")))
-    read = loaded.vocabulary.decode(ids)
-    places = [] if find is None else _places(read, loaded.text_options.apply(unescaped(find)), source)
+    read = prepare_prime(loaded, content.rstrip("\n"), empty_is_fine=True).text
+    places = [] if find is None else _places(read, find, loaded, source)
     stepper = Stepper(loaded)
     if rank:
         chosen = evenly_chosen(places, RANKED)
@@ -403,19 +409,28 @@ def multiverse(
 
 @click.command(
     epilog=examples(
-        "charlstm report RUN --out report.html", "charlstm report RUN other.txt --out report.html", about=MODEL_HELP
+        "charlstm report RUN --out report.html",
+        "charlstm report RUN other.txt --out report.html",
+        "charlstm report RUN novel.txt --feature 'inside quotes' --find 'for him,\"' --out quotes.html",
+        about=MODEL_HELP,
     )
 )
 @model_argument
 @optional_text_argument
 @click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
-@click.option("--prime", default="", help="What the picture of continuations begins with.")
+@click.option("--prime", "primes", multiple=True, help="What a picture of continuations begins with.")
+@click.option(
+    "--feature", metavar="NAME", help="A page about one yes/no feature, such as 'inside quotes', or NAME=REGEX."
+)
+@find_option
 @model_and_text_options
 def report(
     model: str,
     text: tuple[str, ...],
     out: str,
-    prime: str,
+    primes: tuple[str, ...],
+    feature: str | None,
+    find: str | None,
     snapshot: int | None,
     encoding: str | None,
     max_chars: int | None,
@@ -425,42 +440,55 @@ def report(
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Without TEXT it explains the model on the held-out part of the run's own text. The page needs no network.
+
+    With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
+    it does, and which earlier characters matter where it ends, or at the place of --find.
     """
     from charlstm import user_files
+    from charlstm.generation.prime import prepare_prime
+    from charlstm.insight.feature_report import feature_report
+    from charlstm.insight.features import pattern_feature, text_features
     from charlstm.insight.report import report as write
 
+    if find is not None and feature is None:
+        raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     if out != user_files.STDOUT:
         user_files.destination(Path(out))  # raises now what writing would raise after the work
+    pattern = _named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = open_model(model, runs_dir, snapshot)
     run = run_of(model, runs_dir)
     if text:
-        content, _ = _start_of_text(loaded, text, encoding, max_chars, CELLS_CHARS)
+        content, source = _start_of_text(loaded, text, encoding, max_chars, CELLS_CHARS)
     elif run is not None:
-        content = _held_out_text(run)
+        content, source = _held_out_text(run, max_chars)
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
-    curves, samples = ((), ()) if run is None else _history(run)
-    info = loaded.info
-    loss = info.get("val_loss")
-    config = loaded.config
-    facts = [
-        ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
-        ("parameters", f"{config.parameters:,}"),
-        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
-        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
-        *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
-    ]
+    facts = [("explained on", source), *_model_facts(loaded)]
+    name = Path(model).name
+
+    def features(read: str) -> Sequence[Feature]:
+        return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
+
     with ProgressBar() as bar:
-        page = write(
-            loaded,
-            content,
-            title=f"Inside {Path(model).name}",
-            facts=facts,
-            curves=curves,
-            samples=samples,
-            prime=prime,
-            progress=lambda name, done, total: bar.stage(name)(done, total),
-        )
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bar.stage(stage)(done, total)
+
+        if feature is not None:
+            asked = feature if pattern is None else pattern[0]
+            read = prepare_prime(loaded, content, empty_is_fine=True).text
+            place = None if find is None else _places(read, find, loaded, source)[-1]
+            models = [] if run is None else evenly_chosen(models_of_run(model, runs_dir), SCORED_MODELS)
+            page = feature_report(
+                loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
+                features=features, models=models, position=place, primes=primes, progress=progress,
+            )  # fmt: skip
+        else:
+            curves, samples = ((), ()) if run is None else _history(run)
+            page = write(
+                loaded, content, title=f"Inside {name}", facts=facts, curves=curves, samples=samples, primes=primes,
+                progress=progress,
+            )  # fmt: skip
     write_page(out, page, as_json)
 
 
@@ -481,8 +509,22 @@ def _start_of_text(
     return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
 
-def _held_out_text(run: Run) -> str:
-    """Up to :data:`CELLS_CHARS` characters of the part of its text that the run was not trained on."""
+def _model_facts(model: Model) -> list[tuple[str, str]]:
+    """Names and values of what is known of a model."""
+    info, config = model.info, model.config
+    loss = info.get("val_loss")
+    return [
+        ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
+        ("parameters", f"{config.parameters:,}"),
+        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
+        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
+        *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
+    ]
+
+
+def _held_out_text(run: Run, max_chars: int | None) -> tuple[str, str]:
+    """Up to ``max_chars``, or :data:`CELLS_CHARS`, characters that the run was not trained on, and what they are in
+    words."""
     from charlstm.text.batches import TrainingText
     from charlstm.text.corpus import reopen_corpus
 
@@ -490,7 +532,12 @@ def _held_out_text(run: Run) -> str:
     corpus, settings = reopen_corpus(spec.corpus), spec.settings
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
-    return (text or corpus.text())[:CELLS_CHARS]
+    part = f"the held-out part of {visible(corpus.name, keep='')}" if text else visible(corpus.name, keep="")
+    text = text or corpus.text()
+    count = max_chars or CELLS_CHARS
+    if len(text) <= count:
+        return text, f"{len(text):,} characters, {part}"
+    return text[:count], f"the first {count:,} of {len(text):,} characters of {part}"
 
 
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
@@ -510,8 +557,9 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     return curves, evenly_chosen(samples, SAMPLES)
 
 
-def _places(text: str, string: str, source: str) -> list[int]:
-    """The positions of the last character of ``string`` wherever it stands in ``text``."""
+def _places(text: str, find: str, model: Model, source: str) -> list[int]:
+    """The positions of the last character of what --find names, wherever it stands in ``text``."""
+    string = model.text_options.apply(unescaped(find))
     last = len(string) - 1
     found = [match.start() + last for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
     found = [place for place in found if place > 0]  # the first character of a text is not predicted

@@ -36,6 +36,9 @@ h1,h2{line-height:1.2}h2{margin:2em 0 .2em}h3{margin:1.2em 0 .3em;font-size:1em}
 table{border-collapse:collapse}th{text-align:left;vertical-align:top;padding:.15em 1em .15em 0;white-space:nowrap;
 font-weight:600}td{padding:.15em 0}pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;
 font:14px/1.6 ui-monospace,monospace}.text{border-left:3px solid #ccc;padding-left:.8em}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1em}dt{font-weight:600}dd{margin:0}
+u{text-underline-offset:.2em}
+.figures td,.figures th{padding-right:1.5em;text-align:left}
 svg{width:100%;height:auto}
 .multiverse text{text-anchor:middle;font-family:ui-monospace,monospace;
 fill:#1b1b1b}.b0{fill:#cfdff2}.b1{fill:#e6eef8}.words li{display:inline-block;margin-right:1.2em}

@@ -6,19 +6,22 @@ The page needs no network and no script, and prints well.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import GenerationError
-from charlstm.generation.scoring import Scores, score
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.scoring import score
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.activations import activations
+from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.context import Context, context
+from charlstm.insight.features import text_features
 from charlstm.insight.multiverse import Branch, multiverse, next_words
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.svg import ChartCurve, line_chart
@@ -26,8 +29,11 @@ from charlstm.svg import ChartCurve, line_chart
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
-SHOWN_CHARS = 600
-"""Characters of the text that are shown with a cell."""
+SHOWN_CHARS = 900
+"""Characters of the text whose surprise is shown."""
+
+CELL_CHARS = 420
+"""Characters that are shown with a cell."""
 
 SHOWN_CELLS = 6
 """Cells that are shown on the text."""
@@ -37,6 +43,34 @@ NAMING_CHARS = 100_000
 
 CUTOFF = 0.01
 
+SEARCHED = 20_000
+"""Characters of the text among which a passage is chosen for a cell."""
+
+COLOURS = (
+    "Orange: after this character the cell is in the upper half of its range; blue: in the lower. Underlined: where "
+    "the feature is true."
+)
+
+WORDS = (
+    ("cell", "One of the numbers that the network carries from character to character; 2:7 is cell 7 of layer 2."),
+    (
+        "AUC",
+        "How often a cell's state tells a character where something is true from one where it is not: 0.50 is "
+        "guessing, 1.00 always.",
+    ),
+    (
+        "chance",
+        "What the best of all cells reaches for something that no cell can follow: a score near it means nothing.",
+    ),
+    (
+        "nat, bit",
+        "Units of surprise: a character with a probability of 1 in 2 costs 1 bit or 0.69 nats, one of 1 in 4 twice "
+        "that.",
+    ),
+)
+"""Words of a page and what they mean."""
+
+Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
 
@@ -56,7 +90,7 @@ def report(
     facts: Sequence[tuple[str, str]] = (),
     curves: Sequence[ChartCurve] = (),
     samples: Sequence[Sample] = (),
-    prime: str = "",
+    primes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> str:
     """The page, as HTML.
@@ -66,38 +100,45 @@ def report(
         title: of the page.
         facts: names and values for the table at its top.
         curves, samples: of the model's training, where they are known.
-        prime: what the picture of continuations begins with; empty: the end of a sentence of the text.
+        primes: what the pictures of continuations begin with; none: the end of a sentence of the text.
         progress: called with what is computed, and ``(done, total)`` of it.
 
     Raises:
         GenerationError: the text is too short to explain the model on it.
     """
     stepper = Stepper(model)
-
-    def stage(name: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(name, done, total) if progress is not None else None
-
-    part = text[:NAMING_CHARS]
-    sample = sample_cells(model, part, stepper=stepper, progress=stage("naming cells"))
-    shown = part[_start_of_paragraph(part) :][: SHOWN_CHARS * 2]
-    scores = score(model, shown, stepper=stepper)
+    part = prepare_prime(model, text[:NAMING_CHARS], empty_is_fine=True).text
+    sample = sample_cells(model, part, stepper=stepper, progress=staged(progress, "naming cells"))
+    named = name_cells(sample, progress=staged(progress, "comparing cells with features"))
     sections = [
-        facts_table(facts),
+        facts_table([*facts, ("cells named on", f"{len(part):,} characters of this text")]),
+        words_section(),
         _curves(curves),
         _samples(samples),
-        _surprise(scores),
-        _cells(model, name_cells(sample), shown[:SHOWN_CHARS], stepper),
-        _context_section(model, part, stepper, stage("measuring the context")),
-        _continuations(model, prime or _start_of_sentence(part), stepper),
+        _surprise(model, part, stepper),
+        _cells(model, named, part, stepper),
+        _context_section(model, part, stepper, staged(progress, "measuring the context")),
+        *(continuations_section(model, prime, stepper) for prime in primes or [_start_of_sentence(part)]),
     ]
     return page(title, "".join(section for section in sections if section))
+
+
+def staged(progress: Progress | None, name: str) -> Callable[[int, int], None]:
+    """A callback for ``(done, total)`` of what is called ``name``."""
+    return lambda done, total: progress(name, done, total) if progress is not None else None
 
 
 # -- sections ----------------------------------------------------------------------------------------------------
 
 
-def _section(title: str, about: str, content: str) -> str:
+def section(title: str, about: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2><p>{escape(about)}</p>{content}</section>"
+
+
+def words_section() -> str:
+    """What the words of a page mean."""
+    words = "".join(f"<dt>{name}</dt><dd>{escape(meaning)}</dd>" for name, meaning in WORDS)
+    return f"<section><h2>Words</h2><dl>{words}</dl></section>"
 
 
 def _curves(curves: Sequence[ChartCurve]) -> str:
@@ -105,7 +146,7 @@ def _curves(curves: Sequence[ChartCurve]) -> str:
     if not chart:
         return ""
     about = "Loss in nats per character by training step. Lower is better; validation is on text that was held out."
-    return _section("How it learnt", about, chart)
+    return section("How it learnt", about, chart)
 
 
 def _samples(samples: Sequence[Sample]) -> str:
@@ -115,15 +156,22 @@ def _samples(samples: Sequence[Sample]) -> str:
         f"<tr><th>step {sample.step:,}</th><td><pre>{escape(sample.text)}</pre></td></tr>" for sample in samples
     )
     about = "The same beginning and the same random numbers after more and more training steps."
-    return _section("What it wrote", about, f"<table class=samples>{rows}</table>")
+    return section("What it wrote", about, f"<table class=samples>{rows}</table>")
 
 
-def _surprise(scores: Scores) -> str:
+def _surprise(model: Model, text: str, stepper: Stepper) -> str:
+    start = passage_start(text, SHOWN_CHARS)
+    first = max(0, start - WARM_UP)
+    whole = score(model, text[first : start + SHOWN_CHARS], stepper=stepper)
+    shown = slice(start - first, None)
+    scores = replace(
+        whole, text=whole.text[shown], nats=whole.nats[shown], ranks=whole.ranks[shown], entropy=whole.entropy[shown]
+    )
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
         f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
         f"{escape(char)}</span>"
-        for char, value in zip(scores.text[:SHOWN_CHARS], bits[:SHOWN_CHARS].tolist(), strict=False)
+        for char, value in zip(scores.text, bits.tolist(), strict=True)
     )
     places = "".join(
         f"<li>{place.bits:.1f} bits: …{escape(place.before[-16:])}<b>{escape(place.char)}</b>"
@@ -132,44 +180,85 @@ def _surprise(scores: Scores) -> str:
     )
     about = (
         f"The darker a character, the less the model expected it. On average it needs {scores.bits_per_char:.2f} bits "
-        "for one. The most surprising places:"
+        f"for one, over these {len(scores.text):,} characters. The most surprising places:"
     )
-    return _section("Where it is surprised", about, f"<ol>{places}</ol><pre class=text>{spans}</pre>")
+    return section("Where it is surprised", about, f"<ol>{places}</ol><pre class=text>{spans}</pre>")
 
 
 def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper) -> str:
     best = [each for each in named if each.above_chance][:SHOWN_CELLS]
     if not best:
         return ""
-    trace = activations(model, text, stepper=stepper)
+    features = {feature.name: feature for feature in text_features(text)}
+    shown: set[int] = set()
     parts = []
     for each in best:
-        layer, cell = each.cell
-        states = trace.cells[:, layer - 1, cell - 1]
-        values = np.clip((states - states.mean()) / (2 * states.std() or 1), -1, 1)
-        low = each.score < 0.5 if each.kind == "auc" else each.score < 0
-        if each.kind == "auc":
-            figure = f"AUC {max(each.score, 1 - each.score):.2f}; by chance {each.chance:.2f}"
-        else:
-            figure = f"correlation {abs(each.score):.2f}; by chance {each.chance:.2f}"
-        chance = f"{figure}; the cell is {'low' if low else 'high'} where the feature is"
-        chance += " true" if each.kind == "auc" else " high"
+        values = features[each.feature].values
+        start = passage_start(text, CELL_CHARS, values, shown)
+        shown.add(start)
         parts.append(
-            f"<h3>{escape(each.feature)}: cell {cell} of layer {layer} <small>({chance})</small></h3>"
-            f"<pre class=text>{''.join(_diverging(trace.text, values))}</pre>"
+            f"<h3>{escape(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({escape(cell_facts(each))})"
+            f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
     about = (
-        "Single cells that follow a feature of the text, found on one half of it and scored on the other. "
-        "Orange: after this character the cell is higher than its mean on this text; blue: lower."
+        f"Single cells that follow a feature of the text, found on one half of it and scored on the other. {COLOURS}"
     )
-    return _section("What single cells follow", about, "".join(parts))
+    return section("What single cells follow", about, "".join(parts))
 
 
-def _diverging(text: str, values: npt.NDArray[np.float32]) -> Iterator[str]:
-    for char, value in zip(text, values.tolist(), strict=True):
-        colour = "214,110,30" if value > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(value) * 0.7:.2f})"
-        yield f'<span style="{style}" title="{value:+.2f}">{escape(char)}</span>'
+def cell_facts(named: NamedCell) -> str:
+    """How well a cell follows its feature, and its states."""
+    kind = "AUC" if named.kind == "auc" else "correlation"
+    where = " where it is true" if named.kind == "auc" else ""
+    words = f"{kind} {named.score_words.removeprefix('r ')}{where}; by chance {named.chance:.2f}"
+    if named.where_true is not None and named.where_false is not None:
+        words += f"; mean {named.where_true:.1f} where true, {named.where_false:.1f} elsewhere"
+    return words
+
+
+def coloured_passage(model: Model, text: str, start: int, named: NamedCell, values: Floats, stepper: Stepper) -> str:
+    """Up to :data:`CELL_CHARS` characters of ``text`` coloured by a cell, underlined where ``values`` are true."""
+    first = max(0, start - WARM_UP)
+    stop = start + CELL_CHARS
+    if stop < len(text) and (end := max(text.rfind(" ", start, stop), text.rfind("\n", start, stop))) > 0:
+        stop = end
+    trace = activations(model, text[first:stop], stepper=stepper)
+    layer, cell = named.cell
+    states = trace.cells[start - first :, layer - 1, cell - 1]
+    middle, half = (named.low + named.high) / 2, (named.high - named.low) / 2 or 1.0
+    strengths = np.clip((states - middle) / half, -1, 1)
+    underlined = values[start:stop] > 0 if named.kind == "auc" else np.zeros(len(states), bool)
+    spans = []
+    for char, state, strength, true in zip(
+        trace.text[start - first :], states.tolist(), strengths.tolist(), underlined.tolist(), strict=True
+    ):
+        colour = "214,110,30" if strength > 0 else "40,110,190"
+        style = f"background:rgba({colour},{abs(strength) * 0.7:.2f})"
+        shown = escape(char)
+        spans.append(f'<span style="{style}" title="{state:+.2f}">{f"<u>{shown}</u>" if true else shown}</span>')
+    return f"<pre class=text>{''.join(spans)}</pre>"
+
+
+def passage_start(
+    text: str, length: int = CELL_CHARS, values: Floats | None = None, avoid: Collection[int] = ()
+) -> int:
+    """Where a passage of ``length`` characters begins: after an empty line, or else at a line or a sentence.
+
+    The first place where the model has read enough before; with ``values``, the one of the first
+    :data:`SEARCHED` characters after which these change most often.
+    """
+    earliest, latest = min(WARM_UP, max(0, len(text) - length)), max(0, len(text) - length)
+    for pattern in (r"\n\s*\n", r"\n", r"[.!?]\s+"):
+        starts = [match.end() for match in re.finditer(pattern, text[: SEARCHED if values is not None else None])]
+        starts = [start for start in starts if earliest <= start <= latest and start not in avoid]
+        if starts:
+            break
+    else:
+        return 0
+    if values is None:
+        return starts[0]
+    changes = np.concatenate([[0], np.cumsum(np.abs(np.diff(values)) > 0)])
+    return max(starts, key=lambda start: int(changes[start + length - 1] - changes[start]))
 
 
 def _context_section(model: Model, text: str, stepper: Stepper, progress: Callable[[int, int], None] | None) -> str:
@@ -186,28 +275,21 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
         f"Loss by how many characters the model has read, over {found.places} characters. It uses about {found.used} "
         "characters: more change the loss by less than 0.01 nats."
     )
-    return _section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
+    return section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
 
 
-def _continuations(model: Model, prime: str, stepper: Stepper) -> str:
+def continuations_section(model: Model, prime: str, stepper: Stepper) -> str:
+    """What could follow ``prime``: the likeliest words, and a picture of all continuations."""
     root = multiverse(model, prime, depth=16, cutoff=CUTOFF, stepper=stepper)
     words = "".join(
         f"<li>{escape(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
         for each in next_words(model, prime, stepper=stepper)
     )
     about = (
-        f"After “…{prime[-40:]}”: every continuation with a probability of {CUTOFF:.0%} or more. A block is a "
-        "character, its height the probability of the text up to it. The likeliest next words:"
+        f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a probability of {CUTOFF:.0%} or "
+        "more. A block is a character, its height the probability of the text up to it. The likeliest next words:"
     )
-    return _section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
-
-
-def _start_of_paragraph(text: str) -> int:
-    """Where the first paragraph or line of the text begins that is not cut off; 0 if there is none nearby."""
-    for end in ("\n\n", "\n"):
-        if (at := text.find(end, 0, SHOWN_CHARS)) >= 0:
-            return at + len(text[at:]) - len(text[at:].lstrip("\n"))
-    return 0
+    return section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
 
 
 def _start_of_sentence(text: str) -> str:

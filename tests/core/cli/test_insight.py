@@ -13,6 +13,7 @@ import pytest
 from charlstm.cli.json_schemas import NamedCellRow, RankedPlaceRow
 from charlstm.display import symbol
 from charlstm.insight.influence import influence
+from charlstm.insight.report import passage_start
 from charlstm.model.file import load_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
@@ -231,13 +232,51 @@ def test_a_report_is_one_page_that_loads_nothing(
     assert run_json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
     page = Page(out.read_text(encoding="utf-8"))
     assert page.links == []
-    assert page.headings[:3] == ["How it learnt", "What it wrote", "Where it is surprised"]
+    assert page.headings[:4] == ["Words", "How it learnt", "What it wrote", "Where it is surprised"]
     assert "What could come next" in page.headings
     model = next((workspace / "runs").rglob("model.safetensors"))
     content, _ = run_cli("report", str(model), text, "--out", "-")
     assert "How it learnt" not in content, "a model file has no curves"
     assert "Give a TEXT" in error_of("report", str(model), "--out", str(out))
     assert len(TEXT) > 200
+
+
+def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
+    workspace: Path, run_json: RunJson, error_of: ErrorOf, text: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "blank.html"
+    words = ("report", "fox", text, "--out", str(out))
+    run_json(*words, "--feature", "blank", "--find", "jumps. ", "--prime", "the ", "--prime", "a dog")
+    content = out.read_text(encoding="utf-8")
+    page = Page(content)
+    assert page.links == []
+    assert page.headings == [
+        *("Words", "Which cell follows “blank”?", "When did it learn that?", "Is it really that cell?"),
+        *("And in what it writes?", "Why here?", "What could come next", "What could come next"),
+    ]
+    [best] = [row for row in run_json("cells", "fox", text) if row["feature"] == "blank"]
+    assert f"cell {best['cell'][0]}:{best['cell'][1]} follows" in content
+    assert "<h3>After “a dog”</h3>" in content
+    assert "Why “␣”?" in content
+    assert "1,320 characters of x.txt" in content
+    run_json(*words, "--feature", "the=the")
+    assert "Which cell follows “the”?" in out.read_text(encoding="utf-8")
+    assert "yes/no feature" in error_of(*words, "--feature", "position in word")
+    assert "--find needs --feature" in error_of(*words, "--find", "fox")
+
+
+def test_passages_begin_at_a_paragraph_after_enough_text() -> None:
+    text = "One line here.\nAnother one.\n\n" * 100
+    start = passage_start(text, 200)
+    assert start >= 512
+    assert text[start - 2 : start] == "\n\n"
+    values = np.zeros(len(text), np.float32)
+    values[1400:1500:2] = 1
+    start = passage_start(text, 200, values)
+    assert text[start - 2 : start] == "\n\n"
+    assert start <= 1400
+    assert start + 200 > 1500
+    assert passage_start("short", 200) == 0
 
 
 def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(

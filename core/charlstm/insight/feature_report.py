@@ -1,0 +1,265 @@
+"""Write one self-contained web page about a feature of a text: the cell that follows it, when it was learnt, what
+holding the cell does, and which characters matter at one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charlstm.display import symbol, visible
+from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.generate import generate_many
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import WARM_UP
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
+from charlstm.insight.features import Feature, text_features
+from charlstm.insight.influence import BACK, Influence, influence
+from charlstm.insight.multiverse import read_text
+from charlstm.insight.page import escape, facts_table, page
+from charlstm.insight.report import (
+    COLOURS,
+    Floats,
+    Progress,
+    cell_facts,
+    coloured_passage,
+    continuations_section,
+    passage_start,
+    section,
+    staged,
+    words_section,
+)
+from charlstm.model.file import load_model
+from charlstm.svg import ChartCurve, line_chart
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+SCORED_CHARS = 8_000
+"""Characters on which the cell is scored in each model of the run: reading so many at 2 × 512 takes some 3 s."""
+
+SAMPLES, SAMPLE_CHARS = 8, 1_500
+"""Texts that are generated with the cell held at each value, and the characters of each."""
+
+LIKELIEST = 6
+"""Next characters whose probabilities are compared."""
+
+AROUND = 300
+"""Characters of a prime that is taken from the text."""
+
+Features = Callable[[str], Sequence[Feature]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A way to run the model: what it is called, and the cells that are held."""
+
+    name: str
+    clamps: tuple[Clamp, ...]
+
+
+def feature_report(
+    model: Model,
+    text: str,
+    name: str,
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+    features: Features = text_features,
+    models: Sequence[tuple[int, Path]] = (),
+    position: int | None = None,
+    primes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> str:
+    """The page, as HTML.
+
+    Args:
+        text: the text on which the feature is explained.
+        name: of the yes/no feature.
+        title: of the page.
+        facts: names and values for the table at its top.
+        features: computes the features of a text, as for :func:`charlstm.insight.cells.sample_cells`.
+        models: steps and files of the models of the run.
+        position: of the character that is explained, in the text as the model reads it; None is where the feature ends
+            first in the passage that is shown.
+        primes: after these the next characters are compared; none: the text before the explained character.
+        progress: called with what is computed, and ``(done, total)`` of it.
+
+    Raises:
+        GenerationError: the text is too short, does not have the feature, or has no such position.
+    """
+    stepper = Stepper(model)
+    read = prepare_prime(model, text, empty_is_fine=True).text
+    sample = sample_cells(model, read, features, stepper=stepper, progress=staged(progress, "naming the cell")).only(
+        name
+    )
+    named = name_cells(sample)[0]
+    values = next(each.values for each in features(read) if each.name == name)
+    start = passage_start(read, values=values)
+    if position is None:
+        position = _end_after(values, start)
+    primes = primes or [read[max(0, position - AROUND) : position]]
+    holds = [_Hold("free", ()), *(_hold(named, value) for value in (_near(named), _far(named)))]
+    sections = [
+        facts_table(facts),
+        words_section(),
+        section(
+            f"Which cell follows “{name}”?",
+            f"Of all cells, cell {_cell(named)} follows it best: {cell_facts(named)}; its states range from "
+            f"{named.low:.1f} to {named.high:.1f}. It was chosen on one half of {len(read):,} characters and scored on "
+            f"the other. {COLOURS}",
+            coloured_passage(model, read, start, named, values, stepper),
+        ),
+        _training(named, features, read[:SCORED_CHARS], models, staged(progress, "reading with earlier models")),
+        _next_chars(model, primes, holds, stepper),
+        _rates(model, name, features, holds, staged(progress, "generating with the cell held")),
+        _why(model, read, position, stepper),
+        *(continuations_section(model, prime, stepper) for prime in primes),
+    ]
+    return page(title, "".join(each for each in sections if each))
+
+
+def _cell(named: NamedCell) -> str:
+    return f"{named.cell[0]}:{named.cell[1]}"
+
+
+def _near(named: NamedCell) -> float:
+    """The end of the cell's range where the feature is true."""
+    return named.end_of_range
+
+
+def _far(named: NamedCell) -> float:
+    return round(named.high if named.follows_low else named.low, 1)
+
+
+def _hold(named: NamedCell, value: float) -> _Hold:
+    return _Hold(f"{_cell(named)} held at {value:g}", (Clamp(*named.cell, value=value),))
+
+
+def _end_after(values: Floats, start: int) -> int:
+    """Where the feature ends first after ``start``, or else anywhere."""
+    ends = np.flatnonzero(np.diff(values) < 0) + 1
+    later = ends[ends >= max(start, 1)]
+    return int(later[0] if len(later) else ends[-1])
+
+
+# -- sections ----------------------------------------------------------------------------------------------------
+
+
+def _training(
+    named: NamedCell,
+    features: Features,
+    text: str,
+    models: Sequence[tuple[int, Path]],
+    progress: Callable[[int, int], None],
+) -> str:
+    """The score of the cell in the models of the run."""
+    steps, scores = [], []
+    for done, (step, path) in enumerate(models):
+        progress(done, len(models))
+        [score] = score_cells(sample_cells(load_model(path), text, features), [named])
+        steps.append(step)
+        scores.append(named.turned(score))
+    curve = ChartCurve(f"AUC of cell {_cell(named)}", np.array(steps, np.float64), np.array(scores, np.float64))
+    chart = line_chart([curve], "training steps", "AUC", height=220)
+    about = f"How well the same cell followed it after so many steps of the training, on {len(text):,} characters."
+    return section("When did it learn that?", about, chart) if chart else ""
+
+
+def _next_chars(model: Model, primes: Sequence[str], holds: Sequence[_Hold], stepper: Stepper) -> str:
+    """The likeliest next characters after each prime, free and with the cell held."""
+    parts = []
+    for prime in primes:
+        columns = []
+        for hold in holds:
+            stepper.clamps = hold.clamps
+            logits = read_text(model, prime, stepper=stepper).logits[0].astype(np.float64)
+            columns.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+        stepper.clamps = ()
+        rows = [
+            [symbol(model.vocabulary.symbols[which]), *(_percent(column[which]) for column in columns)]
+            for which in np.argsort(-np.max(columns, axis=0), kind="stable")[:LIKELIEST]
+        ]
+        parts.append(f"<h3>After “{_shown(prime)}”</h3>{_figures(['next', *(hold.name for hold in holds)], rows)}")
+    about = (
+        "The cell is held at the end of its range where the feature is true, and at the other end, while the model "
+        "reads the text. If the model uses the cell, the probabilities of the next character change."
+    )
+    return section("Is it really that cell?", about, "".join(parts))
+
+
+def _rates(
+    model: Model, name: str, features: Features, holds: Sequence[_Hold], progress: Callable[[int, int], None]
+) -> str:
+    """How often the feature begins in generated text, free and with the cell held."""
+    rows, settings, total = [], SamplerSettings(temperature=1.0, min_p=0.0), SAMPLES * SAMPLE_CHARS
+    for number, hold in enumerate(holds):
+
+        def show(done: int, before: int = number * total) -> None:
+            progress(before + done, len(holds) * total)
+
+        texts = generate_many(
+            model, "", SAMPLE_CHARS, samples=SAMPLES, settings=settings, clamps=hold.clamps, progress=show
+        )
+        count, chars = sum(_starts(name, features, text) for text in texts), sum(map(len, texts))
+        rows.append([hold.name, f"{1000 * count / chars:.1f}", f"± {1000 * math.sqrt(count) / chars:.1f}"])
+    about = (
+        f"How often “{name}” begins in 1,000 characters of generated text, over {total:,} for each line. Differences "
+        "of less than twice the ± may be chance."
+    )
+    return section("And in what it writes?", about, _figures(["", "per 1,000", ""], rows))
+
+
+def _starts(name: str, features: Features, text: str) -> int:
+    try:
+        values = next((each.values for each in features(text) if each.name == name), None)
+    except GenerationError:  # the user's pattern matches nowhere
+        return 0
+    return 0 if values is None else int((np.diff(values, prepend=0) > 0).sum())
+
+
+def _why(model: Model, text: str, position: int, stepper: Stepper) -> str:
+    """The influence of earlier characters on the one at ``position``."""
+    start = max(0, position - BACK - WARM_UP) if position < len(text) else 0
+    found = influence(model, text[start : position + 1], position - start, stepper=stepper)
+    before = text[start + found.start : position]
+    strongest = max(range(len(before)), key=lambda n: abs(float(found.changes[n])))
+    change = float(found.changes[strongest])
+    about = (
+        f"Why “{symbol(found.char)}”? Its probability here is {_percent(math.exp(-found.nats))}. Each character "
+        f"before it was hidden in turn. The most important is “{symbol(before[strongest])}”, {len(before) - strongest} "
+        f"before: without it the probability would be {_percent(math.exp(-found.nats - change))}. Orange: without this "
+        "character the probability would fall; blue: it would rise."
+    )
+    spans = "".join(_influences(found, before))
+    return section("Why here?", about, f"<pre class=text>{spans}<b>{escape(found.char)}</b></pre>")
+
+
+def _influences(found: Influence, before: str) -> Iterator[str]:
+    largest = float(np.abs(found.changes).max()) or 1.0
+    for char, change in zip(before, found.changes.tolist(), strict=True):
+        colour = "214,110,30" if change > 0 else "40,110,190"
+        style = f"background:rgba({colour},{abs(change) / largest * 0.75:.2f})"
+        yield f'<span style="{style}" title="{change:+.3f} nats">{escape(char)}</span>'
+
+
+def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table class=figures><tr>{head}</tr>{body}</table>"
+
+
+def _shown(prime: str) -> str:
+    """The end of a prime, as HTML."""
+    return escape(("…" if len(prime) > 60 else "") + visible(prime[-60:].replace("\n", "↵"), keep=""))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
