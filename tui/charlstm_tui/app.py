@@ -73,8 +73,6 @@ class CharLSTMApp(ModeApp):
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
-        self.farewell = ""
-        """What to print after the app has exited."""
         self._quitting: Screen[Any] | None = None
         self._styled: WeakKeyDictionary[DOMNode, dict[str, str]] = WeakKeyDictionary()
         """The colours that each screen has, and those of the style sheets as they are parsed now."""
@@ -134,7 +132,9 @@ class CharLSTMApp(ModeApp):
 
     def _open(self) -> None:
         asked, runs = self.start_options, self.runs_state.runs
-        if asked.text is not None:
+        if asked.session is not None:
+            self.open_session(asked.session)
+        elif asked.text is not None:
             self.go("corpus")
         elif asked.model is not None:
             self.play(asked.model)

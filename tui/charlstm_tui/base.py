@@ -36,6 +36,7 @@ from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.terminal import INTERRUPTED
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import ignore_old_sizes
@@ -79,8 +80,12 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.bits = self.config.loss_unit == "bits"
         self.leaving = False
         """Whether the app is about to exit."""
+        self.farewell = ""
+        """What to print after it has exited."""
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
+        self.session_to_open: Path | None = None
+        """A saved session that Generate is to continue when it is shown next."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
         self.last_search = Search()
         """What was looked for last."""
@@ -174,6 +179,19 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
         self.model, self._newly_watched = ModelChoice(model, step), None
         self.play_again = True
+        here = self.mode_screen
+        self.go("generate")
+        if here is not None and here.MODE == "generate":
+            here.entered()
+
+    def add_farewell(self, sentence: str) -> None:
+        """Print something more after the app has exited."""
+        if self.return_code in (None, 0, INTERRUPTED):  # after other signals there may be no terminal to print to
+            self.farewell = visible(" ".join(filter(None, (self.farewell, sentence))), keep="")
+
+    def open_session(self, path: Path) -> None:
+        """Continue a saved session."""
+        self.session_to_open = path
         here = self.mode_screen
         self.go("generate")
         if here is not None and here.MODE == "generate":

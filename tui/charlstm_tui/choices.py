@@ -18,6 +18,8 @@ class StartOptions:
     run: str | None = None
     model: str | None = None
     runs_dir: Path | None = None
+    session: Path | None = None
+    """A saved session to continue."""
     config: Path | None = None
     """The file of the configuration; ``None`` is the usual one."""
 

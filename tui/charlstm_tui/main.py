@@ -30,7 +30,7 @@ process.set_frame_rate()  # before anything imports Textual
 @click.command(name="charlstm-tui", cls=QuietPipes, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("text", required=False, metavar="[TEXT]")
 @click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
-@click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo.")
+@click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo; or a session.")
 @click.option("--runs-dir", type=click.Path(file_okay=False), help="The folder that runs live in.")
 @click.option(
     "--config",
@@ -63,8 +63,9 @@ def command(
 ) -> int:
     """Train a character-level LSTM on any text, watch it learn, and play it.
 
-    TEXT is a file, a folder of texts, or a built-in (python-reference, python-source). Without arguments the app opens
-    where you left off: at the run that is training, else at your runs, else at the texts to choose from.
+    TEXT is a file, a folder of texts, or a built-in (python-reference, python-source); a saved session (.json) is
+    continued instead. Without arguments the app opens where you left off: at the run that is training, else at your
+    runs, else at the texts to choose from.
     """
     if serve is None and not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
@@ -82,6 +83,7 @@ def command(
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
         _serve(serve, [*given, *(["--", text] if text is not None else [])])
         return 0
+    session = next((Path(value) for value in (text, model) if value is not None and is_session(value)), None)
     if log is not None:
         try:
             log_to(log)
@@ -108,6 +110,7 @@ def command(
             run=run,
             model=model,
             runs_dir=None if runs_dir is None else Path(runs_dir),
+            session=session,
             config=config,
         )
     )
@@ -117,6 +120,17 @@ def command(
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0
+
+
+def is_session(name: str) -> bool:
+    """Whether this is the name of a saved session."""
+    if not name.endswith(".json") or not os.path.isfile(name):
+        return False
+    try:
+        with open(name, "rb") as file:
+            return b'"kind": "charlstm session"' in file.read(100)
+    except OSError:
+        return False
 
 
 def _serve(written: str, arguments: list[str]) -> None:

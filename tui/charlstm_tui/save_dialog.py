@@ -36,7 +36,8 @@ class Format:
 
 
 class SaveDialog(Dialog):
-    """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then.
+    """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then,
+    unless it is the ``own`` file of what is saved.
 
     The name and the list of formats agree: the list changes the ending of the name, and an ending that is typed chooses
     in the list.
@@ -44,8 +45,11 @@ class SaveDialog(Dialog):
 
     BINDINGS: ClassVar = [("up", "format(-1)", "format"), ("down", "format(1)", "format")]
 
-    def __init__(self, title: str, name: str, formats: Sequence[Format], about: str = "") -> None:
+    def __init__(
+        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None
+    ) -> None:
         super().__init__()
+        self._own = own
         self._title, self._offered, self._about = visible(title, keep=""), name, visible(about)
         self._formats = tuple(formats)
 
@@ -130,7 +134,7 @@ class SaveDialog(Dialog):
     def _submitted(self, event: Input.Submitted) -> None:
         try:
             path = self._path(event.value)
-            destination(path, overwrite=False)
+            destination(path, overwrite=path == self._own)
         except CharLSTMError as error:
             self._say(f"{error}.")
         except FileExistsError:

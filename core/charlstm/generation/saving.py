@@ -65,12 +65,14 @@ class SessionSummary:
         begins: the first characters, with the prime.
         edited: whether the user had a part in it: typed, chose, or made a branch.
         continues: the path of the saved session that this one continues, if any.
+        model: the model, as it is named on the command line; empty if it is not known.
     """
 
     length: int
     begins: str
     edited: bool
     continues: str = ""
+    model: str = ""
 
 
 def save_session(session: Session, path: str | Path) -> None:
@@ -86,8 +88,11 @@ def to_bytes(session: Session) -> bytes:
     return copy(session)()
 
 
-def summary(session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "") -> SessionSummary:
-    """The summary of a session and what follows its text in an editor; ``edited`` if that is known."""
+def summary(
+    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
+) -> SessionSummary:
+    """The summary of a session and what follows its text in an editor; ``edited`` if that is known, and the ``model``
+    if it is not the run of that name."""
     begins, decode = session.prime[:BEGINNING], session.model.vocabulary.decode
     begins += session.read(0, min(len(session), BEGINNING - len(begins)))
     length = len(session) + (0 if rest is None else len(rest))
@@ -96,7 +101,8 @@ def summary(session: Session, rest: Rows | None = None, *, edited: bool = False,
     edited = (
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
-    return SessionSummary(length, begins, edited, continues)
+    model = model or _text_or_none(session.model.info.get("run")) or ""
+    return SessionSummary(length, begins, edited, continues, model)
 
 
 def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
@@ -123,13 +129,13 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
 
 def _checked_summary(values: Any) -> SessionSummary:
     known = SessionSummary(**values)
-    if tuple(map(type, (known.length, known.begins, known.edited, known.continues))) != (int, str, bool, str):
+    if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str):
         raise TypeError("its summary is not one")
     return known
 
 
 def copy(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = ""
+    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
 ) -> Callable[[], bytes]:
     """Copy what is saved of a session. The result makes the content of a session file of the copy, in any thread.
     ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
@@ -137,7 +143,7 @@ def copy(
 
     Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
     """
-    values = _copied(session, summary(session, rest, edited=edited, continues=continues))
+    values = _copied(session, summary(session, rest, edited=edited, continues=continues, model=model))
     if rest is not None and len(rest):
         text = session.model.vocabulary.decode(rest["id"])
         values["rest"] = {"text": text, "sources": rest["source"].tolist()}
@@ -550,12 +556,12 @@ def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite:
     return copy_as(session, path, colour)(overwrite)
 
 
-def copy_as(session: Session, path: Path, colour: Colour = "rank") -> Callable[[bool], Path]:
+def copy_as(session: Session, path: Path, colour: Colour = "rank", *, model: str = "") -> Callable[[bool], Path]:
     """As :func:`save_as` in two parts: copy what is saved now; the result, called with ``overwrite`` in any thread,
-    writes it."""
+    writes it. ``model`` is for the :func:`summary`."""
     path = target(path)
     if path.suffix == ".json":
-        content = copy(session)
+        content = copy(session, model=model)
     else:
         exported = _exported(session, path, colour)
 

@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.saving import load_session, save_session
+from charlstm.generation.saving import load_session, read_summary, save_session
 from charlstm.generation.session import Session as Played
 from charlstm.model.file import Model, load_model, save_model
 from charlstm_tui import formatting
@@ -26,6 +26,7 @@ from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
+from charlstm_tui.main import is_session
 from charlstm_tui.player import playback
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
@@ -208,7 +209,9 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.text == story)
         await it.pilot.press("l")
         await it.until(lambda: "This is the last session" in it.screen.message)
-        await it.pilot.press("e", "enter", "right", "right")
+        await it.pilot.press("e", "enter")
+        await it.until(lambda: it.screen.play.playing and it.state.length == 0)
+        await it.pilot.press("right", "right")
         await it.until(lambda: it.state.length == 2)
     async with playing(model) as it:  # the last one was thrown away: without work in it
         await it.until(lambda: "l continues the last session" in it.screen.message)
@@ -230,29 +233,42 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.text == story)
 
 
-async def test_newer_version_of_a_saved_session_is_offered(model: Path, home: Path) -> None:
+async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is_offered(
+    model: Path, home: Path
+) -> None:
     mine = home / "mine.json"
     async with playing(model) as it:
         await it.paused(10)
         it.screen.player.save_as(mine, "rank")
         await it.until(mine.is_file)
-        os.utime(mine, (mine.stat().st_mtime - 1,) * 2)  # not in the same moment
+    assert it.app.farewell == ""  # the text is in the file that the user named
+    assert is_session(str(mine))
+    assert not is_session(str(model))
+    app = CharLSTMApp(StartOptions(session=mine))  # which knows its model
+    async with app.run_test(size=(80, 24)) as pilot:
+        it = Session(app, pilot)
+        await it.until(lambda: isinstance(app.mode_screen, GenerateScreen) and it.screen.play.playing)
+        await it.until(lambda: "mine.json" in it.screen.message)
+        assert (it.state.length, it.state.running) == (10, False)
+        await it.pilot.press("w", *"and", "escape", "escape")
+        await it.until(lambda: it.state.length == 13)
+    assert app.farewell.startswith("The text is kept, and mine.json is as you saved it last: charlstm-tui ")
     async with playing(model) as it:
         await it.until(lambda: it.screen.play.playing)
-        it.screen.play.load_session(mine)
-        await it.until(lambda: it.state.length == 10 and "mine.json, 10 chars" in it.screen.message)
-        await it.pilot.press("w", *"and", "escape", "escape", "ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert it.app.screen.query_one(Input).value == str(mine)
-        await it.pilot.press("escape")
-    async with playing(model) as it:
-        await it.until(lambda: it.screen.play.playing)
-        it.screen.play.load_session(mine)
-        await it.until(lambda: "l continues a newer version of it" in it.screen.message)
+        it.app.open_session(mine)
+        await it.until(lambda: "l continues a newer version" in it.screen.message)
         await it.pilot.press("l")
         await it.until(lambda: it.state.length == 13)
         await it.pilot.press("o")
         await it.until(lambda: "mine.json, continued" in it.screen_text())
+        listed = it.screen_text()
+        assert -1 < listed.find("mine.json, continued") < listed.rfind("mine.json ")  # which lies elsewhere
+        await it.pilot.press("escape", "ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert it.app.screen.query_one(Input).value == str(mine)
+        await it.pilot.press("enter")  # does not ask: it is the session's own file
+        await it.until(lambda: "Saved as mine.json" in it.screen.message)
+        assert read_summary(mine).length == 13
 
 
 async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:

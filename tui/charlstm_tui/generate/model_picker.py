@@ -146,7 +146,9 @@ def entries(state: RunsState, sessions: Path | None, played: Path | None = None)
     if demo_path() is not None:
         found.append(("demo", "demo", "the model in the box"))
     saved = [] if sessions is None else saved_sessions.saved(sessions, but=played)
+    saved += saved_sessions.elsewhere(saved)
     listed = [session for session in saved if session.length or not session.automatic]
+    listed.sort(key=lambda session: -session.saved)
     return found + [_session_entry(session) for session in listed[:FILES]]
 
 

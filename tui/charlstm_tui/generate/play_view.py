@@ -333,16 +333,16 @@ class PlayView(ExplainingView):
 
     def _say_what_is_played(self, state: PlaybackState) -> None:
         """Another text has come: say what became of the one before, and which session it is."""
-        opened, last, replaced = state.request.session, state.last_session, state.replaced
-        if opened is not None and last is not None and last.is_version_of(opened):
+        opened, last, replaced = state.opened, state.last_session, state.replaced
+        if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
             key = key_of("generate.last_session")
-            self.say(f"{key} continues a newer version of it that was saved by itself: {last.about(BEGINNING)}.")
+            self.say(f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}.")
         elif replaced is not None and replaced.length:
             key = key_of("generate.undo")
             self.say(f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}.")
         elif opened is not None:
             others = key_of("generate.open_model")
-            self.say(f"{opened.name}, {state.length:,} chars; {others} lists the other sessions.")
+            self.say(f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others.")
 
     # ---- the player's states
 
@@ -758,7 +758,8 @@ class PlayView(ExplainingView):
                 self.player.save_as(path, self.scale.name)
 
         name = home(state.continues) or f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
-        self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about), named)
+        own = Path(state.continues) if state.continues else None
+        self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
 
     @work(exclusive=True, group="checkpoints")
     async def _save_checkpoints(self, path: Path, state: PlaybackState) -> None:

@@ -107,12 +107,13 @@ class GenerateScreen(ModeScreen):
     async def on_unmount(self) -> None:
         played = self.play.preferences()
 
-        def save(check: object) -> None:
+        def save(check: object) -> str:
             if played is not None:
                 remember(*played)
             self.player.close(SAVE_WITHIN)
+            return saved_sessions.kept(None if self.play.state is None else self.play.state.file)
 
-        await in_thread(save)
+        self.charlstm.add_farewell(await in_thread(save))
 
     # ---- the views
 
@@ -265,7 +266,16 @@ class GenerateScreen(ModeScreen):
     async def _open_choice(self) -> None:
         """Play what is chosen, unless it is played already. Without a choice, choose."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
+        session = self.charlstm.session_to_open
+        if session is not None:
+            model = await in_thread(lambda check: saved_sessions.model_of(session, runs_dir))
+            if model is not None:
+                self.charlstm.model = ModelChoice(model)
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
+        if session is not None and choice is not None:
+            self.charlstm.model, self.charlstm.session_to_open = choice, None
+            self._open(choice, session)
+            return
         again, played = self.charlstm.play_again, self.play.state
         if choice is None or (choice == self._played_choice and not again):
             return
@@ -300,13 +310,16 @@ class GenerateScreen(ModeScreen):
         played = None if state is None else state.file
         self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions, played), chosen)
 
-    def _open_session(self, path: Path) -> None:
-        """Continue a saved session: on the run in whose folder it is, else on the model that is played."""
-        run, state = saved_sessions.run_of(path), self.play.state
-        if run is not None and (state is None or state.facts is None or state.facts.run != run):
-            self.charlstm.model = ModelChoice(str(run))
+    @work(exclusive=True, group="session")
+    async def _open_session(self, path: Path) -> None:
+        """Continue a saved session: on its own model, else on the one that is played."""
+        runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
+        model = await in_thread(lambda check: saved_sessions.model_of(path, runs_dir))
+        played = None if state is None or state.facts is None else {state.request.model_name, *_paths(state.facts)}
+        if model is not None and (played is None or model not in played):
+            self.charlstm.model = ModelChoice(model)
             self._open(self.charlstm.model, session=path)
-        elif state is None:
+        elif played is None:
             self.show_error("Open the model first that the session was played on, then the session.")
         else:
             if self.view_name != "play":
@@ -419,6 +432,11 @@ class GenerateScreen(ModeScreen):
         start = max(0, cursor // READ - 1) * READ
         clamps = () if played is None else played.clamps
         self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, clamps)
+
+
+def _paths(facts: ModelFacts) -> set[str]:
+    """What may be the name of a model in a session."""
+    return {str(path.absolute()) for path in (facts.run, facts.path) if path is not None}
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:

@@ -19,6 +19,7 @@ from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution
 from charlstm.model.file import Model, load_model
+from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
@@ -126,6 +127,7 @@ class Playback:
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
         self.continues = ""  # the path of the saved session that this one continues
+        self.opened: SavedSession | None = None  # what was loaded, if not a prime
         self.file: Path | None = None
         self.before: list[Replaced] = []
         self.after: list[Replaced] = []  # those from which undo went back
@@ -206,6 +208,13 @@ class Playback:
         self.loaded, self.facts = loaded, facts
         return loaded
 
+    @property
+    def model_name(self) -> str:
+        """The model, to find it again from any folder."""
+        if self.facts is None or self.request.model_name == DEMO:
+            return self.request.model_name
+        return str((self.facts.run or self.facts.path).absolute())
+
     def replaced(self) -> Replaced | None:
         """What is played now, to go back to it; ``None`` if nothing is."""
         if self.editor is None or self.loaded is None or self.facts is None:
@@ -238,6 +247,7 @@ class Playback:
         self.known_length = 0
         self.waiting.clear()
         self.branches, self.continuations = tuple(self.editor.session.branches()), None
+        self.opened = None
         self.unsaved = self.changed = True
 
     def _files(self, other: SavedSession | None) -> set[Path]:
@@ -444,6 +454,7 @@ class Playback:
             redoable=editor.redoable or (OTHER_TEXT if self.can_advance else ""),
             replaced=self.before[-1].saved if self.before and self.before[-1].has_work else None,
             continues=self.continues,
+            opened=self.opened,
         )
         self.known_length = length
         self.note = self.failure = ""

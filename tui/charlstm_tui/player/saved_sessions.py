@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from charlstm.generation import saving
 from charlstm.generation.saving import SessionSummary
 from charlstm.generation.session import Session
 from charlstm.runs.folder import Run
+from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
 from charlstm_tui.error_log import LOG, sentence
@@ -59,13 +61,25 @@ class SavedSession:
         return 0 if self.summary is None else self.summary.length
 
     @property
+    def edited(self) -> bool:
+        """Whether the user had a part in it, or it is not known."""
+        return self.summary is None or self.summary.edited
+
+    @property
     def has_work(self) -> bool:
         """Whether the user had a part in it, or asked for a long text; or it is not known."""
-        return self.summary is None or self.summary.edited or self.length > LONG
+        return self.edited or self.length > LONG
 
     def is_version_of(self, path: Path) -> bool:
         """Whether it was saved by itself when the session at ``path`` was continued."""
         return self.summary is not None and self.summary.continues == str(path.absolute())
+
+    @property
+    def continued(self) -> str:
+        """The path of the saved session that is continued when this one is opened."""
+        if not self.automatic:
+            return str(self.path.absolute())
+        return "" if self.summary is None else self.summary.continues
 
     @property
     def name(self) -> str:
@@ -93,14 +107,25 @@ def folder(run: Path | None, model: Path) -> Path:
 
 def saved(place: Path, but: Path | None = None) -> list[SavedSession]:
     """The sessions there other than ``but``, newest first."""
-    found = []
+    found: list[SavedSession] = []
     with contextlib.suppress(OSError):
-        for path in place.glob("*.json"):
-            with contextlib.suppress(OSError):
-                info = path.stat()
-                if path != but:
-                    found.append(SavedSession(path, info.st_mtime, _summary(path, FileStamp.of(info))))
+        found += [session for path in place.glob("*.json") if path != but and (session := session_at(path)) is not None]
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
+
+
+def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
+    """The sessions that the user saved elsewhere and that these ones continue."""
+    known = {session.path for session in sessions}
+    paths = {Path(session.summary.continues) for session in sessions if session.summary and session.summary.continues}
+    return [session for path in paths - known if (session := session_at(path)) is not None]
+
+
+def session_at(path: Path) -> SavedSession | None:
+    """The session in a file; ``None`` if the file is gone."""
+    with contextlib.suppress(OSError):
+        info = path.stat()
+        return SavedSession(path, info.st_mtime, _summary(path, FileStamp.of(info)))
+    return None
 
 
 @lru_cache(maxsize=200)
@@ -111,19 +136,32 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
         return None
 
 
-def origin(opened: Path) -> tuple[bool, str]:
-    """Of a session that is opened: whether the user had a part in it, and the saved session that it continues."""
-    try:
-        known = saving.read_summary(opened, MOST_BYTES)
-    except (CharLSTMError, OSError):
-        return True, ""
-    return known.edited, known.continues if opened.name.startswith(AUTO) else str(opened.absolute())
-
-
-def run_of(session: Path) -> Path | None:
-    """The run in whose folder a session lies, if it lies in one."""
+def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
+    """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is
+    there."""
     run = Run(session.absolute().parent.parent)
-    return run.path if run.exists() and run.sessions_dir == session.absolute().parent else None
+    if run.exists() and run.sessions_dir == session.absolute().parent:
+        return str(run.path)
+    with contextlib.suppress(CharLSTMError, OSError):
+        model = saving.read_summary(session, MOST_BYTES).model
+        if model:
+            find_model(model, runs_dir)
+            return model
+    return None
+
+
+def kept(played: Path | None) -> str:
+    """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
+    if played is None or (session := session_at(played)) is None or not session.length or not session.has_work:
+        return ""
+    advice = f"charlstm-tui {shlex.quote(home(played))} continues it"
+    if session.summary is not None and session.summary.continues:
+        named = Path(session.summary.continues)
+        with contextlib.suppress(OSError):
+            if named.stat().st_mtime >= session.saved:
+                return ""
+        return f"The text is kept, and {named.name} is as you saved it last: {advice}."
+    return f"The text is kept: {advice}."
 
 
 def make(path: Path) -> None:
@@ -183,10 +221,11 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(path: Path, colour: str | None, session: Session) -> Callable[[], str]:
+def copy_as(path: Path, colour: str | None, session: Session, model: str = "") -> Callable[[], str]:
     """Copy a session to save it, or to export its text, as the ending of ``path`` says. The result writes the file, in
     any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
-    write = saving.copy_as(session, path, cast(Any, colour) if colour in get_args(saving.Colour) else "rank")
+    scale = colour if colour in get_args(saving.Colour) else "rank"
+    write = saving.copy_as(session, path, cast(Any, scale), model=model)
 
     def save() -> str:
         try:

@@ -138,6 +138,8 @@ class PlaybackState:
     """The session of this model to continue instead: see :func:`saved_sessions.last`."""
     replaced: SavedSession | None = None
     """The text before this one to which undo goes back, if there is work in it."""
+    opened: SavedSession | None = None
+    """The saved session that was loaded, as it was then."""
     continues: str = ""
     """The path of the saved session that this one continues."""
     clamps: tuple[Clamp, ...] = ()

@@ -560,7 +560,13 @@ class Player:
             self._put(lambda: self._stop_saving(playback, failure))
 
         begin = time.monotonic()
-        content = copy(editor.session, editor.rest, edited=playback.edited, continues=playback.continues)
+        content = copy(
+            editor.session,
+            editor.rest,
+            edited=playback.edited,
+            continues=playback.continues,
+            model=playback.model_name,
+        )
         end = time.monotonic()
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
         self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
@@ -572,16 +578,15 @@ class Player:
 
             self._put(show)
 
-        def saved(note: str) -> None:
-            def continue_from_there() -> None:
-                if playback.editor is editor:
-                    playback.continues = str(target(path).absolute())
+        def failed(failure: str) -> None:
+            playback.continues = before if playback.editor is editor else playback.continues
+            tell("", failure)
 
-            if path.suffix.lower() in ("", ".json"):
-                self._put(continue_from_there)
-            tell(note)
-
-        self._writer.save_as(copy_as(path, colour, editor.session), saved, lambda failure: tell("", failure))
+        save, before = copy_as(path, colour, editor.session, playback.model_name), playback.continues
+        if path.suffix.lower() in ("", ".json"):
+            playback.continues = str(target(path).absolute())
+            self._save_session(playback)  # earlier than the file, which then is the newer one
+        self._writer.save_as(save, tell, failed)
 
     def _stop_saving(self, playback: Playback, failure: str) -> None:
         playback.file, playback.failure, playback.changed = None, failure, True
@@ -633,7 +638,7 @@ class Player:
             self._save_session(playback)
         if before is not None and before.has_work:  # which its file keeps; the next session gets another one
             playback.file = None
-        playback.edited, playback.continues = False, ""
+        playback.edited, playback.continues, playback.opened = False, "", None
         settings = playback.settings if request.settings is None else request.settings
         playback.session_id += 1
         playback.known_length = 0
@@ -674,7 +679,9 @@ class Player:
                 self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
                 session = load_session(request.session, model, stepper=stepper)
                 playback.branches = tuple(session.branches())
-                playback.edited, playback.continues = saved_sessions.origin(request.session)
+                playback.opened = saved_sessions.session_at(request.session)
+                if (opened := playback.opened) is not None:
+                    playback.edited, playback.continues = opened.edited, opened.continued
             else:
                 prime = prime_suggestion(model) if request.prime is None else request.prime
                 session = Session(
