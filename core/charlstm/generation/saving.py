@@ -435,7 +435,9 @@ footer{margin-top:2em;font-size:.85em;color:#555}
 
 _TREE_STYLE = """
 .tree{white-space:pre-wrap;overflow-wrap:anywhere}details{border-left:2px solid #8886;margin:.1em 0 .1em .4em;
-padding-left:.7em}summary{cursor:pointer;color:#2b6cb0;font-style:italic}details[open]>summary{font-weight:bold}
+padding-left:.7em}summary{cursor:pointer;color:#2b6cb0;font-style:italic}details[open]>summary{float:left;
+margin-right:.4em}details[open]>summary>.b{display:none}.o{color:#777}
+@media(prefers-color-scheme:dark){.o{color:#8a8a8a}summary{color:#7fb0e8}}
 """.replace("\n", "")
 
 
@@ -484,30 +486,35 @@ def to_html(session: Session, colour: Colour = "rank") -> str:
 def to_tree_html(session: Session) -> str:
     """A web page of one file with all branches: where another text left a place, it can be opened there.
 
-    The current text is opened. The page needs no script.
+    The current text is opened, and the others are grey. The page needs no script.
     """
     current = {branch.number for branch in session.branches() if branch.current}
     numbers = {id(branch): number for number, branch in session.tree.items()}
     decode = session.model.vocabulary.decode
 
-    def content(branch: Branch) -> str:
+    def content(branch: Branch, kind: str) -> str:
+        """The text and the branches of ``branch``; ``kind`` is the class of its text."""
         parts, at = [], branch.start
         for child in sorted(branch.children, key=lambda each: each.start):
-            parts.append(_escape(decode(branch.slice(at, child.start)["id"])))
+            parts.append(_span(kind, decode(branch.slice(at, child.start)["id"])))
             at = child.start
             begins = decode(child.slice(child.start, min(child.stop, child.start + 40))["id"])
             name = child.name or begins.replace("\n", "↵")
-            opened = " open" if numbers[id(child)] in current else ""
-            parts.append(f"<details{opened}><summary>{_escape(name)}</summary>{content(child)}</details>")
-        parts.append(_escape(decode(branch.slice(at, branch.stop)["id"])))
+            is_current = numbers[id(child)] in current
+            opened, kind_of_child = (" open", "") if is_current else ("", "o")
+            summary = f"<summary>{_span('n' if child.name else 'b', name)}</summary>"
+            parts.append(f"<details{opened}>{summary}{content(child, kind_of_child)}</details>")
+            if is_current:  # the current text goes on there
+                kind = "o"
+        parts.append(_span(kind, decode(branch.slice(at, branch.stop)["id"])))
         return "".join(parts)
 
     about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
     title = _escape(_title(session))
     return (
         f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_TREE_STYLE}</style>'
-        f"</head><body><h1>{title}</h1><p>▸ opens another way that the text could go from that place.</p>"
-        f'<div class="tree" dir="auto">{_span("p", session.prime)}{content(session.root)}</div>'
+        f"</head><body><h1>{title}</h1><p>▸ opens a text that branches off there. Grey is not in the last text.</p>"
+        f'<div class="tree" dir="auto">{_span("p", session.prime)}{content(session.root, "")}</div>'
         f"<footer><p>{about}</p></footer></body></html>\n"
     )
 

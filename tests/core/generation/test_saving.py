@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import zlib
 
 import numpy as np
@@ -296,7 +298,9 @@ def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
     assert page.count("<details open>") == 1
     assert "<script" not in page
     assert "<i>" not in page
-    assert "jjj" in page
+    tree = re.search(r'<div class="tree"[^>]*>(.*)</div>', page, re.DOTALL)[1]
+    shown = re.sub(r'<summary>.*?</summary>|<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
+    assert html.unescape(re.sub("<[^>]*>", "", shown)) == to_text(session), "all else is grey"
 
 
 def test_clamps_are_saved_and_act_again(model, tmp_path):
