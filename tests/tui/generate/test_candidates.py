@@ -149,6 +149,11 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         await pilot.pause()
         assert candidates.chosen is not None
         assert candidates.chosen.char == "C"  # which is in the text
+        reversed_in = [
+            "".join(each.text for each in candidates.render_line(y) if each.style is not None and each.style.reverse)
+            for y in range(1, 6)
+        ]
+        assert reversed_in == ["", "", "3 C", "", ""]
         for place in range(3, 26):
             candidates.move(1)
             assert candidates.chosen.char == chars[place]

@@ -220,6 +220,7 @@ class Candidates(Widget):
         width: int,
         base: Style,
     ) -> Strip:
+        chosen = Style(reverse=True) if base else Style()  # seen in 16 colours too, which have none for the row
         words = Style() if one.kept else self._style("quiet")
         current = self._style("current") if one.char == self._current else Style()
         number = f"{digit} " if digit < 10 and self.choosing else "  "  # as keys they act only then
@@ -229,8 +230,8 @@ class Candidates(Widget):
         # The mark stands in the cell that the drawn probability falls in: at the bar's end where both are the same.
         mark = min(bar_width - 1, int(one.sampled * bar_width)) if one.kept and bar_width else bar_width
         parts = [
-            (number, self._style("number")),
-            (sign, current + words),
+            (number, self._style("number") + chosen),
+            (sign, current + words + chosen),
             (" " * (symbol_width - cell_len(sign)), words),
             (cells[:mark], style),
             ("│" if mark < bar_width else "", self._style("drawn")),
