@@ -3,11 +3,12 @@
     python tests/benchmarks/run_list.py [--runs 200] [--steps 2000] [--size 120x36] [--rounds 10]
 
 Makes that many run folders, each with a log of that many steps, and moves, sorts, filters and marks in the list. Prints
-one line of JSON. For each kind of key: the median, the 99th percentile and the longest time until its effect is on the
-screen, in milliseconds, and the median of the processor time that all threads of the app spent until then and until the
-next key. Those depend less on what else the machine does; ``load`` tells how much that was. ``overlay`` opens the chart
-of 20 runs, ``curves_after_ms`` is how long it then was until all curves were on it, the first time and later.
-``first_list`` is the time from the command to the list, with these runs and with a single one.
+one line of JSON. For each kind of key, in milliseconds: the median, the 99th percentile and the longest time until its
+effect is on the screen; the first two again without the time that the app's main thread and this program waited for a
+processor, as they would be if nothing else ran; and the median of the processor time that all threads of the app spent
+until then and until the next key. ``load`` is what else the machine did. ``overlay`` opens the chart of 20 runs,
+``curves_after_ms`` is how long it then was until all curves were on it, the first time and later. ``first_list`` is the
+time from the command to the list, with these runs and with a single one.
 """
 
 from __future__ import annotations
@@ -92,18 +93,20 @@ class Keys:
     """Presses keys of the app, and keeps how long it was until their effect was in its output."""
 
     app: App
-    taken: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
+    taken: dict[str, list[tuple[float, float, float, float]]] = field(default_factory=dict)
 
     def press(self, kind: str, key: str, effect: str) -> None:
         """Press a key; ``effect`` is what is shown then."""
-        worked, begin = processor_seconds(self.app.pid), time.perf_counter()
+        worked, waited, begin = processor_seconds(self.app.pid), waited_seconds(self.app.pid), time.perf_counter()
         self.app.press(key)
         if not self.app.read(TIMEOUT, effect.encode()):
             raise SystemExit(f"{kind}: the app did not show {effect!r} after {key!r}")
-        taken, until_then = time.perf_counter() - begin, processor_seconds(self.app.pid) - worked
+        taken, waited = time.perf_counter() - begin, waited_seconds(self.app.pid) - waited
+        until_then = processor_seconds(self.app.pid) - worked
         known = self.taken.setdefault(kind, [])
         self.app.read(0.05 + 0.0037 * (len(known) % 11))  # so that keys come at different times in a frame
-        known.append((1000 * taken, 1000 * until_then, 1000 * (processor_seconds(self.app.pid) - worked)))
+        in_all = processor_seconds(self.app.pid) - worked
+        known.append((1000 * taken, 1000 * (taken - waited), 1000 * until_then, 1000 * in_all))
 
     def figures(self) -> dict[str, dict[str, object]]:
         """Milliseconds of each kind of key."""
@@ -114,9 +117,10 @@ class Keys:
                 "median_ms": round(statistics.median(wall), 1),
                 "p99_ms": round(percentile(wall, 0.99), 1),
                 "max_ms": round(max(wall), 1),
+                "alone_ms": [round(statistics.median(alone), 1), round(percentile(alone, 0.99), 1)],
                 "processor_ms": [round(statistics.median(until_then), 1), round(statistics.median(in_all), 1)],
             }
-            for kind, (wall, until_then, in_all) in ((kind, zip(*each, strict=True)) for kind, each in known)
+            for kind, (wall, alone, until_then, in_all) in ((kind, zip(*each, strict=True)) for kind, each in known)
         }
 
 
@@ -126,6 +130,12 @@ def processor_seconds(pid: int) -> float:
     for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         total += int(file.read_text().split()[0])
     return total / 1e9
+
+
+def waited_seconds(pid: int) -> float:
+    """How long the main thread of a process, and this one, were ready but waited for a processor so far."""
+    files = (Path(f"/proc/{pid}/task/{pid}/schedstat"), Path("/proc/self/schedstat"))
+    return sum(int(file.read_text().split()[1]) for file in files if file.exists()) / 1e9
 
 
 def move(keys: Keys, names: list[str], rounds: int) -> None:

@@ -131,7 +131,7 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
         assert (values.region.x >= pane.chart.region.right) == beside
         assert (values.region.y >= pane.chart.region.bottom) != beside
         await app.press("escape")
-        await app.until(lambda: not app.mode.has_class("-overlaid"))
+        await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
 
 
 async def test_curves_appear_as_their_logs_are_read(

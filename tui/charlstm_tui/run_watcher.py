@@ -320,8 +320,10 @@ class Watcher(threading.Thread):
             self._on_change()
 
     def run(self) -> None:
-        """Read the runs until :meth:`close` is called."""
-        turn = 0
+        """Read the runs until :meth:`close` is called. The first time after the interval: the app has just read them,
+        and draws its first screen meanwhile."""
+        turn = 1
+        self._wake.wait(self.INTERVAL)
         while not self._ended.is_set():
             woken = self._wake.is_set()
             self._wake.clear()

@@ -78,8 +78,8 @@ class RunsScreen(ModeScreen):
     sort: var[table.Sort] = var(table.Sort())
     typed: var[str] = var("")
     """What is typed in the filter."""
-    comparing: var[bool] = var(False, toggle_class="-comparing")
-    overlaid: var[bool] = var(False, toggle_class="-overlaid")
+    comparing: var[bool] = var(False)
+    overlaid: var[bool] = var(False)
     """Whether the curves of the marked runs are shown instead of the table."""
 
     def __init__(self) -> None:
@@ -96,17 +96,18 @@ class RunsScreen(ModeScreen):
         self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
     def compose_body(self) -> ComposeResult:
-        yield ChangingText(id="runs-head")
-        with Split("#runs-details", id="runs-split"):
-            with TablePane(id="runs-table"):
-                yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
-                yield RowList(id="runs")
-                yield Static(id="runs-empty")
-            yield DetailsPane(self._runs_dir, id="runs-details")
-        with Horizontal(id="runs-filter-row"):
-            hint = "part of a name, or lr<0.01 text=anna state=finished tag=good"
-            yield TextInput(placeholder=hint, id="runs-filter", compact=True)
-            yield ChangingText(id="runs-filter-problem")
+        with Vertical(id="runs-list"):
+            yield ChangingText(id="runs-head")
+            with Split("#runs-details", id="runs-split"):
+                with TablePane(id="runs-table"):
+                    yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
+                    yield RowList(id="runs")
+                    yield Static(id="runs-empty")
+                yield DetailsPane(self._runs_dir, id="runs-details")
+            with Horizontal(id="runs-filter-row"):
+                hint = "part of a name, or lr<0.01 text=anna state=finished tag=good"
+                yield TextInput(placeholder=hint, id="runs-filter", compact=True)
+                yield ChangingText(id="runs-filter-problem")
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:
@@ -151,10 +152,14 @@ class RunsScreen(ModeScreen):
         self.refresh_bindings()
 
     def watch_comparing(self, comparing: bool) -> None:
+        self.query_one(DetailsPane).set_class(comparing, "-comparing")
         self._update_details()
         self.refresh_bindings()
 
     def watch_overlaid(self, overlaid: bool) -> None:
+        self.query_one("#runs-list").display = not overlaid
+        if self._overlay is not None:
+            self._overlay.display = overlaid
         self._update_details()
         self.call_after_refresh(self.focus_main)
         self.refresh_bindings()
@@ -368,7 +373,7 @@ class RunsScreen(ModeScreen):
             from charlstm_tui.runs.overlay import OverlayPane  # brings numpy, which the table does not need
 
             self._overlay = OverlayPane(id="runs-overlay")
-            await self.mount(self._overlay, after="#runs-split")
+            await self.mount(self._overlay, after="#runs-list")
         self.comparing = False
         self.overlaid = True
 
