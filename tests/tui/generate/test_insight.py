@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from textual.widgets import Input
 
 from charlstm.display import symbol
@@ -114,6 +115,17 @@ async def test_the_likeliest_next_characters_stand_under_the_line_at_the_cursor(
         assert not panel.display
         await it.pilot.press("e")
         assert panel.display
+
+
+def test_the_likeliest_next_are_not_drawn_again_while_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel, drawn = NextChars(), []
+    monkeypatch.setattr(panel, "refresh", lambda: drawn.append(True))
+    panel.clear()
+    assert not drawn
+    panel.show("a", "", ["bc"], np.array([[0.5, 0.1]], np.float32), 0)
+    panel.clear()
+    panel.clear()
+    assert len(drawn) == 2
 
 
 async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> None:

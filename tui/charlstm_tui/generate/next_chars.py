@@ -67,8 +67,9 @@ class NextChars(Widget):
 
     def clear(self) -> None:
         """Show nothing."""
-        self._text, self._chars, self._rows = "", (), []
-        self.refresh()
+        if self._text:  # while text streams this is called for each frame
+            self._text, self._chars, self._rows = "", (), []
+            self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
