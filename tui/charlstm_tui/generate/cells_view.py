@@ -103,7 +103,7 @@ class CellList(SteadyOptionList):
         if self.scrollable_content_region.width >= ONE_LINE:
             return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
         figures = f"  {cell:<6} {score}"
-        if self.scrollable_content_region.width > len(figures) + len(chance):
+        if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
             figures += f" {chance}"
         return Content.assemble((named.feature, style), "\n", (figures, "$quiet"))
 

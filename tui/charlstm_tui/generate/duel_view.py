@@ -208,8 +208,8 @@ class DuelView(GenerateView):
                 (counts[SIDES[0]], counts[SIDES[1]]), (len(texts[SIDES[0]]), len(texts[SIDES[1]]))
             )
             for number, text in texts.items():
-                words[number].append(rate_words(name, counts[number], len(text)))
-                words[number].append("beyond chance" if tells else "too little text to tell")
+                words[number] += rate_words(name, counts[number], len(text))
+                words[number].append("beyond chance" if tells else "too little text")
         return words
 
     def _head(self, number: int, state: PlaybackState, rates: list[str]) -> Content:
@@ -381,6 +381,6 @@ def _lines(values: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def rate_words(feature: str, count: int, chars: int) -> str:
-    """How often a feature begins: ``inside quotes begins 5 ×, 4.1 per 1,000``."""
-    return f"{feature} begins {count} ×" + (f", {1000 * count / chars:.1f} per 1,000" if chars else "")
+def rate_words(feature: str, count: int, chars: int) -> list[str]:
+    """How often a feature begins: ``inside quotes begins 5 ×`` and ``4.1 per 1,000``."""
+    return [f"{feature} begins {count} ×", *([f"{1000 * count / chars:.1f} per 1,000"] if chars else [])]
