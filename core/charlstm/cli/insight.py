@@ -476,12 +476,15 @@ def report(
 
         if feature is not None:
             asked = feature if pattern is None else pattern[0]
-            read = prepare_prime(loaded, content, empty_is_fine=True).text
-            place = None if find is None else _places(read, find, loaded, source)[-1]
+            explained = None
+            if find is not None:
+                whole, where = _start_of_text(loaded, text, encoding, max_chars) if text else (content, source)
+                read = prepare_prime(loaded, whole, empty_is_fine=True).text
+                explained = read[: _places(read, find, loaded, where)[-1] + 1]
             models = [] if run is None else evenly_chosen(models_of_run(model, runs_dir), SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
-                features=features, models=models, position=place, primes=primes, progress=progress,
+                features=features, models=models, explained=explained, primes=primes, progress=progress,
             )  # fmt: skip
         else:
             curves, samples = ((), ()) if run is None else _history(run)
@@ -564,7 +567,7 @@ def _places(text: str, find: str, model: Model, source: str) -> list[int]:
     found = [match.start() + last for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
     found = [place for place in found if place > 0]  # the first character of a text is not predicted
     if not found:
-        raise GenerationError(f"“{visible(string, keep='')}” does not stand in the {source}")
+        raise GenerationError(f"“{visible(string, keep='')}” does not stand in {source}")
     return found
 
 
@@ -617,7 +620,7 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
             f"{each.chance:.2f}",
             "" if each.where_true is None else f"{each.where_true:.1f}",
             "" if each.where_false is None else f"{each.where_false:.1f}",
-            f"{each.low:.1f} to {each.high:.1f}",
+            f"{each.low:.1f} to {each.high:.1f}".replace("-0.0", "0.0"),
         ]
         for each in found
     ]

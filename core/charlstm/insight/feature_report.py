@@ -74,7 +74,7 @@ def feature_report(
     facts: Sequence[tuple[str, str]] = (),
     features: Features = text_features,
     models: Sequence[tuple[int, Path]] = (),
-    position: int | None = None,
+    explained: str | None = None,
     primes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> str:
@@ -87,13 +87,13 @@ def feature_report(
         facts: names and values for the table at its top.
         features: computes the features of a text, as for :func:`charlstm.insight.cells.sample_cells`.
         models: steps and files of the models of the run.
-        position: of the character that is explained, in the text as the model reads it; None is where the feature ends
-            first in the passage that is shown.
+        explained: a text whose last character is explained; None is ``text`` up to where the feature ends first in the
+            passage that is shown.
         primes: after these the next characters are compared; none: the text before the explained character.
         progress: called with what is computed, and ``(done, total)`` of it.
 
     Raises:
-        GenerationError: the text is too short, does not have the feature, or has no such position.
+        GenerationError: the text is too short or does not have the feature.
     """
     stepper = Stepper(model)
     read = prepare_prime(model, text, empty_is_fine=True).text
@@ -103,9 +103,8 @@ def feature_report(
     named = name_cells(sample)[0]
     values = next(each.values for each in features(read) if each.name == name)
     start = passage_start(read, values=values)
-    if position is None:
-        position = _end_after(values, start)
-    primes = primes or [read[max(0, position - AROUND) : position]]
+    explained = read[: _end_after(values, start) + 1] if explained is None else explained
+    primes = primes or [explained[-AROUND:-1]]
     holds = [_Hold("free", ()), *(_hold(named, value) for value in (_near(named), _far(named)))]
     sections = [
         facts_table(facts),
@@ -120,7 +119,7 @@ def feature_report(
         _training(named, features, read[:SCORED_CHARS], models, staged(progress, "reading with earlier models")),
         _next_chars(model, primes, holds, stepper),
         _rates(model, name, features, holds, staged(progress, "generating with the cell held")),
-        _why(model, read, position, stepper),
+        _why(model, explained, stepper),
         *(continuations_section(model, prime, stepper) for prime in primes),
     ]
     return page(title, "".join(each for each in sections if each))
@@ -225,11 +224,11 @@ def _starts(name: str, features: Features, text: str) -> int:
     return 0 if values is None else int((np.diff(values, prepend=0) > 0).sum())
 
 
-def _why(model: Model, text: str, position: int, stepper: Stepper) -> str:
-    """The influence of earlier characters on the one at ``position``."""
-    start = max(0, position - BACK - WARM_UP) if position < len(text) else 0
-    found = influence(model, text[start : position + 1], position - start, stepper=stepper)
-    before = text[start + found.start : position]
+def _why(model: Model, text: str, stepper: Stepper) -> str:
+    """The influence of earlier characters on the last one of ``text``."""
+    text = prepare_prime(model, text[-(BACK + WARM_UP) :], empty_is_fine=True).text
+    found = influence(model, text, len(text) - 1, stepper=stepper)
+    before = text[found.start : -1]
     strongest = max(range(len(before)), key=lambda n: abs(float(found.changes[n])))
     change = float(found.changes[strongest])
     about = (

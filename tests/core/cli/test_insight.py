@@ -265,6 +265,19 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
     assert "--find needs --feature" in error_of(*words, "--find", "fox")
 
 
+def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
+    workspace: Path, run_json: RunJson, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.cli.insight.CELLS_CHARS", 900)
+    late = Path(text).with_name("late.txt")
+    late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
+    out = tmp_path / "blank.html"
+    run_json("report", "fox", str(late), "--out", str(out), "--feature", "blank", "--find", "lazy ")
+    content = out.read_text(encoding="utf-8")
+    assert "the first 900 of 1,343 characters" in content
+    assert "a lazy " in re.sub("<[^>]+>", "", content.split("<h2>Why here?</h2>")[1])
+
+
 def test_passages_begin_at_a_paragraph_after_enough_text() -> None:
     text = "One line here.\nAnother one.\n\n" * 100
     start = passage_start(text, 200)
