@@ -370,3 +370,11 @@ async def test_with_many_colours_the_background_is_the_default() -> None:
         app = Themed(DARK.name, colors)
         async with app.run_test(size=(30, 12)):
             assert default_scale(app) is SURPRISE
+
+
+async def test_a_suggestion_is_quiet_text_and_not_dimmed_below_what_can_be_read() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 10)):
+        style = app.view.get_component_rich_style("stream--suggestion", partial=True)
+        assert style.italic
+        assert not style.dim

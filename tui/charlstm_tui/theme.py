@@ -148,7 +148,7 @@ LIGHT_16 = replace(
     surface=WHITE_16,
     panel=WHITE_16,
     success="#008800",  # nearest to #00aa00, which is too light for text
-    warning="#aa5500",
+    warning="#aa00aa",  # not #aa5500, which xterm shows as yellow
     error="#aa0000",
     variables={
         "rule": GREY_16,

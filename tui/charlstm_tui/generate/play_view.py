@@ -626,7 +626,7 @@ class PlayView(ExplainingView):
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
             up, down, pick = (key_of(f"generate.{name}") for name in ("choice_up", "choice_down", "pick_chosen"))
             first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
-            self.say(f"{up}{down} and {pick}, or {first}–{last}: the text branches there. {back} cancels.")
+            self.say(f"{up} {down} and {pick}, or {first}–{last}: the text branches there. {back} cancels.")
         else:
             self.say("")
             self.focus_text()

@@ -81,7 +81,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
         & > .stream--prime { color: $quiet; }
         & > .stream--own { text-style: italic; color: $success; }
-        & > .stream--suggestion { color: $quiet; text-style: dim italic; }
+        & > .stream--suggestion { color: $quiet; text-style: italic; }
+        &:ansi > .stream--suggestion { text-style: dim italic; }
         & > .stream--copied { background: $copied; text-style: underline; }
         & > .stream--copied-underlined { text-style: underline; }
         & > .stream--cursor { color: $foreground; background: $background; text-style: reverse; }
