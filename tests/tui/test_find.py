@@ -55,6 +55,8 @@ async def test_corpus_help_and_errors_are_searched(
         await app.shows("line 79 of Poems", "11 of 11")
         app.screen.query_one(FindBar).query_one(Input).value = "poems"
         await app.shows("of 90", "any case")
+        app.app.notify_info("Said meanwhile.")  # a notification leaves the bar in sight
+        assert "Find" in await app.shows("Said meanwhile.", "any case")
         await app.press("ctrl+l")
         await app.shows("not found", "case matters")
         await app.press("escape")

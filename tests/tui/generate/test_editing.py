@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 from textual.geometry import Offset
 from textual.selection import Selection
 
@@ -126,3 +128,35 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
         await it.until(lambda: len(it.state.prime) + it.state.position == end - page)
         await it.pilot.press("w", "pagedown")
         await it.until(lambda: it.state.position == it.state.length)
+
+
+async def test_a_search_without_a_match_goes_back_to_where_it_began(model: Path) -> None:
+    async with playing(model) as it:
+        await with_lines(it)
+        text, end = it.screen.play.text_view, len(it.text)
+        await it.pilot.press("slash", *"text")
+        await it.until(lambda: text.cursor == it.text.index("text"))
+        await it.pilot.press("z")
+        await it.until(lambda: text.cursor == end and shows_cursor(it))
+
+
+async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
+    async with playing(model, size=(120, 30)) as it:
+        await it.paused(1200)
+        session = it.screen.player._playbacks[0].session
+        assert session is not None
+
+        def mean(position: int) -> float:
+            return float(-np.log2(session.rows(0, position)["probability"].astype(np.float64)).mean())
+
+        assert it.state.bits_per_char == pytest.approx(mean(1200))
+        assert f"mean {mean(1200):.2f} bits" in it.status()
+        it.screen.player.insert("own text", 100)
+        await it.until(lambda: it.state.length == 108)
+        assert it.state.bits_per_char == pytest.approx(mean(108))
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.state.length == 1200)
+        assert it.state.bits_per_char == pytest.approx(mean(it.state.position))
+        assert "Undone: typing" in it.status()
+        await it.pilot.press("home", "left")  # only a move, yet what was said was about the change before it
+        await it.until(lambda: "Undone" not in it.status())

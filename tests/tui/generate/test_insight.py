@@ -303,7 +303,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
 
         def expected(position: int) -> list[int]:
             found = influence(load_model(model), it.text, position)
-            return [0] * found.start + INFLUENCE.levels(found.changes).tolist()
+            return [0] * found.start + INFLUENCE.levels(found.changes / np.log(2)).tolist()
 
         def shown() -> list[int]:
             found = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
@@ -316,7 +316,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         await it.until(lambda: shown() == expected(len(it.text) - 5))
         found = influence(load_model(model), it.text, len(it.text) - 5)
         assert found.strongest is not None
-        assert f"{found.changes[found.strongest - found.start]:+.1f} nats" in it.status()
+        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
         assert play.text_view.scale is INFLUENCE
         await it.pilot.press("escape")
         await it.until(lambda: play.text_view.scale is play.scale)
@@ -430,4 +430,4 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         await it.until(lambda: "Most important: " in it.status() and not it.state.running)
         found = influence(loaded, it.text, len(it.text) - 1)
         shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
-        await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes).tolist())
+        await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes / np.log(2)).tolist())

@@ -13,7 +13,7 @@ from charlstm.insight.multiverse import Branch, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.multiverse_view import ContinuationBlocks
+from charlstm_tui.generate.multiverse_view import ContinuationBlocks, cut_in_the_middle
 from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 
@@ -148,3 +148,9 @@ async def test_another_model_of_the_same_shape_is_shown_at_once(model: Path) -> 
         it.screen.player.load(PlayRequest(str(other), stream=False))
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
         await it.until(lambda: view.root is not None and view.root is not before)
+
+
+def test_long_words_stay_apart_where_they_are_cut() -> None:
+    assert cut_in_the_middle("Alexandrovitch", 14) == "Alexandrovitch"
+    assert cut_in_the_middle("Alexandrovitch", 9) == "Alexa…tch"
+    assert cut_in_the_middle("Alexandrovna", 9) == "Alexa…vna"

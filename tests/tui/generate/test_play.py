@@ -47,8 +47,8 @@ async def test_settings_are_changed_in_flight(model: Path) -> None:
         await it.until(lambda: it.state.settings.temperature == 0.9 and it.state.settings.min_p == 0.1)
         assert it.state.running
         settings = it.state.settings
-        assert (settings.top_k, settings.top_p) == (50, 0.99)
-        await it.pilot.press("t", "K", "K", "P", "m", "m", "m", "m", "m")
+        assert (settings.top_k, settings.top_p) == (30, 0.99)  # 40 is the first
+        await it.pilot.press("t", "K", "K", "K", "P", "m", "m", "m", "m", "m")
         await it.until(lambda: it.state.settings.min_p is None)
         settings = it.state.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)

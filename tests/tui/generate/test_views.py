@@ -235,7 +235,7 @@ async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> No
         it.app.simulate_key("enter")
         await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
         it.app.simulate_key("escape")
-        await it.until(lambda: "Stopped." in it.screen_text())
+        await it.until(lambda: "Stopped. These are the figures from before:" in it.screen_text())
         assert it.screen.view_name == "score"
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play")

@@ -14,6 +14,11 @@ from charlstm.generation.session import BranchInfo
 from charlstm_tui.actions import key_of
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
+INDENT_WIDTH = 14
+"""Cells of the list for each level of indentation: deeper branches stand below one another."""
+SPAN_WIDTH = 40
+"""Cells from which on the end of a branch is named as well as its start."""
+
 
 class BranchTree(SteadyOptionList):
     """Enter or a click on a branch makes it the current text."""
@@ -21,6 +26,7 @@ class BranchTree(SteadyOptionList):
     DEFAULT_CSS = """
     BranchTree {
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         &:focus { background-tint: $background 0%; }
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus > .option-list--option-highlighted {
@@ -63,8 +69,10 @@ class BranchTree(SteadyOptionList):
         tip = max(place for place, branch in enumerate(branches) if branch.current or not place)
         for branch in branches:
             depths[branch.number] = 0 if branch.parent is None else depths[branch.parent] + 1
-            line = self._line(branch, depths[branch.number], branch is branches[tip])
-            self.add_option(Option(line, id=str(branch.number)))
+        self.add_options(
+            Option(self._line(branch, depths[branch.number], branch is branches[tip]), id=str(branch.number))
+            for branch in branches
+        )
         self.highlighted = min(highlighted, len(branches) - 1) if self.has_focus else tip
 
     @property
@@ -75,9 +83,10 @@ class BranchTree(SteadyOptionList):
 
     def _line(self, branch: BranchInfo, depth: int, tip: bool) -> Content:
         """A branch as a line of the list: bold if the current text runs through it, with a mark where the text ends."""
-        stem = "  " * min(6, max(0, depth - 1)) + "└ " * (depth > 0)
-        span = f"  {branch.start:,}–{branch.stop:,}"
-        free = max(6, (self.scrollable_content_region.width or 28) - 2 - len(stem) - len(span))
+        width = self.scrollable_content_region.width or 28
+        stem = "  " * min(width // INDENT_WIDTH, max(0, depth - 1)) + "└ " * (depth > 0)
+        span = f"  {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
+        free = max(6, width - 2 - len(stem) - len(span))
         name = visible(branch.name, keep="") or visible(branch.text, keep="").replace("\n", "↵") or "…"
         words = Content(name)
         if words.cell_length > free:
@@ -92,6 +101,7 @@ class BranchTree(SteadyOptionList):
     def on_resize(self) -> None:
         branches, self._branches = self._branches, None
         self.show(branches or ())
+        self.call_after_refresh(self.scroll_to_highlight)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

@@ -30,7 +30,10 @@ from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import sparkline
 
-SCALE = replace(INFLUENCE, name="context", title="READ TOO", ends=("misleads", "helps"))
+SCALE = replace(
+    INFLUENCE, name="context", title="READ TOO", limits=(-0.5, -0.1, 0.1, 0.5), unit="nats",
+    labels=("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), ends=("misleads", "helps"),
+)  # fmt: skip
 """How much the loss of the character at the cursor falls when the model has read this one and those as far away too."""
 REST = 0.1
 """Seconds without a step of the cursor before its place is measured."""

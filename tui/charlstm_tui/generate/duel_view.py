@@ -6,6 +6,7 @@ both can be saved with them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -333,7 +334,9 @@ class DuelView(GenerateView):
             self.player.change_speed(lambda speed: faster(speed, direction), number)
 
     def do_adjust(self, name: str, direction: int) -> None:
-        self.player.change_settings(lambda settings: adjust(settings, name, direction), self.chosen)
+        state = self._states.get(self.chosen)
+        symbols = math.inf if state is None or state.facts is None else state.facts.vocab_size
+        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols), self.chosen)
 
     def do_all_settings(self) -> None:
         number = self.chosen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from textual import work
 from textual.reactive import reactive
@@ -73,7 +75,7 @@ class ExplainingView(GenerateView):
             self.text_view.set_levels(INFLUENCE, 0, np.empty(0, np.uint16))
         else:
             self.explanation = in_words(found, text)
-            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes))
+            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes / math.log(2)))
         self.post_message(self.Changed())
 
 
@@ -84,7 +86,7 @@ def started(before: PlaybackState | None, state: PlaybackState) -> bool:
 
 
 def in_words(found: Influence, text: str) -> str:
-    """``Why e? Most important: " 26 characters before, +3.0 nats``."""
+    """``Why e? Most important: " 26 characters before, +3.0 bits``: the unit of the figures of single characters."""
     place = found.strongest
     if place is None:
         return f"There is nothing before {symbol(found.char)} that explains it."
@@ -92,5 +94,5 @@ def in_words(found: Influence, text: str) -> str:
     distance = "just before" if before == 1 else f"{before} characters before"
     return (
         f"Why {symbol(found.char)}? Most important: {symbol(text[place])} {distance}, "
-        f"{found.changes[place - found.start]:+.1f} nats"
+        f"{found.changes[place - found.start] / math.log(2):+.1f} bits"
     )

@@ -173,6 +173,16 @@ class ContinuationBlocks(Widget, can_focus=True):
         return [row.simplify().adjust_cell_length(width, base) for row in rows]
 
 
+SHORTEST_BAR = 4
+"""Cells of the bars of the next words, at least."""
+
+
+def cut_in_the_middle(word: str, size: int) -> str:
+    """``word`` in ``size`` characters at most. Its end stays: words that may follow differ there."""
+    end = size // 3
+    return word if len(word) <= size else f"{word[: size - 1 - end]}…{word[-end:]}"
+
+
 class MultiverseView(GenerateView):
     """The view. ``before`` is the text up to the cursor of the text that it was called from."""
 
@@ -372,11 +382,12 @@ class MultiverseView(GenerateView):
         lines = [Content.assemble(("NEXT WORDS", "bold $quiet"), (f" …{before}", "$quiet"))]
         if self.words is None:
             lines.append(Content.styled("…", "$quiet"))
-        for each in self.words or ():
-            space = width - 7
-            word = visible(begun + each.word, keep="")
-            size = min(18, space // 2)
-            name = word if cell_len(word) <= size else word[: size - 1] + "…"
+        space = width - 7
+        words = [visible(begun + each.word, keep="") for each in self.words or ()]
+        longest = max(map(cell_len, words), default=0)
+        size = max(min(18, space // 2), min(longest, space - SHORTEST_BAR - 1))
+        for each, word in zip(self.words or (), words, strict=True):
+            name = cut_in_the_middle(word, size)
             share = bar(each.probability, space - size - 1)
             lines.append(
                 Content.assemble(

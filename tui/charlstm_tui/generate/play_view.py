@@ -5,6 +5,7 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -104,6 +105,7 @@ class PlayView(ExplainingView):
         self._suggestion_hidden = False
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
+        self._noted = False  # what the last change was is said
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prime-row"):
@@ -381,6 +383,9 @@ class PlayView(ExplainingView):
             self._continuations.show(state.continuations)
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
+        elif self._noted and _moves_cursor(before, state):
+            self.say("")  # it was about the change before
+        self._noted = bool(state.note) or (self._noted and not _moves_cursor(before, state))
         self.query_one(BranchTree).show(state.branches)
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
             self._draw_panels()
@@ -513,7 +518,9 @@ class PlayView(ExplainingView):
         self.player.change_speed(lambda speed: faster(speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
-        self.player.change_settings(lambda settings: adjust(settings, name, direction))
+        facts = None if self.state is None else self.state.facts
+        symbols = math.inf if facts is None else facts.vocab_size
+        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         if self.state is None:

@@ -16,25 +16,32 @@ from charlstm.generation.sampling import SamplerSettings
 from charlstm_tui.actions import key_of
 from charlstm_tui.player.state import FULL, SPEEDS
 
-TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
+TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 100)
 TOP_P: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 MIN_P: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TEMPERATURE: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(41))
 CAPTION = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p"}
 
 
-def adjust(settings: SamplerSettings, name: str, direction: int) -> SamplerSettings:
-    """The settings with ``name`` at its next lower (-1) or higher (1) value."""
+FIRST_TOP_K = 40
+"""The usual top-k: the first one below off."""
+
+
+def adjust(settings: SamplerSettings, name: str, direction: int, symbols: float = math.inf) -> SamplerSettings:
+    """The settings with ``name`` at its next lower (-1) or higher (1) value. A top-k is less than the ``symbols`` of
+    the model, as it would cut none of them."""
     value = getattr(settings, name)
     if name == "temperature":
         return replace(settings, temperature=_next(TEMPERATURE, value, direction) or 0.0)
     if name == "min_p":  # off is below its values
         return replace(settings, min_p=_next(MIN_P, value or -math.inf, direction) or None)
-    values = TOP_K if name == "top_k" else TOP_P  # off is above their values
-    stepped = _next(values, math.inf if value is None else value, direction)
-    if name == "top_k":
-        return replace(settings, top_k=None if stepped is None else int(stepped))
-    return replace(settings, top_p=stepped)
+    # off is above the values of the others
+    if name == "top_p":
+        return replace(settings, top_p=_next(TOP_P, math.inf if value is None else value, direction))
+    stepped = _next(TOP_K, FIRST_TOP_K + 1 if value is None and direction < 0 else value or math.inf, direction)
+    while stepped is not None and stepped >= symbols and stepped > 1:
+        stepped = _next(TOP_K, stepped, direction)
+    return replace(settings, top_k=None if stepped is None else int(stepped))
 
 
 def faster(speed: float, direction: int) -> float:

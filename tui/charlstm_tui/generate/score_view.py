@@ -202,7 +202,8 @@ class ScoreView(GenerateView):
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
-        self._keep_shown(Content.styled("Stopped.", "$warning"))
+        before = "" if self._scores is None else " These are the figures from before:"
+        self._keep_shown(Content.styled(f"Stopped.{before}", "$warning"))
         return True
 
     def on_paste(self, event: events.Paste) -> None:

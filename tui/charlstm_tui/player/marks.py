@@ -98,12 +98,12 @@ ENTROPY = Scale(
 CELL = Scale("cell", "CELL", 0, (-1.5, -0.5, 0.5, 1.5), ("", "", "", "", ""), "", ("low", "high"), True)
 """The state of one cell, in standard deviations from its mean; :func:`cell_scale` gives its values."""
 INFLUENCE = Scale(
-    "influence", "INFLUENCE", 3 * LEVEL_BITS, (-0.5, -0.1, 0.1, 0.5),
-    ("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), "nats", ("against it", "for it"), True,
+    "influence", "INFLUENCE", 3 * LEVEL_BITS, (-0.7, -0.15, 0.15, 0.7),
+    ("<-0.7", "<-0.15", "0", ">0.15", ">0.7"), "bits", ("against it", "for it"), True,
 )  # fmt: skip
-"""How much the loss of one character rises when this one is hidden, in nats."""
+"""How much the loss of one character rises when this one is hidden, in bits as all figures of single characters."""
 DAMAGE = replace(
-    INFLUENCE, name="damage", title="DAMAGE", limits=(-0.2, -0.05, 0.05, 0.2),
+    INFLUENCE, name="damage", title="DAMAGE", limits=(-0.2, -0.05, 0.05, 0.2), unit="nats",
     labels=("<-0.2", "<-0.05", "0", ">0.05", ">0.2"), ends=("better without", "worse without"),
 )  # fmt: skip
 """How much the loss of a character rises when one cell is silenced, in nats."""

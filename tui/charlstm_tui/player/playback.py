@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import summary
 from charlstm.generation.session import BranchInfo, Session
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution
+from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution, Rows
 from charlstm.model.file import Model, load_model
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
@@ -41,8 +41,6 @@ MAX_DELAY = 0.25
 """Seconds that characters may be late, besides the time between two states, before they are skipped."""
 READING_SHOWN = 0.3
 """Seconds of reading again what follows an edit, before its progress is shown."""
-RECENT = 1000
-"""Characters over which the bits per character are averaged."""
 SUGGESTION_LENGTH = 60
 SUGGESTIONS = 6
 """Suggestions to choose from, at most."""
@@ -117,6 +115,7 @@ class Playback:
         self.waiting: deque[Waiting] = deque()
         self._read_from: int | None = None  # where the model began to read again what follows an edit
         self._reading_since = 0.0
+        self._bits = array("d", [0.0])  # of the first 0, 1, 2 … characters together
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
         self.writing = False  # then there is a suggestion
@@ -405,7 +404,7 @@ class Playback:
         session, length = editor.session, len(editor)
         position = session.position
         rows = editor.rows(start)
-        recent = session.rows(max(0, position - RECENT), position)["probability"]
+        mean_bits = self._mean_bits(editor, start, rows, position)
         current = session.at(position) if position < len(session) else None
         distribution = session.next_char_distribution(ALTERNATIVES if self.running else CHOICES)
         if (
@@ -441,7 +440,7 @@ class Playback:
             current_char=None if current is None else current.char,
             current_probability=None if current is None else current.probability,
             current_rank=0 if current is None else current.rank,
-            bits_per_char=_mean_bits(recent) if len(recent) else None,
+            bits_per_char=mean_bits,
             branches=self.branches,
             file=self.file,
             last_session=self.last_session,
@@ -460,9 +459,16 @@ class Playback:
         self.note = self.failure = ""
         return state
 
-
-def _mean_bits(probabilities: npt.NDArray[np.float32]) -> float:
-    return float(-np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149)).mean())
+    def _mean_bits(self, editor: Editor, start: int, rows: Rows, position: int) -> float | None:
+        """The mean over all characters before ``position``. ``rows`` are those from ``start`` on, before which nothing
+        has changed: only they are summed."""
+        sums = self._bits
+        del sums[start + 1 :]
+        if (known := len(sums) - 1) < start:
+            rows = editor.rows(known)
+        probabilities = np.maximum(rows["probability"].astype(np.float64), 2.0**-149)
+        sums.extend((sums[-1] - np.cumsum(np.log2(probabilities))).tolist())
+        return sums[position] / position if position else None
 
 
 def whole_words(text: str) -> str:

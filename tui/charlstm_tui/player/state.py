@@ -131,6 +131,7 @@ class PlaybackState:
     """The model's probability of that character, before the sampler."""
     current_rank: int = 0
     bits_per_char: float | None = None
+    """The mean over all of the text before the cursor."""
     branches: tuple[BranchInfo, ...] = ()
     file: Path | None = None
     """The file to which the session is saved by itself."""

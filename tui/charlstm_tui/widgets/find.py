@@ -135,6 +135,7 @@ class FindBar(Horizontal):
     def on_mount(self) -> None:
         if not self.children:  # taken away again at once
             return
+        self.screen.add_class("-finding")  # notifications stand above the bar
         self.query_one(Input).focus()
         self._find_from(self._start)
 
@@ -204,5 +205,6 @@ class FindBar(Horizontal):
         """Remove the highlights and the bar, and leave the focus where it is."""
         if self.target.is_attached:
             self.target.show_search(replace(self.search, needle=""), None)
+        self.screen.remove_class("-finding")
         self.post_message(self.Closed(self.search))
         self.remove()

@@ -1,0 +1,66 @@
+"""The list of branches by itself, narrow and wide."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.color import Color
+
+from charlstm.generation.session import BranchInfo
+from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.theme import DARK, contrast, own_variables
+
+
+class Host(App[None]):
+    def __init__(self, theme: str) -> None:
+        super().__init__()
+        self.register_theme(DARK)
+        self.theme = theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {**super().get_theme_variable_defaults(), **own_variables(self.current_theme)}
+
+    def compose(self) -> ComposeResult:
+        yield BranchTree()
+
+    @property
+    def tree(self) -> BranchTree:
+        return self.query_one(BranchTree)
+
+    def rows(self) -> list[str]:
+        return [self.tree.render_line(y).text.rstrip() for y in range(self.tree.size.height)]
+
+
+def branch(number: int) -> BranchInfo:
+    """One that grows from the one before."""
+    name = "the light speaks"
+    parent = None if number == 0 else number - 1
+    return BranchInfo(number, parent, 10 * number, 1000 + 10 * number, name, "", current=number < 20)
+
+
+async def test_every_branch_is_one_line_with_its_name_at_any_width() -> None:
+    app = Host(DARK.name)
+    async with app.run_test(size=(30, 20)) as pilot:
+        app.tree.show([branch(number) for number in range(35)])
+        app.tree.focus()
+        await pilot.pause()
+        assert all("the light" in row for row in app.rows())
+        await pilot.resize_terminal(100, 20)
+        await pilot.pause()
+        assert all("the light speaks" in row and "–1," in row for row in app.rows())
+        assert any(row.startswith("▸") for row in app.rows())
+
+
+@pytest.mark.parametrize("theme", ["nord", "rose-pine-dawn"])
+async def test_the_highlighted_branch_is_readable(theme: str) -> None:
+    app = Host(theme)
+    async with app.run_test(size=(30, 20)) as pilot:
+        app.tree.show([branch(number) for number in range(5)])
+        app.tree.focus()
+        await pilot.pause()
+        await pilot.press("up")
+        assert app.tree.highlighted is not None
+        for segment in app.tree.render_line(app.tree.highlighted):
+            if segment.text.strip().isascii() and segment.style and segment.style.color and segment.style.bgcolor:
+                colors = map(Color.from_rich_color, (segment.style.color, segment.style.bgcolor))
+                assert contrast(*colors) > 3, segment
