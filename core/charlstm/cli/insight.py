@@ -657,7 +657,8 @@ def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], source
         ],
         right=("cell", *names),
     )
-    print_result(as_json, rows, "\n".join([f"Score after so many steps, on {source}:", *lines]))
+    about = f"Score after so many steps, on {source}; auc counted so that above 0.5 is better also for a low cell:"
+    print_result(as_json, rows, "\n".join([*_filled(about), *lines]))
 
 
 def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
