@@ -59,6 +59,7 @@ class NamedCell:
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
             correlation.
         low, high: the cell's range on the text: the 1st and the 99th percentile of its state c.
+        mean: of its state c.
         where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
             one.
     """
@@ -70,6 +71,7 @@ class NamedCell:
     chance: float
     low: float
     high: float
+    mean: float
     where_true: float | None
     where_false: float | None
 
@@ -243,11 +245,14 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
     """``score`` and ``chance`` are signed, from -1 to 1."""
     states = sample.states(cell)
     low, high = (float(each) for each in np.percentile(states, RANGE))
+    mean = float(states.mean())
     if feature.kind == "graded":
-        return NamedCell(feature.name, cell, "r", score, chance, low, high, None, None)
+        return NamedCell(feature.name, cell, "r", score, chance, low, high, mean, None, None)
     true = feature.values > 0
     where_true, where_false = float(states[true].mean()), float(states[~true].mean())
-    return NamedCell(feature.name, cell, "auc", (score + 1) / 2, (chance + 1) / 2, low, high, where_true, where_false)
+    return NamedCell(
+        feature.name, cell, "auc", (score + 1) / 2, (chance + 1) / 2, low, high, mean, where_true, where_false
+    )
 
 
 def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:

@@ -47,8 +47,8 @@ SEARCHED = 20_000
 """Characters of the text among which a passage is chosen for a cell."""
 
 COLOURS = (
-    "Orange: after this character the cell is in the upper half of its range; blue: in the lower. Underlined: where "
-    "the feature is true."
+    "Orange: after this character the cell is above its mean on the text; blue: below. Underlined: where the feature "
+    "is true."
 )
 
 WORDS = (
@@ -225,8 +225,7 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     trace = activations(model, text[first:stop], stepper=stepper)
     layer, cell = named.cell
     states = trace.cells[start - first :, layer - 1, cell - 1]
-    middle, half = (named.low + named.high) / 2, (named.high - named.low) / 2 or 1.0
-    strengths = np.clip((states - middle) / half, -1, 1)
+    strengths = np.clip((states - named.mean) / ((named.high - named.low) / 2 or 1.0), -1, 1)
     underlined = values[start:stop] > 0 if named.kind == "auc" else np.zeros(len(states), bool)
     spans = []
     for char, state, strength, true in zip(
