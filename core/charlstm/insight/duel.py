@@ -125,7 +125,9 @@ def in_words(left: Verdict, right: Verdict, names: tuple[str, str] = ("left", "r
             error = math.inf
         else:
             error = math.hypot(left.errors[place], right.errors[place])
-        if abs(values[most] - values[other]) <= BEYOND_CHANCE * error or shown[0] == shown[1]:
+        if shown[0] == shown[1]:
+            continue
+        if abs(values[most] - values[other]) <= BEYOND_CHANCE * error:
             chance.append(topic)
         else:
             unit_name = " bits per character" if field == "own_bits" else ""
@@ -137,7 +139,7 @@ def in_words(left: Verdict, right: Verdict, names: tuple[str, str] = ("left", "r
         parts.append(f"the texts do not differ beyond chance in {_listed(chance)}")
     if any(sides[name].repeated >= LOOP and words[-1].startswith("repeats") for name, words in said.items() if words):
         parts.append("with another seed neither may fall into a loop")
-    sentence = "; ".join(parts)
+    sentence = "; ".join(parts) or "the texts do not differ in these figures"
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 

@@ -60,8 +60,13 @@ def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
         "The left text is more certain (1.50 against 2.00 bits per character) and copies more (30 % against 2 %); the "
         "right text repeats itself more (20 % against 0 %)."
     )
-    for pair in ((verdict(1.5, 0), verdict(1.55, 0)), (Verdict(1.5, None, None, 0), Verdict(2.5, None, None, 0.5))):
-        assert in_words(*pair) == "The texts do not differ beyond chance in certainty and repetition."
+    short = (Verdict(1.5, None, None, 0), Verdict(2.5, None, None, 0.5))
+    assert in_words(*short) == "The texts do not differ beyond chance in certainty and repetition."
+    assert in_words(verdict(1.5, 0), verdict(1.55, 0)) == "The texts do not differ beyond chance in certainty."
+    assert in_words(verdict(1.5, 0), verdict(1.5, 0)) == "The texts do not differ in these figures."
+    assert in_words(verdict(1.5, 0), verdict(2.0, 0)) == (
+        "The left text is more certain (1.50 against 2.00 bits per character)."
+    )
 
 
 def test_verdict_of_texts_that_differ_says_so_and_of_short_ones_not():
@@ -76,7 +81,7 @@ def test_both_texts_are_in_the_files_with_settings_and_figures():
     verdict = Verdict(1.234, None, 0.5, 0.0)
     sides = [Side(name, [("temperature", "0.8")], "<prime> ", "```\n& text", verdict) for name in ("left", "right")]
     for content in (to_markdown(sides), to_html(sides)):
-        assert "do not differ beyond chance in certainty" in content
+        assert "The texts do not differ in these figures." in content
         assert content.count("1.23") == content.count("50 %") == content.count("temperature") == 2
     assert "````text" in to_markdown(sides)
     assert "&lt;prime&gt;" in to_html(sides)

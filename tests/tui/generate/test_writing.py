@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         found = await continuations(it, 1)
         await it.pilot.click(it.app.screen.query_one(OptionList), offset=(10, 0))
         await it.until(lambda: it.text == before[:base] + found[0] + before[base:])
+        it.screen.play.state = replace(it.state, reading="reading again 7 %, left 0:02")
+        assert it.screen.play.figures()[0] == "reading again 7 %, left 0:02"
         await it.pilot.press("ctrl+n")
         await continuations(it, 1)
         await it.pilot.press("escape")

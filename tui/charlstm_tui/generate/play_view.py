@@ -65,7 +65,7 @@ FORMATS = (
     Format(".json", "the session, to continue it"),
 )
 """What a session is saved as."""
-CHECKPOINTS = Format(".checkpoints.html", "the prime continued by every checkpoint, side by side")
+CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
 CHECKPOINTS_LENGTH = 400
 """Characters that each of them generates."""
 
@@ -209,9 +209,7 @@ class PlayView(ExplainingView):
         figures = []
         if state.running:
             figures.append(f"▶ {state.rate:,.0f} ch/s" if state.rate else f"▶ {speed_words(state.speed)}")
-        elif state.reading:
-            figures.append(state.reading)
-        elif not self.writing:
+        elif not self.writing and not state.reading:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
         if state.current_char is not None and state.current_probability is not None:
             figures.insert(0, char_figures(state.current_char, state.current_probability, state.current_rank))
@@ -222,6 +220,8 @@ class PlayView(ExplainingView):
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.length:,} chars")
+        if state.reading:
+            figures.insert(0, state.reading)
         return figures
 
     def hint(self) -> str:
