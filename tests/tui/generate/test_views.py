@@ -72,15 +72,18 @@ async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: P
         assert it.screen.view_name == "write"
 
 
-async def test_in_write_no_digit_and_no_tree_offer_keys_that_type(model: Path) -> None:
+async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offers_keys(model: Path) -> None:
     async with playing(model, (120, 36)) as it:
         await it.paused(5)
         await it.until(lambda: "BRANCHES" in it.screen_text())
         first = it.screen.query_one(Candidates).render_line(1).text
-        assert first.startswith("1 ")
-        await it.pilot.press("w")
+        assert first.startswith("  ")
+        await it.pilot.press("enter")
+        await it.until(lambda: "CHOOSE" in it.screen_text())
+        assert it.screen.query_one(Candidates).render_line(1).text.startswith("1 ")
+        await it.pilot.press("escape", "w")
         await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
-        assert it.screen.query_one(Candidates).render_line(1).text == f"  {first[2:]}"
+        assert it.screen.query_one(Candidates).render_line(1).text == first
         assert "paused" not in it.status()
         await it.pilot.press("f1")
         await it.until(lambda: "Write: keys" in it.screen_text())
