@@ -8,7 +8,7 @@ import numpy as np
 
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
-from charlstm_tui.generate.context_view import SCALE
+from charlstm_tui.generate.context_view import SCALE, ContextCurves
 from charlstm_tui.player.insight_jobs import CONTEXTS
 from charlstm_tui.player.marks import level
 from playing_app import playing
@@ -53,9 +53,13 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
 async def test_a_text_that_is_too_short_says_so_and_the_place_is_measured(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(60)
+        await it.pilot.resize_terminal(60, 24)
         await it.pilot.press("g")
         view = it.screen.context
         await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)
+        assert view.here is not None
+        shown = [name for name in view.query_one(ContextCurves).render_line(8).text.split() if name.isdigit()]
+        assert shown == [str(length) for length in sorted({*LENGTHS[::2], view.here.used})]
         await it.until(lambda: "needs more than 300 characters" in " ".join(it.screen_text().split()))
 
 

@@ -70,6 +70,7 @@ class CellList(SteadyOptionList):
     DEFAULT_CSS = """
     CellList {
         height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
         &:focus { background-tint: $foreground 0%; }
         &:focus > .option-list--option-highlighted {
@@ -102,7 +103,7 @@ class CellList(SteadyOptionList):
         chance = f"chance {named.chance:.2f}"
         if self.scrollable_content_region.width >= ONE_LINE:
             return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
-        figures = f"  {cell:<6} {score}"
+        figures = f" {cell:<6} {score}"
         if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
             figures += f" {chance}"
         return Content.assemble((named.feature, style), "\n", (figures, "$quiet"))

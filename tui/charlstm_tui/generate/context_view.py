@@ -42,7 +42,7 @@ TELL_EVERY = 0.02
 WIDEST = 8
 """Columns of a length, at most."""
 NARROWEST = 5
-"""And at least: where there is less space, every other length is left out."""
+"""And at least: where there is less space, every other length is left out, if it is not marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ class ContextCurves(Static):
 
     def _draw(self) -> None:
         space = self.content_size.width or 76
-        lengths = LENGTHS if space >= NARROWEST * len(LENGTHS) else LENGTHS[::2]
+        used = {curve.found.used for curve in self._curves if curve.found is not None}
+        every = space >= NARROWEST * len(LENGTHS)
+        lengths = LENGTHS if every else sorted({*LENGTHS[::2], *used})
         width = min(WIDEST, max(4, space // len(lengths)))
         lines = []
         for curve in self._curves:
