@@ -76,16 +76,20 @@ QUIT_ANYWHERE = "\x11"
 THEMES = ("nord", "textual-light", "ansi-dark", "charlstm-light")
 """With ``--configured``: that of each seed."""
 REMAPPED = {
-    HELP: "j", QUIT: "Q", "app.palette_key": "f6", "app.find": "ctrl+r", "app.copy": "f8", "app.zoom": "Z",
-    "app.units": "U", "app.mode_train": "f2", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
+    HELP: "j", QUIT: "Q", "app.palette_key": "f6", "app.find": "f3", "app.copy": "f8", "app.zoom": "f13",
+    "app.units": "f14", "app.mode_train": "f2", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
     "train.start": "b", "train.pause": "p", "train.stop": "r", "train.rate": "x", "train.smoothing": "v",
-    "generate.stream": "J", "generate.cells_stream": "J", "generate.colour": "N", "generate.choices": "h",
-    "generate.temperature_down": "G", "generate.temperature_up": "H", "generate.accept_suggestion": "f9",
-    "generate.accept_word": "ctrl+b", "runs.open": "o", "runs.mark": "m", "runs.compare": "w", "runs.delete": "X",
+    "generate.stream": "f15", "generate.cells_stream": "f15", "generate.colour": "f16", "generate.choices": "f17",
+    "generate.temperature_down": "f18", "generate.temperature_up": "f19", "generate.accept_suggestion": "f9",
+    "generate.accept_word": "f4", "runs.open": "o", "runs.mark": "m", "runs.compare": "w", "runs.delete": "X",
     "runs.overlay_close": "q",
 }  # fmt: skip
 """With ``--configured``: the keys of these actions."""
-FUNCTION_KEYS = {"f2": "\x1bOQ", "f6": "\x1b[17~", "f8": "\x1b[19~", "f9": "\x1b[20~"}
+FUNCTION_KEYS = {
+    "f2": "\x1bOQ", "f3": "\x1bOR", "f4": "\x1bOS", "f6": "\x1b[17~", "f8": "\x1b[19~", "f9": "\x1b[20~",
+    "f13": "\x1b[25~", "f14": "\x1b[26~",
+    "f15": "\x1b[28~", "f16": "\x1b[29~", "f17": "\x1b[31~", "f18": "\x1b[32~", "f19": "\x1b[33~",
+}  # fmt: skip
 HOSTILE = [
     NASTY,
     "\x1b]0;FUZZED\x07\x1b]52;c;RlVaWkVE\x07\x1b[?1049l\x1b[2J\x1b[31m",
@@ -125,8 +129,6 @@ class Event:
 
 def typed(key: str) -> str:
     """What a terminal sends for a key: a function key of :data:`FUNCTION_KEYS`, or one with a character."""
-    if key.startswith("ctrl+"):
-        return chr(ord(key[-1]) & 0x1F)
     return FUNCTION_KEYS.get(key) or key_to_character(key) or key
 
 
