@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import ExitStack
 
 from textual.app import App
 from textual.events import Event, Key, Paste
@@ -22,6 +23,9 @@ LONGEST_WAIT = 2.0
 """Seconds after which the next key is handled in any case."""
 CHECK_INTERVAL = 0.05
 """Seconds between two looks at whether the widget that a key was sent to has gone, while other keys wait."""
+
+DRAW_EVERY = 0.1
+"""Seconds between two frames while a held key waits."""
 
 
 class KeyHandled(Message, verbose=True):
@@ -39,6 +43,8 @@ class OrderedKeys(App[None]):
         self._again = False  # whether it has to go a second time
         self._sent_at = 0.0
         self._check: Timer | None = None  # while keys wait
+        self._put_off = ExitStack()  # holds Textual's batch while drawing is put off
+        self._draw_at = 0.0
 
     async def on_event(self, event: Event) -> None:
         if not isinstance(event, Key | Paste) or event.is_forwarded:
@@ -52,6 +58,7 @@ class OrderedKeys(App[None]):
 
     async def _handle_keys(self) -> None:
         self._following = None
+        self._put_off_drawing()
         while self._keys and self._following is None:
             event = self._keys.popleft()
             await super().on_event(event)
@@ -64,6 +71,17 @@ class OrderedKeys(App[None]):
         if not self._keys and self._check is not None:
             self._check.stop()
             self._check = None
+
+    def _put_off_drawing(self) -> None:
+        """While the same key waits again and again, as when it is held, draw only every :data:`DRAW_EVERY` seconds: it
+        would otherwise wait for a frame each time, and go on after it was released."""
+        now = time.monotonic()
+        held = len(self._keys) > 1 and len({getattr(each, "key", None) for each in self._keys}) == 1
+        if not held or now >= self._draw_at:
+            self._put_off.close()
+            self._draw_at = now + DRAW_EVERY
+        else:
+            self._put_off.enter_context(self.batch_update())
 
     def _follow(self, target: MessagePump) -> None:
         self._following, self._target, self._sent_at = KeyHandled(), target, time.monotonic()
@@ -87,6 +105,7 @@ class OrderedKeys(App[None]):
 
     async def _check_target(self) -> None:
         """Handle the next key if the widget that was to handle the one before it has gone."""
+        self._put_off_drawing()
         gone = isinstance(self._target, Widget) and not self._target.is_attached
         if gone or time.monotonic() - self._sent_at > LONGEST_WAIT:
             self._again = False
