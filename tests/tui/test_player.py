@@ -181,6 +181,10 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     assert listener.line == "hi!"
     assert "你" in state.note
     assert not state.failure
+    listener.player.insert_at_cursor("“I’m”—")
+    state = listener.until(lambda p: p.length == 10)
+    assert listener.line == 'hi!"I\'m"--'
+    assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
 
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog
+from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import playback
 from playing_app import Session, playing
@@ -61,6 +61,10 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         await it.until(lambda: it.text == before[:base] + found[0] + before[base:])
         it.screen.play.state = replace(it.state, reading="reading again 7 %, left 0:02")
         assert it.screen.play.figures()[0] == "reading again 7 %, left 0:02"
+        await it.pilot.press("ctrl+z", "ctrl+n")
+        found = await continuations(it, 1)
+        await it.pilot.press("s")
+        await it.until(lambda: it.text == before[:base] + first_sentence(found[0]) + before[base:])
         await it.pilot.press("ctrl+n")
         await continuations(it, 1)
         await it.pilot.press("escape")
@@ -82,6 +86,11 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         await it.until(lambda: it.text == before)
         await it.pilot.press(*["comma"] * (rank + 1))
         await it.until(lambda: "The model has no likelier one" in it.status())
+
+
+def test_the_first_sentence_of_a_continuation() -> None:
+    assert first_sentence(' he said. "Yes!" And') == " he said."
+    assert first_sentence("no end here") == "no end here"
 
 
 def test_a_suggestion_ends_with_a_whole_word() -> None:

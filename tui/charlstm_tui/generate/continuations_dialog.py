@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm.generation.session import Continuation
+from charlstm.text.sentences import sentence_ends
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.player.state import Continuations
 from charlstm_tui.widgets.option_list import SteadyOptionList
@@ -26,7 +27,7 @@ LENGTH = 160
 """Characters of each, at most."""
 LINES = 2
 """Lines of each, at most."""
-CONTEXT = 50
+CONTEXT = 40
 """Characters before the cursor that the title may show."""
 
 
@@ -42,7 +43,8 @@ class ContinuationsDialog(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content("Continuations"), classes="dialog-title")
-            yield Static(Content.assemble(("after ", "$quiet"), f"“…{self._before}”"), classes="dialog-text")
+            words = Content.assemble(("bits per character, after ", "$quiet"), f"“…{self._before}”")
+            yield Static(words, classes="dialog-text")
             yield SteadyOptionList(compact=True)
             yield Static(Content("Generating …"), classes="dialog-keys")
 
@@ -64,7 +66,7 @@ class ContinuationsDialog(Dialog):
             options.highlighted = 0
         if continuations.complete:
             few = "There is only one way on with these settings.   " if len(lines) == 1 else ""
-            words = f"{few}Enter put in   r others   Esc cancel   bits: per character"
+            words = f"{few}Enter put in   s first sentence   r others   Esc cancel"
             self.query_one(".dialog-keys", Static).update(Content(words))
 
     def _line(self, number: int, continuation: Continuation) -> Table:
@@ -85,6 +87,9 @@ class ContinuationsDialog(Dialog):
             self._first += COUNT
             self.query_one(".dialog-keys", Static).update(Content("Generating …"))
             self._find(self._first)
+        elif event.character == "s":
+            event.stop()
+            self._pick(self.query_one(OptionList).highlighted or 0, sentence=True)
         elif event.character is not None and event.character.isdecimal():
             event.stop()
             self._pick(int(event.character) - 1)
@@ -93,6 +98,11 @@ class ContinuationsDialog(Dialog):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self._pick(event.option_index)
 
-    def _pick(self, place: int) -> None:
-        if 0 <= place < len(self._found) and self._found[place].text:
-            self.dismiss(self._found[place].text)
+    def _pick(self, place: int, *, sentence: bool = False) -> None:
+        if 0 <= place < len(self._found) and (text := self._found[place].text):
+            self.dismiss(first_sentence(text) if sentence else text)
+
+
+def first_sentence(text: str) -> str:
+    """``text`` up to the end of its first sentence; all of it if none ends in it."""
+    return text[: next(sentence_ends(text), len(text))]

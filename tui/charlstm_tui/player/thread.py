@@ -32,6 +32,7 @@ from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.playback import Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.typography import with_plain_marks
 from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
@@ -806,7 +807,8 @@ class Player:
         """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled. With ``at`` it goes in
         there, in place of what follows up to ``stop`` or the end."""
         session = editor.session
-        text = session.model.text_options.apply(text)
+        vocabulary = session.model.vocabulary
+        text, plain = with_plain_marks(session.model.text_options.apply(text), vocabulary)
         playback.known_length = min(playback.known_length, session.position if at is None else at)
 
         def check(done: int) -> None:
@@ -820,13 +822,18 @@ class Player:
             unknown = editor.insert(text, check, at=at)
         else:
             unknown = editor.replace(at, stop, text, check)
+        notes = []
+        if plain:
+            pairs = ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable())
+            notes = [f"Typographic marks that the model has never seen: {pairs}."] if pairs else []
         if unknown:
-            names, replacement = ", ".join(map(repr, unknown)), session.model.vocabulary.replacement
-            playback.note = (
+            names, replacement = ", ".join(map(repr, unknown)), vocabulary.replacement
+            notes.append(
                 f"The model has never seen {names}: left out."
                 if replacement is None
                 else f"The model has no symbol of its own for {names}: read as {replacement}."
             )
+        playback.note = " ".join(notes)
 
     def _another_suggestion(self, playback: Playback, place: int) -> None:
         if not playback.suggestion():
