@@ -89,10 +89,11 @@ def context(
     ids = prepared.ids
     lengths = tuple(sorted(set(lengths)))
     longest = lengths[-1]
-    if len(ids) <= longest or (at is not None and not longest <= at < len(ids)):
+    before = len(ids) - 1 if at is None else min(at, len(ids) - 1)
+    if before < longest or (at is not None and at >= len(ids)):
         raise GenerationError(
-            f"Measuring a context of {longest} characters needs more than {longest} characters before the one that is "
-            f"predicted; the text has {len(ids):,} that the model knows"
+            f"To measure a context of {longest:,} characters, as many that the model knows have to stand before the "
+            f"predicted one; there are {max(0, before):,}"
         )
     if at is not None:
         chosen = np.array([at], np.intp)

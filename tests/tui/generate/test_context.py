@@ -8,6 +8,7 @@ import numpy as np
 
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
+from charlstm_tui.formatting import plural
 from charlstm_tui.generate.context_view import SCALE, ContextCurves
 from charlstm_tui.player.insight_jobs import CONTEXTS
 from charlstm_tui.player.marks import level
@@ -31,7 +32,10 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
         here = context(loaded, it.text[: place + 1], at=place)
         assert view.here is not None
         assert np.allclose(view.here.losses, here.losses, atol=1e-4)
-        assert f"uses about {view.whole.context.used} characters · for this one {view.here.used}" in it.screen_text()
+        assert (
+            f"uses about {plural(view.whole.context.used, 'character')} · at the cursor {view.here.used}"
+            in it.screen_text()
+        )
         assert f"{here.losses[4]:.2f}" in it.screen_text()
         assert view.text_view.scale is SCALE
         assert "helps" in it.status()
@@ -60,7 +64,7 @@ async def test_a_text_that_is_too_short_says_so_and_the_place_is_measured(model:
         assert view.here is not None
         shown = [name for name in view.query_one(ContextCurves).render_line(8).text.split() if name.isdigit()]
         assert shown == [str(length) for length in sorted({*LENGTHS[::2], view.here.used})]
-        await it.until(lambda: "needs more than 300 characters" in " ".join(it.screen_text().split()))
+        await it.until(lambda: "a context of 300 characters" in " ".join(it.screen_text().split()))
 
 
 async def test_context_of_a_scored_text(model: Path) -> None:

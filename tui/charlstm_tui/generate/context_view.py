@@ -23,6 +23,7 @@ from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.context import LENGTHS, Context
 from charlstm.model.file import Model
+from charlstm_tui.formatting import plural
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
@@ -227,13 +228,13 @@ class ContextView(GenerateView):
         whole, here = self.whole, self.here
         parts: list[tuple[str, str]] = []
         if whole is not None:
-            parts += [("The model uses about ", ""), (f"{whole.context.used} characters", "bold $accent")]
+            parts += [("The model uses about ", ""), (plural(whole.context.used, "character"), "bold $accent")]
         elif self._failure:
             parts.append((visible(self._failure), "$warning"))
         else:
             parts.append((f"Measuring how far the model looks back … {100 * self._share:.0f} %", "$quiet"))
         if here is not None:
-            parts += [(" · for this one ", ""), (f"{here.used}", "bold $accent")]
+            parts += [(" · at the cursor ", ""), (f"{here.used}", "bold $accent")]
         self.query_one("#context-head", Static).update(Content.assemble(*parts))
         about = f"loss by characters read, at {whole.context.places} places in {whole.source}" if whole else ""
         note = self._place_note()
