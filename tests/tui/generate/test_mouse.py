@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widget import Widget
 
+from charlstm.display import symbol
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from playing_app import Session, playing
@@ -45,9 +46,10 @@ async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int
         candidates = it.screen.query_one(Candidates)
         left = candidates.content_region.x
         for number in (1, len(candidates.shown[:9]), 3):
-            wanted = it.text + candidates.shown[number - 1].char
+            char = candidates.shown[number - 1].char
+            wanted = it.text + char
             rows = [line[left:] for line in it.screen_text().splitlines()]
-            y = next(y for y, row in enumerate(rows) if row.startswith(f"{number} "))
+            y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
             await it.pilot.click(offset=(left + 4, y))
             await it.until(lambda wanted=wanted: it.text == wanted)
 
@@ -64,7 +66,7 @@ async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.option_count == 3)
         for branch in it.state.branches:
-            await it.pilot.click(offset=place_of(it, f"{branch.start}–{branch.stop}", tree))
+            await it.pilot.click(offset=place_of(it, f"  {branch.start}", tree))
             await it.until(lambda stop=branch.stop: it.state.length == stop)
-        await it.pilot.click(offset=place_of(it, "0–20", tree))
+        await it.pilot.click(offset=place_of(it, "  0", tree))
         await it.until(lambda: it.text == before)

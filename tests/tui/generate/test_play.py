@@ -89,7 +89,7 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
 async def test_what_a_filter_cuts_is_named_and_told_apart(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
-        await it.pilot.press(*"k" * 12)
+        await it.pilot.press(*"k" * 11)
         await it.until(lambda: it.state.settings.top_k == 2)
         await it.until(lambda: "2 of 63 kept" in it.screen_text() or "3 of 63 kept" in it.screen_text())
         shown = it.screen_text()
