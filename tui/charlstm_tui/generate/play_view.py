@@ -383,7 +383,7 @@ class PlayView(ExplainingView):
             self._continuations.show(state.continuations)
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
-        elif self._noted and _moves_cursor(before, state):
+        elif self._noted and not new_text and _moves_cursor(before, state):
             self.say("")  # it was about the change before
         self._noted = bool(state.note) or (self._noted and not _moves_cursor(before, state))
         self.query_one(BranchTree).show(state.branches)
