@@ -73,6 +73,7 @@ async def test_places_that_are_found_are_marked_across_rows_and_in_new_text() ->
         app.view.show_search(Search("DEF GH"), 15)
         assert app.view.cursor == 15
         assert marked() == ["", "def ", "gh"]
+        app.view.show_search(Search(), None)
         app.view.cursor = 0
         app.view.show_search(Search("f ghi"), None)
         assert marked() == ["a", "", ""]  # the cursor alone

@@ -67,6 +67,8 @@ class RunsScreen(ModeScreen):
     """Seconds until the ages in the table are brought up to date, while nothing else changes."""
     READ_AFTER = 0.1
     """Seconds until the log of a run that the cursor came to is read: of those that it only passes none is."""
+    READ_AGAIN_AFTER = 1.0
+    """Seconds until a log that could not be read is read again."""
     SHOW_READ_EVERY = 0.5
     """Seconds between two charts while logs are read: that of a run of 10,000 steps takes 0.13 s."""
     NOTE_SECONDS = 6.0
@@ -261,9 +263,13 @@ class RunsScreen(ModeScreen):
         if not self.comparing and any(details is None for _, details in known):
             await asyncio.sleep(self.READ_AFTER)
         at_once = pane.compared_at_once
-        read = [(run, await self._details.read(run)) for run in shown[:at_once]]
-        if any(now is not before for (_, now), (_, before) in zip(read, known, strict=False)):
-            pane.runs = (*read, *known[at_once:])
+        failed = True
+        while failed:
+            read = [(run, await self._details.read(run)) for run in shown[:at_once]]
+            if any(now is not before for (_, now), (_, before) in zip(read, pane.runs, strict=False)):
+                pane.runs = (*read, *known[at_once:])
+            if failed := any(details.problem for _, details in read):
+                await asyncio.sleep(self.READ_AGAIN_AFTER)
 
     async def _update_overlay(self) -> None:
         """Show the curves of the marked runs, or of the one at the cursor, and more of them as their logs are read."""
