@@ -91,6 +91,8 @@ class RunsScreen(ModeScreen):
         if remembered.runs_sort in table.BY_TITLE:
             self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
         self._details = DetailsCache()
+        self._detailed: list[Path] = []  # the runs whose details are shown
+        self._detailed_since = 0.0
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._note_timer: Timer | None = None
@@ -260,8 +262,11 @@ class RunsScreen(ModeScreen):
         else:
             shown = [run] if (run := self.current) else []
         pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
+        paths = [run.path for run in shown]
+        if paths != self._detailed:
+            self._detailed, self._detailed_since = paths, time.monotonic()
         if not self.comparing and any(details is None for _, details in known):
-            await asyncio.sleep(self.READ_AFTER)
+            await asyncio.sleep(max(0.0, self._detailed_since + self.READ_AFTER - time.monotonic()))
         at_once = pane.compared_at_once
         failed = True
         while failed:
