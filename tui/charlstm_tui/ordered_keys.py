@@ -24,6 +24,8 @@ LONGEST_WAIT = 2.0
 CHECK_INTERVAL = 0.05
 """Seconds between two looks at whether the widget that a key was sent to has gone, while other keys wait."""
 
+FOLLOW_AFTER = 0.05
+"""Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""
 DRAW_EVERY = 0.1
 """Seconds between two frames while a held key waits."""
 
@@ -39,7 +41,8 @@ class OrderedKeys(App[None]):
         super().__init__()
         self._keys: deque[Key | Paste] = deque()
         self._following: KeyHandled | None = None  # what follows the key that is being handled
-        self._target: MessagePump = self  # to which both were sent
+        self._target: MessagePump = self  # to which both are sent
+        self._follows = True  # whether it was sent
         self._again = False  # whether it has to go a second time
         self._sent_at = 0.0
         self._check: Timer | None = None  # while keys wait
@@ -53,7 +56,9 @@ class OrderedKeys(App[None]):
         self._keys.append(event)
         if self._following is None:
             await self._handle_keys()
-        elif self._check is None:
+            return
+        self._send_following(self._following)
+        if self._check is None:
             self._check = self.set_interval(CHECK_INTERVAL, self._check_target)
 
     async def _handle_keys(self) -> None:
@@ -84,8 +89,17 @@ class OrderedKeys(App[None]):
             self._put_off.enter_context(self.batch_update())
 
     def _follow(self, target: MessagePump) -> None:
-        self._following, self._target, self._sent_at = KeyHandled(), target, time.monotonic()
-        target.post_message(self._following)
+        self._following = following = KeyHandled()
+        self._target, self._sent_at, self._follows = target, time.monotonic(), False
+        if self._keys:
+            self._send_following(following)
+        else:
+            self.set_timer(FOLLOW_AFTER, lambda: self._send_following(following))
+
+    def _send_following(self, following: KeyHandled) -> None:
+        if following is self._following and not self._follows:
+            self._follows, self._sent_at = True, time.monotonic()
+            self._target.post_message(following)
 
     def on_key_handled(self, event: KeyHandled) -> None:
         event.stop()
