@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,11 +44,9 @@ print(sum(weight.numel() for weight in charlstm.CharLSTM.from_model(best).parame
 
 # The same as a run: a folder, trained by a process of its own that outlives this one; then resumed for 20 more steps.
 run: charlstm.Run = charlstm.start_run(corpus, settings, name="example", runs_dir=folder)
-while run.status().alive:
-    time.sleep(0.1)
+run.wait()
 charlstm.resume_run(charlstm.find_run("example", folder), changes={"max_steps": 60})
-while run.status().alive:
-    time.sleep(0.1)
+run.wait()
 events: Sequence[charlstm.Event] = run.events()
 print([each.name for each in charlstm.list_runs(folder)], len(events), run.history()["val_loss"])
 

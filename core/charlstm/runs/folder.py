@@ -43,6 +43,9 @@ OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 MAX_SPEC_BYTES = 16_000_000
 """A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
 
+WAIT_INTERVAL = 0.1
+"""Seconds between two looks at a run that is waited for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
@@ -247,6 +250,18 @@ class Run:
     def status(self) -> RunStatus:
         """The current status. Reads a few hundred bytes, and the log only when there is no heartbeat."""
         return read_status(self.path)
+
+    def wait(self, timeout: float | None = None) -> RunStatus:
+        """Wait until no process trains this run any more, and return its status.
+
+        Raises :class:`TimeoutError` when that takes longer than ``timeout`` seconds; the training goes on then.
+        """
+        began = time.monotonic()
+        while (status := self.status()).alive:
+            if timeout is not None and time.monotonic() - began >= timeout:
+                raise TimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
+            time.sleep(WAIT_INTERVAL)
+        return status
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""

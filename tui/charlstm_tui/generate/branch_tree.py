@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from charlstm.display import visible
 from charlstm.generation.session import BranchInfo
 from charlstm_tui.actions import key_of
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.option_list import SideList
 
 INDENT_WIDTH = 14
 """Cells of the list for each level of indentation: deeper branches stand below one another."""
@@ -20,20 +20,8 @@ SPAN_WIDTH = 40
 """Cells from which on the end of a branch is named as well as its start."""
 
 
-class BranchTree(SteadyOptionList):
+class BranchTree(SideList):
     """Enter or a click on a branch makes it the current text."""
-
-    DEFAULT_CSS = """
-    BranchTree {
-        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
-        scrollbar-gutter: stable;
-        &:focus { background-tint: $background 0%; }
-        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
-        &:focus > .option-list--option-highlighted {
-            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
-        }
-    }
-    """
 
     class Chosen(Message):
         """A branch is to become the current text."""
@@ -43,7 +31,7 @@ class BranchTree(SteadyOptionList):
             self.number = number
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, compact=True)
+        super().__init__(id=id)
         self._branches: tuple[BranchInfo, ...] | None = None
 
     def on_mount(self) -> None:

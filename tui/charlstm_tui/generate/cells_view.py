@@ -42,7 +42,7 @@ from charlstm_tui.player.insight_jobs import DAMAGED, SHOWN, CellsAtStep, Insigh
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
@@ -55,8 +55,6 @@ APART = 20
 """Characters between two of them, at least."""
 HOLD_STEP = 0.5
 """A hold begins at, and changes by, this value of the state c."""
-TELL_EVERY = 0.04
-"""Share of naming the cells after which its progress is shown again."""
 MOST_NEW = 40
 """Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
 many takes some 15 ms at 2 × 512."""
@@ -64,23 +62,11 @@ ONE_LINE = 44
 """Columns in which a named cell stands in one line."""
 
 
-class CellList(SteadyOptionList):
+class CellList(SideList):
     """The named cells, the best first."""
 
-    DEFAULT_CSS = """
-    CellList {
-        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
-        scrollbar-gutter: stable;
-        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
-        &:focus { background-tint: $foreground 0%; }
-        &:focus > .option-list--option-highlighted {
-            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
-        }
-    }
-    """
-
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, compact=True)
+        super().__init__(id=id)
         self._cells: tuple[NamedCell, ...] = ()
 
     def show(self, cells: Sequence[NamedCell]) -> None:
@@ -130,13 +116,6 @@ class CellsView(ExplainingView):
         def __init__(self, found: CellsAtStep) -> None:
             super().__init__()
             self.found = found
-
-    class Progress(Message):
-        """So much of what the head tells about is done, 0 to 1."""
-
-        def __init__(self, share: float) -> None:
-            super().__init__()
-            self.share = share
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
@@ -351,7 +330,7 @@ class CellsView(ExplainingView):
         self._failure, self._share = "", 0.0
         self._draw_head()
         try:
-            self.named = await self.insight.name(model, self._state.facts.run, played, self._tell())
+            self.named = await self.insight.name(model, self._state.facts.run, played, self.progress_teller())
             self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
@@ -359,8 +338,8 @@ class CellsView(ExplainingView):
                 self._failure += f" {key_of('generate.cells_stream')} generates more."
         self._draw_head()
 
-    @on(Progress)
-    def _progress(self, event: Progress) -> None:
+    @on(ExplainingView.Progress)
+    def _progress(self, event: ExplainingView.Progress) -> None:
         event.stop()
         self._share = event.share
         self._draw_head()
@@ -375,7 +354,7 @@ class CellsView(ExplainingView):
 
     def _draw_head(self) -> None:
         name = cell_name(self.cell)
-        words = " " + self._follows(self.cell, relation)
+        follows = self._follows(self.cell, relation)
         if self.lesions:
             source = self._lesion_words()
         elif self._failure:
@@ -384,7 +363,7 @@ class CellsView(ExplainingView):
             source = Content.styled(f"named on {self.named.source}", "$quiet")
         else:
             source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
-        head = Content.assemble((f"cell {name}", "bold $accent"), (words.rstrip(), ""), " · ", source)
+        head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
         self.query_one("#cells-head", Static).update(head)
 
     def _follows(self, cell: Cell, words: Callable[[NamedCell], str]) -> str:
@@ -545,25 +524,13 @@ class CellsView(ExplainingView):
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
         text, self._share = self.text_view.text(self._damaged_from), 0.0
         try:
-            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self._tell())
+            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self.progress_teller())
         except CharLSTMError as error:
             self._failure = f"{error}."
         else:
             self.lesion_list.show(self.measured, lambda cell: self._follows(cell, lambda named: named.feature))
             self.lesion_list.highlighted = 0  # which colours by it
         self._draw_head()
-
-    def _tell(self) -> Callable[[float], None]:
-        """To be called from a thread with how much is done: it shows that now and then."""
-        told = 0.0
-
-        def tell(share: float) -> None:
-            nonlocal told
-            if share - told >= TELL_EVERY:
-                told = share
-                self.post_message(self.Progress(share))
-
-        return tell
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
@@ -731,10 +698,10 @@ def cell_name(cell: Cell) -> str:
 
 
 def relation(named: NamedCell) -> str:
-    """How the cell follows its feature, in words."""
+    """``inside quotes: high``: where the cell is high or low, or with what it rises or falls."""
     if named.kind == "auc":
-        return f"is {'high' if named.score >= 0.5 else 'low'} at {named.feature}"
-    return f"{'rises' if named.score >= 0 else 'falls'} with {named.feature}"
+        return f"{named.feature}: {'high' if named.score >= 0.5 else 'low'}"
+    return f"{named.feature}: {'rises' if named.score >= 0 else 'falls'}"
 
 
 def most_active(values: Floats) -> list[int]:

@@ -16,7 +16,6 @@ import numpy as np
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from charlstm.display import symbol, visible
@@ -38,8 +37,6 @@ SCALE = replace(
 """How much the loss of the character at the cursor falls when the model has read this one and those as far away too."""
 REST = 0.1
 """Seconds without a step of the cursor before its place is measured."""
-TELL_EVERY = 0.02
-"""Share of measuring the model after which its progress is shown again."""
 WIDEST = 8
 """Columns of a length, at most."""
 NARROWEST = 5
@@ -117,13 +114,6 @@ class ContextView(GenerateView):
 
     has_own_scale = True
 
-    class Progress(Message):
-        """So much of measuring the model is done, 0 to 1."""
-
-        def __init__(self, share: float) -> None:
-            super().__init__()
-            self.share = share
-
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
         super().__init__(player, id=id)
         self.set_reactive(ContextView.scale, SCALE)
@@ -179,23 +169,15 @@ class ContextView(GenerateView):
     async def _measure_model(self) -> None:
         if self._model is None:
             return
-        told = 0.0
-
-        def tell(share: float) -> None:
-            nonlocal told
-            if share - told >= TELL_EVERY:
-                told = share
-                self.post_message(self.Progress(share))
-
         self._share = 0.0
         try:
-            self.whole = await self.insight.model_context(self._model, *self._played, tell)
+            self.whole = await self.insight.model_context(self._model, *self._played, self.progress_teller())
         except GenerationError as error:
             self._failure = f"{error}."
         self._draw()
 
-    @on(Progress)
-    def _progress(self, event: Progress) -> None:
+    @on(GenerateView.Progress)
+    def _progress(self, event: GenerateView.Progress) -> None:
         event.stop()
         self._share = event.share
         self._draw()

@@ -8,26 +8,18 @@ from textual.content import Content
 from textual.widgets.option_list import Option
 
 from charlstm.insight.lesions import MeasuredLesions
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.option_list import SideList
 
 
-class LesionList(SteadyOptionList):
+class LesionList(SideList):
     """A line for each cell: ``2:187  +0.0139  inside quotes``."""
 
     DEFAULT_CSS = """
-    LesionList {
-        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
-        text-wrap: nowrap; text-overflow: ellipsis;
-        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
-        &:focus { background-tint: $foreground 0%; }
-        &:focus > .option-list--option-highlighted {
-            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
-        }
-    }
+    LesionList { text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, compact=True)
+        super().__init__(id=id)
         self._cells: tuple[tuple[int, int], ...] = ()
 
     @property

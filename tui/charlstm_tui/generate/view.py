@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -12,6 +14,9 @@ from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
 from charlstm_tui.player.thread import Player
+
+TELL_EVERY = 0.02
+"""Share of a job after which its progress is shown again."""
 
 
 class GenerateView(SafeWorkers, Widget):
@@ -32,6 +37,13 @@ class GenerateView(SafeWorkers, Widget):
         def __init__(self, sentence: str, error: bool = False) -> None:
             super().__init__()
             self.sentence, self.error = sentence, error
+
+    class Progress(Message):
+        """So much of a job of the view is done, 0 to 1."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
 
     def __init__(self, player: Player, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -97,6 +109,18 @@ class GenerateView(SafeWorkers, Widget):
     def say(self, sentence: str, error: bool = False) -> None:
         """Show a sentence in the status line."""
         self.post_message(self.Said(sentence, error))
+
+    def progress_teller(self) -> Callable[[float], None]:
+        """For a job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and then."""
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share - told >= TELL_EVERY:
+                told = share
+                self.post_message(self.Progress(share))
+
+        return tell
 
     def watch_scale(self, scale: Scale) -> None:
         for text in self.query(StreamView):

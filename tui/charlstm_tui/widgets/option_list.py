@@ -1,4 +1,4 @@
-"""A list of options that may change under the mouse."""
+"""Lists of options that may change under the mouse."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ class SteadyOptionList(OptionList):
         """See :meth:`action_page_up`."""
         if self.scrollable_content_region.height:
             super().action_page_down()
+
+
+class SideList(SteadyOptionList):
+    """The same beside a text: as high as there is space, without a border, and with a stronger cursor while it has the focus."""
+
+    DEFAULT_CSS = """
+    SideList {
+        height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        & > .option-list--option-highlighted { background: $cursor-line; color: $foreground; text-style: none; }
+        &:focus { background-tint: $foreground 0%; }
+        &:focus > .option-list--option-highlighted {
+            background: $cursor-line; color: $foreground; text-style: $block-cursor-text-style;
+        }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True)
