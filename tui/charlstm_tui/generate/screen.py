@@ -86,6 +86,10 @@ class GenerateScreen(ModeScreen):
         self._back_to = "play"
         """The view that Esc goes to."""
         self.context = ContextView(self.player, self.insight, id="context")
+        self._views: dict[str | None, GenerateView] = {
+            view.id: view for view in (self.play, self.score, self.duel, self.cells, self.multiverse, self.context)
+        }
+        self._switcher = ContentSwitcher(self.play, initial="play", id="views")
         self._text_of: PlayView | ScoreView = self.play
         """The view whose text and cursor Multiverse and Context are about."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
@@ -96,8 +100,7 @@ class GenerateScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield GenerateBar(id="generate-bar")
-        with ContentSwitcher(initial="play", id="views"):
-            yield from (self.play, self.score, self.duel, self.cells, self.multiverse, self.context)
+        yield self._switcher
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
@@ -120,9 +123,7 @@ class GenerateScreen(ModeScreen):
     @property
     def view(self) -> GenerateView:
         """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
-        shown = self.query_one(ContentSwitcher).current
-        others = (self.score, self.duel, self.cells, self.multiverse, self.context)
-        return next((view for view in others if view.id == shown), self.play)
+        return self._views.get(self._switcher.current, self.play)
 
     @property
     def view_name(self) -> str:
@@ -134,7 +135,7 @@ class GenerateScreen(ModeScreen):
         Write is a mode of Play."""
         before, self._back_to = self.view, back_to
         before.leave()
-        self.query_one(ContentSwitcher).current = "play" if name == "write" else name
+        self._switcher.current = "play" if name == "write" else name
         if not (before.has_own_scale or self.view.has_own_scale):
             self.view.scale = before.scale
         if name in ("play", "write"):
@@ -143,6 +144,12 @@ class GenerateScreen(ModeScreen):
         self._show_message("")
         self._draw_bar()
         self.refresh_bindings()
+
+    async def _open_view(self, name: str, back_to: str = "play") -> None:
+        """Show a view, which is mounted when it is first shown: all of them would make opening the mode slower."""
+        if not self._views[name].is_attached:
+            await self._switcher.add_content(self._views[name])
+        self.show_view(name, back_to)
 
     def action_show_view(self, name: str) -> None:
         if name == "play" or self.play.playing:
@@ -384,41 +391,41 @@ class GenerateScreen(ModeScreen):
     def do_write(self) -> None:
         self.show_view("write")
 
-    def do_score(self) -> None:
+    async def do_score(self) -> None:
         state = self.play.state
         if state is not None and state.facts is not None:
-            self.show_view("score")
+            await self._open_view("score")
             self.score.enter(state.facts, self.player.model(), self.play.text_view.text())
 
-    def do_duel(self) -> None:
+    async def do_duel(self) -> None:
         state = self.play.state
         if state is not None:
-            self.show_view("duel", "cells" if self.view is self.cells else "play")
+            await self._open_view("duel", "cells" if self.view is self.cells else "play")
             self.duel.enter(state, self.cells.features_of(state.clamps))
 
-    def do_cells(self) -> None:
+    async def do_cells(self) -> None:
         state = self.play.state
         if state is not None and state.facts is not None:
-            self.show_view("cells")
+            await self._open_view("cells")
             self.cells.enter(state, self.play.text_view.text())
 
-    def do_multiverse(self) -> None:
+    async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""
         state = self.play.state
         if state is None or state.distribution is None:
             return
         self._text_of = self.score if self.view is self.score else self.play
-        self.show_view("multiverse", "score" if self.view is self.score else "play")
+        await self._open_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
         self.multiverse.focus_text()
 
-    def do_context(self) -> None:
+    async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
         state = self.play.state
         if state is None or state.facts is None or not self.view.text_view.length:
             return
         self._text_of = self.score if self.view is self.score else self.play
-        self.show_view("context", "score" if self.view is self.score else "play")
+        await self._open_view("context", "score" if self.view is self.score else "play")
         text = self._text_of.text_view
         stop = min(text.length, text.cursor + FOLLOWING)
         start = max(0, stop - SHOWN)

@@ -37,7 +37,7 @@ class SteadyOptionList(OptionList):
 
 
 class SideList(SteadyOptionList):
-    """The same beside a text: as high as there is space, without a border, and with a stronger cursor while it has the focus."""
+    """The same beside a text: as high as there is space, without a border, and with a stronger cursor in focus."""
 
     DEFAULT_CSS = """
     SideList {
