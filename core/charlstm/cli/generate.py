@@ -269,7 +269,8 @@ def _generate_at_checkpoints(
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm import user_files
-    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page, settings_facts
+    from charlstm.generation.saving import settings_facts
+    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
     if out not in (None, user_files.STDOUT):
         user_files.destination(Path(out))  # raises now what writing would raise after the work

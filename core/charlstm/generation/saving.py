@@ -17,7 +17,7 @@ import math
 import re
 import stat
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from charlstm import storage, user_files
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.prime import Prime
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
@@ -591,11 +591,17 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
+def settings_facts(seed: int, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
+    """What decides a generated text besides its model and prime, as names and values, without filters that are off."""
+    return [
+        ("seed", str(seed)),
+        *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
+        *([("held cells", ", ".join(map(str, clamps)))] if clamps else []),
+    ]
+
+
 def _about(session: Session) -> list[tuple[str, str]]:
-    shown = {name: value for name, value in session.settings.to_dict().items() if value is not None}
-    if session.settings.kind == "reference":
-        shown = {name: shown[name] for name in ("kind", "top_k") if name in shown}
-    about = [("seed", str(session.seed)), *((name, str(value)) for name, value in shown.items())]
+    about = settings_facts(session.seed, session.settings, session.clamps)
     bits = -np.log2(np.maximum(session.rows()["probability"], 2.0**-149), dtype=np.float64)
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))

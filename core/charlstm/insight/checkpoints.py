@@ -72,15 +72,6 @@ def checkpoints_page(texts: Sequence[CheckpointText], *, title: str, facts: Sequ
     return page(title, f"{facts_table(facts)}<p>{about}</p><div class=columns>{columns}</div>")
 
 
-def settings_facts(seed: int, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
-    """Names and values of what decides a generated text, besides its model and prime."""
-    return [
-        ("seed", str(seed)),
-        *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
-        *([("held cells", ", ".join(map(str, clamps)))] if clamps else []),
-    ]
-
-
 def _figures(text: CheckpointText) -> str:
     loss = "" if text.loss is None else f"validation loss {text.loss:.3f} nats · "
     return f"{loss}{text.bits_per_char:.2f} bits per character of its own text"

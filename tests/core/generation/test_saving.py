@@ -246,7 +246,7 @@ def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
     assert set(fence) == {"`"}
     assert fence not in text
     assert markdown.split(fence + "text\n")[1] == text + "\n" + fence + "\n"
-    assert "temperature: 2.0" in markdown
+    assert "- seed: 0\n- temperature: 2.0\n\n" in markdown  # filters that are off are left out
     for colour in ("rank", "probability", "entropy"):
         page = to_html(session, colour)
         assert "<b>" not in page

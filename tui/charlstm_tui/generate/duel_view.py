@@ -22,7 +22,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
-from charlstm.insight.checkpoints import settings_facts
+from charlstm.generation.saving import settings_facts
 from charlstm.insight.duel import READ_BEFORE, Side, Verdict, in_words, judge, rates_differ, to_html, to_markdown
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of

@@ -26,8 +26,9 @@ from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.editor import LONGEST_WORD
 from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.saving import settings_facts
 from charlstm.generation.tree import Alternative
-from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page, settings_facts
+from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
 from charlstm.runs.models import models_of_run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of

@@ -448,7 +448,7 @@ class RunsScreen(ModeScreen):
                 self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
 
         about = "It saves its exact state and ends. It can be resumed later."
-        choices = [Choice("x", "stop at a checkpoint now", "stop"), Choice("c", "go on training", None)]
+        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "go on training", None)]
         self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     def do_rename(self) -> None:
@@ -525,7 +525,7 @@ class RunsScreen(ModeScreen):
             ChoiceDialog(
                 f"Delete {name}?",
                 f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {place}.",
-                [Choice("c", "keep it", False), Choice("D", "delete it for good", True)],
+                [Choice("n", "no, keep it", False), Choice("y", "yes, delete it for good", True)],
             ),
             answered,
         )

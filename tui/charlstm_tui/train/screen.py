@@ -457,7 +457,7 @@ class TrainScreen(ModeScreen):
             f"Stop {view.name}?",
             "It saves its exact state and ends. It can be resumed later and goes on as if nothing had been.",
             [
-                Choice("x", "stop at a checkpoint now", "stop"),
+                Choice("s", "stop at a checkpoint now", "stop"),
                 Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
                 Choice("c", "go on training", None),
             ],
