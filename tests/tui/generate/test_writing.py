@@ -136,3 +136,20 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         await it.until(lambda: it.state.settings.temperature == 0 and it.screen.view_name == "write")
         await it.pilot.press("ctrl+l")
         await it.until(lambda: "suggests nothing else" in it.status())
+
+
+async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        accepted: list[str] = []
+        monkeypatch.setattr(it.screen.player, "accept_suggestion", accepted.append)
+        play = it.screen.play
+        play.show(replace(it.state, suggestion="one two three"))
+        play.do_accept_word()
+        play.do_accept_word()
+        play.do_accept_suggestion()
+        assert accepted == ["one", " two", " three"]

@@ -104,6 +104,7 @@ class PlayView(ExplainingView):
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
         self._said_of = 0  # the session of which is said what it is
         self._suggestion_hidden = False
+        self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
         self._noted = False  # what the last change was is said
@@ -369,6 +370,7 @@ class PlayView(ExplainingView):
             self._said_of = state.session_id
             self._say_what_is_played(state)
         text.show_suggestion(self.suggested)
+        self._unaccepted = self.suggested
         suggestions = state.suggestions if self.suggested else ()
         self.set_class(bool(suggestions), "-suggesting")
         self.query_one(SuggestionList).show(suggestions, state.suggestion_place)
@@ -910,12 +912,16 @@ class PlayView(ExplainingView):
             self.post_message(self.Changed())
 
     def do_accept_suggestion(self) -> None:
-        self.player.accept_suggestion(self.suggested)
+        self._accept(len(self._unaccepted))
 
     def do_accept_word(self) -> None:
-        word = re.match(r"\s*\S+", self.suggested)
+        word = re.match(r"\s*\S+", self._unaccepted)
         if word is not None:
-            self.player.accept_suggestion(word.group())
+            self._accept(word.end())
+
+    def _accept(self, length: int) -> None:
+        self.player.accept_suggestion(self._unaccepted[:length])
+        self._unaccepted = self._unaccepted[length:]
 
     def do_another_suggestion(self, direction: int) -> None:
         self.player.another_suggestion(direction)
