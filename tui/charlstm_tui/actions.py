@@ -208,8 +208,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, typical, Mirostat and repetition too.",
       footer=11),
-    A("generate", "save", "ctrl+s", "save", "Save the session, export its text, or what every checkpoint "
-      "generates.", footer=5, words="export html write file checkpoints side by side page"),
+    A("generate", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint generates, "
+      "or a report on the model.", footer=5, words="export html write file checkpoints side by side page report print"),
     A("generate", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),

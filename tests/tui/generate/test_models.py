@@ -19,6 +19,7 @@ from charlstm.generation.session import Session as Played
 from charlstm.model.file import Model, load_model, save_model
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.background import CommandError
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate import model_picker
@@ -69,6 +70,28 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         page = (home / "all.checkpoints.html").read_text()
         assert page.count("<section>") == 5
         assert "How novel-quick-1 learnt" in page
+
+
+async def test_report_on_the_checkpoint_that_is_played(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    async def run_command(*argv: str) -> None:
+        commands.append(argv)
+        if len(commands) > 1:
+            raise CommandError("The disk is full")
+
+    monkeypatch.setattr("charlstm_tui.generate.play_view.run_command", run_command)
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.until(lambda: it.screen.play.playing)
+        await it.pilot.press("left_square_bracket")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
+        await it.pilot.press("ctrl+s", *"inside.report.html", "enter")
+        await it.until(lambda: "Exported to inside.report.html" in it.status())
+        page = str(home / "inside.report.html")
+        assert commands == [("report", str(run.path), "--out", page, "--snapshot", "200")]
+        await it.pilot.press("ctrl+s", *"inside.report.html", "enter")
+        await it.until(lambda: "The disk is full" in it.status())
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:

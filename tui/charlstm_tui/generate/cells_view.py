@@ -354,6 +354,8 @@ class CellsView(ExplainingView):
 
     def _draw_head(self) -> None:
         name = cell_name(self.cell)
+        if self.through_training and self.history:
+            name += f" at step {self.history[self.step].step:,}"
         follows = self._follows(self.cell, relation)
         if self.lesions:
             source = self._lesion_words()

@@ -32,7 +32,7 @@ from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
 from charlstm.runs.models import models_of_run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import home, percent, plural
@@ -67,6 +67,8 @@ FORMATS = (
 )
 """What a session is saved as."""
 CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
+REPORT = Format(".report.html", "a report: what goes on inside the model")
+"""What is written about a run's model besides."""
 CHECKPOINTS_LENGTH = 400
 """Characters that each of them generates."""
 
@@ -759,11 +761,15 @@ class PlayView(ExplainingView):
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
         about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
 
+        run = state.facts.run
         formats = (*FORMATS, CHECKPOINTS) if len(state.facts.checkpoint_steps) > 1 else FORMATS
+        formats += () if run is None else (REPORT,)
 
         def named(path: Path | None) -> None:
             if path is not None and path.name.lower().endswith(CHECKPOINTS.ending):
                 self._save_checkpoints(path, state)
+            elif path is not None and run is not None and path.name.lower().endswith(REPORT.ending):
+                self._save_report(path, run, state.request.step)
             elif path is not None:
                 self.player.save_as(path, self.scale.name)
 
@@ -804,7 +810,23 @@ class PlayView(ExplainingView):
         except OSError as error:
             self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
         else:
-            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+            self._say_exported(path)
+
+    @work(exclusive=True, group="report")
+    async def _save_report(self, path: Path, run: Path, step: int | None) -> None:
+        """Write the page of the command ``report`` about the run's model, or about its snapshot of ``step``."""
+        self.player.pause()
+        self.say("Writing the report; it takes a minute or two.")
+        snapshot = () if step is None else ("--snapshot", str(step))
+        try:
+            await run_command("report", str(run), "--out", str(path), *snapshot)
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        else:
+            self._say_exported(path)
+
+    def _say_exported(self, path: Path) -> None:
+        self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
     # ---- writing
 
