@@ -434,11 +434,15 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}.p{color:#777}
 
 
 _TREE_STYLE = """
-.tree{white-space:pre-wrap;overflow-wrap:anywhere}details{border-left:2px solid #8886;margin:.1em 0 .1em .4em;
-padding-left:.7em}summary{cursor:pointer;color:#2b6cb0;font-style:italic}details[open]>summary{float:left;
-margin-right:.4em}details[open]>summary>.b{display:none}.o{color:#777}
+.tree{white-space:pre-wrap;overflow-wrap:anywhere}details{display:inline}summary{display:inline;cursor:pointer;
+color:#2b6cb0;font-size:.8em;user-select:none}summary::before{content:"▸"}summary .n{font-weight:bold}
+details[open]{display:block;border-left:2px solid #8886;margin:.2em 0 .2em .4em;padding-left:.7em}
+details[open]>summary::before{content:"▾ "}details[open]>summary>.b{display:none}.o{color:#777}
 @media(prefers-color-scheme:dark){.o{color:#8a8a8a}summary{color:#7fb0e8}}
 """.replace("\n", "")
+
+FOLD = 12
+"""Characters of a closed branch that its page shows."""
 
 
 def to_text(session: Session) -> str:
@@ -487,37 +491,61 @@ def to_html(session: Session, colour: Colour = "rank") -> str:
 
 
 def to_tree_html(session: Session) -> str:
-    """A web page of one file with all branches: where another text left a place, it can be opened there.
+    """A web page of one file: the current text, and where another one leaves it, that can be opened there.
 
-    The current text is opened, and the others are grey. The page needs no script.
+    What is not in the current text is grey. The page needs no script.
     """
     current = {branch.number for branch in session.branches() if branch.current}
-    numbers = {id(branch): number for number, branch in session.tree.items()}
-    decode = session.model.vocabulary.decode
+    on_path = {id(branch) for number, branch in session.tree.items() if number in current}
+    end, decode = len(session), session.model.vocabulary.decode
+    parts = [_span("p", session.prime)]
 
-    def content(branch: Branch, kind: str) -> str:
-        """The text and the branches of ``branch``; ``kind`` is the class of its text."""
-        parts, at = [], branch.start
-        for child in sorted(branch.children, key=lambda each: each.start):
-            parts.append(_span(kind, decode(branch.slice(at, child.start)["id"])))
-            at = child.start
-            begins = decode(child.slice(child.start, min(child.stop, child.start + 40))["id"])
-            name = child.name or begins.replace("\n", "↵")
-            is_current = numbers[id(child)] in current
-            opened, kind_of_child = (" open", "") if is_current else ("", "o")
-            summary = f"<summary>{_span('n' if child.name else 'b', name)}</summary>"
-            parts.append(f"<details{opened}>{summary}{content(child, kind_of_child)}</details>")
-            if is_current:  # the current text goes on there
-                kind = "o"
-        parts.append(_span(kind, decode(branch.slice(at, branch.stop)["id"])))
-        return "".join(parts)
+    def text(branch: Branch, start: int, stop: int) -> str:
+        return decode(branch.slice(start, max(start, stop))["id"])
 
+    def fold(branch: Branch, start: int, name: str) -> str:
+        """The start of a text that is closed at first: it shows its name, or how it begins."""
+        begins = text(branch, start, min(branch.stop, start + FOLD)).replace("\n", "↵") + "…"
+        return f"<details><summary>{_span('n' if name else 'b', name or begins)}</summary>"
+
+    # What is still to be written, the next at the end: markup, or a branch from a position and a child on, and whether
+    # it is current there. Branches may be nested deeper than functions of Python can be.
+    todo: list[str | tuple[Branch, int, int, bool]] = [(session.root, session.root.start, 0, True)]
+    children = {
+        id(branch): sorted(branch.children, key=lambda each: (each.start, id(each) in on_path))
+        for branch in session.tree.values()
+    }
+    while todo:
+        step = todo.pop()
+        if isinstance(step, str):
+            parts.append(step)
+            continue
+        branch, at, number, is_current = step
+        child = next(iter(children[id(branch)][number : number + 1]), None)
+        stop = branch.stop if child is None else child.start
+        parts.append(_span("" if is_current else "o", text(branch, at, min(stop, end) if is_current else stop)))
+        if is_current and stop > end:
+            parts.append(_span("o", text(branch, max(at, end), stop)))
+        if child is None:
+            continue
+        rest = (branch, child.start, number + 1)
+        if not (is_current and id(child) in on_path):
+            todo += [
+                (*rest, is_current),
+                "</details>",
+                (child, child.start, 0, False),
+                fold(child, child.start, child.name),
+            ]
+        elif branch.stop > child.start:  # the current text goes on with the child: what stood here is another
+            todo += [(child, child.start, 0, True), "</details>", (*rest, False), fold(branch, child.start, "")]
+        else:
+            todo.append((child, child.start, 0, True))
     about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
     title = _escape(_title(session))
     return (
         f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_TREE_STYLE}</style>'
-        f"</head><body><h1>{title}</h1><p>▸ opens a text that branches off there. Grey is not in the last text.</p>"
-        f'<div class="tree" dir="auto">{_span("p", session.prime)}{content(session.root, "")}</div>'
+        f"</head><body><h1>{title}</h1><p>▸ opens another text that leaves this one there; grey is not in this one.</p>"
+        f'<div class="tree" dir="auto">{"".join(parts)}</div>'
         f"<footer><p>{about}</p></footer></body></html>\n"
     )
 

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import sys
 import zlib
 
 import numpy as np
@@ -27,6 +28,7 @@ from charlstm.generation.saving import (
     to_html,
     to_markdown,
     to_text,
+    to_tree_html,
 )
 from charlstm.generation.session import Session
 
@@ -291,22 +293,47 @@ def test_saving_repeatedly_hashes_the_weights_once(session, model, tmp_path, mon
     assert load_session(tmp_path / "session.json", model).root.states.keys() == again.root.states.keys()
 
 
+def current_of_tree_page(page):
+    """The text of the page that is neither grey nor the name of a fold."""
+    tree = re.search(r'<div class="tree"[^>]*>(.*)</div>', page, re.DOTALL)[1]
+    shown = re.sub(r'<summary>.*?</summary>|<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
+    return html.unescape(re.sub("<[^>]*>", "", shown))
+
+
 def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
     session = Session(model, "ab")
-    for _ in session.stream(20):
-        pass
+    first = "".join(step.char for step in session.stream(20))
     session.rewind(5)
-    session.type("jjj<i>jj")
+    session.type("jjjijj")
+    session.rewind(3)
+    session.type("iiii")
+    session.rename(2, "third")
     path = tmp_path / "walk.tree.html"
     export_session(session, path)
     page = path.read_text(encoding="utf-8")
-    assert page.count("<details") == len(session.branches()) - 1
-    assert page.count("<details open>") == 1
+    assert page.count("<details>") == page.count("</details>") == len(session.branches()) - 1
     assert "<script" not in page
     assert "<i>" not in page
-    tree = re.search(r'<div class="tree"[^>]*>(.*)</div>', page, re.DOTALL)[1]
-    shown = re.sub(r'<summary>.*?</summary>|<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
-    assert html.unescape(re.sub("<[^>]*>", "", shown)) == to_text(session), "all else is grey"
+    assert current_of_tree_page(page) == to_text(session)
+    grey = html.unescape("".join(re.findall(r'<span class="o">(.*?)</span>', page, re.DOTALL)))
+    assert sorted(grey) == sorted(first[3:] + "jjjijj")
+    session.switch(0)
+    page = to_tree_html(session)
+    assert current_of_tree_page(page) == to_text(session)
+    assert '<span class="n">third</span>' in page
+
+
+def test_a_session_of_a_long_day_of_writing_is_a_page_too(model):
+    """Each correction begins a branch of the one before: more than functions of Python can be nested."""
+    session = Session(model, "ab")
+    for turn in range(sys.getrecursionlimit() + 1):
+        session.type("ii" if turn % 2 else "jj")
+        session.rewind(len(session) - 1)
+    assert len(session.branches()) > sys.getrecursionlimit()
+    page = to_tree_html(session)
+    assert current_of_tree_page(page) == to_text(session)
+    session.switch(0)
+    assert current_of_tree_page(to_tree_html(session)) == to_text(session)
 
 
 def test_clamps_are_saved_and_act_again(model, tmp_path):

@@ -762,8 +762,11 @@ class PlayView(ExplainingView):
         about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
 
         run = state.facts.run
-        formats = (*FORMATS, CHECKPOINTS) if len(state.facts.checkpoint_steps) > 1 else FORMATS
-        formats += () if run is None else (REPORT,)
+        formats = [*FORMATS]
+        if len(state.facts.checkpoint_steps) > 1:
+            formats.append(CHECKPOINTS)
+        if run is not None:
+            formats.append(REPORT)
 
         def named(path: Path | None) -> None:
             if path is not None and path.name.lower().endswith(CHECKPOINTS.ending):
