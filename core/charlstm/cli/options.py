@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from charlstm.cli.output import ProgressBar, print_note
+from charlstm.display import visible
 from charlstm.errors import RunError
 from charlstm.text.reading import TextOptions
 
@@ -220,6 +221,20 @@ def load_text_for(model: Model, sources: tuple[str, ...], encoding: str | None, 
         model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
     )
     return load_corpus(sources, options)
+
+
+def start_of_text(
+    model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None, usual: int | None = None
+) -> tuple[str, str]:
+    """The first characters of a text, and what they are in words: the user's ``max_chars``, or ``usual`` ones."""
+    corpus = load_text_for(model, text, encoding, None)
+    count = usual if max_chars is None else max_chars
+    name = visible(corpus.name, keep="")
+    if count is None or corpus.chars <= count:
+        return corpus.text(), f"{corpus.chars:,} characters of {name}"
+    if max_chars is None:
+        print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+    return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
 
 def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -258,3 +259,8 @@ def truncate(text: str, width: int) -> str:
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
+
+
+def paragraph(text: str) -> list[str]:
+    """The lines of a paragraph, at most 80 columns wide."""
+    return textwrap.wrap(text, min(80, terminal_width()), break_on_hyphens=False)

@@ -1,0 +1,302 @@
+"""The command ``cells``: which cells of a model follow features of a text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.json_schemas import CellScoreRow, CellStateRow, NamedCellRow, ProbeCellRow
+from charlstm.cli.options import (
+    MODEL_HELP,
+    examples,
+    integer_option,
+    model_and_text_options,
+    model_argument,
+    models_of_run,
+    open_model,
+    start_of_text,
+    text_argument,
+)
+from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
+from charlstm.display import shell_command, visible
+from charlstm.errors import GenerationError
+from charlstm.runs.models import evenly_chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from charlstm.insight.cells import NamedCell, Probe
+    from charlstm.insight.features import Feature
+    from charlstm.model.file import Model
+
+CELLS_CHARS = 200_000
+"""Characters of a text from which cells are named, unless --max-chars says otherwise."""
+
+SNAPSHOT_CHARS = 50_000
+"""The same where every snapshot of a run reads the text."""
+
+COLOURED_CHARS = 1_500
+"""Characters that --show colours, unless --max-chars says otherwise."""
+
+PROBE_CELLS = 8
+"""Cells of a probe that are shown."""
+
+LEVEL_STYLES: tuple[dict[str, Any], ...] = (
+    {"fg": "blue", "bold": True, "italic": True},
+    {"fg": "blue", "italic": True},
+    {},
+    {"fg": "yellow", "underline": True},
+    {"fg": "yellow", "bold": True, "underline": True},
+)
+"""How a character looks whose cell is far below, below, about, above or far above its mean: blue and italic is low,
+yellow and underlined is high, as in the app."""
+
+LEVEL_MARKS = ("=", "-", " ", "+", "#")
+"""The same as a mark under the character, where there are neither colours nor italics."""
+
+
+@click.command(
+    epilog=examples(
+        "charlstm cells RUN novel.txt",
+        r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
+        "charlstm cells RUN novel.txt --probe 'inside quotes'",
+        "charlstm cells RUN novel.txt --snapshots",
+        "charlstm cells RUN novel.txt --show 2:187",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@text_argument
+@click.option(
+    "--feature", "patterns", multiple=True, metavar="NAME=REGEX", help="Another feature: true where REGEX matches."
+)
+@integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
+@click.option("--probe", "probed", metavar="FEATURE", help="Show which cells together follow a yes/no feature.")
+@click.option(
+    "--snapshots", "through_snapshots", is_flag=True, help="Show how well these cells did at each snapshot of the run."
+)
+@click.option("--show", "shown", metavar="L:C", help="Show the beginning of TEXT, coloured by cell C of layer L.")
+@model_and_text_options
+def cells(
+    model: str,
+    text: tuple[str, ...],
+    patterns: tuple[str, ...],
+    per_feature: int,
+    probed: str | None,
+    through_snapshots: bool,
+    shown: str | None,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
+
+    Cells are chosen on the first half of TEXT and scored on the second. auc: 0.5 is chance and 1 perfect, 0 perfect
+    the other way round, which is printed as 1.00, low; r: a correlation. chance is what the best cell reaches for
+    features that no cell follows.
+
+    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, chance, low and high
+    (the cell's range), where_true and where_false (its mean); with --snapshots of feature, cell, kind, step and score;
+    with --show of char and state.
+    """
+    from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
+    from charlstm.insight.features import pattern_feature, text_features
+    from charlstm.model.file import load_model
+    from charlstm.runs.models import find_model
+
+    if through_snapshots and (probed is not None or snapshot is not None):
+        raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
+    if shown is not None and (through_snapshots or probed is not None):
+        raise click.UsageError("--show cannot be combined with --probe or --snapshots")
+    models = models_of_run(model, runs_dir) if through_snapshots else []
+    named_patterns = [named_pattern(pattern) for pattern in patterns]
+    loaded = open_model(model, runs_dir, snapshot)
+    usual = COLOURED_CHARS if shown is not None else SNAPSHOT_CHARS if models else CELLS_CHARS
+    content, source = start_of_text(loaded, text, encoding, max_chars, usual)
+    if shown is not None:
+        _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
+        return
+
+    def features(read: str) -> Sequence[Feature]:
+        return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
+
+    with ProgressBar() as bar:
+        sample = sample_cells(loaded, content, features, progress=bar.stage("reading the text"))
+    if probed is not None:
+        one = name_cells(sample.only(probed))[0]
+        _print_probe(probe(sample, probed), one, source, as_json)
+        return
+    found = name_cells(sample, per_feature=per_feature)
+    if models:
+        scores, last = {}, find_model(model, runs_dir)
+        with ProgressBar() as bar:
+            for step, path in models:
+                if path != last:
+                    stage = bar.stage(f"step {step:,}")
+                    sample = sample_cells(load_model(path), content, features, progress=stage)
+                scores[step] = [each.score for each in found] if path == last else score_cells(sample, found)
+        _print_scores(found, scores, source, as_json)
+        return
+    rows: list[NamedCellRow] = [
+        {
+            "feature": each.feature,
+            "cell": list(each.cell),
+            "kind": each.kind,
+            "score": each.score,
+            "chance": each.chance,
+            "low": each.low,
+            "high": each.high,
+            "where_true": each.where_true,
+            "where_false": each.where_false,
+        }
+        for each in found
+    ]
+    print_result(as_json, rows, "\n".join(_cell_lines(found, source, model)))
+
+
+def parse_cell(text: str, model: Model) -> tuple[int, int]:
+    """Layer and cell of ``2:187``."""
+    numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    config = model.config
+    if numbers is None:
+        raise GenerationError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
+    layer, cell = int(numbers[1]), int(numbers[2])
+    if not (1 <= layer <= config.num_layers and 1 <= cell <= config.hidden_size):
+        size = f"{config.num_layers} × {config.hidden_size}"
+        raise GenerationError(f"The model has no cell {layer}:{cell}: it has {size}, from 1:1")
+    return layer, cell
+
+
+def cell_name(cell: tuple[int, int]) -> str:
+    """``2:187``."""
+    return f"{cell[0]}:{cell[1]}"
+
+
+def named_pattern(text: str) -> tuple[str, str]:
+    name, sign, regex = text.partition("=")
+    if not (name and sign and regex):
+        raise GenerationError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+    return name, regex
+
+
+def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
+    if not found:
+        return ["The text has no feature that changes in both of its halves: give a longer one."]
+    rows = [
+        [
+            each.feature,
+            cell_name(each.cell),
+            each.score_words if each.above_chance else f"{each.score_words.split(',')[0]} (chance)",
+            f"{each.chance:.2f}",
+            "" if each.where_true is None else f"{each.where_true:.1f}",
+            "" if each.where_false is None else f"{each.where_false:.1f}",
+            f"{each.low:.1f} to {each.high:.1f}".replace("-0.0", "0.0"),
+        ]
+        for each in found
+    ]
+    titles = ["feature", "cell", "score, where true", "chance", "true", "false", "range"]
+    best = found[0]
+    clamp = f"{cell_name(best.cell)}={best.end_of_range:g}"
+    return [
+        *table(titles, rows, right=titles[1:]),
+        "",
+        *paragraph(
+            f"Chosen on the first half of {source}, and scored on the second. Score: the AUC (0.50 chance, 1.00 "
+            "perfect) and whether the cell is high or low where the feature is true; r: the correlation. True, false: "
+            "the mean state where the feature is; range: from the 1st to the 99th percentile. To hold the first cell "
+            "at the end of its range:"
+        ),
+        f"  {shell_command('generate', model, '--clamp', clamp)}",
+    ]
+
+
+def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], source: str, as_json: bool) -> None:
+    rows: list[CellScoreRow] = [
+        {"feature": each.feature, "cell": list(each.cell), "kind": each.kind, "step": step, "score": at_step[n]}
+        for n, each in enumerate(found)
+        for step, at_step in scores.items()
+    ]
+    width = 2 + max((len(f"{step:,}") for step in scores), default=0)
+    steps = evenly_chosen(list(scores), max(2, (terminal_width() - 40) // width))
+    names = [f"{step:,}" for step in steps]
+    lines = table(
+        ["feature", "cell", "kind", *names],
+        [
+            [each.feature, cell_name(each.cell), each.kind, *(f"{each.turned(scores[step][n]):.2f}" for step in steps)]
+            for n, each in enumerate(found)
+        ],
+        right=("cell", *names),
+    )
+    about = f"Score after so many steps, on {source}; auc counted so that above 0.5 is better also for a low cell:"
+    print_result(as_json, rows, "\n".join([*paragraph(about), *lines]))
+
+
+def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
+    weights = found.weights.tolist()
+    rows: list[ProbeCellRow] = [
+        {"cell": list(cell), "weight": weight} for cell, weight in zip(found.cells, weights, strict=True)
+    ]
+    shown = [[cell_name(cell), f"{weight:+.3f}"] for cell, weight in zip(found.cells, weights, strict=True)]
+    lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight"))
+    count = len(found.cells)
+    first = f"these {PROBE_CELLS} {found.scores[PROBE_CELLS - 1]:.3f}; " if count > PROBE_CELLS else ""
+    lines += [
+        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f}; "
+        f"{first}all {count} together {found.score:.3f}",
+        *paragraph(f"Chosen on the first half of {source}, and scored on the second."),
+    ]
+    print_result(as_json, rows, "\n".join(lines))
+
+
+def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: bool) -> None:
+    """The text coloured by the states of one cell; where the output is no terminal, with a row of marks under it."""
+    from charlstm.insight.activations import activations
+    from charlstm.insight.cells import LEVEL_LIMITS, levels
+
+    with ProgressBar() as bar:
+        found = activations(model, text, progress=bar.stage("reading the text"))
+    states = found.cells[:, cell[0] - 1, cell[1] - 1]
+    rows: list[CellStateRow] = [
+        {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
+    ]
+    if as_json or not rows:
+        print_result(as_json, rows, "")
+        return
+    coloured = sys.stdout.isatty()
+    lines = []
+    for line, at_line in _wrapped(found.text, levels(states).tolist(), min(80, terminal_width())):
+        if coloured:
+            lines.append(
+                "".join(
+                    click.style(visible(char), **LEVEL_STYLES[level]) for char, level in zip(line, at_line, strict=True)
+                )
+            )
+        else:
+            lines += [line, "".join(LEVEL_MARKS[level] for level in at_line).rstrip()] if line else [line]
+    mean, deviation = float(states.mean()), float(states.std())
+    low, lower, higher, high = (mean + deviation * limit for limit in LEVEL_LIMITS)
+    names = (f"below {low:.1f}", f"below {lower:.1f}", "between", f"above {higher:.1f}", f"above {high:.1f}")
+    legend = "  ".join(
+        click.style(name, **LEVEL_STYLES[level]) if coloured else f"{LEVEL_MARKS[level]} {name}"
+        for level, name in enumerate(names)
+    )
+    lines += ["", f"The state of cell {cell_name(cell)} after each character:", legend]
+    click.echo("\n".join(lines))
+
+
+def _wrapped(text: str, levels: list[int], width: int) -> Iterator[tuple[str, list[int]]]:
+    """The lines of a text, cut to a width, with the levels of their characters."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start, start + width)
+        stop = end if end >= 0 else min(len(text), start + width)
+        if end < 0 and stop < len(text) and (blank := text.rfind(" ", start + 1, stop)) > 0:
+            stop = blank + 1
+        yield text[start:stop], levels[start:stop]
+        start = stop + (end >= 0)

@@ -1,0 +1,284 @@
+"""The commands ``influence`` and ``context``: what of the text before it a model uses for a character."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.generate import unescaped
+from charlstm.cli.json_schemas import ContextRow, InfluenceRow, RankedPlaceRow
+from charlstm.cli.options import (
+    MODEL_HELP,
+    examples,
+    integer_option,
+    model_and_text_options,
+    model_argument,
+    open_model,
+    start_of_text,
+    text_argument,
+)
+from charlstm.cli.output import ProgressBar, paragraph, plural, print_result, table, terminal_width
+from charlstm.display import symbol, visible
+from charlstm.errors import GenerationError
+from charlstm.runs.models import evenly_chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlstm.generation.stepper import Stepper
+    from charlstm.insight.influence import Influence
+    from charlstm.model.file import Model
+
+CONTEXT_CHARS = 100_000
+"""Characters of a text on which context is measured, unless --max-chars says otherwise."""
+
+FAR = 10
+"""Characters beyond which an earlier one counts as far away."""
+
+RANKED = 40
+"""Places of a string that are explained for their ranking, at most: each takes some 0.3 s at 2 × 512."""
+
+SHOWN_PLACES = 10
+"""Of these, so many are shown."""
+
+SHOWN = 0.02
+"""Influences below this part of the strongest are not shown."""
+
+
+find_option = click.option(
+    "--find",
+    metavar="STRING",
+    help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
+)
+
+
+@click.command(
+    epilog=examples(
+        "charlstm influence RUN letter.txt --at 120",
+        "charlstm influence RUN novel.txt --find ',\"'",
+        "charlstm influence RUN novel.txt --find ',\"' --rank",
+        "echo 'She said, “no”' | charlstm influence RUN -",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@text_argument
+@integer_option("--at", minimum=1, help="Position of the character to explain, counted from 0.  [default: the last]")
+@find_option
+@click.option(
+    "--rank",
+    is_flag=True,
+    help=f"List the places of --find where a character more than {FAR} before it counts most.",
+)
+@integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
+@model_and_text_options
+def influence(
+    model: str,
+    text: tuple[str, ...],
+    at: int | None,
+    find: str | None,
+    rank: bool,
+    back: int,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
+
+    Each earlier character is hidden in turn. A positive change means that hiding it makes the character less likely:
+    the model used it.
+
+    With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
+    with position, nats, back, char and change.
+    """
+    from charlstm.generation.prime import prepare_prime
+    from charlstm.generation.stepper import Stepper
+
+    if at is not None and find is not None:
+        raise click.UsageError("Give --at or --find, not both")
+    if rank and find is None:
+        raise click.UsageError("--rank needs --find: it ranks the places of a string")
+    loaded = open_model(model, runs_dir, snapshot)
+    content, source = start_of_text(loaded, text, encoding, max_chars)
+    read = prepare_prime(loaded, content.rstrip("\n"), empty_is_fine=True).text
+    places = [] if find is None else places_of(read, find, loaded, source)
+    stepper = Stepper(loaded)
+    if rank:
+        chosen = evenly_chosen(places, RANKED)
+        with ProgressBar() as bar:
+            progress = bar.stage("explaining")
+            found = []
+            for done, place in enumerate(chosen):
+                progress(done, len(chosen))
+                found.append(_influence_at(loaded, stepper, read, place, back))
+        _print_ranked(found, read, len(places), as_json)
+        return
+    position = places[-1] if places else len(read) - 1 if at is None else at
+    shown = _influence_at(loaded, stepper, read, position, back)
+    rows: list[InfluenceRow] = [
+        {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
+        for n, change in enumerate(shown.changes)
+    ]
+    print_result(as_json, rows, "\n".join(_influence_lines(shown, read, places)))
+
+
+@click.command(
+    epilog=examples("charlstm context RUN novel.txt", "charlstm context RUN novel.txt --at 5000", about=MODEL_HELP)
+)
+@model_argument
+@text_argument
+@integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
+@integer_option("--places", minimum=1, default=200, help="How many characters of TEXT to predict for each figure.")
+@model_and_text_options
+def context(
+    model: str,
+    text: tuple[str, ...],
+    at: int | None,
+    places: int,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Measure how many characters of context MODEL uses on TEXT.
+
+    The loss is measured with only the last characters, and with those of the longest context in random order before
+    them.
+
+    With --json: a list with context (characters kept), loss and shuffled (the loss with others in random
+    order before them).
+    """
+    from charlstm.insight.context import context as measure
+
+    loaded = open_model(model, runs_dir, snapshot)
+    content, _ = start_of_text(loaded, text, encoding, max_chars, CONTEXT_CHARS)
+    with ProgressBar() as bar:
+        found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
+    rows: list[ContextRow] = [
+        {"context": length, "loss": loss, "shuffled": shuffled}
+        for length, loss, shuffled in zip(found.lengths, found.losses, found.shuffled, strict=True)
+    ]
+    lines = table(
+        ["characters kept", "loss", "others shuffled"],
+        [[f"{row['context']}", f"{row['loss']:.4f}", f"{row['shuffled']:.4f}"] for row in rows],
+        right=("characters kept", "loss", "others shuffled"),
+    )
+    of = "characters" if found.places > 1 else "character"
+    lines.append(f"It uses about {found.used} characters (loss in nats per character, over {found.places:,} {of})")
+    print_result(as_json, rows, "\n".join(lines))
+
+
+def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
+    """The positions of the last character of what --find names, wherever it stands in ``text``."""
+    string = model.text_options.apply(unescaped(find))
+    last = len(string) - 1
+    found = [match.start() + last for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
+    found = [place for place in found if place > 0]  # the first character of a text is not predicted
+    if not found:
+        raise GenerationError(f"“{visible(string, keep='')}” does not stand in {source}")
+    return found
+
+
+def _influence_at(model: Model, stepper: Stepper, text: str, position: int, back: int) -> Influence:
+    """The influence at a position of a long text, of which only the characters that count are read."""
+    from charlstm.insight.activations import WARM_UP
+    from charlstm.insight.influence import influence
+
+    start = max(0, position - back - WARM_UP) if position < len(text) else 0
+    found = influence(model, text[start : position + 1], position - start, back=back, stepper=stepper)
+    return replace(found, position=position, start=start + found.start)
+
+
+def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list[str]:
+    lines = [
+        f"{quoted(found.char)} at position {found.position:,}, after “{before(text, found.position)}”",
+        f"has a probability of {percent(found.nats)}: a loss of {found.nats:.3f} nats.",
+    ]
+    if len(places) > 1:
+        others = ", ".join(str(place) for place in places[:-1][-5:])
+        more = "" if len(places) <= 6 else f"{len(places) - 6:,} earlier ones and "
+        lines += paragraph(f"The string stands at {len(places):,} places; this is the last. For --at: {more}{others}")
+    strongest = found.strongest
+    if strongest is None:
+        return lines
+    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability"]
+    largest = float(abs(found.changes).max())
+    width = max(10, min(40, terminal_width() - 42))
+    shown = 0
+    for n, change in enumerate(found.changes.tolist()):
+        if abs(change) >= SHOWN * largest:
+            shown += 1
+            bar = "█" * max(1, round(width * abs(change) / largest))
+            char, without = quoted(text[found.start + n]), percent(found.nats + change)
+            lines.append(f"{found.start + n:>9,}  {char:<4}  {change:+7.3f}  {without:>11}  {bar}")
+    change = found.changes[strongest - found.start]
+    lines += paragraph(
+        f"The most important is {quoted(text[strongest])}, {plural(found.position - strongest, 'character')} before: "
+        f"without it the probability would {'fall' if change > 0 else 'rise'} from {percent(found.nats)} to "
+        f"{percent(found.nats + float(change))} (loss {change:+.3f} nats)."
+    )
+    if left := len(found.changes) - shown:
+        lines.append(f"{plural(left, 'row')} below {SHOWN * largest:.3f} nats left out.")
+    if found.start:
+        lines.append(f"Hidden back to position {found.start:,}; --back N goes further.")
+    return lines
+
+
+def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) -> None:
+    """The places, first the one where a character more than :data:`FAR` before counts most."""
+    import numpy as np
+
+    far = [(each, int(np.argmax(each.changes[:-FAR]))) for each in found if len(each.changes) > FAR]
+    far.sort(key=lambda pair: -float(pair[0].changes[pair[1]]))
+    rows: list[RankedPlaceRow] = [
+        {
+            "position": each.position,
+            "nats": each.nats,
+            "back": each.position - each.start - n,
+            "char": text[each.start + n],
+            "change": float(each.changes[n]),
+        }
+        for each, n in far
+    ]
+    width = max(10, terminal_width() - 49)
+    shown = [
+        [
+            f"{row['position']}",
+            f"{math.exp(-row['nats']):.0%}".replace("%", " %"),
+            quoted(row["char"]),
+            f"{row['back']}",
+            f"{row['change']:+.3f}",
+            before(text, row["position"] + 1, width),
+        ]
+        for row in rows[:SHOWN_PLACES]
+    ]
+    titles = ["position", "probability", "char", "back", "change", "text"]
+    lines = table(titles, shown, right=titles[:2] + titles[3:5])
+    of = f"{len(found):,} of {count:,} places, evenly chosen" if len(found) < count else plural(count, "place")
+    lines += paragraph(
+        f"Of {of}, those where a single character more than {FAR} before raises the probability most. back: how far "
+        "before; change: how much the loss rises without it, in nats. --at explains one."
+    )
+    print_result(as_json, rows, "\n".join(lines))
+
+
+def quoted(char: str) -> str:
+    return f"“{symbol(char)}”"
+
+
+def before(text: str, position: int, count: int = 40) -> str:
+    """The characters before a position, on one line."""
+    return visible(text[max(0, position - count) : position].replace("\n", "↵"), keep="")
+
+
+def percent(nats: float) -> str:
+    """The probability of a loss."""
+    return f"{math.exp(-nats):.1%}".replace("%", " %")

@@ -1,0 +1,125 @@
+"""The command ``multiverse``: everything that a model could write next."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.influence import before
+from charlstm.cli.json_schemas import MultiverseBranch, NextWordRow
+from charlstm.cli.options import (
+    MODEL_HELP,
+    clamp_option,
+    examples,
+    integer_option,
+    json_option,
+    model_argument,
+    number_option,
+    open_model,
+    runs_dir_option,
+    snapshot_option,
+)
+from charlstm.cli.output import print_result, terminal_width, truncate
+from charlstm.display import symbol, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from charlstm.insight.multiverse import Branch
+
+
+@click.command(
+    epilog=examples(
+        "charlstm multiverse RUN --prime 'The ' --depth 8 --cutoff 0.02",
+        "charlstm multiverse RUN --prime '\"I go,' --prime 'I go,'",
+        "charlstm multiverse RUN --prime 'The ' --words 8",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@click.option("--prime", "primes", multiple=True, help="The text that is continued; several stand side by side.")
+@integer_option("--depth", minimum=1, default=20, help="Most characters of a continuation.")
+@number_option("--cutoff", default=0.005, help="Least probability of a continuation.")
+@integer_option("--words", minimum=1, help="Show the N most likely next words instead.")
+@clamp_option
+@snapshot_option
+@json_option
+@runs_dir_option
+def multiverse(
+    model: str,
+    primes: tuple[str, ...],
+    depth: int,
+    cutoff: float,
+    words: int | None,
+    clamps: tuple[str, ...],
+    snapshot: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Show everything that MODEL could write next: all continuations above a probability, exactly.
+
+    Probabilities are the model's own, without a sampler. A line begins with the probability of its first character;
+    where no other one could follow, it goes on, and ends with the probability of the whole.
+
+    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word and
+    probability. With several --prime a list of these.
+    """
+    from charlstm.generation.clamp import parse_clamp
+    from charlstm.generation.stepper import Stepper
+    from charlstm.insight.multiverse import multiverse as compute
+    from charlstm.insight.multiverse import next_words
+
+    loaded = open_model(model, runs_dir, snapshot)
+    stepper = Stepper(loaded)
+    stepper.clamps = tuple(parse_clamp(clamp) for clamp in clamps)
+    results: list[MultiverseBranch | list[NextWordRow]] = []
+    columns: list[list[str]] = []
+    for prime in primes or ("",):
+        if words is not None:
+            found = next_words(loaded, prime, count=words, stepper=stepper)
+            results.append([{"word": each.word, "probability": each.probability} for each in found])
+            columns.append(
+                [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]
+            )
+        else:
+            root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper)
+            results.append(_branch_result(root))
+            columns.append(list(_tree_lines(root)) or ["No continuation is that likely."])
+    if len(primes) < 2:
+        print_result(as_json, results[0], "\n".join(columns[0]))
+    else:
+        print_result(as_json, results, "\n".join(_side_by_side(primes, columns)))
+
+
+def _branch_result(branch: Branch) -> MultiverseBranch:
+    return {
+        "char": branch.char,
+        "probability": branch.probability,
+        "children": [_branch_result(child) for child in branch.children],
+    }
+
+
+def _tree_lines(branch: Branch, depth: int = 0) -> Iterator[str]:
+    """The tree with a line for each place where it branches; characters without an alternative follow one another."""
+    for child in branch.children:
+        text, end = child.char, child
+        while len(end.children) == 1:
+            end = end.children[0]
+            text += end.char
+        shown = "".join(symbol(char) for char in text)
+        whole = "" if end is child else f"  {end.probability:.2%}"
+        yield f"{'  ' * depth}{child.probability:.2%}  {shown}{whole}"
+        yield from _tree_lines(end, depth + 1)
+
+
+def _side_by_side(primes: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
+    """Each column under the end of its prime."""
+    from rich.cells import set_cell_size
+
+    width = max(12, (terminal_width() - 2 * (len(primes) - 1)) // len(primes))
+    heads = [f"after “{before(prime, len(prime), width - 8)}”" for prime in primes]
+    rows = [heads, *zip_longest(*columns, fillvalue="")]
+    return ["  ".join(set_cell_size(truncate(cell, width), width) for cell in row).rstrip() for row in rows]

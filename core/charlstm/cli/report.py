@@ -1,0 +1,177 @@
+"""The command ``report``: a web page that explains a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.cells import CELLS_CHARS, named_pattern
+from charlstm.cli.influence import find_option, places_of
+from charlstm.cli.options import (
+    MODEL_HELP,
+    examples,
+    model_and_text_options,
+    model_argument,
+    models_of_run,
+    open_model,
+    optional_text_argument,
+    run_of,
+    start_of_text,
+)
+from charlstm.cli.output import ProgressBar, plural, write_page
+from charlstm.display import visible
+from charlstm.errors import TextError
+from charlstm.runs.models import evenly_chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlstm.insight.features import Feature
+    from charlstm.insight.report import Sample
+    from charlstm.model.file import Model
+    from charlstm.runs.folder import Run
+    from charlstm.svg import ChartCurve
+
+SCORED_MODELS = 8
+"""Models of a run in which the cell of a feature is scored for its page."""
+
+SAMPLES = 6
+"""Samples of a run that its report shows."""
+
+
+@click.command(
+    epilog=examples(
+        "charlstm report RUN --out report.html",
+        "charlstm report RUN other.txt --out report.html",
+        "charlstm report RUN novel.txt --feature 'inside quotes' --find 'for him,\"' --out quotes.html",
+        about=MODEL_HELP,
+    )
+)
+@model_argument
+@optional_text_argument
+@click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
+@click.option("--prime", "primes", multiple=True, help="What a picture of continuations begins with.")
+@click.option(
+    "--feature", metavar="NAME", help="A page about one yes/no feature, such as 'inside quotes', or NAME=REGEX."
+)
+@find_option
+@model_and_text_options
+def report(
+    model: str,
+    text: tuple[str, ...],
+    out: str,
+    primes: tuple[str, ...],
+    feature: str | None,
+    find: str | None,
+    snapshot: int | None,
+    encoding: str | None,
+    max_chars: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
+    """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
+
+    Without TEXT it explains the model on the held-out part of the run's own text. The page needs no network.
+
+    With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
+    it does, and which earlier characters matter where it ends, or at the place of --find.
+    """
+    from charlstm import user_files
+    from charlstm.generation.prime import prepare_prime
+    from charlstm.insight.feature_report import feature_report
+    from charlstm.insight.features import pattern_feature, text_features
+    from charlstm.insight.report import report as write
+
+    if find is not None and feature is None:
+        raise click.UsageError("--find needs --feature: the page about a feature explains one place")
+    if out != user_files.STDOUT:
+        user_files.destination(Path(out))  # raises now what writing would raise after the work
+    pattern = named_pattern(feature) if feature is not None and "=" in feature else None
+    loaded = open_model(model, runs_dir, snapshot)
+    run = run_of(model, runs_dir)
+    if text:
+        content, source = start_of_text(loaded, text, encoding, max_chars, CELLS_CHARS)
+    elif run is not None:
+        content, source = _held_out_text(run, max_chars)
+    else:
+        raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
+    facts = [("explained on", source), *_model_facts(loaded)]
+    name = Path(model).name
+
+    def features(read: str) -> Sequence[Feature]:
+        return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
+
+    with ProgressBar() as bar:
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bar.stage(stage)(done, total)
+
+        if feature is not None:
+            asked = feature if pattern is None else pattern[0]
+            explained = None
+            if find is not None:
+                whole, where = start_of_text(loaded, text, encoding, max_chars) if text else (content, source)
+                read = prepare_prime(loaded, whole, empty_is_fine=True).text
+                explained = read[: places_of(read, find, loaded, where)[-1] + 1]
+            models = [] if run is None else evenly_chosen(models_of_run(model, runs_dir), SCORED_MODELS)
+            page = feature_report(
+                loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
+                features=features, models=models, explained=explained, primes=primes, progress=progress,
+            )  # fmt: skip
+        else:
+            curves, samples = ((), ()) if run is None else _history(run)
+            page = write(
+                loaded, content, title=f"Inside {name}", facts=facts, curves=curves, samples=samples, primes=primes,
+                progress=progress,
+            )  # fmt: skip
+    write_page(out, page, as_json)
+
+
+def _model_facts(model: Model) -> list[tuple[str, str]]:
+    """Names and values of what is known of a model."""
+    info, config = model.info, model.config
+    loss = info.get("val_loss")
+    return [
+        ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
+        ("parameters", f"{config.parameters:,}"),
+        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
+        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
+        *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
+    ]
+
+
+def _held_out_text(run: Run, max_chars: int | None) -> tuple[str, str]:
+    """Up to ``max_chars``, or :data:`CELLS_CHARS`, characters that the run was not trained on, and what they are in
+    words."""
+    from charlstm.text.batches import TrainingText
+    from charlstm.text.corpus import reopen_corpus
+
+    spec = run.spec()
+    corpus, settings = reopen_corpus(spec.corpus), spec.settings
+    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
+    text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
+    part = f"the held-out part of {visible(corpus.name, keep='')}" if text else visible(corpus.name, keep="")
+    text = text or corpus.text()
+    count = max_chars or CELLS_CHARS
+    if len(text) <= count:
+        return text, f"{len(text):,} characters, {part}"
+    return text[:count], f"the first {count:,} of {len(text):,} characters of {part}"
+
+
+def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
+    """The curves of a run, and some of its samples from the first to the last."""
+    import numpy as np
+
+    from charlstm.insight.report import Sample
+    from charlstm.svg import ChartCurve
+    from charlstm.training.events import Sampled
+
+    history = run.history()
+    curves = [
+        ChartCurve("training", history["step"].astype(np.float64), history["train_loss"]),
+        ChartCurve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
+    ]
+    samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
+    return curves, evenly_chosen(samples, SAMPLES)
