@@ -34,6 +34,10 @@ class Format:
     ending: str
     about: str
 
+    def fits(self, path: Path) -> bool:
+        """Whether the name of ``path`` has this ending."""
+        return path.name.lower().endswith(self.ending)
+
 
 class SaveDialog(Dialog):
     """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then,

@@ -80,7 +80,7 @@ async def test_report_on_the_checkpoint_that_is_played(home: Path, monkeypatch: 
         if len(commands) > 1:
             raise CommandError("The disk is full")
 
-    monkeypatch.setattr("charlstm_tui.generate.play_view.run_command", run_command)
+    monkeypatch.setattr("charlstm_tui.generate.exports.run_command", run_command)
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path) as it:
         await it.until(lambda: it.screen.play.playing)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from textual import events, on, work
@@ -21,25 +19,23 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm import user_files
 from charlstm.display import symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation.editor import LONGEST_WORD
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.saving import settings_facts
 from charlstm.generation.tree import Alternative
-from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
-from charlstm.runs.models import models_of_run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
-from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.background import in_thread
 from charlstm_tui.base import leaving
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import home, percent, plural
+from charlstm_tui.generate import exports
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
+from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
+from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
@@ -54,26 +50,9 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
 from charlstm_tui.process import settle_garbage
-from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.split import Split
-from charlstm_tui.widgets.text_input import has_alt
 
-FORMATS = (
-    Format(".txt", "the text"),
-    Format(".md", "Markdown, with the settings"),
-    Format(".html", "the text in its colours"),
-    Format(".tree.html", "all branches as a web page"),
-    Format(".json", "the session, to continue it"),
-)
-"""What a session is saved as."""
-CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
-REPORT = Format(".report.html", "a report: what goes on inside the model")
-"""What is written about a run's model besides."""
-CHECKPOINTS_LENGTH = 400
-"""Characters that each of them generates."""
-
-END = sys.maxsize
-"""A position behind every text."""
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 BEGINNING = 25
@@ -96,12 +75,11 @@ class PlayView(ExplainingView):
         self._usual = usual  # how a model is played that was not played before
         self.state: PlaybackState | None = None
         """The last state of the playback."""
-        self.overlap: Overlap | None = None
-        """What of the text is copied, if the training text is known."""
+        self._stream = StreamView(keys_scroll=False, id="stream")
+        self._text = PlayedText(player, self._stream)
+        self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
-        self._overlap_check: OverlapCheck | None = None
-        self._marked: set[tuple[int, int]] = set()  # passages that are marked as copied
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
         self._said_of = 0  # the session of which is said what it is
@@ -120,7 +98,7 @@ class PlayView(ExplainingView):
         yield Static(id="unknown")
         with Split("#side", id="play-body"):
             yield Empty(id="empty")
-            yield StreamView(keys_scroll=False, id="stream")
+            yield self._stream
             with Vertical(id="side"):
                 yield Candidates(id="candidates").data_bind(PlayView.choosing)
                 with Vertical(id="suggestions-pane"):
@@ -143,7 +121,12 @@ class PlayView(ExplainingView):
 
     @property
     def text_view(self) -> StreamView:
-        return self.query_one("#stream", StreamView)
+        return self._stream
+
+    @property
+    def overlap(self) -> Overlap | None:
+        """What of the text is copied, if the training text is known."""
+        return self._copied.found
 
     @property
     def prime_input(self) -> PrimeInput:
@@ -235,7 +218,7 @@ class PlayView(ExplainingView):
             return self.explanation
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
-        match = self.overlap.match_at(self._cursor)
+        match = self.overlap.match_at(self._text.cursor)
         return "" if match is None else self.overlap.source(match)
 
     def legend(self) -> Legend | None:
@@ -356,18 +339,17 @@ class PlayView(ExplainingView):
         """Show what has changed."""
         before, self.state = self.state, state
         text = self.text_view
-        base = len(state.prime)
+        base = self._text.base = len(state.prime)
         new_text = before is None or before.session_id != state.session_id or before.prime != state.prime
         if new_text:
             text.clear()
             text.append(state.prime, uniform(state.prime, Origin.PRIME))
             self.prime_input.show(state.request.prime if state.request.prime is not None else state.prime)
             self._draw_unknown()
-            self._forget_copied()
+            self._copied.forget(base)
         if state.text or base + state.length != text.length:
             text.replace_from(base + state.start, state.text, state.marks)
-            if self._overlap_check is not None:
-                self._overlap_check.replace_from(state.start, state.text)
+            self._copied.text_changed(state.start, state.text)
         if self._said_of != state.session_id and state.distribution is not None:
             self._said_of = state.session_id
             self._say_what_is_played(state)
@@ -402,16 +384,6 @@ class PlayView(ExplainingView):
         if before is None or _key_state(before) != _key_state(state):
             self._draw_empty()
             self.post_message(self.Changed())
-
-    @property
-    def _base(self) -> int:
-        """Where in the view the text begins, after the prime."""
-        return 0 if self.state is None else len(self.state.prime)
-
-    @property
-    def _cursor(self) -> int:
-        """The position of the cursor, counted from the end of the prime."""
-        return max(0, self.text_view.cursor - self._base)
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
@@ -478,34 +450,18 @@ class PlayView(ExplainingView):
     def check_overlap(self) -> None:
         """Mark what is copied from now on. Only a run knows its training text."""
         state = self.state
-        self.overlap = self._overlap_check = None
         self.workers.cancel_group(self, "overlap")
-        if state is not None and state.facts is not None and state.facts.run is not None:
-            self._overlap_check = OverlapCheck(state.facts.run, self.min_copied)
-            self._overlap_check.replace_from(0, self.text_view.text(len(state.prime)))
-            self._watch_overlap(self._overlap_check)
-
-    def _forget_copied(self) -> None:
-        """Another text is shown: what is known to be copied is of the text before."""
-        self.overlap, self._marked = None, set()
-        if self._overlap_check is not None:
-            self._overlap_check.replace_from(0, "")
+        run = None if state is None or state.facts is None else state.facts.run
+        check = self._copied.check(run, self.min_copied, self._text.base)
+        if check is not None:
+            self._watch_overlap(check)
 
     @work(exclusive=True, group="overlap")
     async def _watch_overlap(self, check: OverlapCheck) -> None:
         await check.watch(self._show_overlap)
 
     def _show_overlap(self, overlap: Overlap) -> None:
-        if self.state is None:
-            return
-        self.overlap = overlap
-        base, text = len(self.state.prime), self.text_view
-        marked = {(base + match.start, base + match.stop) for match in overlap.matches}
-        for start, stop in self._marked - marked:
-            text.mark_copied(start, stop, False)
-        for start, stop in marked:
-            text.mark_copied(start, stop)
-        self._marked = marked
+        self._copied.show(overlap)
         self.post_message(self.Changed())
 
     # ---- actions: streaming and settings
@@ -550,48 +506,40 @@ class PlayView(ExplainingView):
         if characters > 0 and text.at_end and not state.running:
             self.player.generate_one()
             return
-        base = len(state.prime)
-        position = max(base, text.walk(characters, lines))
-        if position != text.cursor:
-            text.cursor = position
-        self.player.move_to(position - base)
+        self._text.walk(characters, lines)
 
     def do_walk_words(self, direction: int) -> None:
         self.player.move_by_word(direction)
 
     def do_walk_row(self, direction: int) -> None:
-        text = self.text_view
-        self._move_in_text(text.row_start(text.cursor) if direction < 0 else text.row_end(text.cursor))
+        self._text.walk_row(direction)
 
     def do_walk_text(self, direction: int) -> None:
-        self._move_in_text(0 if direction < 0 else self.text_view.length)
+        self._text.walk_text(direction)
 
     def do_walk_page(self, direction: int) -> None:
-        _walk_lines(self, direction * max(1, self.text_view.size.height - 1))
+        self._text.walk_page(direction)
 
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
-        self.player.move_to(self._cursor)
+        self.player.move_to(self._text.cursor)
 
     def _go_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view, and show it."""
         self.text_view.cursor = position
         self.text_view.reveal(position)
-        self.player.move_to(self._cursor)
+        self.player.move_to(self._text.cursor)
         self.post_message(self.Changed())
 
     def do_next_copied(self) -> None:
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
-        if self.state is None:
-            return
-        base = len(self.state.prime)
-        starts = [] if self.overlap is None else [base + match.start for match in self.overlap.matches]
-        if not starts:
+        place = self._copied.after(self.text_view.cursor)
+        if place is None:
             self.say("Nothing of this text is known to stand in the training text.")
             return
         self.say("")
-        self._go_to(next((start for start in starts if start > self.text_view.cursor), starts[0]))
+        self._go_to(place)
 
     # ---- actions: what could come next
 
@@ -601,7 +549,7 @@ class PlayView(ExplainingView):
             return
         self.player.pause()
         if not self.writing:
-            self.player.move_to(self._cursor)
+            self.player.move_to(self._text.cursor)
 
         def picked(text: str | None) -> None:
             self._continuations = None
@@ -619,7 +567,7 @@ class PlayView(ExplainingView):
 
     def do_alternative(self, direction: int) -> None:
         self.say("")
-        self.player.show_alternative(direction, self._cursor)
+        self.player.show_alternative(direction, self._text.cursor)
 
     # ---- actions: undo
 
@@ -668,15 +616,15 @@ class PlayView(ExplainingView):
         self._pick(event.char)
 
     def _pick(self, char: str) -> None:
-        self.player.choose(char, self._cursor)
+        self.player.choose(char, self._text.cursor)
         self.choosing = False
 
     def do_regenerate(self) -> None:
-        self.player.regenerate(self._cursor)
+        self.player.regenerate(self._text.cursor)
 
     def do_own_text(self) -> None:
         self.player.pause()
-        position = self._cursor
+        position = self._text.cursor
 
         def typed(text: str | None) -> None:
             if text:
@@ -754,82 +702,53 @@ class PlayView(ExplainingView):
             self.load_session(last.path)
 
     def do_save(self) -> None:
-        """Ask for a file: its ending says whether the session or its text is saved."""
+        """Ask for a file: its ending says what is saved."""
         state = self.state
         if state is None or state.facts is None:
             return
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
         about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
 
-        run = state.facts.run
-        formats = [*FORMATS]
-        if len(state.facts.checkpoint_steps) > 1:
-            formats.append(CHECKPOINTS)
-        if run is not None:
-            formats.append(REPORT)
-
         def named(path: Path | None) -> None:
-            if path is not None and path.name.lower().endswith(CHECKPOINTS.ending):
-                self._save_checkpoints(path, state)
-            elif path is not None and run is not None and path.name.lower().endswith(REPORT.ending):
-                self._save_report(path, run, state.request.step)
+            if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
+                self._write_page(path, state)
             elif path is not None:
                 self.player.save_as(path, self.scale.name)
 
-        name = home(state.continues) or f"{Path(state.facts.name).stem}{FORMATS[0].ending}"
+        formats = exports.formats(state.facts)
+        name = home(state.continues) or f"{Path(state.facts.name).stem}{formats[0].ending}"
         own = Path(state.continues) if state.continues else None
         self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
 
-    @work(exclusive=True, group="checkpoints")
-    async def _save_checkpoints(self, path: Path, state: PlaybackState) -> None:
-        """Continue the prime with every checkpoint of the run, and write the texts as a page."""
+    @work(exclusive=True, group="page")
+    async def _write_page(self, path: Path, state: PlaybackState) -> None:
+        """Write a page about the run whose model is played."""
         assert state.facts is not None
         assert state.facts.run is not None
-        run, seed = Run(state.facts.run), state.request.seed
+        run = Run(state.facts.run)
         self.player.pause()
-        show = partial(self.app.call_from_thread, self.say)
 
-        def job(check: Callable[[], None]) -> None:
-            models = models_of_run(run)
-            show(f"Generating with checkpoint 1 of {len(models)} …")
-
+        def write_checkpoints(check: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
                 check()
                 if done < total:
-                    show(f"Generating with checkpoint {done + 1} of {total} …")
+                    words = f"Generating with checkpoint {done + 1} of {total} …"
+                    self.app.call_from_thread(self.say, words)
 
-            texts = checkpoint_texts(
-                models, state.prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
-                progress=progress,
-            )  # fmt: skip
-            title = f"How {visible(run.name, keep='')} learnt"
-            page = checkpoints_page(list(texts), title=title, facts=settings_facts(seed, state.settings, state.clamps))
-            user_files.save_text(path, page)
+            exports.write_checkpoints(path, state, run, progress)
 
         try:
-            await in_thread(job)
+            if exports.CHECKPOINTS.fits(path):
+                await in_thread(write_checkpoints)
+            else:
+                self.say("Writing the report; it takes a minute or two.")
+                await exports.write_report(path, run.path, state.request.step)
         except CharLSTMError as error:
             self.say(str(error), error=True)
         except OSError as error:
             self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
         else:
-            self._say_exported(path)
-
-    @work(exclusive=True, group="report")
-    async def _save_report(self, path: Path, run: Path, step: int | None) -> None:
-        """Write the page of the command ``report`` about the run's model, or about its snapshot of ``step``."""
-        self.player.pause()
-        self.say("Writing the report; it takes a minute or two.")
-        snapshot = () if step is None else ("--snapshot", str(step))
-        try:
-            await run_command("report", str(run), "--out", str(path), *snapshot)
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-        else:
-            self._say_exported(path)
-
-    def _say_exported(self, path: Path) -> None:
-        self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
     # ---- writing
 
@@ -859,73 +778,32 @@ class PlayView(ExplainingView):
             return
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
-        if (moves := _MOVES.get(event.key)) is not None:
-            self.screen.clear_selection()
-            moves(self)
-        elif (selects_to := _SELECTS.get(event.key)) is not None:
-            text = self.text_view
-            text.extend_selection(max(self._base, selects_to(text, text.selection_end)))
-            self.player.move_to(self._cursor)
-        elif (erases := _ERASES.get(event.key)) is not None:
-            if not self._replace_selected(""):
-                erases(self.player)
-        elif event.key == "enter":
-            self._type("\n")
-        elif event.character is not None and event.is_printable and not has_alt(event):
-            self._type(event.character)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-        self._typed()
-
-    def _move_in_text(self, position: int) -> None:
-        """Put the cursor before the character at ``position`` of the view, but not into the prime."""
-        text = self.text_view
-        text.cursor = max(position, self._base)
-        text.reveal(text.cursor)
-        # The view may not have the last keys yet: its end is the end of the text, wherever that is.
-        self.player.move_to(self._cursor if text.cursor < text.length else END)
+        if self._text.handle(event):
+            event.stop()
+            event.prevent_default()
+            self._typed()
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
             event.stop()
-            self._type(event.text)
+            self._text.type(event.text)
             self._typed()
 
-    def _type(self, typed: str) -> None:
-        if not self._replace_selected(typed):
-            self.player.insert_at_cursor(typed)
-
-    def _replace_selected(self, typed: str) -> bool:
-        """Put ``typed`` in the place of what is selected. Returns whether something is."""
-        selected = self.text_view.selected
-        if selected is None:
-            return False
-        self.screen.clear_selection()
-        start, stop = (max(0, end - self._base) for end in selected)
-        if start < stop:
-            self.player.replace(start, stop, typed)
-        return True
-
     def do_cut(self) -> None:
-        selected = self.text_view.selected
-        if selected is None:
+        text = self._text.cut_selected()
+        if text is None:
             self.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
-            return
-        self._copy(max(selected[0], self._base), selected[1])
-        self._replace_selected("")
+        else:
+            self._keep_cut(text)
 
     def do_cut_rest(self) -> None:
-        self.screen.clear_selection()
-        if self.text_view.at_end:
+        text = self._text.cut_rest()
+        if text:
+            self._keep_cut(text)
+        else:
             self.say("There is nothing after the cursor.")
-            return
-        self._copy(self.text_view.cursor, self.text_view.length)
-        self.player.replace(self._cursor, END)
 
-    def _copy(self, start: int, stop: int) -> None:
-        text = self.text_view.text(start, stop)
+    def _keep_cut(self, text: str) -> None:
         if text:
             self.app.copy_to_clipboard(text)
             self.say(f"Cut {plural(len(text), 'character')}: {key_of('generate.undo_written')} brings them back.")
@@ -954,68 +832,6 @@ class PlayView(ExplainingView):
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
         self.player.show_suggestion(event.place)
-
-
-def _walk_lines(view: PlayView, lines: int) -> None:
-    text = view.text_view
-    if text.walk(0, lines) < view._base:
-        text.cursor = view._base
-    view.player.move_to(view._cursor)
-
-
-def _word_before(text: StreamView, position: int) -> int:
-    found = re.search(r"\S*\s*$", text.text(max(0, position - LONGEST_WORD), position))
-    return position if found is None else position - len(found.group())
-
-
-def _word_after(text: StreamView, position: int) -> int:
-    found = re.match(r"\s*\S*", text.text(position, position + LONGEST_WORD))
-    return position if found is None else position + found.end()
-
-
-_MOVES: dict[str, Callable[[PlayView], None]] = {
-    "left": lambda view: view.player.move_by(-1),
-    "right": lambda view: view.player.move_by(1),
-    "ctrl+left": lambda view: view.player.move_by_word(-1),
-    "ctrl+right": lambda view: view.player.move_by_word(1),
-    "alt+left": lambda view: view.player.move_by_word(-1),
-    "alt+right": lambda view: view.player.move_by_word(1),
-    "up": lambda view: _walk_lines(view, -1),
-    "down": lambda view: _walk_lines(view, 1),
-    "pageup": lambda view: view.do_walk_page(-1),
-    "pagedown": lambda view: view.do_walk_page(1),
-    "home": lambda view: view.do_walk_row(-1),
-    "end": lambda view: view.do_walk_row(1),
-    "ctrl+home": lambda view: view.do_walk_text(-1),
-    "ctrl+end": lambda view: view.do_walk_text(1),
-}
-"""What the keys of every text editor do in Write: they move the cursor."""
-
-_SELECTS: dict[str, Callable[[StreamView, int], int]] = {
-    "shift+left": lambda text, end: end - 1,
-    "shift+right": lambda text, end: end + 1,
-    "shift+up": lambda text, end: text.rows_away(end, -1),
-    "shift+down": lambda text, end: text.rows_away(end, 1),
-    "shift+home": lambda text, end: text.row_start(end),
-    "shift+end": lambda text, end: text.row_end(end),
-    "ctrl+shift+left": _word_before,
-    "ctrl+shift+right": _word_after,
-    "ctrl+shift+home": lambda text, end: 0,
-    "ctrl+shift+end": lambda text, end: text.length,
-}
-"""The same with Shift: where they move the end of the selection."""
-
-_ERASES: dict[str, Callable[[Player], None]] = {
-    "backspace": lambda player: player.erase(before=1),
-    "delete": lambda player: player.erase(after=1),
-    "ctrl+w": lambda player: player.erase_word(-1),
-    "ctrl+backspace": lambda player: player.erase_word(-1),
-    "ctrl+delete": lambda player: player.erase_word(1),
-    "alt+backspace": lambda player: player.erase_word(-1),
-    "alt+delete": lambda player: player.erase_word(1),
-    "alt+d": lambda player: player.erase_word(1),
-}
-"""The same for keys that remove characters."""
 
 
 class Empty(Static, can_focus=True):

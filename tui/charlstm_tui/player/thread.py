@@ -28,11 +28,11 @@ from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.player import saved_sessions
+from charlstm_tui.player import editing, saved_sessions
+from charlstm_tui.player.editing import Cancelled
 from charlstm_tui.player.playback import Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
-from charlstm_tui.player.typography import with_plain_marks
 from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
@@ -52,8 +52,6 @@ WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
 SAVE_INTERVAL = 5.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
-ALTERNATIVE_LENGTH = 80
-"""Characters that follow another character at the cursor, at most: to the end of the line."""
 READING_STATES = 0.25
 """Seconds between two states while a model reads again what follows an edit. For each one it reads again up to 64
 characters before the cursor and the place where it reads."""
@@ -64,8 +62,9 @@ ERROR_PAUSE = 0.5
 processor."""
 
 
-class Cancelled(CharLSTMError):
-    """The user cancelled it, or asked for something else meanwhile."""
+def generate_one(playback: Playback, editor: Editor) -> None:
+    """Stop streaming and generate one character."""
+    editing.change(playback, editor, editor.step, edited=False)
 
 
 def nothing(playback: Playback, editor: Editor) -> float:
@@ -197,7 +196,7 @@ class Player:
 
     def generate_one(self, number: int = 0) -> None:
         """Stop streaming and generate one character at the end of the text."""
-        self._with(number, self._generate_one, needs=all_of_it)
+        self._with(number, generate_one, needs=all_of_it)
 
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
@@ -215,7 +214,7 @@ class Player:
         """Stop, and put the cursor before the character at ``position``."""
         self._with(
             number,
-            lambda playback, editor: self._move_to(playback, editor, position),
+            lambda playback, editor: editing.move_to(playback, editor, position),
             needs=lambda playback, editor: position,
             moves_to=position,
         )
@@ -224,7 +223,7 @@ class Player:
         """Stop, and move the cursor by so many characters."""
         self._with(
             number,
-            lambda playback, editor: self._move_to(playback, editor, editor.session.position + characters),
+            lambda playback, editor: editing.move_to(playback, editor, editor.session.position + characters),
             needs=lambda playback, editor: editor.session.position + characters,
         )
 
@@ -233,7 +232,7 @@ class Player:
 
         def move(playback: Playback, editor: Editor) -> None:
             word = editor.word_after() if direction > 0 else -editor.word_before()
-            self._move_to(playback, editor, editor.session.position + word)
+            editing.move_to(playback, editor, editor.session.position + word)
 
         self._with(number, move)
 
@@ -241,7 +240,7 @@ class Player:
         """Put ``chars`` at ``position``; the text from there on stays as a branch."""
         self._with(
             number,
-            lambda playback, editor: self._edit_at(
+            lambda playback, editor: editing.edit_at(
                 playback, editor, "choosing", position, lambda session: list(map(session.choose, chars))
             ),
             needs=all_of_it,
@@ -255,22 +254,22 @@ class Player:
         """Put the user's own text at ``position``; the text from there on stays as a branch."""
         job = self._latest_job.get(number, 0)
         self._with(
-            number, lambda playback, editor: self._insert(playback, editor, text, position, job), needs=all_of_it
+            number,
+            lambda playback, editor: self._put_in(playback, editor, text, job, min(max(0, position), len(editor))),
+            needs=all_of_it,
         )
 
     def insert_at_cursor(self, text: str, number: int = 0) -> None:
         """Put the user's own text in at the cursor; what follows stays."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, editor: self._type(playback, editor, text, job))
+        self._with(number, lambda playback, editor: self._put_in(playback, editor, text, job))
 
     def replace(self, start: int, stop: int, text: str = "", number: int = 0) -> None:
         """Put the user's own text in the place of the characters from ``start`` to ``stop``; what follows stays."""
         job = self._latest_job.get(number, 0)
         self._with(
             number,
-            lambda playback, editor: self._change(
-                playback, editor, lambda: self._put_in(playback, editor, text, job, start, stop)
-            ),
+            lambda playback, editor: self._put_in(playback, editor, text, job, start, stop),
             needs=lambda playback, editor: start,
         )
 
@@ -288,7 +287,7 @@ class Player:
         a branch."""
         self._with(
             number,
-            lambda playback, editor: self._put_in_continuation(playback, editor, text),
+            lambda playback, editor: editing.put_in_continuation(playback, editor, text),
             needs=lambda playback, editor: 0 if playback.writing else math.inf,
         )
 
@@ -297,37 +296,42 @@ class Player:
         from there on stays as a branch."""
         self._with(
             number,
-            lambda playback, editor: self._show_alternative(playback, editor, direction, position),
+            lambda playback, editor: editing.show_alternative(playback, editor, direction, position),
             needs=all_of_it,
         )
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
-        self._with(number, lambda playback, editor: self._set_writing(playback, editor, writing))
+
+        def begin(playback: Playback, editor: Editor) -> None:
+            playback.stop()
+            playback.writing = writing
+
+        self._with(number, begin)
 
     def accept_suggestion(self, text: str, number: int = 0) -> None:
         """Put the beginning ``text`` of the suggestion into the text."""
         self._with(
             number,
-            lambda playback, editor: self._change(playback, editor, lambda: playback.accept(text)),
+            lambda playback, editor: editing.change(playback, editor, lambda: playback.accept(text)),
         )
 
     def another_suggestion(self, direction: int, number: int = 0) -> None:
         """Suggest the next (1) or previous (-1) of several."""
         self._with(
             number,
-            lambda playback, editor: self._another_suggestion(playback, playback.suggestion_place + direction),
+            lambda playback, editor: editing.suggest_another(playback, playback.suggestion_place + direction),
         )
 
     def show_suggestion(self, place: int, number: int = 0) -> None:
         """Suggest the one at ``place`` of several."""
-        self._with(number, lambda playback, editor: self._another_suggestion(playback, place))
+        self._with(number, lambda playback, editor: editing.suggest_another(playback, place))
 
     def erase(self, before: int = 0, after: int = 0, number: int = 0) -> None:
         """Remove characters before and after the cursor. The earlier text stays in the tree."""
         self._with(
             number,
-            lambda playback, editor: self._change(playback, editor, lambda: editor.erase(before, after)),
+            lambda playback, editor: editing.change(playback, editor, lambda: editor.erase(before, after)),
         )
 
     def erase_word(self, direction: int, number: int = 0) -> None:
@@ -336,7 +340,7 @@ class Player:
 
         def erase(playback: Playback, editor: Editor) -> None:
             before, after = (0, editor.word_after()) if direction > 0 else (editor.word_before(), 0)
-            self._change(playback, editor, lambda: editor.erase(before, after))
+            editing.change(playback, editor, lambda: editor.erase(before, after))
 
         self._with(number, erase)
 
@@ -350,13 +354,19 @@ class Player:
 
     def switch_branch(self, branch: int, number: int = 0) -> None:
         """Make a branch the current text."""
-        self._edit_with(number, "switching branches", lambda session: session.switch(branch))
+        self._with(
+            number,
+            lambda playback, editor: editing.edit(
+                playback, editor, "switching branches", lambda session: session.switch(branch)
+            ),
+            needs=all_of_it,
+        )
 
     def prune_branch(self, branch: int, number: int = 0) -> None:
         """Remove a branch and all that grow from it."""
         self._with(
             number,
-            lambda playback, editor: self._change(playback, editor, lambda: editor.prune(branch)),
+            lambda playback, editor: editing.change(playback, editor, lambda: editor.prune(branch)),
             needs=all_of_it,
         )
 
@@ -364,7 +374,7 @@ class Player:
         """Give a branch a name."""
         self._with(
             number,
-            lambda playback, editor: self._change(playback, editor, lambda: editor.session.rename(branch, name)),
+            lambda playback, editor: editing.change(playback, editor, lambda: editor.session.rename(branch, name)),
         )
 
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
@@ -413,9 +423,6 @@ class Player:
                 playback.failure = str(error)
             except Exception as error:
                 _fail(playback, error)
-
-    def _edit_with(self, number: int, kind: str, change: Callable[[Session], object]) -> None:
-        self._with(number, lambda playback, editor: self._edit(playback, editor, kind, change), needs=all_of_it)
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
@@ -654,7 +661,7 @@ class Player:
         begin = time.monotonic()
 
         def check() -> None:
-            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+            if self._stopped(playback, job):
                 raise Cancelled("Stopped reading the prime.")
 
         def show_progress(done: int, total: int) -> None:
@@ -708,17 +715,13 @@ class Player:
 
     def _stream(self, playback: Playback, editor: Editor, count: int, *, record: bool = True) -> None:
         if playback.speed == 0:
-            self._generate_one(playback, editor)
+            generate_one(playback, editor)
             return
         if record:
             editor.record(GENERATE)
         editor.session.rewind(len(editor))
         playback.running, playback.remaining, playback.stop_reason, playback.ended = True, count, "", False
         playback.start_pacing()
-
-    def _generate_one(self, playback: Playback, editor: Editor) -> None:
-        playback.stop()
-        self._change(playback, editor, editor.step, edited=False)
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         playback = self._playbacks.get(number)
@@ -745,22 +748,13 @@ class Player:
         if playback.speed == 0:
             playback.stop()
 
-    def _move_to(self, playback: Playback, editor: Editor, position: int) -> None:
-        playback.stop()
-        editor.move(min(max(0, position), len(editor)), undoable=not playback.writing)
-        playback.continuations = None
-
-    def _set_writing(self, playback: Playback, editor: Editor, writing: bool) -> None:
-        playback.stop()
-        playback.writing = writing
-
     def _undo(self, playback: Playback, editor: Editor) -> None:
         if not editor.undoable and playback.can_return:
             self._go_to_other(playback, -1)
             playback.note = f"This is the text before again: {len(playback.editor or ()):,} chars."
             return
         kind: list[str] = []
-        self._change(playback, editor, lambda: kind.append(editor.undo()))
+        editing.change(playback, editor, lambda: kind.append(editor.undo()))
         playback.note = f"Undone: {kind[0]}." if kind[0] else "There is nothing to undo."
 
     def _redo(self, playback: Playback, editor: Editor) -> None:
@@ -769,7 +763,7 @@ class Player:
             playback.note = "This is the later text again."
             return
         kind: list[str] = []
-        self._change(playback, editor, lambda: kind.append(editor.redo()))
+        editing.change(playback, editor, lambda: kind.append(editor.redo()))
         playback.note = f"Done again: {kind[0]}." if kind[0] else "There is nothing to redo."
 
     def _go_to_other(self, playback: Playback, direction: int) -> None:
@@ -778,70 +772,22 @@ class Player:
         playback.go_to_other(direction)
 
     def _regenerate(self, playback: Playback, editor: Editor, position: int) -> None:
-        editor.session.seed += 1
-
-        def generate(session: Session) -> None:
-            # Another seed may draw the same characters at first: go on until one differs, for 64 characters at most.
-            for _ in range(64):
-                length = len(session)
-                session.step()
-                if session.position > position + 1 or len(session) != length:
-                    return
-
-        self._edit_at(playback, editor, "regenerating", position, generate)
+        editing.draw_again(playback, editor, position)
         playback.running, playback.remaining = playback.speed > 0, PAUSE_AFTER
         playback.start_pacing()
-
-    def _insert(self, playback: Playback, editor: Editor, text: str, position: int, job: int) -> None:
-        """Put in a text, and leave what followed."""
-        position = min(max(0, position), len(editor))
-        self._change(playback, editor, lambda: self._put_in(playback, editor, text, job, position))
-
-    def _type(self, playback: Playback, editor: Editor, text: str, job: int) -> None:
-        """Put in a text at the cursor before what follows."""
-        self._change(playback, editor, lambda: self._put_in(playback, editor, text, job))
 
     def _put_in(
         self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None, stop: int | None = None
     ) -> None:
-        """Put in a text, a long one in pieces: it is shown as it grows, and can be cancelled. With ``at`` it goes in
-        there, in place of what follows up to ``stop`` or the end."""
-        session = editor.session
-        vocabulary = session.model.vocabulary
-        text, plain = with_plain_marks(session.model.text_options.apply(text), vocabulary)
-        playback.known_length = min(playback.known_length, session.position if at is None else at)
+        editing.put_in(playback, editor, text, lambda: self._stopped(playback, job), self._show, at, stop)
 
-        def check(done: int) -> None:
-            if done and (self._ended.is_set() or self._latest_job.get(playback.number, 0) != job):
-                raise Cancelled(f"Stopped after {done:,} of {len(text):,} characters.")
-            if done:
-                playback.changed = True
-                self._publish(time.monotonic())
+    def _stopped(self, playback: Playback, job: int) -> bool:
+        """Whether a load or a long text was cancelled."""
+        return self._ended.is_set() or self._latest_job.get(playback.number, 0) != job
 
-        if at is None or stop is None:
-            unknown = editor.insert(text, check, at=at)
-        else:
-            unknown = editor.replace(at, stop, text, check)
-        notes = []
-        if plain:
-            pairs = ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable())
-            notes = [f"Typographic marks that the model has never seen: {pairs}."] if pairs else []
-        if unknown:
-            names, replacement = ", ".join(map(repr, unknown)), vocabulary.replacement
-            notes.append(
-                f"The model has never seen {names}: left out."
-                if replacement is None
-                else f"The model has no symbol of its own for {names}: read as {replacement}."
-            )
-        playback.note = " ".join(notes)
-
-    def _another_suggestion(self, playback: Playback, place: int) -> None:
-        if not playback.suggestion():
-            return
-        playback.find_suggestions()
-        playback.suggestion_place = place % len(playback.suggestions)
-        if len(playback.suggestions) == 1:
-            playback.note = "The model suggests nothing else with these settings."
+    def _show(self) -> None:
+        """Publish states in the middle of a command, if it is time."""
+        self._publish(time.monotonic())
 
     def _find_continuations(
         self, playback: Playback, editor: Editor, count: int, length: int, lines: int, first: int, job: int
@@ -849,71 +795,13 @@ class Player:
         playback.stop()
 
         def show(found: Sequence[Continuation], complete: bool = False) -> None:
-            if self._ended.is_set() or self._latest_job.get(playback.number, 0) != job:
+            if self._stopped(playback, job):
                 raise Cancelled("")
             playback.continuations = Continuations(first, tuple(found), complete)
             playback.changed = True
-            self._publish(time.monotonic())
+            self._show()
 
         show(editor.session.continuations(count, length, lines=lines, first=first, progress=show), complete=True)
-
-    def _put_in_continuation(self, playback: Playback, editor: Editor, text: str) -> None:
-        if playback.writing:
-            self._change(playback, editor, lambda: editor.put_generated(text, "continuing"))
-        else:
-            self._edit(playback, editor, "continuing", lambda session: session.put_generated(text))
-
-    def _show_alternative(self, playback: Playback, editor: Editor, direction: int, position: int) -> None:
-        def change() -> None:
-            editor.move(min(max(0, position), len(editor)))
-            if not editor.show_alternative(direction, ALTERNATIVE_LENGTH):
-                playback.note = "The model has no likelier one." if direction < 0 else "That was the least likely one."
-
-        self._change(playback, editor, change)
-
-    def _edit_at(
-        self, playback: Playback, editor: Editor, kind: str, position: int, change: Callable[[Session], object]
-    ) -> None:
-        """Change the text at ``position``; the cursor is behind the change then."""
-
-        def move_and_change(session: Session) -> None:
-            session.rewind(min(max(0, position), len(session)))
-            change(session)
-
-        self._edit(playback, editor, kind, move_and_change)
-
-    def _edit(self, playback: Playback, editor: Editor, kind: str, change: Callable[[Session], object]) -> None:
-        """Change the session, which can be undone."""
-
-        def record_and_change() -> None:
-            editor.join()
-            editor.record(kind)
-            change(editor.session)
-
-        self._change(playback, editor, record_and_change)
-
-    def _change(self, playback: Playback, editor: Editor, change: Callable[[], object], *, edited: bool = True) -> None:
-        """Do something that may make another branch current, and find from where on the text is another. ``edited``:
-        it is the user's work, for which the session is kept."""
-        playback.stop()
-        playback.edited |= edited
-        playback.continuations = None
-        session = editor.session
-        before = {branch.number: branch for branch in session.branches() if branch.current}
-        length = len(session)
-        try:
-            change()
-        finally:
-            branches = session.branches()
-            after = {branch.number: branch for branch in branches if branch.current}
-            changes = [
-                branch.start
-                for number, branch in {**before, **after}.items()
-                if number not in before or number not in after
-            ]
-            playback.known_length = min([playback.known_length, length, len(session), *changes])
-            playback.branches = tuple(branches)
-            playback.unsaved = playback.changed = True
 
 
 def _state(playback: Playback) -> PlaybackState:

@@ -1,0 +1,59 @@
+"""What Play saves: the text, the session, and web pages about the model's checkpoints and about the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from charlstm import user_files
+from charlstm.display import visible
+from charlstm.generation.saving import settings_facts
+from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
+from charlstm.runs.folder import Run
+from charlstm.runs.models import models_of_run
+from charlstm_tui.background import run_command
+from charlstm_tui.player.state import ModelFacts, PlaybackState
+from charlstm_tui.save_dialog import Format
+
+SESSION_FORMATS = (
+    Format(".txt", "the text"),
+    Format(".md", "Markdown, with the settings"),
+    Format(".html", "the text in its colours"),
+    Format(".tree.html", "all branches as a web page"),
+    Format(".json", "the session, to continue it"),
+)
+"""What the player writes."""
+CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
+REPORT = Format(".report.html", "a report: what goes on inside the model")
+CHECKPOINTS_LENGTH = 400
+"""Characters that each of the checkpoints generates."""
+
+
+def formats(facts: ModelFacts) -> list[Format]:
+    """What can be saved while this model is played."""
+    found = [*SESSION_FORMATS]
+    if len(facts.checkpoint_steps) > 1:
+        found.append(CHECKPOINTS)
+    if facts.run is not None:
+        found.append(REPORT)
+    return found
+
+
+def write_checkpoints(path: Path, state: PlaybackState, run: Run, progress: Callable[[int, int], None]) -> None:
+    """Continue the prime with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
+    is called with the number of checkpoints that are done and of all, and may raise to end it."""
+    models, seed = models_of_run(run), state.request.seed
+    texts = checkpoint_texts(
+        models, state.prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
+        progress=progress,
+    )  # fmt: skip
+    title = f"How {visible(run.name, keep='')} learnt"
+    facts = settings_facts(seed, state.settings, state.clamps)
+    user_files.save_text(path, checkpoints_page(list(texts), title=title, facts=facts))
+
+
+async def write_report(path: Path, run: Path, step: int | None) -> None:
+    """Write the page of the command ``report`` about the run's model, or about its snapshot of ``step``. Takes a minute
+    or two. Raises :class:`~charlstm_tui.background.CommandError` when it fails."""
+    snapshot = () if step is None else ("--snapshot", str(step))
+    await run_command("report", str(run), "--out", str(path), *snapshot)
