@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm_tui.actions import BY_ID, Action, key_name
+from charlstm_tui.actions import Action
 
 
 class KeyBar(Widget):
@@ -37,17 +37,13 @@ class KeyBar(Widget):
 
     def items(self) -> list[tuple[str, str, str]]:
         """Id, key and label of each action to show, the most important first, help last."""
-        bound: dict[str, str] = {}
-        for active in self.screen.active_bindings.values():
-            bound.setdefault(active.binding.id or "", key_name(active.binding.key))
-        actions = self._actions()
+        labels, acting = self._labels(), {action.id: action for action in self._actions()}
         first = "app.zoom" if self.screen.maximized is not None else ""
-        shown = sorted((each for each in actions if each.footer), key=lambda each: (each.id != first, each.footer))
-        # The table's key where a widget binds the same one and passes it on, as a scrolling one does with the arrows.
-        labels, keys = self._labels(), {action.id: bound.get(action.id, action.key_label) for action in actions}
-        items = [(action.id, keys[action.id], labels.get(action.id, action.label)) for action in shown]
-        helps = [name for name in ("app.help_key", "app.help") if name in keys]
-        return [*items, *((name, keys[name], BY_ID[name].label) for name in helps[:1])]
+        shown = sorted(
+            (each for each in acting.values() if each.footer), key=lambda each: (each.id != first, each.footer)
+        )
+        helps = [acting[name] for name in ("app.help_key", "app.help") if name in acting][:1]
+        return [(each.id, each.key_label, labels.get(each.id, each.label)) for each in (*shown, *helps)]
 
     def render(self) -> Content:
         width = self.size.width - 1
