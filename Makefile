@@ -20,10 +20,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Three at once keep two cores busy, since many wait for another process. Tests that drive real terminals run alone,
+# Four at once keep two cores busy, since many wait for another process. Tests that drive real terminals run alone,
 # since the app plays text by the clock meanwhile.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/terminal
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/terminal
 	$(BIN)/python -m pytest tests/terminal
 
 # The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about twenty minutes.

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from textual._compositor import Compositor
 from textual._wait import wait_for_idle
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
@@ -78,6 +79,13 @@ def _parse_styles_once() -> Iterator[None]:
         found = property(lambda sheet: _parses(frozenset(sheet._variables.items())), lambda sheet, _: None)
         patch.setattr(Stylesheet, "_parse_cache", found, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _draw_changes_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screen is drawn as a whole when it is new or laid out anew, and when a test looks at it. What changes between
+    is drawn by the terminal tests and by the fuzzing: nobody sees it here, and it takes a quarter of the time."""
+    monkeypatch.setattr(Compositor, "render_partial_update", lambda compositor: compositor._dirty_regions.clear())
 
 
 @pytest.fixture
