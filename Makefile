@@ -20,11 +20,12 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Four at once keep two cores busy, since many wait for another process. Tests that drive real terminals run alone,
-# since the app plays text by the clock meanwhile.
+# Four at once keep two cores busy, since many wait for another process. Those that drive real terminals come
+# afterwards, two at once, since the app plays text by the clock meanwhile.
+unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/terminal
-	$(BIN)/python -m pytest tests/terminal
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
 
 # The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about twenty minutes.
 torture: $(VENV)/.dev
