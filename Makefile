@@ -27,7 +27,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/terminal
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
 
-# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about twenty minutes.
+# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about half an hour.
 torture: $(VENV)/.dev
 	$(BIN)/python tests/torture/everything.py
 

@@ -1,6 +1,6 @@
 """``make torture``: every long form in turn, and one table of what was tried and what was lost.
 
-What each of them prints goes by on stderr; the table is printed last, on stdout. Takes some twenty minutes.
+What each of them prints goes by on stderr; the table is printed last, on stdout. Takes about half an hour.
 """
 
 from __future__ import annotations
