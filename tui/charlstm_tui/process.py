@@ -41,7 +41,7 @@ def frame_rate(environment: Mapping[str, str]) -> int:
 
 
 def switch_threads_quickly() -> None:
-    """Let the screen's thread and the player's take turns every millisecond.
+    """Let the screen's thread take turns with those that play or read logs every millisecond.
 
     Python's own 5 ms add up over the several turns that the work for a key takes.
     """

@@ -33,7 +33,6 @@ from charlstm_tui.player.editing import Cancelled
 from charlstm_tui.player.playback import Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
-from charlstm_tui.process import switch_threads_quickly
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
@@ -133,7 +132,6 @@ class Player:
 
     def start(self) -> None:
         """Start the thread."""
-        switch_threads_quickly()
         self._thread.start()
 
     def close(self, timeout: float = 1.0) -> None:
