@@ -24,7 +24,7 @@ SESSION_FORMATS = (
 )
 """What the player writes."""
 CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
-REPORT = Format(".report.html", "a report: what goes on inside the model")
+REPORT = Format(".report.html", "a report on the model")
 CHECKPOINTS_LENGTH = 400
 """Characters that each of the checkpoints generates."""
 
