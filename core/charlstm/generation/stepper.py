@@ -172,15 +172,22 @@ class Stepper:
         """Feed the character ``which`` to one stream, without computing logits."""
         self._layers(self._rows[which, :, None], state)
 
-    def step_mixed(self, weights: Floats, state: StepperState) -> Floats:
-        """As :meth:`step`, but feed each stream a mixture of characters instead of one.
+    def advance_hiding(self, which: int, hidden: int, weights: Floats, state: StepperState) -> None:
+        """Feed the character ``which`` to all streams but one, without computing logits.
 
         Args:
-            weights: ``(B, V)`` float32; a row of probabilities stands for a character that is only expected.
+            hidden: the stream that gets a mixture of characters instead.
+            weights: ``(V,)`` float32, the mixture; probabilities stand for a character that is only expected.
             state: of ``B`` streams; changed in place.
         """
-        self._layers(np.dot(self._rows_across, weights.T), state)
-        return self.logits(state)
+        looked_up = self._buffers_for(state.batch).looked_up
+        looked_up[:] = self._rows[which, :, None]
+        looked_up[:, hidden] = weights @ self._rows
+        self._layers(looked_up, state)
+
+    def first_logits(self, state: StepperState) -> Floats:
+        """The logits ``(V,)`` float32 of the first stream alone."""
+        return self.head(state.inputs[-1][-self.hidden_size :, 0])
 
     def logits(self, state: StepperState, out: Floats | None = None) -> Floats:
         """The logits of the next characters: ``(B, V)`` float32, in ``out`` or in a buffer that the next call

@@ -122,26 +122,19 @@ def _losses(
     ``state`` is that before them, and stays as it is; ``at_start`` says that it has read nothing, and so expects
     nothing."""
     target, count, vocab_size = int(ids[-1]), len(ids) - 1, stepper.vocab_size
-    logits = np.zeros((1, vocab_size), np.float32) if at_start else stepper.logits(state)
+    logits = np.zeros(vocab_size, np.float32) if at_start else stepper.first_logits(state)
     # Stream 0 reads the text; the others each have one character hidden. They are added in groups, since before its
     # hidden character a stream is equal to stream 0.
     for at in range(count):
-        expected = _softmax(logits[:1])[0]
         hidden = 1 + at
         if hidden == state.batch:
             if progress is not None:
                 progress(at, count)
             state = _widened(state, GROUP - state.batch % GROUP)
-        which = np.full(state.batch, ids[at], np.intp)
-        if fixed is not None:
-            which[hidden] = fixed
-            logits = stepper.step(which, state)
-        else:
-            mixture = np.zeros((state.batch, vocab_size), np.float32)
-            mixture[:, ids[at]] = 1
-            mixture[hidden] = expected
-            logits = stepper.step_mixed(mixture, state)
-    losses = _loss(logits[: count + 1], target)
+        shown = _softmax(logits) if fixed is None else np.eye(1, vocab_size, fixed, dtype=np.float32)[0]
+        stepper.advance_hiding(int(ids[at]), hidden, shown, state)
+        logits = stepper.first_logits(state)
+    losses = _loss(stepper.logits(state)[: count + 1], target)
     return np.roll(losses, -1)
 
 
@@ -152,8 +145,8 @@ def _widened(state: StepperState, more: int) -> StepperState:
 
 
 def _softmax(logits: Floats) -> Floats:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: Floats = exponentials / exponentials.sum(1, keepdims=True)
+    exponentials = np.exp(logits - logits.max())
+    probabilities: Floats = exponentials / exponentials.sum()
     return probabilities
 
 

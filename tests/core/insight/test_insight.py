@@ -277,8 +277,9 @@ def test_influence_by_expectation_feeds_the_models_own_distribution(random_model
         ids = prepare_prime(random_model, text).ids
         for char in ids[:at]:
             stepper.step(np.array([char]), state)
-        expected = probabilities(random_model, text[:at])[None].astype(np.float32)
-        logits = stepper.step_mixed(expected, state).copy()
+        expected = probabilities(random_model, text[:at]).astype(np.float32)
+        stepper.advance_hiding(ids[at], 0, expected, state)
+        logits = stepper.logits(state).copy()
         for char in ids[at + 1 : -1]:
             logits = stepper.step(np.array([char]), state)
         share = np.exp(logits[0].astype(np.float64))
