@@ -434,11 +434,11 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}.p{color:#777}
 
 
 _TREE_STYLE = """
-.tree{white-space:pre-wrap;overflow-wrap:anywhere}details{display:inline}summary{display:inline;cursor:pointer;
-color:#2b6cb0;font-size:.8em;user-select:none}summary::before{content:"▸"}summary .n{font-weight:bold}
+.tree{white-space:pre-wrap;overflow-wrap:anywhere}details{display:inline}summary{display:inline;cursor:pointer;user-select:none;margin-right:.3em}summary,small{color:#2b6cb0;font-size:.8em}summary::before{content:"▸"}.n{font-weight:bold}
+details:not([open])::details-content{display:none}
 details[open]{display:block;border-left:2px solid #8886;margin:.2em 0 .2em .4em;padding-left:.7em}
 details[open]>summary::before{content:"▾ "}details[open]>summary>.b{display:none}.o{color:#777}
-@media(prefers-color-scheme:dark){.o{color:#8a8a8a}summary{color:#7fb0e8}}
+@media(prefers-color-scheme:dark){.o{color:#8a8a8a}summary,small{color:#7fb0e8}}
 """.replace("\n", "")
 
 FOLD = 12
@@ -529,6 +529,7 @@ def to_tree_html(session: Session) -> str:
         if child is None:
             continue
         rest = (branch, child.start, number + 1)
+        name = f'<small class="n">{_escape(child.name)}</small> ' if child.name else ""
         if not (is_current and id(child) in on_path):
             todo += [
                 (*rest, is_current),
@@ -537,9 +538,10 @@ def to_tree_html(session: Session) -> str:
                 fold(child, child.start, child.name),
             ]
         elif branch.stop > child.start:  # the current text goes on with the child: what stood here is another
-            todo += [(child, child.start, 0, True), "</details>", (*rest, False), fold(branch, child.start, "")]
+            todo += [(child, child.start, 0, True), name]
+            todo += ["</details>", (*rest, False), fold(branch, child.start, "")]
         else:
-            todo.append((child, child.start, 0, True))
+            todo += [(child, child.start, 0, True), name]
     about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
     title = _escape(_title(session))
     return (

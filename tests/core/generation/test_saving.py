@@ -296,7 +296,7 @@ def test_saving_repeatedly_hashes_the_weights_once(session, model, tmp_path, mon
 def current_of_tree_page(page):
     """The text of the page that is neither grey nor the name of a fold."""
     tree = re.search(r'<div class="tree"[^>]*>(.*)</div>', page, re.DOTALL)[1]
-    shown = re.sub(r'<summary>.*?</summary>|<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
+    shown = re.sub(r'<summary>.*?</summary>|<small.*?</small> |<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
     return html.unescape(re.sub("<[^>]*>", "", shown))
 
 
@@ -315,6 +315,7 @@ def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
     assert "<script" not in page
     assert "<i>" not in page
     assert current_of_tree_page(page) == to_text(session)
+    assert '<small class="n">third</small>' in page
     grey = html.unescape("".join(re.findall(r'<span class="o">(.*?)</span>', page, re.DOTALL)))
     assert sorted(grey) == sorted(first[3:] + "jjjijj")
     session.switch(0)
