@@ -49,6 +49,10 @@ class Palette(CommandPalette):
         return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
 
 
+SYSTEM_WORDS = {"Theme": "dark light colours"}
+"""What else people call the app's own commands."""
+
+
 class ThemePicker(Palette):
     """The palette of themes. The highlighted one is shown at once; Esc brings back the one before."""
 
@@ -116,7 +120,7 @@ class Actions(Provider):
             for action in sorted(shown, key=lambda action: (action.mode is None, -action.scope.count("."))):
                 yield _capital(action.label), _about(action), action.words, partial(screen.action_do, action.id)
         for command in self.app.get_system_commands(screen):
-            yield command.title, command.help, "", command.callback
+            yield command.title, command.help, SYSTEM_WORDS.get(command.title, ""), command.callback
 
     def _in_other_modes(self) -> Iterator[Entry]:
         """The actions of the other modes, which are shown first. Only in a search, as they are many. Of those with the

@@ -153,3 +153,26 @@ async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
         play.do_accept_word()
         play.do_accept_suggestion()
         assert accepted == ["one", " two", " three"]
+
+
+async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        await it.pilot.press("escape")
+        assert not it.screen.play.suggested
+        await it.pilot.press("ctrl+l")
+        await it.until(lambda: bool(it.screen.play.suggested))
+
+
+async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w", "shift+left", "shift+left", "ctrl+x")
+        await it.until(lambda: it.text == before[:-2])
+        await it.pilot.press("ctrl+v", "ctrl+v")
+        await it.until(lambda: it.text == before + before[-2:])
+        await it.pilot.press("ctrl+home", "left")
+        await it.until(lambda: "The prime ends here: Esc, then e edits it" in it.status())

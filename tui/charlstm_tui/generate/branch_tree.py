@@ -75,7 +75,7 @@ class BranchTree(SideList):
         stem = "  " * min(width // INDENT_WIDTH, max(0, depth - 1)) + "└ " * (depth > 0)
         span = f"  {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
         free = max(6, width - 2 - len(stem) - len(span))
-        name = visible(branch.name, keep="") or visible(branch.text, keep="").replace("\n", "↵") or "…"
+        name = visible(branch.name, keep="") or visible(branch.text.strip(), keep="").replace("\n", "↵") or "…"
         words = Content(name)
         if words.cell_length > free:
             words = words.truncate(free, ellipsis=True)

@@ -53,6 +53,8 @@ from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.split import Split
 
+TOWARDS_PRIME = ("left", "up", "home", "backspace", "ctrl+left", "ctrl+home", "ctrl+w", "ctrl+backspace")
+"""Keys that at the beginning of the text would go on into the prime."""
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 BEGINNING = 25
@@ -174,7 +176,9 @@ class PlayView(ExplainingView):
             return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "accept_word":
             return self.playing and bool(self.suggested)
-        if action.handler in ("undo", "redo"):
+        if action.handler == "another_suggestion":
+            return self.playing and state is not None and bool(state.suggestion)
+        if action.handler in ("undo", "redo") and not self.writing:
             return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
         if action.scope == "generate.tree":
             branch = self.query_one(BranchTree).highlighted_branch
@@ -490,6 +494,7 @@ class PlayView(ExplainingView):
         def chosen(answer: Chosen | None) -> None:
             if answer is None:
                 return
+            self._suggestion_hidden = False
             self.player.change_settings(lambda _: answer.settings)
             if answer.copied is not None and answer.copied != self.min_copied:
                 self.min_copied = answer.copied
@@ -572,9 +577,11 @@ class PlayView(ExplainingView):
     # ---- actions: undo
 
     def do_undo(self) -> None:
+        self._suggestion_hidden = False
         self.player.undo()
 
     def do_redo(self) -> None:
+        self._suggestion_hidden = False
         self.player.redo()
 
     # ---- actions: choosing and branching
@@ -707,7 +714,7 @@ class PlayView(ExplainingView):
         if state is None or state.facts is None:
             return
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
-        about = f"{key_of('generate.open_model')} offers the sessions in {home(sessions)}."
+        about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
 
         def named(path: Path | None) -> None:
             if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
@@ -778,10 +785,14 @@ class PlayView(ExplainingView):
             return
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
+        at_start = self._text.cursor == 0
         if self._text.handle(event):
             event.stop()
             event.prevent_default()
             self._typed()
+            if at_start and event.key in TOWARDS_PRIME:
+                back, edit = key_of("app.back"), key_of("generate.edit_prime")
+                self.say(f"The prime ends here: {back}, then {edit} edits it, and the text begins anew.")
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
@@ -827,6 +838,7 @@ class PlayView(ExplainingView):
         self._unaccepted = self._unaccepted[length:]
 
     def do_another_suggestion(self, direction: int) -> None:
+        self._suggestion_hidden = False
         self.player.another_suggestion(direction)
 
     @on(SuggestionList.Picked)

@@ -79,6 +79,8 @@ class PlayedText:
                 erases(self.player)
         elif event.key == "enter":
             self.type("\n")
+        elif event.key == "ctrl+v":
+            self.type(self.view.app.clipboard)
         elif event.character is not None and event.is_printable and not has_alt(event):
             self.type(event.character)
         else:

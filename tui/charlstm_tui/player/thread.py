@@ -49,7 +49,7 @@ MAX_UNSEEN = 20_000
 PAUSE_AFTER = 1000
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
-SAVE_INTERVAL = 5.0
+SAVE_INTERVAL = 2.0
 """Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
 READING_STATES = 0.25
 """Seconds between two states while a model reads again what follows an edit. For each one it reads again up to 64
