@@ -271,6 +271,24 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         assert it.text.startswith("The morning")
 
 
+async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(30)
+        before = it.text
+        await it.pilot.press(*["left"] * 4, "d")
+        duel = it.screen.duel
+        await it.until(lambda: all((side := duel.state(n)) is not None and side.length > 5 for n in (1, 2)))
+        assert duel.view(1).text().startswith(before[:-4])
+        await it.pilot.press("space", "tab")
+        await it.until(lambda: not duel.running and duel.chosen == 2)
+        chosen = duel.view(2).text()
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen.view_name == "play" and it.text == chosen)
+        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
     async with playing(model, speed=FULL) as it:
         await it.until(lambda: it.screen.play.playing)

@@ -1,4 +1,4 @@
-"""Duel: one prime and seed with two settings or models, or with cells held and without, streaming side by side.
+"""Duel: one beginning and seed with two settings or models, or with cells held and without, streaming side by side.
 
 Both end at the end of a sentence. Then each has a verdict, figures of its text, one sentence says how they differ, and
 both can be saved with them.
@@ -17,6 +17,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
 from charlstm import user_files
@@ -47,6 +48,8 @@ LENGTH = 600
 """Characters of each side; then it goes on to the end of the sentence."""
 HELD_LENGTH = 2000
 """The same where cells are held: what they change is counted, and fewer do not tell."""
+READ = 2000
+"""Characters before the cursor of Play that both sides continue: models forget what stands further back."""
 FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown, one below the other"))
 NOT_HERE = ("edit_prime", "last_session")
 """Handlers of actions of Generate that Duel has nothing for."""
@@ -54,6 +57,13 @@ NOT_HERE = ("edit_prime", "last_session")
 
 class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
+
+    class Kept(Message):
+        """What a side generated is to go into the text of Play, which it continues."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -102,6 +112,9 @@ class DuelView(GenerateView):
     def can(self, action: Action) -> bool:
         if action.handler == "save":
             return bool(self._verdicts)
+        if action.handler == "keep_side":
+            state = self._states.get(self.chosen)
+            return state is not None and state.length > 0 and not self.running and not self._holds
         return action.handler not in NOT_HERE and bool(self._states)
 
     def labels(self) -> dict[str, str]:
@@ -116,9 +129,15 @@ class DuelView(GenerateView):
             f"{less} {more} … its settings",
         ]
 
-    def enter(self, played: PlaybackState, features: Sequence[str] = ()) -> None:
-        """Play the prime of ``played`` on both sides: on the second with the cells that are held or, if there are none,
-        with a higher temperature. The heads show how often ``features`` begin in what is generated."""
+    @property
+    def _holds(self) -> bool:
+        """Whether a side has held cells; then both continue the prime, else the text at the cursor of Play."""
+        return any(state.clamps for state in self._states.values())
+
+    def enter(self, played: PlaybackState, before: str, features: Sequence[str] = ()) -> None:
+        """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
+        temperature; or if cells are held, the prime, on the second with them. The heads show how often ``features``
+        begin in what is generated."""
         self._states.clear()
         self._show_verdicts({})
         self._features = tuple(features)
@@ -129,9 +148,10 @@ class DuelView(GenerateView):
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
         second = settings if played.clamps else hotter
         self._length = HELD_LENGTH if played.clamps else LENGTH
+        prime = played.prime if played.clamps else before[-READ:]
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
-                played.request, prime=played.prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
+                played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
                 session=None, clamps=clamps, to_sentence=self._length,
             )  # fmt: skip
             self.player.load(request, number)
@@ -193,7 +213,7 @@ class DuelView(GenerateView):
     def _rates(self) -> dict[int, list[str]]:
         """For each side how often the features of the held cells begin in it, and whether that tells anything."""
         words: dict[int, list[str]] = {number: [] for number in self._states}
-        if not any(state.clamps for state in self._states.values()):
+        if not self._holds:
             return words
         texts = {number: self._generated(state) for number, state in self._states.items()}
         for name in self._features:
@@ -218,7 +238,7 @@ class DuelView(GenerateView):
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         settings = state.settings
         values = []
-        if any(each.clamps for each in self._states.values()):
+        if self._holds:
             values = [held_words(state.clamps) if state.clamps else "no cell held"]
         values.append(f"{CAPTION['temperature']} {settings.temperature:.2f}")
         values += [
@@ -350,6 +370,11 @@ class DuelView(GenerateView):
 
         side = "left" if number == SIDES[0] else "right"
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
+
+    def do_keep_side(self) -> None:
+        state = self._states.get(self.chosen)
+        if state is not None:
+            self.post_message(self.Kept(self._generated(state)))
 
     def do_duel_again(self) -> None:
         for number in SIDES:

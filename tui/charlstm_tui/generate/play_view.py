@@ -126,6 +126,11 @@ class PlayView(ExplainingView):
         return self._stream
 
     @property
+    def position(self) -> int:
+        """The position of the cursor in the text, counted from the end of the prime."""
+        return self._text.cursor
+
+    @property
     def overlap(self) -> Overlap | None:
         """What of the text is copied, if the training text is known."""
         return self._copied.found

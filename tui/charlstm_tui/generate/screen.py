@@ -18,12 +18,12 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
-from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.formatting import loss, shorten
+from charlstm_tui.formatting import loss, plural, shorten
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
@@ -176,7 +176,7 @@ class GenerateScreen(ModeScreen):
             names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if name == "duel":  # each side says what it plays
-            names = ("the same prime and seed on both sides", "same prime and seed")
+            names = ("the same beginning and seed on both sides", "same beginning and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self.query_one(GenerateBar).show(name, shown, names, facts.place, count)
@@ -401,7 +401,16 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None:
             await self._open_view("duel", "cells" if self.view is self.cells else "play")
-            self.duel.enter(state, self.cells.features_of(state.clamps))
+            self.player.move_to(self.play.position)
+            text = self.play.text_view
+            self.duel.enter(state, text.text(0, text.cursor), self.cells.features_of(state.clamps))
+
+    @on(DuelView.Kept)
+    def _side_kept(self, event: DuelView.Kept) -> None:
+        self.show_view("play")
+        self.player.put_in_continuation(event.text)
+        undo = key_of("generate.undo")
+        self._show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
 
     async def do_cells(self) -> None:
         state = self.play.state
