@@ -176,3 +176,17 @@ async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Pa
         await it.until(lambda: it.text == before + before[-2:])
         await it.pilot.press("ctrl+home", "left")
         await it.until(lambda: "The prime ends here: Esc, then e edits it" in it.status())
+
+
+async def test_a_chosen_suggestion_stays_word_after_word(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        await it.pilot.press("ctrl+l")
+        await it.until(lambda: it.state.suggestion_place > 0)
+        chosen, before = it.state.suggestion, it.text
+        for end in (2, 4, 6):
+            it.screen.player.accept_suggestion(chosen[end - 2 : end])
+            await it.until(lambda: it.text == before + chosen[:end])  # noqa: B023 - it is awaited here
+            assert it.state.suggestion == chosen[end:]

@@ -122,6 +122,7 @@ class Playback:
         self.suggestions: list[str] = []
         self.suggestion_place = 0
         self._suggestions_for: tuple[object, ...] = ()  # the text and the settings that they continue
+        self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
@@ -359,15 +360,16 @@ class Playback:
     def accept(self, text: str) -> None:
         """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
         that is no longer suggested is ignored: the key was quicker than the screen."""
-        shown, other = self.suggestion(), self.suggestion_place > 0
+        shown, chosen = self.suggestion(), self.suggestion_place > 0 or self._is_rest
         if self.editor is None or not text or not shown.startswith(text):
             return
         self.editor.put_generated(text, "accepting")
-        if other and (rest := shown[len(text) :]).strip():
-            self._suggest([rest])
+        if chosen and (rest := shown[len(text) :]).strip():
+            self._suggest([rest], is_rest=True)
 
-    def _suggest(self, suggestions: list[str]) -> None:
+    def _suggest(self, suggestions: list[str], *, is_rest: bool = False) -> None:
         assert self.editor is not None
+        self._is_rest = is_rest
         self._suggestions_for = self._suggestions_key(self.editor)
         self.suggestions, self.suggestion_place = suggestions, 0
 
