@@ -44,6 +44,7 @@ class ModelPicker(SafeWorkers, Dialog):
     ModelPicker.-wide .dialog { width: 110; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-medium")]  # noqa: RUF012
 
     def __init__(self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None) -> None:
         super().__init__()
