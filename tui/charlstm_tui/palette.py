@@ -118,7 +118,8 @@ class Actions(Provider):
         if isinstance(screen, ModeScreen):
             shown = (action for action in screen.palette_actions() if action.palette)
             for action in sorted(shown, key=lambda action: (action.mode is None, -action.scope.count("."))):
-                yield _capital(action.label), _about(action), action.words, partial(screen.action_do, action.id)
+                about = _about(action, typing=screen.in_input())
+                yield _capital(action.label), about, action.words, partial(screen.action_do, action.id)
         for command in self.app.get_system_commands(screen):
             yield command.title, command.help, SYSTEM_WORDS.get(command.title, ""), command.callback
 
@@ -179,8 +180,10 @@ def _begun(typed: Sequence[str], words: Sequence[str]) -> bool:
     return all(any(word.startswith(each) for word in words) for each in typed)
 
 
-def _about(action: Action) -> str:
-    return f"{action.help}  [{' '.join(map(key_name, action.keys))}]"
+def _about(action: Action, typing: bool = False) -> str:
+    """What an action does, with its keys; while ``typing`` without those that would be typed."""
+    keys = () if typing and not action.acts_in_inputs else action.keys
+    return f"{action.help}  [{' '.join(map(key_name, keys))}]" if keys else action.help
 
 
 def _capital(label: str) -> str:

@@ -190,3 +190,15 @@ async def test_a_chosen_suggestion_stays_word_after_word(model: Path) -> None:
             it.screen.player.accept_suggestion(chosen[end - 2 : end])
             await it.until(lambda: it.text == before + chosen[:end])  # noqa: B023 - it is awaited here
             assert it.state.suggestion == chosen[end:]
+
+
+async def test_the_palette_names_no_keys_that_would_be_typed(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", "ctrl+p", *"zoom")
+        await it.until(lambda: "Zoom" in it.screen_text())
+        assert "[z]" not in it.screen_text()
+        await it.pilot.press("escape", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        await it.pilot.press("ctrl+p", *"zoom")
+        await it.until(lambda: "[z]" in it.screen_text())
