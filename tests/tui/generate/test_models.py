@@ -244,8 +244,8 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: "of this model at the end" in it.screen_text())
         await it.pilot.press(*"session")
         await it.until(lambda: "demo" not in it.screen_text())
-        newest, last = " 2 chars · “The morning", "19 chars · “The morning"
-        assert -1 < it.screen_text().find(newest) < it.screen_text().find(last)
+        without_work, with_work = " 2 chars · “The morning", "19 chars · “The morning"
+        assert -1 < it.screen_text().find(with_work) < it.screen_text().find(without_work)
         it.app.screen.query_one(Input).value = "./tin"
         await it.until(lambda: "./tiny.safetensors" in it.screen_text())
         await it.pilot.press("tab")

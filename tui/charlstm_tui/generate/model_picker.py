@@ -140,7 +140,7 @@ class TypedPathSuggester(PathSuggester):
 
 def entries(state: RunsState, sessions: Path | None, played: Path | None = None) -> list[tuple[str, str, str]]:
     """(MODEL, name, about) of what can be played, runs first; ``sessions`` is the folder of saved ones, of which
-    ``played`` is left out."""
+    ``played`` is left out, and those that the user had no part in come last."""
     found = [(str(view.path), view.name, _about(view)) for view in state.runs if view.has_model()]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
@@ -149,7 +149,7 @@ def entries(state: RunsState, sessions: Path | None, played: Path | None = None)
     saved = [] if sessions is None else saved_sessions.saved(sessions, but=played)
     saved += saved_sessions.elsewhere(saved)
     listed = [session for session in saved if session.length or not session.automatic]
-    listed.sort(key=lambda session: -session.saved)
+    listed.sort(key=lambda session: (session.automatic and not session.has_work, -session.saved))
     return found + [_session_entry(session) for session in listed[:FILES]]
 
 
