@@ -527,7 +527,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     player.undo()
     back = listener.until(lambda p: p.prime == story.prime)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
-    assert "text before again: 11 chars" in back.note
+    assert "text before is back: 11 chars" in back.note
     player.redo()
     later = listener.until(lambda p: p.prime == "e")
     assert later.file == other.file

@@ -114,7 +114,9 @@ def report(
             if find is not None:
                 whole, where = start_of_text(loaded, text, encoding, max_chars) if text else (content, source)
                 read = prepare_prime(loaded, whole, empty_is_fine=True).text
-                explained = read[: places_of(read, find, loaded, where)[-1] + 1]
+                places = places_of(read, find, loaded, where)
+                within = [place for place in places if place < len(content)]  # rather than in a licence at its end
+                explained = read[: (within or places)[-1] + 1]
             models = [] if run is None else evenly_chosen(models_of_run(model, runs_dir), SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,

@@ -4,6 +4,7 @@ holding the cell does, and which characters matter at one place."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.display import symbol, visible
-from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.generate import generate_many
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.activations import WARM_UP
+from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.features import Feature, text_features
 from charlstm.insight.influence import BACK, Influence, influence
-from charlstm.insight.multiverse import read_text
+from charlstm.insight.multiverse import read_text, softmax
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.insight.report import (
     COLOURS,
@@ -45,8 +43,17 @@ if TYPE_CHECKING:
 SCORED_CHARS = 8_000
 """Characters on which the cell is scored in each model of the run: reading so many at 2 × 512 takes some 3 s."""
 
-SAMPLES, SAMPLE_CHARS = 8, 1_500
-"""Texts that are generated with the cell held at each value, and the characters of each."""
+HELD_CHARS = 10_000
+"""Characters that are read with the cell held at each value."""
+
+CONTROL_CHARS = 2_000
+"""Characters from which the range of a cell is taken that is held for comparison."""
+
+MOST_RARE = 0.05
+"""A character that stands before a smaller share of a feature's ends is no sign of one."""
+
+FEWEST_PLACES = 10
+"""Places over which a mean says something."""
 
 LIKELIEST = 6
 """Next characters whose probabilities are compared."""
@@ -118,7 +125,14 @@ def feature_report(
         ),
         _training(named, features, read[:SCORED_CHARS], models, staged(progress, "reading with earlier models")),
         _next_chars(model, primes, holds, stepper),
-        _rates(model, name, features, holds, staged(progress, "generating with the cell held")),
+        _ends(
+            model,
+            read[:HELD_CHARS],
+            name,
+            values[:HELD_CHARS],
+            [*holds, _control(model, named, read, stepper)],
+            stepper,
+        ),
         _why(model, explained, stepper),
         *(continuations_section(model, prime, stepper) for prime in primes),
     ]
@@ -140,6 +154,14 @@ def _far(named: NamedCell) -> float:
 
 def _hold(named: NamedCell, value: float) -> _Hold:
     return _Hold(f"{_cell(named)} held at {value:g}", (Clamp(*named.cell, value=value),))
+
+
+def _control(model: Model, named: NamedCell, text: str, stepper: Stepper) -> _Hold:
+    """Another cell of the same layer at an end of its own range: what holding any cell does."""
+    layer, cell = named.cell[0], named.cell[1] % model.config.hidden_size + 1
+    states = activations(model, text[:CONTROL_CHARS], stepper=stepper).cells[:, layer - 1, cell - 1]
+    value = round(float(np.percentile(states, 1 if named.follows_low else 99)), 1)
+    return _Hold(f"for comparison, {layer}:{cell} held at {value:g}", (Clamp(layer, cell, value=value),))
 
 
 def _end_after(values: Floats, start: int) -> int:
@@ -179,8 +201,7 @@ def _next_chars(model: Model, primes: Sequence[str], holds: Sequence[_Hold], ste
         columns = []
         for hold in holds:
             stepper.clamps = hold.clamps
-            logits = read_text(model, prime, stepper=stepper).logits[0].astype(np.float64)
-            columns.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+            columns.append(softmax(read_text(model, prime, stepper=stepper).logits)[0])
         stepper.clamps = ()
         rows = [
             [symbol(model.vocabulary.symbols[which]), *(_percent(column[which]) for column in columns)]
@@ -194,34 +215,36 @@ def _next_chars(model: Model, primes: Sequence[str], holds: Sequence[_Hold], ste
     return section("Is it really that cell?", about, "".join(parts))
 
 
-def _rates(
-    model: Model, name: str, features: Features, holds: Sequence[_Hold], progress: Callable[[int, int], None]
-) -> str:
-    """How often the feature begins in generated text, free and with the cell held."""
-    rows, settings, total = [], SamplerSettings(temperature=1.0, min_p=0.0), SAMPLES * SAMPLE_CHARS
-    for number, hold in enumerate(holds):
-
-        def show(done: int, before: int = number * total) -> None:
-            progress(before + done, len(holds) * total)
-
-        texts = generate_many(
-            model, "", SAMPLE_CHARS, samples=SAMPLES, settings=settings, clamps=hold.clamps, progress=show
-        )
-        count, chars = sum(_starts(name, features, text) for text in texts), sum(map(len, texts))
-        rows.append([hold.name, f"{1000 * count / chars:.1f}", f"± {1000 * math.sqrt(count) / chars:.1f}"])
+def _ends(model: Model, text: str, name: str, values: Floats, holds: Sequence[_Hold], stepper: Stepper) -> str:
+    """How probable the end of the feature is over a whole text, free and with the cell held: where the character before
+    is one that stands before its ends."""
+    chars = np.array(list(text))
+    all_ends = np.flatnonzero(np.diff(values) < 0) + 1
+    if not len(all_ends):
+        return ""
+    char, count = Counter(chars[all_ends].tolist()).most_common(1)[0]
+    ends = all_ends[chars[all_ends] == char]
+    before = {each for each, times in Counter(chars[ends - 1].tolist()).items() if times >= MOST_RARE * len(ends)}
+    places = np.flatnonzero(np.isin(chars, [*before]))
+    groups = [places[values[places] > 0], places[values[places] <= 0]]
+    if count < 0.5 * len(all_ends) or min(map(len, groups)) < FEWEST_PLACES:
+        return ""
+    ids = prepare_prime(model, text, empty_is_fine=True).ids
+    which = int(model.vocabulary.encode(char)[0][0])
+    rows = []
+    for hold in holds:
+        stepper.clamps = hold.clamps
+        logits = [stepper.head(tops) for _, tops in stepper.outputs(ids, stepper.zero_state())]
+        shares = np.concatenate([softmax(each)[:, which] for each in logits])
+        rows.append([hold.name, *(_percent(float(shares[group].mean())) for group in groups)])
+    stepper.clamps = ()
     about = (
-        f"How often “{name}” begins in 1,000 characters of generated text, over {total:,} for each line. Differences "
-        "of less than twice the ± may be chance."
+        f"The mean probability of “{symbol(char)}”, with which “{name}” ends, after one of "
+        f"{' '.join(map(symbol, sorted(before)))}: at the {len(groups[0]):,} places of {len(text):,} characters where "
+        f"“{name}” is true, and at the {len(groups[1]):,} where it is not."
     )
-    return section("And in what it writes?", about, _figures(["", "per 1,000", ""], rows))
-
-
-def _starts(name: str, features: Features, text: str) -> int:
-    try:
-        values = next((each.values for each in features(text) if each.name == name), None)
-    except GenerationError:  # the user's pattern matches nowhere
-        return 0
-    return 0 if values is None else int((np.diff(values, prepend=0) > 0).sum())
+    titles = ["", f"where “{name}”", "elsewhere"]
+    return section("And everywhere in the text?", about, _figures(titles, rows))
 
 
 def _why(model: Model, text: str, stepper: Stepper) -> str:

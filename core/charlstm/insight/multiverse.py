@@ -150,7 +150,7 @@ def multiverse(
     with blas_threads(1):
         level = [root]
         for done in range(depth):
-            paths = _softmax(logits) * np.array([branch.probability for branch in level])[:, None]
+            paths = softmax(logits) * np.array([branch.probability for branch in level])[:, None]
             parents, which = np.nonzero(paths >= cutoff)
             if not len(which):
                 break
@@ -198,7 +198,7 @@ def next_words(
     started = bool(prime) and _in_word(prime[-1]) if after is None else bool(letters[after.ids[-1]])
     after = after or read_text(model, prime, stepper=stepper)
     with blas_threads(1):
-        waiting = [_Beginning(1.0, "", started, _softmax(after.logits)[0], after.state, 0)]
+        waiting = [_Beginning(1.0, "", started, softmax(after.logits)[0], after.state, 0)]
         while waiting:
             if check is not None:
                 check()
@@ -221,7 +221,7 @@ def next_words(
             if not extended:
                 break
             state = _gathered([(beginning.state, beginning.stream) for beginning, _ in extended])
-            following = _softmax(stepper.step(np.array([symbol for _, symbol in extended], np.intp), state))
+            following = softmax(stepper.step(np.array([symbol for _, symbol in extended], np.intp), state))
             for stream, (beginning, symbol) in enumerate(extended):
                 text = beginning.text + (symbols[symbol] if letters[symbol] else "")
                 probability = beginning.probability * float(beginning.following[symbol])
@@ -276,7 +276,7 @@ def _gathered(columns: list[tuple[StepperState, int]]) -> StepperState:
     return StepperState(inputs, np.stack([state.cells[:, :, column] for state, column in columns], axis=2))
 
 
-def _softmax(logits: Floats) -> npt.NDArray[np.float64]:
+def softmax(logits: Floats) -> npt.NDArray[np.float64]:
     exponentials = np.exp((logits - logits.max(1, keepdims=True)).astype(np.float64))
     probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(1, keepdims=True)
     return probabilities

@@ -251,8 +251,8 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.pilot.press("tab")
         await it.until(lambda: it.app.screen.query_one(Input).value == "./tiny.safetensors")
         it.app.screen.query_one(Input).value = "session"
-        await it.until(lambda: newest in it.screen_text())
-        await it.pilot.press("down", "enter")
+        await it.until(lambda: without_work in it.screen_text())
+        await it.pilot.press("enter")
         await it.until(lambda: it.text == story)
 
 

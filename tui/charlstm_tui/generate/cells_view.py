@@ -58,7 +58,7 @@ HOLD_STEP = 0.5
 MOST_NEW = 40
 """Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
 many takes some 15 ms at 2 × 512."""
-ONE_LINE = 44
+ONE_LINE = 53
 """Columns in which a named cell stands in one line."""
 
 
@@ -375,6 +375,9 @@ class CellsView(ExplainingView):
     def _draw_cell(self) -> None:
         """Colour the text by the cell."""
         found = self.activations
+        if found is not None:
+            values = self._values(found)
+            self._limits = (float(values.min()), float(values.max()))
         if self.lesions:
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
@@ -385,7 +388,6 @@ class CellsView(ExplainingView):
             if self.through_training and self.history:
                 at_step = self.history[self.step]
                 values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
-            self._limits = (float(values.min()), float(values.max()))
             self._mean, self._deviation = float(values.mean()), float(values.std()) or 1.0
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
             self.scale = cell_scale(title, self._mean, self._deviation)

@@ -749,7 +749,7 @@ class Player:
     def _undo(self, playback: Playback, editor: Editor) -> None:
         if not editor.undoable and playback.can_return:
             self._go_to_other(playback, -1)
-            playback.note = f"This is the text before again: {len(playback.editor or ()):,} chars."
+            playback.note = f"The text before is back: {len(playback.editor or ()):,} chars."
             return
         kind: list[str] = []
         editing.change(playback, editor, lambda: kind.append(editor.undo()))
@@ -758,7 +758,7 @@ class Player:
     def _redo(self, playback: Playback, editor: Editor) -> None:
         if not editor.redoable and playback.can_advance:
             self._go_to_other(playback, 1)
-            playback.note = "This is the later text again."
+            playback.note = "The later text is back."
             return
         kind: list[str] = []
         editing.change(playback, editor, lambda: kind.append(editor.redo()))
