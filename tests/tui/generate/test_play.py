@@ -456,3 +456,12 @@ async def test_info_goes_by_itself_and_an_error_with_the_next_action(
         await it.until(lambda: "That failed." in it.status())
         await it.pilot.press("t")
         await it.until(lambda: it.screen.message == "")
+
+
+@pytest.mark.parametrize("key", ["ctrl+home", "ctrl+end", "ctrl+right", "home", "end"])
+async def test_a_move_in_the_prime_leaves_what_was_selected(model: Path, key: str) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        prime = it.state.prime
+        await it.pilot.press("e", key, "x")
+        assert it.screen.play.prime_input.text in (f"x{prime}", f"{prime}x")

@@ -3,10 +3,13 @@ that typing replaces it. Enter plays it, Ctrl+J starts a new line."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -27,6 +30,11 @@ class PrimeInput(TextArea):
         & .text-area--cursor-line { background: transparent; }
     }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+home", "to_start", show=False),
+        Binding("ctrl+end", "to_end", show=False),
+    ]
 
     class Submitted(Message):
         """Enter was pressed."""
@@ -77,6 +85,19 @@ class PrimeInput(TextArea):
                 self.insert("\n")
         elif has_alt(event):
             event.prevent_default()
+
+    def action_to_start(self) -> None:
+        self.move_cursor((0, 0))
+
+    def action_to_end(self) -> None:
+        self.move_cursor(self.document.end)
+
+    def action_cursor_word_right(self, select: bool = False) -> None:
+        """As of Textual, which at the end of the text leaves what is selected."""
+        if self.cursor_at_end_of_text and not select:
+            self.action_to_end()
+        else:
+            super().action_cursor_word_right(select)
 
     def on_focus(self, event: events.Focus) -> None:
         if not event.from_app_focus:
