@@ -14,6 +14,7 @@ time from the command to the list, with these runs and with a single one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -128,7 +129,8 @@ def processor_seconds(pid: int) -> float:
     """What the threads of a process have used of the processor so far; 0 where the system does not tell."""
     total = 0
     for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        total += int(file.read_text().split()[0])
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            total += int(file.read_text().split()[0])
     return total / 1e9
 
 
