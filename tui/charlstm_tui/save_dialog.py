@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -41,7 +41,7 @@ class Format:
 
 class SaveDialog(Dialog):
     """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then,
-    unless it is one of the ``own`` files of what is saved.
+    unless it is the ``own`` file of what is saved.
 
     The name and the list of formats agree: the list changes the ending of the name, and an ending that is typed chooses
     in the list.
@@ -51,7 +51,7 @@ class SaveDialog(Dialog):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium")]  # noqa: RUF012
 
     def __init__(
-        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Collection[Path] = ()
+        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None
     ) -> None:
         super().__init__()
         self._own = own
@@ -139,7 +139,7 @@ class SaveDialog(Dialog):
     def _submitted(self, event: Input.Submitted) -> None:
         try:
             path = self._path(event.value)
-            destination(path, overwrite=path in self._own)
+            destination(path, overwrite=path == self._own)
         except CharLSTMError as error:
             self._say(f"{error}.")
         except FileExistsError:

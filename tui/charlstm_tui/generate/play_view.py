@@ -80,7 +80,6 @@ class PlayView(ExplainingView):
         self._stream = StreamView(keys_scroll=False, id="stream")
         self._text = PlayedText(player, self._stream)
         self._copied = CopiedPassages(self._stream)
-        self._exported: set[Path] = set()  # files that this text was written to
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
@@ -352,7 +351,6 @@ class PlayView(ExplainingView):
         base = self._text.base = len(state.prime)
         new_text = before is None or before.session_id != state.session_id or before.prime != state.prime
         if new_text:
-            self._exported.clear()
             text.clear()
             text.append(state.prime, uniform(state.prime, Origin.PRIME))
             self.prime_input.show(state.request.prime if state.request.prime is not None else state.prime)
@@ -727,12 +725,11 @@ class PlayView(ExplainingView):
             if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
                 self._write_page(path, state)
             elif path is not None:
-                self._exported.add(path)
                 self.player.save_as(path, self.scale.name)
 
         formats = exports.formats(state.facts)
         name = home(state.continues) or f"{Path(state.facts.name).stem}{formats[0].ending}"
-        own = {*self._exported, *([Path(state.continues)] if state.continues else [])}
+        own = Path(state.continues) if state.continues else None
         self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
 
     @work(exclusive=True, group="page")
