@@ -206,7 +206,7 @@ class Stepper:
     @cached_property
     def _products_by_rows(self) -> list[Floats]:
         """``_products`` stored row by row, unless that takes much memory: at 2 × 512 a product with 2 to 16 streams is
-        1.4 to 2 times as fast, one with 100 still a tenth; with a single stream it takes twice as long."""
+        1.4 to 2 times as fast, one with 100 still by a tenth; with a single stream it is an eighth slower."""
         if sum(product.nbytes for product in self._products) > _MOST_COPIED:
             return self._products
         copies = [_by_columns(product.shape[::-1]).T for product in self._products]

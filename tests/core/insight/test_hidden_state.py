@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import activations
 from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
+from charlstm.insight.feature_report import feature_report
 from charlstm.insight.features import text_features
 from charlstm.insight.influence import influence
 from charlstm.model.file import Model
@@ -69,6 +72,17 @@ def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_rand
     others = [cell for cell in range(1, 49) if (1, cell) != named.cell]
     random = np.random.default_rng(0).permutation(others)[:12]
     assert np.mean([effect(1, int(cell)) for cell in random]) < 1.5
+
+
+def test_page_about_quotes_shows_the_same(nested_model: Model, held_out: str) -> None:
+    page = feature_report(nested_model, held_out[:6000], QUOTES, title="quotes")
+    table = page.split("And everywhere in the text?")[1].split("</table>")[0]
+    assert "The mean probability of “””, with which “inside quotes” ends" in table
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    (free, near, far, other) = ([float(cell.removesuffix(" %")) for cell in cells] for _, *cells in rows)
+    assert near[1] > 5 * free[1], "held as it is inside quotes, elsewhere"
+    assert far[0] < free[0], "held as it is elsewhere, inside quotes"
+    assert other[1] < 2 * free[1], "another cell"
 
 
 def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one(nested_model: Model) -> None:
