@@ -43,6 +43,8 @@ class Candidates(Widget):
         "candidates--number",
         "candidates--current",
         "candidates--chosen",
+        "candidates--chosen-sign",
+        "candidates--title",
     }
     DEFAULT_CSS = """
     Candidates {
@@ -54,6 +56,8 @@ class Candidates(Widget):
         & > .candidates--number { color: $primary; text-style: bold; }
         & > .candidates--current { text-style: underline bold; }
         & > .candidates--chosen { background: $cursor-line; text-style: bold; }
+        & > .candidates--chosen-sign { text-style: reverse; }
+        & > .candidates--title { color: $quiet; text-style: bold; }
     }
     """
 
@@ -78,8 +82,7 @@ class Candidates(Widget):
         self._rows: list[Strip] = []
         self._chars: dict[int, str] = {}
         """The candidate in each row, for the mouse."""
-        self._base = Style()
-        self._styles: dict[str, Style] = {}  # asking for one takes as long as drawing a row
+        self._styles: dict[tuple[str, ...], Style] = {}  # making one takes as long as drawing a row
 
     def show(
         self,
@@ -151,17 +154,16 @@ class Candidates(Widget):
     def render_line(self, y: int) -> Strip:
         if not self._rows:
             self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self._base)
+        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self._style())
 
     # ---- drawing
 
     def _draw(self) -> list[Strip]:
         width, height = self.size
         self._chars = {}
-        self._base = self.rich_style
         distribution = self._distribution
         if distribution is None or width < 12 or height < 2:
-            return [Strip.blank(width, self._base)]
+            return [Strip.blank(width, self._style())]
         listed = self._listed()
         symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
         bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
@@ -189,8 +191,7 @@ class Candidates(Widget):
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
-            base = self._style("chosen") if place == chosen else Style()
-            rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, base))
+            rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
         more = len(lines) - self._top - space
         foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width)
         rows.append(self._line([(foot, self._style("quiet"))], width))
@@ -208,7 +209,7 @@ class Candidates(Widget):
             before = before[1:]
         words = f" “…{before}”" if before else ""
         gap = " " * max(1, free + 1 - cell_len(title + words))
-        return self._line([(title, quiet + Style(bold=True)), (words + gap, quiet), *parts], width)
+        return self._line([(title, self._style("title")), (words + gap, quiet), *parts], width)
 
     def _candidate(
         self,
@@ -218,29 +219,30 @@ class Candidates(Widget):
         bar_width: int,
         two_figures: bool,
         width: int,
-        base: Style,
+        chosen: bool,
     ) -> Strip:
-        chosen = Style(reverse=True) if base else Style()  # seen in 16 colours too, which have none for the row
-        words = Style() if one.kept else self._style("quiet")
-        current = self._style("current") if one.char == self._current else Style()
+        row = ("chosen",) if chosen else ()
+        sign_of_row = ("chosen-sign",) if chosen else ()  # seen in 16 colours too, which have none for the row
+        quiet = () if one.kept else ("quiet",)
+        current = ("current",) if one.char == self._current else ()
         number = f"{digit} " if digit < 10 and self.choosing else "  "  # as keys they act only then
         sign = symbol(one.char)
-        style = self._style("kept" if one.kept else "cut")
+        words, filled = self._style(*row, *quiet), self._style(*row, "kept" if one.kept else "cut")
         cells = bar(one.probability, bar_width, "█" if one.kept else "░").ljust(bar_width)
         # The mark stands in the cell that the drawn probability falls in: at the bar's end where both are the same.
         mark = min(bar_width - 1, int(one.sampled * bar_width)) if one.kept and bar_width else bar_width
         parts = [
-            (number, self._style("number") + chosen),
-            (sign, current + words + chosen),
+            (number, self._style(*row, "number", *sign_of_row)),
+            (sign, self._style(*row, *current, *quiet, *sign_of_row)),
             (" " * (symbol_width - cell_len(sign)), words),
-            (cells[:mark], style),
-            ("│" if mark < bar_width else "", self._style("drawn")),
-            (cells[mark + 1 :], style),
+            (cells[:mark], filled),
+            ("│" if mark < bar_width else "", self._style(*row, "drawn")),
+            (cells[mark + 1 :], filled),
             (percent(one.probability).rjust(FIGURE_WIDTH), words),
         ]
         if two_figures:
             parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
-        return self._line([(text, base + style) for text, style in parts], width)
+        return self._line(parts, width)
 
     @staticmethod
     def _foot(distribution: NextCharDistribution, width: int) -> str:
@@ -254,14 +256,15 @@ class Candidates(Widget):
         forms.insert(0, f"{forms[0]} · entropy {distribution.entropy:.1f} bits")
         return next((form for form in forms if len(form) <= width), kept)
 
-    def _style(self, name: str) -> Style:
-        if (style := self._styles.get(name)) is None:
-            style = self._styles[name] = self.get_component_rich_style(f"candidates--{name}", partial=True)
+    def _style(self, *names: str) -> Style:
+        """The widget's own style with those of these component classes on it, one after another."""
+        if (style := self._styles.get(names)) is None:
+            components = (self.get_component_rich_style(f"candidates--{name}", partial=True) for name in names)
+            style = self._styles[names] = Style.combine([self.rich_style, *components])
         return style
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
-        base = self._base
-        return Strip([Segment(text, base + style) for text, style in parts if text]).adjust_cell_length(width, base)
+        return Strip([Segment(text, style) for text, style in parts if text]).adjust_cell_length(width, self._style())
 
 
 def _candidates_in(height: int) -> int:

@@ -6,9 +6,11 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
 from textual.content import Content
+from textual.geometry import Region
 from textual.style import Style
 from textual.widget import Widget
 
@@ -70,6 +72,7 @@ def speed_words(speed: float) -> str:
     return f"{speed:.0f} ch/s" if speed else "one a key"
 
 
+@cache
 def _click(action: str) -> Style:
     return Style.from_meta({"@click": f"screen.do('generate.{action}')"})
 
@@ -103,43 +106,47 @@ class SamplerPanel(Widget):
 
     def show(self, settings: SamplerSettings, speed: float) -> None:
         """Show these settings and this speed, in characters a second."""
-        if (settings, speed) != (self._settings, self._speed):
-            more_lines = bool(other_settings(settings)) != bool(other_settings(self._settings))
-            self._settings, self._speed = settings, speed
-            self.refresh(layout=more_lines)
+        if (settings, speed) == (self._settings, self._speed):
+            return
+        before, more_before = self._figures(), other_settings(self._settings)
+        self._settings, self._speed = settings, speed
+        if other_settings(settings) != more_before:
+            self.refresh(layout=True)
+            return
+        width = self.size.width
+        lines = (line for line, (old, new) in enumerate(zip(before, self._figures(), strict=True)) if old != new)
+        self.refresh(*(Region(0, line, width, 1) for line in lines))  # the others need not be drawn again
+
+    def _figures(self) -> list[tuple[str, str, str, str]]:
+        """The name and the figure of each line, and what its two keys do."""
+        settings = self._settings
+        return [
+            ("temperature", f"{settings.temperature:.2f}", "temperature_down", "temperature_up"),
+            ("top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k_down", "top_k_up"),
+            ("top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p_down", "top_p_up"),
+            ("min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p_down", "min_p_up"),
+            ("speed", speed_words(self._speed), "slower", "faster"),
+        ]
 
     def render(self) -> Content:
-        settings = self._settings
-        rows = [
-            self._row("temperature", f"{settings.temperature:.2f}", "temperature"),
-            self._row("top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k"),
-            self._row("top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p"),
-            self._row("min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
-            self._row("speed", speed_words(self._speed), ""),
-        ]
-        if others := other_settings(settings):
-            key = self.get_visual_style("sampler--key") + _click("all_settings")
-            about = Content.assemble(
-                (key_of("generate.all_settings"), key),
-                "    ",
-                (" · ".join(others), self.get_visual_style("sampler--value")),
-            )
-            rows.append(about.truncate(self.content_size.width or 28, ellipsis=True))
-        return Content("\n").join(rows)
-
-    def _row(self, name: str, value: str, setting: str) -> Content:
-        down, up = (f"{setting}_down", f"{setting}_up") if setting else ("slower", "faster")
-        key = self.get_visual_style("sampler--key")
-
         width = self.content_size.width or 28
-        less, more = key_of(f"generate.{down}"), key_of(f"generate.{up}")
-        gap = max(1, width - len(f"{less} {more}  {name}{value}"))
-        return Content.assemble(
-            (less, key + _click(down)),
-            " ",
-            (more, key + _click(up)),
-            "  ",
-            (name, self.get_visual_style("sampler--name")),
-            " " * gap,
-            (value, self.get_visual_style("sampler--off" if value == "off" else "sampler--value")),
-        )
+        key, name, off, value = (self.get_visual_style(f"sampler--{part}") for part in ("key", "name", "off", "value"))
+        rows = []
+        for caption, figure, down, up in self._figures():
+            less, more = key_of(f"generate.{down}"), key_of(f"generate.{up}")
+            rows.append(
+                Content.assemble(
+                    (less, key + _click(down)),
+                    " ",
+                    (more, key + _click(up)),
+                    "  ",
+                    (caption, name),
+                    " " * max(1, width - len(f"{less} {more}  {caption}{figure}")),
+                    (figure, off if figure == "off" else value),
+                )
+            )
+        if others := other_settings(self._settings):
+            all_settings = (key_of("generate.all_settings"), key + _click("all_settings"))
+            about = Content.assemble(all_settings, "    ", (" · ".join(others), value))
+            rows.append(about.truncate(width, ellipsis=True))
+        return Content("\n").join(rows)

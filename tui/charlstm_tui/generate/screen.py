@@ -228,6 +228,7 @@ class GenerateScreen(ModeScreen):
                 self._show_state(state)
             if not self.view.running or time.monotonic() - self._figures_at >= FIGURES_INTERVAL:
                 self._draw_status()
+        self.view.call_after_refresh(self.player.drawn)
 
     def _show_state(self, state: PlaybackState) -> None:
         if state.number not in SIDES:

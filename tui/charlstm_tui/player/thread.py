@@ -37,9 +37,9 @@ from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRe
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
 MIN_WAIT = 0.002
-SCREEN_PAUSE = 0.015
-"""Seconds without generating after a command or a state, in which the screen draws. Both at once would compete for the
-interpreter, and drawing would take twice as long."""
+LONGEST_DRAW = 0.03
+"""Seconds without generating after a command or a state, unless the screen has drawn it earlier. Both at once would
+compete for the interpreter, and drawing would take twice as long."""
 STATE_INTERVAL = 1 / 20
 """Seconds between two states. Drawing one takes the screen some 10 ms, for which keys wait."""
 HIDDEN_STATE_INTERVAL = 1.0
@@ -88,6 +88,7 @@ class CommandQueue:
 
     def __init__(self) -> None:
         self._commands: deque[Command] = deque()
+        self._woken = False
         self._changed = threading.Condition()
 
     def put(self, command: Command) -> None:
@@ -98,10 +99,17 @@ class CommandQueue:
             self._commands.append(command)
             self._changed.notify()
 
-    def get(self, timeout: float | None) -> Command | None:
-        """The next command, or ``None`` if none comes in ``timeout`` seconds."""
+    def wake(self) -> None:
+        """Let :meth:`get` return, without a command if there is none."""
         with self._changed:
-            self._changed.wait_for(self._commands.__len__, timeout)
+            self._woken = True
+            self._changed.notify()
+
+    def get(self, timeout: float | None) -> Command | None:
+        """The next command, or ``None`` if none comes in ``timeout`` seconds or before :meth:`wake`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._commands or self._woken, timeout)
+            self._woken = False
             return self._commands.popleft() if self._commands else None
 
     def __len__(self) -> int:
@@ -110,7 +118,7 @@ class CommandQueue:
 
 class Player:
     """The thread and its commands. ``deliver`` is called from the thread when :meth:`collect` has states, and not again
-    before they are collected."""
+    before they are collected. Who draws them calls :meth:`drawn` then."""
 
     def __init__(self, deliver: Callable[[], object]) -> None:
         self._deliver = deliver
@@ -158,6 +166,12 @@ class Player:
             self._delivered = False
             states, self._states = self._states, []
         return states
+
+    def drawn(self) -> None:
+        """Say that what was collected is on the screen: the thread goes on generating, unless there is more to draw."""
+        if not (self._delivered or self._answering or self._commands):
+            self._quiet_until = 0.0
+            self._commands.wake()
 
     def set_visible(self, visible: bool) -> None:
         """Say whether Generate is on the screen. While it is not, states are rare and no character is generated, which
@@ -470,7 +484,7 @@ class Player:
             try:
                 command.run()
             finally:
-                self._quiet_until = time.monotonic() + SCREEN_PAUSE
+                self._quiet_until = time.monotonic() + LONGEST_DRAW
             command = self._commands.get(0)
 
     def _read(self, until: float) -> None:
@@ -523,7 +537,12 @@ class Player:
             playback.ended = True
 
     def _publish(self, now: float) -> None:
-        """Deliver states, if there is something new, it is time for it and the last ones were collected."""
+        """Deliver states, if there is something new, it is time for it and the last ones were collected.
+
+        Not while a command waits: the screen would draw a state without the command's effect first, and then another.
+        """
+        if self._commands:
+            return
         changed = [playback for playback in self._playbacks.values() if playback.changed]
         if not changed:
             self._answering = False
@@ -543,7 +562,7 @@ class Player:
             self._states = [*self._states, *states]
         if not uncollected:
             self._deliver()
-        self._quiet_until = time.monotonic() + SCREEN_PAUSE
+        self._quiet_until = time.monotonic() + LONGEST_DRAW
 
     # ---- saving
 
