@@ -458,7 +458,7 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
 
 # ---- the process
 @pytest.mark.parametrize(
-    ("environment", "rate"), [({}, 240), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 240)]
+    ("environment", "rate"), [({}, 500), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 500)]
 )
 def test_frame_rate_suits_the_connection(environment: dict[str, str], rate: int) -> None:
     assert process.frame_rate(environment) == rate
