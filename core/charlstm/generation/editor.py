@@ -291,6 +291,14 @@ class Editor:
         self.end_change()
         return True
 
+    def without_prime(self) -> Editor:
+        """An editor of the same text in a new session, where the prime is the beginning of the text and can be edited
+        too. The cursor is at the beginning; the model has read nothing yet. Branches and changes stay here."""
+        session, rows = self.session.without_prime()
+        editor = Editor(session)
+        editor.rest = np.concatenate([rows, self.rest])
+        return editor
+
     def open(self) -> None:
         """Set aside what follows the cursor, so that the text can change before it."""
         session = self.session

@@ -420,6 +420,20 @@ class Session:
             self._put(which, self._weights(self._logits()), TYPED)
         return prepared.unknown
 
+    def without_prime(self) -> tuple[Session, Rows]:
+        """A new session with the same seed, settings and clamps, but no prime; and the prime and the text of this one,
+        to :meth:`put_back` there: the prime as the user's own text. Its statistics are unknown."""
+        session = Session(
+            self.model, seed=self.seed, sample=self.sample, settings=self.settings, stepper=self._own_stepper,
+            clamps=self.clamps,
+        )  # fmt: skip
+        text = self.rows()
+        prime = np.zeros(len(self.prime), text.dtype)
+        if self.prime:
+            prime["id"] = self.prime_ids
+        prime["source"], prime["probability"], prime["rank"] = TYPED, 1, 1
+        return session, np.concatenate([prime, text])
+
     def put_back(self, rows: Rows) -> None:
         """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it, and has new
         statistics."""

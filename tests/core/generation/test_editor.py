@@ -281,3 +281,21 @@ def test_any_edits_are_those_of_a_string_and_undo_leads_back_through_each(model,
         pass
     editor.join()
     assert editor.session.read() == editor.text
+
+
+def test_prime_becomes_the_beginning_of_a_text_that_keeps_who_wrote_it(model):
+    editor = played(model)
+    editor.insert("ab")
+    editor.move(10)
+    editor.open()  # so that a part of the text is set aside
+    text, sources = editor.text, editor.rows()["source"].tolist()
+    other = editor.without_prime()
+    assert (other.session.prime, len(other.session), other.undoable) == ("", 0, "")
+    assert other.text == "abc" + text
+    assert other.rows()["source"].tolist() == [TYPED] * 3 + sources
+    other.join()
+    assert other.text == "abc" + text
+    expected = Session(model, "", seed=3)
+    expected.type("abc" + text)
+    assert other.rows()["probability"].tolist() == expected.rows()["probability"].tolist()
+    assert (editor.text, editor.session.prime) == (text, "abc")

@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import playback
+from charlstm_tui.player.marks import Origin, origin
 from playing_app import Session, playing
 
 
@@ -174,8 +175,40 @@ async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Pa
         await it.until(lambda: it.text == before[:-2])
         await it.pilot.press("ctrl+v", "ctrl+v")
         await it.until(lambda: it.text == before + before[-2:])
-        await it.pilot.press("ctrl+home", "left")
-        await it.until(lambda: "The prime ends here: Esc, then e edits it" in it.status())
+        await it.pilot.press("ctrl+home", "up")
+        await it.until(lambda: "The prime ends here: ← goes on into it" in it.status())
+
+
+async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        prime, before, session = it.state.prime, it.text, it.state.session_id
+        assert len(prime) > 2
+        await it.pilot.press("w", "ctrl+home", "left", "backspace", "x")
+        await it.until(lambda: it.text == prime[:-2] + "x" + before[len(prime) - 1 :])
+        assert (it.state.prime, it.state.position) == ("", len(prime) - 1)
+        assert "The prime is part of the text now" in it.status() or it.state.note == ""
+        marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
+        assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
+        assert set(marks[len(prime) :]) == {Origin.MODEL}
+        await it.pilot.press("ctrl+z", "ctrl+z")
+        await it.until(lambda: it.text == before)
+        assert it.state.prime == ""
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.state.prime == prime and it.text == before)
+        assert it.state.session_id != session
+
+
+async def test_what_follows_the_prime_stays_when_its_last_word_is_erased(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        prime, before = it.state.prime, it.text
+        await it.pilot.press("w", "ctrl+home", "ctrl+w")
+        kept = re.sub(r"\S*\s*$", "", prime)
+        await it.until(lambda: it.text == kept + before[len(prime) :])
+        await it.pilot.press("escape", "space")
+        await it.until(lambda: len(it.text) > len(before))
+        assert it.text.startswith(kept + before[len(prime) :])
 
 
 async def test_a_chosen_suggestion_stays_word_after_word(model: Path) -> None:

@@ -53,8 +53,9 @@ from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.split import Split
 
-TOWARDS_PRIME = ("left", "up", "home", "backspace", "ctrl+left", "ctrl+home", "ctrl+w", "ctrl+backspace")
-"""Keys that at the beginning of the text would go on into the prime."""
+INTO_PRIME = ("left", "ctrl+left", "alt+left", "backspace", "ctrl+w", "ctrl+backspace", "alt+backspace")
+"""Keys of Write that go on into the prime at the beginning of the text: then it becomes a part of it."""
+TOWARDS_PRIME = ("up", "home", "ctrl+home")
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 BEGINNING = 25
@@ -790,14 +791,15 @@ class PlayView(ExplainingView):
             return
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
-        at_start = self._text.cursor == 0
+        at_start = self._text.cursor == 0 < self._text.base and self.text_view.selected is None
+        if at_start and event.key in INTO_PRIME:
+            self.player.take_in_prime()
         if self._text.handle(event):
             event.stop()
             event.prevent_default()
             self._typed()
             if at_start and event.key in TOWARDS_PRIME:
-                back, edit = key_of("app.back"), key_of("generate.edit_prime")
-                self.say(f"The prime ends here: {back}, then {edit} edits it, and the text begins anew.")
+                self.say("The prime ends here: ← goes on into it, and makes it part of the text.")
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:

@@ -7,7 +7,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +131,7 @@ class Playback:
         self.file: Path | None = None
         self.before: list[Replaced] = []
         self.after: list[Replaced] = []  # those from which undo went back
+        self._took_in_prime = False  # from the session before
         self._changes_then = 0  # of the editor, when undo went back to it
         self.last_session: SavedSession | None = None
         self.next_save = 0.0  # a time of time.monotonic()
@@ -234,7 +235,22 @@ class Playback:
         same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
         with_work = [one for one in self.before if one.has_work]
         self.before = [*with_work[-MOST_BEFORE:], replaced] if same else []
-        self.after = []
+        self.after, self._took_in_prime = [], False
+
+    def play_without_prime(self, before: Replaced, editor: Editor) -> None:
+        """Play the text of the session ``before`` in another one, where the prime is a part of it."""
+        self.keep(before)
+        self._took_in_prime = True
+        if before.has_work:
+            self.file = saved_sessions.new_name(
+                saved_sessions.folder(before.facts.run, before.facts.path), taken=self._files(before.saved)
+            )
+        self.editor, self.edited, self.continues, self.opened = editor, True, "", None
+        self.request = replace(self.request, prime="", session=None)
+        self.session_id += 1
+        self.known_length = 0
+        self.branches, self.continuations = tuple(editor.session.branches()), None
+        self.unsaved = self.changed = True
 
     def put_back(self, replaced: Replaced) -> None:
         """Play a session again."""
@@ -247,7 +263,7 @@ class Playback:
         self.known_length = 0
         self.waiting.clear()
         self.branches, self.continuations = tuple(self.editor.session.branches()), None
-        self.opened = None
+        self.opened, self._took_in_prime = None, False
         self.unsaved = self.changed = True
 
     def _files(self, other: SavedSession | None) -> set[Path]:
@@ -257,8 +273,9 @@ class Playback:
 
     @property
     def can_return(self) -> bool:
-        """Whether undo goes back to the session before; not in Write, where many changes are undone quickly."""
-        return bool(self.before) and not self.writing
+        """Whether undo goes back to the session before. In Write, where many changes are undone quickly, only to the
+        same text with its prime."""
+        return bool(self.before) and (self._took_in_prime or not self.writing)
 
     @property
     def can_advance(self) -> bool:

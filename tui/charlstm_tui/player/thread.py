@@ -356,6 +356,10 @@ class Player:
 
         self._with(number, erase)
 
+    def take_in_prime(self, number: int = 0) -> None:
+        """Make the prime the beginning of the text, so that it can be edited too. The cursor stays where it is."""
+        self._with(number, self._take_in_prime)
+
     def undo(self, number: int = 0) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
         self._with(number, self._undo)
@@ -764,6 +768,22 @@ class Player:
         playback.start_pacing()
         if playback.speed == 0:
             playback.stop()
+
+    def _take_in_prime(self, playback: Playback, editor: Editor) -> None:
+        before = playback.replaced()
+        if before is None or not editor.session.prime:
+            return
+        playback.stop()
+        if playback.unsaved:
+            self._save_session(playback)
+        position = len(editor.session.prime) + editor.session.position
+        playback.play_without_prime(before, editor.without_prime())
+        playback.note = "The prime is part of the text now, and can be edited."
+
+        def move(playback: Playback, editor: Editor) -> None:
+            editing.move_to(playback, editor, position)
+
+        playback.waiting.appendleft(Waiting(move, lambda playback, editor: position, position))
 
     def _undo(self, playback: Playback, editor: Editor) -> None:
         if not editor.undoable and playback.can_return:
