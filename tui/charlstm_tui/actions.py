@@ -328,8 +328,10 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_list", "l", "sentences", "List the hardest sentences, or the most surprising "
       "characters.", footer=3, words="order sentences characters list"),
     A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=5),
+    A("generate.score", "score_why", "v", "why", "Show which earlier characters decide the one at the cursor, or no "
+      "longer.", handler="why", footer=6, words="explain influence"),
     A("generate.score", "score_multiverse", "f", "what else", "See what could have come at the cursor.",
-      handler="multiverse", footer=6),
+      handler="multiverse", footer=7),
     A("generate.score", "score_context", "g", "look back", "See how many characters back the model looks.",
       handler="context"),
     A("generate.score", "score_left", "left", "back", "Move back.", -1, 0, handler="score_walk", footer=4),

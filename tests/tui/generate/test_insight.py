@@ -431,3 +431,24 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         found = influence(loaded, it.text, len(it.text) - 1)
         shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
         await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes / np.log(2)).tolist())
+
+
+async def test_why_in_score_follows_the_cursor(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(40)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        await it.pilot.press("enter", "v")
+        await it.until(lambda: "Most important: " in it.status())
+        position = view.text_view.cursor
+        found = influence(load_model(model), it.text, position)
+        assert found.strongest is not None
+        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
+        await it.pilot.press("right")
+        found = influence(load_model(model), it.text, position + 1)
+        levels = [0] * found.start + INFLUENCE.levels(found.changes / np.log(2)).tolist()
+        await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()][: len(levels)] == levels)
+        await it.pilot.press("escape")
+        assert it.screen.view_name == "score"
+        await it.until(lambda: view.text_view.scale is view.scale and "Most important" not in it.status())

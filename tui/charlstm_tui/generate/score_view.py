@@ -34,8 +34,8 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import clock, typed_path
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.state import ModelFacts
@@ -110,7 +110,7 @@ class SurpriseStrip(Widget):
             self.post_message(self.Clicked((offset.x - left) / (width - left)))
 
 
-class ScoreView(GenerateView):
+class ScoreView(ExplainingView):
     """The view."""
 
     by_sentence: var[bool] = var(False)
@@ -170,6 +170,12 @@ class ScoreView(GenerateView):
             return [f"{symbol(char)} is the first character"]
         return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
 
+    def hint(self) -> str:
+        return self.explanation if self.explaining else ""
+
+    def leave(self) -> None:
+        self.explaining = False
+
     def enter(self, facts: ModelFacts, model: Model | None, played: str) -> None:
         """Show the view for this model, with the text that was played unless another was opened.
 
@@ -199,6 +205,9 @@ class ScoreView(GenerateView):
         self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
 
     def handle_escape(self) -> bool:
+        if self.explaining:
+            self.explaining = False
+            return True
         if self._job is None or not self._job.is_running:
             return False
         self._job.cancel()
@@ -262,6 +271,7 @@ class ScoreView(GenerateView):
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
         view = self.text_view
+        self.explaining = False
         view.clear()
         if scores is not None:
             origins = np.full(len(scores.nats), Origin.MODEL, np.uint16)
@@ -365,11 +375,13 @@ class ScoreView(GenerateView):
     def _show_position(self, position: int) -> None:
         self.text_view.cursor = position
         self.text_view.reveal(position)
+        self.explain()
         self.post_message(self.Changed())
 
     def _moved(self) -> None:
         """The text's cursor is elsewhere: show what the character there is worth, and where it is in the list."""
         self._follow_text()
+        self.explain()
         self.post_message(self.Changed())
 
     @on(SurpriseStrip.Clicked)

@@ -79,7 +79,7 @@ class GenerateScreen(ModeScreen):
         colouring = None if config.colouring == "surprise" else config.colouring
         usual = Preferences(speed=config.speed, colour=colouring)
         self.play = PlayView(self.player, self.insight, usual, id="play")
-        self.score = ScoreView(self.player, id="score")
+        self.score = ScoreView(self.player, self.insight, id="score")
         self.duel = DuelView(self.player, id="duel")
         self.cells = CellsView(self.player, self.insight, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
