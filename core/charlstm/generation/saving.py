@@ -450,6 +450,12 @@ def to_text(session: Session) -> str:
     return session.prime + session.read()
 
 
+def to_prose(session: Session) -> str:
+    """The text with its lines joined to paragraphs, as a word processor wants them: many texts are trained on with lines
+    of one width, and the model breaks its lines too. An empty line, and one that is indented, begin a paragraph."""
+    return re.sub(r"(?<=\S) *\n(?=\S)", " ", to_text(session))
+
+
 def to_markdown(session: Session) -> str:
     """The settings and the text."""
     about = "\n".join(f"- {key}: {value}" for key, value in _about(session))
@@ -554,7 +560,7 @@ def to_tree_html(session: Session) -> str:
 
 def export_session(session: Session, path: str | Path, colour: Colour = "rank") -> None:
     """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``; with
-    ``.tree.html`` all branches.
+    ``.prose.txt`` in paragraphs, with ``.tree.html`` all branches.
 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
@@ -564,6 +570,8 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
 
 def _exported(session: Session, path: Path, colour: Colour) -> bytes:
     match path.suffix.lower():
+        case ".txt" if path.stem.lower().endswith(".prose"):
+            content = to_prose(session)
         case ".txt":
             content = to_text(session)
         case ".md":

@@ -385,3 +385,11 @@ def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, 
         path.write_text(broken)
         with pytest.raises(GenerationError):
             saving.read_summary(path)
+
+
+def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
+    session = Session(model, "abc")
+    session.type("a b \nb a\n\nc\nab\n  b\n")
+    path = tmp_path / "story.prose.txt"
+    export_session(session, path)
+    assert path.read_text() == "abca b b a\n\nc ab\n  b\n"

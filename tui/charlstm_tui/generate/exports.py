@@ -17,6 +17,7 @@ from charlstm_tui.save_dialog import Format
 
 SESSION_FORMATS = (
     Format(".txt", "the text"),
+    Format(".prose.txt", "the text in paragraphs, lines joined"),
     Format(".md", "Markdown, with the settings"),
     Format(".html", "the text in its colours"),
     Format(".tree.html", "all branches as a web page"),
