@@ -451,8 +451,8 @@ def to_text(session: Session) -> str:
 
 
 def to_prose(session: Session) -> str:
-    """The text with its lines joined to paragraphs, as a word processor wants them: many texts are trained on with lines
-    of one width, and the model breaks its lines too. An empty line, and one that is indented, begin a paragraph."""
+    """The text with its lines joined to paragraphs, as a word processor wants them: many training texts have lines of
+    one width, and the model breaks its lines too. An empty line, and one that is indented, begin a paragraph."""
     return re.sub(r"(?<=\S) *\n(?=\S)", " ", to_text(session))
 
 
