@@ -236,7 +236,7 @@ def train(
     from charlstm.runs import launch
     from charlstm.runs.models import find_model
 
-    _run_other_rank(detach)
+    _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
     given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
@@ -292,7 +292,7 @@ def resume(
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
 
-    _run_other_rank(detach)
+    _train_as_other_rank(detach)
     found = find_run(run, runs_dir)
     changes = settings_from_options(assignments, given)
     limits = Limits(found.spec().settings.with_changes(**changes), frozenset(changes), "as before")
@@ -302,7 +302,7 @@ def resume(
     _train_in_foreground(found, changes, limits, as_json=as_json, plain=plain)
 
 
-def _run_other_rank(detach: bool) -> None:
+def _train_as_other_rank(detach: bool) -> None:
     """Under torchrun, train as one of the ranks above 0, and exit. Returns in rank 0 and without torchrun.
 
     The other ranks neither read the text nor create a run.
@@ -317,7 +317,7 @@ def _run_other_rank(detach: bool) -> None:
 
     if not worker.is_other_rank():
         return
-    worker.run_other_rank()
+    worker.train_as_other_rank()
     # There is nothing to save, and gloo's threads have aborted Python at a normal exit.
     sys.stderr.flush()
     os._exit(0)

@@ -566,7 +566,8 @@ class Trainer:
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
         elif (left := self._time_limit.new_steps_left(self.plan, self.schedule, progress)) is not None:
-            # not a person's command: logged as one, so that a resume moves the end at the same step
+            # Not a person's command, but logged as one, since it moves the end. A resume does not repeat it: there the
+            # clock decides again.
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
             self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
 

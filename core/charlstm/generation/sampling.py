@@ -60,6 +60,9 @@ _REPETITION_LIMIT = 64
 """The penalty of a repeat stops growing when it is this number of characters longer than the free length: 1.2^64 nats
 already rule a character out."""
 
+FILTERS = ("top_k", "top_p", "min_p", "typical", "mirostat")
+"""The settings that drop characters, in their order. Each is off when it is None."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplerSettings:
@@ -100,12 +103,12 @@ class SamplerSettings:
             _whole("top_k", self.top_k, 1)
         for name in ("top_p", "typical"):
             if getattr(self, name) is not None:
-                _number(name, getattr(self, name), 0, 1, "above 0, up to 1", above=True)
+                _number(name, getattr(self, name), 0, 1, "above 0, up to 1", open_low=True)
         if self.min_p is not None:
             _number("min_p", self.min_p, 0, 1, "from 0 to 1")
         if self.mirostat is not None:
-            _number("mirostat", self.mirostat, 0, 64, "above 0, up to 64 (bits per character)", above=True)
-        _number("mirostat_rate", self.mirostat_rate, 0, 1, "above 0, up to 1", above=True)
+            _number("mirostat", self.mirostat, 0, 64, "above 0, up to 64 (bits per character)", open_low=True)
+        _number("mirostat_rate", self.mirostat_rate, 0, 1, "above 0, up to 1", open_low=True)
         _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
         _whole("repetition_length", self.repetition_length, 1)
         _whole("repetition_range", self.repetition_range, 1)
@@ -120,9 +123,9 @@ class SamplerSettings:
         """The settings that decide how a character is chosen: without filters that are off and what belongs to them."""
         if self.kind == "reference":
             return {"kind": self.kind, **({} if self.top_k is None else {"top_k": self.top_k})}
-        off = {"kind", *(name for name in ("top_k", "top_p", "min_p", "typical") if getattr(self, name) is None)}
+        off = {"kind", *(name for name in FILTERS if getattr(self, name) is None)}
         if self.mirostat is None:
-            off |= {"mirostat", "mirostat_rate"}
+            off.add("mirostat_rate")
         if not self.repetition:
             off |= {"repetition", "repetition_length", "repetition_range"}
         return {name: value for name, value in self.to_dict().items() if name not in off}
@@ -139,9 +142,9 @@ class SamplerSettings:
         return cls(**values)
 
 
-def _number(name: str, value: object, low: float, high: float, takes: str, *, above: bool = False) -> None:
+def _number(name: str, value: object, low: float, high: float, takes: str, *, open_low: bool = False) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-    if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
+    if not number or not low <= value <= high or (open_low and value == low):  # type: ignore[operator]
         raise GenerationError(f"{name} takes a number {takes}, not {value!r}")
 
 
@@ -165,10 +168,8 @@ class Sampler:
         reference = settings.kind == "reference"
         self._greedy = settings.temperature == 0
         self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # not inf: 0 · inf is not a number
-        # One check for each character instead of four, since these filters are rarely used.
-        self._has_rare_filters = any(
-            getattr(settings, name) is not None for name in ("top_k", "top_p", "typical", "mirostat")
-        )
+        # One check for each character instead of one for each filter, since only min-p is on by default.
+        self._has_more_filters = any(getattr(settings, name) is not None for name in FILTERS if name != "min_p")
         self.needs_history = bool(settings.repetition) and not reference
         self.needs_mu = settings.mirostat is not None and not reference
 
@@ -194,14 +195,14 @@ class Sampler:
             np.put_along_axis(weights, penalised.argmax(-1, keepdims=True), 1, -1)
             return weights
         weights = _exponentials(penalised, self._inverse)
-        if self._has_rare_filters:
+        if self._has_more_filters:
             if settings.top_k is not None:
                 weights = top_k(weights, settings.top_k)
             if settings.top_p is not None:
                 weights = top_p(weights, settings.top_p)
         if settings.min_p:
             weights = min_p(weights, settings.min_p)
-        if self._has_rare_filters:
+        if self._has_more_filters:
             if settings.typical is not None:
                 weights = typical(weights, settings.typical)
             if self.needs_mu and mu is not None:

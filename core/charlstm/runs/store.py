@@ -16,7 +16,7 @@ from charlstm import storage
 from charlstm.errors import ModelError, RunError, UnreadableFileError
 from charlstm.model.file import model_writer
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.training import state as exact
+from charlstm.training import state as state_file
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
 from charlstm.training.state import TrainingState
@@ -57,7 +57,7 @@ class RunStore:
     def save_state(self, state: TrainingState) -> None:
         """Replace the state; the previous one stays beside it."""
         self._sync_events()
-        exact.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+        state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
 
 
 def _replace(path: Path, model: Model) -> None:
@@ -74,7 +74,7 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         if not path.exists():
             continue
         try:
-            state = exact.load_state(path)
+            state = state_file.load_state(path)
         except UnreadableFileError as error:
             # A state that is intact but cannot be read now is not skipped: after a resume from the older one, the
             # next checkpoints would replace it.
@@ -94,7 +94,7 @@ def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
     there is none or it cannot be read; :func:`load_state` then says why."""
     for path in (run.state_path, run.previous_state_path):
         with contextlib.suppress(ModelError, KeyError):
-            record = exact.load_record(path)
+            record = state_file.load_record(path)
             return Plan.from_dict(record["plan"]), Progress.from_dict(record["progress"])
     return None
 

@@ -1,7 +1,7 @@
 """The worker: the process that trains a run and is the only one that writes into its folder.
 
 ``python -P -m charlstm.runs.worker FOLDER`` is the detached worker; :func:`run_foreground` is the same in the calling
-process. Under torchrun that process is rank 0, and the others call :func:`run_other_rank`.
+process. Under torchrun that process is rank 0, and the others call :func:`train_as_other_rank`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def is_other_rank() -> bool:
     return torchrun is not None and torchrun.rank > 0
 
 
-def run_other_rank() -> None:
+def train_as_other_rank() -> None:
     """Compute for the run of rank 0 until that ends. A signal makes rank 0 checkpoint and end, as if it had been sent
     there. Raises :class:`CharLSTMError` when this process cannot take part or another is lost."""
     torchrun = torchrun_rank()
@@ -93,8 +93,8 @@ def run_other_rank() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the detached worker. The exit code is 0 after an orderly end (a first signal included), 2 after a failure,
-    130 after a second signal."""
+    """Run the detached worker. Nobody waits for it at a terminal, so its exit code is 0 after a first signal too, as
+    after every orderly end; it is 2 after a failure, and 130 after a second signal."""
     parser = argparse.ArgumentParser(prog="charlstm.runs.worker", description="Train the run in FOLDER.")
     parser.add_argument("folder")
     parser.add_argument("--control-from", type=int, default=0, help="bytes of control.jsonl meant for earlier workers")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, assert_never
 
 from charlstm.json_fields import typed_fields
 from charlstm.training.settings import LENGTH
@@ -43,9 +43,10 @@ class Amendment:
       climb that is under way (the warm-up, or that of an extension) ends: the rate stays at ``value`` until the climb
       would have been over, then it follows the schedule's shape down from there.
     - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
-    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit. With an ``id``
-      it was made by the command ``more``.
-    - ``more``: ``value`` more steps, in which the rate climbs to ``peak`` and then follows the schedule's shape again.
+    - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit. The command
+      ``more`` makes it, which sets an ``id``, and so does the clock of a run with ``max_minutes``.
+    - ``more``: a run that had ended is extended by ``value`` steps, in which the rate climbs to ``peak`` and then
+      follows the schedule's shape again. (The name is that of the states of version 0.1.)
     """
 
     step: int
@@ -102,16 +103,18 @@ class LearningRate:
         return any(change.kind == "more" for change in self.amendments)
 
     def rate(self, step: int, *, climbs: bool = True) -> float:
-        """The learning rate of step ``step``, counted from 0. Without ``climbs`` a climb counts as over already."""
+        """The learning rate of step ``step``, counted from 0. Without ``climbs``, the rate after a climb (the warm-up,
+        or the beginning of an extension) stands in the place of the rates during it."""
         planned = [self.first_plan]
         for change in self.amendments:
             planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
         # Go back from the latest amendment. finish and more define a curve of their own, so the search ends at the
         # latest of them that has begun, or at the initial shape. On the way, replan stretches the earlier curve, so
-        # the step is mapped to a position on it; set-lr scales the earlier curve, which is done at the end, from the
+        # the step is mapped to a position on it: with an end at 1,000 that step 400 moved to 1,600, step 1,000 is half
+        # way from there to the end, as 700 was. set-lr scales the earlier curve, which is done at the end, from the
         # oldest to the latest.
         position, scaled = float(step), list[Amendment]()
-        for change, before in zip(reversed(self.amendments), reversed(planned[:-1]), strict=True):
+        for change, end_before in zip(reversed(self.amendments), reversed(planned[:-1]), strict=True):
             since, length = position - change.step, max(1, int(change.value))
             if since < 0:
                 continue
@@ -119,7 +122,7 @@ class LearningRate:
                 scaled.append(change)
                 climbs = climbs and not change.ends_climb
             elif change.kind == "replan":
-                position = change.step + since * max(1, before - change.step) / length
+                position = change.step + since * max(1, end_before - change.step) / length
             else:
                 rate = self._finish_or_more(change, since, length, climbs)
                 break
@@ -166,9 +169,15 @@ class LearningRate:
         0; for the constant shape it is always 1.
         """
         fraction = min(1.0, fraction)
-        if self.shape == "constant":
-            return 1.0
-        return 1 - fraction if self.shape == "linear" else 0.5 * (1 + math.cos(math.pi * fraction))
+        match self.shape:
+            case "constant":
+                return 1.0
+            case "linear":
+                return 1 - fraction
+            case "cosine":
+                return 0.5 * (1 + math.cos(math.pi * fraction))
+            case _:
+                assert_never(self.shape)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""

@@ -33,8 +33,8 @@ class TimeLimit:
     def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress) -> int | None:
         """The steps that are left in time, where these are not what is planned; else ``None``."""
         validated = progress.step % plan.val_every == 0
-        looks = validated or progress.step % plan.log_every == 0
-        if self._settings.max_minutes is None or schedule.finishing or not looks:
+        due = validated or progress.step % plan.log_every == 0
+        if self._settings.max_minutes is None or schedule.finishing or not due:
             return None
         worked, pace = self._clock.worked(), self._clock.pace()
         if validated and (not pace or self._clock.pace_steps < plan.val_every):
