@@ -76,6 +76,7 @@ def test_models_are_found_by_name_path_and_run_folder(finished: charlstm.Run, tm
     assert run.model(5).vocabulary == early.vocabulary != run.model().vocabulary
     with pytest.raises(charlstm.CharLSTMError, match="no snapshot of step 7; it has 5"):
         run.model(7)
+    assert run.model(run.model().info["step"]).vocabulary == best.vocabulary  # no snapshot, but the best model's step
     with pytest.raises(charlstm.CharLSTMError, match="nothing"):
         charlstm.load_model("nothing", runs_dir=tmp_path)
 

@@ -328,14 +328,20 @@ class Run:
         return load_model(self.model_file(step))
 
     def model_file(self, step: int | None = None) -> Path:
-        """The file of the best model so far, or of the snapshot after ``step`` training steps. Raises as :meth:`model`
-        does, but reads nothing."""
+        """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best model
+        if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
             steps = {each.step: each.path for each in self.snapshots()}
-            if step not in steps:
-                known = ", ".join(map(str, steps)) or "none yet"
-                raise ModelError(f"{self.name} has no snapshot of step {step}; it has {known}")
-            return steps[step]
+            if step in steps:
+                return steps[step]
+            from charlstm.model.file import read_info  # numpy: this module is imported when the app starts
+
+            best = read_info(self.model_path)[1].get("step") if self.model_path.is_file() else None
+            if best == step:
+                return self.model_path
+            known = ", ".join(map(str, steps)) or "none yet"
+            also = "" if best is None else f", and its best model is of step {best}"
+            raise ModelError(f"{self.name} has no snapshot of step {step}; it has {known}{also}")
         if not self.model_path.is_file():
             status = self.status()
             if status.alive:

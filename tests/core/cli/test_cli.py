@@ -222,6 +222,9 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
     grown = run_json("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
     assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    best = find_run("fox").model().info["step"]
+    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert find_run("fox").model(best).info["step"] == best
 
 
 def test_eval_equals_the_final_validation_of_the_run(workspace: Path, run_json: RunJson) -> None:
