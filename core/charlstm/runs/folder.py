@@ -328,8 +328,8 @@ class Run:
         return load_model(self.model_file(step))
 
     def model_file(self, step: int | None = None) -> Path:
-        """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best model
-        if it is of this step. Raises as :meth:`model` does."""
+        """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
+        model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
