@@ -324,6 +324,30 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
         assert it.text == text != here
 
 
+async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        session = run.sessions_dir / "mine.json"
+        it.screen.player.save_as(session, "rank")
+        await it.until(session.is_file)
+        await it.pilot.press("o", *"mine")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "mine.json" in it.screen_text())
+        await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
+        assert it.app.screen.query_one(Input).value == "min"
+        for answer, deleted in (("n", False), ("y", True)):
+            await it.pilot.press("delete")
+            await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+            assert "chars" in it.screen_text()
+            await it.pilot.press(answer)
+            await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+            assert session.exists() is not deleted
+        await it.until(lambda: "mine.json" not in it.screen_text())
+        await it.pilot.press("ctrl+u", *"novel", "delete")  # no session
+        assert isinstance(it.app.screen, ModelPicker)
+        assert run.model_path.exists()
+
+
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
 async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> None:
     target = home / "kept" / f"mine.{ending}"

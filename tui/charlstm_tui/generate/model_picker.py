@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
@@ -16,7 +18,7 @@ from textual.worker import Worker
 from charlstm.display import visible
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
-from charlstm_tui.dialogs import Dialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
 from charlstm_tui.formatting import loss, plural, typed_path
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -43,6 +45,7 @@ class ModelPicker(SafeWorkers, Dialog):
     ModelPicker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     ModelPicker.-wide .dialog { width: 110; }
     """
+    BINDINGS: ClassVar = [Binding("delete", "delete_session", "delete", priority=True)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-medium")]  # noqa: RUF012
 
@@ -64,7 +67,8 @@ class ModelPicker(SafeWorkers, Dialog):
             yield SteadyOptionList(compact=True)
             yield Static(Content(""), classes="dialog-about quiet")
             yield Static(Content(""), classes="dialog-error")
-            yield Static(Content("↑↓ choose   Enter play   Tab complete   Esc cancel"), classes="dialog-keys")
+            keys = "↑↓ choose   Enter play   Tab complete   Del delete session   Esc cancel"
+            yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:
         self.query_one(SteadyOptionList).can_focus = False
@@ -76,6 +80,9 @@ class ModelPicker(SafeWorkers, Dialog):
         found = await in_thread(lambda check: entries(self._state, self._sessions, self._played))
         self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
         self._fill(self.query_one(Input).value)
+        self._show_count()
+
+    def _show_count(self) -> None:
         count = sum(word.endswith(".json") for word, _, _ in self._entries)
         hint = self.query_one(".dialog-about", Static)
         hint.update(Content(f"{plural(count, 'session')} of this model at the end; type “{SESSION}” to see only these"))
@@ -111,6 +118,53 @@ class ModelPicker(SafeWorkers, Dialog):
         if self._shown:
             options.highlighted = 0
 
+    # ---- deleting a session
+
+    @property
+    def _session_chosen(self) -> Path | None:
+        """The session under the cursor, if it lies in the app's own folder."""
+        highlighted = self.query_one(OptionList).highlighted
+        path = None if highlighted is None or not self._shown else Path(self._shown[highlighted][0])
+        return path if path is not None and path.suffix == ".json" and path.parent == self._sessions else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action != "delete_session":
+            return super().check_action(action, parameters)
+        line = next(iter(self.query(Input)), None)  # else the key is the line's, and deletes what is after its cursor
+        return line is not None and line.cursor_position == len(line.value) and self._session_chosen is not None
+
+    def action_delete_session(self) -> None:
+        """Delete the session under the cursor, if the user says so again."""
+        path = self._session_chosen
+        if path is None:
+            return
+        about = next(f"{name} · {about}" for word, name, about in self._shown if word == str(path))
+        choices = [Choice("n", "no, keep it", False), Choice("y", "yes, delete it", True)]
+
+        def answered(delete: bool | None) -> None:
+            if delete:
+                self._delete(path)
+
+        self.app.push_screen(ChoiceDialog("Delete this session?", about, choices), answered)
+
+    def _delete(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._say(f"{path.name} is not deleted: {error.strerror}.")
+            return
+        place = self.query_one(OptionList).highlighted or 0
+        self._entries = [entry for entry in self._entries if entry[0] != str(path)]
+        self._show_count()
+        self._fill(self.query_one(Input).value)
+        if self._shown:
+            self.query_one(OptionList).highlighted = min(place, len(self._shown) - 1)
+
+    def _say(self, sentence: str) -> None:
+        error = self.query_one(".dialog-error", Static)
+        error.update(Content(visible(sentence, keep="")))
+        error.display = True
+
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
@@ -125,10 +179,7 @@ class ModelPicker(SafeWorkers, Dialog):
         elif self._shown and options.highlighted is not None:
             self.dismiss(self._shown[options.highlighted][0])
         else:
-            error = self.query_one(".dialog-error", Static)
-            named = visible(typed, keep="")
-            error.update(Content(f"There is no model or session called {named}: take one listed, or a file's path."))
-            error.display = True
+            self._say(f"There is no model or session called {typed}: take one listed, or a file's path.")
 
 
 class TypedPathSuggester(PathSuggester):
