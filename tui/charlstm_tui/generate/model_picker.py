@@ -67,7 +67,7 @@ class ModelPicker(SafeWorkers, Dialog):
             yield SteadyOptionList(compact=True)
             yield Static(Content(""), classes="dialog-about quiet")
             yield Static(Content(""), classes="dialog-error")
-            keys = "↑↓ choose   Enter play   Tab complete   Del delete session   Esc cancel"
+            keys = "↑↓ choose   Enter play   Tab complete   Del delete   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:
