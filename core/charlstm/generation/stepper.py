@@ -14,6 +14,7 @@ Streams are columns, and ``W`` is stored column by column: the fastest order for
 
 from __future__ import annotations
 
+import copy
 import math
 import mmap
 from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +127,13 @@ class Stepper:
         self._clamps: tuple[Clamp, ...] = ()
         self._clamped: list[_ClampedCells | None] = [None] * self.num_layers
 
+    def for_another_thread(self) -> Stepper:
+        """A stepper with the same weights and clamps and with buffers of its own."""
+        self._products_by_rows  # noqa: B018 - so that both share it
+        other = copy.copy(self)
+        other._buffers, other._last_read, other._clamped = {}, _ReadText.nothing(), [*self._clamped]
+        return other
+
     @property
     def clamps(self) -> tuple[Clamp, ...]:
         """Cells that are held or scaled in every step from now on, in every stream. Each is applied to the cell state
@@ -169,7 +177,7 @@ class Stepper:
         return self.logits(state)
 
     def advance(self, which: int, state: StepperState) -> None:
-        """Feed the character ``which`` to one stream, without computing logits."""
+        """Feed the character ``which`` to all streams, without computing logits."""
         self._layers(self._rows[which, :, None], state)
 
     def advance_hiding(self, which: int, hidden: int, weights: Floats, state: StepperState) -> None:
@@ -210,9 +218,9 @@ class Stepper:
         if sum(product.nbytes for product in self._products) > _MOST_COPIED:
             return self._products
         copies = [_by_columns(product.shape[::-1]).T for product in self._products]
-        for copy, product in zip(copies, self._products, strict=True):
-            for at in range(0, len(copy), 64):
-                copy[at : at + 64] = product[at : at + 64]
+        for by_rows, product in zip(copies, self._products, strict=True):
+            for at in range(0, len(by_rows), 64):
+                by_rows[at : at + 64] = product[at : at + 64]
         return copies
 
     def _buffers_for(self, batch: int) -> _Buffers:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
-from charlstm.generation.threads import blas_threads
+from charlstm.insight.side_by_side import compute
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -103,17 +104,23 @@ def context(
     targets = ids[chosen]
     stepper = stepper or Stepper(model)
     mixed = np.random.default_rng(seed).permuted(windows, axis=1)
-    found = np.empty((2, len(lengths), len(chosen)))
-    with blas_threads(1):
-        for start in range(0, len(chosen), SIDE_BY_SIDE):
-            some = slice(start, start + SIDE_BY_SIDE)
+    groups = [slice(start, start + SIDE_BY_SIDE) for start in range(0, len(chosen), SIDE_BY_SIDE)]
+    done = [0] * len(groups)
 
-            def report(step: int, steps: int, before: int = start, count: int = len(targets[some])) -> None:
-                if progress is not None:
-                    progress(steps * before + step * count, steps * len(chosen))
+    def measure(group: int, stepper: Stepper, check: Callable[[], None]) -> npt.NDArray[np.float64]:
+        some = groups[group]
+        count = len(targets[some])
 
-            found[:, :, some] = _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
-    losses, shuffled = found.mean(2).tolist()
+        def report(step: int, steps: int) -> None:
+            check()
+            done[group] = step * count
+            if progress is not None:
+                progress(sum(done), steps * len(chosen))
+
+        return _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
+
+    found = compute(stepper, [partial(measure, group) for group in range(len(groups))])
+    losses, shuffled = np.concatenate(found, axis=2).mean(2).tolist()
     return Context(lengths, tuple(losses), tuple(shuffled), len(chosen))
 
 

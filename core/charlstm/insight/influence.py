@@ -13,8 +13,10 @@ places of Python's reference, with a 2 × 256 model of it, hiding one of the ten
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,6 +26,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
+from charlstm.insight.side_by_side import compute, thread_count
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -33,6 +36,9 @@ Ids = npt.NDArray[np.intp]
 
 BACK = 100
 """Characters before the one in question that are hidden in turn."""
+
+WORTH_THREADS = 20
+"""Hidden characters from which on several threads share the work."""
 
 GROUP = 8
 """Streams are added to a batch so many at a time, so that it always has a multiple of as many: OpenBLAS computes a
@@ -121,20 +127,56 @@ def _losses(
     """``(n + 1,)``: the loss of the last of ``ids`` with each of the n before it hidden in turn, and with none hidden.
     ``state`` is that before them, and stays as it is; ``at_start`` says that it has read nothing, and so expects
     nothing."""
-    target, count, vocab_size = int(ids[-1]), len(ids) - 1, stepper.vocab_size
+    count = len(ids) - 1
+    # The earlier a character is hidden, the more is read with it: all parts take the same time.
+    parts = thread_count() if count >= WORTH_THREADS else 1
+    ends = [round(count * (1 - math.sqrt(1 - part / parts))) for part in range(parts + 1)]
+    done = [0] * parts
+
+    def hide(part: int, stepper: Stepper, check: Callable[[], None]) -> npt.NDArray[np.float64]:
+        def report(hidden: int) -> None:
+            check()
+            done[part] = hidden
+            if progress is not None:
+                progress(sum(done), count)
+
+        return _losses_hiding(stepper, ids, ends[part], ends[part + 1], state, at_start, fixed, report)
+
+    found = compute(stepper, [partial(hide, part) for part in range(parts)])
+    return np.concatenate([*(losses[:-1] for losses in found), found[0][-1:]])
+
+
+def _losses_hiding(
+    stepper: Stepper,
+    ids: Ids,
+    first: int,
+    last: int,
+    state: StepperState,
+    at_start: bool,
+    fixed: int | None,
+    report: Callable[[int], None],
+) -> npt.NDArray[np.float64]:
+    """``(last - first + 1,)``: as :func:`_losses`, with those from ``first`` to before ``last`` hidden in turn."""
+    target, vocab_size = int(ids[-1]), stepper.vocab_size
+    state = state.repeat(1)
     logits = np.zeros(vocab_size, np.float32) if at_start else stepper.first_logits(state)
+    if first:
+        logits = stepper.consume(ids[:first], state)[0]
     # Stream 0 reads the text; the others each have one character hidden. They are added in groups, since before its
     # hidden character a stream is equal to stream 0.
-    for at in range(count):
-        hidden = 1 + at
+    for at in range(first, last):
+        hidden = 1 + at - first
         if hidden == state.batch:
-            if progress is not None:
-                progress(at, count)
+            report(hidden - 1)
             state = _widened(state, GROUP - state.batch % GROUP)
         shown = _softmax(logits) if fixed is None else np.eye(1, vocab_size, fixed, dtype=np.float32)[0]
         stepper.advance_hiding(int(ids[at]), hidden, shown, state)
         logits = stepper.first_logits(state)
-    losses = _loss(stepper.logits(state)[: count + 1], target)
+    for which in ids[last:-1].tolist():
+        report(last - first)
+        stepper.advance(which, state)
+    report(last - first)
+    losses = _loss(stepper.logits(state)[: last - first + 1], target)
     return np.roll(losses, -1)
 
 

@@ -1,0 +1,80 @@
+"""Parts of a job in several threads: their order, what each computes with, and how they end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from charlstm.generation.stepper import Stepper
+from charlstm.insight import side_by_side
+from charlstm.insight.context import context
+from charlstm.insight.influence import influence
+from charlstm.insight.side_by_side import Check, compute
+from charlstm.model.file import Model
+
+
+@pytest.fixture(params=[1, 2, 4])
+def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "cpu_count", lambda: request.param)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_results_stand_in_their_order_and_each_thread_has_its_own_stepper(random_model: Model) -> None:
+    using: set[int] = set()
+
+    def part(number: int) -> Callable[[Stepper, Check], int]:
+        def job(stepper: Stepper, check: Check) -> int:
+            assert id(stepper) not in using
+            using.add(id(stepper))
+            time.sleep(0.01 * (number % 3))
+            check()
+            using.remove(id(stepper))
+            return number
+
+        return job
+
+    assert compute(Stepper(random_model), [part(number) for number in range(9)]) == list(range(9))
+
+
+def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "cpu_count", lambda: 2)
+    ended, begun = threading.Event(), threading.Event()
+
+    def waits(stepper: Stepper, check: Check) -> None:
+        begun.set()
+        try:
+            while True:
+                check()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    def fails(stepper: Stepper, check: Check) -> None:
+        begun.wait()
+        raise ValueError("the reason")
+
+    with pytest.raises(ValueError, match="the reason"):
+        compute(Stepper(random_model), [waits, fails, waits])
+    assert ended.is_set()
+
+
+def test_influence_and_context_are_the_same_in_any_number_of_threads(
+    random_model: Model, random_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for threads in (1, 2, 3, 4):
+        monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
+        told: list[tuple[int, int]] = []
+        hidden = influence(random_model, random_text, 90, back=70, progress=lambda *done: told.append(done))  # noqa: B023
+        assert told[-1] == (70, 70)
+        assert len(hidden.changes) == 70
+        kept = context(random_model, random_text, lengths=(1, 5, 20), places=60)
+        found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.nats))
+    for changes, losses, nats in found[1:]:
+        assert np.allclose(changes, found[0][0], atol=2e-6)
+        assert np.allclose(losses, found[0][1], atol=1e-6)
+        assert nats == pytest.approx(found[0][2], abs=1e-6)
