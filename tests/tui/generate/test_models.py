@@ -28,7 +28,7 @@ from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import playback
+from charlstm_tui.player import playback, saved_sessions
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
@@ -283,9 +283,7 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
         await it.pilot.press("l")
         await it.until(lambda: it.state.length == 13)
         await it.pilot.press("o")
-        await it.until(lambda: "mine.json, continued" in it.screen_text())
-        listed = it.screen_text()
-        assert -1 < listed.find("mine.json, continued") < listed.rfind("mine.json ")  # which lies elsewhere
+        await it.until(lambda: "mine.json " in it.screen_text())  # which lies elsewhere; its continuation is played
         await it.pilot.press("escape", "ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert it.app.screen.query_one(Input).value == str(mine)
@@ -580,3 +578,41 @@ async def test_without_a_model_neither_prime_nor_legend_is_shown(home: Path) -> 
         await it.until(lambda: "There is no model file" in it.screen_text())
         assert "Prime" not in it.screen_text()
         assert "surprising" not in it.status()
+
+
+async def test_a_session_that_is_opened_again_goes_on_in_its_file(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"one", "escape", "escape")
+        await it.until(lambda: it.text.endswith("one"))
+        assert it.state.file is not None
+        folder = it.state.file.parent
+    for letter in "xyz":
+        async with playing(model) as it:
+            await it.until(lambda: "l continues the last session" in it.screen.message)
+            await it.pilot.press("l")
+            await it.until(lambda: "one" in it.text)
+            await it.pilot.press("w", letter, "escape", "escape")
+            await it.until(lambda: it.text.endswith(letter))  # noqa: B023
+    stories = [each for each in saved_sessions.saved(folder) if each.has_work]
+    assert [each.length for each in stories] == [5 + 3 + 3]
+
+
+async def test_two_apps_with_one_session_do_not_write_over_each_other(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"one", "escape", "escape")
+        await it.until(lambda: it.text.endswith("one"))
+    async with playing(model) as it:
+        await it.until(lambda: "l continues the last session" in it.screen.message)
+        await it.pilot.press("l")
+        await it.until(lambda: it.text.endswith("one"))
+        path = it.state.file
+        assert path is not None
+        content = path.read_bytes()
+        path.write_bytes(content)  # by another app
+        await it.pilot.press("w", "x")
+        await it.until(lambda: "in a file of its own" in it.screen.message)
+        assert it.state.file not in (None, path)
+        assert path.read_bytes() == content
+        await it.until(lambda: it.state.file.is_file())  # type: ignore[union-attr]

@@ -209,6 +209,16 @@ class Playback:
         self.loaded, self.facts = loaded, facts
         return loaded
 
+    def continue_in(self, session: Path) -> bool:
+        """Save what was loaded from ``session`` in its file again, if that is the app's own; returns whether it is."""
+        assert self.facts is not None
+        folder = saved_sessions.folder(self.facts.run, self.facts.path)
+        if not saved_sessions.is_own(session, folder):
+            return False
+        self.file = session
+        self.last_session = saved_sessions.last(folder, None, session, None)
+        return True
+
     @property
     def model_name(self) -> str:
         """The model, to find it again from any folder."""

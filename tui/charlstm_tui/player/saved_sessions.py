@@ -33,8 +33,9 @@ AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
 LONG = 1000
 """Characters that the model writes before it pauses: a longer text was asked for."""
-MOST_AUTO = 30
-"""Sessions with work in them that are kept of those that were saved by themselves, and how many of the others."""
+MOST_AUTO = 500
+"""Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
+is opened again is continued in its file, so that these are as many stories."""
 MOST_OTHERS = 5
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_BYTES = 20_000_000
@@ -164,6 +165,11 @@ def kept(played: Path | None) -> str:
     return f"The text is kept: {advice}."
 
 
+def is_own(path: Path, place: Path) -> bool:
+    """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
+    return path.name.startswith(AUTO) and path.absolute().parent == place.absolute()
+
+
 def make(path: Path) -> None:
     """Make the folder, for the user alone unless it is one of their own choice. Raises :class:`OSError`."""
     mode = storage.PRIVATE_FOLDER if is_private(path / "session") else 0o777
@@ -244,6 +250,21 @@ class SessionWriter:
 
     def __init__(self) -> None:
         self._last: threading.Thread | None = None
+        self._known: dict[Path, FileStamp] = {}  # what each file was like when it was read or written here
+
+    def remember(self, path: Path) -> None:
+        """The file was read, and is written from now on."""
+        with contextlib.suppress(OSError):
+            self._known[path] = FileStamp.of(path.stat())
+
+    def is_anothers(self, path: Path) -> bool:
+        """Whether another program has written the file since it was read or written here."""
+        known = self._known.get(path)
+        if known is None or (self._last is not None and self._last.is_alive()):
+            return False  # what is being written now will be known
+        with contextlib.suppress(OSError):
+            return FileStamp.of(path.stat()) != known
+        return False
 
     def write(
         self, path: Path, content: Callable[[], bytes], run: Path | None, failed: Callable[[str], object]
@@ -257,6 +278,7 @@ class SessionWriter:
             try:
                 make(path.parent)
                 storage.replace_bytes(path, content())
+                self.remember(path)
                 forget_old(path.parent)
             except OSError as error:
                 failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")

@@ -584,6 +584,10 @@ class Player:
         path, editor = playback.file, playback.editor
         if path is None or editor is None:
             return
+        if self._writer.is_anothers(path):
+            path = playback.file = saved_sessions.new_name(path.parent)
+            playback.note = "Another program has continued this session: here it goes on in a file of its own."
+            playback.changed = True
 
         def failed(failure: str) -> None:
             self._put(lambda: self._stop_saving(playback, failure))
@@ -711,6 +715,8 @@ class Player:
                 playback.opened = saved_sessions.session_at(request.session)
                 if (opened := playback.opened) is not None:
                     playback.edited, playback.continues = opened.edited, opened.continued
+                if playback.number == 0 and playback.continue_in(request.session):
+                    self._writer.remember(request.session)
             else:
                 prime = prime_suggestion(model) if request.prime is None else request.prime
                 session = Session(
