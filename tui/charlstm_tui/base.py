@@ -354,6 +354,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
     MAIN_PANE: ClassVar[str] = ""
     AUTO_FOCUS = ""
     ALLOW_IN_MAXIMIZED_VIEW = "KeyBar, FindBar"  # the key bar says the way back
+    ESCAPE_TO_MINIMIZE = False  # go_back does it, after the bar that finds has left
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
 
@@ -508,13 +509,13 @@ class ModeScreen(SafeWorkers, Screen[None]):
             self.maximize(self.focused, container=False)
 
     def go_back(self) -> bool:
-        """Esc: leave the input or the zoom, else :meth:`handle_escape`. Returns whether there was anything to leave."""
+        """Esc: leave the zoom or the input, else :meth:`handle_escape`. Returns whether there was anything to leave."""
+        if self.maximized is not None:
+            self.minimize()
+            return True
         if self.in_input():
             if not self.handle_escape():
                 self.focus_main()
-            return True
-        if self.maximized is not None:
-            self.minimize()
             return True
         return self.handle_escape()
 

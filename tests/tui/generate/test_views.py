@@ -23,6 +23,7 @@ from charlstm_tui.generate.duel_view import LENGTH
 from charlstm_tui.player.playback import LONGEST_SENTENCE
 from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import playing
 from recorded_run import record
@@ -393,3 +394,18 @@ async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:
         await it.paused(5)
         await it.pilot.press("w")
         await it.until(lambda: "ends Write." in it.status())
+
+
+async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("z", "w", "ctrl+home", "up")
+        assert it.screen.maximized is not None
+        await it.until(lambda: any("The prime ends here" in each.message for each in it.app._notifications))
+        await it.pilot.press("ctrl+f", "a")
+        await it.until(lambda: bool(it.screen.query(FindBar)))
+        await it.pilot.press("escape")
+        await it.until(lambda: not it.screen.query(FindBar))
+        assert it.screen.maximized is not None
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.maximized is None)

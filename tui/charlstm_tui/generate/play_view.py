@@ -55,7 +55,7 @@ from charlstm_tui.widgets.split import Split
 
 INTO_PRIME = ("left", "ctrl+left", "alt+left", "backspace", "ctrl+w", "ctrl+backspace", "alt+backspace")
 """Keys of Write that go on into the prime at the beginning of the text: then it becomes a part of it."""
-TOWARDS_PRIME = ("up", "home", "ctrl+home")
+TOWARDS_PRIME = ("up", "home", "ctrl+a", "ctrl+home")
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 BEGINNING = 25
@@ -846,6 +846,9 @@ class PlayView(ExplainingView):
 
     def do_another_suggestion(self, direction: int) -> None:
         self._suggestion_hidden = False
+        if not self.text_view.at_end:
+            key = key_of("generate.continuations_written")
+            self.say(f"Suggestions come at the end of the text; {key} reads ways on from the cursor.")
         self.player.another_suggestion(direction)
 
     @on(SuggestionList.Picked)

@@ -143,7 +143,9 @@ _MOVES: dict[str, Callable[[PlayedText], None]] = {
     "pageup": lambda text: text.walk_page(-1),
     "pagedown": lambda text: text.walk_page(1),
     "home": lambda text: text.walk_row(-1),
+    "ctrl+a": lambda text: text.walk_row(-1),
     "end": lambda text: text.walk_row(1),
+    "ctrl+e": lambda text: text.walk_row(1),
     "ctrl+home": lambda text: text.walk_text(-1),
     "ctrl+end": lambda text: text.walk_text(1),
 }

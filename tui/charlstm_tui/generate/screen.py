@@ -207,6 +207,8 @@ class GenerateScreen(ModeScreen):
             self._message_timer = None
         if sentence and not error:
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
+        if sentence and self.maximized is not None:  # where there is no status line
+            self.charlstm.notify_info(self._message)
         self._draw_status()
 
     @on(GenerateView.Said)
@@ -235,7 +237,7 @@ class GenerateScreen(ModeScreen):
             before, facts = None if self.play.state is None else self.play.state.facts, state.facts
             self.play.show(state)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
-                self._show_checkpoint(facts)
+                self._show_checkpoint(facts, state)
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
             elif self.view is self.multiverse and self._text_of is self.play:
@@ -243,13 +245,14 @@ class GenerateScreen(ModeScreen):
         elif self.view is self.duel:
             self.duel.show(state)
 
-    def _show_checkpoint(self, facts: ModelFacts) -> None:
+    def _show_checkpoint(self, facts: ModelFacts, state: PlaybackState) -> None:
         """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
         count = len(facts.checkpoint_steps)
         if facts.step is not None and count > 1:
             figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
             track = "".join(char for char, _ in slider_track(facts.place, count))
-            self._show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}")
+            undo = f"   {key_of('generate.undo')} brings back your text" if state.replaced is not None else ""
+            self._show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}{undo}")
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the checkpoint that is so many after the one that is played."""

@@ -240,11 +240,12 @@ class Playback:
 
     def keep(self, replaced: Replaced) -> None:
         """Let undo go back to a session, if it is of the same run or file. Of those before it, only the latest with
-        work in them are kept."""
+        work in them are kept. One without work is not gone back to from a saved session, nor instead of one with."""
         assert self.facts is not None
         same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
-        with_work = [one for one in self.before if one.has_work]
-        self.before = [*with_work[-MOST_BEFORE:], replaced] if same else []
+        with_work = [one for one in self.before if one.has_work][-MOST_BEFORE:]
+        worth_it = replaced.has_work or not (with_work or self.request.session is not None)
+        self.before = [*with_work, *([replaced] if worth_it else [])] if same else []
         self.after, self._took_in_prime = [], False
 
     def play_without_prime(self, before: Replaced, editor: Editor) -> None:
