@@ -616,3 +616,24 @@ async def test_two_apps_with_one_session_do_not_write_over_each_other(model: Pat
         assert it.state.file not in (None, path)
         assert path.read_bytes() == content
         await it.until(lambda: it.state.file.is_file())  # type: ignore[union-attr]
+
+
+async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+
+        async def offered() -> str:
+            await it.pilot.press("ctrl+s")
+            await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+            return it.app.screen.query_one(Input).value
+
+        assert await offered() == "tiny.txt"
+        target = home / "kept" / "story.md"
+        target.parent.mkdir()
+        it.app.screen.query_one(Input).value = str(target)
+        await it.pilot.press("enter")
+        await it.until(target.is_file)
+        assert await offered() == str(target)
+        await it.pilot.press("escape", "e", "end", "x", "enter")
+        await it.until(lambda: it.state.prime.endswith("x") and it.screen.play.playing)
+        assert await offered() == str(target.with_name("tiny.txt"))

@@ -91,6 +91,7 @@ class PlayView(ExplainingView):
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
         self._noted = False  # what the last change was is said
+        self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prime-row"):
@@ -567,6 +568,7 @@ class PlayView(ExplainingView):
             if text is None:
                 self.player.cancel()
             else:
+                self._say_what_leaves()
                 self.player.put_in_continuation(text)
 
         cursor = self.text_view.cursor
@@ -629,8 +631,17 @@ class PlayView(ExplainingView):
         self._pick(event.char)
 
     def _pick(self, char: str) -> None:
+        if self.state is not None and char != self.state.current_char:
+            self._say_what_leaves()
         self.player.choose(char, self._text.cursor)
         self.choosing = False
+
+    def _say_what_leaves(self) -> None:
+        """Something is put in at the cursor: in Play, what stands after it leaves the screen."""
+        left = self.text_view.length - self.text_view.cursor
+        if left > 1 and not self.writing:
+            undo = key_of("generate.undo")
+            self.say(f"{left:,} characters are a branch of their own now; {undo} brings them back.")
 
     def do_regenerate(self) -> None:
         self.player.regenerate(self._text.cursor)
@@ -726,12 +737,20 @@ class PlayView(ExplainingView):
             if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
                 self._write_page(path, state)
             elif path is not None:
+                self._saved_as = (state.session_id, path)
                 self.player.save_as(path, self.scale.name)
 
         formats = exports.formats(state.facts)
-        name = home(state.continues) or f"{Path(state.facts.name).stem}{formats[0].ending}"
+        name = home(state.continues) or self._offered_name(state, f"{Path(state.facts.name).stem}{formats[0].ending}")
         own = Path(state.continues) if state.continues else None
         self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
+
+    def _offered_name(self, state: PlaybackState, name: str) -> str:
+        """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""
+        if self._saved_as is None:
+            return name
+        session_id, path = self._saved_as
+        return home(path if session_id == state.session_id else path.with_name(name))
 
     @work(exclusive=True, group="page")
     async def _write_page(self, path: Path, state: PlaybackState) -> None:
