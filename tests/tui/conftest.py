@@ -49,6 +49,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
+    monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
 

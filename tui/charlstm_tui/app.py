@@ -41,7 +41,7 @@ from charlstm_tui.formatting import plural
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, ThemePicker
-from charlstm_tui.process import switch_threads_quickly
+from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
@@ -126,6 +126,7 @@ class CharLSTMApp(ModeApp):
     def on_mount(self) -> None:
         exit_on_signals(self._exit_on_signal)
         switch_threads_quickly()
+        search_garbage_rarely()
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
