@@ -52,9 +52,9 @@ def switch_threads_quickly() -> None:
 def search_garbage_rarely() -> None:
     """Search all objects for garbage a hundred times more rarely than Python does.
 
-    That holds everything up for 30 to 100 ms: once a second while text races by, and now and then in a list of 200 runs,
-    where the slowest keys waited for nothing else (99th percentile 37 to 19 ms). New objects are searched as often as
-    always, for 3 ms at most; with a threshold 14 times as high it took up to 27 ms.
+    That holds everything up for 30 to 100 ms: once a second while text races by, and now and then in a list of 200
+    runs, where the slowest keys waited for nothing else (99th percentile 37 to 19 ms). New objects are searched as
+    often as always, for 3 ms at most; with a threshold 14 times as high it took up to 27 ms.
     """
     gc.set_threshold(*THRESHOLDS)
 
