@@ -192,6 +192,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
         assert set(marks[len(prime) :]) == {Origin.MODEL}
+        await it.until(lambda: f"{len(it.text.split())} word" in it.status())
         await it.pilot.press("ctrl+z", "ctrl+z")
         await it.until(lambda: it.text == before)
         assert it.state.prime == ""

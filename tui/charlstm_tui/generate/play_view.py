@@ -218,6 +218,8 @@ class PlayView(ExplainingView):
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.length:,} chars")
+        if self.writing:
+            figures.insert(0, plural(len(self.text_view.text().split()), "word"))
         if state.reading:
             figures.insert(0, state.reading)
         return figures
