@@ -166,6 +166,8 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         assert not it.screen.play.suggested
         await it.pilot.press("ctrl+l")
         await it.until(lambda: bool(it.screen.play.suggested))
+        await it.pilot.press("left", "ctrl+l")
+        await it.until(lambda: "Suggestions come at the end of the text; Ctrl+N" in it.status())
 
 
 async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Path) -> None:

@@ -184,7 +184,8 @@ class PlayView(ExplainingView):
         if action.handler == "accept_word":
             return self.playing and bool(self.suggested)
         if action.handler == "another_suggestion":
-            return self.playing and state is not None and bool(state.suggestion)
+            has_none = not self.text_view.at_end  # which the key says
+            return self.playing and state is not None and (bool(state.suggestion) or has_none)
         if action.handler in ("undo", "redo") and not self.writing:
             return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
         if action.scope == "generate.tree":
@@ -866,10 +867,11 @@ class PlayView(ExplainingView):
         self._unaccepted = self._unaccepted[length:]
 
     def do_another_suggestion(self, direction: int) -> None:
-        self._suggestion_hidden = False
         if not self.text_view.at_end:
             key = key_of("generate.continuations_written")
-            self.say(f"Suggestions come at the end of the text; {key} reads ways on from the cursor.")
+            self.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
+            return
+        self._suggestion_hidden = False
         self.player.another_suggestion(direction)
 
     @on(SuggestionList.Picked)
