@@ -6,15 +6,15 @@ into streams that are read side by side by matrix products. Each stream begins w
 gives. On a 2 × 256 model of Python's reference, 16,000 characters in 8 streams differed from the serial trace by at
 most 0.03 in h, and by 1e-8 in the median; :func:`deviation` measures it for a model.
 
-One thread computes the products: 64 streams at 2 × 512 make 14,000 characters per second of one core. Two threads of
-BLAS wait for each other at every product, which made it seven times slower as soon as another program, such as a
-training, used the processor too.
+The streams are shared out to several threads, each of which computes its own products
+(:mod:`charlstm.insight.side_by_side`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
+from charlstm.insight.side_by_side import Check, compute, thread_count
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -41,6 +42,9 @@ STREAMS = 64
 
 SHORTEST = 4 * WARM_UP
 """The shortest part of a stream, so that the warm-up is at most a fifth of the work."""
+
+LEAST_SHARE = 16
+"""The fewest streams that a thread reads side by side."""
 
 BLOCK = 256
 """Characters of each stream in one block."""
@@ -225,24 +229,35 @@ def _in_streams(
 ) -> Iterator[Block]:
     edges = np.linspace(0, len(ids), streams + 1).astype(np.intp)
     starts, longest = edges[:-1], int(np.diff(edges).max())
-    state = stepper.zero_state(streams)
     layers, size = stepper.num_layers, stepper.hidden_size
     hidden = np.empty((BLOCK, streams, layers, size), np.float32)
     cells = np.empty_like(hidden)
-    for first in range(-WARM_UP, longest, BLOCK):
-        last = min(first + BLOCK, longest) if first >= 0 else min(first + BLOCK, 0)
+    shares = np.array_split(np.arange(streams), max(1, min(thread_count(), streams // LEAST_SHARE)))
+    states = [stepper.zero_state(len(share)) for share in shares]
+
+    def read(share: Ids, state: StepperState, first: int, last: int, stepper: Stepper, check: Check) -> None:
+        """Let the streams of a share read the characters ``first`` to ``last``, counted from their starts."""
+        own = slice(int(share[0]), int(share[-1]) + 1)
         for step in range(first, last):
-            places = np.clip(starts + step, 0, len(ids) - 1)
+            check()
+            places = np.clip(starts[own] + step, 0, len(ids) - 1)
             stepper.step(ids[places], state)
             if step < 0:
-                early = np.flatnonzero(starts + step < 0)  # before the text begins, the state stays zero
+                early = np.flatnonzero(starts[own] + step < 0)  # before the text begins, the state stays zero
                 for columns in state.inputs:
                     columns[:, early] = 0
                 state.cells[:, :, early] = 0
                 continue
             for layer, columns in enumerate(state.inputs):
-                hidden[step - first, :, layer] = columns[-size:].T
-                cells[step - first, :, layer] = state.cells[layer].T
+                hidden[step - first, own, layer] = columns[-size:].T
+                cells[step - first, own, layer] = state.cells[layer].T
+
+    for first in range(-WARM_UP, longest, BLOCK):
+        last = min(first + BLOCK, longest) if first >= 0 else min(first + BLOCK, 0)
+        compute(
+            stepper,
+            [partial(read, share, state, first, last) for share, state in zip(shares, states, strict=True)],
+        )
         if first < 0:
             continue
         for stream, (start, stop) in enumerate(zip(edges[:-1] + first, edges[1:], strict=True)):
