@@ -129,8 +129,8 @@ class Stepper:
 
     def for_another_thread(self) -> Stepper:
         """A stepper with the same weights and clamps and with buffers of its own."""
-        self._products_by_rows  # noqa: B018 - so that both share it
         other = copy.copy(self)
+        other._products_by_rows = self._products_by_rows
         other._buffers, other._last_read, other._clamped = {}, _ReadText.nothing(), [*self._clamped]
         return other
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
-from charlstm.insight.side_by_side import Check, compute, thread_count
+from charlstm.insight.side_by_side import Report, compute, thread_count
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -235,11 +235,11 @@ def _in_streams(
     shares = np.array_split(np.arange(streams), max(1, min(thread_count(), streams // LEAST_SHARE)))
     states = [stepper.zero_state(len(share)) for share in shares]
 
-    def read(share: Ids, state: StepperState, first: int, last: int, stepper: Stepper, check: Check) -> None:
+    def read(share: Ids, state: StepperState, first: int, last: int, stepper: Stepper, report: Report) -> None:
         """Let the streams of a share read the characters ``first`` to ``last``, counted from their starts."""
         own = slice(int(share[0]), int(share[-1]) + 1)
         for step in range(first, last):
-            check()
+            report(step)
             places = np.clip(starts[own] + step, 0, len(ids) - 1)
             stepper.step(ids[places], state)
             if step < 0:

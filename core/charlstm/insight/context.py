@@ -20,7 +20,7 @@ import numpy.typing as npt
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
-from charlstm.insight.side_by_side import compute
+from charlstm.insight.side_by_side import Report, compute
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -105,21 +105,16 @@ def context(
     stepper = stepper or Stepper(model)
     mixed = np.random.default_rng(seed).permuted(windows, axis=1)
     groups = [slice(start, start + SIDE_BY_SIDE) for start in range(0, len(chosen), SIDE_BY_SIDE)]
-    done = [0] * len(groups)
+    total = 2 * longest * len(chosen)
 
-    def measure(group: int, stepper: Stepper, check: Callable[[], None]) -> npt.NDArray[np.float64]:
-        some = groups[group]
-        count = len(targets[some])
-
-        def report(step: int, steps: int) -> None:
-            check()
-            done[group] = step * count
-            if progress is not None:
-                progress(sum(done), steps * len(chosen))
-
+    def measure(some: slice, stepper: Stepper, report: Report) -> npt.NDArray[np.float64]:
         return _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
 
-    found = compute(stepper, [partial(measure, group) for group in range(len(groups))])
+    found = compute(
+        stepper,
+        [partial(measure, some) for some in groups],
+        None if progress is None else lambda done: progress(done, total),
+    )
     losses, shuffled = np.concatenate(found, axis=2).mean(2).tolist()
     return Context(lengths, tuple(losses), tuple(shuffled), len(chosen))
 
@@ -130,7 +125,7 @@ def _losses(
     mixed: Ids,
     targets: Ids,
     lengths: tuple[int, ...],
-    report: Callable[[int, int], None],
+    report: Report,
 ) -> npt.NDArray[np.float64]:
     """``(2, K, B)``: the loss of each of ``targets`` ``(B,)`` after the last k of each row of ``windows``, for all
     ``lengths`` k: read from an empty state, and after the row of ``mixed``."""
@@ -138,15 +133,15 @@ def _losses(
     steps = mixed.shape[1] + longest
     empty, after_mixed = stepper.zero_state(count), stepper.zero_state(count)
     for step, column in enumerate(mixed.T):
-        report(step, steps)
+        report(count * step)
         stepper.step(column, after_mixed)
     streams: list[StepperState] = []
     for left in range(longest, 0, -1):
-        report(steps - left, steps)
+        report(count * (steps - left))
         if left in lengths:
             streams = [_side_by_side([*streams, empty, *([after_mixed] if left < longest else [])])]
         logits = stepper.step(np.tile(windows[:, -left], streams[0].batch // count), streams[0])
-    report(steps, steps)
+    report(count * steps)
     losses = _loss(logits, np.tile(targets, streams[0].batch // count)).reshape(-1, count)
     # First the longest k alone, then each shorter one from the empty state and after the mixed characters.
     alone, others = losses[:1], losses[1:].reshape(-1, 2, count)[::-1]

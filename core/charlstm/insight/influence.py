@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
-from charlstm.insight.side_by_side import compute, thread_count
+from charlstm.insight.side_by_side import Report, compute, thread_count
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -131,18 +132,15 @@ def _losses(
     # The earlier a character is hidden, the more is read with it: all parts take the same time.
     parts = thread_count() if count >= WORTH_THREADS else 1
     ends = [round(count * (1 - math.sqrt(1 - part / parts))) for part in range(parts + 1)]
-    done = [0] * parts
 
-    def hide(part: int, stepper: Stepper, check: Callable[[], None]) -> npt.NDArray[np.float64]:
-        def report(hidden: int) -> None:
-            check()
-            done[part] = hidden
-            if progress is not None:
-                progress(sum(done), count)
+    def hide(first: int, last: int, stepper: Stepper, report: Report) -> npt.NDArray[np.float64]:
+        return _losses_hiding(stepper, ids, first, last, state, at_start, fixed, report)
 
-        return _losses_hiding(stepper, ids, ends[part], ends[part + 1], state, at_start, fixed, report)
-
-    found = compute(stepper, [partial(hide, part) for part in range(parts)])
+    found = compute(
+        stepper,
+        [partial(hide, first, last) for first, last in pairwise(ends)],
+        None if progress is None else lambda done: progress(done, count),
+    )
     return np.concatenate([*(losses[:-1] for losses in found), found[0][-1:]])
 
 
@@ -154,7 +152,7 @@ def _losses_hiding(
     state: StepperState,
     at_start: bool,
     fixed: int | None,
-    report: Callable[[int], None],
+    report: Report,
 ) -> npt.NDArray[np.float64]:
     """``(last - first + 1,)``: as :func:`_losses`, with those from ``first`` to before ``last`` hidden in turn."""
     target, vocab_size = int(ids[-1]), stepper.vocab_size

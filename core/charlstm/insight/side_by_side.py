@@ -1,8 +1,8 @@
 """Compute parts of a job in several threads.
 
 numpy lets go of the interpreter while it computes a product, so that threads are as fast as processes. Each has a
-stepper of its own and products of one thread: two threads of one product would wait for each other at every step, which
-is several times slower as soon as another program, such as a training, uses the processor too.
+stepper of its own and products of one thread. Two threads of one product wait for each other at every step, which made
+a trace seven times slower as soon as another program, such as a training, used the processor too.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from charlstm.generation.threads import blas_threads
 from charlstm.system import cpu_count
 
 MOST_THREADS = 4
-"""Each has 20 to 60 MB of buffers at 2 × 512."""
+"""Each has buffers of its own: 60 MB for a context at 2 × 512."""
 
 T = TypeVar("T")
-Check = Callable[[], None]
+Report = Callable[[int], None]
 
 
 class _EndedError(Exception):
@@ -33,24 +33,37 @@ def thread_count() -> int:
     return min(MOST_THREADS, cpu_count())
 
 
-def compute(stepper: Stepper, parts: Sequence[Callable[[Stepper, Check], T]]) -> list[T]:
-    """The results of ``parts``, each called with a stepper and a function that it has to call now and then: it raises
-    when another part has failed. The exception of the first that fails is raised once the others have ended."""
+def compute(
+    stepper: Stepper,
+    parts: Sequence[Callable[[Stepper, Report], T]],
+    progress: Callable[[int], None] | None = None,
+) -> list[T]:
+    """The results of ``parts``. The exception of the first that fails is raised once the others have ended.
+
+    Args:
+        parts: each is called with a stepper and a function that it calls now and then with how much it has done; that
+            raises when another part has failed.
+        progress: called with how much all parts have done; an exception ends the work.
+    """
     free: SimpleQueue[Stepper] = SimpleQueue()
     free.put(stepper)
     threads = min(thread_count(), len(parts))
     for _ in range(threads - 1):
         free.put(stepper.for_another_thread())
     ended = threading.Event()
+    done = [0] * len(parts)
 
-    def check() -> None:
-        if ended.is_set():
-            raise _EndedError
+    def run(number: int) -> T:
+        def report(done_here: int) -> None:
+            if ended.is_set():
+                raise _EndedError
+            done[number] = done_here
+            if progress is not None:
+                progress(sum(done))
 
-    def run(part: Callable[[Stepper, Check], T]) -> T:
         own = free.get()
         try:
-            return part(own, check)
+            return parts[number](own, report)
         except BaseException:
             ended.set()
             raise
@@ -59,9 +72,9 @@ def compute(stepper: Stepper, parts: Sequence[Callable[[Stepper, Check], T]]) ->
 
     with blas_threads(1):
         if threads <= 1:
-            return [run(part) for part in parts]
+            return list(map(run, range(len(parts))))
         with ThreadPoolExecutor(threads) as pool:
-            futures = [pool.submit(run, part) for part in parts]
+            futures = [pool.submit(run, number) for number in range(len(parts))]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             except BaseException:  # an interrupt

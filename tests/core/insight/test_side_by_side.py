@@ -13,7 +13,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight import side_by_side
 from charlstm.insight.context import context
 from charlstm.insight.influence import influence
-from charlstm.insight.side_by_side import Check, compute
+from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
 
 
@@ -25,36 +25,43 @@ def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("_threads")
 def test_results_stand_in_their_order_and_each_thread_has_its_own_stepper(random_model: Model) -> None:
     using: set[int] = set()
+    second_ended = threading.Event()
+    several = side_by_side.thread_count() > 1
 
-    def part(number: int) -> Callable[[Stepper, Check], int]:
-        def job(stepper: Stepper, check: Check) -> int:
+    def part(number: int) -> Callable[[Stepper, Report], int]:
+        def job(stepper: Stepper, report: Report) -> int:
             assert id(stepper) not in using
             using.add(id(stepper))
-            time.sleep(0.01 * (number % 3))
-            check()
+            if number == 0 and several:
+                assert second_ended.wait(10)  # the first ends after the second
+            report(1)
             using.remove(id(stepper))
+            if number == 1:
+                second_ended.set()
             return number
 
         return job
 
-    assert compute(Stepper(random_model), [part(number) for number in range(9)]) == list(range(9))
+    told: list[int] = []
+    assert compute(Stepper(random_model), [part(number) for number in range(9)], told.append) == list(range(9))
+    assert max(told) == 9
 
 
 def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "cpu_count", lambda: 2)
-    ended, begun = threading.Event(), threading.Event()
+    ended, begun, end = threading.Event(), threading.Event(), time.monotonic() + 10
 
-    def waits(stepper: Stepper, check: Check) -> None:
+    def waits(stepper: Stepper, report: Report) -> None:
         begun.set()
         try:
-            while True:
-                check()
-                time.sleep(0.001)
+            while time.monotonic() < end:
+                report(0)
+            raise AssertionError("it was not ended")
         finally:
             ended.set()
 
-    def fails(stepper: Stepper, check: Check) -> None:
-        begun.wait()
+    def fails(stepper: Stepper, report: Report) -> None:
+        assert begun.wait(10)
         raise ValueError("the reason")
 
     with pytest.raises(ValueError, match="the reason"):

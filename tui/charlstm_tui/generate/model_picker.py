@@ -201,7 +201,7 @@ def entries(state: RunsState, sessions: Path | None, played: Path | None = None)
     saved += saved_sessions.elsewhere(saved)
     listed = [session for session in saved if session.length or not session.automatic]
     listed.sort(key=lambda session: (session.automatic and not session.has_work, -session.saved))
-    return found + [_session_entry(session) for session in listed[:FILES]]
+    return found + [_session_entry(session) for session in listed]
 
 
 def _session_entry(session: SavedSession) -> tuple[str, str, str]:

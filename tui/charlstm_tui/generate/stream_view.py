@@ -460,7 +460,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Textual's own puts borders, padding, tints and filters on each row again whenever the view scrolls, for 1 to
-        3 ms, as long as all the rest of a frame takes. This view has none but padding, and keeps its rows with it."""
+        3 ms, a third of a frame. This view has none but padding, and keeps its rows with it."""
         lines = [self.render_line(y - self.styles.padding.top) for y in crop.line_range]
         background = self.background_colors[1]
         for line_filter in self.get_line_filters():

@@ -129,7 +129,7 @@ def session_at(path: Path) -> SavedSession | None:
     return None
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=2 * MOST_AUTO)  # all are looked at after each save
 def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
     try:
         return saving.read_summary(path, MOST_BYTES)
@@ -257,7 +257,7 @@ class SessionWriter:
         with contextlib.suppress(OSError):
             self._known[path] = FileStamp.of(path.stat())
 
-    def is_anothers(self, path: Path) -> bool:
+    def was_written_elsewhere(self, path: Path) -> bool:
         """Whether another program has written the file since it was read or written here."""
         known = self._known.get(path)
         if known is None or (self._last is not None and self._last.is_alive()):

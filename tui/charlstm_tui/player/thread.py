@@ -584,7 +584,7 @@ class Player:
         path, editor = playback.file, playback.editor
         if path is None or editor is None:
             return
-        if self._writer.is_anothers(path):
+        if self._writer.was_written_elsewhere(path):
             path = playback.file = saved_sessions.new_name(path.parent)
             playback.note = "Another program has continued this session: here it goes on in a file of its own."
             playback.changed = True
