@@ -110,11 +110,15 @@ class ModelPicker(SafeWorkers, Dialog):
         options = self.query_one(OptionList)
         options.clear_options()
         width = max((len(name) for _, name, _ in self._shown), default=0)
-        for word, name, about in self._shown:
-            mark = "▸ " if word == self._here else "  "
-            options.add_option(
-                Option(Content.assemble((mark, "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")), id=word)
+        options.add_options(
+            Option(
+                Content.assemble(
+                    ("▸ " if word == self._here else "  ", "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")
+                ),
+                id=word,
             )
+            for word, name, about in self._shown
+        )
         if self._shown:
             options.highlighted = 0
 
