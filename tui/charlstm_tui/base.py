@@ -39,7 +39,7 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.terminal import INTERRUPTED
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
-from charlstm_tui.widgets.resizing import ignore_old_sizes
+from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.top_bar import TopBar
 
@@ -362,6 +362,10 @@ class ModeScreen(SafeWorkers, Screen[None]):
     """The newest state of the runs, while this mode is on screen; else the one when it was left."""
 
     _was_left = False  # whether another mode or a dialog was on screen since this one came there
+
+    def __init__(self) -> None:
+        super().__init__()
+        add_size_classes(self)
 
     @property
     def leaving(self) -> bool:

@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
+from textual.color import Color
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -30,6 +31,8 @@ from charlstm_tui.widgets.chart_painting import (
 )
 
 MAX_ZOOM = 8
+STRENGTHS = {"run": 1.0, "run-train": 0.55, "run-raw": 0.3}
+"""How much of a run's colour its validation curve, its training curve and the unsmoothed one behind that have."""
 GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
@@ -55,11 +58,10 @@ class LossChart(Widget, can_focus=True):
         "loss-chart--axis",
         "loss-chart--label",
         "loss-chart--cursor",
-        *(f"loss-chart--{role}" for role in RUN_ROLES),
     }
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    # The colours of several runs are in app.tcss: their variables are not Textual's.
+    # The terminal's own colours have no shades: what stands back is dim.
     DEFAULT_CSS = """
     LossChart { height: 1fr; width: 1fr; }
     LossChart > .loss-chart--raw { color: $primary 45%; }
@@ -70,6 +72,9 @@ class LossChart(Widget, can_focus=True):
     LossChart > .loss-chart--axis { color: $foreground 30%; }
     LossChart > .loss-chart--label { color: $foreground 60%; }
     LossChart > .loss-chart--cursor { color: $foreground 60%; }
+    LossChart:ansi {
+        & > .loss-chart--raw, & > .loss-chart--reference, & > .loss-chart--axis { text-style: dim; }
+    }
     """
 
     class Pointed(Message):
@@ -149,9 +154,24 @@ class LossChart(Widget, can_focus=True):
     def _style(self, role: str) -> Style:
         style = self._styles.get(role)
         if style is None:
-            style = self.rich_style if role == "blank" else self.get_component_rich_style(f"loss-chart--{role}")
+            if role == "blank":
+                style = self.rich_style
+            elif role in RUN_ROLES:
+                style = self._run_style(role)
+            else:
+                style = self.get_component_rich_style(f"loss-chart--{role}")
             self._styles[role] = style
         return style
+
+    def _run_style(self, role: str) -> Style:
+        """One of several runs: its colour is a variable of the theme, and its part decides how strong it is."""
+        part, _, number = role.rpartition("-")
+        color = Color.parse(self.app.theme_variables[f"run-{number}"]).multiply_alpha(STRENGTHS[part])
+        _, _, background, _ = self.colors
+        style = Style.from_color((background + color).rich_color, background.rich_color)
+        if part == "run":
+            return style + Style(bold=True)
+        return style + Style(dim=True) if self.has_pseudo_class("ansi") else style
 
     def _paint_again(self) -> None:
         self._painted = None

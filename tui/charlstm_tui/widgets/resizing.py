@@ -1,4 +1,4 @@
-"""Ignore outdated sizes, so that a screen settles after any number of resizes."""
+"""The sizes of a screen: its classes for the first one, and no outdated ones, so that it settles."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ def ignore_old_sizes(screen: Screen[Any], event: Resize) -> None:
     if event.size != screen.app.size:
         event.stop()
         event.prevent_default()
+
+
+def add_size_classes(screen: Screen[Any]) -> None:
+    """Give a new screen the classes that its breakpoints have for the terminal's size, before its parts are there.
+    Textual gives them when the screen is shown, and then has to apply all styles a second time."""
+    size = screen.app.size
+    for length, breakpoints in ((size.width, screen.HORIZONTAL_BREAKPOINTS), (size.height, screen.VERTICAL_BREAKPOINTS)):
+        if breakpoints:
+            _, name = max(step for step in breakpoints if step[0] <= length)
+            screen.add_class(name, update=False)
