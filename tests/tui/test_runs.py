@@ -303,6 +303,7 @@ async def test_a_live_run_draws_its_own_line_again_and_no_other(
         await onto(app, "novel-quick-1")
         await app.shows("▶ running 40%")
         await app.pilot.pause()
+        await app.shows("▶ running 40%")
         drawn: list[int] = []
         render = RowList.render_line
 
