@@ -87,8 +87,8 @@ def _parse_styles_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _draw_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A screen is drawn once by itself, and again when a test looks at it. What changes between is drawn by the terminal
-    tests and by the fuzzing: nobody sees it here, and it takes a third of the time."""
+    """A screen is drawn once by itself, and again when a test looks at it. What changes between is drawn by the
+    terminal tests and by the fuzzing: nobody sees it here, and it takes a third of the time."""
     drawn: WeakSet[Compositor] = WeakSet()
     render = Compositor.render_update
 

@@ -22,8 +22,8 @@ def ignore_old_sizes(screen: Screen[Any], event: Resize) -> None:
 def add_size_classes(screen: Screen[Any]) -> None:
     """Give a new screen the classes that its breakpoints have for the terminal's size, before its parts are there.
     Textual gives them when the screen is shown, and then has to apply all styles a second time."""
-    size = screen.app.size
-    for length, breakpoints in ((size.width, screen.HORIZONTAL_BREAKPOINTS), (size.height, screen.VERTICAL_BREAKPOINTS)):
+    width, height = screen.app.size
+    for length, breakpoints in ((width, screen.HORIZONTAL_BREAKPOINTS), (height, screen.VERTICAL_BREAKPOINTS)):
         if breakpoints:
             _, name = max(step for step in breakpoints if step[0] <= length)
             screen.add_class(name, update=False)
