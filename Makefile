@@ -20,11 +20,11 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Four at once keep two cores busy, since many wait for another process. Those that drive real terminals come
-# afterwards, two at once, since the app plays text by the clock meanwhile.
+# Six at once keep two cores busy, since many wait for another process or for the app to be idle. Those that drive real
+# terminals come afterwards, fewer at once, since the app plays text by the clock meanwhile.
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/terminal
+	$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/terminal
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
 
 # The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about half an hour.
