@@ -6,12 +6,12 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import ClassVar
 
-from textual.content import Content
-from textual.geometry import Region
-from textual.style import Style
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.generation.sampling import SamplerSettings
@@ -72,11 +72,6 @@ def speed_words(speed: float) -> str:
     return f"{speed:.0f} ch/s" if speed else "one a key"
 
 
-@cache
-def _click(action: str) -> Style:
-    return Style.from_meta({"@click": f"screen.do('generate.{action}')"})
-
-
 def other_settings(settings: SamplerSettings) -> list[str]:
     """The settings without keys of their own that are on, in words."""
     if settings.kind == "reference":
@@ -103,6 +98,7 @@ class SamplerPanel(Widget):
         super().__init__(id=id, classes=classes)
         self._settings = SamplerSettings()
         self._speed = 0.0
+        self._rows: dict[int, Strip] = {}
 
     def show(self, settings: SamplerSettings, speed: float) -> None:
         """Show these settings and this speed, in characters a second."""
@@ -111,11 +107,13 @@ class SamplerPanel(Widget):
         before, more_before = self._figures(), other_settings(self._settings)
         self._settings, self._speed = settings, speed
         if other_settings(settings) != more_before:
+            self._rows.clear()
             self.refresh(layout=True)
             return
-        width = self.size.width
-        lines = (line for line, (old, new) in enumerate(zip(before, self._figures(), strict=True)) if old != new)
-        self.refresh(*(Region(0, line, width, 1) for line in lines))  # the others need not be drawn again
+        for line, (old, new) in enumerate(zip(before, self._figures(), strict=True)):
+            if old != new:
+                self._rows.pop(line, None)
+                self.refresh(Region(0, line, self.size.width, 1))  # the others need not be drawn again
 
     def _figures(self) -> list[tuple[str, str, str, str]]:
         """The name and the figure of each line, and what its two keys do."""
@@ -128,25 +126,40 @@ class SamplerPanel(Widget):
             ("speed", speed_words(self._speed), "slower", "faster"),
         ]
 
-    def render(self) -> Content:
-        width = self.content_size.width or 28
-        key, name, off, value = (self.get_visual_style(f"sampler--{part}") for part in ("key", "name", "off", "value"))
-        rows = []
-        for caption, figure, down, up in self._figures():
-            less, more = key_of(f"generate.{down}"), key_of(f"generate.{up}")
-            rows.append(
-                Content.assemble(
-                    (less, key + _click(down)),
-                    " ",
-                    (more, key + _click(up)),
-                    "  ",
-                    (caption, name),
-                    " " * max(1, width - len(f"{less} {more}  {caption}{figure}")),
-                    (figure, off if figure == "off" else value),
-                )
-            )
-        if others := other_settings(self._settings):
-            all_settings = (key_of("generate.all_settings"), key + _click("all_settings"))
-            about = Content.assemble(all_settings, "    ", (" · ".join(others), value))
-            rows.append(about.truncate(width, ellipsis=True))
-        return Content("\n").join(rows)
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._figures()) + bool(other_settings(self._settings))
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._rows.clear()
+
+    def on_resize(self) -> None:
+        self._rows.clear()
+
+    def render_line(self, y: int) -> Strip:
+        if y not in self._rows:
+            self._rows[y] = self._draw(y)
+        return self._rows[y]
+
+    def _draw(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        figures, others = self._figures(), other_settings(self._settings)
+        parts: list[tuple[str, Style]] = []
+        if y < len(figures):
+            caption, figure, down, up = figures[y]
+            parts = [self._key(down), (" ", base), self._key(up), (f"  {caption}", self._style("name"))]
+            gap = " " * max(1, width - sum(len(text) for text, _ in parts) - len(figure))
+            parts += [(gap, base), (figure, self._style("off" if figure == "off" else "value"))]
+        elif others:
+            parts = [self._key("all_settings"), (f"    {' · '.join(others)}", self._style("value"))]
+        strip = Strip([Segment(text, style) for text, style in parts])
+        if strip.cell_length > width:
+            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])
+        return strip.adjust_cell_length(width, base)
+
+    def _key(self, action: str) -> tuple[str, Style]:
+        click = Style(meta={"@click": f"screen.do('generate.{action}')"})
+        return key_of(f"generate.{action}"), self._style("key") + click
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"sampler--{name}")
