@@ -11,6 +11,7 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.geometry import Offset
+from textual.scrollbar import ScrollBarRender
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
@@ -94,13 +95,39 @@ async def test_the_scrollbar_follows_the_rows_and_goes_with_them() -> None:
         await pilot.pause()
         for _ in range(3):
             app.view.append(LINES)
-            assert app.view.vertical_scrollbar.window_virtual_size == app.view.virtual_size.height
             assert app.view.max_scroll_y == app.view.virtual_size.height - 10 == app.view.scroll_offset.y
         assert app.view.virtual_size.height == 4 * 200 + 2
         app.view.truncate(8)
         await pilot.pause()
         assert not app.view.show_vertical_scrollbar
         assert app.view.scroll_offset.y == 0
+
+
+async def test_the_scrollbar_is_drawn_only_when_its_thumb_moves() -> None:
+    app, drawn = Host(), 0
+
+    def thumb(rows: float, position: float) -> list[Segment]:
+        return list(ScrollBarRender.render_bar(10, rows, 10, position).segments)
+
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        app.view.append("\n" * 12)
+        await pilot.pause()
+        scrollbar, before = app.view.vertical_scrollbar, None
+        for number in range(600):
+            if number % 3:
+                app.view.append("\n")
+            else:
+                app.view.scroll_to(y=number * 7919 % app.view.max_scroll_y, animate=False)
+            shown = scrollbar.window_virtual_size, scrollbar.position
+            drawn += shown != before
+            before = shown
+            assert thumb(*shown) == thumb(app.view.virtual_size.height, app.view.scroll_y)
+        for _ in range(400):
+            app.view.append("\n")
+            shown = scrollbar.window_virtual_size, scrollbar.position
+            assert thumb(*shown) == thumb(app.view.virtual_size.height, app.view.scroll_y)
+        assert drawn < 400
 
 
 async def test_keeps_its_place_when_the_width_changes() -> None:

@@ -8,6 +8,7 @@ rows are drawn. The text is shown literally; models and sessions are not known h
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -119,6 +120,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._cursor: int | None = None
         self._column: int | None = None
         self._height_before = 0  # the rows in view until the size changes
+        self._thumb = (
+            0,
+            0,
+            0,
+        )  # of the scrollbar: where it begins and its length, in eighths; and the scrollbar's length
         self._scale: Scale = SURPRISE
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
@@ -452,9 +458,28 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         size = Size(self.size.width, self._text_layout.rows)
         if self.show_vertical_scrollbar and size.height > self.size.height and size.width == self.virtual_size.width:
             self.set_reactive(ScrollView.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
+            self._move_scrollbar()
         else:
             self.virtual_size = size
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Replaces Textual's, which draws the scrollbar at every row."""
+        if self.show_vertical_scrollbar:
+            self._move_scrollbar()
+        if round(old_value) != round(new_value):
+            self.refresh(self.size.region)
+
+    def _move_scrollbar(self) -> None:
+        """Tell the scrollbar where the view is, if that moves its thumb, which is drawn in eighths of a cell: of a long
+        text, many rows go by between two of these, and drawing the scrollbar takes as long as drawing the text."""
+        height, rows = self.size.height, max(self.virtual_size.height, self.size.height + 1)
+        length = max(1.0, height / (rows / height))
+        start = (height - length) * (self.scroll_y / (rows - height))
+        thumb = int(8 * start), math.ceil(8 * length), height
+        if thumb != self._thumb:
+            self._thumb = thumb
+            self.vertical_scrollbar.window_virtual_size = self.virtual_size.height
+            self.vertical_scrollbar.position = self.scroll_y
 
     # ---- drawing
 
