@@ -145,7 +145,7 @@ def amend_schedule(
     if not finished:
         return schedule.amended(Amendment(step, "replan", added))
     peak = changes.get("lr", now.lr if now.schedule == "constant" else EXTENSION_PEAK * now.lr)
-    return schedule.amended(Amendment(step, "more", added, peak=peak))
+    return schedule.amended(Amendment(step, "extend", added, peak=peak))
 
 
 def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:

@@ -1,6 +1,6 @@
 """The learning rate of every step.
 
-A schedule starts with a shape, such as a linear decay after a warm-up. Amendments change it later: commands such as
+A schedule starts as a decay after a warm-up, linear or another. Amendments change it later: commands such as
 ``set-lr`` and ``finish``, the time limit, and the extension of a run add one each. A schedule can be written as JSON
 and is part of the exact state, so that a resumed run has the same rates.
 """
@@ -14,9 +14,9 @@ from typing import Any, Literal, Self, assert_never
 
 from charlstm.json_fields import typed_fields
 from charlstm.training.settings import LENGTH
-from charlstm.training.settings import Schedule as Shape
+from charlstm.training.settings import Schedule as Decay
 
-Kind = Literal["set-lr", "finish", "replan", "more"]
+Kind = Literal["set-lr", "finish", "replan", "extend"]
 REWARM_FRACTION = 0.1
 """The rate of an extended run first climbs to its peak again, in this fraction of the added steps."""
 
@@ -41,12 +41,12 @@ class Amendment:
 
     - ``set-lr``: the rest is rescaled so that the rate at ``step`` is ``value``. The end stays. With ``ends_climb``, a
       climb that is under way (the warm-up, or that of an extension) ends: the rate stays at ``value`` until the climb
-      would have been over, then it follows the schedule's shape down from there.
+      would have been over, then it follows the schedule's decay from there.
     - ``finish``: the rate falls linearly to zero over ``value`` steps; then the run ends.
     - ``replan``: the run ends after ``value`` more steps, with the rest of the curve stretched to fit. The command
       ``more`` makes it, which sets an ``id``, and so does the clock of a run with ``max_minutes``.
-    - ``more``: a run that had ended is extended by ``value`` steps, in which the rate climbs to ``peak`` and then
-      follows the schedule's shape again. (The name is that of the states of version 0.1.)
+    - ``extend``: a run that had ended is extended by ``value`` steps, in which the rate climbs to ``peak`` and then
+      follows the schedule's decay again.
     """
 
     step: int
@@ -66,13 +66,13 @@ class Amendment:
 class LearningRate:
     """The learning rate of steps 0 … ``planned_steps`` − 1.
 
-    It climbs linearly over ``warmup_steps``, the last of which has the full rate ``lr``. Then it follows ``shape``: it
+    It climbs linearly over ``warmup_steps``, the last of which has the full rate ``lr``. Then it follows ``decay``: it
     stays constant, or falls linearly or as a cosine. A falling rate is 0 at step ``planned_steps``, the first step that
     is not trained any more.
     """
 
     lr: float
-    shape: Shape
+    decay: Decay
     warmup_steps: int
     first_plan: int
     """The steps of the run in total as planned at its start, before all amendments."""
@@ -100,7 +100,7 @@ class LearningRate:
     @property
     def extended(self) -> bool:
         """Whether the run was extended after it had ended."""
-        return any(change.kind == "more" for change in self.amendments)
+        return any(change.kind == "extend" for change in self.amendments)
 
     def rate(self, step: int, *, climbs: bool = True) -> float:
         """The learning rate of step ``step``, counted from 0. Without ``climbs``, the rate after a climb (the warm-up,
@@ -108,8 +108,8 @@ class LearningRate:
         planned = [self.first_plan]
         for change in self.amendments:
             planned.append(planned[-1] if change.kind == "set-lr" else change.step + max(1, int(change.value)))
-        # Go back from the latest amendment. finish and more define a curve of their own, so the search ends at the
-        # latest of them that has begun, or at the initial shape. On the way, replan stretches the earlier curve, so
+        # Go back from the latest amendment. finish and extend define a curve of their own, so the search ends at the
+        # latest of them that has begun, or at the initial curve. On the way, replan stretches the earlier curve, so
         # the step is mapped to a position on it: with an end at 1,000 that step 400 moved to 1,600, step 1,000 is half
         # way from there to the end, as 700 was. set-lr scales the earlier curve, which is done at the end, from the
         # oldest to the latest.
@@ -124,7 +124,7 @@ class LearningRate:
             elif change.kind == "replan":
                 position = change.step + since * max(1, end_before - change.step) / length
             else:
-                rate = self._finish_or_more(change, since, length, climbs)
+                rate = self._finish_or_extend(change, since, length, climbs)
                 break
         else:
             rate = self._initial(position, climbs)
@@ -141,8 +141,8 @@ class LearningRate:
         """Whether one of the amendments was made by the command with this id."""
         return any(change.id == id for change in self.amendments)
 
-    def _finish_or_more(self, change: Amendment, since: float, length: int, climbs: bool) -> float:
-        """The rate ``since`` steps after the start of ``finish`` or ``more``. It depends on the earlier curve only
+    def _finish_or_extend(self, change: Amendment, since: float, length: int, climbs: bool) -> float:
+        """The rate ``since`` steps after the start of ``finish`` or ``extend``. It depends on the earlier curve only
         through ``change.start``, the rate at that start."""
         if change.kind == "finish":
             return change.start * max(0.0, 1 - since / length)
@@ -166,10 +166,10 @@ class LearningRate:
         """The rate after the climb, as a multiple of the peak rate.
 
         ``fraction`` is how much of the decay is over: 0 at the peak, 1 or more at the end. The factor falls from 1 to
-        0; for the constant shape it is always 1.
+        0; for a constant rate it is always 1.
         """
         fraction = min(1.0, fraction)
-        match self.shape:
+        match self.decay:
             case "constant":
                 return 1.0
             case "linear":
@@ -177,7 +177,7 @@ class LearningRate:
             case "cosine":
                 return 0.5 * (1 + math.cos(math.pi * fraction))
             case _:
-                assert_never(self.shape)
+                assert_never(self.decay)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -186,10 +186,15 @@ class LearningRate:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. A missing field has its default value, so that states of an earlier version
-        can be read after a field with a default was added.
+        can be read after a field with a default was added. Version 0.1 called ``decay`` ``shape``, and the kind
+        ``extend`` ``more``.
 
         Raises :class:`TypeError` or :class:`ValueError`.
         """
-        changes = tuple(Amendment(**typed_fields(Amendment, change)) for change in values.get("amendments", ()))
-        others = {name: value for name, value in values.items() if name != "amendments"}
-        return cls(**typed_fields(cls, others), amendments=changes)
+        fields = {"decay": values["shape"]} if "shape" in values else {}
+        fields |= {name: value for name, value in values.items() if name not in ("amendments", "shape")}
+        changes = []
+        for stored in values.get("amendments", ()):
+            former = isinstance(stored, dict) and stored.get("kind") == "more"
+            changes.append(Amendment(**typed_fields(Amendment, stored | {"kind": "extend"} if former else stored)))
+        return cls(**typed_fields(cls, fields), amendments=tuple(changes))

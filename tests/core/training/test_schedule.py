@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.training.schedule import Amendment, LearningRate, Shape
+from charlstm.training.schedule import Amendment, Decay, LearningRate
 
 
 def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
@@ -40,13 +40,13 @@ def test_set_lr_rescales_the_rest() -> None:
     assert not schedule.has_command("b")
 
 
-@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
-def test_rate_that_is_set_in_the_warmup_acts_at_once_and_ends_the_climb(shape: Shape) -> None:
+@pytest.mark.parametrize("decay", ["constant", "linear", "cosine"])
+def test_rate_that_is_set_in_the_warmup_acts_at_once_and_ends_the_climb(decay: Decay) -> None:
     """0.1 that was typed at a third of the warm-up became 0.32 at its end."""
-    schedule = LearningRate(1.0, shape, 30, 130).amended(Amendment(10, "set-lr", 0.1, ends_climb=True))
+    schedule = LearningRate(1.0, decay, 30, 130).amended(Amendment(10, "set-lr", 0.1, ends_climb=True))
     assert schedule.rate(9) == pytest.approx(1 / 3)
     assert {schedule.rate(step) for step in range(10, 31)} == {0.1}
-    whole = LearningRate(1.0, shape, 30, 130)
+    whole = LearningRate(1.0, decay, 30, 130)
     assert [schedule.rate(step) for step in range(31, 130)] == pytest.approx(
         [0.1 * whole.rate(step) for step in range(31, 130)]
     )
@@ -55,7 +55,7 @@ def test_rate_that_is_set_in_the_warmup_acts_at_once_and_ends_the_climb(shape: S
 
 
 def test_rate_that_is_set_in_the_climb_of_an_extension_acts_at_once() -> None:
-    schedule = linear().amended(Amendment(100, "more", 100, peak=0.5))
+    schedule = linear().amended(Amendment(100, "extend", 100, peak=0.5))
     schedule = schedule.amended(Amendment(104, "set-lr", 0.2, ends_climb=True))
     assert [schedule.rate(step) for step in (104, 109, 110)] == pytest.approx([0.2, 0.2, 0.2])
     assert schedule.rate(155) == pytest.approx(0.1)
@@ -99,8 +99,8 @@ def test_rate_after_thousands_of_amendments() -> None:
     assert 0 < schedule.rate(6000) < schedule.rate(5000)
 
 
-def test_more_climbs_to_its_peak_again() -> None:
-    schedule = linear().amended(Amendment(100, "more", 100, peak=0.5))
+def test_extended_run_climbs_to_its_peak_again() -> None:
+    schedule = linear().amended(Amendment(100, "extend", 100, peak=0.5))
     assert schedule.planned_steps == 200
     assert schedule.rate(100) == pytest.approx(0.05)
     assert schedule.rate(109) == pytest.approx(0.5)
@@ -112,7 +112,7 @@ def test_more_climbs_to_its_peak_again() -> None:
     st.lists(
         st.tuples(
             st.integers(0, 40),
-            st.sampled_from(["set-lr", "finish", "replan", "more"]),
+            st.sampled_from(["set-lr", "finish", "replan", "extend"]),
             st.floats(1e-6, 50),
             st.text(),
             st.booleans(),
@@ -123,9 +123,9 @@ def test_more_climbs_to_its_peak_again() -> None:
     st.integers(0, 100),
 )
 def test_amendments_keep_earlier_rates_and_survive_json(
-    history: list[tuple[int, str, float, str, bool]], shape: str, warmup: int
+    history: list[tuple[int, str, float, str, bool]], decay: str, warmup: int
 ) -> None:
-    schedule, step = LearningRate(1.0, shape, warmup, 100), 0  # type: ignore[arg-type]
+    schedule, step = LearningRate(1.0, decay, warmup, 100), 0  # type: ignore[arg-type]
     for forward, kind, value, name, ends in history:
         step += forward
         before = [schedule.rate(earlier) for earlier in range(0, step, 7)]
@@ -142,17 +142,25 @@ def test_amendments_keep_earlier_rates_and_survive_json(
 def test_schedule_reads_a_state_without_a_field_that_has_a_default() -> None:
     @dataclass(frozen=True, slots=True)
     class LaterSchedule(LearningRate):
-        decay: float = 0.5
+        floor: float = 0.5
 
     stored = linear().amended(Amendment(30, "finish", 10)).to_dict()
     schedule = LaterSchedule.from_dict(stored)
-    assert schedule.decay == 0.5
-    assert schedule.to_dict() == stored | {"decay": 0.5}
+    assert schedule.floor == 0.5
+    assert schedule.to_dict() == stored | {"floor": 0.5}
     del stored["amendments"]
     assert LearningRate.from_dict(stored) == linear()
 
 
-@pytest.mark.parametrize("name", ["lr", "shape", "warmup_steps", "first_plan"])
+def test_schedule_reads_the_names_of_0_1() -> None:
+    schedule = linear().amended(Amendment(30, "finish", 10)).amended(Amendment(40, "extend", 100, peak=0.5))
+    stored = schedule.to_dict()
+    stored["shape"] = stored.pop("decay")
+    stored["amendments"][1]["kind"] = "more"
+    assert LearningRate.from_dict(stored) == schedule
+
+
+@pytest.mark.parametrize("name", ["lr", "decay", "warmup_steps", "first_plan"])
 def test_schedule_without_a_required_field_is_refused(name: str) -> None:
     stored = linear().to_dict()
     del stored[name]
