@@ -472,6 +472,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     def _move_scrollbar(self) -> None:
         """Tell the scrollbar where the view is, if that moves its thumb, which is drawn in eighths of a cell: of a long
         text, many rows go by between two of these, and drawing the scrollbar takes as long as drawing the text."""
+        if not self.size.height:  # the view is hidden
+            return
         height, rows = self.size.height, max(self.virtual_size.height, self.size.height + 1)
         length = max(1.0, height / (rows / height))
         start = (height - length) * (self.scroll_y / (rows - height))
