@@ -362,9 +362,10 @@ ACTIONS: tuple[Action, ...] = (
       words="repeat again"),
     A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
       "pick one.", handler="continuations", footer=5, words="suggestions variants side by side"),
-    A("generate.write", "save_written", "ctrl+s", "save", "Save it, or export its text.", handler="save", footer=4,
-      words="export html write file"),
-    A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept its next word.", footer=2),
+    A("generate.write", "save_written", "ctrl+s", "save", "Save the session, or export its text.", handler="save",
+      footer=4, words="export html write file"),
+    A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept the next word of the suggestion.",
+      footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
       handler="all_settings", footer=8, words="temperature settings top-k"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",

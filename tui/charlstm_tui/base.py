@@ -392,6 +392,11 @@ class ModeScreen(SafeWorkers, Screen[None]):
         """What is on screen: the name of the mode, or of its view."""
         return dict(MODES).get(self.MODE, self.MODE)
 
+    @property
+    def editing_keys(self) -> Sequence[tuple[str, str]]:
+        """The keys of a text editor that act now, which are not actions, with what they do: for the help."""
+        return ()
+
     def show_runs_state(self, state: RunsState) -> None:
         """Show the runs as the watcher last read them. Called only while the mode is on screen."""
 

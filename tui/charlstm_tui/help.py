@@ -29,9 +29,9 @@ class HelpText(FindTarget, VerticalScroll, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar = {"help--key", "help--found", "help--found-current"}
 
-    def __init__(self, own: Sequence[Action], common: Sequence[Action]) -> None:
+    def __init__(self, own: Sequence[tuple[str, str]], common: Sequence[tuple[str, str]]) -> None:
         super().__init__()
-        self._sections = (_rows(own), _rows(common))
+        self._sections = (own, common)
         longest = max((cell_len(keys) for rows in self._sections for keys, _ in rows), default=0)
         self._keys_width = min(longest, MOST_KEYS)
 
@@ -86,17 +86,20 @@ class HelpScreen(Dialog):
 
     BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
 
-    def __init__(self, name_shown: str, actions: Sequence[Action]) -> None:
-        """``name_shown`` is the name of the mode or view whose keys these are."""
+    def __init__(
+        self, name_shown: str, actions: Sequence[Action], editing_keys: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """``name_shown`` is the name of the mode or view whose keys these are, ``editing_keys`` are further keys with
+        what they do."""
         super().__init__()
-        self._name_shown, self._actions = name_shown, actions
+        self._name_shown, self._actions, self._editing_keys = name_shown, actions, editing_keys
 
     def compose(self) -> ComposeResult:
         own = sorted((action for action in self._actions if action.mode), key=lambda action: -action.scope.count("."))
         common = [action for action in self._actions if not action.mode]
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{self._name_shown}: keys"), classes="dialog-title")
-            yield HelpText(own, common)
+            yield HelpText([*_rows(own), *self._editing_keys], _rows(common))
             yield Static(Content(f"↑ ↓ scroll   {key_of('app.find')} find   Esc close"), classes="dialog-keys")
 
     def copyable(self) -> Copyable:

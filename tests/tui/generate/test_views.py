@@ -88,7 +88,9 @@ async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offe
         assert "paused" not in it.status()
         await it.pilot.press("f1")
         await it.until(lambda: "Write: keys" in it.screen_text())
-        assert "Ctrl+→ Ctrl+O Accept its next word." in it.screen_text()  # all keys of an action are on its line
+        # All keys of an action are on its line.
+        assert "Ctrl+→ Ctrl+O Accept the next word of the suggestion." in it.screen_text()
+        assert "Backspace Del" in it.screen_text()
         await it.pilot.press("escape")
         await it.until(lambda: it.app.screen is it.screen)
         await it.pilot.press("escape", "escape")

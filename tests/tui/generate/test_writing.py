@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
+from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import playback
@@ -155,6 +156,24 @@ async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
         play.do_accept_word()
         play.do_accept_suggestion()
         assert accepted == ["one", " two", " three"]
+
+
+async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_pressed_again(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play_view, "HELD_FOR", 60.0)
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"one two", "ctrl+left", "ctrl+left")
+        await it.until(lambda: it.text.endswith("one two") and not it.screen.play.suggested)
+        await it.pilot.press("ctrl+right", "ctrl+right")
+        await it.until(lambda: bool(it.screen.play.suggested))
+        await it.pilot.press("ctrl+right", "ctrl+right", "ctrl+right")
+        await it.pilot.pause()
+        assert it.text.endswith("one two")
+        monkeypatch.setattr(play_view, "HELD_FOR", 0.0)
+        await it.pilot.press("ctrl+right")
+        await it.until(lambda: not it.text.endswith("one two"))
 
 
 async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another(model: Path) -> None:

@@ -58,6 +58,8 @@ INTO_PRIME = ("left", "ctrl+left", "alt+left", "backspace", "ctrl+w", "ctrl+back
 TOWARDS_PRIME = ("up", "home", "ctrl+a", "ctrl+home")
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
+HELD_FOR = 0.4
+"""Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
 BEGINNING = 25
 """Characters of a session's beginning that a message has."""
 TITLE_CONTEXT = 40
@@ -88,6 +90,7 @@ class PlayView(ExplainingView):
         self._said_of = 0  # the session of which is said what it is
         self._suggestion_hidden = False
         self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
+        self._walked_at = 0.0  # when Ctrl+→ went on by a word
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
         self._noted = False  # what the last change was is said
@@ -817,6 +820,8 @@ class PlayView(ExplainingView):
         if at_start and event.key in INTO_PRIME:
             self.player.take_in_prime()
         if self._text.handle(event):
+            if event.key == "ctrl+right":
+                self._walked_at = time.monotonic()
             event.stop()
             event.prevent_default()
             self._typed()
@@ -858,6 +863,9 @@ class PlayView(ExplainingView):
         self._accept(len(self._unaccepted))
 
     def do_accept_word(self) -> None:
+        if time.monotonic() - self._walked_at < HELD_FOR:
+            self._walked_at = time.monotonic()
+            return
         word = re.match(r"\s*\S+", self._unaccepted)
         if word is not None:
             self._accept(word.end())

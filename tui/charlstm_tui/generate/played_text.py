@@ -176,3 +176,11 @@ _ERASES: dict[str, Callable[[Player], None]] = {
     "alt+d": lambda player: player.erase_word(1),
 }
 """The same for keys that remove characters."""
+EDITING_KEYS = (
+    ("← → ↑ ↓", "Move the cursor; with Ctrl or Alt by a word."),
+    ("Home End", "Go to the start or the end of the line (Ctrl+A, Ctrl+E); with Ctrl of the text."),
+    ("PgUp PgDn", "Move by one page."),
+    ("Shift", "With one of these keys: select."),
+    ("Backspace Del", "Remove a character; with Ctrl or Alt a word (Ctrl+W, Alt+D)."),
+)
+"""All of these in words, for the help."""

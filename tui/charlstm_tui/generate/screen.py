@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +30,7 @@ from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
@@ -346,6 +347,10 @@ class GenerateScreen(ModeScreen):
     @property
     def name_shown(self) -> str:
         return self.view_name.capitalize()
+
+    @property
+    def editing_keys(self) -> Sequence[tuple[str, str]]:
+        return EDITING_KEYS if self.view_name == "write" else ()
 
     def scopes(self) -> tuple[str, ...]:
         return self.view.scopes()
