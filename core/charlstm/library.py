@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from charlstm.insight.context import Context
     from charlstm.insight.influence import Influence
     from charlstm.insight.lesions import Lesions
-    from charlstm.insight.multiverse import Branch, NextWord
+    from charlstm.insight.multiverse import ContinuationNode, NextWord
 
 Part = Literal["validation", "test", "train", "all"]
 
@@ -294,7 +294,9 @@ def context(model: Model | str | Path, text: str, *, at: int | None = None, plac
     return context(_loaded(model), text, at=at, places=places)
 
 
-def multiverse(model: Model | str | Path, prime: str = "", *, depth: int = 20, cutoff: float = 0.005) -> Branch:
+def multiverse(
+    model: Model | str | Path, prime: str = "", *, depth: int = 20, cutoff: float = 0.005
+) -> ContinuationNode:
     """Compute all continuations of ``prime`` of up to ``depth`` characters with a probability of at least ``cutoff``.
 
     Args:

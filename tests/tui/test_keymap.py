@@ -35,7 +35,7 @@ def checked(**keys: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
 async def test_configured_keys_act_and_are_named_everywhere(places: Path, config: Path) -> None:
     record(places, "finished").close()
     config.write_text(
-        '[keys]\n"corpus.use" = "ctrl+g"\ncorpus.open_path = "y"\n"train.go_on" = "v"\n"train.play" = "ctrl+y"\n'
+        '[keys]\n"corpus.use" = "ctrl+g"\ncorpus.open_path = "y"\n"train.resume" = "v"\n"train.play" = "ctrl+y"\n'
         '"app.mode_generate" = "5"\n"app.help" = "f2"\n"app.quit" = "ctrl+b"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
@@ -60,7 +60,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         app.app.attach(places / "novel-quick-1")
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")
-        assert key_of("train.go_on") == "v"
+        assert key_of("train.resume") == "v"
 
 
 MODIFIERS = (
@@ -121,7 +121,7 @@ async def test_no_view_names_a_key_that_was_changed(places: Path, config: Path) 
         await look(f"{key_of('corpus.use')} use", "The sea")
         await press("corpus.use")
         await look(f"{key_of('train.start')} start")
-        for run, action in (("one", "train.new"), ("two", "train.go_on")):
+        for run, action in (("one", "train.new"), ("two", "train.resume")):
             app.app.attach(places / run)
             await look(f"{key_of(action)} ")
         app.app.play(str(places / "one"))

@@ -489,7 +489,7 @@ async def test_x_stops_a_live_run_and_nothing_else(three: list[Recorded], places
         await app.press("x")
         await onto(app, "tunes-quick-1")
         await app.press("x")
-        await app.shows("go on training")
+        await app.shows("continue training")
         await app.press("s")
         await app.shows("asked to stop")
         assert [command.command for command in three[2].obey()] == ["stop"]
@@ -518,12 +518,12 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
         await app.press("x")
-        await app.shows("go on training")
+        await app.shows("continue training")
         await app.press("s")
         await app.shows("asked to stop")
         await onto(app, "anna-standard-1")
         await app.press("r")
-        await app.shows("goes on from")
+        await app.shows("continues from")
         await app.press("g")
         await app.shows("no model yet")
         await app.press("D", "y")
@@ -551,7 +551,7 @@ async def test_r_resumes_what_was_stopped(three: list[Recorded], places: Path, m
         await app.press("r")  # finished: nothing to go on with
         await onto(app, "anna-standard-1")
         await app.press("r")
-        await app.shows("goes on from its last checkpoint")
+        await app.shows("continues from its last checkpoint")
         await app.press("r")
         await app.shows("The disk is full: make room.")
         assert resumed == ["anna-standard-1", "anna-standard-1"]

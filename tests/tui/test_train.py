@@ -172,7 +172,7 @@ async def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
             await shows(pilot, "Space pause")
             await pilot.press("space")
             await until(pilot, lambda: [each.command for each in recorded.obey()] == ["pause"])
-            await shows(pilot, "‖ paused", "Space go on", "Paused at step 400")
+            await shows(pilot, "‖ paused", "Space continue", "Paused at step 400")
             await pilot.press("space")
             await until(pilot, lambda: [each.command for each in recorded.obey()] == ["resume"])
             await shows(pilot, "Space pause", "left ")
@@ -650,7 +650,7 @@ async def test_what_the_worker_warned_of_is_said(tmp_path: Path) -> None:
             Warned(step=400, message="Nothing is held out [/red]"), Resumed(step=400, inexact="torch 2.6 → 2.7")
         )
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (_app, pilot):
-            await shows(pilot, "Nothing is held out [/red].", "Going on from step 400: torch 2.6 → 2.7.")
+            await shows(pilot, "Nothing is held out [/red].", "Continues from step 400: torch 2.6 → 2.7.")
 
 
 async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Path) -> None:

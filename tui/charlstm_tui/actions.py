@@ -183,7 +183,7 @@ ACTIONS: tuple[Action, ...] = (
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
     A("train.after", "more_after", "m", "more minutes", "Train it further.", handler="more", footer=2),
-    A("train.after", "go_on", "space r", "resume", "Resume a run that was stopped or crashed.", footer=3),
+    A("train.after", "resume", "space r", "resume", "Resume a run that was stopped or crashed.", footer=3),
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,

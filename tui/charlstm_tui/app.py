@@ -193,11 +193,11 @@ class CharLSTMApp(ModeApp):
 
     def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
         """Leave; keys that come after do nothing any more."""
-        self.leaving = True
+        self.exiting = True
         super().exit(result, return_code, message)  # type: ignore[arg-type]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if self.leaving:
+        if self.exiting:
             return False
         screen = self.mode_screen
         return True if action != "do" or screen is None else screen.check_action(action, parameters)

@@ -44,8 +44,9 @@ from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.top_bar import TopBar
 
 
-def leaving(node: Widget) -> bool:
-    """Whether the app is on its way out: messages still come then, but some widgets have gone and some never came."""
+def is_detached(node: Widget) -> bool:
+    """Whether the widget has left the app, or the app ends: messages still come then, but other widgets have gone, or
+    were never there."""
     return not (node.is_attached and node.app.is_running)
 
 
@@ -78,7 +79,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.start_folder = self._start_folder()
         self._state_writer = StateWriter()
         self.bits = self.config.loss_unit == "bits"
-        self.leaving = False
+        self.exiting = False
         """Whether the app is about to exit."""
         self.farewell = ""
         """What to print after it has exited."""
@@ -279,7 +280,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
         The same sentence is logged and shown once a minute: what draws the screen may fail several times a second.
         """
-        if self.leaving:
+        if self.exiting:
             return
         words, now = sentence(error, doing), time.monotonic()
         if now - self._reported.get(words, -math.inf) < REPORT_AGAIN:
@@ -292,7 +293,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.show_error(sentence(event.error))
 
     def notify_error_once(self, sentence: str) -> None:
-        """The same of something that is met again and again."""
+        """Show an error at most once until the app ends."""
         if sentence not in self._shown_errors:
             self._shown_errors.add(sentence)
             self.notify_error(sentence)
@@ -368,9 +369,9 @@ class ModeScreen(SafeWorkers, Screen[None]):
         add_size_classes(self)
 
     @property
-    def leaving(self) -> bool:
-        """Whether the app is on its way out; then there is nothing to bring up to date."""
-        return leaving(self)
+    def detached(self) -> bool:
+        """Whether the screen has left the app, or the app ends; then there is nothing to bring up to date."""
+        return is_detached(self)
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.MODE).data_bind(ModeScreen.runs_state)
@@ -426,7 +427,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
     # ---- the state of the app
     def refresh_state(self) -> None:
         """Show the newest state of the runs, if this mode is on screen. Happens by itself when the state changes."""
-        if not self.is_mounted or self.leaving or self.charlstm.mode_screen is not self:
+        if not self.is_mounted or self.detached or self.charlstm.mode_screen is not self:
             return
         with self.app.batch_update():
             self.runs_state = self.charlstm.runs_state
@@ -462,7 +463,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
     @property
     def ready(self) -> bool:
         """Whether keys can do something: the screen has all of its parts, and the app is not about to exit."""
-        return self.is_mounted and not self.charlstm.leaving and not self.leaving
+        return self.is_mounted and not self.charlstm.exiting and not self.detached
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))
@@ -530,7 +531,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
 
     @on(TopBar.ModeChosen)
     def _mode_chosen(self, event: TopBar.ModeChosen) -> None:
-        if not self.charlstm.leaving:
+        if not self.charlstm.exiting:
             self.charlstm.go(event.mode)  # not by the action of a digit, which in an input is a letter
 
     def on_mount(self) -> None:
@@ -564,7 +565,7 @@ class ModeScreen(SafeWorkers, Screen[None]):
         self._was_left = True
 
     def on_screen_resume(self) -> None:
-        if self.leaving:
+        if self.detached:
             return
         if self.focused is None:
             self.focus_main()

@@ -28,7 +28,7 @@ from charlstm.display import symbol, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from charlstm.insight.multiverse import Branch
+    from charlstm.insight.multiverse import ContinuationNode
 
 
 @click.command(
@@ -94,7 +94,7 @@ def multiverse(
         print_result(as_json, results, "\n".join(_side_by_side(primes, columns)))
 
 
-def _branch_result(branch: Branch) -> MultiverseBranch:
+def _branch_result(branch: ContinuationNode) -> MultiverseBranch:
     return {
         "char": branch.char,
         "probability": branch.probability,
@@ -102,7 +102,7 @@ def _branch_result(branch: Branch) -> MultiverseBranch:
     }
 
 
-def _tree_lines(branch: Branch, depth: int = 0) -> Iterator[str]:
+def _tree_lines(branch: ContinuationNode, depth: int = 0) -> Iterator[str]:
     """The tree with a line for each place where it branches; characters without an alternative follow one another."""
     for child in branch.children:
         text, end = child.char, child

@@ -60,6 +60,6 @@ class EventStream:
             self._interrupted = True
             raise
         finally:
-            self._clock.worked()
+            self._clock.count_work()
             self._threads = torch.get_num_threads()
             torch.set_num_threads(callers_threads)

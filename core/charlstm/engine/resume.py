@@ -37,7 +37,7 @@ PROCESSES = "processes"
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class ResumePlan:
     """What a trainer needs to continue a run."""
 
     requested_settings: Settings
@@ -56,7 +56,7 @@ class Continuation:
 
 def continue_run(
     corpus: Corpus, settings: Settings, state: TrainingState, log: Sequence[Controlled], ranks: Ranks
-) -> Continuation:
+) -> ResumePlan:
     """Continue the run that saved ``state``, with ``settings``, which may differ from those requested before. ``log``
     has all ``control`` events of the run, oldest first.
 
@@ -101,7 +101,7 @@ def continue_run(
         replay = commands_to_repeat(log, state.step, schedule, changes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
-    return Continuation(settings, now, text, state, progress, plan, new_schedule, replay, event)
+    return ResumePlan(settings, now, text, state, progress, plan, new_schedule, replay, event)
 
 
 def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from charlstm.engine.evaluation import evaluate
 from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.resume import Continuation
+from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError
 from charlstm.model.file import Model, Weights
@@ -113,7 +113,7 @@ class Trainer:
         sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
         spent: float = 0.0,
-        continuation: Continuation | None = None,
+        continuation: ResumePlan | None = None,
     ) -> None:
         """A run on ``corpus``.
 
@@ -316,12 +316,12 @@ class Trainer:
                 break
 
             rate = self.schedule.rate(self.progress.step)
-            before = self._clock.worked()
+            before = self._clock.count_work()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
                 yield self._diverged(rate)
                 break
-            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, self._clock.worked() - before)
+            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, self._clock.count_work() - before)
             if (faster := self._faster_kernel()) is not None:
                 yield from self._restart(faster)
                 continue
@@ -362,7 +362,7 @@ class Trainer:
     def _count_start(self) -> float:
         """Count the seconds so far as part of ``max_minutes``, but no more than :data:`MOST_START_SHARE` of it, and
         return them. On a busy machine measuring can take longer than a short run."""
-        worked = self._clock.worked()
+        worked = self._clock.count_work()
         if self.settings.max_minutes is not None:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
@@ -401,7 +401,7 @@ class Trainer:
         self._clock.start_pace()
         self._checkpoint()
 
-    def _load_state(self, continuation: Continuation) -> Iterator[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
         self._continuation = None  # frees its tensors
         settings, plan = self.settings, self.plan
@@ -473,7 +473,7 @@ class Trainer:
         steps, old_kernel = self.progress.step, self.plan.kernel
         plan = self._measure_and_plan(faster.name)
         self._kernel_is_final = True
-        self.progress = Progress(work_seconds=self._clock.worked())
+        self.progress = Progress(work_seconds=self._clock.count_work())
         self._clock.count_into(self.progress)
         self._best = None
         yield from self._start_at_step_0(plan)
@@ -495,7 +495,7 @@ class Trainer:
             grad_norm=progress.grad_norm,
             chars_per_second=progress.count / max(progress.seconds, 1e-9),
             train_seconds=progress.train_seconds,
-            work_seconds=self._clock.worked(),
+            work_seconds=self._clock.count_work(),
         )
         progress.start_interval()
         return event
@@ -639,7 +639,7 @@ class Trainer:
         """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
         yield Paused(step=self.progress.step)
         self._checkpoint()
-        self._clock.worked()
+        self._clock.count_work()
         while self.progress.ended is None:
             for event in self._collect_writes():
                 yield event
@@ -677,7 +677,7 @@ class Trainer:
         """Copy the state, to be written in the background."""
         if not self._checkpoint_writer.has_store:
             return
-        self._clock.worked()
+        self._clock.count_work()
         before = time.perf_counter()
         if self.progress.step:
             self._keep_kernel()
@@ -748,7 +748,7 @@ class Trainer:
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
-            work_seconds=self._clock.worked(),
+            work_seconds=self._clock.count_work(),
             limit=self._limit(reason),
         )
         yield self._finished

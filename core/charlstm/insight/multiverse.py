@@ -43,7 +43,7 @@ LONGEST_WORD = 40
 
 
 @dataclass(slots=True)
-class Branch:
+class ContinuationNode:
     """One character of the tree of continuations.
 
     Attributes:
@@ -54,7 +54,7 @@ class Branch:
 
     char: str
     probability: float
-    children: list[Branch] = field(default_factory=list)
+    children: list[ContinuationNode] = field(default_factory=list)
 
     @property
     def open(self) -> float:
@@ -127,7 +127,7 @@ def multiverse(
     stepper: Stepper | None = None,
     after: ReadText | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Branch:
+) -> ContinuationNode:
     """All continuations of ``prime`` of up to ``depth`` characters whose probability is at least ``cutoff``.
 
     Args:
@@ -144,7 +144,7 @@ def multiverse(
         )
     stepper = stepper or Stepper(model)
     symbols = model.vocabulary.symbols
-    root = Branch("", 1.0)
+    root = ContinuationNode("", 1.0)
     after = after or read_text(model, prime, stepper=stepper)
     state, logits = after.state, after.logits
     with blas_threads(1):
@@ -158,7 +158,7 @@ def multiverse(
             parents, which = parents[order], which[order]
             below = []
             for parent, symbol in zip(parents.tolist(), which.tolist(), strict=True):
-                branch = Branch(symbols[symbol], float(paths[parent, symbol]))
+                branch = ContinuationNode(symbols[symbol], float(paths[parent, symbol]))
                 level[parent].children.append(branch)
                 below.append(branch)
             level, state = below, _selected(state, parents)

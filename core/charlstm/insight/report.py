@@ -22,7 +22,7 @@ from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.context import Context, context
 from charlstm.insight.features import text_features
-from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.svg import ChartCurve, line_chart
 
@@ -301,13 +301,13 @@ def _start_of_sentence(text: str) -> str:
 # -- pictures ----------------------------------------------------------------------------------------------------
 
 
-def multiverse_picture(root: Branch, width: int = 760, height: int = 420) -> str:
+def multiverse_picture(root: ContinuationNode, width: int = 760, height: int = 420) -> str:
     """The tree of continuations as SVG: x is time, the height of a block its probability."""
     depth = max(1, _depth(root))
     column = width / depth
     blocks: list[str] = []
 
-    def draw(branch: Branch, level: int, top: float) -> None:
+    def draw(branch: ContinuationNode, level: int, top: float) -> None:
         for child in branch.children:
             tall = child.probability * height
             blocks.append(
@@ -328,7 +328,7 @@ def multiverse_picture(root: Branch, width: int = 760, height: int = 420) -> str
     return f'<svg class=multiverse viewBox="0 0 {width} {height}" role="img">{"".join(blocks)}</svg>'
 
 
-def _depth(branch: Branch) -> int:
+def _depth(branch: ContinuationNode) -> int:
     level, depth = branch.children, 0
     while level:
         level, depth = [below for each in level for below in each.children], depth + 1

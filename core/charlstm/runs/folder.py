@@ -254,7 +254,7 @@ class Run:
     def wait(self, timeout: float | None = None) -> RunStatus:
         """Wait until no process trains this run any more, and return its status.
 
-        Raises :class:`TimeoutError` when that takes longer than ``timeout`` seconds; the training goes on then.
+        Raises :class:`TimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
         """
         began = time.monotonic()
         while (status := self.status()).alive:

@@ -32,7 +32,7 @@ LOCK_TIMEOUT = 2.0
 
 POLL = 0.02
 
-Loss = Literal["deleted", "moved", "unlocked"]
+FolderProblem = Literal["deleted", "moved", "unlocked"]
 """The folder is not a run any more; its path leads elsewhere or nowhere; another process may have taken the lock."""
 
 
@@ -50,7 +50,7 @@ class RunLock:
         """Descriptor of the run's folder; ``None`` on Windows."""
         self._inode = None if folder is None or folder_locked else self._inode_of(path.name)
 
-    def loss(self) -> Loss | None:
+    def folder_problem(self) -> FolderProblem | None:
         """Why the holder must not continue writing, or ``None``. Cheap enough for between two steps."""
         if self.folder is None:
             return None

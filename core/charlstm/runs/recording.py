@@ -11,7 +11,7 @@ from typing import Any
 from charlstm import storage
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run
-from charlstm.runs.liveness import Heartbeat, Loss, RunLock
+from charlstm.runs.liveness import FolderProblem, Heartbeat, RunLock
 from charlstm.runs.log import EventLog
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import state_after
@@ -28,7 +28,7 @@ FIRST_ESTIMATE_SECONDS = 2.0
 DELETION_SECONDS = 0.2
 """Seconds to wait when the log has been removed: if the whole folder is being deleted, the rest follows within them."""
 
-LOSSES: dict[Loss, str] = {
+FOLDER_PROBLEMS: dict[FolderProblem, str] = {
     "moved": "its folder was moved or replaced while it trained; resume it under its new name",
     "deleted": "its folder was deleted while it trained",
     "unlocked": "its file `lock` was removed while it trained, so that another worker may be on it; resume it",
@@ -61,22 +61,22 @@ class FolderGuard:
     def check(self) -> None:
         """Requests a stop when the folder was moved, writes the log again when it was removed, and raises
         :class:`FolderLostError` when the folder is lost. Cheap: called between two steps."""
-        loss = self._lock.loss()
-        if loss is None and not self.moved and self._log.removed:
+        problem = self._lock.folder_problem()
+        if problem is None and not self.moved and self._log.removed:
             time.sleep(DELETION_SECONDS)
-            loss = self._lock.loss() or (None if self._lock.is_a_run else "deleted")
-        if loss == "moved":
+            problem = self._lock.folder_problem() or (None if self._lock.is_a_run else "deleted")
+        if problem == "moved":
             self.moved = True
             self._signals.request_stop("moved")
-        elif loss is not None:
-            raise FolderLostError(LOSSES[loss])
+        elif problem is not None:
+            raise FolderLostError(FOLDER_PROBLEMS[problem])
         elif not self.moved and self._log.removed and self._log.restore():
             self._warnings.append(LOG_RESTORED)
 
     def restore_log(self) -> bool:
         """After the last event: write the log again if it was removed since the last check. True when it was."""
         lock = self._lock
-        return self._log.removed and lock.loss() is None and lock.is_a_run and self._log.restore()
+        return self._log.removed and lock.folder_problem() is None and lock.is_a_run and self._log.restore()
 
     def take_warnings(self) -> list[str]:
         """The warnings since the last call."""

@@ -83,8 +83,12 @@ class RunSeries:
     ``version`` grows with every event, so that a screen knows when to draw again.
     """
 
-    def __init__(self, *, version: int = 0) -> None:
-        self.version = version
+    def __init__(self) -> None:
+        self.version = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        """Begin again without events."""
         self.started: Started | None = None
         self.planned_steps: int | None = None
         self.samples: list[Sampled] = []
@@ -111,7 +115,7 @@ class RunSeries:
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
         self._clock = _Points()
-        self._session: list[tuple[float, int]] = []
+        self._recent_progress: list[tuple[float, int]] = []  # seconds and steps since the last start or resume
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
@@ -139,7 +143,7 @@ class RunSeries:
             "every_control",
             "interruptions",
             "inexact",
-            "_session",
+            "_recent_progress",
         ):
             setattr(twin, name, list(getattr(self, name)))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
@@ -238,8 +242,8 @@ class RunSeries:
         if self.finished or self.failed or not self.planned_steps:
             return None
         pace = None
-        if len(self._session) > 1:
-            (first, at), (last, now) = self._session[0], self._session[-1]
+        if len(self._recent_progress) > 1:
+            (first, at), (last, now) = self._recent_progress[0], self._recent_progress[-1]
             pace = (last - first) / (now - at) if now > at and last > first else None
         if pace is None and self.step and self.train_seconds:
             pace = self.train_seconds / self.step
@@ -270,9 +274,9 @@ class RunSeries:
         match event:
             case Started():
                 if self.started is not None:  # it was killed before its first checkpoint, and started again
-                    self.__init__(version=self.version)  # type: ignore[misc]
+                    self._clear()
                 self.started, self.planned_steps = event, event.planned_steps
-                self._session = []
+                self._recent_progress = []
             case Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 self.last_step = event
@@ -343,14 +347,14 @@ class RunSeries:
         # a setting that was changed at the resume overrides earlier commands about the same thing
         outdated = superseded_commands(event.changed)
         self.every_control = [each for each in self.every_control if each.command not in outdated]
-        self._session = []
+        self._recent_progress = []
 
     def _pace(self, event: Stepped, seconds: float) -> None:
         """Uses the run's own count of seconds of work: the time of day jumps when a clock is set."""
         worked = _number(event.work_seconds, seconds)
-        self._session.append((worked, event.step))
-        while len(self._session) > 3 and worked - self._session[1][0] > SPEED_WINDOW:
-            self._session.pop(0)
+        self._recent_progress.append((worked, event.step))
+        while len(self._recent_progress) > 3 and worked - self._recent_progress[1][0] > SPEED_WINDOW:
+            self._recent_progress.pop(0)
 
 
 def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:

@@ -17,17 +17,17 @@ from charlstm.training.events import Validated
 
 Live = Literal[
     "starting",
-    "learning",
-    "flattening",
-    "recovering",
-    "climbing",
-    "overfitting",
-    "stuck",
-    "rising",
-    "diverging",
-    "validating",
+    "learning",  # the loss falls
+    "flattening",  # the validation loss falls hardly at all
+    "recovering",  # it was above its best, and falls
+    "climbing",  # the learning rate climbs again after an extension: a rising loss says nothing yet
+    "overfitting",  # the validation loss rises while the training loss falls
+    "stuck",  # at the entropy of the letter frequencies
+    "rising",  # the training loss does not fall, or rises
+    "diverging",  # it rises far above its lowest, or above guessing
+    "validating",  # training is over, and the best model is measured on all held-out text
     "paused",
-    "waiting",
+    "waiting",  # for the disk
 ]
 Ended = Literal["stopped", "finished", "diverged", "failed", "crashed"]
 

@@ -32,8 +32,8 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import (
+    FOLDER_PROBLEMS,
     LOG_RESTORED,
-    LOSSES,
     CommandInbox,
     EventRecorder,
     FolderGuard,
@@ -160,8 +160,9 @@ def _work(
             training = _Training(run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
-            loss = lock.loss()
-            message = describe_failure(error, spec.settings) if loss is None else f"The run ended: {LOSSES[loss]}"
+            problem = lock.folder_problem()
+            lost = f"The run ended: {FOLDER_PROBLEMS[problem]}" if problem else ""
+            message = lost or describe_failure(error, spec.settings)
             heartbeat.update(state="failed", message=message)
             raise RunError(message) from error
         except KeyboardInterrupt:
@@ -204,10 +205,10 @@ class _Training:
         try:
             yield from self._recorded_events()
             if self._guard.moved and self._heartbeat.record.state == "stopped":
-                raise FolderLostError(LOSSES["moved"])
+                raise FolderLostError(FOLDER_PROBLEMS["moved"])
         except StoppedEarlyError as stopped:
             lost = isinstance(stopped, FolderLostError)
-            message = LOSSES["moved"] if self._guard.moved else str(stopped)
+            message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
             if lost and not self._guard.moved:
                 self._heartbeat.stop_writing()
             self._heartbeat.update(state="stopped", message=message)

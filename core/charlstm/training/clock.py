@@ -85,8 +85,8 @@ class Clock:
         """End the thread that notices suspensions."""
         self._timer.close()
 
-    def worked(self) -> float:
-        """Seconds of work so far, including earlier processes."""
+    def count_work(self) -> float:
+        """Count the time since the last call as work. Returns all seconds of work so far, of earlier processes too."""
         (before, suspended_before), self._last = self._last, self._timer.read()
         now, suspended = self._last
         self._progress.work_seconds += max(0.0, now - before - (suspended - suspended_before))
@@ -98,7 +98,7 @@ class Clock:
 
     def start_pace(self) -> None:
         """Measure the pace from here on: to load a state is work, but not part of a step."""
-        self._pace_start = (self.worked(), self._progress.step)
+        self._pace_start = (self.count_work(), self._progress.step)
 
     @property
     def pace_steps(self) -> int:
@@ -107,4 +107,4 @@ class Clock:
 
     def pace(self) -> float | None:
         """Seconds of work per step, including validations and samples; ``None`` before the first step."""
-        return (self.worked() - self._pace_start[0]) / self.pace_steps if self.pace_steps else None
+        return (self.count_work() - self._pace_start[0]) / self.pace_steps if self.pace_steps else None

@@ -20,11 +20,13 @@ class Progress:
     work_seconds: float = 0.0
     """Spent in everything but pauses; what ``max_minutes`` limits."""
     nats: float = 0.0
-    """Since the last ``step`` event: the summed loss, and below the number of targets, the largest gradient norm and
-    the seconds in steps."""
+    """Summed loss of all targets since the last ``step`` event."""
     count: int = 0
+    """Targets since the last ``step`` event."""
     grad_norm: float = 0.0
+    """Largest norm of the gradient since the last ``step`` event."""
     seconds: float = 0.0
+    """Seconds in training steps since the last ``step`` event."""
     best_val: float | None = None
     best_step: int = 0
     stale: int = 0

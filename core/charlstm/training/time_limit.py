@@ -28,7 +28,7 @@ class TimeLimit:
     def is_over(self) -> bool:
         """Whether the time is used up."""
         minutes = self._settings.max_minutes
-        return minutes is not None and self._clock.worked() >= 60 * minutes
+        return minutes is not None and self._clock.count_work() >= 60 * minutes
 
     def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress) -> int | None:
         """The steps that are left in time, where these are not what is planned; else ``None``."""
@@ -36,7 +36,7 @@ class TimeLimit:
         due = validated or progress.step % plan.log_every == 0
         if self._settings.max_minutes is None or schedule.finishing or not due:
             return None
-        worked, pace = self._clock.worked(), self._clock.pace()
+        worked, pace = self._clock.count_work(), self._clock.pace()
         if validated and (not pace or self._clock.pace_steps < plan.val_every):
             # This process started between two validations. One validation among few steps would make these seem slow,
             # so the pace is that of the whole run, and is measured from here on.

@@ -9,12 +9,12 @@ import pytest
 from charlstm.generation.scoring import score
 from charlstm.insight.duel import (
     Side,
-    Verdict,
+    TextFigures,
     bits_after,
     in_words,
-    judge,
     rates_differ,
     repeated_share,
+    text_figures,
     to_html,
     to_markdown,
 )
@@ -32,8 +32,8 @@ def test_bits_are_those_of_the_text_after_its_prime():
 
 def test_a_verdict_has_the_other_models_bits_only_if_it_is_another():
     one, other = tiny_model(seed=1), tiny_model(seed=2)
-    assert judge(one, one, "The", " sea was calm").other_bits is None
-    assert judge(one, other, "The", " sea was calm").other_bits == bits_after(other, "The", " sea was calm")
+    assert text_figures(one, one, "The", " sea was calm").other_bits is None
+    assert text_figures(one, other, "The", " sea was calm").other_bits == bits_after(other, "The", " sea was calm")
 
 
 def test_repeated_share_counts_each_character_once():
@@ -43,8 +43,8 @@ def test_repeated_share_counts_each_character_once():
     assert repeated_share("") == 0
 
 
-def verdict(bits: float, repeated: float, copied: float | None = None, error: float = 0.05) -> Verdict:
-    return Verdict(bits, None, copied, repeated, (error, error, error))
+def verdict(bits: float, repeated: float, copied: float | None = None, error: float = 0.05) -> TextFigures:
+    return TextFigures(bits, None, copied, repeated, (error, error, error))
 
 
 def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
@@ -60,7 +60,7 @@ def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
         "The left text is more certain (1.50 against 2.00 bits per character) and copies more (30 % against 2 %); the "
         "right text repeats itself more (20 % against 0 %)."
     )
-    short = (Verdict(1.5, None, None, 0), Verdict(2.5, None, None, 0.5))
+    short = (TextFigures(1.5, None, None, 0), TextFigures(2.5, None, None, 0.5))
     assert in_words(*short) == "The texts do not differ beyond chance in certainty and repetition."
     assert in_words(verdict(1.5, 0), verdict(1.55, 0)) == "The texts do not differ beyond chance in certainty."
     assert in_words(verdict(1.5, 0), verdict(1.5, 0)) == "The texts do not differ in these figures."
@@ -72,13 +72,13 @@ def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
 def test_verdict_of_texts_that_differ_says_so_and_of_short_ones_not():
     model, other = tiny_model(seed=1), tiny_model(seed=1)
     text, loop = "".join(random.Random(1).choices("The sea was calm", k=720)), "The sea was calm. " * 40
-    one, two = (judge(model, other, "The", each) for each in (text, loop))
+    one, two = (text_figures(model, other, "The", each) for each in (text, loop))
     assert "right text repeats itself more" in in_words(one, two)
-    assert judge(model, model, "The", loop[:300]).errors is None
+    assert text_figures(model, model, "The", loop[:300]).errors is None
 
 
 def test_both_texts_are_in_the_files_with_settings_and_figures():
-    verdict = Verdict(1.234, None, 0.5, 0.0)
+    verdict = TextFigures(1.234, None, 0.5, 0.0)
     sides = [Side(name, [("temperature", "0.8")], "<prime> ", "```\n& text", verdict) for name in ("left", "right")]
     for content in (to_markdown(sides), to_html(sides)):
         assert "The texts do not differ in these figures." in content

@@ -20,7 +20,7 @@ from charlstm.insight.context import context
 from charlstm.insight.features import BUILT_IN, function_feature, pattern_feature, text_features
 from charlstm.insight.influence import influence
 from charlstm.insight.lesions import estimate_lesions, measure_lesions, most_important
-from charlstm.insight.multiverse import Branch, multiverse, next_words, read_text
+from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words, read_text
 from charlstm.model.file import Model
 
 
@@ -381,7 +381,7 @@ def test_the_most_important_cells_are_measured_and_ranked(random_model: Model, r
 # -- multiverse
 
 
-def leaves(branch: Branch, before: str = "") -> dict[str, float]:
+def leaves(branch: ContinuationNode, before: str = "") -> dict[str, float]:
     found = {before + branch.char: branch.probability} if before + branch.char else {}
     for child in branch.children:
         found |= leaves(child, before + branch.char)

@@ -101,7 +101,7 @@ def test_lock_is_held_after_its_file_was_removed(tmp_path: Path) -> None:
     held = liveness.acquire_lock(path)
     path.unlink()
     assert system.is_locked(path) is True
-    assert held.loss() is None
+    assert held.folder_problem() is None
     with pytest.raises(RunError, match="Another worker is already training the run"):
         liveness.acquire_lock(path, patience=0.05)
     assert system.is_locked(path) is True
@@ -111,27 +111,27 @@ def test_lock_is_held_after_its_file_was_removed(tmp_path: Path) -> None:
 
 
 @posix
-def test_loss_tells_moved_from_deleted(tmp_path: Path) -> None:
+def test_folder_problem_tells_moved_from_deleted(tmp_path: Path) -> None:
     place = tmp_path / "disk" / "runs"
     folder, other = place / "run", place / "other"
     folder.mkdir(parents=True)
     (folder / "run.json").touch()
     held = liveness.acquire_lock(folder / "lock")
-    assert held.loss() is None
+    assert held.folder_problem() is None
     folder.rename(other)
-    assert held.loss() == "moved"
+    assert held.folder_problem() == "moved"
     folder.mkdir()
-    assert held.loss() == "moved"
+    assert held.folder_problem() == "moved"
     folder.rmdir()
     place.rename(tmp_path / "disk" / "old")  # and a folder above it
-    assert held.loss() == "moved"
+    assert held.folder_problem() == "moved"
     shutil.rmtree(tmp_path / "disk" / "old")
-    assert held.loss() == "deleted"
+    assert held.folder_problem() == "deleted"
     held.release()
 
 
 @posix
-def test_loss_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_problem_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     held = liveness.acquire_lock(folder / "lock")
@@ -149,21 +149,21 @@ def test_loss_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest
     for what in (unmounted, unreachable):
         with monkeypatch.context() as patch:
             patch.setattr(os, "stat", what)
-            assert held.loss() is None
+            assert held.folder_problem() is None
     held.release()
 
 
 @posix
-def test_loss_notices_a_removed_file_where_folders_have_no_locks(
+def test_folder_problem_notices_a_removed_file_where_folders_have_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "lock_folder", lambda _: None)
     held = liveness.acquire_lock(tmp_path / "lock")
-    assert held.loss() is None
+    assert held.folder_problem() is None
     (tmp_path / "lock").unlink()
-    assert held.loss() == "unlocked"
+    assert held.folder_problem() == "unlocked"
     (tmp_path / "lock").touch()
-    assert held.loss() == "unlocked"
+    assert held.folder_problem() == "unlocked"
     held.release()
 
 

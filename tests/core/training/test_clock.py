@@ -35,12 +35,12 @@ def test_clock_counts_a_gap_without_cpu_time_as_suspension(
     clock = Clock(progress)
     now["wall"] += 0.5
     now["cpu"] += 0.5
-    assert clock.worked() == 7.5
+    assert clock.count_work() == 7.5
     now["wall"] += seconds
     now["cpu"] += used
-    assert clock.worked() == progress.work_seconds == 7.5 + counts
+    assert clock.count_work() == progress.work_seconds == 7.5 + counts
     now["wall"] += 0.5
-    assert clock.worked() == 8.0 + counts
+    assert clock.count_work() == 8.0 + counts
 
 
 WORKS = """
@@ -53,7 +53,7 @@ begin = time.perf_counter()
 print("begun", flush=True)
 while sys.stdin.read(1) != "e":  # only the thread gives heartbeats
     pass
-print(time.perf_counter() - begin, work.worked(), flush=True)
+print(time.perf_counter() - begin, work.count_work(), flush=True)
 work.close()
 """
 

@@ -18,7 +18,7 @@ class FakeClock:
     progress: Progress
     seconds: float
 
-    def worked(self) -> float:
+    def count_work(self) -> float:
         return self.progress.step * self.seconds
 
     def pace(self) -> float | None:

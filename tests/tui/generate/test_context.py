@@ -10,7 +10,7 @@ from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import plural
 from charlstm_tui.generate.context_view import SCALE, ContextCurves
-from charlstm_tui.player.insight_jobs import CONTEXTS
+from charlstm_tui.player.insight_jobs import CONTEXT_PLACES
 from charlstm_tui.player.marks import level
 from playing_app import playing
 
@@ -26,7 +26,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
         assert view.text_view.text() == it.text
         place = view.text_view.cursor
         assert place == len(it.text) - 3
-        whole = context(loaded, it.text, places=CONTEXTS)
+        whole = context(loaded, it.text, places=CONTEXT_PLACES)
         assert view.whole is not None
         assert np.allclose(view.whole.context.losses, whole.losses, atol=1e-4)
         here = context(loaded, it.text[: place + 1], at=place)

@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.multiverse import Branch, multiverse, next_words
+from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
@@ -18,12 +18,12 @@ from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 
 
-def branch(char: str, probability: float, *children: Branch) -> Branch:
-    return Branch(char, probability, list(children))
+def branch(char: str, probability: float, *children: ContinuationNode) -> ContinuationNode:
+    return ContinuationNode(char, probability, list(children))
 
 
 @pytest.fixture
-def tree() -> Branch:
+def tree() -> ContinuationNode:
     return branch(
         "", 1.0, branch("a", 0.6, branch("b", 0.6)), branch("c", 0.3, branch("d", 0.1), branch("e", 0.1)),
         branch("f", 0.02),
@@ -34,7 +34,7 @@ def rows(blocks: list[Block]) -> dict[str, tuple[int, int]]:
     return {block.text: (block.top, block.bottom) for block in blocks}
 
 
-def test_the_height_of_a_block_is_its_share_of_the_rows(tree: Branch) -> None:
+def test_the_height_of_a_block_is_its_share_of_the_rows(tree: ContinuationNode) -> None:
     blocks = place(tree, 10, 5)
     assert rows(blocks) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
     assert [block.text for block in blocks if not block.splits] == ["ab"]
@@ -43,7 +43,7 @@ def test_the_height_of_a_block_is_its_share_of_the_rows(tree: Branch) -> None:
     assert place(branch("", 1.0), 10, 5) == []
 
 
-def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: Branch) -> None:
+def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: ContinuationNode) -> None:
     first, second, third = tree.children
     assert rows(place(tree, 10, 5, [third]))["f"] == (9, 10)
     assert rows(place(tree, 3, 5, [third])) == {"a": (0, 1), "ab": (0, 1), "c": (1, 2), "cd": (1, 2), "f": (2, 3)}

@@ -79,7 +79,7 @@ class CorpusScreen(ModeScreen):
         yield TextHints(id="text-hints").data_bind(state=CorpusScreen.text, reading=CorpusScreen.reading)
 
     def on_mount(self) -> None:
-        if self.leaving:
+        if self.detached:
             return
         self.query_one("#texts-filter").display = False
         self._given = self.charlstm.start_options.text
@@ -128,7 +128,7 @@ class CorpusScreen(ModeScreen):
         except CharLSTMError as error:
             self.charlstm.notify_error_once(str(error))
         found = await in_thread(lambda check: sections(browsed, recent, given))
-        if self.leaving:
+        if self.detached:
             return
         self.texts.sections = found
         if came_from is not None:
@@ -177,7 +177,7 @@ class CorpusScreen(ModeScreen):
     def _update(self, choice: CorpusChoice, **changes: Any) -> TextState:
         """Change what is known of a text, and show it if the cursor is on it."""
         state = self._store(replace(self._state(choice), **changes))
-        if not self.leaving and choice == self._choice():
+        if not self.detached and choice == self._choice():
             self.text = state
         return state
 

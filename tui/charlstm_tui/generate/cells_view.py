@@ -38,7 +38,7 @@ from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.insight_jobs import DAMAGED, SHOWN, CellsAtStep, InsightJobs, NamedCells
+from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
@@ -271,10 +271,10 @@ class CellsView(ExplainingView):
         fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
         if not fits or started(before, state):
             self.explaining = self.through_training = self.lesions = False
-        if not fits or (new and not state.running and len(shown) > SHOWN):
+        if not fits or (new and not state.running and len(shown) > SHOWN_CHARS):
             if not fits:
                 self.activations = None
-            self._start = max(0, len(played) - SHOWN)
+            self._start = max(0, len(played) - SHOWN_CHARS)
             view.clear()
             shown, new = played[self._start :], len(played) - self._start
         if new:
@@ -469,7 +469,7 @@ class CellsView(ExplainingView):
     @property
     def _damaged_from(self) -> int:
         """The position in the text from which on it is measured what matters."""
-        return max(0, self.text_view.length - DAMAGED)
+        return max(0, self.text_view.length - LESION_CHARS)
 
     def _rises(self) -> Floats | None:
         """How much worse each character is predicted without the cell; ``None`` if that is not known."""

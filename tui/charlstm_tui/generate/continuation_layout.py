@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from charlstm.insight.multiverse import Branch
+from charlstm.insight.multiverse import ContinuationNode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,13 +16,13 @@ class Block:
     before it.
     """
 
-    path: tuple[Branch, ...]
+    path: tuple[ContinuationNode, ...]
     top: int
     bottom: int
     splits: bool
 
     @property
-    def branch(self) -> Branch:
+    def branch(self) -> ContinuationNode:
         return self.path[-1]
 
     @property
@@ -36,7 +36,7 @@ class Block:
         return "".join(branch.char for branch in self.path)
 
 
-def place(root: Branch, rows: int, columns: int, wanted: Sequence[Branch] = ()) -> list[Block]:
+def place(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[ContinuationNode] = ()) -> list[Block]:
     """The blocks that have a row of their own, each before those that continue it.
 
     Each block has the share of its rows that is its character's probability, rounded so that the rows add up
@@ -48,7 +48,7 @@ def place(root: Branch, rows: int, columns: int, wanted: Sequence[Branch] = ()) 
     blocks: list[Block] = []
     order = {id(branch): -number for number, branch in enumerate(wanted)}
 
-    def below(parent: Branch, path: tuple[Branch, ...], top: int, rows: int) -> None:
+    def below(parent: ContinuationNode, path: tuple[ContinuationNode, ...], top: int, rows: int) -> None:
         for child, height in zip(parent.children, _heights(parent, rows, order), strict=True):
             if height:
                 here = (*path, child)
@@ -61,7 +61,7 @@ def place(root: Branch, rows: int, columns: int, wanted: Sequence[Branch] = ()) 
     return blocks
 
 
-def _heights(parent: Branch, rows: int, wanted: Mapping[int, int]) -> list[int]:
+def _heights(parent: ContinuationNode, rows: int, wanted: Mapping[int, int]) -> list[int]:
     """How many of the parent's ``rows`` each child has: its share, rounded. ``wanted`` gives the importance of branches
     that get a row in any case, by id."""
     shares = [rows * each / parent.probability for each in (*(c.probability for c in parent.children), parent.open)]

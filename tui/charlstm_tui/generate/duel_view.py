@@ -24,7 +24,16 @@ from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.saving import settings_facts
-from charlstm.insight.duel import READ_BEFORE, Side, Verdict, in_words, judge, rates_differ, to_html, to_markdown
+from charlstm.insight.duel import (
+    READ_BEFORE,
+    Side,
+    TextFigures,
+    in_words,
+    rates_differ,
+    text_figures,
+    to_html,
+    to_markdown,
+)
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
@@ -70,7 +79,7 @@ class DuelView(GenerateView):
         self._states: dict[int, PlaybackState] = {}
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
-        self._verdicts: dict[int, Verdict] = {}  # of both sides, or empty while one is not at its end
+        self._figures: dict[int, TextFigures] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
     def compose(self) -> ComposeResult:
@@ -111,7 +120,7 @@ class DuelView(GenerateView):
 
     def can(self, action: Action) -> bool:
         if action.handler == "save":
-            return bool(self._verdicts)
+            return bool(self._figures)
         if action.handler == "keep_side":
             state = self._states.get(self.chosen)
             return state is not None and state.length > 0 and not self.running and not self._holds
@@ -139,7 +148,7 @@ class DuelView(GenerateView):
         temperature; or if cells are held, the prime, on the second with them. The heads show how often ``features``
         begin in what is generated."""
         self._states.clear()
-        self._show_verdicts({})
+        self._show_figures({})
         self._features = tuple(features)
         for number in SIDES:
             self.view(number).clear()
@@ -181,9 +190,9 @@ class DuelView(GenerateView):
         self._draw_heads()
         ended = len(self._states) == len(SIDES) and all(state.ended for state in self._states.values())
         if not ended:
-            self._show_verdicts({})
+            self._show_figures({})
         elif before is not None and not before.ended:
-            self._judge()
+            self._compute_figures()
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         if before is None or running != self.running:
@@ -261,25 +270,25 @@ class DuelView(GenerateView):
     # ---- the verdict
 
     @work(exclusive=True)
-    async def _judge(self) -> None:
+    async def _compute_figures(self) -> None:
         """Find the figures of both sides, which are at their end, and show them."""
         states = dict(self._states)
         models = {number: self.player.model(number) for number in SIDES}
         texts = {number: self._generated(state) for number, state in states.items()}
 
-        def job(check: Callable[[], None]) -> dict[int, Verdict]:
+        def job(check: Callable[[], None]) -> dict[int, TextFigures]:
             found = {}
             for number, other in (SIDES, SIDES[::-1]):
                 check()
                 model, others = models[number], models[other]
                 if model is not None and others is not None:
                     novelty = self._novelty(states[number])
-                    found[number] = judge(model, others, states[number].prime, texts[number], novelty)
+                    found[number] = text_figures(model, others, states[number].prime, texts[number], novelty)
             return found
 
-        verdicts = await in_thread(job)
+        figures = await in_thread(job)
         if all(state.ended for state in self._states.values()):
-            self._show_verdicts(verdicts)
+            self._show_figures(figures)
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
         """The search in the training text of a side's run. Not on the message loop."""
@@ -297,22 +306,22 @@ class DuelView(GenerateView):
         """The text of a side without its prime."""
         return self.view(state.number).text(len(state.prime))
 
-    def _show_verdicts(self, verdicts: dict[int, Verdict]) -> None:
-        if not verdicts and not self._verdicts:
+    def _show_figures(self, figures: dict[int, TextFigures]) -> None:
+        if not figures and not self._figures:
             return
-        self._verdicts = verdicts
+        self._figures = figures
         words = self.query_one("#duel-words", Static)
-        words.display = bool(verdicts)
-        if verdicts:
-            words.update(Content(in_words(verdicts[SIDES[0]], verdicts[SIDES[1]])))
+        words.display = bool(figures)
+        if figures:
+            words.update(Content(in_words(figures[SIDES[0]], figures[SIDES[1]])))
         for number in SIDES:
             pane = self.query_one(f"#verdict-{number}", Static)
-            pane.display = bool(verdicts)
-            if verdicts:
-                figures = verdicts[number].figures()
-                width = max(len(value) for value, _ in figures)
+            pane.display = bool(figures)
+            if figures:
+                rows = figures[number].rows()
+                width = max(len(value) for value, _ in rows)
                 lines = [
-                    Content.assemble((f"{value:>{width}}", "bold"), (f" {words}", "$quiet")) for value, words in figures
+                    Content.assemble((f"{value:>{width}}", "bold"), (f" {words}", "$quiet")) for value, words in rows
                 ]
                 pane.update(Content("\n").join(lines))
                 view = self.view(number)
@@ -328,10 +337,10 @@ class DuelView(GenerateView):
                 settings_facts(state.request.seed, state.settings, state.clamps),
                 state.prime,
                 self._generated(state),
-                self._verdicts[number],
+                self._figures[number],
             )
             for number, state in sorted(self._states.items())
-            if number in self._verdicts
+            if number in self._figures
         ]
 
         def write(path: Path) -> None:

@@ -12,7 +12,7 @@ from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player.insight_jobs import EXPLAINED_FROM, InsightJobs
+from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
@@ -56,7 +56,7 @@ class ExplainingView(GenerateView):
         """Explain the character at the cursor, unless it is explained already; at the end, the last one."""
         view = self.text_view
         position = min(view.cursor, view.length - 1)
-        start = max(0, position - EXPLAINED_FROM)
+        start = max(0, position - INFLUENCE_CHARS)
         place = (view.text(start, position + 1), start)
         if self.explaining and place != self._explained:
             self._explained = place

@@ -26,7 +26,7 @@ from textual.widgets import Static
 
 from charlstm.display import symbol, visible
 from charlstm.generation.clamp import Clamp
-from charlstm.insight.multiverse import Branch, NextWord, word_at_end
+from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.formatting import percent
@@ -77,21 +77,23 @@ class ContinuationBlocks(Widget, can_focus=True):
     class Chosen(Message):
         """A block was clicked; ``again`` if it was chosen before."""
 
-        def __init__(self, path: tuple[Branch, ...], again: bool) -> None:
+        def __init__(self, path: tuple[ContinuationNode, ...], again: bool) -> None:
             super().__init__()
             self.path, self.again = path, again
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._root = Branch("", 1.0)
-        self._path: tuple[Branch, ...] = ()
-        self._followed: tuple[Branch, ...] = ()
+        self._root = ContinuationNode("", 1.0)
+        self._path: tuple[ContinuationNode, ...] = ()
+        self._followed: tuple[ContinuationNode, ...] = ()
         self._cell = 2
         self._shades: list[Style] = []
         self._rows: list[Strip] = []
         self._blocks: list[Block] = []
 
-    def show(self, root: Branch, path: Sequence[Branch], followed: Iterable[Branch]) -> None:
+    def show(
+        self, root: ContinuationNode, path: Sequence[ContinuationNode], followed: Iterable[ContinuationNode]
+    ) -> None:
         """Show the continuations after ``root``. ``path`` is chosen, and ``followed`` is what followed in the text."""
         if root is not self._root:
             widest = max((cell_len(symbol(branch.char)) for branch in _every(root)), default=1)
@@ -195,9 +197,9 @@ class MultiverseView(GenerateView):
         """What follows ``before`` in the text."""
         self.zoomed = ""
         """The continuation from whose end on the blocks are shown."""
-        self.path: tuple[Branch, ...] = ()
+        self.path: tuple[ContinuationNode, ...] = ()
         """The chosen continuation, after ``zoomed``."""
-        self.root: Branch | None = None
+        self.root: ContinuationNode | None = None
         """The tree after ``zoomed``; ``None`` while it is computed."""
         self.words: tuple[NextWord, ...] | None = None
         """The next words after the chosen continuation; ``None`` while they are computed."""
@@ -318,7 +320,7 @@ class MultiverseView(GenerateView):
 
     # ---- drawing
 
-    def followed(self) -> Iterable[Branch]:
+    def followed(self) -> Iterable[ContinuationNode]:
         """The branches of what follows in the text."""
         at = self.root
         if at is None or not self.following.startswith(self.zoomed):
@@ -330,7 +332,7 @@ class MultiverseView(GenerateView):
             yield at
 
     def _draw(self) -> None:
-        root = self.root or Branch("", 1.0)
+        root = self.root or ContinuationNode("", 1.0)
         self.blocks.show(root, self.path, self.followed())
         self._draw_head()
         self._draw_words()
@@ -415,7 +417,7 @@ class MultiverseView(GenerateView):
 
     # ---- actions
 
-    def _choose(self, path: Sequence[Branch]) -> None:
+    def _choose(self, path: Sequence[ContinuationNode]) -> None:
         self.path = tuple(path)
         self._draw()
         self._compute_words()
@@ -486,8 +488,8 @@ class _Zoom:
     """What was shown before zooming in."""
 
     zoomed: str
-    path: tuple[Branch, ...]
-    root: Branch | None
+    path: tuple[ContinuationNode, ...]
+    root: ContinuationNode | None
     reached: float
 
 
@@ -505,15 +507,15 @@ def _shown(text: str) -> str:
     return visible(text[-200:].replace("\n", "↵"), keep="")
 
 
-def _every(root: Branch) -> Iterable[Branch]:
+def _every(root: ContinuationNode) -> Iterable[ContinuationNode]:
     for child in root.children:
         yield child
         yield from _every(child)
 
 
-def _level(root: Branch, length: int) -> list[tuple[Branch, ...]]:
+def _level(root: ContinuationNode, length: int) -> list[tuple[ContinuationNode, ...]]:
     """All continuations of a length, in the order in which they are drawn."""
-    paths: list[tuple[Branch, ...]] = [()]
+    paths: list[tuple[ContinuationNode, ...]] = [()]
     for _ in range(length):
         paths = [(*path, child) for path in paths for child in (path[-1] if path else root).children]
     return paths

@@ -26,7 +26,7 @@ from charlstm.generation.tree import Alternative
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import leaving
+from charlstm_tui.base import is_detached
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import home, percent, plural
 from charlstm_tui.generate import exports
@@ -117,7 +117,7 @@ class PlayView(ExplainingView):
                 yield SamplerPanel(id="sampler")
 
     def on_mount(self) -> None:
-        if not leaving(self):
+        if not is_detached(self):
             self._draw_empty()
 
     # ---- for the screen

@@ -35,7 +35,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.insight_jobs import READ, SHOWN, InsightJobs
+from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
 from charlstm_tui.player.thread import Player
@@ -105,7 +105,7 @@ class GenerateScreen(ModeScreen):
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
-        if not self.leaving:
+        if not self.detached:
             self.player.start()
 
     async def on_unmount(self) -> None:
@@ -158,7 +158,7 @@ class GenerateScreen(ModeScreen):
 
     @on(GenerateView.Changed)
     def _view_changed(self) -> None:
-        if self.is_mounted and not self.leaving:
+        if self.is_mounted and not self.detached:
             self._draw_bar()
             self._draw_status()
             self.refresh_bindings()
@@ -214,7 +214,7 @@ class GenerateScreen(ModeScreen):
 
     @on(GenerateView.Said)
     def _view_said(self, event: GenerateView.Said) -> None:
-        if self.is_mounted and not self.leaving:
+        if self.is_mounted and not self.detached:
             self._show_message(event.sentence, event.error)
 
     def show_error(self, sentence: str) -> None:
@@ -224,7 +224,7 @@ class GenerateScreen(ModeScreen):
 
     def on_playback_changed(self) -> None:
         states = self.player.collect()
-        if not self.is_mounted or self.leaving:
+        if not self.is_mounted or self.detached:
             return
         with self.app.batch_update():
             for state in states:
@@ -446,7 +446,7 @@ class GenerateScreen(ModeScreen):
         await self._open_view("context", "score" if self.view is self.score else "play")
         text = self._text_of.text_view
         stop = min(text.length, text.cursor + FOLLOWING)
-        start = max(0, stop - SHOWN)
+        start = max(0, stop - SHOWN_CHARS)
         self.context.enter(state.facts.run, text.text(start, stop), text.cursor - start)
 
     def _show_multiverse(self) -> None:
@@ -454,7 +454,7 @@ class GenerateScreen(ModeScreen):
         cursor = text.cursor
         played = state if self._text_of is self.play else None
         position = None if played is None else cursor - len(played.prime)
-        start = max(0, cursor // READ - 1) * READ
+        start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         clamps = () if played is None else played.clamps
         self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, clamps)
 

@@ -23,33 +23,33 @@ from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_ce
 from charlstm.insight.context import LENGTHS, Context, context
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.lesions import MeasuredLesions, most_important
-from charlstm.insight.multiverse import Branch, NextWord, ReadText, multiverse, next_words, read_text
+from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, multiverse, next_words, read_text
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import reopen_corpus
 from charlstm_tui.background import in_thread
 from charlstm_tui.player.state import checkpoints
 
-SHOWN = 3000
+SHOWN_CHARS = 3000
 """Characters that cells are computed for."""
-NAMED = 20_000
+NAMED_ON_CHARS = 20_000
 """Characters on which cells are named: of a run's text, or of the played text where there is none. So many are read
 one by one, which on a busy machine takes a tenth of the time of reading more in several streams."""
-STEPS = 8
+FOLLOWED_MODELS = 8
 """Models of a run in which cells are followed through the training, at most."""
-SCORED = 8000
+SCORED_CHARS = 8000
 """Characters of the run's text on which they are scored: reading so many at 2 × 512 takes some 3 s for each model."""
-ESTIMATED = 4000
+LESION_ESTIMATE_CHARS = 4000
 """Characters of the run's text on which it is estimated which cells matter."""
-DAMAGED = 1000
+LESION_CHARS = 1000
 """Characters on which that is measured: 64 cells at 2 × 512 take some 6 s."""
-CONTEXTS = 96
+CONTEXT_PLACES = 96
 """Places of the run's text at which it is measured how far the model looks back: some 9 s at 2 × 512."""
-EXPLAINED_FROM = 3000
+INFLUENCE_CHARS = 3000
 """Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
-EARLIER = 128
+SPARE_CHARS = 128
 """Characters that are read before those that explaining one needs, so that it goes fast for earlier ones too."""
-READ = 1024
+LEAST_READ_CHARS = 1024
 """Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
 
 Floats = npt.NDArray[np.float32]
@@ -129,7 +129,7 @@ class InsightJobs:
 
                 return show
 
-            text, source = _corpus_text(run) or (played[-NAMED:], "the played text")
+            text, source = _corpus_text(run) or (played[-NAMED_ON_CHARS:], "the played text")
             sample = sample_cells(model, text, stepper=stepper, progress=progress(0))
             return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), source)
 
@@ -145,12 +145,12 @@ class InsightJobs:
         tell: Callable[[CellsAtStep], object],
     ) -> None:
         """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
-        run, from the first to the best: up to :data:`STEPS`, evenly chosen. ``tell`` is called from the thread with
-        each. Raises :class:`CharLSTMError`."""
+        run, from the first to the best: up to :data:`FOLLOWED_MODELS`, evenly chosen. ``tell`` is called from the
+        thread with each. Raises :class:`CharLSTMError`."""
 
         def job(check: Callable[[], None]) -> None:
             found = checkpoints(run)
-            chosen = sorted({round(n * (len(found) - 1) / (STEPS - 1)) for n in range(STEPS)})
+            chosen = sorted({round(n * (len(found) - 1) / (FOLLOWED_MODELS - 1)) for n in range(FOLLOWED_MODELS)})
             scored, _ = _corpus_text(run) or (text, "")
             for step, request in [found[n] for n in chosen]:
                 model = load_model(Run(run).model_file(request))
@@ -165,7 +165,7 @@ class InsightJobs:
                 scores: list[float] = []
                 if named:
                     progress = lambda done, total: check()  # noqa: E731
-                    sample = sample_cells(model, scored[:SCORED], stepper=stepper, progress=progress)
+                    sample = sample_cells(model, scored[:SCORED_CHARS], stepper=stepper, progress=progress)
                     scores = score_cells(sample, named)
                 tell(CellsAtStep(step, values, tuple(scores)))
 
@@ -189,7 +189,9 @@ class InsightJobs:
                 tell(done / total)
 
             estimated_on, _ = _corpus_text(run) or (text, "")
-            return most_important(model, text, also=also, estimated_on=estimated_on[:ESTIMATED], progress=progress)
+            return most_important(
+                model, text, also=also, estimated_on=estimated_on[:LESION_ESTIMATE_CHARS], progress=progress
+            )
 
         return await in_thread(job)
 
@@ -206,7 +208,7 @@ class InsightJobs:
                 tell(done / total)
 
             text, source = _corpus_text(run) or (played, "the played text")
-            return ModelContext(context(model, text, places=CONTEXTS, stepper=stepper, progress=progress), source)
+            return ModelContext(context(model, text, places=CONTEXT_PLACES, stepper=stepper, progress=progress), source)
 
         return await self._long.run(model, job)
 
@@ -222,7 +224,7 @@ class InsightJobs:
 
     async def influence(self, model: Model, text: str, start: int) -> Influence:
         """The influence of earlier characters on the last one of ``text``, which begins at ``start`` of a longer one;
-        of these, :data:`EXPLAINED_FROM` matter. What is read before those that are hidden is kept, so that the next
+        of these, :data:`INFLUENCE_CHARS` matter. What is read before those that are hidden is kept, so that the next
         call for a place nearby takes less time. Raises :class:`GenerationError` if there is none before it."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
@@ -248,7 +250,7 @@ class InsightJobs:
             if not (kept.model is model and near and same):
                 kept = None
         if kept is None:
-            kept = _Traced(model, start + max(0, needed - EARLIER), Trace(model, stepper))
+            kept = _Traced(model, start + max(0, needed - SPARE_CHARS), Trace(model, stepper))
         begin = kept.start - start
         kept.trace.extend(text[begin + len(kept.trace.text) : first], lambda done, total: check())
         self._before = kept
@@ -256,11 +258,11 @@ class InsightJobs:
 
     async def continuations(
         self, model: Model, text: str, depth: int, cutoff: float, clamps: Sequence[Clamp] = ()
-    ) -> Branch:
+    ) -> ContinuationNode:
         """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``, with
         these cells held."""
 
-        def job(stepper: Stepper, check: Callable[[], None]) -> Branch:
+        def job(stepper: Stepper, check: Callable[[], None]) -> ContinuationNode:
             def progress(done: int, total: int) -> None:
                 check()
 
@@ -313,8 +315,8 @@ class _Weights:
 
 
 def _recent(text: str) -> str:
-    """The last characters of ``text``, from the same one on while it grows by less than :data:`READ`."""
-    return text[max(0, len(text) // READ - 1) * READ :]
+    """The last characters of ``text``, from the same one on while it grows by less than :data:`LEAST_READ_CHARS`."""
+    return text[max(0, len(text) // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS :]
 
 
 def _corpus_text(run: Path | None) -> tuple[str, str] | None:
@@ -323,7 +325,7 @@ def _corpus_text(run: Path | None) -> tuple[str, str] | None:
         return None
     try:
         corpus = reopen_corpus(Run(run).spec().corpus)
-        text = corpus.vocabulary.decode(corpus.ids[:NAMED])
+        text = corpus.vocabulary.decode(corpus.ids[:NAMED_ON_CHARS])
     except (CharLSTMError, OSError):
         return None
     name = visible(corpus.name, keep="")

@@ -67,7 +67,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something to do with the text once the model has read it up to position ``until``."""
+    """Something to do with the text once the model has read it up to a position."""
 
     run: Callable[[Playback, Editor], None]
     until: Callable[[Playback, Editor], float]
@@ -239,8 +239,9 @@ class Playback:
         )
 
     def keep(self, replaced: Replaced) -> None:
-        """Let undo go back to a session, if it is of the same run or file. Of those before it, only the latest with
-        work in them are kept. One without work is not gone back to from a saved session, nor instead of one with."""
+        """Let undo go back to a session, if it is of the same run or file. Of earlier ones, the latest that the user
+        edited are kept. A session that was not edited is kept only where there is no edited one, and not when a saved
+        session was opened."""
         assert self.facts is not None
         same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
         with_work = [one for one in self.before if one.has_work][-MOST_BEFORE:]

@@ -66,32 +66,32 @@ def generate_one(playback: Playback, editor: Editor) -> None:
     editing.change(playback, editor, editor.step, edited=False)
 
 
-def nothing(playback: Playback, editor: Editor) -> float:
-    """For what does not need that the model has read the text after the cursor."""
+def needs_none(playback: Playback, editor: Editor) -> float:
+    """For a change that does not need that the model has read the text again."""
     return 0
 
 
-def all_of_it(playback: Playback, editor: Editor) -> float:
-    """For what needs that the model has read all of the text."""
+def needs_all(playback: Playback, editor: Editor) -> float:
+    """For a change that needs that the model has read all of the text."""
     return math.inf
 
 
-class Command(NamedTuple):
+class PlayerCommand(NamedTuple):
     """What the thread is to do. Of consecutive commands with the same ``replaces`` only the last is carried out."""
 
     run: Callable[[], None]
     replaces: tuple[str, int] | None = None
 
 
-class CommandQueue:
+class PlayerCommandQueue:
     """Commands in their order, as many as come: none is lost. Moves of the cursor do not pile up."""
 
     def __init__(self) -> None:
-        self._commands: deque[Command] = deque()
+        self._commands: deque[PlayerCommand] = deque()
         self._woken = False
         self._changed = threading.Condition()
 
-    def put(self, command: Command) -> None:
+    def put(self, command: PlayerCommand) -> None:
         with self._changed:
             last = self._commands[-1] if self._commands else None
             if last is not None and command.replaces is not None and last.replaces == command.replaces:
@@ -105,7 +105,7 @@ class CommandQueue:
             self._woken = True
             self._changed.notify()
 
-    def get(self, timeout: float | None) -> Command | None:
+    def get(self, timeout: float | None) -> PlayerCommand | None:
         """The next command, or ``None`` if none comes in ``timeout`` seconds or before :meth:`wake`."""
         with self._changed:
             self._changed.wait_for(lambda: self._commands or self._woken, timeout)
@@ -122,7 +122,7 @@ class Player:
 
     def __init__(self, deliver: Callable[[], object]) -> None:
         self._deliver = deliver
-        self._commands = CommandQueue()
+        self._commands = PlayerCommandQueue()
         self._playbacks: dict[int, Playback] = {}
         self._latest_job: dict[int, int] = {}  # by playback: a load or a long text with another number is cancelled
         self._lock = threading.Lock()
@@ -200,7 +200,7 @@ class Player:
 
     def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
         """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
-        self._with(number, lambda playback, editor: self._stream(playback, editor, count), needs=all_of_it)
+        self._with(number, lambda playback, editor: self._stream(playback, editor, count), needs=needs_all)
 
     def pause(self, number: int = 0) -> None:
         """Stop streaming."""
@@ -208,7 +208,7 @@ class Player:
 
     def generate_one(self, number: int = 0) -> None:
         """Stop streaming and generate one character at the end of the text."""
-        self._with(number, generate_one, needs=all_of_it)
+        self._with(number, generate_one, needs=needs_all)
 
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
@@ -255,12 +255,12 @@ class Player:
             lambda playback, editor: editing.edit_at(
                 playback, editor, "choosing", position, lambda session: list(map(session.choose, chars))
             ),
-            needs=all_of_it,
+            needs=needs_all,
         )
 
     def regenerate(self, position: int, number: int = 0) -> None:
         """Stream other text from ``position`` on; the old one stays as a branch."""
-        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position), needs=all_of_it)
+        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position), needs=needs_all)
 
     def insert(self, text: str, position: int, number: int = 0) -> None:
         """Put the user's own text at ``position``; the text from there on stays as a branch."""
@@ -268,7 +268,7 @@ class Player:
         self._with(
             number,
             lambda playback, editor: self._put_in(playback, editor, text, job, min(max(0, position), len(editor))),
-            needs=all_of_it,
+            needs=needs_all,
         )
 
     def insert_at_cursor(self, text: str, number: int = 0) -> None:
@@ -309,7 +309,7 @@ class Player:
         self._with(
             number,
             lambda playback, editor: editing.show_alternative(playback, editor, direction, position),
-            needs=all_of_it,
+            needs=needs_all,
         )
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
@@ -375,7 +375,7 @@ class Player:
             lambda playback, editor: editing.edit(
                 playback, editor, "switching branches", lambda session: session.switch(branch)
             ),
-            needs=all_of_it,
+            needs=needs_all,
         )
 
     def prune_branch(self, branch: int, number: int = 0) -> None:
@@ -383,7 +383,7 @@ class Player:
         self._with(
             number,
             lambda playback, editor: editing.change(playback, editor, lambda: editor.prune(branch)),
-            needs=all_of_it,
+            needs=needs_all,
         )
 
     def rename_branch(self, branch: int, name: str, number: int = 0) -> None:
@@ -396,19 +396,19 @@ class Player:
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour), needs=all_of_it)
+        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour), needs=needs_all)
 
     # ---- the thread
 
     def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
-        self._commands.put(Command(run, replaces))
+        self._commands.put(PlayerCommand(run, replaces))
 
     def _with(
         self,
         number: int,
         job: Callable[[Playback, Editor], None],
         *,
-        needs: Callable[[Playback, Editor], float] = nothing,
+        needs: Callable[[Playback, Editor], float] = needs_none,
         moves_to: int | None = None,
     ) -> None:
         """Carry out ``job`` on a playback that has a session, once the model has read the text up to the position that

@@ -115,7 +115,7 @@ class RunsScreen(ModeScreen):
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:
-        if self.leaving:
+        if self.detached:
             return
         self.query_one("#runs-filter").display = False
         self.query_one("#runs-filter-problem").display = False
@@ -187,7 +187,7 @@ class RunsScreen(ModeScreen):
 
     @on(RowList.Resized)
     def _update_table(self) -> None:
-        if self.leaving or not self.is_mounted:
+        if self.detached or not self.is_mounted:
             return
         shown = [run for run in self.runs if self._filter.matches(_facts(run))] if self.typed else list(self.runs)
         rows = self.query_one(RowList)
@@ -251,7 +251,7 @@ class RunsScreen(ModeScreen):
     @work(exclusive=True, group="details")
     async def _update_details(self) -> None:
         """Show what is known of the run at the cursor, or of those that are compared, and again once they are read."""
-        if self.leaving:
+        if self.detached:
             return
         if self.overlaid:
             await self._update_overlay()
@@ -436,7 +436,7 @@ class RunsScreen(ModeScreen):
 
     def do_resume(self) -> None:
         if run := self.current:
-            self._attempt(lambda: _resume(run.run), f"{run.name} goes on from its last checkpoint.")
+            self._attempt(lambda: _resume(run.run), f"{run.name} continues from its last checkpoint.")
 
     def do_stop(self) -> None:
         run = self.current
@@ -448,7 +448,7 @@ class RunsScreen(ModeScreen):
                 self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
 
         about = "It saves its exact state and ends. It can be resumed later."
-        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "go on training", None)]
+        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
         self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     def do_rename(self) -> None:

@@ -17,12 +17,12 @@ from charlstm.text.statistics import describe
 from charlstm.training.settings import Settings
 from charlstm_tui.background import in_thread
 
-References = tuple[tuple[str, float], ...]
-_counted: LRUCache[tuple[Any, ...], References] = LRUCache(maxsize=32)
+BaselineLosses = tuple[tuple[str, float], ...]
+_counted: LRUCache[tuple[Any, ...], BaselineLosses] = LRUCache(maxsize=32)
 """By the text's fingerprint and its split, since a text of 8 million characters takes seconds to count."""
 
 
-async def references(record: Mapping[str, Any], settings: Settings) -> References | None:
+async def baseline_losses(record: Mapping[str, Any], settings: Settings) -> BaselineLosses | None:
     """(Label, nats per character) of each simple model, on the text of ``record`` (``Corpus.to_record``), split as
     ``settings`` say. Labels are those of ``charlstm.text.statistics``; ``formatting.baseline_name`` has words for them.
     ``None`` while the text has not been read, or when it is gone or changed."""
@@ -39,7 +39,7 @@ async def references(record: Mapping[str, Any], settings: Settings) -> Reference
     return found
 
 
-def _count(record: Mapping[str, Any], settings: Settings) -> References:
+def _count(record: Mapping[str, Any], settings: Settings) -> BaselineLosses:
     corpus = reopen_corpus(record)
     bits = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction)).bits
     return tuple((name, value * math.log(2)) for name, value in (bits or {}).items() if value)

@@ -23,7 +23,7 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
 from charlstm_tui.actions import key_of
-from charlstm_tui.base import leaving
+from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figures
@@ -98,7 +98,7 @@ class RunPane(Vertical):
         yield ChangingText(id="verdict", markup=False)
 
     def on_mount(self) -> None:
-        if leaving(self):
+        if is_detached(self):
             return
         self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
         self.query_one("#samples").border_subtitle = Content(f"{key_of('app.next_pane')} ↑↓")
@@ -135,7 +135,7 @@ class RunPane(Vertical):
         self._draw_chart()
 
     def watch_others(self) -> None:
-        if self.is_mounted and not leaving(self):
+        if self.is_mounted and not is_detached(self):
             self._draw_chart()
 
     def watch_card_closed(self) -> None:
@@ -143,7 +143,7 @@ class RunPane(Vertical):
 
     def draw(self) -> None:
         """Bring the pane up to date."""
-        if not self.is_mounted or leaving(self):
+        if not self.is_mounted or is_detached(self):
             return
         shown = self.shown
         view, series = shown.state.attached_run, shown.state.series or RunSeries()

@@ -137,7 +137,7 @@ def has_diverged(judged: Verdict) -> bool:
 
 _STOP = ("train.stop", "stop")
 _RUNNING = (("train.pause", "pause"), _STOP)
-_RESUME = ("train.go_on", "resume")
+_RESUME = ("train.resume", "resume")
 _PLAY = ("train.play", "play it")
 _NEW = ("train.new", "new run")
 _KEYS = {
@@ -151,11 +151,11 @@ _KEYS = {
     "rising": (("train.rate", "lower rate"), _STOP),
     "diverging": (("train.rate", "lower the rate"), _STOP),
     "validating": (_STOP,),
-    "paused": (("train.pause", "go on"), _STOP),
+    "paused": (("train.pause", "continue"), _STOP),
     "waiting": (_STOP,),
     "stopped": (_RESUME, _PLAY),
     "finished": (_PLAY, ("train.more_after", "more minutes")),
-    "diverged": (("train.go_on", "resume with a lower rate"), _NEW),
+    "diverged": (("train.resume", "resume with a lower rate"), _NEW),
     "failed": (_RESUME,),
     "crashed": (_RESUME,),
 }
@@ -200,7 +200,7 @@ def run_result(
         lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
     keys = []
     if status.state != "finished" or reason == "diverged":
-        keys.append(f"{key_of('train.go_on')} resume{', lower rate' if reason == 'diverged' else ''}")
+        keys.append(f"{key_of('train.resume')} resume{', lower rate' if reason == 'diverged' else ''}")
     if view.run.model_path.is_file():
         keys.append(f"{key_of('train.play')} play it")
     if reason == "diverged":
@@ -288,5 +288,5 @@ def remarks(series: RunSeries) -> list[str]:
         if event.changed and LENGTH.issuperset(event.changed) and event.planned_steps is not None:
             changes = f"the run was lengthened to {event.planned_steps:,} steps"
         notes = "; ".join(note for note in (changes, event.inexact) if note)
-        found.append(_sentence(f"going on from step {event.step:,}: {notes}"))
+        found.append(_sentence(f"continues from step {event.step:,}: {notes}"))
     return found

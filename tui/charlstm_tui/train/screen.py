@@ -36,7 +36,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
-from charlstm_tui.train.baselines import references
+from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
 from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
@@ -53,7 +53,7 @@ START = 3600.0
 SMALLER = 10
 """After a run has diverged, a learning rate this many times smaller is offered."""
 
-CLIMBS = "The learning rate climbs again, then goes on by its schedule to the new end."
+CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _command_words(command: Command) -> str:
     value = command.value or 0.0
     return {
         "pause": "pause",
-        "resume": "go on",
+        "resume": "continue",
         "stop": "stop at a checkpoint",
         "finish": "finish: the rate falls to zero within half a minute, then it ends",
         "checkpoint": "save its exact state",
@@ -112,14 +112,14 @@ class TrainScreen(ModeScreen):
             yield self.watching
 
     @property
-    def whole(self) -> bool:
+    def panes_mounted(self) -> bool:
         """Whether both bodies are there: a screen is resumed before its parts have come, and again after they went."""
-        return self.setup.is_mounted and self.watching.is_mounted and not self.leaving
+        return self.setup.is_mounted and self.watching.is_mounted and not self.detached
 
     @on(SetupPane.Ready)
     @on(RunPane.Ready)
     def _part_came(self) -> None:
-        if self.whole:
+        if self.panes_mounted:
             self.entered()
             self.refresh_state()
             if self.focused is None:
@@ -163,7 +163,7 @@ class TrainScreen(ModeScreen):
                 return view is not None and view.live
             case "more":
                 return view is not None and (view.live or view.status.state in ENDED)
-            case "go_on":
+            case "resume":
                 return view is not None and (view.status.state != "finished" or self._diverged())
             case _:
                 return True
@@ -172,13 +172,13 @@ class TrainScreen(ModeScreen):
         view = self.view
         state = view.status.state if view is not None else ""
         return {
-            "train.pause": "go on" if state == "paused" else "pause",
+            "train.pause": "continue" if state == "paused" else "pause",
             "train.others": "hide other runs" if self._shows_others else "other runs",
         }
 
     def entered(self) -> None:
         """Without a text to train on, show a run that trains, else the last one."""
-        if not self.whole:
+        if not self.panes_mounted:
             return
         app = self.charlstm
         if app.corpus is None and app.run_path is None:
@@ -204,7 +204,7 @@ class TrainScreen(ModeScreen):
             pane.focus()
 
     def show_runs_state(self, runs_state: RunsState) -> None:
-        if not self.whole:
+        if not self.panes_mounted:
             return
         path = self.charlstm.run_path
         if path != self.attached.path:
@@ -262,7 +262,7 @@ class TrainScreen(ModeScreen):
             except RunError:
                 return  # the run's row shows what is wrong with it
             self._change(spec=spec)
-            found = await references(spec.corpus, spec.settings)
+            found = await baseline_losses(spec.corpus, spec.settings)
             if found is not None:
                 self._change(references=found)
             if spec.plan is not None:
@@ -455,11 +455,11 @@ class TrainScreen(ModeScreen):
             return
         self._question(
             f"Stop {view.name}?",
-            "It saves its exact state and ends. It can be resumed later and goes on as if nothing had been.",
+            "It saves its exact state and ends. It can be resumed later and continues as if nothing had been.",
             [
                 Choice("s", "stop at a checkpoint now", "stop"),
                 Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
-                Choice("c", "go on training", None),
+                Choice("c", "continue training", None),
             ],
             lambda answer: self._send(view.run, answer),
         )
@@ -519,7 +519,7 @@ class TrainScreen(ModeScreen):
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(spec.settings.lr / SMALLER)
 
-    async def do_go_on(self) -> None:
+    async def do_resume(self) -> None:
         view = self.view
         if view is None:
             return
@@ -533,7 +533,7 @@ class TrainScreen(ModeScreen):
             return
         usual = spec.settings.lr / 3
         self._prompt(
-            "Go on with a lower rate",
+            "Continue with a lower rate",
             "The loss ran away. From the last checkpoint on, the highest learning rate is:",
             learning_rate(usual),
             _check_rate,
@@ -562,7 +562,7 @@ class TrainScreen(ModeScreen):
         self._prompt(
             f"Train {view.name} further",
             "Minutes more. "
-            + (CLIMBS if self.over else "It goes on without a stop; the rest of its schedule is stretched."),
+            + (CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."),
             str(usual),
             _check_minutes,
             lambda text: self._more(view.run, float(text)),

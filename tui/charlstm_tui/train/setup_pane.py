@@ -35,12 +35,12 @@ from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import SafeWorkers, in_thread, run_command
-from charlstm_tui.base import leaving
+from charlstm_tui.base import is_detached
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import shorten
 from charlstm_tui.run_watcher import RunsState, RunView
-from charlstm_tui.train.baselines import References, references
+from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
@@ -93,14 +93,14 @@ class SetupPane(SafeWorkers, Vertical):
         self.choices = self._first_choices
         self.costs_of_presets: dict[str, dict[str, Any]] = {}
         self.costs_with_changes: dict[str, dict[str, Any]] = {}
-        self.references: References | None = None
+        self.references: BaselineLosses | None = None
         """``None`` until they are counted; empty for a text that is too short, or gone."""
         self.slowdown: float | None = None
         """How many times as long training takes now because of other programs; ``None`` until it is measured."""
         self.measuring = False
         self.starting = False
         """Whether a run is being made."""
-        self.note = ""
+        self.note, self.note_is_error = "", False
         self.problem = ""
         self.bits = False
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
@@ -120,7 +120,7 @@ class SetupPane(SafeWorkers, Vertical):
         yield Static(id="rate-plan", markup=False)
 
     def on_mount(self) -> None:
-        if leaving(self):
+        if is_detached(self):
             return
         self.query_one("#presets").border_title = Content("PRESETS")
         self.query_one("#baselines").border_title = Content("LOSS TO BEAT, on the held-out text")
@@ -155,7 +155,8 @@ class SetupPane(SafeWorkers, Vertical):
         first = self._first_choices
         self.choices = first if choice is None else self._choices_of.get(choice.source, first)
         self.costs_of_presets, self.costs_with_changes = {}, {}
-        self.note = self.problem = ""
+        self.problem = ""
+        self._note("")
         self._read_or_refused.clear()
         self.workers.cancel_group(self, "measure")
         if choice is not None:
@@ -166,7 +167,8 @@ class SetupPane(SafeWorkers, Vertical):
         try:
             self.text_facts = await in_thread(lambda check: read_text_facts(choice, check))
         except CharLSTMError as error:
-            self.problem, self.note = str(error), ""
+            self.problem = str(error)
+            self._note("")
         self._read_or_refused.set()
         self.draw()
         self.post_message(self.Changed())
@@ -184,7 +186,7 @@ class SetupPane(SafeWorkers, Vertical):
             return
         await self._probe()
         if self.references is None:
-            self.references = await references(facts.record, self.settings()) or ()
+            self.references = await baseline_losses(facts.record, self.settings()) or ()
             self.draw()
         if not self.costs_of_presets:
             self.costs_of_presets = await self._measure_costs(choice, {})
@@ -275,7 +277,7 @@ class SetupPane(SafeWorkers, Vertical):
         before, self.choices = self.differences, choices
         if self.corpus is not None:
             self._choices_of[self.corpus.source] = choices
-        self.note = ""
+        self._note("")
         if self.differences != before:
             self.costs_with_changes = {}
             if self.differences and self.costs_of_presets:
@@ -360,10 +362,13 @@ class SetupPane(SafeWorkers, Vertical):
             model = None if path is None else StartModel.read(name, path)
         except CharLSTMError as error:
             self.choose(replace(self.choices, start_from=None))
-            self.note = f"✗ {error}"
+            self._note(f"✗ {error}", is_error=True)
             self.draw()
         else:
             self.choose(replace(self.choices, start_from=model))
+
+    def _note(self, sentence: str, is_error: bool = False) -> None:
+        self.note, self.note_is_error = sentence, is_error
 
     # ---- the start
     async def start(self, runs_dir: Path | None) -> Run | None:
@@ -371,7 +376,7 @@ class SetupPane(SafeWorkers, Vertical):
         choice = self.corpus
         if choice is None or self.problem:
             return None
-        self.note = "Starting as soon as the text is read…" if self.text_facts is None else "Starting…"
+        self._note("Starting as soon as the text is read…" if self.text_facts is None else "Starting…")
         self.starting = True
         self.draw()
         try:
@@ -391,7 +396,7 @@ class SetupPane(SafeWorkers, Vertical):
     async def _start(self, choice: CorpusChoice, runs_dir: Path | None) -> Run | None:
         settings, name, model = self.settings(), self.preset_name, self.choices.start_from
         if not settings.ends:
-            self.note = "✗ This run would never end: set epochs, max_steps or max_minutes."
+            self._note("✗ This run would never end: set epochs, max_steps or max_minutes.", is_error=True)
             return None
         try:
             run = await in_thread(
@@ -406,9 +411,9 @@ class SetupPane(SafeWorkers, Vertical):
                 )
             )
         except CharLSTMError as error:
-            self.note = f"✗ {error}"
+            self._note(f"✗ {error}", is_error=True)
             return None
-        self.note = ""
+        self._note("")
         return run
 
     # ---- on the screen
@@ -447,7 +452,7 @@ class SetupPane(SafeWorkers, Vertical):
 
     def draw(self) -> None:
         """Bring the pane up to date."""
-        if not self.is_mounted or leaving(self):
+        if not self.is_mounted or is_detached(self):
             return
         for selector in ("#presets", "#preset-about", "#plans", "#setup-busy"):
             self.query_one(selector).display = self.corpus is not None
@@ -476,7 +481,7 @@ class SetupPane(SafeWorkers, Vertical):
         baselines.update(self._baselines(baselines.size.width - 2))
         note = self.query_one("#setup-note", Static)
         note.display = bool(self.problem or self.note)
-        note.set_class(bool(self.problem) or self.note.startswith("✗"), "bad")
+        note.set_class(bool(self.problem) or self.note_is_error, "bad")
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
         keys = {}
         if not self._runs_state.runs and demo_path() is not None:  # else it plays the newest run
