@@ -257,26 +257,43 @@ class Playback:
             self.file = saved_sessions.new_name(
                 saved_sessions.folder(before.facts.run, before.facts.path), taken=self._files(before.saved)
             )
-        self.editor, self.edited, self.continues, self.opened = editor, True, "", None
+        self.edited, self.continues, self.opened = True, "", None
         self.request = replace(self.request, prime="", session=None)
-        self.session_id += 1
-        self.known_length = 0
-        self.branches, self.continuations = tuple(editor.session.branches()), None
-        self.unsaved = self.changed = True
+        self._play(editor)
+        self.unsaved = True
 
     def put_back(self, replaced: Replaced) -> None:
         """Play a session again."""
         self.stop()
-        self.editor, self.loaded, self.facts = replaced.editor, replaced.loaded, replaced.facts
+        self.loaded, self.facts = replaced.loaded, replaced.facts
         self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
         self.continues, self.file = replaced.continues, None if replaced.saved is None else replaced.saved.path
-        self.settings = self.editor.session.settings
+        self.settings = replaced.editor.session.settings
+        self.waiting.clear()
+        self.opened, self._took_in_prime = None, False
+        self._play(replaced.editor)
+        self.unsaved = True
+
+    def begin_opening(self, request: PlayRequest) -> None:
+        """Leave what is played, and say that ``request`` is being opened."""
+        self.stop()
+        self.edited, self.continues, self.opened, self.writing = False, "", None, False
+        self.request = request
+        self.settings = self.settings if request.settings is None else request.settings
+        self.speed = self.speed if request.speed is None else request.speed
+        self.waiting.clear()
+        self.error = self.note = self.failure = self.stop_reason = ""
+        self.busy = f"Opening {request.model_name} …"
+        self._play(None)
+
+    def _play(self, editor: Editor | None) -> None:
+        """Play another text, which is then shown from its beginning on; ``None`` while it is opened."""
+        self.editor = editor
         self.session_id += 1
         self.known_length = 0
-        self.waiting.clear()
-        self.branches, self.continuations = tuple(self.editor.session.branches()), None
-        self.opened, self._took_in_prime = None, False
-        self.unsaved = self.changed = True
+        self.branches = () if editor is None else tuple(editor.session.branches())
+        self.continuations = None
+        self.changed = True
 
     def _files(self, other: SavedSession | None) -> set[Path]:
         """The files of the sessions with work in them to which undo and redo go, and of another one."""

@@ -30,7 +30,7 @@ from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import editing, saved_sessions
 from charlstm_tui.player.editing import Cancelled
-from charlstm_tui.player.playback import Playback, Waiting
+from charlstm_tui.player.playback import LoadedModel, Playback, Waiting
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 
@@ -671,35 +671,11 @@ class Player:
             self._save_session(playback)
         if before is not None and before.has_work:  # which its file keeps; the next session gets another one
             playback.file = None
-        playback.edited, playback.continues, playback.opened = False, "", None
-        settings = playback.settings if request.settings is None else request.settings
-        playback.session_id += 1
-        playback.known_length = 0
-        playback.request, playback.settings = request, settings
-        playback.speed = playback.speed if request.speed is None else request.speed
-        playback.editor, playback.branches, playback.writing = None, (), False
-        playback.waiting.clear()
-        playback.error = playback.note = playback.failure = playback.stop_reason = ""
-        playback.busy = f"Opening {request.model_name} …"
-        playback.changed = True
+        playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
-        begin = time.monotonic()
-
-        def check() -> None:
+        try:
             if self._stopped(playback, job):
                 raise Cancelled("Stopped reading the prime.")
-
-        def show_progress(done: int, total: int) -> None:
-            check()
-            now = time.monotonic()
-            if done and now - begin > PROGRESS_AFTER:
-                left = formatting.clock((now - begin) * (total - done) / done)
-                playback.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
-                playback.changed = True
-                self._publish(now)
-
-        try:
-            check()
             others = [other.loaded for other in self._playbacks.values() if other.loaded is not None]
             loaded = playback.open(
                 request,
@@ -707,22 +683,10 @@ class Player:
                 before_reading=lambda: self._publish_now([playback]),
                 closed=None if before is None else before.saved,
             )
-            model, stepper = loaded.model, loaded.stepper
             if request.session is not None:
-                self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
-                session = load_session(request.session, model, stepper=stepper)
-                playback.branches = tuple(session.branches())
-                playback.opened = saved_sessions.session_at(request.session)
-                if (opened := playback.opened) is not None:
-                    playback.edited, playback.continues = opened.edited, opened.continued
-                if playback.number == 0 and playback.continue_in(request.session):
-                    self._writer.remember(request.session)
+                session = self._saved_session(playback, request.session, loaded)
             else:
-                prime = prime_suggestion(model) if request.prime is None else request.prime
-                session = Session(
-                    model, prime, seed=request.seed, settings=settings, stepper=stepper, progress=show_progress
-                )
-                session.clamps = request.clamps
+                session = self._new_session(playback, request, loaded, job)
         except CharLSTMError as error:
             if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
@@ -739,6 +703,43 @@ class Player:
         if request.stream and playback.speed > 0:
             # Undo goes back to the text before at once, not to this one without the characters that now come.
             self._stream(playback, playback.editor, request.to_sentence or PAUSE_AFTER, record=not playback.before)
+
+    def _saved_session(self, playback: Playback, path: Path, loaded: LoadedModel) -> Session:
+        self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
+        session = load_session(path, loaded.model, stepper=loaded.stepper)
+        playback.branches = tuple(session.branches())
+        playback.opened = saved_sessions.session_at(path)
+        if (opened := playback.opened) is not None:
+            playback.edited, playback.continues = opened.edited, opened.continued
+        if playback.number == 0 and playback.continue_in(path):
+            self._writer.remember(path)
+        return session
+
+    def _new_session(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> Session:
+        """Read the prime; a long one shows how far it is, and can be stopped."""
+        begin = time.monotonic()
+
+        def show_progress(done: int, total: int) -> None:
+            if self._stopped(playback, job):
+                raise Cancelled("Stopped reading the prime.")
+            now = time.monotonic()
+            if done and now - begin > PROGRESS_AFTER:
+                left = formatting.clock((now - begin) * (total - done) / done)
+                playback.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
+                playback.changed = True
+                self._publish(now)
+
+        prime = prime_suggestion(loaded.model) if request.prime is None else request.prime
+        session = Session(
+            loaded.model,
+            prime,
+            seed=request.seed,
+            settings=playback.settings,
+            stepper=loaded.stepper,
+            progress=show_progress,
+        )
+        session.clamps = request.clamps
+        return session
 
     def _stream(self, playback: Playback, editor: Editor, count: int, *, record: bool = True) -> None:
         if playback.speed == 0:
