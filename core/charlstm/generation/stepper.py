@@ -75,6 +75,16 @@ class StepperState:
         """The state of ``batch`` streams, each equal to this single one."""
         return StepperState([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
 
+    def select(self, streams: Sequence[int] | npt.NDArray[np.intp]) -> StepperState:
+        """The state of the streams with these numbers, in this order; a stream may be taken several times."""
+        return StepperState([each.take(streams, 1) for each in self.inputs], self.cells.take(streams, 2))
+
+    @staticmethod
+    def concatenate(states: Sequence[StepperState]) -> StepperState:
+        """One state with the streams of several."""
+        inputs = [np.concatenate(columns, 1) for columns in zip(*(state.inputs for state in states), strict=True)]
+        return StepperState(inputs, np.concatenate([state.cells for state in states], 2))
+
     def pack(self) -> Floats:
         """The state as one new array ``(2, L, H, B)`` float32: outputs, then cell states."""
         packed = np.empty((2, *self.cells.shape), np.float32)

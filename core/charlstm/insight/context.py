@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.side_by_side import Report, compute
 
@@ -139,24 +140,11 @@ def _losses(
     for left in range(longest, 0, -1):
         report(count * (steps - left))
         if left in lengths:
-            streams = [_side_by_side([*streams, empty, *([after_mixed] if left < longest else [])])]
+            begun = [empty] if left == longest else [empty, after_mixed]
+            streams = [StepperState.concatenate([*streams, *begun])]
         logits = stepper.step(np.tile(windows[:, -left], streams[0].batch // count), streams[0])
     report(count * steps)
-    losses = _loss(logits, np.tile(targets, streams[0].batch // count)).reshape(-1, count)
+    losses = cross_entropy(logits, np.tile(targets, streams[0].batch // count)).reshape(-1, count)
     # First the longest k alone, then each shorter one from the empty state and after the mixed characters.
     alone, others = losses[:1], losses[1:].reshape(-1, 2, count)[::-1]
     return np.stack([np.concatenate([others[:, kind], alone]) for kind in (0, 1)])
-
-
-def _side_by_side(states: list[StepperState]) -> StepperState:
-    """One state with the streams of several."""
-    inputs = [np.concatenate(columns, axis=1) for columns in zip(*(state.inputs for state in states), strict=True)]
-    return StepperState(inputs, np.concatenate([state.cells for state in states], axis=2))
-
-
-def _loss(logits: Floats, targets: Ids) -> npt.NDArray[np.float64]:
-    """``(B,)``: the loss of each target."""
-    highest = logits.max(1)
-    total = np.log(np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)) + highest
-    losses: npt.NDArray[np.float64] = total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]
-    return losses

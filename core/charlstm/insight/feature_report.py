@@ -15,12 +15,13 @@ import numpy as np
 from charlstm.display import symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.features import Feature, text_features
 from charlstm.insight.influence import BACK, Influence, influence
-from charlstm.insight.multiverse import read_text, softmax
+from charlstm.insight.multiverse import read_text
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.insight.report import (
     COLOURS,

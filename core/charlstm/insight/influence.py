@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.softmax import cross_entropy, softmax
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 from charlstm.insight.side_by_side import Report, compute, thread_count
@@ -166,32 +167,16 @@ def _losses_hiding(
         hidden = 1 + at - first
         if hidden == state.batch:
             report(hidden - 1)
-            state = _widened(state, GROUP - state.batch % GROUP)
-        shown = _softmax(logits) if fixed is None else np.eye(1, vocab_size, fixed, dtype=np.float32)[0]
+            state = state.select([*range(state.batch), *[0] * (GROUP - state.batch % GROUP)])
+        if fixed is None:
+            shown = softmax(logits[None])[0].astype(np.float32)
+        else:
+            shown = np.eye(1, vocab_size, fixed, dtype=np.float32)[0]
         stepper.advance_hiding(int(ids[at]), hidden, shown, state)
         logits = stepper.first_logits(state)
     for which in ids[last:-1].tolist():
         report(last - first)
         stepper.advance(which, state)
     report(last - first)
-    losses = _loss(stepper.logits(state)[: last - first + 1], target)
+    losses = cross_entropy(stepper.logits(state)[: last - first + 1], np.full(last - first + 1, target))
     return np.roll(losses, -1)
-
-
-def _widened(state: StepperState, more: int) -> StepperState:
-    """``state`` with ``more`` streams that are equal to its first."""
-    inputs = [np.concatenate([each, each[:, :1].repeat(more, 1)], axis=1) for each in state.inputs]
-    return StepperState(inputs, np.concatenate([state.cells, state.cells[:, :, :1].repeat(more, 2)], axis=2))
-
-
-def _softmax(logits: Floats) -> Floats:
-    exponentials = np.exp(logits - logits.max())
-    probabilities: Floats = exponentials / exponentials.sum()
-    return probabilities
-
-
-def _loss(logits: Floats, target: int) -> npt.NDArray[np.float64]:
-    highest = logits.max(1)
-    total = np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)
-    losses: npt.NDArray[np.float64] = np.log(total) + highest - logits[:, target]
-    return losses

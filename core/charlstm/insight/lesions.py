@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class _Network:
                 i, f, g, o = _activated(gates)
                 cells[layer] = (f * cells[layer] + i * g) * kept[layer]
                 below = hidden[layer] = o * np.tanh(cells[layer])
-            found[:, at] = _losses(hidden[-1] @ self.head.T + self.head_bias, np.full(streams, target))
+            found[:, at] = cross_entropy(hidden[-1] @ self.head.T + self.head_bias, np.full(streams, target))
             report(at + 1)
         return found
 
@@ -283,10 +284,3 @@ def _activated(gates: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 def _sigmoid(values: Floats) -> Floats:
     result: Floats = np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
     return result
-
-
-def _losses(logits: Floats, targets: Ids) -> Floats:
-    highest = logits.max(1)
-    total = np.log(np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)) + highest
-    losses: Floats = (total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]).astype(np.float32)
-    return losses

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 
@@ -161,7 +162,7 @@ def multiverse(
                 branch = ContinuationNode(symbols[symbol], float(paths[parent, symbol]))
                 level[parent].children.append(branch)
                 below.append(branch)
-            level, state = below, _selected(state, parents)
+            level, state = below, state.select(parents)
             logits = stepper.step(which, state)
             if progress is not None:
                 progress(done + 1, depth)
@@ -220,7 +221,7 @@ def next_words(
                     extended += [(beginning, int(symbol)) for symbol in likely]
             if not extended:
                 break
-            state = _gathered([(beginning.state, beginning.stream) for beginning, _ in extended])
+            state = StepperState.concatenate([one.state.select([one.stream]) for one, _ in extended])
             following = softmax(stepper.step(np.array([symbol for _, symbol in extended], np.intp), state))
             for stream, (beginning, symbol) in enumerate(extended):
                 text = beginning.text + (symbols[symbol] if letters[symbol] else "")
@@ -259,24 +260,3 @@ def word_at_end(text: str) -> str:
 
 def _in_word(char: str) -> bool:
     return char.isalnum() or char in "'’-"
-
-
-def _selected(state: StepperState, columns: npt.NDArray[np.intp]) -> StepperState:
-    """The state of the streams ``columns`` of ``state``, in this order."""
-    return StepperState(
-        [np.ascontiguousarray(each[:, columns]) for each in state.inputs],
-        np.ascontiguousarray(state.cells[:, :, columns]),
-    )
-
-
-def _gathered(columns: list[tuple[StepperState, int]]) -> StepperState:
-    """The state of one stream each of several states."""
-    layers = range(len(columns[0][0].inputs))
-    inputs = [np.stack([state.inputs[layer][:, column] for state, column in columns], axis=1) for layer in layers]
-    return StepperState(inputs, np.stack([state.cells[:, :, column] for state, column in columns], axis=2))
-
-
-def softmax(logits: Floats) -> npt.NDArray[np.float64]:
-    exponentials = np.exp((logits - logits.max(1, keepdims=True)).astype(np.float64))
-    probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(1, keepdims=True)
-    return probabilities
