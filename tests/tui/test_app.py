@@ -47,7 +47,7 @@ def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_opens_on_corpus_with_a_welcome_when_there_is_nothing(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.shows("Welcome. Enter takes this text", "[1 Corpus]", "no run")
+        await app.shows("Welcome. Enter takes this text", "[1 Corpus]", "not training")
 
 
 async def test_opens_on_runs_when_all_are_finished(places: Path) -> None:
@@ -445,7 +445,7 @@ def test_figures_are_worded_for_narrow_columns() -> None:
 
 
 def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
-    assert status_words(RunsState()) == ("no run",)
+    assert status_words(RunsState()) == ("not training",)
     with record(places, "paused", name="a-run-with-quite-a-long-name"):
         watcher = Watcher(lambda: None, places)
         watcher.read()

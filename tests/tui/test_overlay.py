@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -166,6 +167,17 @@ async def test_curves_appear_as_their_logs_are_read(
     finally:
         first.set()
         second.set()
+
+
+async def test_values_of_curves_are_marked_as_estimates_and_the_best_loss_is_exact(
+    runs: list[Recorded], places: Path
+) -> None:
+    async with driven(places, (120, 36)) as app:
+        await overlaid(app)
+        [line] = [line for line in app.text().splitlines() if re.search(r"\bone +[\d~]", line)]
+        _, validation, best = line.split()[-3:]
+        assert validation.startswith("~")
+        assert not best.startswith("~")
 
 
 async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:

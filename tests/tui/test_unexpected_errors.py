@@ -84,7 +84,7 @@ async def test_the_watcher_shows_a_failing_read_and_recovers(
             await app.shows("Reading the runs failed")
             assert status_words(app.mode.query_one(TopBar).runs_state)[0] == "✗ the runs cannot be read"
         record(places, "finished").close()
-        await app.shows("no run")
+        await app.shows("not training")
         await app.press("4")
         await app.shows("novel-quick-1")
     assert len(unexpected_errors) == 1

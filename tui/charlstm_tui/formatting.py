@@ -87,7 +87,7 @@ def shorten(text: str, width: int) -> str:
     return f"{text[: width - tail - 1]}…{text[-tail:]}"
 
 
-IDLE = "no run"
+IDLE = "not training"
 """The status when nothing trains."""
 
 

@@ -49,7 +49,7 @@ process.set_frame_rate()  # before anything imports Textual
     is_flag=False,
     flag_value=str(Address()),
     metavar="[HOST:PORT]",
-    help=f"Serve the app to browsers instead, at {Address()} unless told otherwise. Needs charlstm-tui[serve].",
+    help=f"Serve the app to browsers instead, at {Address()} unless told otherwise. Needs the package textual-serve.",
 )
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
 def command(
@@ -145,7 +145,7 @@ def _serve(written: str, arguments: list[str]) -> None:
         if (error.name or "").partition(".")[0] not in ("aiohttp", "textual_serve"):
             raise
         raise click.ClickException(
-            "--serve needs the package textual-serve, which is not installed: pip install 'charlstm-tui[serve]'"
+            "--serve needs the package textual-serve, which is not installed: pip install textual-serve"
         ) from None
     command = shlex.join([sys.executable, "-P", "-m", "charlstm_tui", *arguments])
     try:

@@ -180,7 +180,7 @@ def generate(
     with ProgressBar() as bar:
         reading = bar.stage("reading the prime")
         session = Session(loaded, text, seed=seed, settings=settings, clamps=held, progress=reading)
-    report_unknown_characters(session.unknown, "they are left out of the prime", loaded.vocabulary)
+    report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = list(steps)
@@ -244,7 +244,7 @@ def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **
     from charlstm.generation.prime import prepare_prime
 
     unknown = prepare_prime(model, prime).unknown
-    report_unknown_characters(unknown, "they are left out of the prime", model.vocabulary)
+    report_unknown_characters(unknown, "the model reads the prime without them", model.vocabulary)
     with ProgressBar() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(

@@ -52,9 +52,7 @@ def onnx_writer(model: Model) -> Callable[[BinaryIO], None]:
     try:
         import onnx
     except ImportError:
-        raise ModelError(
-            "Writing ONNX needs the package onnx, which is not installed: pip install 'charlstm-tui[onnx]'"
-        ) from None
+        raise ModelError("Writing ONNX needs the package onnx, which is not installed: pip install onnx") from None
     if 4 * model.config.parameters > MAX_BYTES:
         raise ModelError(f"The model has {model.config.parameters:,} weights, more than one ONNX file can hold")
     graph = _graph(model)

@@ -216,12 +216,16 @@ class Novelty:
         self._ids = np.concatenate([self._ids, self.index.encode(text[len(self._text) :])])
         self._text = text
         growing = self._scan()
-        matches = self._matches + ([growing] if growing else [])
+        matches = self._matches + ([growing] if growing and self._has_words(growing) else [])
         copied = end = 0
         for match in matches:
             copied += match.stop - max(match.start, end)
             end = match.stop
         return NoveltyReport(len(text), copied, tuple(matches))
+
+    def _has_words(self, match: Match) -> bool:
+        """Whether a match is more than white space, which a model that repeats it did not copy."""
+        return not self._text[match.start : match.stop].isspace()
 
     def _scan(self) -> Match | None:
         """Search what is new. Returns the match that reaches the end of the text, as more text may extend it."""
@@ -242,7 +246,8 @@ class Novelty:
             if start + length == len(ids):
                 self._at = base + start
                 return match
-            self._matches.append(match)
+            if self._has_words(match):
+                self._matches.append(match)
             # A match that starts earlier ends earlier too.
             at = start + length - index.min_length + 1
         self._at = base + last + 1

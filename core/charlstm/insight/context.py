@@ -95,7 +95,7 @@ def context(
     if before < longest or (at is not None and at >= len(ids)):
         raise GenerationError(
             f"To measure a context of {longest:,} characters, as many that the model knows have to stand before the "
-            f"predicted one; there are {max(0, before):,}"
+            f"predicted one; there are {max(0, before):,}. Take a longer text or shorter contexts"
         )
     if at is not None:
         chosen = np.array([at], np.intp)

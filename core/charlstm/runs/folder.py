@@ -417,7 +417,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     names = [run.name for run in list_runs(folder, elsewhere=True)]
     if not names:
         raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: train one", Advice("train"))
-    near = difflib.get_close_matches(text, names, n=1, cutoff=0.4)
+    near = [name for name in names if text in name][:1] or difflib.get_close_matches(text, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the runs are {', '.join(names[:8])}{', …' * (len(names) > 8)}"
     raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
 

@@ -165,7 +165,9 @@ class Settings:
         0.0, "fraction of the text kept for a final test: not trained on, not validated on", low=0, high=0.8
     )
     val_chars: int = _setting(1_000_000, "approximate number of held-out characters per validation", low=2)
-    val_every: int | None = _setting(None, "steps between validations; none: about 30 validations in all", low=1)
+    val_every: int | None = _setting(
+        None, "steps between validations; none: 30 validations in all, fewer in a short run", low=1
+    )
     split: SplitMode = _setting("tail", "held-out part: the end of the text, or blocks spread over it")
 
     # Machine

@@ -110,6 +110,14 @@ def test_match_says_where_in_the_corpus_it_is():
     assert match.length == len("he sea was calm that morning.\n")
 
 
+def test_white_space_alone_is_not_copied():
+    novelty = Novelty(NoveltyIndex(corpus_of("one" + " " * 60 + "two\nA sentence of the text.\n" + "\n" * 40), 20))
+    assert novelty.update("x" + " " * 30).copied == 0
+    sentence = "two\nA sentence of the text."
+    assert len(sentence) <= novelty.update("x" + " " * 90 + sentence).copied <= 60 + len(sentence)
+    assert novelty.update("\n" * 30).copied == 0
+
+
 def test_texts_and_corpora_shorter_than_min_length_have_no_match():
     for corpus, text in (("abcdefghij" * 10, "abc"), ("abc", "abc" * 7), ("abc" * 30, "")):
         report = Novelty(NoveltyIndex(corpus_of(corpus), 20)).update(text)

@@ -216,7 +216,7 @@ class OverlayPane(SafeWorkers, Vertical):
         best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
         figures = [
             _figure(train, self.bits),
-            _figure(validation, self.bits, whole=cursor is None and details.series.val_whole),
+            _figure(validation, self.bits, whole=False),  # its points are estimates from slices
             _figure(best, self.bits, whole=status.best_whole),
         ]
         name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
