@@ -131,4 +131,4 @@ def test_without_textual_serve_it_says_what_to_install(
     with pytest.raises(SystemExit) as end:
         main(["--serve"])
     assert end.value.code == 2
-    assert capsys.readouterr().err.strip().endswith("is not installed: pip install 'charlstm-tui[serve]'")
+    assert capsys.readouterr().err.strip().endswith("is not installed: pip install textual-serve")
