@@ -397,7 +397,9 @@ def fuzz(seed: int, setup: Setup, count: int, folder: Path, told: Told, history:
             stacks = app.raw[app.raw.rfind(b"Fatal Python error") :].decode("utf-8", "replace")
             print(COLOURS.sub("", stacks)[:10_000], file=sys.stderr)
         if (at := app.raw.rfind(b"Traceback")) >= 0:
-            print(COLOURS.sub("", bytes(app.raw[at:]).decode("utf-8", "replace"))[-12_000:], file=sys.stderr)
+            traceback = COLOURS.sub("", bytes(app.raw[at:]).decode("utf-8", "replace"))
+            cut = "\n…\n" if len(traceback) > 24_000 else ""  # where it begins tells more than where it ends
+            print(traceback[:12_000] + cut + traceback[12_000:][-12_000:], file=sys.stderr)
         raise
     finally:
         app.close()
