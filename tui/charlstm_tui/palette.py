@@ -119,7 +119,7 @@ class Actions(Provider):
             shown = (action for action in screen.palette_actions() if action.palette)
             for action in sorted(shown, key=lambda action: (action.mode is None, -action.scope.count("."))):
                 about = _about(action, typing=screen.in_input())
-                yield _capital(action.label), about, action.words, partial(screen.action_do, action.id)
+                yield _capital(action.label), about, action.words, partial(screen.do_if_possible, action)
         for command in self.app.get_system_commands(screen):
             yield command.title, command.help, SYSTEM_WORDS.get(command.title, ""), command.callback
 

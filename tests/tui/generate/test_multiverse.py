@@ -154,3 +154,14 @@ def test_long_words_stay_apart_where_they_are_cut() -> None:
     assert cut_in_the_middle("Alexandrovitch", 14) == "Alexandrovitch"
     assert cut_in_the_middle("Alexandrovitch", 9) == "Alexa…tch"
     assert cut_in_the_middle("Alexandrovna", 9) == "Alexa…vna"
+
+
+async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
+    async with playing(model, (100, 30)) as it:
+        await it.paused(5)
+        await it.pilot.press("ctrl+p", *"slower")
+        await it.until(lambda: "Fewer characters a second" in it.screen_text())
+        await it.screen.do_multiverse()
+        await it.until(lambda: it.screen.view_name == "multiverse")
+        await it.pilot.press("enter")
+        await it.until(lambda: it.app.screen is it.screen)  # and no unexpected error was logged
