@@ -115,7 +115,7 @@ class RunSeries:
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
         self._clock = _Points()
-        self._recent_progress: list[tuple[float, int]] = []  # seconds and steps since the last start or resume
+        self._recent_progress: list[tuple[float, int]] = []  # (seconds of work, step) of the last moments
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:

@@ -383,7 +383,7 @@ class GenerateScreen(ModeScreen):
 
     def copyable(self) -> Copyable:
         view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part
-        return Copyable("the text with its prime", view.text_view.text())
+        return Copyable("the text with its prime" if view is self.play else "the text", view.text_view.text())
 
     def handle_escape(self) -> bool:
         if self.view.handle_escape():

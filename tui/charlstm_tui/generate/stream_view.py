@@ -120,11 +120,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._cursor: int | None = None
         self._column: int | None = None
         self._height_before = 0  # the rows in view until the size changes
-        self._thumb = (
-            0,
-            0,
-            0,
-        )  # of the scrollbar: where it begins and its length, in eighths; and the scrollbar's length
+        self._thumb = (0, 0, 0)
+        """Of the scrollbar: where it begins and its length, in eighths of a cell; and the scrollbar's own length."""
         self._scale: Scale = SURPRISE
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
