@@ -63,12 +63,6 @@ class Listener:
         raise AssertionError(f"not within {seconds} s: {self.state}")
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
@@ -352,8 +346,8 @@ def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Lis
     assert not run.path.exists()
 
 
-def test_a_place_that_cannot_be_written_is_said_once(model: Path, state: Path, listener: Listener) -> None:
-    state.write_text("in the way")
+def test_a_place_that_cannot_be_written_is_said_once(model: Path, own_home: Path, listener: Listener) -> None:
+    (own_home / ".local").write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.stream(10)
     listener.until(lambda p: "cannot be saved" in p.failure)

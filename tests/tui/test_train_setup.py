@@ -33,13 +33,6 @@ SENTENCES = "The sea was calm, and the light was on the stairs. He had left it t
 
 
 @pytest.fixture(autouse=True)
-def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's caches and index of runs are left alone."""
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-
-
-@pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Replace the command that measures by fixed results; returns the arguments of its calls."""
     asked: list[tuple[str, ...]] = []

@@ -17,6 +17,8 @@ from charlstm.insight.report import passage_start
 from charlstm.model.file import load_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def text(tmp_path: Path) -> str:

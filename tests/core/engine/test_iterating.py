@@ -19,6 +19,8 @@ from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from small_training import MemoryStore, ScriptedCommands, log_of
 
+pytestmark = pytest.mark.numeric
+
 COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],
     20: [("pause", None), ("resume", None)],

@@ -16,6 +16,8 @@ from charlstm.insight.influence import influence
 from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(params=[1, 2, 4])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
