@@ -28,7 +28,7 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog
 from recorded_run import record
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
 
 

@@ -43,7 +43,7 @@ def trust_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wait_for_new_timestamp(path: Path) -> None:
     """Wait until a change of ``path`` gives it another time; the resolution is some milliseconds."""
-    before, deadline = path.stat().st_ctime_ns, time.monotonic() + 10
+    before, deadline = path.stat().st_ctime_ns, time.monotonic() + 60
     probe = path.with_name("probe")
     while time.monotonic() < deadline:
         probe.write_bytes(b"")
