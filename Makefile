@@ -26,7 +26,8 @@ unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/terminal
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
-	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric tests/core/generation tests/core/insight
+	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
+		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
 # machine. Takes about 20 minutes. What this machine lacks for it is named.

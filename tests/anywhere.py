@@ -117,12 +117,12 @@ def main() -> int:
     ODD.mkdir(parents=True, exist_ok=True)
 
     chosen = [each for each in CONDITIONS if options.only.lower() in each.name.lower()]
-    pythons = {each: prepare(each, options) for each in chosen}
-    lacking = [line for each, python in pythons.items() for line in lacks(each, python)]
+    pythons = [(each, prepare(each, options)) for each in chosen]
+    lacking = [line for each, python in pythons for line in lacks(each, python)]
     say(*lacking)
 
     outcomes = []
-    for condition, python in pythons.items():
+    for condition, python in pythons:
         outcomes.append(outcome := run(condition, python, options.processes))
         say(f"{outcome.result:9}  {condition.name}, {outcome.seconds:.0f} s", *outcome.notes)
     say("", *table(outcomes), "", *lacking)
