@@ -242,7 +242,7 @@ def main() -> int:
     trains = f"{kernel} on {asked.threads}"
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
-    worker.system.lower_priority = lambda: None  # the accidents are what takes time here, not their politeness
+    worker.system.lower_priority = lambda niceness: None  # the accidents are what takes time here, not their politeness
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
+from charlstm.runs.contention import Contention
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
@@ -406,10 +407,10 @@ async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: 2.0)
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(2.0))
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Other programs are using the processor: this run is about 2 times slower.")
+            await shows(pilot, "Other programs are using the processor: training is about 2 times slower.")
 
 
 async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:

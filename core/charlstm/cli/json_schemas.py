@@ -158,6 +158,9 @@ class PresetEstimate(TypedDict):
     seconds: float
     """Of the whole run by the clock: start, training, validations and samples."""
     chars_per_second: float
+    slowdown: float
+    """How many times as long a training step takes now because other programs use the processor; the other figures
+    include that."""
     kernel: str
     precision: str
     settings: dict[str, Any]
@@ -201,6 +204,11 @@ class RunRow(TypedDict):
     bytes: int
     """Size of the run's folder."""
     message: str
+    slowdown: float | None
+    """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
+    if the run does not train."""
+    others_first: bool
+    """Whether these programs go first, since the niceness of the run is above theirs."""
     path: str
     tags: list[str]
     """What the user tagged the run with."""

@@ -96,6 +96,8 @@ def _row(run: Run, status: RunStatus) -> RunRow:
         "preset": preset,
         "bytes": run.size(),
         "message": status.message,
+        "slowdown": status.slowdown,
+        "others_first": status.others_first,
         "path": str(run.path),
         "tags": list(notes.tags),
         "notes": notes.note,

@@ -21,7 +21,13 @@ import torch
 
 from charlstm import storage
 from charlstm.engine import resume
-from charlstm.engine.benchmark import FasterKernel, find_faster_kernel, initial_network, measure_and_plan
+from charlstm.engine.benchmark import (
+    FasterKernel,
+    find_faster_kernel,
+    initial_network,
+    measure_and_plan,
+    threads_to_try,
+)
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
@@ -50,12 +56,22 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
-from charlstm.training.plan import MOST_START_SHARE, Plan, fit_batch, limit_at, spread_validations, with_added_minutes
+from charlstm.training.plan import (
+    MOST_START_SHARE,
+    VALIDATION_SPEED,
+    Plan,
+    final_seconds,
+    fit_batch,
+    limit_at,
+    spread_validations,
+    with_added_minutes,
+)
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
+from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -82,6 +98,10 @@ _AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more
 _T = TypeVar("_T")
 
 
+class _ValidationTooSlow(Exception):
+    """The final validation takes longer than it may."""
+
+
 class _StopRequested(Exception):
     """A stop command arrived during the final validation."""
 
@@ -105,6 +125,7 @@ class Trainer:
         start_from: Model | None = None,
         plan: Plan | None = None,
         replay: Sequence[Controlled] = (),
+        logged_step: int = 0,
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
@@ -119,7 +140,8 @@ class Trainer:
 
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``replay`` are the
-        ``control`` events of its log, which are repeated as by :meth:`resume`. ``info`` goes into every model
+        ``control`` events of its log, which are repeated as by :meth:`resume`; ``logged_step`` is the last step in that
+        log. ``info`` goes into every model
         that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
         batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
         ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
@@ -157,6 +179,8 @@ class Trainer:
         self._sample = sample
         repeated = continuation.replay if continuation is not None else resume.commands_to_repeat(replay)
         self._commands = CommandQueue(commands, repeated)
+        chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
+        self._threads_are_logged_until = max(logged_step, *chosen, 0)
         self._validation_progress = validation_progress
         self._sleep = sleep
         self._ranks = ranks
@@ -164,7 +188,11 @@ class Trainer:
         self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
 
-        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+        self._time_limit = TimeLimit(self.settings, self._clock)
+        self._validation_pace: float | None = None
+        """Seconds for a character of the last validation."""
+        self._final_deadline = math.inf
+        self._fastest_step = math.inf
         self._stream = EventStream(
             self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
         )
@@ -177,6 +205,7 @@ class Trainer:
         state: TrainingState,
         *,
         replay: Sequence[Controlled] = (),
+        logged_step: int = 0,
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
@@ -188,8 +217,9 @@ class Trainer:
         """Continue the run that saved ``state``, on the same ``corpus``.
 
         ``settings`` are those requested for the run, perhaps with changes. ``replay`` are all ``control`` events of its
-        log: changes of the learning rate and of the end that came after ``state`` are repeated at their steps, pauses
-        and stops are not.
+        log: changes of the learning rate, of the end and of the number of threads that came after ``state`` are
+        repeated at their steps, pauses and stops are not. Up to ``logged_step``, the last step in the log, the number
+        of threads changes only as it is logged.
 
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
@@ -198,6 +228,7 @@ class Trainer:
         return cls(
             corpus,
             settings,
+            logged_step=logged_step,
             sample=sample,
             store=store,
             commands=commands,
@@ -316,12 +347,14 @@ class Trainer:
                 break
 
             rate = self.schedule.rate(self.progress.step)
-            before = self._clock.count_work()
+            before, processor_before = self._clock.count_work(), time.process_time()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
                 yield self._diverged(rate)
                 break
-            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, self._clock.count_work() - before)
+            seconds, processor_seconds = self._clock.count_work() - before, time.process_time() - processor_before
+            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
+            self._fastest_step = min(self._fastest_step, seconds)
             if (faster := self._faster_kernel()) is not None:
                 yield from self._restart(faster)
                 continue
@@ -331,6 +364,7 @@ class Trainer:
             if self._due(self.plan.val_every) or self._snapshot_due():
                 yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
             yield from self._check_time_limit()
+            yield from self._choose_threads(seconds, processor_seconds)
         yield from self._end()
 
     def _is_finished(self) -> bool:
@@ -425,6 +459,8 @@ class Trainer:
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
+        self._fastest_step = math.inf
+        self._start_thread_search()
         batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
@@ -442,6 +478,34 @@ class Trainer:
             if message is not None:
                 yield self._warning(message)
 
+    # ── the number of threads ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_thread_search(self) -> None:
+        counts = threads_to_try(self.settings, torch.device(self.plan.device), self._ranks)
+        self._thread_search = ThreadSearch(counts, self.plan.threads)
+
+    def _choose_threads(self, seconds: float, processor_seconds: float) -> Iterator[AnyEvent]:
+        """Take the next steps with another number of threads, if the search for the fastest one wants that after a step
+        that took ``seconds`` and ``processor_seconds``.
+
+        The last digits of a step depend on it. So it is logged before it acts, a resume repeats it, and up to the last
+        step that was logged by an earlier process there is no search.
+        """
+        if self._is_finished() or self.progress.step < self._threads_are_logged_until:
+            return
+        self._thread_search.add(seconds, processor_seconds)
+        count = self._thread_search.count
+        if count != self.plan.threads:
+            step = self.progress.step
+            event = Controlled(step=step, id=f"threads-{step}", command="threads", value=float(count))
+            yield event
+            self._use_threads(event)
+
+    def _use_threads(self, event: Controlled) -> None:
+        """Take the next steps with the number of threads of a logged ``event``."""
+        self._plan = replace(self.plan, threads=max(1, int(event.value or 1)))
+        torch.set_num_threads(self.plan.threads)
+
     # ── restart with a faster kernel ──────────────────────────────────────────────────────────────────────────────
 
     def _faster_kernel(self) -> FasterKernel | None:
@@ -456,10 +520,11 @@ class Trainer:
         if self._kernel_is_final or not (saves_now or progress.train_seconds >= CHECK_KERNEL_SECONDS):
             return None
         faster = None
-        step_seconds = progress.train_seconds / progress.step
-        seconds_left = (self.schedule.planned_steps - progress.step) * step_seconds
+        seconds_left = (self.schedule.planned_steps - progress.step) * progress.train_seconds / progress.step
         if not self.schedule.amendments and seconds_left >= WORTH_CHECKING:
-            faster = find_faster_kernel(self.settings, len(self._text.vocabulary), plan, step_seconds, self._ranks)
+            faster = find_faster_kernel(
+                self.settings, len(self._text.vocabulary), plan, self._fastest_step, self._ranks
+            )
         if faster is None:
             self._keep_kernel()
         return faster
@@ -515,7 +580,9 @@ class Trainer:
         if validate:
             improved = True  # without held-out text the latest model is the one to keep
             if text.held_out:
+                before = time.perf_counter()
                 figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
+                self._validation_pace = (time.perf_counter() - before) / max(figure.chars, 1)
                 loss = figure.nats
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
@@ -565,7 +632,11 @@ class Trainer:
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
-        elif (left := self._time_limit.new_steps_left(self.plan, self.schedule, progress)) is not None:
+        elif (
+            left := self._time_limit.new_steps_left(
+                self.plan, self.schedule, progress, self._final_validation_seconds()
+            )
+        ) is not None:
             # Not a person's command, but logged as one, since it moves the end. A resume does not repeat it: there the
             # clock decides again.
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
@@ -576,7 +647,11 @@ class Trainer:
     def _handle_commands(self) -> Iterator[AnyEvent]:
         for logged in self._commands.take_replay(self.progress.step):
             yield replace(logged, step=self.progress.step, time=time.time())
-            self._amend_schedule(logged)
+            if logged.command == "threads":
+                self._use_threads(logged)
+                self._start_thread_search()
+            else:
+                self._amend_schedule(logged)
         self._commands.poll()
         while self.progress.ended is None and (command := self._commands.next()) is not None:
             yield from self._handle_command(command)
@@ -621,7 +696,7 @@ class Trainer:
         end = self.progress.step + steps_left
         self.settings = with_added_minutes(settings, minutes, end, by_time=by_time)
         self._plan = spread_validations(plan, self.settings, steps_left)
-        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+        self._time_limit = TimeLimit(self.settings, self._clock)
 
     @property
     def _steps_left(self) -> int:
@@ -727,11 +802,15 @@ class Trainer:
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _end(self) -> Iterator[AnyEvent]:
-        """Validate the best model on all held-out text, unless the run was stopped, and save the last state."""
+        """Validate the best model on all held-out text, and save the last state.
+
+        There is no such validation for a run that was stopped, for a model from before the first step, and where it
+        would take too much of the run's time.
+        """
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
         diverged = reason == "diverged"  # nothing is saved then, so that a resume starts from the last good state
-        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
+        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None and progress.best_step:
             if not diverged:
                 self._checkpoint()  # the final validation may take long
                 yield from self._collect_writes(wait=True)
@@ -759,12 +838,29 @@ class Trainer:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
+    def _final_validation_seconds(self) -> float:
+        """Seconds that the final validation would take, at the pace of the last one or else that of the steps."""
+        plan, held_out = self.plan, self._text.held_out_targets
+        if self._validation_pace is not None:
+            return held_out * self._validation_pace
+        return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+
     def _final_validation(self) -> Generator[AnyEvent, None, bool]:
-        """Validate the best model on all held-out text. Returns whether a stop ended this early; a resume then does
-        it again."""
-        network = CharLSTM.from_model(self.best).to(self.plan.device)
+        """Validate the best model on all held-out text, unless that takes more time than it may: then its loss stays
+        an estimate. Returns whether a stop ended this early; a resume then does it again."""
+        seconds, allowed = self._final_validation_seconds(), final_seconds(self.settings, self._clock.count_work())
+        self._final_deadline = time.perf_counter() + allowed
         try:
+            if seconds > allowed:
+                raise _ValidationTooSlow
+            network = CharLSTM.from_model(self.best).to(self.plan.device)
             figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
+        except _ValidationTooSlow:
+            yield self._warning(
+                "The loss is an estimate: to measure it on all of the held-out text would take too much of the run's "
+                f"time (about {max(seconds, allowed):,.0f} s); the command eval measures it"
+            )
+            return False
         except _StopRequested as stop:
             self._commands.remove(stop.command)
             yield self._control_event(stop.command)
@@ -787,6 +883,8 @@ class Trainer:
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
+        if time.perf_counter() > self._final_deadline and done < total:
+            raise _ValidationTooSlow
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)

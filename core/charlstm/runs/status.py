@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from charlstm import system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
+from charlstm.runs.contention import Contention
 from charlstm.runs.liveness import HeartbeatRecord
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class RunStatus:
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
     character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
     slices of it. ``memory``: bytes. ``slowdown``: how many times as long training takes now because other programs use
-    the processor, ``None`` if not known; from ``contention.NOTABLE_SLOWDOWN`` on it is worth a word. ``updated``: Unix
-    seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
+    the processor, ``None`` if not known; ``others_first``: they go first, since the niceness of the run is above
+    theirs. ``updated``: Unix seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
     state: RunState
@@ -69,6 +70,7 @@ class RunStatus:
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
+    others_first: bool = False
     updated: float = 0.0
 
     @property
@@ -164,6 +166,8 @@ def ago(seconds: float) -> str:
 
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
+    if alive and state == "running" and not message and beat.slowdown is not None:
+        message = Contention(beat.slowdown, beat.others_first).describe()
     return RunStatus(
         state=state,
         alive=alive,
@@ -183,6 +187,7 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
         slowdown=beat.slowdown if alive else None,
+        others_first=alive and beat.others_first,
         updated=beat.time,
     )
 

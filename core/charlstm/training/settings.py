@@ -181,7 +181,15 @@ class Settings:
     precision: Precision = _setting(
         "auto", "number format of matrix products: auto is bfloat16 where the CPU computes it fast, else float32"
     )
-    threads: int | None = _setting(None, "CPU threads; none: one per core", low=1, high=1024)
+    threads: int | None = _setting(
+        None, "CPU threads; none: as many as are fastest, which is measured at times", low=1, high=1024
+    )
+    niceness: int | None = _setting(
+        None,
+        "how far other programs go first, 0 (not at all) to 19; none: 0 in the foreground, 10 in the background",
+        low=0,
+        high=19,
+    )
     checkpoint_steps: int | None = _setting(None, "steps between checkpoints; none: by time only", low=1)
     checkpoint_minutes: float | None = _setting(
         2.0, "minutes between checkpoints; none: by steps only", low=0, open_low=True
