@@ -22,7 +22,7 @@ GAIN = 1.08
 """Another number of threads has to be faster by this factor: on a busy machine the same steps differ by as much."""
 
 CHANGED_PACE = 1.25
-"""Steps that have become slower or faster by this factor are a reason to try another number at once."""
+"""Steps that have become slower by this factor are a reason to try fewer threads, and faster ones to try more."""
 
 FREE_SHARE = 0.85
 """Part of the time of its threads that a process on a quiet machine gets as processor time (0.95 measured). With less
@@ -34,11 +34,13 @@ HOPELESS = 1.5
 LEAST_STEPS, TRIAL_STEPS, WINDOW_STEPS = 2, 4, 6
 """Steps before a trial may be given up, steps of a whole trial, and steps that are compared with it."""
 
-TRIAL_SECONDS = 0.8
-"""A trial takes at least so long, as schedulers share the processor in slices of some milliseconds."""
+TRIAL_SECONDS, WINDOW_SECONDS = 0.8, 2.0
+"""A trial takes at least so long, as schedulers share the processor in slices of some milliseconds; and the pace of the
+last steps is taken over so long, at least."""
 
 FIRST_INTERVAL, LAST_INTERVAL = 5.0, 60.0
-"""Seconds of training between two trials that have no other reason: doubled each time when nothing better was found."""
+"""Seconds of training between two trials that have no other reason: doubled each time when nothing better was found.
+After a change of the pace a quarter of that is enough, but no less than the first."""
 
 
 def thread_counts(most: int) -> tuple[int, ...]:
@@ -53,7 +55,7 @@ def thread_counts(most: int) -> tuple[int, ...]:
 
 class _Steps:
     """The times of the last steps with one number of threads: of :data:`WINDOW_STEPS`, or of more where these take less
-    than :data:`TRIAL_SECONDS`."""
+    than :data:`WINDOW_SECONDS`."""
 
     def __init__(self) -> None:
         self._times: deque[tuple[float, float]] = deque()
@@ -63,7 +65,7 @@ class _Steps:
         self._times.append((seconds, processor_seconds))
         self.seconds += seconds
         self.processor_seconds += processor_seconds
-        if len(self) > WINDOW_STEPS and self.seconds - self._times[0][0] >= TRIAL_SECONDS:
+        if len(self) > WINDOW_STEPS and self.seconds - self._times[0][0] >= WINDOW_SECONDS:
             oldest = self._times.popleft()
             self.seconds -= oldest[0]
             self.processor_seconds -= oldest[1]
@@ -103,6 +105,8 @@ class ThreadSearch:
         """Seconds of a step when this number was last chosen."""
         self._trial_from: int | None = None
         """The place to go back to when the trial that is under way fails."""
+        self._confirms = False
+        """Whether a reason for a trial was found, and is looked for again in the next steps."""
         self._went_up = False
 
     @property
@@ -135,12 +139,15 @@ class ThreadSearch:
         self._steps.add(seconds, processor_seconds)
         if self._trial_from is not None:
             self._judge_trial()
-        elif self._steps.are_enough(WINDOW_STEPS):
-            direction = self._direction()
-            if self._usual is None or direction:
+        elif self._steps.are_enough(TRIAL_STEPS if self._confirms else WINDOW_STEPS):
+            direction, is_fresh = self._direction(), self._confirms or self._usual is None
+            self._confirms = False
+            if is_fresh:
                 self._usual = self._steps.mean
-            if direction:
-                self._try(direction)
+                if direction:
+                    self._try(direction)
+            elif direction:  # some of these steps may be from before a change: look at new ones
+                self._confirms, self._steps = True, _Steps()
 
     @property
     def _share(self) -> float:
@@ -149,15 +156,13 @@ class ThreadSearch:
 
     def _direction(self) -> int:
         """Which number to try now: -1 for fewer threads, 1 for more, 0 for none."""
-        mean, usual = self._steps.mean, self._usual
         fewer = self._place > 0 and self._share < FREE_SHARE
         more = self._place < len(self._counts) - 1
-        if usual is not None and mean > CHANGED_PACE * usual:
-            self._interval = 0.0
-            return -1 if fewer else int(more)
-        if usual is not None and mean * CHANGED_PACE < usual and more:
-            self._interval = 0.0
-            return 1
+        if self._usual is not None and self._since_trial >= max(FIRST_INTERVAL, self._interval / 4):
+            if fewer and self._steps.mean > CHANGED_PACE * self._usual:
+                return -1
+            if more and self._steps.mean * CHANGED_PACE < self._usual:
+                return 1
         if self._since_trial < (self._interval if fewer else max(self._interval, FIRST_INTERVAL)):
             return 0
         if fewer and more:
