@@ -86,7 +86,7 @@ def continue_run(
         if LENGTH & changes.keys():
             plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
         if progress.ended == "stopped" or changes:
-            progress.ended = progress.whole_val = None
+            progress.ended = progress.whole_val = progress.final_val = None
             progress.stale = 0 if changes else progress.stale
         event = Resumed(
             step=state.step,

@@ -86,6 +86,9 @@ CHECK_KERNEL_SECONDS = 3.0
 WORTH_CHECKING = 20.0
 """Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
 
+ESTIMATE_SHARE = 0.8
+"""Part of the time of the final validation for which characters are read where there are too many."""
+
 PAUSE_SECONDS = 0.1
 """Seconds between two polls for commands during a pause."""
 
@@ -804,8 +807,7 @@ class Trainer:
     def _end(self) -> Iterator[AnyEvent]:
         """Validate the best model on all held-out text, and save the last state.
 
-        There is no such validation for a run that was stopped, for a model from before the first step, and where it
-        would take too much of the run's time.
+        There is no such validation for a run that was stopped, and for a model from before the first step.
         """
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
@@ -846,34 +848,44 @@ class Trainer:
         return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
 
     def _final_validation(self) -> Generator[AnyEvent, None, bool]:
-        """Validate the best model on all held-out text, unless that takes more time than it may: then its loss stays
-        an estimate. Returns whether a stop ended this early; a resume then does it again."""
+        """Validate the best model on all held-out text, or on as much of it as may be read in time. Returns whether a
+        stop ended this early; a resume then does it again."""
         seconds, allowed = self._final_validation_seconds(), final_seconds(self.settings, self._clock.count_work())
+        held_out, limit = self._text.held_out_targets, None
+        if seconds > allowed:
+            limit = int(ESTIMATE_SHARE * held_out * allowed / seconds)
         self._final_deadline = time.perf_counter() + allowed
+        network = CharLSTM.from_model(self.best).to(self.plan.device)
+        figure = None
         try:
-            if seconds > allowed:
-                raise _ValidationTooSlow
-            network = CharLSTM.from_model(self.best).to(self.plan.device)
-            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
+            if limit is None or limit > self.plan.val_chars:
+                figure = evaluate(network, self._text.ids, self._text.held_out, limit, progress=self._report_validation)
         except _ValidationTooSlow:
-            yield self._warning(
-                "The loss is an estimate: to measure it on all of the held-out text would take too much of the run's "
-                f"time (about {max(seconds, allowed):,.0f} s); the command eval measures it"
-            )
-            return False
+            limit = limit or held_out
         except _StopRequested as stop:
             self._commands.remove(stop.command)
             yield self._control_event(stop.command)
             return True
-        self.progress.whole_val = figure.nats
-        yield Validated(
-            step=self.progress.step,
-            val_loss=figure.nats,
-            chars=figure.chars,
-            best=False,
-            whole=True,
-            train_seconds=self.progress.train_seconds,
-        )
+        if figure is None or limit is not None:
+            read = self.plan.val_chars if figure is None else figure.chars
+            yield self._warning(
+                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: to read all of them would "
+                f"take too much of the run's time, about {max(seconds, allowed):,.0f} s. Evaluate the model to do so"
+            )
+        if figure is None:
+            return False
+        if limit is not None:
+            self.progress.final_val = figure.nats
+        else:
+            self.progress.whole_val = figure.nats
+            yield Validated(
+                step=self.progress.step,
+                val_loss=figure.nats,
+                chars=figure.chars,
+                best=False,
+                whole=True,
+                train_seconds=self.progress.train_seconds,
+            )
         self._checkpoint_writer.queue_model(self.best)
         return False
 
