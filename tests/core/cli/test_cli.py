@@ -26,8 +26,8 @@ from charlstm.cli.output import StatusLine, table
 from charlstm.cli.training_view import EventView
 from charlstm.runs import liveness
 from charlstm.runs.folder import find_run
-from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.estimate import START_SECONDS
+from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
