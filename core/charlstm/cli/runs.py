@@ -127,7 +127,7 @@ def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
         f"{status.step:,}",
         format_duration(status.work_seconds),
         format_size(run.size()),
-        status.message,
+        status.remark,
     )
 
 

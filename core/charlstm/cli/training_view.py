@@ -220,7 +220,7 @@ def milestone(event: Event) -> str | None:
             word = END_REASONS.get(event.reason, event.reason)
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-            busy = "" if event.slowdown is None else Contention(event.slowdown, event.others_first).describe("was")
+            busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
             return f"{at}{word} after {format_duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
         case Failed():
             return f"{at}failed: {event.message}"

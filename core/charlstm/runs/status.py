@@ -74,6 +74,13 @@ class RunStatus:
     updated: float = 0.0
 
     @property
+    def remark(self) -> str:
+        """``message``, or else what other programs do to the run while it trains; may be empty."""
+        if self.message or self.state != "running":
+            return self.message
+        return Contention(self.slowdown or 1.0, self.others_first).describe()
+
+    @property
     def percent(self) -> int | None:
         """``progress`` in per cent, which is 100 only when the run is complete."""
         return None if self.progress is None else int(100 * self.progress + 1e-9)
@@ -166,8 +173,6 @@ def ago(seconds: float) -> str:
 
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
-    if alive and state == "running" and not message and beat.slowdown is not None:
-        message = Contention(beat.slowdown, beat.others_first).describe()
     return RunStatus(
         state=state,
         alive=alive,

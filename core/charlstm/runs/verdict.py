@@ -108,8 +108,8 @@ class Verdict:
     extended_in_vain: bool = False
     """Of a ``finished`` run: it was extended, and its best model is still the one from before."""
 
-    contention: Contention | None = None
-    """Of a ``finished`` run: how much slower it was because of other programs, if that is known."""
+    contention: Contention = Contention(1.0)
+    """Of a ``finished`` run: how much slower it was because of other programs."""
 
     @property
     def text(self) -> str:
@@ -201,7 +201,7 @@ class Verdict:
     def _end(self) -> str:
         why = _REASONS.get(self.reason)
         text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best}".rstrip()
-        if self.contention is not None and (busy := self.contention.describe("was")):
+        if busy := self.contention.describe("was"):
             text = f"{text} {busy}"
         if self.useless:
             text = f"{text} That is no better than {self.useless}: it has learnt nothing of use yet."
@@ -300,7 +300,7 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
             seconds=series.work_seconds,
             train_losses=_risen_from(series),
             useless=no_better_than(series, best_val, order0),
-            contention=None if finished.slowdown is None else Contention(finished.slowdown, finished.others_first),
+            contention=Contention(finished.slowdown or 1.0, finished.others_first),
             extended_in_vain=series.extended_at is not None
             and best_step is not None
             and best_step <= series.extended_at,

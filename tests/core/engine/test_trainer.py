@@ -984,9 +984,13 @@ def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monk
         return step(kernel, *batch)
 
     monkeypatch.setattr(FusedKernel, "step", slow_step)
-    measured = benchmark.measure(settings.with_changes(kernel="auto"), 20, torch.device("cpu"), 4, 16)
-    assert taken == ["fused-f32"]
-    assert (measured.kernel, measured.seconds) == ("fused-f32", 4.0)
+    monkeypatch.setattr(system, "cpu_count", lambda: 2)
+    for crowded, threads in ((False, 2), (True, 1)):
+        monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
+        measured = benchmark.measure(settings.with_changes(kernel="auto", threads=None), 20, torch.device("cpu"), 4, 16)
+        assert taken == ["fused-f32"]
+        assert (measured.kernel, measured.seconds, measured.threads) == ("fused-f32", 4.0, threads)
+        taken.clear()
 
 
 def test_speed_measured_beside_other_programs_is_not_stored(

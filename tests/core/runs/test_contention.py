@@ -157,7 +157,8 @@ def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pyt
         heartbeat.update(state="running")
         status = read_status(tmp_path)
         assert (status.slowdown, status.others_first) == (2.34, True)
-        assert "go first: training is about 2.5 times slower" in status.message
+        assert "go first: training is about 2.5 times slower" in status.remark
+        assert status.message == ""
         heartbeat.update(state="stopped")
     assert read_status(tmp_path).slowdown is None  # a run without a worker has none
 
