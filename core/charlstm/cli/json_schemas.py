@@ -590,12 +590,15 @@ class ConfigCheck(TypedDict):
 
 
 class DoctorResult(TypedDict):
-    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 2."""
+    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 2, a note is
+    not."""
 
     sections: dict[str, dict[str, str]]
     """Names and values of ``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``."""
     problems: list[str]
     """A sentence for each thing that is wrong."""
+    notes: list[str]
+    """A sentence for each thing that slows down a training now and may pass by itself."""
 
 
 SCHEMAS: dict[str, Any] = {
