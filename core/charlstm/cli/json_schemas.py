@@ -458,6 +458,12 @@ class NamedCellRow(TypedDict):
     """The mean of the cell's state where a yes/no feature is true; ``null`` for a graded one."""
     where_false: float | None
     """The same where it is not true."""
+    chars: int
+    """Characters of the text that were read."""
+    places: int
+    """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
+    step: int | None
+    """Training steps of the model; ``null`` where its file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -468,8 +474,13 @@ class CellScoreRow(TypedDict):
     """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
     kind: Literal["auc", "r"]
     step: int
+    """Training steps of the model in which the cell was scored."""
     score: float
     """As in ``cells``."""
+    chance: float
+    """As in ``cells``, in the last model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
+    named_at: int
+    """Training steps of the last model, in which the cell was named."""
 
 
 class ProbeCellRow(TypedDict):
