@@ -208,9 +208,9 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
         *table(titles, rows, right=titles[1:]),
         "",
         *paragraph(
-            f"{_sample_words(best, source)} Score: the AUC (0.50 chance, 1.00 perfect) and whether the cell is high or low where the feature is true; r: the correlation. True, false: "
-            "the mean state where the feature is; range: from the 1st to the 99th percentile. To hold the first cell "
-            "at the end of its range:"
+            f"{_sample_words(best, source)} Score: the AUC (0.50 chance, 1.00 perfect) and whether the cell is high or "
+            "low where the feature is true; r: the correlation. True, false: the mean state where the feature is; "
+            "range: from the 1st to the 99th percentile. To hold the first cell at the end of its range:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
     ]

@@ -531,6 +531,12 @@ class ContextRow(TypedDict):
     loss: float
     shuffled: float
     """The loss when the characters of the longest context come before them, in random order."""
+    error: float | None
+    """The standard error of ``loss`` minus the loss with the longest context; ``null`` for a single place."""
+    enough: float | None
+    """The share of draws of the places, with repetition, in which the model used so many characters or fewer: a margin
+    of 95 % reaches from the first length with at least 0.025 to the first with at least 0.975; ``null`` for a single
+    place."""
 
 
 class MultiverseBranch(TypedDict):

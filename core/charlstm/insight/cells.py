@@ -360,9 +360,7 @@ def probe(sample: CellSample, name: str) -> Probe:
     offset = float(fit.bias - (fit.weights * mean / spread).sum())
     sums = np.cumsum(sample.second[:, used] * raw, axis=1)
     scores = (_Scorer(sums).signed(feature.values[None, cut:], graded=False)[0] + 1) / 2
-    return Probe(
-        name, tuple(_cell(int(which), sample.shape) for which in used), raw.astype(np.float32), offset, scores
-    )
+    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw.astype(np.float32), offset, scores)
 
 
 class _Scorer:

@@ -270,7 +270,7 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
 def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
     workspace: Path, run_json: RunJson, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.cli.report.CELLS_CHARS", 900)
+    monkeypatch.setattr("charlstm.cli.report.READ_CHARS", 900)
     late = Path(text).with_name("late.txt")
     late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
     out = tmp_path / "blank.html"
