@@ -545,7 +545,7 @@ class MultiverseBranch(TypedDict):
     char: str
     """Empty at the root."""
     probability: float
-    """Of the whole continuation up to and with this character."""
+    """The joint one of the whole continuation, from the prime up to and with this character."""
     children: list[Any]
     """Branches that continue this one, most likely first."""
 
@@ -563,6 +563,10 @@ class NextWordRow(TypedDict):
     word: str
     """Empty if the word that the prime ends with may be complete."""
     probability: float
+    """Of exactly this word; at most ``missed`` too low."""
+    missed: float
+    """The probability of all beginnings that could have become this word, such as many blanks before it, and were not
+    followed."""
 
 
 # -- configuration -----------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.multiverse import read_text
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.insight.report import (
-    CELL_CHARS,
     COLOURS,
     Floats,
     Progress,
@@ -164,10 +163,8 @@ def _control(model: Model, named: NamedCell, text: str, stepper: Stepper) -> _Ho
 
 
 def _end_after(values: Floats, start: int) -> int:
-    """Where the feature ends first after ``start``, or else anywhere; the end of the passage if it never does."""
+    """Where the feature ends first after ``start``, or else anywhere."""
     ends = np.flatnonzero(np.diff(values) < 0) + 1
-    if not len(ends):
-        return min(len(values) - 1, start + CELL_CHARS)
     later = ends[ends >= max(start, 1)]
     return int(later[0] if len(later) else ends[-1])
 
