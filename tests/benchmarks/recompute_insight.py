@@ -286,14 +286,15 @@ def influence(network: Network, ids: Ids, ask: Callable[..., Any]) -> Iterator[F
     """How much the loss of one character rises when an earlier one is replaced by what was expected there."""
     at = min(len(ids) - 1, WARM_UP + BACK)  # so that the command begins to read at the start of the text
     rows = ask("influence", "--at", str(at))
-    losses = {}
-    for hidden in [None, *range(at - BACK, at)]:
-        outputs, cells = network.empty()
-        for place in range(at):
-            expected = network.shares(outputs) if place == hidden else network.one_hot(ids[place : place + 1])
-            network.step(expected, outputs, cells)
-        losses[hidden] = -float(np.log(network.shares(outputs)[0, ids[at]]))
-    rises = np.array([losses[place] - losses[None] for place in range(at - BACK, at)])
+    # Stream 0 reads the text, and stream n has the n-th character of those hidden.
+    outputs, cells = network.empty(1 + BACK)
+    for place in range(at):
+        shown = network.one_hot(np.full(1 + BACK, ids[place]))
+        if place >= at - BACK:
+            shown[1 + place - (at - BACK)] = network.shares(outputs)[0]
+        network.step(shown, outputs, cells)
+    losses = -np.log(network.shares(outputs)[:, ids[at]])
+    rises = losses[1:] - losses[0]
     theirs = np.array([row["change"] for row in rows])
     strongest = int(np.argmax(np.abs(rises)))
     name = f"influence on character {at}: "
@@ -364,9 +365,9 @@ def main() -> int:
         ]
         print(json.dumps(rows, indent=1))
     else:
-        print(f"{'figure':<66} {'recomputed':>12} {'command':>12}")
+        print(f"{'figure':<76} {'recomputed':>12} {'command':>12}")
         for each in found:
-            print(f"{each.name:<66} {each.here:>12.6g} {each.command:>12.6g}{'' if each.agrees else '  DIFFERS'}")
+            print(f"{each.name:<76} {each.here:>12.6g} {each.command:>12.6g}{'' if each.agrees else '  DIFFERS'}")
     return 0 if all(each.agrees for each in found) else 1
 
 

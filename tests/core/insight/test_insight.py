@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
@@ -596,3 +598,16 @@ def test_next_words_are_too_low_by_no_more_than_they_say(random_model: Model) ->
 def test_a_word_that_has_begun_is_completed(random_model: Model) -> None:
     assert any(word.word == "" for word in next_words(random_model, "abc", count=8))
     assert all(re.fullmatch("[a-j]*", word.word) for word in next_words(random_model, "abc", count=8))
+
+
+def test_figures_of_the_commands_are_those_of_plain_numpy(random_model: Model, tmp_path: Path) -> None:
+    """The script imports nothing of charlstm; it is run on trained models by hand."""
+    save_model(tmp_path / "random.safetensors", random_model)
+    words = np.random.default_rng(2).choice(["a", "bad", "face", "hid", "cab", "jig", "beach\n"], 1200)
+    (tmp_path / "words.txt").write_text(" ".join(words))
+    script = Path(__file__).parents[2] / "benchmarks" / "recompute_insight.py"
+    files = [str(tmp_path / "random.safetensors"), str(tmp_path / "words.txt")]
+    done = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for figure in ("“blank”: AUC of cell", "probe of “blank”: AUC", "rise of the loss", "context: characters used"):
+        assert figure in done.stdout
