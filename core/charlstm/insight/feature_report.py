@@ -242,7 +242,7 @@ def _next_chars(
         "reads the text. If the model uses the cell, the probabilities of the next character change."
     )
     if ending is not None:
-        about += f" “{symbol(ending[0])}” is what ends the feature most often, {ending[1]:.0%} of the times."
+        about += f" “{symbol(ending[0])}” is what ends the feature most often, {100 * ending[1]:.0f} % of the times."
     return section("Is it really that cell?", about, "".join(parts))
 
 

@@ -31,10 +31,10 @@ MOST_ADDED = 32
 """Columns that join those that take part, at most, in one round."""
 
 ROUNDS = 200
-"""Rounds after which fitting is given up; on states of trained networks it took 3 to 15."""
+"""Rounds after which fitting is given up; on the states of a trained network it took 1 to 6."""
 
 NEWTON_STEPS = 50
-"""Newton steps of one round, at most; it took up to 10."""
+"""Newton steps of one round, at most; it took up to 9."""
 
 SWEEPS = 200
 """Passes of the coordinate descent over all weights in one Newton step, at most."""

@@ -38,8 +38,8 @@ LEAST_WORD = 1e-6
 """Less likely words are not looked for."""
 
 NEGLIGIBLE = 1e-4
-"""Beginnings with less than this part of the probability of the last word that is given are not extended. Of such words
-after unlikely blanks, 0.005 left out up to 0.1 % of a word."""
+"""Beginnings with less than this part of the probability of the last word that is given are not extended. With 0.005,
+words lacked up to 0.2 % of their probability, which came after unlikely blanks."""
 
 LONGEST_WORD = 40
 """Beginnings of words are given up after so many characters."""
