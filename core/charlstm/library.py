@@ -11,6 +11,7 @@ from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
+from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.runs.models import DEMO, find_model
@@ -230,6 +231,7 @@ def name_cells(
     per_feature: int = 1,
     patterns: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[[str], npt.ArrayLike]] | None = None,
+    max_chars: int | None = READ_CHARS,
 ) -> list[NamedCell]:
     """Find the cells that follow features of ``text``, such as being inside quotes.
 
@@ -238,10 +240,13 @@ def name_cells(
         per_feature: how many cells to give for each feature.
         patterns: more features by name: regular expressions; the feature is true on every character of a match.
         functions: more features by name: functions that take the text and return a number for each of its characters.
+        max_chars: only the first characters of ``text`` are read, as many as by the command and the app, so that all
+            name the same cells; None reads all of it.
 
     Returns:
         Cells with their score on the half of the text that had no part in the choice, and the score that chance
-        reaches; the feature furthest above it first. Layers and cells count from 1.
+        reaches; the feature furthest above it first. Layers and cells count from 1. Each says on how many ``chars``, at
+        how many ``places`` of each half and in the model of which ``step`` it was found.
 
     Raises:
         GenerationError: the text is too short, or a pattern or function is of no use for it.
@@ -255,7 +260,7 @@ def name_cells(
         own += [function_feature(name, function, read) for name, function in (functions or {}).items()]
         return own + text_features(read)
 
-    return name_cells(sample_cells(_loaded(model), text, features), per_feature=per_feature)
+    return name_cells(sample_cells(_loaded(model), text[:max_chars], features), per_feature=per_feature)
 
 
 def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100) -> Influence:
@@ -278,12 +283,24 @@ def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100)
     return influence(_loaded(model), text, at, back=back)
 
 
-def context(model: Model | str | Path, text: str, *, at: int | None = None, places: int = 200) -> Context:
+def context(
+    model: Model | str | Path,
+    text: str,
+    *,
+    at: int | None = None,
+    places: int = 200,
+    max_chars: int | None = READ_CHARS,
+) -> Context:
     """Measure the loss of ``text`` by how many characters of context the model has read.
 
     Args:
         model: a model, or what :func:`load_model` takes.
         at: the position of one character; None predicts ``places`` of them, evenly spaced.
+        max_chars: without ``at``, the places are in the first characters of ``text``, as many as by the command and the
+            app, so that all measure at the same ones; None is all of it.
+
+    Returns:
+        The losses by length, the context that the model uses (``used``) and its margin of error (``used_range``).
 
     Raises:
         GenerationError: the text is shorter than the longest context.
@@ -291,7 +308,7 @@ def context(model: Model | str | Path, text: str, *, at: int | None = None, plac
     """
     from charlstm.insight.context import context
 
-    return context(_loaded(model), text, at=at, places=places)
+    return context(_loaded(model), text if at is not None else text[:max_chars], at=at, places=places)
 
 
 def multiverse(
@@ -303,7 +320,8 @@ def multiverse(
         model: a model, or what :func:`load_model` takes.
 
     Returns:
-        The root of a tree of characters with the exact probabilities of the continuations, without a sampler.
+        The root of a tree of characters with the joint probabilities of the continuations, each of all characters from
+        ``prime`` on, without a sampler.
 
     Raises:
         GenerationError: ``depth`` or ``cutoff`` is out of range.
@@ -315,7 +333,8 @@ def multiverse(
 
 
 def next_words(model: Model | str | Path, prime: str = "", *, count: int = 8) -> list[NextWord]:
-    """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
+    """The ``count`` most likely next words after ``prime``, most likely first, with their probabilities, each at most
+    ``missed`` too low.
 
     Args:
         model: a model, or what :func:`load_model` takes.

@@ -466,6 +466,12 @@ class NamedCellRow(TypedDict):
     """The mean of the cell's state where a yes/no feature is true; ``null`` for a graded one."""
     where_false: float | None
     """The same where it is not true."""
+    chars: int
+    """Characters of the text that were read."""
+    places: int
+    """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
+    step: int | None
+    """Training steps of the model; ``null`` where its file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -476,8 +482,13 @@ class CellScoreRow(TypedDict):
     """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
     kind: Literal["auc", "r"]
     step: int
+    """Training steps of the model in which the cell was scored."""
     score: float
     """As in ``cells``."""
+    chance: float
+    """As in ``cells``, in the last model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
+    named_at: int
+    """Training steps of the last model, in which the cell was named."""
 
 
 class ProbeCellRow(TypedDict):
@@ -528,6 +539,12 @@ class ContextRow(TypedDict):
     loss: float
     shuffled: float
     """The loss when the characters of the longest context come before them, in random order."""
+    error: float | None
+    """The standard error of ``loss`` minus the loss with the longest context; ``null`` for a single place."""
+    enough: float | None
+    """The share of draws of the places, with repetition, in which the model used so many characters or fewer: a margin
+    of 95 % reaches from the first length with at least 0.025 to the first with at least 0.975; ``null`` for a single
+    place."""
 
 
 class MultiverseBranch(TypedDict):
@@ -536,7 +553,7 @@ class MultiverseBranch(TypedDict):
     char: str
     """Empty at the root."""
     probability: float
-    """Of the whole continuation up to and with this character."""
+    """The joint one of the whole continuation, from the prime up to and with this character."""
     children: list[Any]
     """Branches that continue this one, most likely first."""
 
@@ -554,6 +571,10 @@ class NextWordRow(TypedDict):
     word: str
     """Empty if the word that the prime ends with may be complete."""
     probability: float
+    """Of exactly this word; at most ``missed`` too low."""
+    missed: float
+    """The probability of all beginnings that could have become this word, such as many blanks before it, and were not
+    followed."""
 
 
 # -- configuration -----------------------------------------------------------------------------------------------

@@ -366,20 +366,21 @@ class Session:
         single.unpack(self._state.pack())
         state = single.repeat(count)
         keys = np.array([key_for(self.seed, self.sample + first + n) for n in range(count)], np.uint64)
-        texts, bits = [""] * count, np.zeros(count)
+        texts, bits = [""] * count, np.zeros((length, count))
         going = set(range(count))
 
+        def made(number: int, text: str) -> Continuation:
+            """A text, or its beginning: its surprise is that of the characters that it has."""
+            return Continuation(text, float(bits[: len(text), number].sum()) / max(1, len(text)))
+
         def found() -> list[Continuation]:
-            return [
-                Continuation(text, float(total) / max(1, len(text))) for text, total in zip(texts, bits, strict=True)
-            ]
+            return [made(number, text) for number, text in enumerate(texts)]
 
         for step in range(length):
             which = draws(sampler.weights(logits), uniforms(keys, self._position + step))
-            surprise = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
+            bits[step] = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
             for number in sorted(going):
                 texts[number] += self._symbols[which[number]]
-                bits[number] += surprise[number]
                 if lines is not None and _has_lines(texts[number], lines):
                     going.remove(number)
             if step % 8 == 7:
@@ -389,7 +390,7 @@ class Session:
             logits = self._stepper.step(which, state)
         ended = found()
         for number in going:
-            ended[number] = replace(ended[number], text=re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
+            ended[number] = made(number, re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
         return list({each.text: each for each in ended}.values())
 
     def choose(self, char: str) -> Step:
