@@ -25,7 +25,7 @@ from charlstm.engine.benchmark import FasterKernel, find_faster_kernel, initial_
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import evaluate
+from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
@@ -87,6 +87,10 @@ class _StopRequested(Exception):
 
     def __init__(self, command: Command) -> None:
         self.command = command
+
+
+class _InterruptRequested(Exception):
+    """An interrupt arrived during the final validation."""
 
 
 class Trainer:
@@ -163,6 +167,8 @@ class Trainer:
         self._checkpoint_writer = CheckpointWriter(store)
         self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
+        self._between_steps = False
+        """Whether all that belongs to the steps so far is done, such as validations, so that the state is exact."""
 
         self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
         self._stream = EventStream(
@@ -213,8 +219,9 @@ class Trainer:
     def train(self, callback: Callable[[AnyEvent], object] | None = None) -> Finished:
         """Train to the end and return the last event. ``callback`` is called with every event.
 
-        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps: training can
-        then continue with another call, as after closing the iterator of :meth:`events`.
+        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps, and so does an
+        interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
+        closing the iterator of :meth:`events`.
         """
         with contextlib.closing(self.events()) as events:
             for event in events:
@@ -232,9 +239,12 @@ class Trainer:
         that is running completes, and others stay in the queue. The next call of this method then continues with the
         event that would have come next. After ``finished`` there are no more events.
 
+        An interrupt ends the iterator with :class:`KeyboardInterrupt` between two steps, so that it can be continued as
+        after closing it. A second one does so at once, perhaps within a step, and training cannot continue then.
+
         Training sets torch's number of threads, and sets it back to the caller's number before each event. It never
         uses torch's global random generator. Raises :class:`RunError` while another iterator of this trainer is in use,
-        and after an exception (such as an interrupt) has ended training within a step.
+        and after an exception (such as a second interrupt) has ended training within a step.
         """
         return self._stream.iterate()
 
@@ -277,8 +287,20 @@ class Trainer:
         return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
 
     def state(self) -> TrainingState:
-        """All that an exact resume needs, as it is now, between two events. Raises :class:`RunError` before the first
-        event."""
+        """All that :meth:`resume` needs to continue exactly from here.
+
+        Between a step and the end of its validation there is no such state: training goes on to that end first, and its
+        events come with the next ones. Raises :class:`RunError` before the first event, during a step, after an
+        exception (such as a second interrupt) has ended training within a step, and when the loss is no longer a
+        number.
+        """
+        self._existing(self._train_step_or_none, "state")
+        self._stream.advance_until(lambda: self._between_steps)
+        if self.progress.ended == "diverged":
+            raise RunError("The loss is no longer a number, so this training has no state to continue from")
+        return self._state()
+
+    def _state(self) -> TrainingState:
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         record = {
@@ -305,16 +327,19 @@ class Trainer:
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _train_loop(self) -> Iterator[AnyEvent]:
+    def _train_loop(self) -> Iterator[AnyEvent | None]:
         yield from self._start() if self._continuation is None else self._load_state(self._continuation)
         while not self._is_finished():
+            self._between_steps = True
             yield from self._handle_commands()
+            yield from self._yield_if_requested()
             if self._checkpoint_due():
                 self._checkpoint()
             yield from self._collect_writes()
             if self._is_finished():
                 break
 
+            self._between_steps = False
             rate = self.schedule.rate(self.progress.step)
             before = self._clock.count_work()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
@@ -331,7 +356,14 @@ class Trainer:
             if self._due(self.plan.val_every) or self._snapshot_due():
                 yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
             yield from self._check_time_limit()
+        self._between_steps = True
+        yield from self._yield_if_requested()
         yield from self._end()
+
+    def _yield_if_requested(self) -> Iterator[None]:
+        """End the present iterator here, between two steps, if an interrupt waits for that."""
+        if self._stream.yield_requested:
+            yield None
 
     def _is_finished(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -345,7 +377,7 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self) -> Iterator[AnyEvent]:
+    def _start(self) -> Iterator[AnyEvent | None]:
         """Measure and plan, unless there is a stored plan, then start at step 0."""
         settings, plan = self.settings, self._stored_plan
         if plan is not None:
@@ -367,7 +399,7 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent]:
+    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent | None]:
         """Save a new plan, build the network, validate it, and save its state."""
         settings, text = self.settings, self._text
         self._plan = plan
@@ -401,7 +433,7 @@ class Trainer:
         self._clock.start_pace()
         self._checkpoint()
 
-    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent | None]:
         """Continue an earlier process's run from its exact state."""
         self._continuation = None  # frees its tensors
         settings, plan = self.settings, self.plan
@@ -415,6 +447,7 @@ class Trainer:
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be missing, or from steps after the state
             self._checkpoint_writer.queue_model(self.best)
+        self._between_steps = True
         yield continuation.event
         yield from self._machine_warnings(memory_warning)
         if continuation.event.changes:
@@ -468,7 +501,7 @@ class Trainer:
         self._kernel_is_final = True
         self._start_from = None  # only a restart needs it
 
-    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent]:
+    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent | None]:
         """Train again from step 0 with a faster kernel and a plan for it, as if it had been chosen at the start."""
         steps, old_kernel = self.progress.step, self.plan.kernel
         plan = self._measure_and_plan(faster.name)
@@ -573,15 +606,17 @@ class Trainer:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _handle_commands(self) -> Iterator[AnyEvent]:
+    def _handle_commands(self) -> Iterator[AnyEvent | None]:
         for logged in self._commands.take_replay(self.progress.step):
+            self._between_steps = False
             yield replace(logged, step=self.progress.step, time=time.time())
             self._amend_schedule(logged)
+            self._between_steps = True
         self._commands.poll()
         while self.progress.ended is None and (command := self._commands.next()) is not None:
             yield from self._handle_command(command)
 
-    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
+    def _handle_command(self, command: Command) -> Iterator[AnyEvent | None]:
         """The event comes first, so that it is in the log before the command has an effect."""
         event = self._control_event(command, command.value)
         if command.command == "finish":
@@ -589,7 +624,9 @@ class Trainer:
         elif command.command == "more":
             steps = max(1, round(60 * (command.value or 0.0) / self._step_seconds))
             event = replace(self._control_event(command, self._steps_left + steps), minutes=command.value)
+        self._between_steps = False
         yield event
+        self._between_steps = True
         match command.command:
             case "stop":
                 self.progress.ended = "stopped"
@@ -635,7 +672,7 @@ class Trainer:
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / self._step_seconds))
 
-    def _pause(self) -> Iterator[AnyEvent]:
+    def _pause(self) -> Iterator[AnyEvent | None]:
         """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
         yield Paused(step=self.progress.step)
         self._checkpoint()
@@ -645,6 +682,7 @@ class Trainer:
                 yield event
                 if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
                     yield Paused(step=self.progress.step)
+            yield from self._yield_if_requested()
             self._commands.poll()
             command = self._commands.next()
             if command is None:
@@ -681,11 +719,11 @@ class Trainer:
         before = time.perf_counter()
         if self.progress.step:
             self._keep_kernel()
-        state = self.state()
+        state = self._state()
         self._last_checkpoint = time.perf_counter()
         self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
 
-    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
+    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent | None]:
         """Yield the events of finished writes, and start the next one. With ``wait``, finish all queued writes first.
 
         While the disk is full, wait and try again.
@@ -702,6 +740,7 @@ class Trainer:
                 if self._commands.find("stop") is not None:
                     raise
                 self._wait(DISK_RETRY_SECONDS)
+                yield from self._yield_if_requested()
             else:
                 if attempt:
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
@@ -726,7 +765,7 @@ class Trainer:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self) -> Iterator[AnyEvent]:
+    def _end(self) -> Iterator[AnyEvent | None]:
         """Validate the best model on all held-out text, unless the run was stopped, and save the last state."""
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
@@ -759,16 +798,20 @@ class Trainer:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
-    def _final_validation(self) -> Generator[AnyEvent, None, bool]:
+    def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
         """Validate the best model on all held-out text. Returns whether a stop ended this early; a resume then does
-        it again."""
+        it again, as does another iterator after an interrupt."""
         network = CharLSTM.from_model(self.best).to(self.plan.device)
-        try:
-            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
-        except _StopRequested as stop:
-            self._commands.remove(stop.command)
-            yield self._control_event(stop.command)
-            return True
+        figure: Evaluation | None = None
+        while figure is None:
+            try:
+                figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
+            except _InterruptRequested:
+                yield None
+            except _StopRequested as stop:
+                self._commands.remove(stop.command)
+                yield self._control_event(stop.command)
+                return True
         self.progress.whole_val = figure.nats
         yield Validated(
             step=self.progress.step,
@@ -787,6 +830,8 @@ class Trainer:
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
+        if self._stream.yield_requested:
+            raise _InterruptRequested
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
