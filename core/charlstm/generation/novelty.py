@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class NoveltyReport:
     chars: int
     copied: int
     matches: tuple[Match, ...]
+
+    __repr__ = short_repr
 
     @property
     def share(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
@@ -63,6 +64,8 @@ class Scores:
     ranks: npt.NDArray[np.int32]
     entropy: npt.NDArray[np.float32]
     unknown: dict[str, int]
+
+    __repr__ = short_repr
 
     @property
     def chars(self) -> int:

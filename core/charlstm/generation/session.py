@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charlstm.display import short
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.prime import Prime, prepare_prime
@@ -244,6 +245,12 @@ class Session:
     def __len__(self) -> int:
         """Number of characters of the current text, before and after the cursor."""
         return len(self._path)
+
+    def __repr__(self) -> str:
+        return (
+            f"Session({self.model!r}, prime={short(self.prime)}, text={short(self.text)}, "
+            f"position {self.position:,} of {len(self):,})"
+        )
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
@@ -131,6 +132,8 @@ class Probe:
     bias: float
     scores: Floats
 
+    __repr__ = short_repr
+
     @property
     def score(self) -> float:
         """AUC of the whole sum on the second half of the text."""
@@ -151,6 +154,8 @@ class CellSample:
     second: Floats
     features: tuple[Feature, ...]
     shape: tuple[int, int]
+
+    __repr__ = short_repr
 
     def feature(self, name: str) -> Feature:
         """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it in both

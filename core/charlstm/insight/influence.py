@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy, softmax
@@ -65,6 +66,8 @@ class Influence:
     nats: float
     start: int
     changes: Floats
+
+    __repr__ = short_repr
 
     @property
     def strongest(self) -> int | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy
@@ -53,6 +54,8 @@ class Lesions:
     estimates: Floats
     chars: int
 
+    __repr__ = short_repr
+
     def ranked(self, count: int = 20) -> list[tuple[tuple[int, int], float]]:
         """The cells that matter most, most important first: layer and cell, counted from 1, and their estimate."""
         order = np.argsort(-self.estimates, axis=None, kind="stable")[:count]
@@ -74,6 +77,8 @@ class MeasuredLesions:
 
     cells: tuple[tuple[int, int], ...]
     rises: Floats
+
+    __repr__ = short_repr
 
     @property
     def means(self) -> Floats:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage
-from charlstm.display import visible
+from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
@@ -66,6 +66,8 @@ class RunSpec:
     plan: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     amendments: tuple[dict[str, Any], ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def corpus_name(self) -> str:

@@ -116,6 +116,9 @@ class Corpus:
     """Files and folders inside a given folder that could not be read."""
     validation: ValidationText | None = None
 
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r}, {self.chars:,} characters, {len(self.vocabulary):,} distinct)"
+
     @property
     def text_chars(self) -> int:
         """Characters of the text without the separate validation text."""
