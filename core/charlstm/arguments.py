@@ -88,8 +88,7 @@ def spans(name: str, value: object, stop: int, *, error: Error = GenerationError
         pair = each if isinstance(each, Sequence) and len(each) == 2 else (-1, -1)
         if not all(isinstance(place, numbers.Integral) for place in pair) or not 0 <= pair[0] <= pair[1] <= stop:
             raise error(
-                f"{name} takes pairs of positions, first start and then stop, from 0 to {stop:,}, "
-                f"not {short(value)}"
+                f"{name} takes pairs of positions, first start and then stop, from 0 to {stop:,}, not {short(value)}"
             )
 
 

@@ -15,11 +15,11 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
-from charlstm import storage
+from charlstm import arguments, storage
 from charlstm.engine import resume
 from charlstm.engine.benchmark import FasterKernel, find_faster_kernel, initial_network, measure_and_plan
 from charlstm.engine.checkpoint_writer import CheckpointWriter
@@ -31,9 +31,10 @@ from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import Model, Weights
 from charlstm.text.batches import Batches, TrainingText, trained_texts
+from charlstm.text.corpus import Corpus
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -52,14 +53,12 @@ from charlstm.training.events import (
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
 from charlstm.training.plan import MOST_START_SHARE, Plan, fit_batch, limit_at, spread_validations, with_added_minutes
 from charlstm.training.progress import Progress
+from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
 from charlstm.training.time_limit import TimeLimit
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
@@ -128,8 +127,17 @@ class Trainer:
         batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
         ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
 
-        Raises :class:`TextError` for a text that is too short.
+        Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
+        is not what it has to be.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("start_from", start_from, (Model, type(None)), "a Model", error=ModelError)
+        arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
+        arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
+        arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
+        functions = {"sample": sample, "commands": commands, "validation_progress": validation_progress, "sleep": sleep}
+        for name, function in functions.items():
+            arguments.function(name, function, error=RunError)
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -200,6 +208,8 @@ class Trainer:
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
         continuation = resume.continue_run(corpus, settings, state, replay, ranks)
         return cls(
             corpus,
@@ -216,15 +226,18 @@ class Trainer:
 
     # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def train(self, callback: Callable[[AnyEvent], object] | None = None) -> Finished:
-        """Train to the end and return the last event. ``callback`` is called with every event.
+    def train(self, callback: Callable[[AnyEvent], object] | None = None, *, progress: bool = False) -> Finished:
+        """Train to the end and return the last event. ``callback`` is called with every event. With ``progress`` a line
+        shows how far training is (:class:`charlstm.ProgressLine`).
 
         Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps, and so does an
         interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
         closing the iterator of :meth:`events`.
         """
-        with contextlib.closing(self.events()) as events:
+        arguments.function("callback", callback, error=RunError)
+        with contextlib.closing(self.events()) as events, ProgressLine(enabled=progress) as show:
             for event in events:
+                show(event)
                 if callback is not None:
                     callback(event)
         assert self._finished is not None
@@ -549,7 +562,7 @@ class Trainer:
             improved = True  # without held-out text the latest model is the one to keep
             if text.held_out:
                 figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
-                loss = figure.nats
+                loss = figure.loss
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
                     step=progress.step,
@@ -812,10 +825,10 @@ class Trainer:
                 self._commands.remove(stop.command)
                 yield self._control_event(stop.command)
                 return True
-        self.progress.whole_val = figure.nats
+        self.progress.whole_val = figure.loss
         yield Validated(
             step=self.progress.step,
-            val_loss=figure.nats,
+            val_loss=figure.loss,
             chars=figure.chars,
             best=False,
             whole=True,
@@ -835,3 +848,8 @@ class Trainer:
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
+
+
+def _check_text_and_settings(corpus: Corpus, settings: Settings) -> None:
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
 from charlstm.display import short_repr
 from charlstm.errors import GenerationError
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
+from charlstm.text.corpus import Corpus
 
 MIN_LENGTH = 30
 """Shorter passages are not reported by default: any English text shares many of them with another."""
@@ -87,8 +86,13 @@ def novelty(
             all of it.
 
     Raises:
-        GenerationError: ``min_length`` is not a whole number of at least 2.
+        GenerationError: ``min_length`` is not a whole number of at least 2, or another argument is not what it has to
+            be.
     """
+    arguments.text("text", text)
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives")
+    if spans is not None:
+        arguments.spans("spans", spans, corpus.chars)
     return Novelty(NoveltyIndex(corpus, min_length, spans)).update(text)
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage
 from charlstm.display import short_repr, visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
@@ -256,14 +256,21 @@ class Run:
     def wait(self, timeout: float | None = None) -> RunStatus:
         """Wait until no process trains this run any more, and return its status.
 
-        Raises :class:`TimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
+        Raises :class:`RunTimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
         """
+        for status in self.statuses(timeout):
+            last = status
+        return last
+
+    def statuses(self, timeout: float | None = None) -> Iterator[RunStatus]:
+        """The status several times a second, until no process trains this run any more. Raises as :meth:`wait`."""
         began = time.monotonic()
         while (status := self.status()).alive:
+            yield status
             if timeout is not None and time.monotonic() - began >= timeout:
-                raise TimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
+                raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
             time.sleep(WAIT_INTERVAL)
-        return status
+        yield status
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""

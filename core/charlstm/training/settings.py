@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.json_fields import MAX_INTEGER
 
@@ -227,6 +228,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
+        arguments.instance("Settings", values, Mapping, "values by name", error=SettingsError)
         for name in values:
             check_name(name)
         return cls(**values)
