@@ -75,6 +75,12 @@ def instance(
         raise error(f"{name} takes {takes}, not {short(value)}")
 
 
+def flag(name: str, value: object, *, error: Error = GenerationError) -> None:
+    """Raise ``error`` unless ``value`` is true or false."""
+    if not isinstance(value, bool):
+        raise error(f"{name} takes True or False, not {short(value)}")
+
+
 def function(name: str, value: object, *, error: Error = GenerationError) -> None:
     """Raise ``error`` unless ``value`` can be called, or is None."""
     if value is not None and not callable(value):
@@ -103,7 +109,7 @@ def disk_errors(what: str, value: object, *, error: Error = CharLSTMError) -> It
     except OSError as problem:
         reason = problem.strerror or str(problem)
     except ValueError as problem:
-        if "null" not in str(problem):
+        if not isinstance(problem, UnicodeError) and "null" not in str(problem):
             raise
         reason = "a name cannot have this character"
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from charlstm import arguments
+from charlstm import arguments, user_files
 from charlstm.errors import ModelError, TextError
 from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
@@ -107,7 +107,7 @@ def save_state(path: str | Path, state: TrainingState) -> None:
     arguments.path("path", path)
     arguments.instance("state", state, TrainingState, "what Trainer.state() returns", error=ModelError)
     with arguments.disk_errors("The file", path, error=ModelError):
-        _state.save_state(Path(path), state)
+        _state.save_state(user_files.destination(path), state)
 
 
 def load_state(path: str | Path) -> TrainingState:

@@ -138,6 +138,10 @@ class Trainer:
         functions = {"sample": sample, "commands": commands, "validation_progress": validation_progress, "sleep": sleep}
         for name, function in functions.items():
             arguments.function(name, function, error=RunError)
+        arguments.instance("replay", replay, Sequence, "the control events of a log", error=RunError)
+        for event in replay:
+            arguments.instance("replay", event, Controlled, "the control events of a log", error=RunError)
+        spent = arguments.number("spent", spent, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -235,6 +239,7 @@ class Trainer:
         closing the iterator of :meth:`events`.
         """
         arguments.function("callback", callback, error=RunError)
+        arguments.flag("progress", progress, error=RunError)
         with contextlib.closing(self.events()) as events, ProgressLine(enabled=progress) as show:
             for event in events:
                 show(event)

@@ -10,7 +10,7 @@ import numpy as np
 
 from charlstm import arguments
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import Clamp
+from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import (
     Repeats,
@@ -50,6 +50,7 @@ def generate(
 
     Raises :class:`GenerationError` for an empty stop string, or a cell in ``clamps`` that the model does not have.
     """
+    length = arguments.whole("length", length, 0, MAX_CHARS)
     with blas_threads(1):
         session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
         return "".join(step.char for step in session.stream(length, stop=stop))
@@ -94,7 +95,8 @@ def generate_many(
         )
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
-    stepper.clamps = clamps
+    check_clamps(clamps, model.config.num_layers, model.config.hidden_size)
+    stepper.clamps = tuple(clamps)
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
         single = stepper.zero_state()

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from charlstm import arguments
 from charlstm.display import short_repr
-from charlstm.errors import GenerationError
 from charlstm.text.corpus import Corpus
 
 MIN_LENGTH = 30
@@ -114,8 +113,7 @@ class NoveltyIndex:
     def __init__(
         self, corpus: Corpus, min_length: int = MIN_LENGTH, spans: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        if not isinstance(min_length, int) or isinstance(min_length, bool) or min_length < 2:
-            raise GenerationError(f"The shortest passage to search has to be a whole number from 2, not {min_length!r}")
+        min_length = arguments.whole("The length of the shortest passage", min_length, 2, 2**31)
         self.corpus, self.min_length = corpus, min_length
         self._stride = max(1, min_length // 3)
         self._gram = min_length - self._stride + 1

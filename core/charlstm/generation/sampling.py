@@ -139,7 +139,7 @@ class SamplerSettings:
         _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
         _whole("repetition_length", self.repetition_length, 1)
         _whole("repetition_range", self.repetition_range, 1)
-        if self.kind not in ("default", "reference"):
+        if not isinstance(self.kind, str) or self.kind not in ("default", "reference"):
             raise GenerationError(f"There is no sampler {self.kind!r}: use default or reference")
 
     def to_dict(self) -> dict[str, Any]:

@@ -66,6 +66,13 @@ STATE_BYTES = 150_000_000
 """Most memory for stored hidden states. Beyond it every second one is dropped, and rewinding computes more again."""
 
 
+MOST_AT_ONCE = 1_000_000
+"""Characters of a suggestion."""
+
+MOST_TEXTS = 10_000
+"""Continuations that advance together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """A text that could come next, and the mean surprise of its characters in bits."""
@@ -359,7 +366,7 @@ class Session:
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
-        length = arguments.whole("length", length, 0)
+        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()
         state = self._stepper.zero_state()
@@ -393,7 +400,8 @@ class Session:
             first: the first n.
             progress: called with the texts so far every 8 characters; an exception that it raises ends the work.
         """
-        count, length = arguments.whole("count", count, 1), arguments.whole("length", length, 0)
+        count = arguments.whole("count", count, 1, MOST_TEXTS)
+        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
         first = arguments.whole("first", first, 0, 2**62)
         lines = None if lines is None else arguments.whole("lines", lines, 1)
         arguments.function("progress", progress)
@@ -522,9 +530,10 @@ class Session:
         Raises :class:`GenerationError` if there is no such branch, position or length.
         """
         tip = self._branch(number)
-        length = None if length is None else arguments.whole("length", length)
+        length = None if length is None else arguments.whole("length", length, 0)
         position = None if position is None else arguments.whole("position", position)
-        if length is not None and not (tip.start < length <= tip.stop or length == tip.stop or tip is self.root):
+        first = 0 if tip is self.root else tip.start + 1
+        if length is not None and not (first <= length <= tip.stop or length == tip.stop):
             raise GenerationError(f"That branch has characters {tip.start} to {tip.stop}: it cannot end at {length}")
         path = TextPath(tip, length)
         if position is not None and not 0 <= position <= len(path):

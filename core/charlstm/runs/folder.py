@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import storage
+from charlstm import arguments, storage
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.paths import data_dir
@@ -340,6 +340,7 @@ class Run:
         """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
         model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
+            step = arguments.whole("step", step, 0, error=ModelError)
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
                 return steps[step]

@@ -19,10 +19,9 @@ from charlstm.runs.log import EventTail
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import runs_html, runs_text
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.settings import Settings
+from charlstm.training.settings import Settings, check_name
 
 if TYPE_CHECKING:
-    from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
@@ -109,6 +108,7 @@ class Run(_folder.Run):
         the training continues then, and also after an interrupt.
         """
         timeout = None if timeout is None else arguments.number("timeout", timeout, 0, error=RunError)
+        arguments.flag("progress", progress, error=RunError)
         tail = EventTail(self.events_path)
         with ProgressLine(enabled=progress) as show:
             for status in self.statuses(timeout):
@@ -116,14 +116,6 @@ class Run(_folder.Run):
                     show(event)
                 last = status
         return last
-
-    def model(self, step: int | None = None) -> Model:
-        """Load the best model so far, or the snapshot after ``step`` training steps.
-
-        Raises :class:`ModelError` for a damaged file or a step without a snapshot (:meth:`snapshots` lists them), and
-        :class:`RunError` when the run has no model yet.
-        """
-        return _folder.Run.model(self, None if step is None else arguments.whole("step", step, 0, error=RunError))
 
 
 class RunList(list[Run]):
@@ -212,6 +204,8 @@ def resume_run(run: _folder.Run, *, changes: Mapping[str, Any] | None = None) ->
     arguments.instance("run", run, _folder.Run, "a Run, such as charlstm.find_run gives", error=RunError)
     if changes is not None:
         arguments.instance("changes", changes, Mapping, "settings by name", error=SettingsError)
+        for name in changes:
+            check_name(name)
     return Run(launch.resume_run(run, changes=changes).path)
 
 
@@ -228,7 +222,9 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> RunList:
     """The runs in ``folder``, by name; with ``elsewhere`` also those that were started in other folders by this user
     and are still there. The default folder is the one that ``charlstm paths`` names."""
-    return RunList(Run(each.path) for each in _folder.list_runs(_checked(folder), elsewhere=elsewhere))
+    arguments.flag("elsewhere", elsewhere, error=RunError)
+    with arguments.disk_errors("The folder", "" if folder is None else folder, error=RunError):
+        return RunList(Run(each.path) for each in _folder.list_runs(_checked(folder), elsewhere=elsewhere))
 
 
 def _checked(path: str | Path | None) -> Any:

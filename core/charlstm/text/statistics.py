@@ -325,6 +325,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     find overlaps; they are cached. The rest is immediate.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.flag("bits", bits, error=TextError)
     if split is None:
         split = corpus.split()
     arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)

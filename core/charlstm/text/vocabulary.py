@@ -65,6 +65,10 @@ class Vocabulary:
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], *, fold_rare: int = 0) -> Self:
         """The characters with a count above 0, sorted; those with fewer than ``fold_rare`` are replaced by U+FFFD."""
+        arguments.instance("counts", counts, Mapping, "counts by character", error=TextError)
+        for count in counts.values():
+            arguments.whole("A count", count, error=TextError)
+        fold_rare = arguments.whole("fold_rare", fold_rare, 0, error=TextError)
         seen = {char for char, count in counts.items() if count > 0}
         rare = {char for char in seen if counts[char] < fold_rare}
         if not rare:
@@ -105,7 +109,7 @@ class Vocabulary:
 
     def index(self, char: str) -> int | None:
         """The id of ``char``, or None when it is unknown, even if there is a replacement symbol."""
-        return self._index.get(char)
+        return self._index.get(arguments.text("char", char, error=TextError))
 
     def encode(self, text: str) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
         """Encode ``text``: ids, int64 of shape (known,), and how often each unknown character occurs.

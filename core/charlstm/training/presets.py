@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
+from charlstm.json_fields import MAX_INTEGER
 from charlstm.training.settings import Settings
 
 
@@ -32,8 +33,8 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
-    chars = arguments.whole("chars", chars, 0, error=SettingsError)
-    return _known(name, chars, arguments.whole("vocab_size", vocab_size, 0, error=SettingsError))
+    chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
+    return _known(name, chars, arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError))
 
 
 @functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again

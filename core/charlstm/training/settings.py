@@ -280,6 +280,7 @@ def check_name(name: str) -> None:
     names = setting_names()
     if name in names:
         return
+    name = str(name)
     if name in ALIASES:
         raise SettingsError(f"{name} is called {ALIASES[name]} here: write {ALIASES[name]}=…")
     near = difflib.get_close_matches(name, names, n=1)
@@ -383,7 +384,7 @@ def _fits(value: Any, hint: Any, metadata: Mapping[str, Any]) -> bool:
     if value is None and type(None) in kinds:
         return True
     if words := _literals(hint):
-        return value in words or value in metadata["aliases"]
+        return isinstance(value, str) and (value in words or value in metadata["aliases"])
     if bool in kinds:
         return isinstance(value, bool)
     if str in kinds:
