@@ -228,6 +228,10 @@ class Trainer:
             continuation=continuation,
         )
 
+    def __repr__(self) -> str:
+        planned = "" if self._schedule is None else f" of {self._schedule.planned_steps:,}"
+        return f"Trainer({self._text.corpus!r}, step {self.progress.step:,}{planned})"
+
     # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def train(self, callback: Callable[[AnyEvent], object] | None = None, *, progress: bool = False) -> Finished:
