@@ -74,6 +74,10 @@ class RunError(CharLSTMError):
     """A run cannot be created, found, controlled, resumed or deleted."""
 
 
+class RunTimeoutError(RunError, TimeoutError):
+    """Something that was waited for has not happened within the time that was given."""
+
+
 class NewerFormatError(RunError):
     """A run was written by a newer version of the program."""
 

@@ -379,3 +379,32 @@ class StopSignals:
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
             raise KeyboardInterrupt
+
+
+class DeferredInterrupt:
+    """Inside the block the first SIGINT (Ctrl-C, the stop button of a notebook) only sets ``requested``; another one
+    raises :class:`KeyboardInterrupt` at once.
+
+    It is for code that can end cleanly a moment later, and changes nothing outside the main thread and where SIGINT has
+    another handler than Python's own, such as that of :class:`StopSignals`.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._installed = False
+
+    def __enter__(self) -> Self:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self._installed = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

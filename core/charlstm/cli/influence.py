@@ -257,7 +257,8 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
     rows: list[RankedPlaceRow] = [
         {
             "position": each.position,
-            "nats": each.nats,
+            "loss": each.loss,
+            "nats": each.loss,
             "back": each.position - each.start - n,
             "char": text[each.start + n],
             "change": float(each.changes[n]),

@@ -186,8 +186,10 @@ class RunRow(TypedDict):
     ``crashed``."""
     step: int
     planned_steps: int | None
-    best_loss: float | None
+    loss: float | None
     """The lowest validation loss, in nats per character."""
+    best_loss: float | None
+    """The same."""
     best_val: Annotated[float | None, Deprecated("best_loss")]
     best_kind: Literal["whole", "estimate"] | None
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains."""
@@ -521,8 +523,10 @@ class RankedPlaceRow(TypedDict):
 
     position: int
     """Of the last character of the string, in the text without unknown characters, counted from 0."""
+    loss: float
+    """The loss of that character, in nats."""
     nats: float
-    """The loss of that character."""
+    """The same."""
     back: int
     """How many characters before it the far one stands."""
     char: str

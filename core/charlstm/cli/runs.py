@@ -85,6 +85,7 @@ def _row(run: Run, status: RunStatus) -> RunRow:
         "state": status.state,
         "step": status.step,
         "planned_steps": status.planned_steps,
+        "loss": status.loss,
         "best_loss": status.best_val,
         "best_val": status.best_val,
         "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",

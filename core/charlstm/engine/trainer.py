@@ -15,11 +15,11 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
-from charlstm import storage
+from charlstm import arguments, storage
 from charlstm.engine import resume
 from charlstm.engine.benchmark import (
     FasterKernel,
@@ -31,15 +31,16 @@ from charlstm.engine.benchmark import (
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import evaluate
+from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import Model, Weights
 from charlstm.text.batches import Batches, TrainingText, trained_texts
+from charlstm.text.corpus import Corpus
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -67,15 +68,13 @@ from charlstm.training.plan import (
     with_added_minutes,
 )
 from charlstm.training.progress import Progress
+from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
@@ -110,6 +109,10 @@ class _StopRequested(Exception):
 
     def __init__(self, command: Command) -> None:
         self.command = command
+
+
+class _InterruptRequested(Exception):
+    """An interrupt arrived during the final validation."""
 
 
 class Trainer:
@@ -149,8 +152,21 @@ class Trainer:
         batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
         ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
 
-        Raises :class:`TextError` for a text that is too short.
+        Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
+        is not what it has to be.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("start_from", start_from, (Model, type(None)), "a Model", error=ModelError)
+        arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
+        arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
+        arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
+        functions = {"sample": sample, "commands": commands, "validation_progress": validation_progress, "sleep": sleep}
+        for name, function in functions.items():
+            arguments.function(name, function, error=RunError)
+        arguments.instance("replay", replay, Sequence, "the control events of a log", error=RunError)
+        for event in replay:
+            arguments.instance("replay", event, Controlled, "the control events of a log", error=RunError)
+        spent = arguments.number("spent", spent, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -190,6 +206,8 @@ class Trainer:
         self._checkpoint_writer = CheckpointWriter(store)
         self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
+        self._between_steps = False
+        """Whether all that belongs to the steps so far is done, such as validations, so that the state is exact."""
 
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
@@ -227,6 +245,8 @@ class Trainer:
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
         continuation = resume.continue_run(corpus, settings, state, replay, ranks)
         return cls(
             corpus,
@@ -242,16 +262,25 @@ class Trainer:
             continuation=continuation,
         )
 
+    def __repr__(self) -> str:
+        planned = "" if self._schedule is None else f" of {self._schedule.planned_steps:,}"
+        return f"Trainer({self._text.corpus!r}, step {self.progress.step:,}{planned})"
+
     # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def train(self, callback: Callable[[AnyEvent], object] | None = None) -> Finished:
-        """Train to the end and return the last event. ``callback`` is called with every event.
+    def train(self, callback: Callable[[AnyEvent], object] | None = None, *, progress: bool = False) -> Finished:
+        """Train to the end and return the last event. ``callback`` is called with every event. With ``progress`` a line
+        shows how far training is (:class:`charlstm.ProgressLine`).
 
-        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps: training can
-        then continue with another call, as after closing the iterator of :meth:`events`.
+        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps, and so does an
+        interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
+        closing the iterator of :meth:`events`.
         """
-        with contextlib.closing(self.events()) as events:
+        arguments.function("callback", callback, error=RunError)
+        arguments.flag("progress", progress, error=RunError)
+        with contextlib.closing(self.events()) as events, ProgressLine(enabled=progress) as show:
             for event in events:
+                show(event)
                 if callback is not None:
                     callback(event)
         assert self._finished is not None
@@ -266,9 +295,12 @@ class Trainer:
         that is running completes, and others stay in the queue. The next call of this method then continues with the
         event that would have come next. After ``finished`` there are no more events.
 
+        An interrupt ends the iterator with :class:`KeyboardInterrupt` between two steps, so that it can be continued as
+        after closing it. A second one does so at once, perhaps within a step, and training cannot continue then.
+
         Training sets torch's number of threads, and sets it back to the caller's number before each event. It never
         uses torch's global random generator. Raises :class:`RunError` while another iterator of this trainer is in use,
-        and after an exception (such as an interrupt) has ended training within a step.
+        and after an exception (such as a second interrupt) has ended training within a step.
         """
         return self._stream.iterate()
 
@@ -311,8 +343,20 @@ class Trainer:
         return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
 
     def state(self) -> TrainingState:
-        """All that an exact resume needs, as it is now, between two events. Raises :class:`RunError` before the first
-        event."""
+        """All that :meth:`resume` needs to continue exactly from here.
+
+        Between a step and the end of its validation there is no such state: training goes on to that end first, and its
+        events come with the next ones. Raises :class:`RunError` before the first event, during a step, after an
+        exception (such as a second interrupt) has ended training within a step, and when the loss is no longer a
+        number.
+        """
+        self._existing(self._train_step_or_none, "state")
+        self._stream.advance_until(lambda: self._between_steps)
+        if self.progress.ended == "diverged":
+            raise RunError("The loss is no longer a number, so this training has no state to continue from")
+        return self._state()
+
+    def _state(self) -> TrainingState:
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         record = {
@@ -339,16 +383,19 @@ class Trainer:
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _train_loop(self) -> Iterator[AnyEvent]:
+    def _train_loop(self) -> Iterator[AnyEvent | None]:
         yield from self._start() if self._continuation is None else self._load_state(self._continuation)
         while not self._is_finished():
+            self._between_steps = True
             yield from self._handle_commands()
+            yield from self._yield_if_requested()
             if self._checkpoint_due():
                 self._checkpoint()
             yield from self._collect_writes()
             if self._is_finished():
                 break
 
+            self._between_steps = False
             rate = self.schedule.rate(self.progress.step)
             before, processor_before = self._clock.count_work(), time.process_time()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
@@ -368,7 +415,14 @@ class Trainer:
                 yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
             yield from self._check_time_limit()
             yield from self._choose_threads(seconds, processor_seconds)
+        self._between_steps = True
+        yield from self._yield_if_requested()
         yield from self._end()
+
+    def _yield_if_requested(self) -> Iterator[None]:
+        """End the present iterator here, between two steps, if an interrupt waits for that."""
+        if self._stream.yield_requested:
+            yield None
 
     def _is_finished(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -382,7 +436,7 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self) -> Iterator[AnyEvent]:
+    def _start(self) -> Iterator[AnyEvent | None]:
         """Measure and plan, unless there is a stored plan, then start at step 0."""
         settings, plan = self.settings, self._stored_plan
         if plan is not None:
@@ -404,7 +458,7 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent]:
+    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent | None]:
         """Save a new plan, build the network, validate it, and save its state."""
         settings, text = self.settings, self._text
         self._plan = plan
@@ -438,7 +492,7 @@ class Trainer:
         self._clock.start_pace()
         self._checkpoint()
 
-    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent | None]:
         """Continue an earlier process's run from its exact state."""
         self._continuation = None  # frees its tensors
         settings, plan = self.settings, self.plan
@@ -452,6 +506,7 @@ class Trainer:
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be missing, or from steps after the state
             self._checkpoint_writer.queue_model(self.best)
+        self._between_steps = True
         yield continuation.event
         yield from self._machine_warnings(memory_warning)
         if continuation.event.changes:
@@ -536,7 +591,7 @@ class Trainer:
         self._kernel_is_final = True
         self._start_from = None  # only a restart needs it
 
-    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent]:
+    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent | None]:
         """Train again from step 0 with a faster kernel and a plan for it, as if it had been chosen at the start."""
         steps, old_kernel = self.progress.step, self.plan.kernel
         plan = self._measure_and_plan(faster.name)
@@ -586,7 +641,7 @@ class Trainer:
                 before = time.perf_counter()
                 figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
                 self._validation_pace = (time.perf_counter() - before) / max(figure.chars, 1)
-                loss = figure.nats
+                loss = figure.loss
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
                     step=progress.step,
@@ -647,19 +702,21 @@ class Trainer:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _handle_commands(self) -> Iterator[AnyEvent]:
+    def _handle_commands(self) -> Iterator[AnyEvent | None]:
         for logged in self._commands.take_replay(self.progress.step):
+            self._between_steps = False
             yield replace(logged, step=self.progress.step, time=time.time())
             if logged.command == "threads":
                 self._use_threads(logged)
                 self._start_thread_search()
             else:
                 self._amend_schedule(logged)
+            self._between_steps = True
         self._commands.poll()
         while self.progress.ended is None and (command := self._commands.next()) is not None:
             yield from self._handle_command(command)
 
-    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
+    def _handle_command(self, command: Command) -> Iterator[AnyEvent | None]:
         """The event comes first, so that it is in the log before the command has an effect."""
         event = self._control_event(command, command.value)
         if command.command == "finish":
@@ -667,7 +724,9 @@ class Trainer:
         elif command.command == "more":
             steps = max(1, round(60 * (command.value or 0.0) / self._step_seconds))
             event = replace(self._control_event(command, self._steps_left + steps), minutes=command.value)
+        self._between_steps = False
         yield event
+        self._between_steps = True
         match command.command:
             case "stop":
                 self.progress.ended = "stopped"
@@ -713,7 +772,7 @@ class Trainer:
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / self._step_seconds))
 
-    def _pause(self) -> Iterator[AnyEvent]:
+    def _pause(self) -> Iterator[AnyEvent | None]:
         """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
         yield Paused(step=self.progress.step)
         self._checkpoint()
@@ -723,6 +782,7 @@ class Trainer:
                 yield event
                 if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
                     yield Paused(step=self.progress.step)
+            yield from self._yield_if_requested()
             self._commands.poll()
             command = self._commands.next()
             if command is None:
@@ -759,11 +819,11 @@ class Trainer:
         before = time.perf_counter()
         if self.progress.step:
             self._keep_kernel()
-        state = self.state()
+        state = self._state()
         self._last_checkpoint = time.perf_counter()
         self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
 
-    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
+    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent | None]:
         """Yield the events of finished writes, and start the next one. With ``wait``, finish all queued writes first.
 
         While the disk is full, wait and try again.
@@ -780,6 +840,7 @@ class Trainer:
                 if self._commands.find("stop") is not None:
                     raise
                 self._wait(DISK_RETRY_SECONDS)
+                yield from self._yield_if_requested()
             else:
                 if attempt:
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
@@ -804,7 +865,7 @@ class Trainer:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self) -> Iterator[AnyEvent]:
+    def _end(self) -> Iterator[AnyEvent | None]:
         """Validate the best model on all held-out text, and save the last state.
 
         There is no such validation for a run that was stopped, and for a model from before the first step.
@@ -847,25 +908,27 @@ class Trainer:
             return held_out * self._validation_pace
         return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
 
-    def _final_validation(self) -> Generator[AnyEvent, None, bool]:
+    def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
         """Validate the best model on all held-out text, or on as much of it as may be read in time. Returns whether a
-        stop ended this early; a resume then does it again."""
+        stop ended this early; a resume then does it again, as does another iterator after an interrupt."""
         seconds, allowed = self._final_validation_seconds(), final_seconds(self.settings, self._clock.count_work())
         held_out, limit = self._text.held_out_targets, None
         if seconds > allowed:
             limit = int(ESTIMATE_SHARE * held_out * allowed / seconds)
-        self._final_deadline = time.perf_counter() + allowed
         network = CharLSTM.from_model(self.best).to(self.plan.device)
-        figure = None
-        try:
-            if limit is None or limit > self.plan.val_chars:
+        figure: Evaluation | None = None
+        while figure is None and (limit is None or limit > self.plan.val_chars):
+            self._final_deadline = time.perf_counter() + allowed
+            try:
                 figure = evaluate(network, self._text.ids, self._text.held_out, limit, progress=self._report_validation)
-        except _ValidationTooSlow:
-            limit = limit or held_out
-        except _StopRequested as stop:
-            self._commands.remove(stop.command)
-            yield self._control_event(stop.command)
-            return True
+            except _ValidationTooSlow:
+                break
+            except _InterruptRequested:
+                yield None
+            except _StopRequested as stop:
+                self._commands.remove(stop.command)
+                yield self._control_event(stop.command)
+                return True
         if figure is None or limit is not None:
             read = self.plan.val_chars if figure is None else figure.chars
             yield self._warning(
@@ -875,12 +938,12 @@ class Trainer:
         if figure is None:
             return False
         if limit is not None:
-            self.progress.final_val = figure.nats
+            self.progress.final_val = figure.loss
         else:
-            self.progress.whole_val = figure.nats
+            self.progress.whole_val = figure.loss
             yield Validated(
                 step=self.progress.step,
-                val_loss=figure.nats,
+                val_loss=figure.loss,
                 chars=figure.chars,
                 best=False,
                 whole=True,
@@ -897,6 +960,13 @@ class Trainer:
             raise _StopRequested(command)
         if time.perf_counter() > self._final_deadline and done < total:
             raise _ValidationTooSlow
+        if self._stream.yield_requested:
+            raise _InterruptRequested
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
+
+
+def _check_text_and_settings(corpus: Corpus, settings: Settings) -> None:
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)

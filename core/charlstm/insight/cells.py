@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
@@ -162,6 +163,8 @@ class Probe:
     bias: float
     scores: Floats
 
+    __repr__ = short_repr
+
     @property
     def score(self) -> float:
         """AUC of the whole sum on the second half of the text."""
@@ -186,6 +189,8 @@ class CellSample:
     shape: tuple[int, int]
     chars: int
     step: int | None
+
+    __repr__ = short_repr
 
     def feature(self, name: str) -> Feature:
         """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it often enough

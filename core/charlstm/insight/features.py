@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.text.sentences import sentence_ends
 
@@ -49,6 +50,8 @@ class Feature:
     name: str
     kind: Kind
     values: Values
+
+    __repr__ = short_repr
 
 
 def text_features(text: str) -> list[Feature]:

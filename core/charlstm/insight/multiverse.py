@@ -59,6 +59,9 @@ class ContinuationNode:
     probability: float
     children: list[ContinuationNode] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"ContinuationNode({self.char!r}, probability={self.probability:.4g}, {len(self.children)} children)"
+
     @property
     def open(self) -> float:
         """The probability of all continuations of this one that are below the cut-off or beyond the depth."""

@@ -81,6 +81,11 @@ class RunStatus:
         return Contention(self.slowdown or 1.0, self.others_first).describe()
 
     @property
+    def loss(self) -> float | None:
+        """``best_val`` under the name that a loss has everywhere."""
+        return self.best_val
+
+    @property
     def percent(self) -> int | None:
         """``progress`` in per cent, which is 100 only when the run is complete."""
         return None if self.progress is None else int(100 * self.progress + 1e-9)

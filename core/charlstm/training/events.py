@@ -86,6 +86,11 @@ class Validated(Event):
     whole: bool = False
     train_seconds: float
 
+    @property
+    def loss(self) -> float:
+        """``val_loss`` under the name that a loss has everywhere."""
+        return self.val_loss
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled(Event):
@@ -183,6 +188,11 @@ class Finished(Event):
     others_first: bool = False
 
     @property
+    def loss(self) -> float | None:
+        """``best_val`` under the name that a loss has everywhere."""
+        return self.best_val
+
+    @property
     def is_whole(self) -> bool:
         """Whether ``best_val`` is over the whole held-out part."""
         whole = self.reason != "stopped" if self.best_whole is None else self.best_whole
@@ -208,6 +218,8 @@ _KINDS: dict[str, type[AnyEvent]] = {kind.name: kind for kind in get_args(AnyEve
 def to_line(event: Event) -> str:
     """The event as one line of JSON, without a newline. Numbers that are not finite become ``null``."""
     values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
+    if isinstance(event, (Validated, Finished)):
+        values["loss"] = _finite(event.loss)
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

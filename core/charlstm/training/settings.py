@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.json_fields import MAX_INTEGER
 
@@ -235,6 +236,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
+        arguments.instance("Settings", values, Mapping, "values by name", error=SettingsError)
         for name in values:
             check_name(name)
         return cls(**values)
@@ -286,6 +288,7 @@ def check_name(name: str) -> None:
     names = setting_names()
     if name in names:
         return
+    name = str(name)
     if name in ALIASES:
         raise SettingsError(f"{name} is called {ALIASES[name]} here: write {ALIASES[name]}=…")
     near = difflib.get_close_matches(name, names, n=1)
@@ -389,7 +392,7 @@ def _fits(value: Any, hint: Any, metadata: Mapping[str, Any]) -> bool:
     if value is None and type(None) in kinds:
         return True
     if words := _literals(hint):
-        return value in words or value in metadata["aliases"]
+        return isinstance(value, str) and (value in words or value in metadata["aliases"])
     if bool in kinds:
         return isinstance(value, bool)
     if str in kinds:
