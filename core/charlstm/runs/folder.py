@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import arguments, storage
+from charlstm import arguments, storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.paths import data_dir
@@ -265,7 +265,8 @@ class Run:
     def statuses(self, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status several times a second, until no process trains this run any more. Raises as :meth:`wait`."""
         began = time.monotonic()
-        while (status := self.status()).alive:
+        # a worker says how it ended before it releases its lock, and writes its heartbeat once more in between
+        while (status := self.status()).alive or system.is_locked(self.lock_path):
             yield status
             if timeout is not None and time.monotonic() - began >= timeout:
                 raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
