@@ -87,11 +87,11 @@ async def test_what_the_page_sends_reaches_the_app_and_nonsense_does_not() -> No
             await page.send_str(json.dumps(message))
         got = b""
         while b"blur" not in got:
-            got += await page.receive_bytes(timeout=10)
+            got += await page.receive_bytes(timeout=60)
         assert "hé?".encode() in got
         assert b'"width": 1000, "height": 24' in got
         await page.send_str('["ping", "1"]')
-        assert json.loads(await page.receive_str(timeout=10)) == ["pong", "1"]
+        assert json.loads(await page.receive_str(timeout=60)) == ["pong", "1"]
         await page.close()
 
 
@@ -99,9 +99,9 @@ async def test_pages_are_closed_when_the_server_ends() -> None:
     async with served() as (server, client, origin):
         page = await client.ws_connect(f"/{server.token}/ws", headers={"Origin": origin})
         await page.send_str('["focus"]')
-        await page.receive_bytes(timeout=10)
+        await page.receive_bytes(timeout=60)
         await client.app.shutdown()
-        message = await page.receive(timeout=10)
+        message = await page.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
 
 

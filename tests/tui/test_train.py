@@ -42,7 +42,7 @@ from charlstm_tui.widgets.loss_chart import LossChart
 from driven_app import driven
 from recorded_run import NASTY, record, started, stepped, validated
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 @asynccontextmanager

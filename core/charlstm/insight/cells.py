@@ -373,9 +373,10 @@ class _Scorer:
 
     def __init__(self, states: Floats) -> None:
         self._ranks = _ranks(states)
-        centred = states - states.mean(0)
+        centred: Floats = states - states.mean(0)
         norms = np.linalg.norm(centred, axis=0)
-        self._directions = centred / np.where(norms > 0, norms, 1)
+        lengths: Floats = np.where(norms > 0, norms, 1).astype(np.float32, copy=False)
+        self._directions = centred / lengths
 
     def signed(self, values: Floats, graded: bool) -> Floats:
         """``(K, C)`` from -1 to 1 for ``(K, n)`` values and all cells: the correlation, or 2·AUC - 1.

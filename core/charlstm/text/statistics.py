@@ -169,7 +169,8 @@ def overlap_share(
             np.cumsum(block.astype(np.uint64) * powers[: len(block)], out=sums[1:])
             block_hashes = (sums[SEQUENCE:] - sums[:-SEQUENCE]) * inverses[: len(block) - SEQUENCE + 1]
             candidates = np.flatnonzero(likely[block_hashes >> shift])
-            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found])]
+            # numpy 2.0 would try a table for a range of values, and fail where it exceeds an int64.
+            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found], kind="sort")]
             # Of equal hashes only the first: of one repeated character every position has the same.
             _, first = np.unique(block_hashes[candidates], return_index=True)
             for position in candidates[first].tolist():

@@ -23,6 +23,8 @@ from charlstm.insight.sample import READ_CHARS
 from charlstm.model.file import load_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def text(tmp_path: Path) -> str:

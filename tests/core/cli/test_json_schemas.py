@@ -14,6 +14,8 @@ import pytest
 from charlstm.cli.json_schemas import SCHEMAS, Deprecated, ErrorResult
 from command_line import RunCli, RunJson
 
+pytestmark = pytest.mark.numeric
+
 
 def check(value: Any, schema: Any, where: str = "") -> None:
     """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.training_view import Limits
-from charlstm.training.plan import limit_at
+from charlstm.engine import benchmark
+from charlstm.training.plan import MeasuredSpeed, limit_at
 from charlstm.training.settings import Settings
+from charlstm.training.time_limit import TimeLimit
 from command_line import TINY, RunCli
 
 SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn", "--plain"]
@@ -30,7 +32,10 @@ def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: 
     assert "charlstm resume p --set epochs=none" in err
 
 
-def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli) -> None:
+def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a machine so busy that the minute of the preset is shorter than 20 steps, that would be the limit.
+    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.001, 64))
+    monkeypatch.setattr(TimeLimit, "new_steps_left", lambda *some: None)
     err = run_cli("train", "data/fox.txt", *SMALL[:-7], "--max-steps", "20", "--plain", "--name", "given")[1]
     assert "ends by max_steps=20 at step 20; other limits: max_minutes=1 (preset quick)" in err
     assert "(limit: max_steps)" in err

@@ -22,6 +22,8 @@ from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from small_training import MemoryStore, ScriptedCommands, log_of
 
+pytestmark = pytest.mark.numeric
+
 COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],
     20: [("pause", None), ("resume", None)],

@@ -29,6 +29,8 @@ from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState, load_state, save_state
 from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
 
+pytestmark = pytest.mark.numeric
+
 
 def sample(model: Model) -> tuple[str, str]:
     """A sample that depends on every weight."""

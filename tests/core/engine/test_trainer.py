@@ -311,7 +311,8 @@ def test_trainer_takes_the_stored_kernel_for_the_same_settings(
     assert len(chosen) == 2
 
 
-def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -> None:
+def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    Time(monkeypatch, 0.01)
     settings = Settings(
         hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
     )
@@ -324,19 +325,24 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -
     replans = [event for event in events if isinstance(event, Controlled)]
     assert replans
     assert {event.command for event in replans} == {"replan"}
-    assert trainer.progress.work_seconds < 4
-    if last.reason == "done":
-        assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
+    assert 1.8 <= trainer.progress.work_seconds <= 2.0
+    assert last.reason == "done"
+    assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
-def test_time_spent_before_training_counts_as_part_of_max_minutes(corpus: Corpus) -> None:
+def test_time_spent_before_training_counts_as_part_of_max_minutes(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Time(monkeypatch, 0.01)
+    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.01, 64))
     settings = Settings(
         hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2 / 60, threads=1, kernel="nn"
     )
     trainer = Trainer(corpus, settings, spent=9.5)
     events = run(trainer)
     assert sum(event.chars_per_second > 0 for event in events if isinstance(event, Stepped)) >= 1
-    assert trainer.progress.train_seconds < 2 * (1 - MOST_START_SHARE), "the start counts, but no more than its share"
+    share = 2 * (1 - MOST_START_SHARE)
+    assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
 
 
 def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(

@@ -15,6 +15,8 @@ from charlstm.errors import GenerationError
 from charlstm.generation import sampling
 from charlstm.generation.sampling import Sampler, SamplerSettings, draw, draws, key_for, uniform, uniforms
 
+pytestmark = pytest.mark.numeric
+
 OFF = {"temperature": 1.0, "min_p": None}
 
 # Logits on a coarse grid: ties are common, and rounding does not decide on which side of a limit one is.

@@ -32,6 +32,8 @@ from charlstm.generation.saving import (
 )
 from charlstm.generation.session import Session
 
+pytestmark = pytest.mark.numeric
+
 
 def play(session, length):
     return "".join(step.char for step in session.stream(length))

@@ -22,6 +22,8 @@ from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm.text.reading import TextOptions
 
+pytestmark = pytest.mark.numeric
+
 GREEDY = SamplerSettings(temperature=0)
 FREE = SamplerSettings(temperature=1, min_p=None)
 

@@ -18,6 +18,8 @@ from charlstm.insight.features import text_features
 from charlstm.insight.influence import influence
 from charlstm.model.file import Model
 
+pytestmark = pytest.mark.numeric
+
 QUOTES = "inside quotes"
 
 

@@ -36,6 +36,8 @@ from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import Model, save_model
 from charlstm.text.sentences import sentences
 
+pytestmark = pytest.mark.numeric
+
 
 def probabilities(model: Model, text: str, clamps: tuple[Clamp, ...] = ()) -> np.ndarray:
     """The distribution after ``text``, one character at a time."""
@@ -506,7 +508,10 @@ def test_the_most_important_cells_are_measured_and_ranked(random_model: Model, r
     assert len(found.cells) == 5
     assert set(found.cells) <= {(1, 2), (2, 3), *likely}
     assert found.means.tolist() == sorted(found.means.tolist(), reverse=True)
-    assert np.array_equal(found.rises[:, 1:], measure_lesions(random_model, text, found.cells)[:, 1:])
+    alone = measure_lesions(random_model, text, found.cells)
+    # Both compute the cells in batches of other sizes, for which BLAS may round differently: by 4e-6 with the kernels
+    # for Haswell.
+    np.testing.assert_allclose(found.rises[:, 1:], alone[:, 1:], atol=2e-5, rtol=0)
     assert done == sorted(done)
     assert done[-1] == (100, 100)
 
