@@ -162,7 +162,7 @@ def cells(
 
 def parse_cell(text: str, model: Model) -> tuple[int, int]:
     """Layer and cell of ``2:187``."""
-    numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text)
     config = model.config
     if numbers is None:
         raise GenerationError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
@@ -265,8 +265,10 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     rows: list[CellStateRow] = [
         {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
     ]
-    if as_json or not rows:
-        print_result(as_json, rows, "")
+    if not rows:
+        raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
+    if as_json:
+        print_result(True, rows)
         return
     coloured = sys.stdout.isatty()
     lines = []

@@ -35,6 +35,7 @@ from charlstm.errors import (
     RunError,
     SettingsError,
     TextError,
+    is_out_of_memory,
 )
 
 if TYPE_CHECKING:
@@ -81,11 +82,13 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     GenerationError: "generation",
     TimeoutError: "timeout",
     OSError: "system",
-    MemoryError: "memory",
     KeyboardInterrupt: "interrupted",
     click.Abort: "interrupted",
 }
 """The kinds of errors; the first class that fits counts."""
+
+_EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
+"""Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
@@ -160,14 +163,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
-    except (click.ClickException, click.Abort, CharLSTMError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
+            raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
         return _print_error(error, as_json=as_json)
 
 
 def _print_error(error: BaseException, *, as_json: bool) -> int:
     """Print an error to stderr, as a sentence or as JSON; returns the exit code."""
-    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    kind: ErrorKind = "memory" if is_out_of_memory(error) else found
     message = _message(error)
     if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
         message = f"The current folder was deleted: change to another one with cd ({message})"
@@ -195,7 +201,7 @@ def _message(error: BaseException) -> str:
             return error.format_message()
         case KeyboardInterrupt() | click.Abort():
             return "Interrupted"
-        case MemoryError():
+        case _ if is_out_of_memory(error):
             return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)

@@ -18,10 +18,10 @@ from charlstm.cli.options import (
     F,
     examples,
     find_run,
-    integer_option,
     json_option,
     model_argument,
     runs_dir_option,
+    snapshot_option_to,
 )
 from charlstm.cli.output import print_note, print_result, write_stdout
 from charlstm.display import shell_command, shell_word, symbol, visible
@@ -40,7 +40,7 @@ _force_option = click.option("--force", is_flag=True, help="Replace the file if 
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@integer_option("--snapshot", help="Show the model of the run after N steps.")
+@snapshot_option_to("Show")
 @json_option
 @runs_dir_option
 def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
@@ -146,7 +146,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 )
 @_out_option("./MODEL.net or ./MODEL.onnx")
 @_force_option
-@integer_option("--snapshot", help="Export the model of the run after N steps.")
+@snapshot_option_to("Export")
 @json_option
 @runs_dir_option
 def export(

@@ -252,9 +252,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 @click.argument("command", type=click.Choice(COMMANDS))
 @click.argument("value", required=False, type=float)
 @click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
-@number_option(
-    "--timeout", kind=click.FloatRange(0), metavar="SECONDS", help="With --wait: give up after so many seconds."
-)
+@number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
 @json_option
 @runs_dir_option
 def control(

@@ -14,6 +14,10 @@ from charlstm.errors import GenerationError
 
 _FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
 
+MOST = 1e6
+"""The largest value to hold a cell at. States are float32, where a much larger one is infinite; the output gate reads
+their tanh, which is 1 from 10 on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
@@ -29,8 +33,8 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and math.isfinite(self.factor)):
-            raise GenerationError(f"A clamp needs finite numbers, not {self}")
+        if not (abs(self.value) <= MOST and math.isfinite(self.factor)):
+            raise GenerationError(f"A clamp needs numbers from {-MOST:g} to {MOST:g}, not {self}")
         if abs(self.factor) > 1:
             raise GenerationError(
                 f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "
