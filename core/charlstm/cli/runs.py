@@ -212,7 +212,8 @@ def _best(status: RunStatus) -> str:
 def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     """Show the progress, validations and samples of RUN until it ends. Ctrl-C ends the watching, not the run.
 
-    With --json, prints one event per line to stdout, from the first event of the run.
+    With --json: one event a line, from the first event of the run; `started` and `resumed` also have `run`, the name of
+    the run, and `path`, its folder.
     """
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
@@ -220,7 +221,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
-    with EventView(json=as_json, plain=plain) as view:
+    with EventView(found, json=as_json, plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed

@@ -30,7 +30,7 @@ from charlstm.cli.output import ProgressBar, format_duration, print_note, print_
 from charlstm.display import shell_command, visible
 from charlstm.errors import INTERRUPTED_EXIT_CODE, SettingsError, TextError
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm.training.settings_file import SettingsFile, load_settings
 
@@ -126,7 +126,7 @@ def presets(
     changes = settings_from_options(assignments, {})
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = preset(each.name, chars, symbols).with_changes(**changes)
+        settings = with_given(preset(each.name, chars, symbols), changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -226,11 +226,13 @@ def train(
     A setting comes from an option or --set; else from --settings-file; else from the run of --like or the preset.
 
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
-    exactly from there. With --json, prints one event per line to stdout. torchrun starts several processes that share
-    the training.
+    exactly from there. torchrun starts several processes that share the training.
 
-    The first limit that is reached ends the run: --epochs, --max-steps or --max-minutes, whether it was given or comes
-    from the preset.
+    With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
+
+    The first limit that is reached ends the run: epochs, max_steps or max_minutes, whether it was given or comes from
+    the preset. But --epochs or --max-steps lifts the minutes of the preset, or of the run of --like, unless
+    --max-minutes is given too.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
@@ -256,7 +258,7 @@ def train(
         _check_validation_text(corpus.validation, given_changes)
     if model is not None:
         settings = _with_network_size_of(settings, model, changes)
-    settings = settings.with_changes(**changes)
+    settings = with_given(settings, changes)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
     if detach:
@@ -288,6 +290,8 @@ def resume(
 
     A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Changed settings
     are recorded.
+
+    With --json: one event a line, as `train` does.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
@@ -338,7 +342,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
-        EventView(json=as_json, plain=plain, limits=limits) as view,
+        EventView(run, json=as_json, plain=plain, limits=limits) as view,
     ):
         for event in events:
             last = event

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from charlstm.errors import SettingsError
 from charlstm.training.settings import Settings
@@ -33,6 +34,21 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings
     if name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     return PRESETS[name].settings(chars, vocab_size)
+
+
+def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
+    """The settings of a preset or of another run with those that the user ``given``.
+
+    Epochs or steps that are given lift the usual limit in minutes, unless a limit in minutes is given too: who asks for
+    3 epochs does not mean the part of them that fits into the minute of ``quick``.
+    """
+    return usual.with_changes(**lifted_minutes(given), **given)
+
+
+def lifted_minutes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The change of ``max_minutes`` that :func:`with_given` makes; empty when it makes none."""
+    lifts = given.get("epochs") is not None or given.get("max_steps") is not None
+    return {"max_minutes": None} if lifts and "max_minutes" not in given else {}
 
 
 def _reference(chars: int, vocab_size: int) -> Settings:
