@@ -18,6 +18,7 @@ import click
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.config import load_config
 from charlstm.errors import CharLSTMError
+from charlstm.storage import open_file
 from charlstm_tui import process
 from charlstm_tui.app_state import load_state
 from charlstm_tui.error_log import log_to, log_uncaught
@@ -124,12 +125,12 @@ def command(
 
 def is_session(name: str) -> bool:
     """Whether this is the name of a saved session."""
-    if not name.endswith(".json") or not os.path.isfile(name):
+    if not name.endswith(".json"):
         return False
     try:
-        with open(name, "rb") as file:
+        with open_file(Path(name)) as file:
             return b'"kind": "charlstm session"' in file.read(100)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -89,9 +89,11 @@ def check(path: Path | None, as_json: bool) -> None:
     """
     from charlstm.config import config_path, load_config
 
+    place = path or config_path()
     _, problems = load_config(path)
-    result: ConfigCheck = {"path": str(path or config_path()), "problems": list(problems)}
+    result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}
     right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."
-    print_result(as_json, result, "\n".join(problems) or right)
+    none = f"There is no configuration {place}, so everything has its default; `charlstm config init` writes one."
+    print_result(as_json, result, "\n".join(problems) or (right if result["exists"] else none))
     if problems:
         raise click.exceptions.Exit(2)

@@ -578,6 +578,7 @@ class ConfigCheck(TypedDict):
     """What is wrong with the configuration, from ``config check``, which exits with 2 when there is something."""
 
     path: str
+    exists: bool
     problems: list[str]
 
 
