@@ -1,13 +1,15 @@
 """The errors that a user can cause and solve.
 
-Each carries one sentence that says what happened and what to do. The command line prints it and exits with code 2; the
-app shows it where it happened. Any other exception that reaches a user is a bug.
+Each carries one sentence that says what happened and what to do. The command line prints it and exits with a code of
+:class:`ExitCode`; the app shows it where it happened. Any other exception that reaches a user is a bug.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 from charlstm.display import visible
@@ -15,8 +17,27 @@ from charlstm.display import visible
 MAX_LENGTH = 600
 """Characters of a sentence. A longer one, because it quotes a file, loses its middle."""
 
-INTERRUPTED_EXIT_CODE = 130
-"""The exit code after Ctrl-C, as of a program that SIGINT ended: 128 + 2."""
+
+class ExitCode(IntEnum):
+    """How the commands ``charlstm`` and ``charlstm-tui``, and workers, end."""
+
+    DONE = 0
+    FAILED = 1
+    """What was asked for could not be done."""
+    WRONG_USAGE = 2
+    """Options, arguments or settings that are not accepted."""
+    DIVERGED = 3
+    """The loss of a training was not a number any more."""
+    INTERRUPTED = 130
+    """Ctrl-C, as of a program that SIGINT ended: 128 + 2."""
+    TERMINATED = 143
+    """SIGTERM: 128 + 15."""
+
+    @staticmethod
+    def of_signal(name: str) -> int:
+        """The exit code of a program that ends because of the signal ``name``, such as ``SIGHUP``."""
+        return 128 + signal.Signals[name]
+
 
 Action = Literal["train", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
 
@@ -73,6 +94,10 @@ class SettingsError(CharLSTMError):
 
 class RunError(CharLSTMError):
     """A run cannot be created, found, controlled, resumed or deleted."""
+
+
+class DivergedError(RunError):
+    """The loss of a training was not a number any more, which ended the run."""
 
 
 class NewerFormatError(RunError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import SettingsError
+from charlstm.storage import open_file
 
 MAX_BYTES = 100_000
 """A longer file is refused: every entry with a long comment takes a few thousand bytes."""
@@ -55,7 +56,7 @@ def read_toml(path: Path, what: str) -> TomlFile:
     Raises :class:`SettingsError` when it cannot be read or is not TOML.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a {what}")

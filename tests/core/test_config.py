@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -86,11 +87,16 @@ def test_the_example_has_every_entry_and_changes_nothing(path: Path) -> None:
 def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "path"]) == 0
     assert capsys.readouterr().out.strip() == str(path)
+    assert run(["config", "check"]) == 0
+    assert f"There is no configuration {path}" in capsys.readouterr().out
+    assert run(["config", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"path": str(path), "exists": False, "problems": []}
     assert run(["config", "init"]) == 0
     assert run(["config", "init"]) == 2
     assert path.read_text() == example_config()
     capsys.readouterr()
     assert run(["config", "check"]) == 0
+    assert "is right" in capsys.readouterr().out
     path.write_text("mouse = 1\n")
     assert run(["config", "check"]) == 2
     assert "line 1" in capsys.readouterr().out

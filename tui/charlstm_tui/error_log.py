@@ -10,12 +10,14 @@ at their top, log it with ``LOG.exception``, show :func:`sentence` in their pane
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 import threading
 from collections import deque
 from pathlib import Path
 
+from charlstm import storage
 from charlstm.errors import CharLSTMError, is_out_of_memory
 from charlstm.paths import state_dir
 
@@ -44,8 +46,9 @@ class RecentErrors(logging.Handler):
         try:
             path = log_path()
             path.parent.mkdir(parents=True, exist_ok=True)
-            mode = "w" if path.exists() and path.stat().st_size > LARGEST else "a"
-            with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+            begin_anew = os.O_TRUNC if path.exists() and path.stat().st_size > LARGEST else 0
+            descriptor = storage.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin_anew)
+            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(entry + "\n")
         except (OSError, CharLSTMError) as error:  # a full disk: it stays in memory
             self.tracebacks.append(f"{log_path()} cannot be written: {error}")

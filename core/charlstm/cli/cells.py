@@ -165,7 +165,7 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
     numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text)
     config = model.config
     if numbers is None:
-        raise GenerationError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
+        raise click.UsageError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
     layer, cell = int(numbers[1]), int(numbers[2])
     if not (1 <= layer <= config.num_layers and 1 <= cell <= config.hidden_size):
         size = f"{config.num_layers} × {config.hidden_size}"
@@ -181,7 +181,7 @@ def cell_name(cell: tuple[int, int]) -> str:
 def named_pattern(text: str) -> tuple[str, str]:
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
-        raise GenerationError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+        raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
     return name, regex
 
 

@@ -24,6 +24,7 @@ from charlstm.cli.options import (
     runs_dir_option,
     seed_option,
     snapshot_option,
+    usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
@@ -78,10 +79,11 @@ def sampler_options(command: F) -> F:
 
 
 def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
-    """The settings for the sampler options. Raises :class:`GenerationError` for a value that is not accepted."""
+    """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
     from charlstm.generation.sampling import SamplerSettings
 
-    settings = SamplerSettings(**values)
+    with usage_errors():
+        settings = SamplerSettings(**values)
     if settings.kind == "reference":
         context = click.get_current_context()
         given = [
@@ -91,7 +93,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
             and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         ]
         if given:
-            raise GenerationError(
+            raise click.UsageError(
                 f"The reference sampler has only --top-k: remove --{given[0].replace('_', '-')} or --sampler reference"
             )
     return settings
@@ -156,15 +158,16 @@ def generate(
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:
-        raise GenerationError("Give --prime or --prime-file, not both")
+        raise click.UsageError("Give --prime or --prime-file, not both")
     if show_probs and samples is not None:
-        raise GenerationError("--show-probs works for one text only: remove it, or remove --samples")
+        raise click.UsageError("--show-probs works for one text only: remove it, or remove --samples")
     if checkpoints and (samples is not None or show_probs or snapshot is not None):
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
     if out is not None and not checkpoints:
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     settings = sampler_settings(sampler)
-    held = [parse_clamp(clamp) for clamp in clamps]
+    with usage_errors():
+        held = [parse_clamp(clamp) for clamp in clamps]
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:

@@ -28,7 +28,18 @@ class Deprecated:
 # -- errors ------------------------------------------------------------------------------------------------------
 
 ErrorKind = Literal[
-    "usage", "text", "model", "settings", "run", "generation", "timeout", "system", "memory", "interrupted", "other"
+    "usage",
+    "text",
+    "model",
+    "settings",
+    "run",
+    "diverged",
+    "generation",
+    "timeout",
+    "system",
+    "memory",
+    "interrupted",
+    "other",
 ]
 
 
@@ -36,9 +47,10 @@ class ErrorDetails(TypedDict):
     """Why a command failed."""
 
     kind: ErrorKind
-    """``usage``: wrong options or arguments; ``text``, ``model``, ``settings``, ``run``, ``generation``: what cannot
-    be used as given; ``timeout``: of ``control --wait``; ``system``: an error of the operating system; ``memory``: not
-    enough of it; ``interrupted``: Ctrl-C (exit code 130)."""
+    """``usage``: options or arguments that are not accepted, and ``settings``, likewise (exit code 2); ``text``,
+    ``model``, ``run``, ``generation``: what cannot be used as given; ``diverged``: a training whose loss was not a
+    number any more (exit code 3); ``timeout``: of ``control --wait``; ``system``: an error of the operating system;
+    ``memory``: not enough of it; ``interrupted``: Ctrl-C (exit code 130). The exit code of the others is 1."""
     message: str
     """One sentence that says what happened and what to do."""
 
@@ -575,14 +587,15 @@ class ConfigValues(TypedDict):
 
 
 class ConfigCheck(TypedDict):
-    """What is wrong with the configuration, from ``config check``, which exits with 2 when there is something."""
+    """What is wrong with the configuration, from ``config check``, which exits with 1 when there is something."""
 
     path: str
+    exists: bool
     problems: list[str]
 
 
 class DoctorResult(TypedDict):
-    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 2."""
+    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 1."""
 
     sections: dict[str, dict[str, str]]
     """Names and values of ``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``."""

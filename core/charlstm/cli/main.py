@@ -3,8 +3,8 @@
 The commands are in modules by topic, which are imported only when one of their commands runs, so that `charlstm
 generate` does not import what `charlstm train` needs.
 
-stdout carries the result and nothing else; progress, notes and errors go to stderr. Exit codes: 0 success, 2 an error
-that the user can solve, 130 interrupted, 141 when the reader of a stream has ended (`| head`).
+stdout carries the result and nothing else; progress, notes and errors go to stderr. The exit code is one of
+``errors.ExitCode``, or 141 when the reader of a stream has ended (`| head`).
 
 With --json an error is one line of JSON (``json_schemas.ErrorResult``), the last line on stderr. It is not on stdout,
 so that a script which reads the result never takes an error for one: ``gh``, ``kubectl`` and ``ruff`` keep stdout for
@@ -27,9 +27,10 @@ import click
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.display import shell_command, shell_word
 from charlstm.errors import (
-    INTERRUPTED_EXIT_CODE,
     Advice,
     CharLSTMError,
+    DivergedError,
+    ExitCode,
     GenerationError,
     ModelError,
     RunError,
@@ -78,6 +79,7 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     TextError: "text",
     ModelError: "model",
     SettingsError: "settings",
+    DivergedError: "diverged",
     RunError: "run",
     GenerationError: "generation",
     TimeoutError: "timeout",
@@ -86,6 +88,14 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     click.Abort: "interrupted",
 }
 """The kinds of errors; the first class that fits counts."""
+
+_CODES: dict[ErrorKind, int] = {
+    "usage": ExitCode.WRONG_USAGE,
+    "settings": ExitCode.WRONG_USAGE,
+    "diverged": ExitCode.DIVERGED,
+    "interrupted": ExitCode.INTERRUPTED,
+}
+"""The exit codes of kinds of errors; of the others it is that of a failure."""
 
 _EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
 """Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
@@ -128,7 +138,11 @@ class _LazyGroup(QuietPipes, click.Group):
       charlstm train python-reference --preset quick
       charlstm generate RUN --prime 'The '
 
-    The full-screen app is charlstm-tui.""",
+    The full-screen app is charlstm-tui.
+
+    \b
+    Exit codes: 0 done, 1 it could not be done, 2 wrong options, arguments or settings, 3 the
+    training diverged, 130 Ctrl-C, 143 SIGTERM.""",
 )
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm", message="%(prog)s %(version)s")
 @click.pass_context
@@ -187,7 +201,9 @@ def _print_error(error: BaseException, *, as_json: bool) -> int:
             click.echo(message, err=True)
         else:
             click.echo(f"charlstm: {message}{_format_advice(error)}", err=True)
-    return INTERRUPTED_EXIT_CODE if kind == "interrupted" else 2
+    if isinstance(error, KeyboardInterrupt) and error.args:  # a second signal, see system.StopSignals
+        return ExitCode.of_signal(error.args[0])
+    return _CODES.get(kind, ExitCode.FAILED)
 
 
 def _message(error: BaseException) -> str:

@@ -114,7 +114,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
         corrected = shell_word(str(Path(out).with_suffix(".safetensors")))
-        raise ModelError(f"The name of a model file must end in .safetensors: use --out {corrected}")
+        raise click.UsageError(f"The name of a model file must end in .safetensors: use --out {corrected}")
     _write(out, model_writer(model, out), force=force)
     if out == STDOUT:
         return
@@ -165,7 +165,7 @@ def export(
     out = out or _export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind]
     _check_target(out, force=force, as_json=as_json)
     if Path(out).suffix == ".safetensors":
-        raise ModelError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
+        raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
     loaded = load_model(path)
     if kind == "script":
         from charlstm.engine.script_format import checkpoint_writer
@@ -191,7 +191,7 @@ def _check_target(out: str, *, force: bool, as_json: bool) -> None:
     """Raise before the work is done what :func:`_write` would raise after it."""
     if out == STDOUT:
         if as_json:
-            raise ModelError("--json and --out - would both write to standard output: remove one of them")
+            raise click.UsageError("--json and --out - would both write to standard output: remove one of them")
         return
     if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: add a file name")

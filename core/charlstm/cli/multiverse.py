@@ -22,6 +22,7 @@ from charlstm.cli.options import (
     open_model,
     runs_dir_option,
     snapshot_option,
+    usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, terminal_width, truncate
 from charlstm.display import symbol, visible
@@ -85,7 +86,9 @@ def multiverse(
 
     loaded = open_model(model, runs_dir, snapshot)
     stepper = Stepper(loaded)
-    stepper.clamps = tuple(parse_clamp(clamp) for clamp in clamps)
+    with usage_errors():
+        held = tuple(parse_clamp(clamp) for clamp in clamps)
+    stepper.clamps = held
     results: list[MultiverseBranch | list[NextWordRow]] = []
     columns: list[list[str]] = []
     for prime in primes or ("",):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import visible
-from charlstm.errors import RunError
+from charlstm.errors import CharLSTMError, RunError
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -307,3 +308,12 @@ def models_of_run(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
     return models.models_of_run(run)
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """What is refused inside the block stands on the command line, so it is a usage error, whichever class it has."""
+    try:
+        yield
+    except CharLSTMError as error:
+        raise click.UsageError(str(error)) from None

@@ -18,6 +18,7 @@ from charlstm.cli.options import (
     number_option,
     run_argument,
     runs_dir_option,
+    usage_errors,
 )
 from charlstm.cli.output import (
     StatusLine,
@@ -29,7 +30,7 @@ from charlstm.cli.output import (
     write_text,
 )
 from charlstm.display import shell_command
-from charlstm.errors import INTERRUPTED_EXIT_CODE, RunError
+from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import ESTIMATE
 from charlstm.training.commands import COMMANDS
 
@@ -241,7 +242,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             view.print_line(
                 f"\n{found.name} is still training; to stop it: {shell_command('control', found.name, 'stop')}"
             )
-            raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
         # the message is about something after the end, such as a resume that failed; the verdict has that of a failure
         if not as_json and status.message and judged.kind not in ("failed", "crashed"):
@@ -271,14 +272,16 @@ def control(
     at once.
 
     With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the
-    checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 2 when the run ended
+    checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 1 when the run ended
     before or failed, and after --timeout, when the run may still carry the command out later; 130 after Ctrl-C, which
     does not take the command back.
     """
-    from charlstm.runs.control import send_command
+    from charlstm.runs.control import check_command, send_command
 
     if timeout is not None and not wait:
         raise click.UsageError("--timeout needs --wait")
+    with usage_errors():
+        check_command(command, value)
     found = find_run(run, runs_dir)
     sent = send_command(found, command, value)
     result: ControlResult = {
@@ -371,7 +374,7 @@ def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
     found = find_run(run, runs_dir)
     if not yes:
         if not sys.stdin.isatty():
-            raise RunError(f"Deleting {found.name} needs your confirmation: add --yes")
+            raise click.UsageError(f"Deleting {found.name} needs your confirmation: add --yes")
         if not click.confirm(f"Delete {found.path}? This cannot be undone", err=True):
             print_note("Nothing was deleted")
             return

@@ -28,7 +28,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
 from charlstm.display import shell_command, visible
-from charlstm.errors import INTERRUPTED_EXIT_CODE, SettingsError, TextError
+from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
@@ -46,6 +46,10 @@ SHORTCUTS: tuple[str, ...] = (
     *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads"),
 )
 """Settings that have an option of their own; --set takes all settings."""
+
+
+SMALLER = 10
+"""After a run has diverged, a learning rate this many times smaller is suggested."""
 
 
 def shortcuts(command: Any) -> Any:
@@ -328,9 +332,12 @@ def _train_as_other_rank(detach: bool) -> None:
 
 
 def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
-    """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin."""
+    """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin, and
+    :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
+    from charlstm.runs.series import RunSeries
+    from charlstm.runs.verdict import verdict
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
@@ -338,7 +345,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
     last: Event | None = None
-    interrupted = False
+    ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
@@ -346,20 +353,31 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     ):
         for event in events:
             last = event
-            interrupted = interrupted or (isinstance(event, Controlled) and event.id.startswith("SIG"))
+            if isinstance(event, Controlled) and event.id.startswith("SIG"):
+                ended_by = event.id
             view.show([event])
     if isinstance(last, Failed):
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
+    judged = verdict(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
+    lower_rate = f"{min(Settings().lr, run.spec().settings.lr / SMALLER):.1g}"
+    if judged.kind == "diverged":
+        sentence = f"{run.name}: {judged.text} Resume it with a lower learning rate, such as lr={lower_rate}"
+        raise DivergedError(sentence, Advice("resume", run.name, setting="lr"))
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
+        if judged.kind == "finished" and (judged.train_losses or judged.useless):
+            print_note(judged.text)
         verb = "resume" if last.reason == "stopped" else "generate"
-        print_note(f"Next: {shell_command(verb, run.name)}")
-    if interrupted and torchrun_rank() is None:  # torchrun would report a failure of this process
-        raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE)
+        command = shell_command(verb, run.name)
+        if judged.kind == "finished" and judged.train_losses:  # it diverged, and ended before the loss was no number
+            command = shell_command("train", "--like", run.name, "--lr", lower_rate)
+        print_note(f"Next: {command}")
+    if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process
+        raise click.exceptions.Exit(ExitCode.of_signal(ended_by))
 
 
 def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]) -> Corpus:

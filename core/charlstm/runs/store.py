@@ -8,6 +8,7 @@ best model after a better validation, the exact state at each checkpoint.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
     """
     first_error: ModelError | None = None
     for path in (run.state_path, run.previous_state_path):
-        if not path.exists():
+        if not os.path.lexists(path):  # a link to nothing is a state that cannot be read
             continue
         try:
             state = state_file.load_state(path)

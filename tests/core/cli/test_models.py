@@ -99,7 +99,7 @@ def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) 
     ("words", "sentence"),
     [
         (["import", "nowhere.net"], "There is no file nowhere.net"),
-        (["import", "data"], "data is not a file"),
+        (["import", "data"], "data is a folder, not a file"),
         (["import", "data/fox.txt"], "is not a PyTorch checkpoint"),
         (["import", "runs/fox/model.safetensors"], "a charlstm model already"),
         (["import", "theirs.net", "--out", "x.net"], "--out x.safetensors"),

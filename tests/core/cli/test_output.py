@@ -101,6 +101,6 @@ def test_endless_prime_is_an_error(
 @pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
 def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
-    for name in ("/dev/zero", "pipe.json"):
+    for name, kind in (("/dev/zero", "device"), ("pipe.json", "pipe")):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
-        assert f"{name} is not a file" in run_cli("play", "fox", code=2)[1]
+        assert f"{name} is a {kind}, not a file" in run_cli("play", "fox", code=2)[1]
