@@ -218,6 +218,17 @@ class RunRow(TypedDict):
     """What the user tagged the run with."""
     notes: str
     """The user's note on the run; empty without one."""
+    created: float | None
+    """Unix seconds; ``null`` when the run's ``run.json`` cannot be read."""
+
+
+class NotesResult(TypedDict):
+    """What the user noted about a run, from ``tag`` and ``note``."""
+
+    name: str
+    path: str
+    tags: list[str]
+    notes: str
 
 
 class DifferenceRow(TypedDict):
@@ -261,7 +272,7 @@ class RenameResult(TypedDict):
 
 
 class DeleteResult(TypedDict):
-    """From ``delete``."""
+    """From ``delete``; with several runs there is a list."""
 
     name: str
     path: str
@@ -613,6 +624,8 @@ SCHEMAS: dict[str, Any] = {
     "resume --detach": RunPlace,
     "runs": list[RunRow],
     "control": ControlResult,
+    "tag": NotesResult,
+    "note": NotesResult,
     "rename": RenameResult,
     "delete": DeleteResult,
     "generate": GenerateResult,

@@ -100,6 +100,7 @@ def complete_setting(context: click.Context, parameter: click.Parameter, start: 
 
 model_argument = click.argument("model", shell_complete=complete_model)
 run_argument = click.argument("run", shell_complete=complete_run)
+runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")

@@ -17,7 +17,7 @@ from command_line import RunCli, RunJson
 
 LIMITED_BY_WHAT_THEY_COUNT = {
     *("--max-chars", "--fold-rare", "--at"),  # the text
-    *("--top", "--per-feature", "--top-k", "--snapshot"),  # what there is to show or to choose from
+    *("--top", "--per-feature", "--top-k", "--snapshot", "--limit"),  # what there is to show or to choose from
     *("--seed", "--timeout", "VALUE"),  # no counts
 }
 
