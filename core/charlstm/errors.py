@@ -100,6 +100,10 @@ class DivergedError(RunError):
     """The loss of a training was not a number any more, which ended the run."""
 
 
+class RunTimeoutError(RunError, TimeoutError):
+    """Something that was waited for has not happened within the time that was given."""
+
+
 class NewerFormatError(RunError):
     """A run was written by a newer version of the program."""
 

@@ -39,6 +39,10 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
 
+FREE = ("--slowdown", "1.00")
+"""What the presets are estimated for in these tests: a free processor."""
+
+
 @pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Replace the command that measures by fixed results; returns the arguments of its calls."""
@@ -114,7 +118,7 @@ async def test_presets_show_what_they_cost(
     async with setup_for(tmp_path, text, size, clean=True) as (_app, pilot):
         await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:00", "345 MB", "23,456")
         await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
-        assert answers == [("presets", str(text), "--clean")]
+        assert answers == [("presets", str(text), "--clean", *FREE)]
 
 
 async def test_a_text_too_short_to_count_says_so(tmp_path: Path) -> None:
@@ -179,7 +183,7 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
         assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
-        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3"))
+        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3", *FREE))
         await shows(pilot, "quick *", "23,456")
 
 
@@ -344,7 +348,7 @@ async def test_separate_validation_text_is_shown_and_kept(
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
-        assert answers == [("presets", str(text), "--val-file", str(other))]
+        assert answers == [("presets", str(text), "--val-file", str(other), *FREE)]
         await pilot.press("a")
         await until(pilot, lambda: bool(pilot.app.screen.query("#setting-val_fraction")))
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
@@ -493,7 +497,7 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
 
 
 async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offered(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowdown = [2.1]
     monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
@@ -504,8 +508,10 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         await pilot.press("m")
         await shows(pilot, "* ends", "after 2:00", "1 change")
         assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
+        assert answers[0][-2:] == ("--slowdown", "2.10")
         slowdown[0] = 1.1
         await until(pilot, lambda: "Other programs" not in screen_text(pilot))
+        await until(pilot, lambda: answers[-1][-2:] == ("--slowdown", "1.10"))  # what the presets cost has changed
 
 
 async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:

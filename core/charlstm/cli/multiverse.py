@@ -24,7 +24,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, print_result, terminal_width, truncate
+from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width, truncate
 from charlstm.display import symbol, visible
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ def multiverse(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """Show everything that MODEL could write next: all continuations above a probability, exactly.
+    """Show everything that MODEL could write next: all continuations above a probability.
 
-    Probabilities are the model's own, without a sampler. A line begins with the probability of its first character;
-    where no other one could follow, it goes on, and ends with the probability of the whole.
+    Probabilities are the model's own, without a sampler, and joint ones: of all characters from the prime on. A line
+    begins with the probability of everything up to its first character; where no other one could follow, it goes on,
+    and ends with the probability of everything up to its last.
 
-    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word and
-    probability. With several --prime a list of these.
+    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word,
+    probability and missed (by how much it may be too low). With several --prime a list of these.
     """
     from charlstm.generation.clamp import parse_clamp
     from charlstm.generation.stepper import Stepper
@@ -91,6 +92,7 @@ def multiverse(
     stepper.clamps = held
     results: list[MultiverseBranch | list[NextWordRow]] = []
     columns: list[list[str]] = []
+    missed = 0.0
     for prime in primes or ("",):
         with ProgressBar() as bar:
             progress = bar.stage("computing")
@@ -99,17 +101,21 @@ def multiverse(
             else:
                 root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
-            results.append([{"word": each.word, "probability": each.probability} for each in found])
+            results.append(
+                [{"word": each.word, "probability": each.probability, "missed": each.missed} for each in found]
+            )
+            missed = max([missed, *(each.missed for each in found)])
             columns.append(
                 [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]
             )
         else:
             results.append(_branch_result(root))
             columns.append(list(_tree_lines(root)) or ["No continuation is that likely."])
-    if len(primes) < 2:
-        print_result(as_json, results[0], "\n".join(columns[0]))
-    else:
-        print_result(as_json, results, "\n".join(_side_by_side(primes, columns)))
+    about = "Joint probabilities: of all characters from the prime on, up to the first and the last one of a line."
+    if words is not None:
+        about = f"The probability of exactly this word, after any blanks. It is too low by at most {missed:.4%}."
+    lines = columns[0] if len(primes) < 2 else _side_by_side(primes, columns)
+    print_result(as_json, results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
 
 
 def _branch_result(branch: ContinuationNode) -> MultiverseBranch:

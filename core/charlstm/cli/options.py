@@ -280,11 +280,19 @@ def start_of_text(
 
 
 def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
-    """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``."""
+    """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``.
+
+    Prints a note about a run whose best model is the network from before training.
+    """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
+    from charlstm.runs.playable import is_untrained
 
-    return load_model(find_model(name, runs_dir, snapshot=snapshot))
+    model = load_model(find_model(name, runs_dir, snapshot=snapshot))
+    if snapshot is None and is_untrained(model.info) and (run := run_of(name, runs_dir)) is not None:
+        later = ": try again when it has learnt something" if run.status().alive else ""
+        print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
+    return model
 
 
 def find_run(name: str, runs_dir: Path | None) -> Run:

@@ -178,6 +178,7 @@ class ListedRun:
             "state": status.state,
             "step": status.step,
             "planned_steps": status.planned_steps,
+            "loss": status.loss,
             "best_loss": status.best_val,
             "best_val": status.best_val,
             "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
@@ -189,6 +190,8 @@ class ListedRun:
             "preset": self.preset,
             "bytes": self.run.size(),
             "message": status.message,
+            "slowdown": status.slowdown,
+            "others_first": status.others_first,
             "path": str(self.run.path),
             "tags": list(self.notes.tags),
             "notes": self.notes.note,
@@ -208,7 +211,7 @@ class ListedRun:
             format_duration(status.work_seconds),
             format_size(self.run.size()),
             " ".join(self.notes.tags),
-            status.message,
+            status.remark,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from charlstm.cli.output import StatusLine, format_duration, plural, print_json, terminal_width, truncate
 from charlstm.display import visible
+from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
@@ -210,6 +211,8 @@ def milestone(event: Event) -> str | None:
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"
+        case Controlled(command="threads"):
+            return None  # that is the machine's affair, and comes often on a busy one
         case Controlled():
             return f"{at}{_control_words(event)}"
         case Paused():
@@ -227,7 +230,8 @@ def milestone(event: Event) -> str | None:
             word = END_REASONS.get(event.reason, event.reason)
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-            return f"{at}{word} after {format_duration(seconds)}{limit}{best}"
+            busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
+            return f"{at}{word} after {format_duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from charlstm import arguments
 from charlstm.errors import SettingsError
+from charlstm.json_fields import MAX_INTEGER
 from charlstm.training.settings import Settings
 
 
@@ -25,14 +27,19 @@ class Preset:
     settings: Callable[[int, int], Settings]
 
 
-@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
 def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
     """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
     Raises :class:`SettingsError` for an unknown name.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+    chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
+    return _known(name, chars, arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError))
+
+
+@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
+def _known(name: str, chars: int, vocab_size: int) -> Settings:
     return PRESETS[name].settings(chars, vocab_size)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.toml_files import read_toml
@@ -50,7 +51,9 @@ def load_settings(path: str | Path) -> SettingsFile:
     Raises :class:`SettingsError` that names the file, and the line where it is known, when the file cannot be read, is
     not TOML, or has an entry with an unknown name or a wrong value.
     """
-    file = read_toml(Path(path), "settings file")
+    arguments.path("path", path, error=SettingsError)
+    with arguments.disk_errors("The settings file", path, error=SettingsError):
+        file = read_toml(Path(path), "settings file")
     entries = file.entries
     name = ""
     try:
