@@ -345,7 +345,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 class StopSignals:
     """Inside the block the first SIGINT, SIGTERM or SIGHUP sets ``requested`` to its name. Another SIGINT or SIGTERM
-    raises :class:`KeyboardInterrupt`, and a third ends the process as without the block.
+    raises :class:`KeyboardInterrupt` with its name, and a third ends the process as without the block.
 
     A terminal that closes often sends SIGHUP twice, from the kernel and from the shell: it never counts as the second
     signal. Outside the main thread, where Python delivers no signals, the block changes nothing.
@@ -378,7 +378,7 @@ class StopSignals:
         elif name != "SIGHUP":
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(name)
 
 
 class DeferredInterrupt:

@@ -373,7 +373,7 @@ async def test_a_folder_that_cannot_be_read_is_said_in_the_details(
     monkeypatch.setattr(Run, "snapshots", failing)
     async with driven(places, (120, 36)) as app:
         await onto(app, "novel-quick-1")
-        await app.shows("The event log", "Is a directory")
+        await app.shows("The event log", "events.jsonl is a folder, not a file")
         await onto(app, "anna-standard-1")
         await app.shows("The run anna-standard-1 cannot be read: Input/output error")
         monkeypatch.setattr(Run, "snapshots", snapshots)

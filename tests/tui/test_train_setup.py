@@ -180,6 +180,30 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await shows(pilot, "quick *", "23,456")
 
 
+async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        setup = app.screen.setup  # type: ignore[attr-defined]
+
+        async def submit(**typed: str) -> None:
+            await pilot.press("a")
+            await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
+            rows = {row.setting: row for row in app.screen.query(SettingRow)}
+            for name, value in typed.items():
+                rows[name].query_one(Input).value = value
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+
+        await shows(pilot, "▸ quick", "23,456")
+        await submit(epochs="3")
+        await shows(pilot, "after 3 passes over the text", "The limit in minutes is lifted")
+        assert setup.choices.changes == {"epochs": 3.0, "max_minutes": None}
+        await submit(max_minutes="1")
+        await shows(pilot, "or 3 passes over the text")
+        assert setup.choices.changes == {"epochs": 3.0}
+        await submit(max_steps="70", max_minutes="2")
+        assert setup.choices.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
+
+
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: started.append(a))
@@ -342,7 +366,7 @@ async def test_typing_replaces_the_value_of_the_field_that_is_entered(tmp_path: 
         await pilot.press("3", "0", "0")
         await until(pilot, lambda: rows[place].value == 300)
         await pilot.press("enter")
-        await shows(pilot, "▸ quick *", "or 300 steps", "1 change")
+        await shows(pilot, "▸ quick *", "after 300 steps", "2 changes")
 
 
 async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:

@@ -22,7 +22,7 @@ from textual.widgets import Input, TextArea
 
 from charlstm.config import load_config, located
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
 from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
@@ -36,7 +36,6 @@ from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
-from charlstm_tui.terminal import INTERRUPTED
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
@@ -188,7 +187,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def add_farewell(self, sentence: str) -> None:
         """Print something more after the app has exited."""
-        if self.return_code in (None, 0, INTERRUPTED):  # after other signals there may be no terminal to print to
+        # after other signals there may be no terminal to print to
+        if self.return_code in (None, ExitCode.DONE, ExitCode.INTERRUPTED):
             self.farewell = visible(" ".join(filter(None, (self.farewell, sentence))), keep="")
 
     def open_session(self, path: Path) -> None:

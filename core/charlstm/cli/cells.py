@@ -163,10 +163,10 @@ def cells(
 
 def parse_cell(text: str, model: Model) -> tuple[int, int]:
     """Layer and cell of ``2:187``."""
-    numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text)
     config = model.config
     if numbers is None:
-        raise GenerationError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
+        raise click.UsageError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
     layer, cell = int(numbers[1]), int(numbers[2])
     if not (1 <= layer <= config.num_layers and 1 <= cell <= config.hidden_size):
         size = f"{config.num_layers} × {config.hidden_size}"
@@ -182,7 +182,7 @@ def cell_name(cell: tuple[int, int]) -> str:
 def named_pattern(text: str) -> tuple[str, str]:
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
-        raise GenerationError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+        raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
     return name, regex
 
 
@@ -304,8 +304,10 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     rows: list[CellStateRow] = [
         {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
     ]
-    if as_json or not rows:
-        print_result(as_json, rows, "")
+    if not rows:
+        raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
+    if as_json:
+        print_result(True, rows)
         return
     coloured = sys.stdout.isatty()
     lines = []

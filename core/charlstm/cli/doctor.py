@@ -17,7 +17,7 @@ from charlstm.cli.json_schemas import DoctorResult
 from charlstm.cli.options import json_option, runs_dir_option
 from charlstm.cli.output import format_size, print_result
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, ExitCode
 
 LOW_SPACE = 1 << 30
 """Bytes of free disk below which a long training may come to a halt."""
@@ -31,7 +31,7 @@ LOW_MEMORY = 1 << 30
 def doctor(as_json: bool, runs_dir: Path | None) -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
-    The exit code is 2 when something is wrong. A note about what may pass by itself, such as a busy processor or little
+    The exit code is 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
     free memory, leaves it at 0.
 
     With --json: {"sections", "problems", "notes"}; a section has names and values.
@@ -55,7 +55,7 @@ def doctor(as_json: bool, runs_dir: Path | None) -> None:
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
     print_result(as_json, result, "\n".join(lines))
     if problems:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _program() -> dict[str, str]:

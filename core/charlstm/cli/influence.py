@@ -29,11 +29,17 @@ from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from charlstm.generation.stepper import Stepper
     from charlstm.insight.influence import Influence
     from charlstm.model.file import Model
+
+MOST_BACK = 2_000
+"""Characters that --back hides, at most. Their time grows with the square: these take two minutes at 2 × 256."""
+
+MOST_PLACES = 100_000
+"""Places that --places measures, at most: they take 500 MB."""
 
 FAR = 10
 """Characters beyond which an earlier one counts as far away."""
@@ -76,7 +82,9 @@ find_option = click.option(
     is_flag=True,
     help=f"List the places of --find where a character more than {FAR} before it counts most.",
 )
-@integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
+@integer_option(
+    "--back", minimum=1, maximum=MOST_BACK, default=100, help="How many characters before it to hide in turn."
+)
 @model_and_text_options
 def influence(
     model: str,
@@ -122,7 +130,8 @@ def influence(
         _print_ranked(found, read, len(places), as_json)
         return
     position = places[-1] if places else len(read) - 1 if at is None else at
-    shown = _influence_at(loaded, stepper, read, position, back)
+    with ProgressBar() as bar:
+        shown = _influence_at(loaded, stepper, read, position, back, bar.stage("explaining"))
     rows: list[InfluenceRow] = [
         {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
         for n, change in enumerate(shown.changes)
@@ -136,7 +145,13 @@ def influence(
 @model_argument
 @text_argument
 @integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
-@integer_option("--places", minimum=1, default=200, help="How many characters of TEXT to predict for each figure.")
+@integer_option(
+    "--places",
+    minimum=1,
+    maximum=MOST_PLACES,
+    default=200,
+    help="How many characters of TEXT to predict for each figure.",
+)
 @model_and_text_options
 def context(
     model: str,
@@ -203,13 +218,22 @@ def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
     return found
 
 
-def _influence_at(model: Model, stepper: Stepper, text: str, position: int, back: int) -> Influence:
+def _influence_at(
+    model: Model,
+    stepper: Stepper,
+    text: str,
+    position: int,
+    back: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Influence:
     """The influence at a position of a long text, of which only the characters that count are read."""
     from charlstm.insight.activations import WARM_UP
     from charlstm.insight.influence import influence
 
     start = max(0, position - back - WARM_UP) if position < len(text) else 0
-    found = influence(model, text[start : position + 1], position - start, back=back, stepper=stepper)
+    found = influence(
+        model, text[start : position + 1], position - start, back=back, stepper=stepper, progress=progress
+    )
     return replace(found, position=position, start=start + found.start)
 
 

@@ -28,7 +28,18 @@ class Deprecated:
 # -- errors ------------------------------------------------------------------------------------------------------
 
 ErrorKind = Literal[
-    "usage", "text", "model", "settings", "run", "generation", "timeout", "system", "memory", "interrupted", "other"
+    "usage",
+    "text",
+    "model",
+    "settings",
+    "run",
+    "diverged",
+    "generation",
+    "timeout",
+    "system",
+    "memory",
+    "interrupted",
+    "other",
 ]
 
 
@@ -36,9 +47,10 @@ class ErrorDetails(TypedDict):
     """Why a command failed."""
 
     kind: ErrorKind
-    """``usage``: wrong options or arguments; ``text``, ``model``, ``settings``, ``run``, ``generation``: what cannot
-    be used as given; ``timeout``: of ``control --wait``; ``system``: an error of the operating system; ``memory``: not
-    enough of it; ``interrupted``: Ctrl-C (exit code 130)."""
+    """``usage``: options or arguments that are not accepted, and ``settings``, likewise (exit code 2); ``text``,
+    ``model``, ``run``, ``generation``: what cannot be used as given; ``diverged``: a training whose loss was not a
+    number any more (exit code 3); ``timeout``: of ``control --wait``; ``system``: an error of the operating system;
+    ``memory``: not enough of it; ``interrupted``: Ctrl-C (exit code 130). The exit code of the others is 1."""
     message: str
     """One sentence that says what happened and what to do."""
 
@@ -216,6 +228,17 @@ class RunRow(TypedDict):
     """What the user tagged the run with."""
     notes: str
     """The user's note on the run; empty without one."""
+    created: float | None
+    """Unix seconds; ``null`` when the run's ``run.json`` cannot be read."""
+
+
+class NotesResult(TypedDict):
+    """What the user noted about a run, from ``tag`` and ``note``."""
+
+    name: str
+    path: str
+    tags: list[str]
+    notes: str
 
 
 class DifferenceRow(TypedDict):
@@ -259,7 +282,7 @@ class RenameResult(TypedDict):
 
 
 class DeleteResult(TypedDict):
-    """From ``delete``."""
+    """From ``delete``; with several runs there is a list."""
 
     name: str
     path: str
@@ -608,14 +631,15 @@ class ConfigValues(TypedDict):
 
 
 class ConfigCheck(TypedDict):
-    """What is wrong with the configuration, from ``config check``, which exits with 2 when there is something."""
+    """What is wrong with the configuration, from ``config check``, which exits with 1 when there is something."""
 
     path: str
+    exists: bool
     problems: list[str]
 
 
 class DoctorResult(TypedDict):
-    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 2, a note is
+    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 1, a note is
     not."""
 
     sections: dict[str, dict[str, str]]
@@ -636,6 +660,8 @@ SCHEMAS: dict[str, Any] = {
     "resume --detach": RunPlace,
     "runs": list[RunRow],
     "control": ControlResult,
+    "tag": NotesResult,
+    "note": NotesResult,
     "rename": RenameResult,
     "delete": DeleteResult,
     "generate": GenerateResult,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,25 @@ from charlstm.cli.options import (
     open_model,
     runs_dir_option,
     snapshot_option,
+    usage_errors,
 )
-from charlstm.cli.output import paragraph, print_result, terminal_width, truncate
+from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width, truncate
 from charlstm.display import symbol, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from charlstm.insight.multiverse import ContinuationNode
+
+MOST_DEPTH = 200
+"""Characters of a continuation, at most: the JSON has two levels for each, and programs that read JSON take some
+hundreds of levels."""
+
+LEAST_CUTOFF = 5e-5
+"""As in ``insight.multiverse.WIDEST``: one in 20,000."""
+
+MOST_WORDS = 1_000
+"""Words of --words, at most: these take 10 s at 2 × 256, and five times as many take nine times as long."""
 
 
 @click.command(
@@ -41,9 +53,9 @@ if TYPE_CHECKING:
 )
 @model_argument
 @click.option("--prime", "primes", multiple=True, help="The text that is continued; several stand side by side.")
-@integer_option("--depth", minimum=1, default=20, help="Most characters of a continuation.")
-@number_option("--cutoff", default=0.005, help="Least probability of a continuation.")
-@integer_option("--words", minimum=1, help="Show the N most likely next words instead.")
+@integer_option("--depth", minimum=1, maximum=MOST_DEPTH, default=20, help="Most characters of a continuation.")
+@number_option("--cutoff", minimum=LEAST_CUTOFF, maximum=1, default=0.005, help="Least probability of a continuation.")
+@integer_option("--words", minimum=1, maximum=MOST_WORDS, help="Show the N most likely next words instead.")
 @clamp_option
 @snapshot_option
 @json_option
@@ -75,13 +87,20 @@ def multiverse(
 
     loaded = open_model(model, runs_dir, snapshot)
     stepper = Stepper(loaded)
-    stepper.clamps = tuple(parse_clamp(clamp) for clamp in clamps)
+    with usage_errors():
+        held = tuple(parse_clamp(clamp) for clamp in clamps)
+    stepper.clamps = held
     results: list[MultiverseBranch | list[NextWordRow]] = []
     columns: list[list[str]] = []
     missed = 0.0
     for prime in primes or ("",):
+        with ProgressBar() as bar:
+            progress = bar.stage("computing")
+            if words is not None:
+                found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))
+            else:
+                root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
-            found = next_words(loaded, prime, count=words, stepper=stepper)
             results.append(
                 [{"word": each.word, "probability": each.probability, "missed": each.missed} for each in found]
             )
@@ -90,7 +109,6 @@ def multiverse(
                 [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]
             )
         else:
-            root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper)
             results.append(_branch_result(root))
             columns.append(list(_tree_lines(root)) or ["No continuation is that likely."])
     about = "Joint probabilities: of all characters from the prime on, up to the first and the last one of a line."

@@ -159,6 +159,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
         with_current_kernel_name(plan),
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
+        log_every=settings.log_every or plan.log_every,
     )
     if runs_here(plan):
         return plan

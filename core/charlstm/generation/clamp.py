@@ -13,7 +13,8 @@ from charlstm import arguments
 from charlstm.errors import GenerationError
 
 MOST_VALUE = 1e6
-"""The output of a cell is tanh(c), so that states beyond some 10 differ no longer."""
+"""The largest value to hold a cell at. States are float32, where a much larger one is infinite; the output gate reads
+their tanh, so that states beyond some 10 differ no longer."""
 
 _FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
 

@@ -105,6 +105,11 @@ def influence(
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
+    if len(ids) < 2:
+        raise GenerationError(
+            "The text has fewer than two characters that the model knows: a character is explained by those before it, "
+            "so give a longer text, or one in characters that the model was trained on"
+        )
     if not 1 <= position < len(ids):
         raise GenerationError(
             f"Position {position} has no character to explain: the text has {len(ids):,} characters that the model "

@@ -217,6 +217,7 @@ class Run:
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.model_path, self.state_path, self.previous_state_path, self.notes_path),
+            storage.lock_path(self.notes_path),
         )
         yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}

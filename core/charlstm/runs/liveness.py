@@ -92,8 +92,10 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is
     not there or its file system has no locks.
     """
-    if path.is_symlink():  # filelock would follow it and truncate the file
-        raise RunError(f"{path} is a link to another file; remove the link")
+    try:
+        storage.refuse_special(path)
+    except OSError as error:
+        raise RunError(f"The run {path.parent.name} cannot be locked: {error.strerror}") from None
     deadline = time.monotonic() + patience
     try:
         folder = system.open_folder(path.parent)
@@ -235,7 +237,7 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
     """The heartbeat at ``path``; ``None`` when there is none or it cannot be read."""
     for _ in range(3):  # the writer may be in the middle of it
         try:
-            with path.open("rb") as file:
+            with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
             return HeartbeatRecord(
                 **{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed_fields(HeartbeatRecord, values)}

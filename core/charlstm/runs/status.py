@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from charlstm import system
+from charlstm import storage, system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
 from charlstm.runs.contention import Contention
@@ -144,7 +144,7 @@ def _crash(path: Path, beat: HeartbeatRecord) -> str:
 
 def last_words(log: Path) -> str:
     """The last line that the last worker wrote to its streams, without control characters; empty when it wrote none."""
-    with contextlib.suppress(OSError), log.open("rb") as file:
+    with contextlib.suppress(OSError), storage.open_file(log) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
         text = file.read(LAST_WORDS).decode("utf-8", errors="replace")
         lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in text.splitlines()]

@@ -136,7 +136,7 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
     """
     first_error: ModelError | None = None
     for path in (run.state_path, run.previous_state_path):
-        if not path.exists():
+        if not os.path.lexists(path):  # a link to nothing is a state that cannot be read
             continue
         try:
             state = state_file.load_state(path)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
-from charlstm.errors import INTERRUPTED_EXIT_CODE, CharLSTMError, RunError
+from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
@@ -95,7 +95,7 @@ def train_as_other_rank() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the detached worker. Nobody waits for it at a terminal, so its exit code is 0 after a first signal too, as
-    after every orderly end; it is 2 after a failure, and 130 after a second signal."""
+    after every orderly end; after a failure and a second signal it is that of the command."""
     parser = argparse.ArgumentParser(prog="charlstm.runs.worker", description="Train the run in FOLDER.")
     parser.add_argument("folder")
     parser.add_argument("--control-from", type=int, default=0, help="bytes of control.jsonl meant for earlier workers")
@@ -109,10 +109,10 @@ def main(arguments: list[str] | None = None) -> int:
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
         print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED_EXIT_CODE
-    return 2 if last and isinstance(last[0], Failed) else 0
+        return ExitCode.FAILED
+    except KeyboardInterrupt as error:
+        return ExitCode.of_signal(*error.args or ["SIGINT"])
+    return ExitCode.FAILED if last and isinstance(last[0], Failed) else ExitCode.DONE
 
 
 def _join_as_rank_0() -> Ranks:

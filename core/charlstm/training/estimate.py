@@ -195,7 +195,7 @@ def store_speed(settings: Settings, vocab_size: int, rows: int, length: int, mea
     if measured.crowded:
         return
     key = _key(settings, measured_vocab_size(vocab_size), rows, length)
-    _write_cache(_read_cache() | {key: [measured.kernel, measured.seconds, measured.chars]})
+    _add_to_cache({key: [measured.kernel, measured.seconds, measured.chars]})
 
 
 def measured_vocab_size(vocab_size: int) -> int:
@@ -244,10 +244,12 @@ def _read_cache() -> dict[str, tuple[str, float, int]]:
         return {}
 
 
-def _write_cache(measured: dict[str, Any]) -> None:
-    stored = {"format": 1, "machine": _machine(), "measured": measured}
+def _add_to_cache(measured: dict[str, Any]) -> None:
+    path = _cache_path()
     try:
-        storage.replace_bytes(_cache_path(), json.dumps(stored).encode())
+        with storage.changing(path):
+            stored = {"format": 1, "machine": _machine(), "measured": _read_cache() | measured}
+            storage.replace_bytes(path, json.dumps(stored).encode())
     except OSError as error:
         # The next estimate then has to measure again, which takes seconds; the log tells why.
         import logging

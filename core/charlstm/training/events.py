@@ -215,9 +215,10 @@ AnyEvent = (
 _KINDS: dict[str, type[AnyEvent]] = {kind.name: kind for kind in get_args(AnyEvent)}
 
 
-def to_line(event: Event) -> str:
-    """The event as one line of JSON, without a newline. Numbers that are not finite become ``null``."""
-    values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
+def to_line(event: Event, **more: str) -> str:
+    """The event as one line of JSON with the fields ``more``, without a newline. Numbers that are not finite become
+    ``null``."""
+    values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)} | more
     if isinstance(event, (Validated, Finished)):
         values["loss"] = _finite(event.loss)
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -63,7 +63,7 @@ MIN_STEPS_PER_EPOCH = 8
 """With fewer steps per epoch a batch gets fewer rows, then shorter ones: else there are too few updates to learn."""
 
 LOG_SECONDS = 0.3
-"""Seconds between two ``step`` events."""
+"""Seconds between two ``step`` events, unless the settings say otherwise."""
 
 VALIDATIONS = 30
 """Validations during a run, unless the settings say otherwise."""
@@ -232,7 +232,7 @@ def make_plan(
         steps_per_epoch=steps_per_epoch,
         planned_steps=steps,
         warmup_steps=round(settings.warmup * steps),
-        log_every=max(1, round(LOG_SECONDS / measured.seconds)),
+        log_every=settings.log_every or max(1, round(LOG_SECONDS / measured.seconds)),
         val_every=settings.val_every or max(1, math.ceil(steps / count)),
         val_chars=chars,
         snapshot_steps=snapshot_steps(steps, measured.seconds),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
@@ -40,6 +41,21 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings
 @functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
 def _known(name: str, chars: int, vocab_size: int) -> Settings:
     return PRESETS[name].settings(chars, vocab_size)
+
+
+def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
+    """The settings of a preset or of another run with those that the user ``given``.
+
+    Epochs or steps that are given lift the usual limit in minutes, unless a limit in minutes is given too: who asks for
+    3 epochs does not mean the part of them that fits into the minute of ``quick``.
+    """
+    return usual.with_changes(**lifted_minutes(given), **given)
+
+
+def lifted_minutes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The change of ``max_minutes`` that :func:`with_given` makes; empty when it makes none."""
+    lifts = given.get("epochs") is not None or given.get("max_steps") is not None
+    return {"max_minutes": None} if lifts and "max_minutes" not in given else {}
 
 
 def _reference(chars: int, vocab_size: int) -> Settings:

@@ -80,6 +80,7 @@ ALIASES = {
     "print_every": "val_every",
     "eval_every": "val_every",
     "eval_interval": "val_every",
+    "log_interval": "log_every",
 }
 """Names of settings in other scripts, and the names here. The error message for the former suggests the latter."""
 
@@ -168,6 +169,9 @@ class Settings:
     val_chars: int = _setting(1_000_000, "approximate number of held-out characters per validation", low=2)
     val_every: int | None = _setting(
         None, "steps between validations; none: 30 validations in all, fewer in a short run", low=1
+    )
+    log_every: int | None = _setting(
+        None, "steps between two entries of the training loss in the log; none: about 0.3 seconds", low=1
     )
     split: SplitMode = _setting("tail", "held-out part: the end of the text, or blocks spread over it")
 

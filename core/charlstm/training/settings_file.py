@@ -16,7 +16,7 @@ from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.toml_files import read_toml
-from charlstm.training.presets import DEFAULT, preset
+from charlstm.training.presets import DEFAULT, preset, with_given
 from charlstm.training.settings import Settings, parse_setting
 
 
@@ -36,12 +36,13 @@ class SettingsFile:
         return TextOptions.from_dict(self.text_changes)
 
     def settings(self, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
-        """The preset for a text of ``chars`` characters, ``vocab_size`` of them distinct, with the file's changes.
+        """The preset for a text of ``chars`` characters, ``vocab_size`` of them distinct, with the file's changes, as
+        :func:`~charlstm.training.presets.with_given` makes them.
 
         Without a preset in the file it is ``quick``, as in ``charlstm train``. Raises :class:`SettingsError` when the
         values do not go together.
         """
-        return preset(self.preset or DEFAULT, chars, vocab_size).with_changes(**self.changes)
+        return with_given(preset(self.preset or DEFAULT, chars, vocab_size), self.changes)
 
 
 def load_settings(path: str | Path) -> SettingsFile:

@@ -25,7 +25,7 @@ from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.output import StatusLine, table
 from charlstm.cli.training_view import EventView
 from charlstm.runs import liveness
-from charlstm.runs.folder import find_run
+from charlstm.runs.folder import Run, find_run
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
@@ -225,7 +225,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
         Finished(step=2, reason=foul, best_val=None, best_step=0, train_seconds=1.0),
         Failed(step=2, message=foul),
     ]
-    with EventView() as view:
+    with EventView(Run(Path("x"))) as view:
         view.show(events)
         view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()

@@ -50,6 +50,8 @@ OUTPUTS: dict[str, list[tuple[str, ...]]] = {
     "presets": [("presets",)],
     "presets --settings": [("presets", "--settings")],
     "runs": [("runs",)],
+    "tag": [("tag", "fox", "good"), ("tag", "fox")],
+    "note": [("note", "fox", "a note"), ("note", "fox")],
     "generate": [
         ("generate", "fox", "--length", "5"),
         ("generate", "fox", "--length", "5", "--samples", "2"),

@@ -98,6 +98,19 @@ def test_resume_after_a_stop_is_exact(
     assert_same_end(store, reference)
 
 
+def test_resume_may_change_how_often_losses_are_logged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """It changes nothing else: the weights end as they would have."""
+    reference = untouched(corpus, settings, plan)[1]
+    store, commands = MemoryStore(), ScriptedCommands({28: [("stop", None)]})
+    drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands)
+    often = settings.with_changes(log_every=1)
+    events = drain(Trainer.resume(corpus, often, store.states[-1], sample=sample, store=store))
+    assert isinstance(events[0], Resumed)
+    assert events[0].changes == "log_every none → 1"
+    assert [event.step for event in events if isinstance(event, Stepped)] == list(range(29, 61))
+    assert_same_end(store, reference)
+
+
 @pytest.mark.parametrize("kill", [5, 21, 40, 60])
 def test_resume_from_an_earlier_checkpoint_is_exact(corpus: Corpus, settings: Settings, plan: Plan, kill: int) -> None:
     at = {8: [("checkpoint", None)], 36: [("checkpoint", None)]}

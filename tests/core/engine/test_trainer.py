@@ -84,6 +84,11 @@ def run(trainer: Trainer, *watchers: ScriptedCommands) -> list[Event]:
     return events
 
 
+def test_trainer_logs_losses_as_often_as_the_setting_says(corpus: Corpus, settings: Settings) -> None:
+    events = run(Trainer(corpus, settings.with_changes(log_every=25)))
+    assert [event.step for event in events if isinstance(event, Stepped)] == [25, 50, 60]
+
+
 def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:

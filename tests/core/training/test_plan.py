@@ -56,6 +56,7 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
     assert plan.planned_steps / plan.val_every <= 31
     assert planned(Settings(epochs=3, val_every=5)).val_every == 5
     assert planned(Settings(epochs=3, val_every=5)).val_chars == 198_000
+    assert planned(Settings(epochs=3, log_every=7)).log_every == 7
     assert planned(Settings(epochs=3), held_out=0).val_chars == 0
     assert planned(Settings(epochs=300, val_chars=50_000)).val_chars == 50_000
 

@@ -30,7 +30,7 @@ from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import open_corpus
-from charlstm.training.presets import PRESETS
+from charlstm.training.presets import PRESETS, lifted_minutes
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -322,8 +322,13 @@ class SetupPane(SafeWorkers, Vertical):
     def edit(self) -> None:
         """All settings as a form."""
 
+        before = self.settings().to_dict()
+
         def edited(settings: Settings | None) -> None:
             if settings is not None:
+                given = {name: value for name, value in settings.to_dict().items() if value != before[name]}
+                lifted = {} if settings.max_minutes is None else lifted_minutes(given)
+                settings = settings.with_changes(**lifted)
                 usual = self.usual.to_dict()
                 decided = self.choices.start_from.size if self.choices.start_from is not None else {}
                 changes = {
@@ -332,6 +337,9 @@ class SetupPane(SafeWorkers, Vertical):
                     if value != usual[name] and name not in decided
                 }
                 self.choose(replace(self.choices, changes=changes))
+                if lifted:
+                    self._note("The limit in minutes is lifted, since you set another; set it again to have both.")
+                    self.draw()
 
         validation = "" if self.corpus is None else validation_name(self.corpus)
         self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, validation), edited)
