@@ -159,7 +159,7 @@ def run_file(name: str, place: Path) -> Kind:
                 *(("control", "r8", "stop"), ("eval", "r8"), ("resume", "r8", "--max-steps", "16", "--plain")),
                 *(("runs",), ("rename", "r8", "other"), ("delete", "other", "--yes"), ("runs", "--all")),
             ):
-                answered(*words, *where, codes=(0, 1, 2, 3))
+                answered(*words, *where, codes=(0, 1, 2))
                 if words[0] == "control":
                     state = RunsReader(runs).read(runs / "r8", True)
                     entries(state, runs / "r8" / "sessions")

@@ -179,5 +179,5 @@ def test_without_textual_serve_it_says_what_to_install(
     monkeypatch.delitem(sys.modules, "charlstm_tui.web.server")
     with pytest.raises(SystemExit) as end:
         main(["--serve"])
-    assert end.value.code == 2
+    assert end.value.code == 1
     assert capsys.readouterr().err.strip().endswith("is not installed: pip install textual-serve")

@@ -203,8 +203,9 @@ def _print_error(error: BaseException, *, as_json: bool) -> int:
             click.echo(message, err=True)
         else:
             click.echo(f"charlstm: {message}{_format_advice(error)}", err=True)
-    if isinstance(error, KeyboardInterrupt) and error.args:  # a second signal, see system.StopSignals
-        return ExitCode.of_signal(error.args[0])
+    interrupt = error.__cause__ if isinstance(error, click.Abort) else error  # click makes the one of the other
+    if isinstance(interrupt, KeyboardInterrupt) and interrupt.args:  # a second signal, see system.StopSignals
+        return ExitCode.of_signal(interrupt.args[0])
     return _CODES.get(kind, ExitCode.FAILED)
 
 

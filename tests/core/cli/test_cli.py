@@ -253,9 +253,9 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
     young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
     grown = run_json("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
-    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     best = find_run("fox").model().info["step"]
-    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     assert find_run("fox").model(best).info["step"] == best
 
 
@@ -299,7 +299,7 @@ def test_training_from_a_model_keeps_its_shape_and_starts_lower(
 def test_resume_continues_a_finished_run_with_a_higher_limit(
     workspace: Path, run_cli: RunCli, run_json: RunJson
 ) -> None:
-    assert "finished" in run_cli("resume", "fox", code=2)[1]
+    assert "finished" in run_cli("resume", "fox", code=1)[1]
     run_cli("train", "data/fox.txt", *TINY, "--name", "longer")
     run_cli("resume", "longer", "--max-steps", "60")
     [row] = [row for row in run_json("runs") if row["name"] == "longer"]
@@ -333,7 +333,7 @@ def test_rename_and_delete_as_json(workspace: Path, run_cli: RunCli, run_json: R
     assert run_json("rename", str(runs_dir / "passing"), "past") == renamed
     gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
     assert run_json("delete", "past", "--yes") == gone
-    assert run_cli("delete", "past", "--yes", "--json", code=2)[0] == ""
+    assert run_cli("delete", "past", "--yes", "--json", code=1)[0] == ""
 
 
 def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
@@ -353,24 +353,37 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
     ("words", "sentence"),
     [
         (["train", "nowhere.txt"], "nowhere.txt"),
+        (["generate", "nobody"], "no run"),
+        (["generate", "gone.safetensors"], "gone.safetensors"),
+        (["generate", "~nobody-here"], "no run"),
+        (["generate", "~nobody-here/x.safetensors"], "no model file"),
+        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
+    ],
+)
+def test_failure_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
+    check_sentence(run_cli(*words, code=1), sentence)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
         (["train", "data/fox.txt", "--set", "n_hidden=3"], "n_hidden is called hidden_size"),
         (["train", "data/fox.txt", "--set", "hidden_size=big"], "hidden_size takes a whole number"),
         (["train", "data/fox.txt", "--set", "hidden_siz=3"], "did you mean hidden_size"),
         (["train", "data/fox.txt", "--set", "lr"], "KEY=VALUE"),
         (["train", "data/fox.txt", "--lr", "-1"], "lr takes a number above 0"),
-        (["generate", "nobody"], "no run"),
         (["generate", "fox", "--top-k", "0"], "top_k"),
-        (["generate", "gone.safetensors"], "gone.safetensors"),
-        (["generate", "~nobody-here"], "no run"),
-        (["generate", "~nobody-here/x.safetensors"], "no model file"),
-        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
         (["control", "fox", "dance"], "dance"),
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
         (["dance"], "dance"),
     ],
 )
-def test_user_error_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
-    out, err = run_cli(*words, code=2)
+def test_wrong_usage_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
+    check_sentence(run_cli(*words, code=2), sentence)
+
+
+def check_sentence(printed: tuple[str, str], sentence: str) -> None:
+    out, err = printed
     assert out == ""
     assert sentence in err
     assert err.count("\n") == 1

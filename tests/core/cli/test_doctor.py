@@ -23,7 +23,7 @@ def test_doctor_shows_every_section(workspace: Path, capsys: pytest.CaptureFixtu
     assert isinstance(sections, dict)
     assert list(sections) == ["program", "machine", "terminal", "training", "folders", "configuration"]
     assert sections["training"]["device"] == "cpu" or "cuda" in sections["training"]["device"]
-    assert code == (2 if result["problems"] else 0)
+    assert code == (1 if result["problems"] else 0)
 
 
 def test_doctor_names_what_is_wrong(
@@ -34,11 +34,11 @@ def test_doctor_names_what_is_wrong(
     monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
     monkeypatch.setenv("TERM", "dumb")
     code, result = doctor(capsys)
-    assert code == 2
+    assert code == 1
     problems = " ".join(result["problems"])  # type: ignore[arg-type]
     assert "line 1" in problems
     assert "TERM is dumb" in problems
-    assert run(["doctor"]) == 2
+    assert run(["doctor"]) == 1
     assert "✗ " in capsys.readouterr().out
 
 

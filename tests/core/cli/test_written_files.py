@@ -221,10 +221,10 @@ def test_play_save_replaces_only_its_own_files(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.txt").write_text("mine")
-    assert "mine.txt already" in play("the", "/save mine.txt", code=2)[1]
+    assert "mine.txt already" in play("the", "/save mine.txt", code=1)[1]
     play("the", "/save new.txt", "/save new.txt")  # its own file may be replaced
     os.mkfifo(tmp_path / "pipe.txt")
-    assert "pipe.txt is a pipe" in play("the", "/save pipe.txt", code=2)[1]
+    assert "pipe.txt is a pipe" in play("the", "/save pipe.txt", code=1)[1]
     assert '"kind": "charlstm session"' in play("the", "/save -")[0]
     assert sorted(os.listdir(tmp_path)) == ["mine.txt", "new.txt", "pipe.txt"]
     assert (tmp_path / "mine.txt").read_text() == "mine"
