@@ -25,10 +25,10 @@ LEARNT = 0.45
 letters or more a third. At 0.55 of guessing 45 % are, at 0.7, the letter frequencies, none with four letters or more.
 On the Python reference, which has many spaces, a model writes little else until 0.47; tunes begin at 0.45."""
 
-ENOUGH_REPORTS = 10
-"""After so many steps at which a run has validated or written a sample, its best model is taken as it is: on some
-texts no model comes below :data:`LEARNT` of guessing, or only late. With ``quick`` on Shakespeare 65 % of the words are
-real ones by then. ``quick`` is there after 11 s, ``best`` after 12 minutes."""
+ENOUGH_PROGRESS = 1 / 3
+"""When so much of a run is done, its best model is taken as it is: on some texts no model comes below :data:`LEARNT` of
+guessing, or only late, and on a busy machine there may be few steps. With ``quick`` on Shakespeare four of five words
+are real ones by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def playable_model(run: Run, status: RunStatus, series: RunSeries) -> PlayableMo
 
     While the run trains, it is one that has taken a step and that has learnt something: its loss is at most
     :data:`LEARNT` of guessing. For the best model that is its loss on the held-out part, for a snapshot, which may come
-    minutes before the first validation, the training loss. After :data:`ENOUGH_REPORTS` it is the best model if that
+    minutes before the first validation, the training loss. From :data:`ENOUGH_PROGRESS` on it is the best model if that
     has taken a step. Once all steps are done it is :func:`playable_at_end`.
     """
     if not status.alive or status.validated is not None:
@@ -53,7 +53,7 @@ def playable_model(run: Run, status: RunStatus, series: RunSeries) -> PlayableMo
     if isinstance(step, int) and step:
         if not isinstance(loss, float):  # without held-out text
             loss = _training_loss(series, step)
-        if loss <= goal or len(_reported_steps(series)) >= ENOUGH_REPORTS:
+        if loss <= goal or (status.progress or 0.0) >= ENOUGH_PROGRESS:
             return PlayableModel()
     if snapshot is not None and _training_loss(series, snapshot.step) <= goal:
         return PlayableModel(snapshot.step)
@@ -104,8 +104,3 @@ def _training_loss(series: RunSeries, step: int) -> float:
     logged = train.y[train.x <= step]
     loss = float(logged[-1]) if len(logged) else math.inf
     return loss if math.isfinite(loss) else math.inf
-
-
-def _reported_steps(series: RunSeries) -> set[int]:
-    """The steps after the start at which the run has validated or written a sample."""
-    return {event.step for event in (*series.validations, *series.samples) if event.step}

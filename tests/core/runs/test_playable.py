@@ -12,7 +12,7 @@ from charlstm.model.file import save_model
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
 from charlstm.runs.playable import (
-    ENOUGH_REPORTS,
+    ENOUGH_PROGRESS,
     LEARNT,
     PlayableModel,
     goal_loss,
@@ -21,7 +21,6 @@ from charlstm.runs.playable import (
     playable_model,
 )
 from charlstm.runs.series import RunSeries
-from charlstm.training.events import Sampled
 from recorded_run import SYMBOLS, Recorded, record, stepped, tiny_model, validated
 
 GOAL = LEARNT * math.log(len(SYMBOLS))
@@ -60,7 +59,7 @@ def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_falle
         while playable_from is None and recorded.step < 1000:
             recorded.advance(10)
             without_snapshots(recorded)
-            playable_from = recorded.step if found(recorded) == BEST else None
+            playable_from = recorded.step if found(recorded, progress=0.0) == BEST else None
         series = series_of(recorded.run)
         assert goal_loss(series) == pytest.approx(GOAL)
         assert playable_from == series.best_step == 400
@@ -78,19 +77,17 @@ def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_l
         assert found(recorded) == PlayableModel(30)
 
 
-def test_hard_text_is_playable_after_enough_reports(tmp_path: Path) -> None:
+def test_hard_text_is_playable_when_enough_of_the_run_is_done(tmp_path: Path) -> None:
     with without_snapshots(record(tmp_path, "running", steps=50)) as recorded:
-        for step in range(51, 50 + ENOUGH_REPORTS - 1):
-            recorded.append(validated(step, GOAL + 1.0, best=False))
-        assert found(recorded) is None
-        recorded.append(Sampled(step=50 + ENOUGH_REPORTS, prime="a", text="b"))
-        assert found(recorded) == BEST
+        assert found(recorded, progress=ENOUGH_PROGRESS - 0.01) is None
+        assert found(recorded, progress=None) is None
+        assert found(recorded, progress=ENOUGH_PROGRESS) == BEST
 
 
-def test_run_that_nothing_has_improved_is_not_playable_after_any_number_of_reports(tmp_path: Path) -> None:
+def test_run_that_no_step_has_improved_is_not_playable_however_much_of_it_is_done(tmp_path: Path) -> None:
     with record(tmp_path, "running", steps=0) as recorded:
-        recorded.append(*(validated(step, 9.0, best=False) for step in range(1, 3 * ENOUGH_REPORTS)))
-        assert found(recorded) is None
+        recorded.append(*(validated(step, 9.0, best=False) for step in range(1, 900)))
+        assert found(recorded, progress=0.9) is None
 
 
 def test_without_held_out_text_the_training_loss_tells(tmp_path: Path) -> None:
