@@ -17,4 +17,4 @@ RunJson = Callable[..., Any]
 """``run_json(*words)`` runs a command with --json and returns the parsed result."""
 
 ErrorOf = Callable[..., str]
-"""``error_of(*words)`` runs a command that must fail with exit code 2 and returns its one line on stderr."""
+"""``error_of(*words)`` runs a command that must fail with exit code 1 or 2 and returns its one line on stderr."""

@@ -75,5 +75,5 @@ def pytest_collection_finish() -> None:
 def _usual_priority() -> Iterator[None]:
     """A run that trains in the process of the tests would lower their priority for good."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(system, "lower_priority", lambda: None)
+        patch.setattr(system, "lower_priority", lambda niceness: None)
         yield

@@ -1,12 +1,15 @@
 """The errors that a user can cause and solve.
 
-Each carries one sentence that says what happened and what to do. The command line prints it and exits with code 2; the
-app shows it where it happened. Any other exception that reaches a user is a bug.
+Each carries one sentence that says what happened and what to do. The command line prints it and exits with a code of
+:class:`ExitCode`; the app shows it where it happened. Any other exception that reaches a user is a bug.
 """
 
 from __future__ import annotations
 
+import errno
+import signal
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 from charlstm.display import visible
@@ -14,8 +17,27 @@ from charlstm.display import visible
 MAX_LENGTH = 600
 """Characters of a sentence. A longer one, because it quotes a file, loses its middle."""
 
-INTERRUPTED_EXIT_CODE = 130
-"""The exit code after Ctrl-C, as of a program that SIGINT ended: 128 + 2."""
+
+class ExitCode(IntEnum):
+    """How the commands ``charlstm`` and ``charlstm-tui``, and workers, end."""
+
+    DONE = 0
+    FAILED = 1
+    """What was asked for could not be done."""
+    WRONG_USAGE = 2
+    """Options, arguments or settings that are not accepted."""
+    DIVERGED = 3
+    """The loss of a training was not a number any more."""
+    INTERRUPTED = 130
+    """Ctrl-C, as of a program that SIGINT ended: 128 + 2."""
+    TERMINATED = 143
+    """SIGTERM: 128 + 15."""
+
+    @staticmethod
+    def of_signal(name: str) -> int:
+        """The exit code of a program that ends because of the signal ``name``, such as ``SIGHUP``."""
+        return 128 + signal.Signals[name]
+
 
 Action = Literal["train", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
 
@@ -74,9 +96,44 @@ class RunError(CharLSTMError):
     """A run cannot be created, found, controlled, resumed or deleted."""
 
 
+class DivergedError(RunError):
+    """The loss of a training was not a number any more, which ended the run."""
+
+
+class RunTimeoutError(RunError, TimeoutError):
+    """Something that was waited for has not happened within the time that was given."""
+
+
 class NewerFormatError(RunError):
     """A run was written by a newer version of the program."""
 
 
 class GenerationError(CharLSTMError):
     """A sampler setting is not accepted, or an operation on a session is not possible."""
+
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "alloc failed",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+    "failed to map segment",
+)
+"""What messages of torch, its allocators and the system say: they are plain RuntimeErrors or ImportErrors."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, numpy, torch's CPU allocator, the system or a graphics card ran out of memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, (RuntimeError, ImportError)) and any(
+        words in str(error).lower() for words in _OUT_OF_MEMORY
+    )

@@ -1,6 +1,8 @@
 """Write files so that a crash cannot damage them: replace a file atomically, or append a line with one write.
 
-All files that the program keeps are written here, and every call that changes the disk is a method of :class:`Disk`.
+Read regular files alone: to open a pipe waits for its other end, and a device may have no end.
+
+All files that the program keeps are opened here, and every call that changes the disk is a method of :class:`Disk`.
 Tests replace it by one that is full, kills the process or loses what was not synced:
 ``with storage.use_disk(faulty): ...``.
 """
@@ -13,10 +15,11 @@ import io
 import json
 import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, cast
 
 from charlstm import system
 
@@ -33,6 +36,21 @@ _DISK_ERRORS = {
     *(errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED, errno.EHOSTUNREACH),  # network file systems
 }
 
+SpecialKind = Literal["folder", "pipe", "device"]
+"""What can stand where a file should be. A socket is called a pipe: it, too, has two ends and no content."""
+
+
+class NotAFileError(OSError):
+    """A folder, pipe or device stands where a file should be. ``kind`` says which; ``strerror`` is a sentence."""
+
+    def __init__(self, path: Path, kind: SpecialKind) -> None:
+        super().__init__(errno.EINVAL, f"{path.name} is a {kind}, not a file", str(path))
+        self.kind = kind
+
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""How a file system says that it has no locks."""
+
 
 class Disk:
     """The system calls that change the disk. Tests replace this class."""
@@ -40,17 +58,23 @@ class Disk:
     def open(self, path: Path, flags: int, mode: int = PRIVATE_FILE) -> int:
         """Open ``path`` and return a descriptor; a new file gets the permissions ``mode``, less the umask.
 
-        Raises :class:`OSError` (ELOOP) for a symbolic link: the file that it points to is not one of the program's.
+        Raises :class:`NotAFileError` for what is not a regular file, and :class:`OSError` (ELOOP) for a symbolic link:
+        the file that it points to is not one of the program's.
         """
-        for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"):
+        for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
             flags |= getattr(os, flag, 0)
         name, folder = _at(path)
         try:
-            return os.open(name, flags, mode, dir_fd=folder)
+            descriptor = os.open(name, flags, mode, dir_fd=folder)
         except OSError as error:
+            if error.errno == errno.ENXIO:  # a pipe that nobody reads, or a socket
+                raise NotAFileError(path, "pipe") from None
+            if error.errno == errno.EISDIR:
+                raise NotAFileError(path, "folder") from None
             if error.errno != errno.ELOOP:
                 raise
-            raise OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path)) from None
+            raise _link(path) from None
+        return _checked(descriptor, path)
 
     def write(self, descriptor: int, data: Buffer) -> int:
         """Write at the descriptor's position and return the number of bytes written."""
@@ -152,8 +176,36 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 
 def is_disk_trouble(error: BaseException) -> bool:
-    """Whether ``error`` says that the disk is full, over quota, read-only, failing or gone. Retrying may help."""
-    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
+    """Whether ``error`` says that the disk is full, over quota, read-only, failing or gone, or that something else
+    stands where the file should be. Retrying may help."""
+    return isinstance(error, NotAFileError) or (isinstance(error, OSError) and error.errno in _DISK_ERRORS)
+
+
+def special_kind(mode: int) -> SpecialKind | None:
+    """What has the ``st_mode`` ``mode``; ``None`` for a regular file."""
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "pipe" if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else "device"
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open the regular file ``path``, or the one that it links to, for reading.
+
+    Everything that the program reads is opened by this function, because opening a pipe waits for a writer and a device
+    may have no end. A device is not even opened, which may act on it.
+
+    Raises :class:`NotAFileError` for anything else than a file, another :class:`OSError` when it cannot be opened, and
+    :class:`ValueError` for a path that no file can have.
+    """
+    kind = special_kind(os.stat(path).st_mode)
+    if kind is not None:
+        raise NotAFileError(path, kind)
+    flags = os.O_RDONLY
+    for flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"):  # another thing may have its name by now
+        flags |= getattr(os, flag, 0)
+    return os.fdopen(_checked(os.open(path, flags), path), "rb")
 
 
 def sync_folder(folder: Path) -> None:
@@ -214,6 +266,56 @@ def replace_bytes(path: Path, content: Buffer, *, keep: Path | None = None) -> N
     replace_file(path, lambda file: write_all(file, content), keep=keep)
 
 
+LOCK_SECONDS = 5.0
+"""For so long :func:`changing` waits for another process, which needs milliseconds unless it was suspended."""
+
+
+def lock_path(path: Path) -> Path:
+    """The file whose lock those take who change the file ``path`` (see :func:`changing`)."""
+    return path.with_name(f".{path.name}.lock")
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Inside the block, nobody else is in such a block for the file ``path``, in this process or another.
+
+    For a file that is read, changed and replaced: without a lock, the change of another process in between is lost.
+    The lock is an OS lock on a file beside ``path``, which stays. A file system without locks gives none.
+
+    Raises :class:`OSError` when the folder is missing or cannot be written, and :class:`TimeoutError`, which is one,
+    when another process is in the block for :data:`LOCK_SECONDS`.
+    """
+    from filelock import FileLock, Timeout  # 60 ms, which a start of the app does not need
+
+    os.stat(path.parent)  # some versions of filelock would create it, even that of a run which was just deleted
+    place = lock_path(path)
+    refuse_special(place)
+    lock = FileLock(place, timeout=LOCK_SECONDS, mode=PRIVATE_FILE, thread_local=False)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock.acquire(poll_interval=0.01))
+        except Timeout:
+            reason = f"another program has been changing {path.name} for {LOCK_SECONDS:g} seconds"
+            raise TimeoutError(errno.ETIMEDOUT, reason, str(path)) from None
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+
+
+def refuse_special(path: Path) -> None:
+    """Raise :class:`OSError` when ``path`` exists and is a link, folder, pipe or device, as :meth:`Disk.open` does. For
+    libraries that open a file themselves."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            raise _link(path)
+        if (kind := special_kind(mode)) is not None:
+            raise NotAFileError(path, kind)
+
+
 def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
     """Append ``line`` and a newline in one write, so that lines of concurrent writers do not mix.
 
@@ -265,7 +367,7 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
     Raises :class:`OSError`, or :class:`ValueError` when it is not JSON, too deeply nested or longer
     than ``most`` bytes.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"{path} is longer than {most:,} bytes")
@@ -365,6 +467,19 @@ def _keep_old(path: Path, keep: Path) -> None:
 def write_all(file: BinaryIO, content: Buffer) -> None:
     """Write ``content`` to ``file`` and return nothing, as :func:`replace_file` wants it."""
     file.write(content)
+
+
+def _link(path: Path) -> OSError:
+    return OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path))
+
+
+def _checked(descriptor: int, path: Path) -> int:
+    """``descriptor``, which ``path`` was opened as. Closes it and raises when it is not that of a regular file."""
+    kind = special_kind(os.fstat(descriptor).st_mode)
+    if kind is not None:
+        os.close(descriptor)
+        raise NotAFileError(path, kind)
+    return descriptor
 
 
 def _last_byte(descriptor: int, size: int) -> bytes:

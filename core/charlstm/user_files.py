@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from charlstm.errors import CharLSTMError
 from charlstm.paths import state_dir
-from charlstm.storage import PRIVATE_FILE, replace_file, write_all
+from charlstm.storage import PRIVATE_FILE, replace_file, special_kind, write_all
 
 STDOUT = "-"
 """How a command line names standard output."""
@@ -62,11 +62,11 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a possible file name"
         raise CharLSTMError(f"{path} cannot be written ({reason}): choose another name") from None
-    if stat.S_ISDIR(mode):
+    kind = special_kind(mode)
+    if kind == "folder":
         raise CharLSTMError(f"{path} is a folder: give the file a name in it")
-    if not stat.S_ISREG(mode):
-        kind = "a pipe" if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else "a device"
-        raise CharLSTMError(f"{path} is {kind} and not a file: choose another name")
+    if kind is not None:
+        raise CharLSTMError(f"{path} is a {kind} and not a file: choose another name")
     if not overwrite:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     return path.resolve(strict=True) if path.is_symlink() else path

@@ -175,3 +175,45 @@ def test_remove_leftovers_keeps_other_hidden_files(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     storage.remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".1.tmp", ".mine.tmp"]
+
+
+def make_special(path: Path, kind: str) -> None:
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_open_file_refuses_what_is_no_file_without_waiting(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    make_special(path, kind)
+    with pytest.raises(storage.NotAFileError, match=f"file is a {kind}, not a file") as caught:
+        storage.open_file(path)
+    assert caught.value.kind == kind
+    assert storage.is_disk_trouble(caught.value)
+    with pytest.raises(storage.NotAFileError):
+        storage.read_json(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
+def test_disk_refuses_to_write_to_what_is_no_file(tmp_path: Path, flags: int) -> None:
+    """A pipe that nobody reads takes 64 kB, and then the writer waits."""
+    for kind in ("pipe", "folder"):
+        make_special(tmp_path / kind, kind)
+        with pytest.raises(storage.NotAFileError, match=f"is a {kind}, not a file"):
+            storage.disk.open(tmp_path / kind, flags | os.O_CREAT)
+    with pytest.raises(storage.NotAFileError):
+        storage.append_line(tmp_path / "pipe", b"x")
+
+
+def test_open_file_follows_a_link_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("there")
+    with storage.open_file(tmp_path / "link") as file:
+        assert file.read() == b"x"

@@ -29,6 +29,11 @@ def files(output: str) -> Iterator[Row]:
         yield f"damaged files: {what}", int(tried), int(lost)
 
 
+def specials(output: str) -> Iterator[Row]:
+    for tried, lost in re.findall(r"^(\d+) special files in \d+ s, (\d+) lost$", output, re.M):
+        yield "pipes, devices and links in place of files", int(tried), int(lost)
+
+
 def corpora(output: str) -> Iterator[Row]:
     for tried, lost in re.findall(r"^(\d+) kinds of corpus in \d+ s, (\d+) lost$", output, re.M):
         yield "kinds of bad or strange corpus", int(tried), int(lost)
@@ -57,12 +62,16 @@ def figures(output: str) -> Iterator[Row]:
 
 FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
+THREADS = ["--kernel", "fused", "--thread-changes", "--hidden-size", "256"]
+THREADS += ["--kills", "40", "--cuts", "20", "--folders", "0"]
 
 PARTS = (
     (["kill_worker.py"], kills),
     (["kill_worker.py", *FUSED], kills),
+    (["kill_worker.py", *THREADS], kills),
     (["iterate_again.py"], pieces),
     (["mutate_files.py"], files),
+    (["special_files.py"], specials),
     (["bad_corpora.py", "--train"], corpora),
     (["outputs.py"], outputs),
     (["exact_figures.py"], figures),

@@ -28,7 +28,7 @@ import time
 import traceback
 import unittest.mock
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from mutations import (
 
 from charlstm import storage
 from charlstm.cli.main import run as command_line
+from charlstm.config import example_config, load_config
 from charlstm.errors import CharLSTMError
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session, save_session
@@ -61,12 +62,14 @@ from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.log import read_events
+from charlstm.runs.notes import write_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.verdict import verdict
 from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
+from charlstm.training.settings_file import load_settings
 from recorded_run import NASTY, record, tiny_model
 
 SECONDS = 10.0
@@ -85,12 +88,14 @@ TEXT = "".join(f"{n} green bottles hanging on the wall, and if one falls — é\
 @dataclass(frozen=True)
 class Kind:
     """One kind of file: ``path`` is what gets damaged, ``goods`` are whole contents of it, ``use`` reads it by all that
-    reads it. ``use`` runs in the kind's own folder; what it returns does not matter."""
+    reads it. ``use`` runs in the kind's own folder; what it returns does not matter. ``prepare`` makes the other files
+    anew that ``use`` changes."""
 
     path: Path
     goods: tuple[bytes, ...]
     damage: Mutation
     use: Callable[[], Any]
+    prepare: Callable[[], Any] = lambda: None
 
 
 # ── the kinds ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +183,9 @@ def states(place: Path) -> Kind:
 
     def use() -> None:
         state, _ = load_state(run)
-        assert state is not None
+        if state is None:
+            assert not os.path.lexists(run.state_path)
+            return
         trainer = Trainer.resume(source, settings, state)
         events = trainer.events()
         for _, _event in zip(range(4), events, strict=False):
@@ -380,6 +387,7 @@ def cached(place: Path, file: str, damage: Mutation) -> Kind:
         finally:
             for each, content in whole.items():  # a damaged file may have been mended or removed
                 each.parent.mkdir(exist_ok=True)
+                remove(each)
                 each.write_bytes(content)
 
     return Kind(path, (path.read_bytes(),), damage, use)
@@ -444,18 +452,70 @@ def measurements(place: Path) -> Kind:
 
     settings = Settings(epochs=1)
     shape = [512, 2, 128, 32, 64, "auto", "auto", None, False, True, False, False, "adamw"]
-    estimate._write_cache({json.dumps(shape): ["fused-bf16", 0.1, 2048], "b": ["nn", 0.2, 100]})
+    estimate._add_to_cache({json.dumps(shape): ["fused-bf16", 0.1, 2048], "b": ["nn", 0.2, 100]})
     path = estimate._cache_path()
 
     def use() -> None:
         found = estimate._read_cache()
-        estimate._write_cache(found)
+        estimate._add_to_cache(found)
         if json.dumps(shape) in found:  # else it would be measured, by torch
             measured = estimate.find_speed(settings, 83, *estimate.batch_shape(settings, 1_000_000))
             if measured is not None:
                 estimate.estimate(settings, 1_000_000, 83, measured).to_dict()
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
+
+
+def notes(place: Path) -> Kind:
+    run = record(place / "runs", steps=5, name="r").run
+    write_notes(run, tags=["good", "long"], note="the one with dropout")
+
+    def use() -> None:
+        look_at(run)
+        answered("runs", "--json", "--runs-dir", str(run.path.parent))
+        write_notes(run, tags=["other"])
+
+    return Kind(run.notes_path, (run.notes_path.read_bytes(),), damage_json_or_bytes, use)
+
+
+def app_states(place: Path) -> Kind:
+    from charlstm_tui import app_state
+
+    changes: dict[str, app_state.Remembered] = {"theme": "nord", "runs_sort_reverse": True, "pane_shares": {"a": 0.5}}
+    app_state._merge(changes)
+    path = app_state.state_file()
+
+    def use() -> None:
+        found = app_state.load_state()
+        f"{found.theme} {found.runs_sort} {found.smoothing} {found.folder}"
+        sum(found.pane_shares.values())
+        app_state._merge(changes)
+
+    return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
+
+
+def configurations(place: Path) -> Kind:
+    path = place / "config.toml"
+    written = f'theme = "nord"\nspeed = 30\n{example_config()}\n"train.pause" = ["p"]\n'
+
+    def use() -> None:
+        _, problems = load_config(path)
+        for problem in problems:
+            check_sentence(problem)
+        for command in ("check", "show"):
+            answered("config", command, "--config", str(path))
+
+    return Kind(path, (written.encode(),), damage_bytes, use)
+
+
+def settings_files(place: Path) -> Kind:
+    path = place / "settings.toml"
+    written = 'preset = "quick"\nhidden_size = 64\ndropout = 0.2\n[text]\nclean = true\n'
+
+    def use() -> None:
+        load_settings(path).settings()
+
+    return Kind(path, (written.encode(),), damage_bytes, use)
 
 
 def worker_logs(place: Path) -> Kind:
@@ -528,6 +588,10 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "remembered settings": remembered_settings,
     "recent texts": recent_texts,
     "measured speeds": measurements,
+    "notes": notes,
+    "state of the app": app_states,
+    "configuration": configurations,
+    "settings file": settings_files,
     "worker.log": worker_logs,
     "foreign checkpoint": checkpoints,
     "checkpoint: one bit": flipped_checkpoints,
@@ -559,18 +623,18 @@ def check_sentence(sentence: str) -> None:
         raise Broken(f"no plain sentence: {sentence[:300]!r} ({len(sentence)} characters)")
 
 
-def answered(*arguments: str) -> None:
-    """The command line with these arguments: 0 with an answer, or 2 with one sentence."""
+def answered(*arguments: str, codes: Collection[int] = (0, 1, 2)) -> None:
+    """The command line with these arguments: 0 with an answer, or another of ``codes`` with one sentence."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = command_line(list(arguments))
     if code == 0 and "--json" in arguments:
         for line in out.getvalue().splitlines():
             json.loads(line, parse_constant=not_json)
-    if code == 2:
-        check_sentence(err.getvalue().rstrip("\n").splitlines()[-1])
-    elif code != 0:
-        raise Broken(f"charlstm {' '.join(arguments)} ended with {code}")
+    if code not in codes:
+        raise Broken(f"charlstm {' '.join(arguments)} ended with {code}: {err.getvalue()[-500:]}")
+    if code:
+        check_sentence((err.getvalue() or out.getvalue()).rstrip("\n").splitlines()[-1])
 
 
 def not_json(word: str) -> None:
@@ -607,6 +671,8 @@ class Guard:
                 self._seen.append(f"exec of a string in {caller}")
         elif event == "open" and isinstance(arguments[0], (str, bytes)):
             path, flags = os.fsdecode(arguments[0]), arguments[2]
+            # what is relative is below the kind's folder, which is the current one, or below an open folder of a run
+            path = os.path.normpath(os.path.join(self._place, path))
             if flags & (os.O_WRONLY | os.O_RDWR) and not path.startswith((self._place, "/proc/self/", os.devnull)):
                 self._seen.append(f"writing {path[:200]}")
 
@@ -675,21 +741,35 @@ def content_of(kind: Kind, name: str, seed: int, case: int) -> bytes:
     return kind.damage(dice, dice.choice(kind.goods))
 
 
-def try_kind(name: str, seed: int, cases: range, place: Path, told: Told, now: mmap.mmap) -> None:
+def remove(path: Path) -> None:
+    """Remove what is at ``path``, whatever it is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+Put = Callable[[Kind, int], None]
+"""Puts what a case is about in the place of a kind's file."""
+
+
+def try_kind(make: Callable[[Path], Kind], put: Put, cases: range, place: Path, told: Told, now: mmap.mmap) -> None:
     """All ``cases`` of a kind in this process, the number of the current one in ``now``."""
     os.chdir(place)
     for variable in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         os.environ[variable] = str(place / variable)
     np.seterr(all="ignore")
-    kind = KINDS[name](place)
+    kind = make(place)
     for content in kind.goods:  # whole files are read, and everything is imported that will be
         kind.path.write_bytes(content)
+        kind.use()
+    if not kind.goods:  # a folder
         kind.use()
     guard = Guard(place)
     for case in cases:
         now[:8] = struct.pack("<q", case)
         kind.path.parent.mkdir(parents=True, exist_ok=True)
-        kind.path.write_bytes(content_of(kind, name, seed, case))
+        put(kind, case)
         began = time.monotonic()
         try:
             told.outcomes[guard.read(kind)] += 1
@@ -703,7 +783,7 @@ def try_kind(name: str, seed: int, cases: range, place: Path, told: Told, now: m
             told.broken[case] = "its content was executed"
 
 
-def in_child(name: str, seed: int, cases: range) -> Told:
+def in_child(name: str, make: Callable[[Path], Kind], put: Put, cases: range) -> Told:
     """:func:`try_kind` in a fork; a crash of the process itself is a broken case like another, and the rest goes on."""
     told, todo = Told(Counter(), {}), cases
     now = mmap.mmap(-1, 8)
@@ -715,7 +795,7 @@ def in_child(name: str, seed: int, cases: range) -> Told:
                 part = Told(Counter(), {})
                 status = 1
                 try:
-                    try_kind(name, seed, todo, place, part, now)
+                    try_kind(make, put, todo, place, part, now)
                     status = 0
                 except BaseException:
                     traceback.print_exc()
@@ -742,7 +822,11 @@ def in_child(name: str, seed: int, cases: range) -> Told:
 
 def rows(each: int, seed: int, only: list[str], first: int = 0) -> Iterator[tuple[str, Told]]:
     for name in only or KINDS:
-        yield name, in_child(name, seed, range(first, first + each))
+
+        def put(kind: Kind, case: int, name: str = name) -> None:
+            kind.path.write_bytes(content_of(kind, name, seed, case))
+
+        yield name, in_child(name, KINDS[name], put, range(first, first + each))
 
 
 def import_all() -> None:

@@ -206,7 +206,7 @@ def _problem(
     """What is wrong with the result of a write, or an empty string."""
     regular = kind in ("file", "empty file", "read-only file", "link to a file", "second name of a file")
     if kind != "nothing" and not (regular and force):
-        if code != 2 or err.count("\n") < 1 or "Traceback" in err:
+        if code not in (1, 2) or err.count("\n") < 1 or "Traceback" in err:
             return f"ended with {code}"
         return "" if after == before else "something changed"
     if code:

@@ -1,5 +1,5 @@
-"""The short forms of ``mutate_files.py``, ``bad_corpora.py`` and ``outputs.py``: some damaged files of each kind, bad
-corpora, and odd places for results."""
+"""The short forms of ``mutate_files.py``, ``special_files.py``, ``bad_corpora.py`` and ``outputs.py``: some damaged
+files of each kind, pipes and devices in their place, bad corpora, and odd places for results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /p
 
 
 @pytest.mark.parametrize(
-    "script", [("mutate_files.py", "--each", "4"), ("bad_corpora.py", "--short"), ("outputs.py", "--short")]
+    "script",
+    [
+        ("mutate_files.py", "--each", "4"),
+        ("special_files.py", "--short"),
+        ("bad_corpora.py", "--short"),
+        ("outputs.py", "--short"),
+    ],
 )
 def test_nothing_is_lost(script: tuple[str, ...]) -> None:
     command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]

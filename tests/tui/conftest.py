@@ -37,7 +37,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else this machine does is not measured, neither by Train nor by a run: the processor is free."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.probe_slowdown", lambda: 1.0)
-    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

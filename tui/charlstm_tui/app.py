@@ -27,7 +27,7 @@ from textual.widgets import Input, TextArea
 
 from charlstm import user_files
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
@@ -44,7 +44,7 @@ from charlstm_tui.palette import Actions, Palette, ThemePicker
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
-from charlstm_tui.terminal import INTERRUPTED, exit_on_signals
+from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 from charlstm_tui.widgets.split import split_of
 
@@ -313,7 +313,7 @@ class CharLSTMApp(ModeApp):
         return f"{names} {'trains' if len(live) == 1 else 'train'} on.{self._first_checkpoint(live)}" if live else ""
 
     def _exit_on_signal(self, code: int) -> None:
-        if code == INTERRUPTED:  # after the others there may be no terminal to print to
+        if code == ExitCode.INTERRUPTED:  # after the others there may be no terminal to print to
             self.farewell = visible(self._still_training(self.runs_state.live), keep="")
         self.exit(return_code=code)
 

@@ -96,14 +96,13 @@ class StateWriter:
 
 
 def _merge(changes: Mapping[str, Remembered]) -> None:
-    entries = _read()
-    if entries is None:
-        return
-    content = json.dumps({**entries, **changes, "format": FORMAT}).encode()
     with contextlib.suppress(OSError, CharLSTMError):
         path = state_file()
         path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        storage.replace_bytes(path, content)
+        with storage.changing(path):
+            entries = _read()
+            if entries is not None:
+                storage.replace_bytes(path, json.dumps({**entries, **changes, "format": FORMAT}).encode())
 
 
 def _read() -> dict[str, Any] | None:

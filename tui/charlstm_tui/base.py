@@ -22,7 +22,7 @@ from textual.widgets import Input, TextArea
 
 from charlstm.config import load_config, located
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
 from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
@@ -36,7 +36,6 @@ from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
-from charlstm_tui.terminal import INTERRUPTED
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
@@ -145,7 +144,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:
-        """Show a mode. Generate plays the run that was turned to last, once it has something to play."""
+        """Show a mode. Generate plays the run that was turned to last, unless that ended without a model."""
         path = self._newly_watched
         if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
             self.model, self._newly_watched = choice, None
@@ -177,7 +176,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
             self.go("train")
 
     def play(self, model: str, step: int | None = None) -> None:
-        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
+        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run. Generate waits
+        for a run that trains until it has learnt something."""
         self.model, self._newly_watched = ModelChoice(model, step), None
         self.play_again = True
         here = self.mode_screen
@@ -187,7 +187,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def add_farewell(self, sentence: str) -> None:
         """Print something more after the app has exited."""
-        if self.return_code in (None, 0, INTERRUPTED):  # after other signals there may be no terminal to print to
+        # after other signals there may be no terminal to print to
+        if self.return_code in (None, ExitCode.DONE, ExitCode.INTERRUPTED):
             self.farewell = visible(" ".join(filter(None, (self.farewell, sentence))), keep="")
 
     def open_session(self, path: Path) -> None:

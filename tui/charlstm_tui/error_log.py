@@ -10,13 +10,15 @@ at their top, log it with ``LOG.exception``, show :func:`sentence` in their pane
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 import threading
 from collections import deque
 from pathlib import Path
 
-from charlstm.errors import CharLSTMError
+from charlstm import storage
+from charlstm.errors import CharLSTMError, is_out_of_memory
 from charlstm.paths import state_dir
 
 LOG = logging.getLogger("charlstm_tui")
@@ -44,8 +46,9 @@ class RecentErrors(logging.Handler):
         try:
             path = log_path()
             path.parent.mkdir(parents=True, exist_ok=True)
-            mode = "w" if path.exists() and path.stat().st_size > LARGEST else "a"
-            with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+            begin_anew = os.O_TRUNC if path.exists() and path.stat().st_size > LARGEST else 0
+            descriptor = storage.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin_anew)
+            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(entry + "\n")
         except (OSError, CharLSTMError) as error:  # a full disk: it stays in memory
             self.tracebacks.append(f"{log_path()} cannot be written: {error}")
@@ -100,7 +103,9 @@ def sentence(error: BaseException, doing: str = "") -> str:
         return str(error)
     text = str(error).strip().split("\n", 1)[0]
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
+    if is_out_of_memory(error):
+        reason = "there is not enough memory: close other programs, or use a smaller model or a shorter text"
+    elif isinstance(error, OSError) and error.strerror:
         reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     what = f"{doing[0].upper()}{doing[1:]} failed" if doing else "Something unexpected failed"
     return f"{what} ({reason}). “Show errors” in the palette has the details."

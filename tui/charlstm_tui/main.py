@@ -17,7 +17,8 @@ import click
 
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.config import load_config
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.storage import open_file
 from charlstm_tui import process
 from charlstm_tui.app_state import load_state
 from charlstm_tui.error_log import log_to, log_uncaught
@@ -75,7 +76,7 @@ def command(
         raise click.ClickException("the current folder was deleted: go to another one with cd") from None
     for name, value in (("TEXT", text), ("--runs-dir", runs_dir)):
         if value == "":
-            raise click.ClickException(f"{name} is empty: name a folder, such as . for the current one")
+            raise click.UsageError(f"{name} is empty: name a folder, such as . for the current one")
     if text == "demo" and not os.path.exists(text):
         raise click.ClickException("there is no text named demo; charlstm-tui --model demo plays the model in the box")
     if serve is not None:
@@ -124,19 +125,19 @@ def command(
 
 def is_session(name: str) -> bool:
     """Whether this is the name of a saved session."""
-    if not name.endswith(".json") or not os.path.isfile(name):
+    if not name.endswith(".json"):
         return False
     try:
-        with open(name, "rb") as file:
+        with open_file(Path(name)) as file:
             return b'"kind": "charlstm session"' in file.read(100)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
 def _serve(written: str, arguments: list[str]) -> None:
     """Serve the app with these arguments to browsers, until it is ended."""
     if "/" in written or os.path.exists(written):
-        raise click.ClickException(
+        raise click.UsageError(
             f"--serve takes HOST:PORT, and {written} is none; name the text first: charlstm-tui {written} --serve"
         )
     try:
@@ -147,9 +148,13 @@ def _serve(written: str, arguments: list[str]) -> None:
         raise click.ClickException(
             "--serve needs the package textual-serve, which is not installed: pip install textual-serve"
         ) from None
+    try:
+        address = parse_address(written)
+    except CharLSTMError as error:
+        raise click.UsageError(str(error)) from None
     command = shlex.join([sys.executable, "-P", "-m", "charlstm_tui", *arguments])
     try:
-        serve(parse_address(written), command, lambda line: click.echo(line, err=True))
+        serve(address, command, lambda line: click.echo(line, err=True))
     except CharLSTMError as error:
         raise click.ClickException(str(error)) from None
 
@@ -160,16 +165,16 @@ def main(argv: list[str] | None = None) -> None:
     try:
         code = command.main(args=argv, prog_name="charlstm-tui", standalone_mode=False)
     except click.UsageError as error:
-        code = _refuse(f"{error.format_message().rstrip('.')}; see charlstm-tui --help")
+        code = _refuse(f"{error.format_message().rstrip('.')}; see charlstm-tui --help", ExitCode.WRONG_USAGE)
     except click.ClickException as error:
-        code = _refuse(error.format_message())
+        code = _refuse(error.format_message(), ExitCode.FAILED)
     except PipeClosedError:
         code = PIPE_CLOSED
     discard_unwritten()
     process.exit_now(code if isinstance(code, int) else 0)
 
 
-def _refuse(sentence: str) -> int:
+def _refuse(sentence: str, code: ExitCode) -> int:
     with contextlib.suppress(OSError):  # of a closed stderr: the code says it too
         click.echo(f"charlstm-tui: {sentence}", err=True)
-    return 2
+    return code

@@ -25,10 +25,6 @@ if sys.platform != "win32":
     from textual.drivers import linux_driver
 
 
-INTERRUPTED = 128 + signal.SIGINT
-"""The exit code after Ctrl-C."""
-
-
 def exit_on_signals(end: Callable[[int], None]) -> None:
     """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away.
 

@@ -10,7 +10,7 @@ import click
 from charlstm.cli.json_schemas import ConfigCheck, ConfigPath, ConfigValues
 from charlstm.cli.options import json_option
 from charlstm.cli.output import print_note, print_result
-from charlstm.errors import SettingsError
+from charlstm.errors import CharLSTMError, ExitCode
 
 config_option = click.option(
     "--config",
@@ -75,7 +75,7 @@ def init(path: Path | None) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         user_files.save_text(place, example_config(), overwrite=False)
     except FileExistsError:
-        raise SettingsError(f"{place} exists already: edit it, or remove it first") from None
+        raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None
     click.echo(f"Wrote {place}")
 
 
@@ -83,15 +83,17 @@ def init(path: Path | None) -> None:
 @config_option
 @json_option
 def check(path: Path | None, as_json: bool) -> None:
-    """Check the configuration: a sentence with file and line for each wrong entry. Exit code 2 when there is one.
+    """Check the configuration: a sentence with file and line for each wrong entry. Exit code 1 when there is one.
 
     Names of themes and actions are checked by the app when it starts.
     """
     from charlstm.config import config_path, load_config
 
+    place = path or config_path()
     _, problems = load_config(path)
-    result: ConfigCheck = {"path": str(path or config_path()), "problems": list(problems)}
+    result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}
     right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."
-    print_result(as_json, result, "\n".join(problems) or right)
+    none = f"There is no configuration {place}, so everything has its default; `charlstm config init` writes one."
+    print_result(as_json, result, "\n".join(problems) or (right if result["exists"] else none))
     if problems:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(ExitCode.FAILED)

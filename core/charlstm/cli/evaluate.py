@@ -112,13 +112,15 @@ def eval_(
     spans, part_name = None, ""
     if text:
         if part is not None:
-            raise TextError("--part selects a part of the run's own text: remove it, or remove TEXT")
+            raise click.UsageError("--part selects a part of the run's own text: remove it, or remove TEXT")
         corpus = load_text_for(loaded, text, encoding, max_chars)
     else:
         corpus, spans = _own_text(model, runs_dir, part or "validation")
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
         if encoding is not None or max_chars is not None:
-            raise TextError("--encoding and --max-chars need a TEXT: a run's own text is read as it was for training")
+            raise click.UsageError(
+                "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
+            )
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
     if text or part in (None, "validation", "test"):
         _warn_if_trained_on(model, runs_dir, loaded, corpus, spans, part or "validation")
@@ -217,7 +219,9 @@ def score(
 @click.option(
     "--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be given several times."
 )
-@integer_option("--min-length", minimum=2, default=30, help="Ignore stretches of fewer than N characters.")
+@integer_option(
+    "--min-length", minimum=2, maximum=1_000_000, default=30, help="Ignore stretches of fewer than N characters."
+)
 @integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
 @encoding_option
 @json_option
@@ -239,7 +243,7 @@ def novelty(
     from charlstm.generation.novelty import Novelty, NoveltyIndex
 
     if (run is None) == (not sources):
-        raise TextError(
+        raise click.UsageError(
             "Give the text to compare with: either --model RUN, for the training text of a run, or --corpus TEXT"
         )
     spans = None

@@ -12,6 +12,7 @@ import click
 
 from charlstm.cli.options import (
     MODEL_HELP,
+    MOST_CHARS,
     clamp_option,
     examples,
     integer_option,
@@ -21,6 +22,9 @@ from charlstm.cli.options import (
     number_option,
     open_model,
     runs_dir_option,
+    seed_option,
+    snapshot_option,
+    usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
@@ -75,10 +79,11 @@ def sampler_options(command: F) -> F:
 
 
 def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
-    """The settings for the sampler options. Raises :class:`GenerationError` for a value that is not accepted."""
+    """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
     from charlstm.generation.sampling import SamplerSettings
 
-    settings = SamplerSettings(**values)
+    with usage_errors():
+        settings = SamplerSettings(**values)
     if settings.kind == "reference":
         context = click.get_current_context()
         given = [
@@ -88,7 +93,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
             and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         ]
         if given:
-            raise GenerationError(
+            raise click.UsageError(
                 f"The reference sampler has only --top-k: remove --{given[0].replace('_', '-')} or --sampler reference"
             )
     return settings
@@ -111,14 +116,14 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read the prime from a file; - is standard input.",
 )
-@integer_option("--length", minimum=0, default=1000, help="Most characters to generate.")
-@click.option("--samples", type=click.IntRange(1, 4096), metavar="N", help="Generate N texts at once.")
+@integer_option("--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Most characters to generate.")
+@integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts at once.")
 @click.option("--stop", multiple=True, help=r"End after this string; \n is a newline. May be given several times.")
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
-@integer_option("--seed", default=0, help="The same seed gives the same text.")
+@seed_option
 @sampler_options
 @clamp_option
-@integer_option("--snapshot", help="Use the model of the run after N steps.")
+@snapshot_option
 @click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option("--show-probs", is_flag=True, help="Print one line per character: probability, rank and alternatives.")
@@ -153,15 +158,16 @@ def generate(
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:
-        raise GenerationError("Give --prime or --prime-file, not both")
+        raise click.UsageError("Give --prime or --prime-file, not both")
     if show_probs and samples is not None:
-        raise GenerationError("--show-probs works for one text only: remove it, or remove --samples")
+        raise click.UsageError("--show-probs works for one text only: remove it, or remove --samples")
     if checkpoints and (samples is not None or show_probs or snapshot is not None):
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
     if out is not None and not checkpoints:
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     settings = sampler_settings(sampler)
-    held = [parse_clamp(clamp) for clamp in clamps]
+    with usage_errors():
+        held = [parse_clamp(clamp) for clamp in clamps]
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
@@ -183,7 +189,12 @@ def generate(
     report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
-        generated = list(steps)
+        generated = []
+        with ProgressBar() as bar:
+            progress = bar.stage("generating")
+            for step in steps:
+                generated.append(step)
+                progress(len(generated), length)
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
             result["steps"] = [_step_result(step) for step in generated]

@@ -3,8 +3,8 @@
 The commands are in modules by topic, which are imported only when one of their commands runs, so that `charlstm
 generate` does not import what `charlstm train` needs.
 
-stdout carries the result and nothing else; progress, notes and errors go to stderr. Exit codes: 0 success, 2 an error
-that the user can solve, 130 interrupted, 141 when the reader of a stream has ended (`| head`).
+stdout carries the result and nothing else; progress, notes and errors go to stderr. The exit code is one of
+``errors.ExitCode``, or 141 when the reader of a stream has ended (`| head`).
 
 With --json an error is one line of JSON (``json_schemas.ErrorResult``), the last line on stderr. It is not on stdout,
 so that a script which reads the result never takes an error for one: ``gh``, ``kubectl`` and ``ruff`` keep stdout for
@@ -27,14 +27,16 @@ import click
 from charlstm.cli.streams import PIPE_CLOSED, PipeClosedError, QuietPipes, discard_unwritten, replace_closed
 from charlstm.display import shell_command, shell_word
 from charlstm.errors import (
-    INTERRUPTED_EXIT_CODE,
     Advice,
     CharLSTMError,
+    DivergedError,
+    ExitCode,
     GenerationError,
     ModelError,
     RunError,
     SettingsError,
     TextError,
+    is_out_of_memory,
 )
 
 if TYPE_CHECKING:
@@ -50,8 +52,10 @@ _COMMANDS = {
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop or finish a run, write a checkpoint, set the learning rate"),
     "compare": ("runs", "Compare runs: results, differences, curves"),
+    "tag": ("notes", "Give a run tags, or remove them"),
+    "note": ("notes", "Write a note on a run"),
     "rename": ("runs", "Rename a run"),
-    "delete": ("runs", "Delete a run"),
+    "delete": ("runs", "Delete runs"),
     "generate": ("generate", "Generate text with a model"),
     "play": ("play", "Write together with a model, line by line"),
     "eval": ("evaluate", "Measure how well a model predicts a text"),
@@ -77,15 +81,26 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     TextError: "text",
     ModelError: "model",
     SettingsError: "settings",
+    DivergedError: "diverged",
     RunError: "run",
     GenerationError: "generation",
     TimeoutError: "timeout",
     OSError: "system",
-    MemoryError: "memory",
     KeyboardInterrupt: "interrupted",
     click.Abort: "interrupted",
 }
 """The kinds of errors; the first class that fits counts."""
+
+_CODES: dict[ErrorKind, int] = {
+    "usage": ExitCode.WRONG_USAGE,
+    "settings": ExitCode.WRONG_USAGE,
+    "diverged": ExitCode.DIVERGED,
+    "interrupted": ExitCode.INTERRUPTED,
+}
+"""The exit codes of kinds of errors; of the others it is that of a failure."""
+
+_EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
+"""Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
@@ -125,7 +140,11 @@ class _LazyGroup(QuietPipes, click.Group):
       charlstm train python-reference --preset quick
       charlstm generate RUN --prime 'The '
 
-    The full-screen app is charlstm-tui.""",
+    The full-screen app is charlstm-tui.
+
+    \b
+    Exit codes: 0 done, 1 it could not be done, 2 wrong options, arguments or settings, 3 the
+    training diverged, 130 Ctrl-C, 143 SIGTERM.""",
 )
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm", message="%(prog)s %(version)s")
 @click.pass_context
@@ -160,14 +179,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
-    except (click.ClickException, click.Abort, CharLSTMError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
+            raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
         return _print_error(error, as_json=as_json)
 
 
 def _print_error(error: BaseException, *, as_json: bool) -> int:
     """Print an error to stderr, as a sentence or as JSON; returns the exit code."""
-    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    kind: ErrorKind = "memory" if is_out_of_memory(error) else found
     message = _message(error)
     if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
         message = f"The current folder was deleted: change to another one with cd ({message})"
@@ -181,7 +203,10 @@ def _print_error(error: BaseException, *, as_json: bool) -> int:
             click.echo(message, err=True)
         else:
             click.echo(f"charlstm: {message}{_format_advice(error)}", err=True)
-    return INTERRUPTED_EXIT_CODE if kind == "interrupted" else 2
+    interrupt = error.__cause__ if isinstance(error, click.Abort) else error  # click makes the one of the other
+    if isinstance(interrupt, KeyboardInterrupt) and interrupt.args:  # a second signal, see system.StopSignals
+        return ExitCode.of_signal(interrupt.args[0])
+    return _CODES.get(kind, ExitCode.FAILED)
 
 
 def _message(error: BaseException) -> str:
@@ -195,7 +220,7 @@ def _message(error: BaseException) -> str:
             return error.format_message()
         case KeyboardInterrupt() | click.Abort():
             return "Interrupted"
-        case MemoryError():
+        case _ if is_out_of_memory(error):
             return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)

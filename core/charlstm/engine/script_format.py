@@ -23,6 +23,7 @@ from torch import Tensor
 from charlstm import user_files
 from charlstm.errors import Advice, CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
+from charlstm.storage import NotAFileError, open_file
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -110,12 +111,14 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
 
 
 def _open(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise ModelError(f"{path} is not a file" if path.exists() else f"There is no file {path}")
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+        return open_file(path)
+    except NotAFileError as error:
+        raise ModelError(f"{path} is a {error.kind}, not a file: name a checkpoint") from None
+    except FileNotFoundError:
+        raise ModelError(f"There is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _damaged(path: Path) -> ModelError:

@@ -15,7 +15,6 @@ import html
 import json
 import math
 import re
-import stat
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -112,7 +111,7 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
     Raises :class:`GenerationError` for what is no session file, :class:`OSError`.
     """
     try:
-        with path.open("rb") as file:
+        with storage.open_file(path) as file:
             head = file.read(_HEAD_BYTES).decode("ascii", "replace")
         if (found := _HEAD.match(head)) is not None:
             with contextlib.suppress(json.JSONDecodeError):  # it is longer
@@ -158,16 +157,14 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     """
     path = Path(path)
     try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):  # a device may have no end, and a pipe would wait for a writer
-            raise GenerationError(f"{path} is not a file: name a session file")
-        if info.st_size > MAX_BYTES:
-            raise GenerationError(f"{path} is too large for a session file")
-        values = json.loads(path.read_bytes())
+        values = storage.read_json(path, most=MAX_BYTES)
+    except storage.NotAFileError as error:
+        raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
     except FileNotFoundError:
         raise GenerationError(f"There is no session file {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise GenerationError(f"The session file {path} cannot be read: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
     return from_dict(values, model, stepper=stepper, name=str(path))
 
 

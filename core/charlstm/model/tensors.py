@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import ModelError, UnreadableFileError
-from charlstm.storage import replace_file
+from charlstm.storage import NotAFileError, open_file, replace_file
 
 MAX_HEADER = 32 * 2**20
 """The largest accepted header in bytes: enough for a vocabulary of a million characters."""
@@ -142,10 +141,9 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
 
 def _open(path: Path, what: str) -> BufferedReader:
     try:
-        # Checked before opening: opening a named pipe waits until another process writes to it.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ModelError(f"{path} is not a regular file: name a {what} file")
-        return open(path, "rb")
+        return open_file(path)
+    except NotAFileError as error:
+        raise ModelError(f"{path} is a {error.kind}, not a file: name a {what} file") from None
     except FileNotFoundError:
         raise ModelError(f"There is no {what} file {path}") from None
     except (OSError, ValueError) as error:

@@ -85,7 +85,7 @@ class ControlReader:
                 self.position, self._skipping = 0, False
             if size == self.position:
                 return ()
-            with self._path.open("rb") as file:
+            with storage.open_file(self._path) as file:
                 file.seek(self.position)
                 content = file.read(CHUNK)
         except OSError:  # not created yet, or on a disk that is not connected

@@ -26,7 +26,7 @@ def remembered_paths() -> list[Path]:
     """The folders of all runs in the index, oldest first; some may not exist any more."""
     found: dict[Path, None] = {}
     with contextlib.suppress(OSError):
-        with index_path().open("rb") as file:
+        with storage.open_file(index_path()) as file:
             content = file.read(4 * MAX_RUNS * 1024)
         for line in content.splitlines():
             with contextlib.suppress(ValueError, RecursionError):
@@ -45,11 +45,12 @@ def remember_run(path: Path) -> None:
         if path not in before:
             index = index_path()
             index.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-            storage.append_line(index, json.dumps(str(path)).encode())
+            with storage.changing(index):  # else a rewriting that has begun would lose the line
+                storage.append_line(index, json.dumps(str(path)).encode())
 
 
 def rewrite_index(change: Callable[[list[Path]], list[Path]]) -> None:
     """Replace the paths in the index by ``change(paths)``."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), storage.changing(index_path()):
         lines = [json.dumps(str(path)) + "\n" for path in change(remembered_paths())]
         storage.replace_bytes(index_path(), "".join(lines).encode())

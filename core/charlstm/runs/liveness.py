@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
 from charlstm.json_fields import typed_fields
-from charlstm.runs.contention import SlowdownMeter
+from charlstm.runs.contention import Contention, ContentionMeter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -92,8 +92,10 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is
     not there or its file system has no locks.
     """
-    if path.is_symlink():  # filelock would follow it and truncate the file
-        raise RunError(f"{path} is a link to another file; remove the link")
+    try:
+        storage.refuse_special(path)
+    except OSError as error:
+        raise RunError(f"The run {path.parent.name} cannot be locked: {error.strerror}") from None
     deadline = time.monotonic() + patience
     try:
         folder = system.open_folder(path.parent)
@@ -176,8 +178,9 @@ class HeartbeatRecord:
 
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
     seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
-    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown``: how much longer training
-    takes because other programs use the processor (see ``runs.contention``). ``work_seconds``, ``progress``,
+    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown`` and ``others_first``: how
+    much longer training takes because other programs use the processor, and whether these go first (see
+    ``runs.contention``). ``work_seconds``, ``progress``,
     ``seconds_left`` and ``validated`` are described in ``RunStatus`` (``None`` in files of version 0.1).
     """
 
@@ -199,6 +202,7 @@ class HeartbeatRecord:
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
     slowdown: float | None = None
+    others_first: bool = False
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
@@ -233,7 +237,7 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
     """The heartbeat at ``path``; ``None`` when there is none or it cannot be read."""
     for _ in range(3):  # the writer may be in the middle of it
         try:
-            with path.open("rb") as file:
+            with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
             return HeartbeatRecord(
                 **{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed_fields(HeartbeatRecord, values)}
@@ -272,7 +276,7 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._writes = True
-        self._slowdown_meter = SlowdownMeter()
+        self._meter = ContentionMeter()
         self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -289,6 +293,11 @@ class Heartbeat:
             before, self._record = self._record, replace(self._record, **changes)
             if before.state != self._record.state:
                 self._write()
+
+    @property
+    def contention(self) -> Contention | None:
+        """How much slower other programs have made this process so far, since the heartbeat began."""
+        return self._meter.overall()
 
     def stop_writing(self) -> None:
         """Write nothing more: the file may be another worker's, or its folder is being deleted."""
@@ -319,12 +328,13 @@ class Heartbeat:
     def _write(self) -> None:
         if not self._writes:
             return
-        slowdown = self._slowdown_meter.read()
+        contention = self._meter.read()
         self._record = replace(
             self._record,
             time=time.time(),
             memory=system.memory_bytes(),
-            slowdown=None if slowdown is None else round(slowdown, 2),
+            slowdown=None if contention is None else round(contention.slowdown, 2),
+            others_first=contention is not None and contention.others_first,
         )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):

@@ -109,7 +109,7 @@ class EventTail:
         """
         events: list[AnyEvent] = []
         try:
-            with self._path.open("rb") as file:
+            with storage.open_file(self._path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self._position:  # it is another file now
                     self._position = 0

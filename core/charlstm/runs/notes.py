@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from charlstm import storage
@@ -58,21 +58,41 @@ def read_notes(run: Run) -> Notes:
     return Notes(parse_tags(" ".join(tags)), note[:MAX_NOTE])
 
 
-def write_notes(run: Run, *, tags: Iterable[str] | None = None, note: str | None = None) -> Notes:
-    """Change the tags or the note of ``run``, and return both. What is ``None`` stays.
+def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
+    """Replace the notes of ``run`` by ``change(notes)``, and return them; no other process changes them meanwhile.
 
     Raises :class:`RunError` when the notes that are there cannot be read, or the file cannot be written.
     """
-    before = read_notes(run)
-    after = Notes(
-        before.tags if tags is None else parse_tags(" ".join(tags)), (before.note if note is None else note)[:MAX_NOTE]
-    )
-    content = {"format": FORMAT, "tags": list(after.tags), "note": after.note}
     try:
-        storage.replace_bytes(run.notes_path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        with storage.changing(run.notes_path):
+            wanted = change(read_notes(run))
+            notes = Notes(parse_tags(" ".join(wanted.tags)), wanted.note[:MAX_NOTE])
+            content = {"format": FORMAT, "tags": list(notes.tags), "note": notes.note}
+            storage.replace_bytes(run.notes_path, json.dumps(content, ensure_ascii=False, indent=1).encode())
     except OSError as error:
         raise RunError(f"The notes of the run {run.name} cannot be written: {error.strerror}") from None
-    return after
+    return notes
+
+
+def write_notes(run: Run, *, tags: Iterable[str] | None = None, note: str | None = None) -> Notes:
+    """Replace the tags or the note of ``run``, and return both. What is ``None`` stays. Raises as :func:`change_notes`
+    does."""
+    new_tags = None if tags is None else tuple(tags)
+    return change_notes(
+        run, lambda now: Notes(now.tags if new_tags is None else new_tags, now.note if note is None else note)
+    )
+
+
+def edit_tags(run: Run, shown: Sequence[str], typed: Sequence[str]) -> Notes:
+    """Change the tags of ``run`` as a person changed those that were ``shown`` to those that were ``typed``; what other
+    processes added or removed since then stays. Raises as :func:`change_notes` does."""
+
+    def edited(now: Notes) -> Notes:
+        kept = [tag for tag in typed if tag in now.tags or tag not in shown]
+        added = [tag for tag in now.tags if tag not in shown and tag not in typed]
+        return Notes((*kept, *added), now.note)
+
+    return change_notes(run, edited)
 
 
 def _damaged(run: Run) -> RunError:

@@ -108,10 +108,7 @@ class _Verified:
             os.utime(folder)  # the time of the last use, for pruning
         self._now = folder.stat().st_mtime_ns  # the time of the file system, which may be another machine's
         self._stamps: dict[str, storage.FileStamp] = {}
-        self._kept: dict[str, Any] = {}
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            kept = storage.read_json(self._path)
-            self._kept = dict(kept["files"]) if kept["format"] == FORMAT else {}
+        self._kept = self._read()
 
     def covers(self, *names: str) -> bool:
         """Whether all these files are unchanged since they were verified. To be called before they are read."""
@@ -122,17 +119,25 @@ class _Verified:
     def add(self, *names: str) -> None:
         """Record that these files, read since :meth:`covers` was called, are correct."""
         if all(self._stamps[name].is_settled(self._now) for name in names):
-            files = self._kept | {name: self._stamps[name] for name in names}
-            with suppress(OSError):  # with a full disk they are verified again next time
+            # with a full disk they are verified again next time
+            with suppress(OSError), storage.changing(self._path):
+                files = self._read() | {name: self._stamps[name] for name in names}
                 storage.replace_bytes(self._path, json.dumps({"format": FORMAT, "files": files}).encode())
+
+    def _read(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = storage.read_json(self._path)
+            return dict(kept["files"]) if kept["format"] == FORMAT else {}
+        return {}
 
 
 def _map_ids(path: Path, vocabulary: Vocabulary, chars: int) -> npt.NDArray[Any]:
     """Map the ids in ``path`` read-only. Raises ValueError when there are not ``chars`` of them."""
     dtype = vocabulary.dtype.newbyteorder("<")
-    if path.stat().st_size != chars * dtype.itemsize:
-        raise ValueError(f"{path} is not whole")
-    ids: npt.NDArray[Any] = np.memmap(path, dtype, mode="r").view(np.ndarray)
+    with storage.open_file(path) as file:
+        if os.fstat(file.fileno()).st_size != chars * dtype.itemsize:
+            raise ValueError(f"{path} is not whole")
+        ids: npt.NDArray[Any] = np.memmap(file, dtype, mode="r").view(np.ndarray)
     return ids
 
 
@@ -349,7 +354,8 @@ def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
         except (OSError, ValueError, KeyError, TypeError):
             known = False
         if not known:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it cannot be removed, or is a folder, which this program did not make
+                path.unlink()
     return freed
 
 

@@ -112,12 +112,10 @@ def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
     if STDIN in sources or not sources:
         return
     entry = {"sources": list(sources), "name": name, "chars": chars, "time": time.time()}
-    try:
+    # the list is not important enough to fail, and `recent_texts` reports one that is newer
+    with suppress(OSError, TextError), storage.changing(_path()):
         others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
-    except TextError:  # `recent_texts` reports the newer list
-        return
-    content = {"format": FORMAT, "texts": [entry, *others][:_MAX_RECENT]}
-    with suppress(OSError):  # the list is not important enough to fail
+        content = {"format": FORMAT, "texts": [entry, *others][:_MAX_RECENT]}
         storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
 
 

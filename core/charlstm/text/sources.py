@@ -18,9 +18,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
-from charlstm.storage import FileStamp
+from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Characters, Tally, TextOptions, decoded
@@ -85,7 +86,11 @@ def resolve_text(text: str | None) -> Resolved:
 
 def resolve(source: Source, options: TextOptions) -> Resolved:
     """Find the files or built-in texts of ``source``. Raises :class:`TextError` when one cannot be used."""
-    given = [source] if isinstance(source, str | Path) else list(source)
+    takes = "a path, several paths, a folder or the name of a built-in text"
+    arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
+    given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    for one in given:
+        arguments.path("A text", one, takes=takes, error=TextError)
     if not given:
         raise TextError("No text was given: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []
@@ -128,17 +133,20 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         if not files:
             raise _nothing_matches(path, shown, options.pattern)
         return path.resolve().name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
-    _refuse_special(mode, shown)
+    if (kind := special_kind(mode)) is not None:
+        raise _special(kind, shown)
     return path.name, str(path), [Item(shown, path)]
 
 
-def _refuse_special(mode: int, shown: str) -> None:
-    if stat.S_ISDIR(mode):
-        raise TextError(f"{shown} is a folder, not a file: give the files in it, or the folder and a pattern")
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        raise TextError(f"{shown} is a pipe, not a file: send its text to standard input and give - as the text")
-    if not stat.S_ISREG(mode):
-        raise TextError(f"{shown} is a device, not a file: choose a text file")
+_REMEDIES: dict[SpecialKind, str] = {
+    "folder": "give the files in it, or the folder and a pattern",
+    "pipe": "send its text to standard input and give - as the text",
+    "device": "choose a text file",
+}
+
+
+def _special(kind: SpecialKind, shown: str) -> TextError:
+    return TextError(f"{shown} is a {kind}, not a file: {_REMEDIES[kind]}")
 
 
 def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextError:
@@ -181,9 +189,9 @@ def folder_files(folder: Path, pattern: str, skipped: list[str] | None = None) -
 def _is_readable(path: Path, skipped: list[str]) -> bool:
     """Whether ``path`` is a regular file that can be opened; adds one that may not be read to ``skipped``."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return False
-        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+        open_file(path).close()
+    except NotAFileError:
+        return False
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a broken link, or deleted meanwhile
             skipped.append(str(path))
@@ -244,13 +252,11 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
     Raises :class:`TextError`.
     """
     assert item.path is not None
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        _refuse_special(os.stat(item.path).st_mode, item.shown)
-        with os.fdopen(os.open(item.path, flags), "rb") as file:
-            info = os.fstat(file.fileno())
-            _refuse_special(info.st_mode, item.shown)
-            yield file, FileStamp.of(info)
+        with open_file(item.path) as file:
+            yield file, FileStamp.of(os.fstat(file.fileno()))
+    except NotAFileError as error:
+        raise _special(error.kind, item.shown) from None
     except OSError as error:
         raise _unreadable(item.shown, error, item.path) from None
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
+from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, Span, Split
 
@@ -323,7 +325,11 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 20 ms for each million characters to
     find overlaps; they are cached. The rest is immediate.
     """
-    split = split or corpus.split()
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.flag("bits", bits, error=TextError)
+    if split is None:
+        split = corpus.split()
+    arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     sampled = False

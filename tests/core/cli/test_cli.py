@@ -25,7 +25,8 @@ from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.output import StatusLine, table
 from charlstm.cli.training_view import EventView
 from charlstm.runs import liveness
-from charlstm.runs.folder import find_run
+from charlstm.runs.folder import Run, find_run
+from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
@@ -54,11 +55,11 @@ def test_presets_estimates_each_preset_for_a_text(
         return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
+    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3", "--slowdown", "1")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
-        assert set(row) == {"name", "about", "settings", "kernel", "precision", *costs}
+        assert set(row) == {"name", "about", "settings", "kernel", "precision", "slowdown", *costs}
         assert set(row["settings"]) == set(setting_names())
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings
@@ -67,18 +68,49 @@ def test_presets_estimates_each_preset_for_a_text(
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    assert "20,000" in run_cli("presets", "data/fox.txt")[0]
+    assert "20,000" in run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
     # with a separate text to validate on, all of the text is trained on
     Path("other.txt").write_text(TEXT[:500])
     held_out, whole = (
         run_json(
-            "presets", "data/fox.txt", *more, "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail"
+            "presets",
+            "data/fox.txt",
+            *more,
+            "--set",
+            "max_minutes=none",
+            "--set",
+            "epochs=40",
+            "--set",
+            "split=tail",
+            "--slowdown",
+            "1",
         )
         for more in ((), ("--val-file", "other.txt"))
     )
     for before, after in zip(held_out, whole, strict=True):
         assert after["steps"] > before["steps"]
         assert after["settings"] == before["settings"]
+
+
+def test_presets_scale_with_what_other_programs_take(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """15,910 characters a second were promised where 287 were reached."""
+    measured = MeasuredSpeed("fused-f32", 0.1, 2_000)
+    monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
+    for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
+        monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
+        quick, *_, reference = run_json("presets", "data/fox.txt", "--set", "batch_size=32")
+        assert quick["chars_per_second"] == pytest.approx(speed)
+        assert quick["seconds"] == pytest.approx(60, rel=0.15)
+        if slowdown == 1.0:
+            alone = reference["seconds"]
+    assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
+    assert (
+        "Other programs are using the processor: training will be many times slower."
+        in run_cli("presets", "data/fox.txt")[1]
+    )
+    assert run_json("presets", "data/fox.txt", "--slowdown", "2")[0]["chars_per_second"] == pytest.approx(10_000)
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:
@@ -193,7 +225,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
         Finished(step=2, reason=foul, best_val=None, best_step=0, train_seconds=1.0),
         Failed(step=2, message=foul),
     ]
-    with EventView() as view:
+    with EventView(Run(Path("x"))) as view:
         view.show(events)
         view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()
@@ -221,9 +253,9 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
     young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
     grown = run_json("eval", "fox", "--part", "validation")["nats"]
     assert grown < young
-    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     best = find_run("fox").model().info["step"]
-    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=2)[1]
+    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     assert find_run("fox").model(best).info["step"] == best
 
 
@@ -267,7 +299,7 @@ def test_training_from_a_model_keeps_its_shape_and_starts_lower(
 def test_resume_continues_a_finished_run_with_a_higher_limit(
     workspace: Path, run_cli: RunCli, run_json: RunJson
 ) -> None:
-    assert "finished" in run_cli("resume", "fox", code=2)[1]
+    assert "finished" in run_cli("resume", "fox", code=1)[1]
     run_cli("train", "data/fox.txt", *TINY, "--name", "longer")
     run_cli("resume", "longer", "--max-steps", "60")
     [row] = [row for row in run_json("runs") if row["name"] == "longer"]
@@ -301,7 +333,7 @@ def test_rename_and_delete_as_json(workspace: Path, run_cli: RunCli, run_json: R
     assert run_json("rename", str(runs_dir / "passing"), "past") == renamed
     gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
     assert run_json("delete", "past", "--yes") == gone
-    assert run_cli("delete", "past", "--yes", "--json", code=2)[0] == ""
+    assert run_cli("delete", "past", "--yes", "--json", code=1)[0] == ""
 
 
 def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
@@ -321,24 +353,37 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
     ("words", "sentence"),
     [
         (["train", "nowhere.txt"], "nowhere.txt"),
+        (["generate", "nobody"], "no run"),
+        (["generate", "gone.safetensors"], "gone.safetensors"),
+        (["generate", "~nobody-here"], "no run"),
+        (["generate", "~nobody-here/x.safetensors"], "no model file"),
+        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
+    ],
+)
+def test_failure_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
+    check_sentence(run_cli(*words, code=1), sentence)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
         (["train", "data/fox.txt", "--set", "n_hidden=3"], "n_hidden is called hidden_size"),
         (["train", "data/fox.txt", "--set", "hidden_size=big"], "hidden_size takes a whole number"),
         (["train", "data/fox.txt", "--set", "hidden_siz=3"], "did you mean hidden_size"),
         (["train", "data/fox.txt", "--set", "lr"], "KEY=VALUE"),
         (["train", "data/fox.txt", "--lr", "-1"], "lr takes a number above 0"),
-        (["generate", "nobody"], "no run"),
         (["generate", "fox", "--top-k", "0"], "top_k"),
-        (["generate", "gone.safetensors"], "gone.safetensors"),
-        (["generate", "~nobody-here"], "no run"),
-        (["generate", "~nobody-here/x.safetensors"], "no model file"),
-        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
         (["control", "fox", "dance"], "dance"),
         (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
         (["dance"], "dance"),
     ],
 )
-def test_user_error_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
-    out, err = run_cli(*words, code=2)
+def test_wrong_usage_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
+    check_sentence(run_cli(*words, code=2), sentence)
+
+
+def check_sentence(printed: tuple[str, str], sentence: str) -> None:
+    out, err = printed
     assert out == ""
     assert sentence in err
     assert err.count("\n") == 1

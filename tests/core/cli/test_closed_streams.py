@@ -48,7 +48,7 @@ def test_command_with_closed_stdout_exits_quietly_with_141(workspace: Path, word
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [('"$@" --help >&-', 141), ('"$@" <&-', 2), ('"$@" 2>&-', 2), ('"$@" >&-', 2)],
+    [('"$@" --help >&-', 141), ('"$@" <&-', 1), ('"$@" 2>&-', 1), ('"$@" >&-', 1)],
 )
 def test_app_with_closed_streams_prints_no_traceback(workspace: Path, line: str, code: int) -> None:
     done = subprocess.run(
@@ -80,16 +80,16 @@ def test_generate_with_closed_streams_exits_quietly(workspace: Path, line: str, 
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2> >(exit)"])
-def test_error_with_closed_streams_keeps_exit_code_2(workspace: Path, closing: str) -> None:
+def test_error_with_closed_streams_keeps_its_exit_code(workspace: Path, closing: str) -> None:
     done = shell(f'"$@" {closing}', "generate", "nobody")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stderr == "" or (done.stderr.startswith("charlstm: There is no run") and done.stderr.count("\n") == 1)
 
 
 def test_closed_stdin_is_empty_input(workspace: Path) -> None:
     assert shell('"$@" <&-', "play", "fox").returncode == 0
     done = shell('"$@" <&-', "eval", "fox", "-")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     done = shell('"$@" <&-', "generate", "fox", "--prime-file", "-", "--length", "3")
     assert (done.returncode, len(done.stdout)) == (0, 4)
 
@@ -98,7 +98,7 @@ def test_full_disk_at_stdout_is_one_sentence(workspace: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("needs /dev/full")
     done = shell('"$@" > /dev/full', *WORDS["settings"])
-    assert (done.returncode, done.stderr) == (2, "charlstm: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "charlstm: No space left on device\n")
 
 
 def test_train_writes_a_checkpoint_when_its_pipe_closes(workspace: Path) -> None:

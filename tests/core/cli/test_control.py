@@ -71,7 +71,7 @@ def test_control_fails_when_the_run_ends_first(
     live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
 ) -> None:
     while_waiting(monkeypatch, lambda: live.end(state, "no memory"))  # type: ignore[arg-type]
-    err = run_cli("control", "live", "pause", "--wait", "--runs-dir", str(tmp_path), code=2)[1]
+    err = run_cli("control", "live", "pause", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
     assert f"live is {state} and did not carry out pause" in err
 
 
@@ -79,7 +79,7 @@ def test_control_fails_when_a_stopping_run_crashes(
     live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     while_waiting(monkeypatch, lambda: live.end("crashed"))
-    assert "live is crashed" in run_cli("control", "live", "stop", "--wait", "--runs-dir", str(tmp_path), code=2)[1]
+    assert "live is crashed" in run_cli("control", "live", "stop", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
 
 
 def test_control_gives_up_after_its_timeout(
@@ -87,7 +87,7 @@ def test_control_gives_up_after_its_timeout(
 ) -> None:
     while_waiting(monkeypatch, *[lambda: None] * 2)
     words = ("control", "live", "pause", "--wait", "--timeout", "2", "--json", "--runs-dir", str(tmp_path))
-    out, err = run_cli(*words, code=2)
+    out, err = run_cli(*words, code=1)
     assert out == ""
     error = json.loads(err)["error"]
     assert error["kind"] == "timeout"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from charlstm.cli.json_schemas import SCHEMAS, Deprecated, ErrorResult
+from charlstm.errors import ExitCode
 from command_line import RunCli, RunJson
 
 pytestmark = pytest.mark.numeric
@@ -50,6 +51,8 @@ OUTPUTS: dict[str, list[tuple[str, ...]]] = {
     "presets": [("presets",)],
     "presets --settings": [("presets", "--settings")],
     "runs": [("runs",)],
+    "tag": [("tag", "fox", "good"), ("tag", "fox")],
+    "note": [("note", "fox", "a note"), ("note", "fox")],
     "generate": [
         ("generate", "fox", "--length", "5"),
         ("generate", "fox", "--length", "5", "--samples", "2"),
@@ -104,17 +107,22 @@ def test_deprecated_fields_name_a_field_of_the_same_object() -> None:
         ("model", ("info", "nowhere.safetensors")),
         ("settings", ("train", "data/fox.txt", "--lr", "-1")),
         ("run", ("watch", "nobody")),
-        ("generation", ("generate", "fox", "--top-k", "0")),
+        ("usage", ("generate", "fox", "--top-k", "0")),
+        ("usage", ("generate", "fox", "--clamp", "1")),
+        ("usage", ("cells", "fox", "data/fox.txt", "--show", "first")),
+        ("usage", ("control", "fox", "set-lr", "-1")),
+        ("generation", ("multiverse", "fox", "--prime", "the", "--clamp", "9:9=0")),
         ("system", ("generate", "fox", "--prime-file", "nowhere")),
     ],
 )
 def test_errors_are_json_on_stderr(workspace: Path, run_cli: RunCli, kind: str, words: tuple[str, ...]) -> None:
-    out, err = run_cli(*words, "--json", code=2)
+    code = ExitCode.WRONG_USAGE if kind in ("usage", "settings") else ExitCode.FAILED
+    out, err = run_cli(*words, "--json", code=code)
     assert out == ""
     error = json.loads(err.splitlines()[-1])
     check(error, ErrorResult)
     assert error["error"]["kind"] == kind
-    assert error["error"]["message"] in run_cli(*words, code=2)[1]
+    assert error["error"]["message"] in run_cli(*words, code=code)[1]
 
 
 def test_interrupt_is_json_on_stderr(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,4 +134,4 @@ def test_interrupt_is_json_on_stderr(workspace: Path, run_cli: RunCli, monkeypat
 
 
 def test_json_after_two_dashes_is_an_argument(workspace: Path, run_cli: RunCli) -> None:
-    assert run_cli("stats", "--", "--json", code=2)[1].startswith("charlstm: ")
+    assert run_cli("stats", "--", "--json", code=1)[1].startswith("charlstm: ")

@@ -76,7 +76,7 @@ def test_suggested_commands_quote_run_names(
 ) -> None:
     name = run_called
     assert suggested(error_of("control", name, "pause"), "resume") == ["charlstm", "resume", name]
-    assert suggested(run_cli("resume", name, code=2)[1], "resume") == ["charlstm", "resume", name]
+    assert suggested(run_cli("resume", name, code=1)[1], "resume") == ["charlstm", "resume", name]
     assert "Next: charlstm generate 'a b'" in run_cli("train", "data/fox.txt", *TINY, "--name", "a b")[1]
     assert "`charlstm resume 'a b'`" in error_of("train", "data/fox.txt", *TINY, "--name", "a b")
 

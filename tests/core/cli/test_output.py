@@ -12,6 +12,8 @@ import pytest
 
 from charlstm.cli.output import print_note, print_result
 from charlstm.cli.training_view import EventView
+from charlstm.errors import ExitCode
+from charlstm.runs.folder import Run
 from charlstm.training.events import Warned
 from command_line import RunCli
 from recorded_run import started, stepped, validated
@@ -33,7 +35,7 @@ def test_json_escapes_control_characters_on_a_terminal_only(terminal: bool, monk
     stdout = Stream(terminal)
     monkeypatch.setattr("sys.stdout", stdout)
     print_result(True, {FOUL: [FOUL]})
-    with EventView(json=True) as view:
+    with EventView(Run(Path("x")), json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines() if terminal else stdout.getvalue().removesuffix("\n").split("\n")
     assert json.loads(value) == {FOUL: [FOUL]}
@@ -59,7 +61,7 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
 def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = Stream(False)
     monkeypatch.setattr("sys.stderr", stderr)
-    with EventView(plain=True) as view:
+    with EventView(Run(Path("x")), plain=True) as view:
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
     assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
@@ -91,7 +93,8 @@ def test_endless_prime_is_an_error(
     monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
     (workspace / "long.txt").write_text("a" * 1001)
     (workspace / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
-    out, err = run_cli("generate", "fox", "--length", "3", *words, code=2)
+    code = ExitCode.WRONG_USAGE if words[1] == "data" else ExitCode.FAILED  # click checks for folders
+    out, err = run_cli("generate", "fox", "--length", "3", *words, code=code)
     assert (out, err.count("\n")) == ("", 1)
     assert sentence in err
     assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
@@ -100,6 +103,6 @@ def test_endless_prime_is_an_error(
 @pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
 def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
-    for name in ("/dev/zero", "pipe.json"):
+    for name, kind in (("/dev/zero", "device"), ("pipe.json", "pipe")):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
-        assert f"{name} is not a file" in run_cli("play", "fox", code=2)[1]
+        assert f"{name} is a {kind}, not a file" in run_cli("play", "fox", code=1)[1]

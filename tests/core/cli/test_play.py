@@ -120,7 +120,7 @@ def test_reference_sampler_has_only_top_k(played: Played, tmp_path: Path) -> Non
     _, err = played("/settings", "the ", f"/save {page}", options=("--sampler", "reference", "--top-k", "3"))
     assert "sampler reference\ntop-k 3\nlength" in err
     assert "temperature" not in page.read_text()
-    refusal = played("/temperature 0.2", options=("--sampler", "reference"), code=2)[1]
+    refusal = played("/temperature 0.2", options=("--sampler", "reference"), code=1)[1]
     assert "has only /top-k" in refusal
 
 
@@ -128,11 +128,11 @@ def test_save_reports_the_file_and_keeps_other_files(played: Played, tmp_path: P
     _, err = played("the ", "/back 5", f"/save {tmp_path / 'a.TXT'}", f"/save {tmp_path / 'b'}")
     assert f"Saved {tmp_path / 'a.TXT'}, with the 5 characters after the cursor" in err
     assert json.loads((tmp_path / "b.json").read_text())["kind"] == "charlstm session"
-    assert "is a folder" in played("the ", f"/save {tmp_path}", code=2)[1]
+    assert "is a folder" in played("the ", f"/save {tmp_path}", code=1)[1]
     # only files that this conversation saved are replaced
     novel = tmp_path / "novel.txt"
     novel.write_text("mine")
-    assert "already" in played("the ", f"/save {novel}", code=2)[1]
+    assert "already" in played("the ", f"/save {novel}", code=1)[1]
     assert novel.read_text() == "mine"
     assert played("the ", f"/save {tmp_path / 'c.txt'}", "", f"/save {tmp_path / 'c.txt'}")[1].count("Saved") == 2
 
@@ -166,7 +166,7 @@ def test_play_reports_unknown_characters(played: Played) -> None:
     ],
 )
 def test_error_in_a_pipe_ends_play(played: Played, line: str, sentence: str) -> None:
-    _, err = played("the ", line, code=2)
+    _, err = played("the ", line, code=1)
     assert sentence in err.splitlines()[-1]
     assert err.count("\n") == 2
 

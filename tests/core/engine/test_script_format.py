@@ -227,9 +227,9 @@ def test_import_refuses_other_objects_than_the_dictionary(tmp_path: Path) -> Non
 def test_import_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "x.net"
     assert "There is no file" in refusal(path)
-    assert "is not a file" in refusal(tmp_path)
+    assert "is a folder, not a file" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    assert "is not a file" in refusal(tmp_path / "pipe")
+    assert "is a pipe, not a file" in refusal(tmp_path / "pipe")
     for content, why in (
         (b"", "is empty"),
         (b"Happy families are all alike\n" * 9, "is not a PyTorch checkpoint"),

@@ -436,7 +436,7 @@ def test_second_worker_is_refused_after_the_lock_file_was_removed(
         for start in (launch.resume_run, lambda run: next(worker.run_foreground(run))):
             with pytest.raises(RunError, match="is running already"):
                 start(run)
-        assert worker.main([str(run.path)]) == 2
+        assert worker.main([str(run.path)]) == 1
         for change in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
             with pytest.raises(RunError, match="is being trained"):
                 change()
@@ -464,7 +464,7 @@ def test_worker_stops_without_its_lock_file_where_folders_have_no_locks(
 def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     delete_run(run)
-    assert worker.main([str(run.path)]) == 2
+    assert worker.main([str(run.path)]) == 1
     assert not run.path.exists()
 
 
@@ -473,7 +473,7 @@ def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Calla
         yield started()
         with pytest.raises(RunError, match=r"is running already: watch it"):
             next(worker.run_foreground(run))
-        assert worker.main([str(run.path)]) == 2
+        assert worker.main([str(run.path)]) == 1
         yield ended(1)
 
     train(script)

@@ -65,25 +65,24 @@ def recall(model: str) -> Preferences | None:
 
 def remember(model: str, memory: Preferences) -> None:
     """Keep how ``model`` is played, unless the file is a newer charlstm's."""
-    try:
-        entries = _read()
-    except GenerationError:  # recall() reports it
-        return
-    entries.pop(model, None)
-    entries[model] = {
+    entry = {
         "settings": memory.settings.to_dict(),
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
         "colouring": memory.colour,  # 0.1 stored "colour", and its default too
         "copied": memory.copied,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }
-    while len(entries) > MOST:
-        del entries[next(iter(entries))]
-    content = json.dumps({"format": FORMAT, "models": entries}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     path = state_file()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, GenerationError):  # recall() reports a newer file
         path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        storage.replace_bytes(path, content)
+        with storage.changing(path):
+            entries = _read()
+            entries.pop(model, None)  # it becomes the last one
+            entries[model] = entry
+            while len(entries) > MOST:
+                del entries[next(iter(entries))]
+            content = json.dumps({"format": FORMAT, "models": entries}, ensure_ascii=False)
+            storage.replace_bytes(path, content.encode("utf-8", "surrogatepass"))
 
 
 def _read() -> dict[str, Any]:

@@ -122,9 +122,11 @@ def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
 
 
 def session_at(path: Path) -> SavedSession | None:
-    """The session in a file; ``None`` if the file is gone."""
+    """The session in a file; ``None`` if the file is gone, or is a pipe or the like."""
     with contextlib.suppress(OSError):
         info = path.stat()
+        if storage.special_kind(info.st_mode) is not None:
+            return None
         return SavedSession(path, info.st_mtime, _summary(path, FileStamp.of(info)))
     return None
 

@@ -26,7 +26,7 @@ from charlstm.runs.control import send_command
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
-from charlstm.runs.notes import parse_tags, write_notes
+from charlstm.runs.notes import edit_tags, parse_tags, write_notes
 from charlstm_tui.actions import Action, bindings, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import ModeScreen
@@ -346,9 +346,9 @@ class RunsScreen(ModeScreen):
         if not self.is_current:  # the user went to another mode meanwhile
             return
         if choice is not None:
-            self.charlstm.play(choice.model, choice.step)
+            self.charlstm.play(choice.model)
         else:
-            self.note(f"{run.name} has no model yet: it comes with the first validation.", bad=True)
+            self.note(f"{run.name} has no model that has learnt anything: it ended too early.", bad=True)
 
     def do_mark(self) -> None:
         if run := self.current:
@@ -487,9 +487,8 @@ class RunsScreen(ModeScreen):
 
             def typed(tags: str | None) -> None:
                 if tags is not None:
-                    self._attempt(
-                        lambda: write_notes(run.run, tags=parse_tags(tags)), f"The tags of {run.name} are saved."
-                    )
+                    shown, new = run.notes.tags, parse_tags(tags)
+                    self._attempt(lambda: edit_tags(run.run, shown, new), f"The tags of {run.name} are saved.")
 
             about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
             self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags)), typed)

@@ -1,0 +1,135 @@
+"""A file that several processes change keeps all changes: each reads, changes and replaces it under one lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from charlstm import storage
+from charlstm.errors import RunError
+from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes, write_notes
+from recorded_run import record
+
+PROCESSES, EACH = 4, 50
+
+CHANGES = {
+    "notes": """
+        from charlstm.runs.folder import Run
+        from charlstm.runs.notes import Notes, change_notes
+        run = Run(place / "one")
+        def change(name):
+            change_notes(run, lambda now: Notes((*now.tags, name), now.note))
+    """,
+    "generate.json": """
+        from charlstm_tui.player.preferences import Preferences, remember
+        def change(name):
+            remember(name, Preferences())
+    """,
+    "app.json": """
+        from charlstm_tui.app_state import _merge
+        def change(name):
+            _merge({name: "x"})
+    """,
+    "speed.json": """
+        from charlstm.training.estimate import _add_to_cache
+        def change(name):
+            _add_to_cache({name: ["nn", 0.1, 100]})
+    """,
+    "index of runs": """
+        from charlstm.runs.index import remember_run, rewrite_index
+        def change(name):
+            remember_run(place / name)
+            rewrite_index(lambda paths: [place / "new" / path.name if path == place / name else path for path in paths])
+    """,
+}
+"""Python that makes one change, by a name that only it has."""
+
+KEPT: dict[str, Callable[[Path], object]] = {
+    "notes": lambda place: read_notes(Run(place / "one")).tags,
+    "generate.json": lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
+    "app.json": lambda place: set(json.loads((place / "state" / "app.json").read_text())) - {"format"},
+    "speed.json": lambda place: json.loads((place / "cache" / "speed.json").read_text())["measured"],
+    "index of runs": lambda place: [
+        Path(json.loads(line)).name for line in (place / "state" / "runs.jsonl").read_text().splitlines()
+    ],
+}
+"""The names in the file."""
+
+
+@pytest.mark.parametrize("file", CHANGES)
+def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the lock, 56 of 200 were lost."""
+    record(tmp_path, "finished", name="one", steps=5)
+    for folder in ("STATE", "CACHE"):
+        monkeypatch.setenv(f"CHARLSTM_{folder}", str(tmp_path / folder.lower()))
+    script = (
+        "import sys\nfrom pathlib import Path\nplace = Path(sys.argv[1])\n"
+        + dedent(CHANGES[file])
+        + f"for number in range({EACH}):\n    change(f'{{sys.argv[2]}}-{{number}}')\n"
+    )
+    ends = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), f"p{n}"]) for n in range(PROCESSES)]
+    assert [end.wait() for end in ends] == [0] * PROCESSES
+    expected = {f"p{process}-{number}" for process in range(PROCESSES) for number in range(EACH)}
+    kept = KEPT[file](tmp_path)
+    assert set(kept) == expected  # type: ignore[call-overload]
+
+
+def test_changing_gives_up_when_another_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with storage.changing(path):
+            entered.set()
+            leave.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait()
+    monkeypatch.setattr(storage, "LOCK_SECONDS", 0.05)
+    try:
+        with pytest.raises(TimeoutError, match=r"changing file\.json"), storage.changing(path):
+            pass
+    finally:
+        leave.set()
+        holder.join()
+    with storage.changing(path):
+        pass
+
+
+@pytest.mark.parametrize("special", ["pipe", "link"])
+def test_changing_refuses_a_lock_file_that_is_no_file(special: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "file.json", tmp_path / "other"
+    other.write_text("not to be changed")
+    if special == "pipe":
+        os.mkfifo(storage.lock_path(path))
+    else:
+        storage.lock_path(path).symlink_to(other)
+    with pytest.raises(OSError, match="is a pipe" if special == "pipe" else "is a link"), storage.changing(path):
+        pass
+    assert other.read_text() == "not to be changed"
+
+
+def test_edited_tags_keep_what_others_changed_meanwhile(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="one", steps=5).run
+    write_notes(run, tags=("a", "b", "c"), note="mine")
+    change_notes(run, lambda now: Notes(("b", "c", "new"), now.note))  # another process removes a and adds new
+    assert edit_tags(run, ("a", "b", "c"), ("c", "a", "d")) == Notes(("c", "d", "new"), "mine")
+
+
+def test_notes_of_a_deleted_run_do_not_bring_its_folder_back(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="one", steps=5).run
+    write_notes(run, note="mine")
+    assert delete_run(run) == []
+    with pytest.raises(RunError, match="cannot be written"):
+        write_notes(run, note="again")
+    assert not run.path.exists()
