@@ -45,6 +45,7 @@ def drain(trainer: Trainer, commands: ScriptedCommands | None = None, until: int
         if commands is not None:
             commands.see(event)
         if until is not None and event.step >= until:
+            trainer._checkpoint_writer.collect(wait=True)  # on a busy machine a state may not have been written yet
             stream.close()  # as if killed: nothing is written after this
             break
     return events
