@@ -119,5 +119,9 @@ def disk_errors(what: str, value: object, *, error: Error = CharLSTMError) -> It
 
 def _between(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {low:,} to {high:,}"
-    return "" if low is None else f" of at least {low:,}"
+        return f" from {_figure(low)} to {_figure(high)}"
+    return "" if low is None else f" of at least {_figure(low)}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.15g}"
