@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from charlstm import arguments
 from charlstm.errors import GenerationError
 
-MOST_VALUE = 1e6
-"""The output of a cell is tanh(c), so that states beyond some 10 differ no longer."""
+MOST_VALUE = 1e30
+"""Float32 ends at 3.4e38, and the state may grow in each step. States beyond some 10 differ no longer: the output is
+tanh(c)."""
 
 _FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
 
