@@ -15,9 +15,6 @@ import charlstm
 from charlstm.generation.tree import Pruned
 from charlstm.runs import launch
 from small_training import make_corpus, words
-from training_fixtures import own_folders
-
-__all__ = ["own_folders"]
 
 
 class Strange:

@@ -235,7 +235,7 @@ def folder_trouble(run: Run, untouched: Run, act: Callable[[Run], None], status:
     """What is wrong after ``act`` was done to the folder of ``run`` and its worker ended with ``status``."""
     if not beside(run, "struck").exists():
         return [] if status == 0 else [f"status {status}"]
-    wrong = [] if status in (0, 2) else [f"status {status}"]
+    wrong = [] if status in (0, 1) else [f"status {status}"]
     if act in (move, delete) and run.path.exists():
         wrong.append(f"a folder was made: {[path.name for path in run.path.iterdir()]}")
     if act is replace_folder and content(run.path) != content(untouched.path):

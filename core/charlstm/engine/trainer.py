@@ -278,7 +278,9 @@ class Trainer:
         """
         arguments.function("callback", callback, error=RunError)
         arguments.flag("progress", progress, error=RunError)
-        with contextlib.closing(self.events()) as events, ProgressLine(enabled=progress) as show:
+        planned = None if self._schedule is None else self._schedule.planned_steps
+        show = ProgressLine(enabled=progress, planned_steps=planned)
+        with contextlib.closing(self.events()) as events, show:
             for event in events:
                 show(event)
                 if callback is not None:

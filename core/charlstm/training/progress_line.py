@@ -29,12 +29,13 @@ class ProgressLine:
     Args:
         file: where to print; None is standard output at the time of each event.
         enabled: False prints nothing.
+        planned_steps: of a training whose start was before the first event.
     """
 
-    def __init__(self, file: TextIO | None = None, *, enabled: bool = True) -> None:
+    def __init__(self, file: TextIO | None = None, *, enabled: bool = True, planned_steps: int | None = None) -> None:
         self._file = file
         self._enabled = enabled
-        self._planned: int | None = None
+        self._planned = planned_steps
         self._step: Stepped | None = None
         self._loss: float | None = None
         self._width = 0
@@ -69,15 +70,15 @@ class ProgressLine:
             case Finished():
                 loss = "" if event.loss is None else f" · loss {event.loss:.4f} at step {event.best_step:,}"
                 seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-                self._print_above(f"{event.reason} after {event.step:,} steps and {_duration(seconds)}{loss}")
+                self._print_above(f"{event.reason}: {event.step:,} steps in {_duration(seconds)}{loss}")
 
     def _figures(self, event: Stepped) -> str:
         parts = [f"step {event.step:,}"]
         if self._planned:
             parts[0] += f" of {self._planned:,} ({100 * min(1.0, event.step / self._planned):.0f} %)"
-        parts.append(f"loss {event.train_loss:.3f} in training")
+        parts.append(f"loss {event.train_loss:.3f}")
         if self._loss is not None:
-            parts.append(f"{self._loss:.3f} on held-out text")
+            parts.append(f"held out {self._loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         worked = event.train_seconds if event.work_seconds is None else event.work_seconds
         if self._planned and event.step:

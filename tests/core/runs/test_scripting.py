@@ -91,7 +91,7 @@ def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
     assert run.wait(0.2, progress=True).state == "finished"
     shown = capsys.readouterr().out
     assert "step " in shown
-    assert shown.split("\n")[-2].rpartition("\r")[2].startswith("done after 400 steps")
+    assert shown.split("\n")[-2].rpartition("\r")[2].startswith("done: 400 steps in ")
 
 
 def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyP
         for event in events_of_a_run():
             show(event)
     shown = file.getvalue()
-    assert "\rstep 10 of 40 (25 %) · loss 2.500 in training · 1,234 characters/s · 0:30 left" in shown
-    assert "\rstep 10 of 40 (25 %) · loss 2.500 in training · 2.250 on held-out text" in shown
+    assert "\rstep 10 of 40 (25 %) · loss 2.500 · 1,234 characters/s · 0:30 left" in shown
+    assert "\rstep 10 of 40 (25 %) · loss 2.500 · held out 2.250 · 1,234 characters/s" in shown
     assert "step 15 of 20 (75 %) · loss 2.000" in shown
     lines = [line.rpartition("\r")[2] for line in shown.split("\n")]
-    assert lines == ["the text is␛[2J short", "done after 20 steps and 1:15 · loss 2.0000 at step 20", ""]
+    assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.0000 at step 20", ""]
 
 
 def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -> None:
