@@ -76,7 +76,7 @@ def functions(folder: Path) -> dict[str, Call]:
             {"vocab_size": 3, "hidden_size": 2, "num_layers": 1, "init": "none", "generator": None},
         ),
         "Clamp": (charlstm.Clamp, {"layer": 1, "cell": 1, "value": 1.0, "factor": 0.5}),
-        "context": (charlstm.context, {"model": MODEL, "text": TEXT, "at": None, "places": 2}),
+        "context": (charlstm.context, {"model": MODEL, "text": TEXT, "at": None, "places": 2, "max_chars": None}),
         "describe": (charlstm.describe, {"corpus": CORPUS, "split": None, "bits": False}),
         "evaluate": (
             charlstm.evaluate,
@@ -115,7 +115,7 @@ def functions(folder: Path) -> dict[str, Call]:
         "multiverse": (charlstm.multiverse, {"model": MODEL, "prime": "the", "depth": 2, "cutoff": 0.2}),
         "name_cells": (
             charlstm.name_cells,
-            {"model": MODEL, "text": TEXT, "per_feature": 1, "patterns": None, "functions": None},
+            {"model": MODEL, "text": TEXT, "per_feature": 1, "patterns": None, "functions": None, "max_chars": None},
         ),
         "next_words": (charlstm.next_words, {"model": MODEL, "prime": "the", "count": 2}),
         "novelty": (charlstm.novelty, {"text": "the", "corpus": CORPUS, "min_length": 9, "spans": None}),
@@ -164,6 +164,7 @@ def functions(folder: Path) -> dict[str, Call]:
                 "start_from": None,
                 "plan": None,
                 "replay": (),
+                "logged_step": 0,
                 "sample": None,
                 "store": None,
                 "commands": None,
@@ -237,6 +238,7 @@ def methods(folder: Path) -> dict[str, Call]:
                 "settings": SETTINGS,
                 "state": state,
                 "replay": (),
+                "logged_step": 0,
                 "sample": None,
                 "store": None,
                 "commands": None,

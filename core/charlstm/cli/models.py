@@ -110,7 +110,8 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     from charlstm.model.file import model_writer
 
     out = out or f"{file.stem}.safetensors"
-    _check_target(out, force=force, as_json=as_json)
+    if os.path.abspath(out) != os.path.abspath(file):  # else it is a model already, which is the better message
+        _check_target(out, force=force, as_json=as_json)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
         corrected = shell_word(str(Path(out).with_suffix(".safetensors")))

@@ -135,11 +135,17 @@ def _inspect(file: BinaryIO, path: Path) -> int:
     file.seek(0)
     if start.startswith(_ZIP_START):
         _inspect_zip(file, path)
-    elif start.startswith(b"\x80"):
+    elif start.startswith(b"\x80") and not _may_be_safetensors(start):
         _inspect_legacy(file, path)
     else:
         _refuse_other(path, start)
     return size
+
+
+def _may_be_safetensors(start: bytes) -> bool:
+    """Whether a file begins like one of safetensors: the size of its header in eight bytes, then JSON. The first byte
+    of that size may be the one that a pickle begins with."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES
 
 
 def _inspect_zip(file: BinaryIO, path: Path) -> None:
@@ -211,7 +217,7 @@ def _refuse_object(path: Path, name: str) -> NoReturn:
 
 
 def _refuse_other(path: Path, start: bytes) -> NoReturn:
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES:  # the start of a safetensors file
+    if _may_be_safetensors(start):
         try:
             read_info(path)
         except ModelError:

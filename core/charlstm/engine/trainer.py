@@ -166,6 +166,7 @@ class Trainer:
         arguments.instance("replay", replay, Sequence, "the control events of a log", error=RunError)
         for event in replay:
             arguments.instance("replay", event, Controlled, "the control events of a log", error=RunError)
+        logged_step = arguments.whole("logged_step", logged_step, 0, error=RunError)
         spent = arguments.number("spent", spent, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:

@@ -10,6 +10,7 @@ import random
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -451,3 +452,18 @@ def test_real_checkpoints_have_the_loss_of_their_network(name: str) -> None:
 @pytest.mark.skipif(not CHECKPOINTS.exists(), reason="the data set is not on this machine")
 def test_import_refuses_a_real_pickled_module() -> None:
     assert "model.CharRNN" in refusal(CHECKPOINTS / "whole_module_gru.pt")
+
+
+def test_model_whose_header_begins_like_a_pickle_is_told_to_be_a_model_already(tmp_path: Path) -> None:
+    """The size of a safetensors header comes first, and its lowest byte may be the one that a pickle begins with."""
+    saved = tmp_path / "theirs.net"
+    torch.save(checkpoint(network()), saved)
+    model, path = import_checkpoint(saved), tmp_path / "model.safetensors"
+    for padding in range(256):
+        save_model(path, replace(model, info={"corpus": "x" * padding}))
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    else:
+        pytest.fail("no header had that size")
+    with pytest.raises(ModelError, match="is a charlstm model already"):
+        import_checkpoint(path)

@@ -1008,7 +1008,7 @@ def test_speed_measured_beside_other_programs_is_not_stored(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[MeasuredSpeed] = []
-    monkeypatch.setattr(estimates, "_write_cache", stored.append)
+    monkeypatch.setattr(estimates, "_add_to_cache", stored.append)
     monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.01)
     for crowded in (True, False):
         monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
